@@ -1,0 +1,172 @@
+"""The error tree: every failure that this package raises.
+
+    QwenError
+    ├── UsageError                 what was typed cannot be done; nothing was sent
+    │   ├── OptionError              an option of a magic
+    │   └── MissingKeyError          no API key for an endpoint that needs one
+    ├── ConversationError          no such turn or conversation, or it belongs to another host
+    ├── TransportError             no whole answer came over the network
+    │   ├── ConnectionFailedError    refused, not resolved, not established in time, TLS
+    │   ├── SilenceError             connected, then no byte for longer than the timeout
+    │   ├── ConnectionLostError      cut before a terminal event
+    │   └── RedirectRefusedError     the server points to another host
+    ├── ProtocolError              the server's bytes are not the Responses API
+    └── APIError                   the service itself said no
+        ├── AuthenticationError      401
+        ├── PermissionDeniedError    403
+        ├── NotFoundError            404, an unknown path or model
+        ├── UnknownResponseError     `previous_response_id` is not known (any more)
+        ├── InvalidRequestError      any other 4xx
+        ├── ModerationError          the content filter
+        ├── RateLimitError           429, or the same in an HTTP 200
+        ├── QuotaError               the account has nothing left
+        └── ServerError              5xx, and failures with no better name
+
+An error prints as at most three lines: what happened, why (the server's own words), what to do.
+None of them ever holds a key: messages that come from elsewhere pass `redact` first.
+"""
+
+from __future__ import annotations
+
+import re
+
+# DashScope and OpenAI keys (`sk-…`), and whatever follows a bearer scheme.
+_SECRET = re.compile(r"(?i)\b(?:sk-[A-Za-z0-9_\-]{4,}|bearer\s+[^\s\"',;]+)")
+
+
+def redact(text: str, *secrets: str) -> str:
+    """`text` with every key replaced by `[key]`: the given ones and all that look like one."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key]")
+    return _SECRET.sub("[key]", text)
+
+
+class QwenError(Exception):
+    """Base of all. `message`: what happened; `why`: the cause in the server's or system's words;
+    `hint`: what to do. Each is one line, or empty."""
+
+    def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = redact(message)
+        self.why = redact(why)
+        self.hint = redact(hint)
+
+    def __str__(self) -> str:
+        return "\n".join(line for line in (self.message, self.why, self.hint) if line)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle by their positional arguments; ours carry the rest as attributes.
+        return (_rebuild, (type(self), self.__dict__, self.args))
+
+
+def _rebuild(cls: type[QwenError], state: dict[str, object], args: tuple[object, ...]) -> QwenError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(QwenError):
+    """What was typed cannot be done. Nothing was sent."""
+
+
+class OptionError(UsageError):
+    """An option of a magic is unknown, lacks its value or has a wrong one."""
+
+
+class MissingKeyError(UsageError):
+    """No API key was found for an endpoint that needs one."""
+
+
+class ConversationError(QwenError):
+    """A turn or conversation that does not exist, or may not be continued here."""
+
+
+class TransportError(QwenError):
+    """No whole answer came over the network."""
+
+
+class ConnectionFailedError(TransportError):
+    """The connection never stood: nothing can have been received by the server."""
+
+
+class SilenceError(TransportError):
+    """Connected, then no byte for longer than the timeout."""
+
+
+class ConnectionLostError(TransportError):
+    """The stream ended before a terminal event; what came is kept."""
+
+
+class RedirectRefusedError(TransportError):
+    """The server redirects to another host. Keys and prompts are not sent there."""
+
+
+class ProtocolError(QwenError):
+    """What the server sent is not the Responses API."""
+
+
+class APIError(QwenError):
+    """The service refused or failed.
+
+    `status`: HTTP status (200 where the failure came inside the stream); `code`: the service's
+    own code, or empty; `request_id`: to quote to the provider's support, or empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str = "",
+        hint: str = "",
+        status: int = 0,
+        code: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, why=why, hint=hint)
+        self.status = status
+        self.code = redact(code)
+        self.request_id = redact(request_id)
+
+    def __str__(self) -> str:
+        lines = [line for line in (self.message, self.why, self.hint) if line]
+        if self.request_id:
+            lines[-1] += f" (request id {self.request_id})"
+        return "\n".join(lines)
+
+
+class AuthenticationError(APIError):
+    """The key was not accepted (401)."""
+
+
+class PermissionDeniedError(APIError):
+    """The key is valid but may not do this (403)."""
+
+
+class NotFoundError(APIError):
+    """The path or the model does not exist there (404)."""
+
+
+class UnknownResponseError(APIError):
+    """`previous_response_id` names a response that the server does not know (any more)."""
+
+
+class InvalidRequestError(APIError):
+    """The server did not accept the request (4xx)."""
+
+
+class ModerationError(APIError):
+    """The provider's content filter refused the input or the output."""
+
+
+class RateLimitError(APIError):
+    """Too many requests or tokens a minute (429, or the same inside an HTTP 200)."""
+
+
+class QuotaError(APIError):
+    """The account has no quota or balance left; waiting does not help."""
+
+
+class ServerError(APIError):
+    """The service failed (5xx, or a failure with no better name)."""

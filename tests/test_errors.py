@@ -1,0 +1,52 @@
+"""The error tree: what it says, and what it never says."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_magic.errors import APIError, QwenError, RateLimitError, UsageError, redact
+
+KEY = "sk-0123456789abcdef0123456789abcdef"
+
+
+def test_an_error_is_at_most_three_lines():
+    error = UsageError("What happened.", why="Why.", hint="What to do.")
+    assert str(error) == "What happened.\nWhy.\nWhat to do."
+    assert str(QwenError("Only this.")) == "Only this."
+
+
+def test_the_request_id_stands_at_the_end():
+    error = APIError("No.", hint="Try again.", status=429, code="Throttling", request_id="r-1")
+    assert str(error) == "No.\nTry again. (request id r-1)"
+
+
+def test_errors_pickle_whole():
+    error = RateLimitError("No.", why="w", hint="h", status=429, code="c", request_id="r")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is RateLimitError
+    assert (str(again), again.status, again.code) == (str(error), 429, "c")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Incorrect API key provided: {KEY}",
+        f"Authorization: Bearer {KEY}",
+        f"{{'authorization': 'bearer {KEY}'}}",
+        "Bearer some-other.token_form=",
+        f"key={KEY}.",
+    ],
+)
+def test_keys_never_come_out(text):
+    for shown in (str(QwenError(text)), str(QwenError("m", why=text)), str(APIError(text, code=text))):
+        assert KEY not in shown
+        assert "some-other" not in shown
+    error = APIError(text, why=text, hint=text, code=text, request_id=text)
+    assert KEY not in repr(vars(error))
+
+
+@given(st.text(min_size=6, max_size=30), st.text("abc "), st.text("abc "))
+def test_a_given_secret_is_taken_out_wherever_it_stands(secret, before, after):
+    assert secret not in redact(f"{before}{secret}{after}", secret)
