@@ -1,0 +1,1 @@
+"""Conversations: turns linked to their parents, and where they are kept."""

@@ -1,0 +1,183 @@
+"""One conversation as a chain of turns, each linked to its parent.
+
+A chain only ever grows: a turn is appended once, when it has ended, and never changed. What moves:
+
+- the **head**, after which the next turn continues: the newest turn that may be one;
+- for each cell, its **current** turn: the newest of its siblings that may be a head.
+
+A turn may be a head when it completed, or was cut at the token limit and has text (so that
+"continue" works). Failed, stopped and empty ones are kept, and may be continued only by naming them.
+
+A cell that runs again makes a sibling of its earlier turn: its parent is the *current* turn of the
+earlier parent's cell, so that after editing cell 1, running cell 2 follows the new answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from qwen_magic.errors import ConversationError
+from qwen_magic.protocol.items import JSON, Usage
+
+TurnStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped"]
+
+_CALLS: Final = ("function_call", "custom_tool_call")  # complete without a text
+SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
+
+
+@dataclass(frozen=True, slots=True)
+class CellKey:
+    """What makes a turn belong to a cell: its id, and how many calls came before in one execution."""
+
+    cell_id: str
+    call: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question with its answer, as it ended.
+
+    `key` is ours and unique; `response_id` the server's, empty where none came. `prompt` is as
+    typed, `input` as sent (a string, or message items). `host` is where it was held. `seconds` is
+    how long it took; `created_at` is in seconds since 1970.
+    """
+
+    key: str
+    chat: str
+    status: TurnStatus
+    parent: str | None = None
+    response_id: str = ""
+    previous_response_id: str = ""
+    cell: CellKey | None = None
+    prompt: str = ""
+    input: str | tuple[JSON, ...] = ""
+    text: str = ""
+    items: tuple[JSON, ...] = ()
+    model: str = ""
+    host: str = ""
+    usage: Usage | None = None
+    created_at: float = 0.0
+    seconds: float = 0.0
+    raw: JSON = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def may_be_head(self) -> bool:
+        """Whether the server can continue after it, and there is something to continue."""
+        if not self.response_id or self.status not in ("completed", "incomplete"):
+            return False
+        if self.status == "incomplete":
+            return bool(self.text)
+        return bool(self.text) or any(item.get("type") in _CALLS for item in self.items)
+
+
+class Chain:
+    """The turns of one conversation. Changed only by `append`."""
+
+    def __init__(self, name: str, turns: Sequence[Turn] = ()) -> None:
+        self.name = name
+        self._turns: dict[str, Turn] = {}
+        self._head: str | None = None
+        self._latest: dict[CellKey, str] = {}
+        self._current: dict[CellKey, str] = {}
+        for turn in turns:
+            self.append(turn)
+
+    def append(self, turn: Turn) -> None:
+        """Add an ended turn; it becomes the head if it may. Its parent must be here already."""
+        if turn.key in self._turns:
+            raise ValueError(f"turn {turn.key} is in {self.name} already")
+        if turn.parent is not None and turn.parent not in self._turns:
+            raise ValueError(f"the parent {turn.parent} is not in {self.name}")
+        self._turns[turn.key] = turn
+        if turn.cell is not None:
+            self._latest[turn.cell] = turn.key
+        if turn.may_be_head:
+            self._head = turn.key
+            if turn.cell is not None:
+                self._current[turn.cell] = turn.key
+
+    @property
+    def turns(self) -> Mapping[str, Turn]:
+        """All turns by key, in the order in which they ended."""
+        return self._turns
+
+    @property
+    def head(self) -> Turn | None:
+        return self._turns[self._head] if self._head is not None else None
+
+    @property
+    def host(self) -> str:
+        """Where this conversation is held; empty before its first turn that may be continued."""
+        return self.head.host if self.head else ""
+
+    def parent_for(self, cell: CellKey | None) -> Turn | None:
+        """The turn after which a call from `cell` continues (None: it begins the conversation)."""
+        earlier = self._latest.get(cell) if cell is not None else None
+        if earlier is None:
+            return self.head
+        parent = self._turns[earlier].parent
+        return self._current_of(self._turns[parent]) if parent is not None else None
+
+    def _current_of(self, turn: Turn) -> Turn:
+        """The current sibling in `turn`'s cell, or the turn itself where it has no cell."""
+        if turn.cell is None or turn.cell not in self._current:
+            return turn
+        return self._turns[self._current[turn.cell]]
+
+    def path(self, turn: Turn | None) -> list[Turn]:
+        """From the first turn of the conversation to `turn`."""
+        path: list[Turn] = []
+        while turn is not None:
+            path.append(turn)
+            turn = self._turns[turn.parent] if turn.parent is not None else None
+        return path[::-1]
+
+    def number(self, parent: Turn | None) -> int:
+        """The number of a turn that follows `parent`: 1 for the first of a conversation."""
+        return len(self.path(parent)) + 1
+
+    def siblings(self, cell: CellKey | None) -> list[Turn]:
+        """All turns that this cell made here, oldest first."""
+        if cell is None:
+            return []
+        return [turn for turn in self._turns.values() if turn.cell == cell]
+
+    def find(self, ref: str) -> Turn:
+        """The turn that REF names: its number on the path to the head, a negative number from its
+        end, or a response id (at least six characters of it). Raises `ConversationError`."""
+        if ref.lstrip("-").isdigit():
+            return self._by_number(int(ref))
+        found = [
+            turn
+            for turn in self._turns.values()
+            if turn.response_id == ref or (len(ref) >= SHORTEST_ID and _starts(turn, ref))
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConversationError(
+                f"{len(found)} turns of {self.name} have an id that begins with {ref}.",
+                hint="Give more of the id.",
+            )
+        raise ConversationError(
+            f"{self.name} has no turn {ref!r}.",
+            hint="Name a turn by its number (3), from the end (-1) or by six or more characters "
+            "of its response id.",
+        )
+
+    def _by_number(self, number: int) -> Turn:
+        path = self.path(self.head)
+        index = number - 1 if number > 0 else len(path) + number
+        if number != 0 and 0 <= index < len(path):
+            return path[index]
+        count = f"{len(path)} turn" + ("" if len(path) == 1 else "s")
+        raise ConversationError(
+            f"{self.name} has no turn {number}: the way to its head has {count}.",
+            hint="%qwen_chat lists the conversations.",
+        )
+
+
+def _starts(turn: Turn, ref: str) -> bool:
+    return turn.response_id.startswith(ref) or turn.response_id.startswith("resp_" + ref)
