@@ -1,0 +1,1 @@
+"""What a prompt may carry: values of the notebook, tools, messages."""

@@ -1,0 +1,170 @@
+"""What Tab offers in `%qwen`, `%%qwen` and `%qwen_chat`: a pure function of text and cursor.
+
+In the options: their names and values. In the prompt, of the line or of the body of a cell:
+`{names` of the notebook. Elsewhere nothing, so that IPython's own completion goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qwen_magic.context.interpolation import open_reference
+from qwen_magic.errors import OptionError
+from qwen_magic.magics.option_scan import OptionScanner
+from qwen_magic.magics.option_table import BY_SPELLING, EFFORTS, OPTIONS, Form, Option
+
+# `x = %qwen`, `a, b = %qwen`, `x["k"] = %qwen` as well.
+_LINE_MAGIC: Final = re.compile(
+    r"[ \t]*(?:[^\n=%{}]+=[ \t]*)?(?P<magic>%%qwen|%qwen_chat|%qwen)(?=[ \t])"
+)
+_CELL_MAGIC: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*%%qwen(?=[ \t\n]|\Z)")
+_LAST_WORD: Final = re.compile(r"\S*\Z")
+_COMMAS: Final = re.compile("[,，]")
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """`matches` may each stand for `text[start:end]`. Empty matches: nothing to offer."""
+
+    start: int
+    end: int
+    matches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What can be offered; `names` (of the notebook's variables) is asked only when needed."""
+
+    models: Sequence[str]
+    tools: Sequence[str]
+    chats: Sequence[str]
+    names: Callable[[], Iterable[str]]
+
+
+def complete(
+    text: str,
+    cursor: int,
+    *,
+    models: Sequence[str],
+    tools: Sequence[str],
+    chats: Sequence[str],
+    names: Callable[[], Iterable[str]],
+) -> Completions:
+    """What Tab offers at `cursor` (an offset into `text`, a whole cell or a line)."""
+    choices = Choices(models, tools, chats, names)
+    line_start = text.rfind("\n", 0, cursor) + 1
+    cell = _CELL_MAGIC.match(text)
+    if cell and line_start > cell.end():
+        return _reference(text, cell.end(), cursor, choices)
+    magic = _LINE_MAGIC.match(text, line_start, cursor)
+    if magic is None:
+        return Completions(cursor, cursor)
+    form: Form = "chat" if magic["magic"] == "%qwen_chat" else "line"
+    found = _in_line(text[magic.end() : cursor], cursor, form, choices)
+    if found is not None:
+        return found
+    return _reference(text, magic.end(), cursor, choices)
+
+
+def _in_line(typed: str, cursor: int, form: Form, choices: Choices) -> Completions | None:
+    """What the options of a line offer at its end; None where a prompt is being typed."""
+    last = _LAST_WORD.search(typed)
+    word = last[0] if last else ""
+    before = _before(typed[: len(typed) - len(word)], form)
+    if isinstance(before, Option):
+        return _values(before, word, cursor, choices)
+    if before is None or before > (form == "chat"):
+        return None
+    if not word.startswith("-"):
+        return _matching(word, choices.chats, cursor) if form == "chat" and not before else None
+    option, value = _attached(word)
+    return _values(option, value, cursor, choices) if option else _flags(word, cursor, form)
+
+
+def _before(typed: str, form: Form) -> Option | int | None:
+    """What comes after `typed`, which ends in white space: the value of an option; or one more
+    option, where the number says how many words stand before it that are none. None where options
+    have ended."""
+    scanner = OptionScanner(typed)
+    words = 0
+    try:
+        while True:
+            while found := scanner.next_option():
+                option, name, attached = found
+                if not option.takes_value:
+                    continue
+                if attached is None and not typed[scanner.position :].strip():
+                    return option
+                scanner.value(name, attached)
+            if scanner.ended:
+                return None
+            if not scanner.word():
+                return words
+            words += 1
+            if form != "chat":
+                return words
+    except OptionError:
+        return None
+
+
+def _attached(word: str) -> tuple[Option | None, str]:
+    """The option and the beginning of its value in `--model=q` or `-mq`."""
+    name, equals, value = word.partition("=")
+    option = BY_SPELLING.get(name)
+    if equals and option:
+        return (option, value) if option.takes_value else (None, "")
+    if len(word) > 2 and not word.startswith("--"):
+        option = BY_SPELLING.get(word[:2])
+        return (option, word[2:]) if option and option.takes_value else (None, "")
+    return None, ""
+
+
+def _flags(word: str, cursor: int, form: Form) -> Completions:
+    offered = [name for o in OPTIONS if form in o.forms for name in o.spellings]
+    # Long names first: they explain themselves.
+    return _matching(word, sorted(offered, key=lambda name: not name.startswith("--")), cursor)
+
+
+def _values(option: Option, word: str, cursor: int, choices: Choices) -> Completions:
+    match option.kind:
+        case "list":
+            *earlier, word = _COMMAS.split(word)
+            return _matching(word, [t for t in choices.tools if t not in earlier], cursor)
+        case "effort":
+            return _matching(word, EFFORTS, cursor)
+        case "chat":
+            return _matching(word, choices.chats, cursor)
+        case "variable":
+            return _matching(word, _public(choices.names(), word), cursor)
+    if option.field == "model":
+        return _matching(word, choices.models, cursor)
+    if option.field == "system" and (opened := open_reference(word.lstrip("\"'"))) is not None:
+        return _braced(opened, "}", cursor, choices)
+    return Completions(cursor, cursor)
+
+
+def _reference(text: str, prompt_start: int, cursor: int, choices: Choices) -> Completions:
+    """The names that can follow an open brace at the cursor."""
+    opened = open_reference(text[prompt_start:cursor])
+    if opened is None:
+        return Completions(cursor, cursor)
+    closing = "" if text[cursor : cursor + 1] == "}" else "}"
+    return _braced(opened, closing, cursor, choices)
+
+
+def _braced(opened: str, closing: str, cursor: int, choices: Choices) -> Completions:
+    names = _public(choices.names(), opened)
+    matches = tuple(name + closing for name in names if name.startswith(opened))
+    return Completions(cursor - len(opened), cursor, matches)
+
+
+def _public(names: Iterable[str], typed: str) -> list[str]:
+    return sorted(name for name in names if typed.startswith("_") or not name.startswith("_"))
+
+
+def _matching(word: str, offered: Iterable[str], cursor: int) -> Completions:
+    matches = dict.fromkeys(name for name in offered if name.startswith(word))
+    return Completions(cursor - len(word), cursor, tuple(matches))

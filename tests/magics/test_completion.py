@@ -1,0 +1,113 @@
+"""Tab: options, their values, names in braces; elsewhere nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.magics.completion import Completions, complete
+
+unhurried = settings(deadline=None)  # the machine may be busy
+
+NAMES = ["sales", "salt", "_hidden", "answer"]
+
+
+def at(marked: str) -> Completions:
+    """Complete at the `|` of `marked`."""
+    cursor = marked.index("|")
+    return complete(
+        marked.replace("|", "", 1),
+        cursor,
+        models=["qwen3-max", "qwen3.7-max", "other"],
+        tools=["web_search", "web_extractor", "code_interpreter", "all", "none"],
+        chats=["main", "sales-2026"],
+        names=lambda: NAMES,
+    )
+
+
+def result(marked: str) -> list[str]:
+    """Every text that the completions of `marked` lead to."""
+    found = at(marked)
+    text = marked.replace("|", "", 1)
+    return [text[: found.start] + match + text[found.end :] for match in found.matches]
+
+
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        ("%qwen --mo|", ["%qwen --model"]),
+        ("%%qwen --no|", ["%%qwen --no-think", "%%qwen --no-history"]),
+        ("x = %qwen --dr|", ["x = %qwen --dry-run"]),
+        ("a, b = %qwen --dr|", ["a, b = %qwen --dry-run"]),
+        ("%qwen --think --ne|", ["%qwen --think --new"]),
+        ("%qwen -s 'a b' --ne|", ["%qwen -s 'a b' --new"]),
+        ("%qwen -m qw|", ["%qwen -m qwen3-max", "%qwen -m qwen3.7-max"]),
+        ("%qwen -m qwen3.|", ["%qwen -m qwen3.7-max"]),
+        ("%qwen --model=ot|", ["%qwen --model=other"]),
+        ("%qwen -mot|", ["%qwen -mother"]),
+        ("%qwen -t web_s|", ["%qwen -t web_search"]),
+        ("%qwen -t web_search,web|", ["%qwen -t web_search,web_extractor"]),
+        ("%qwen -e x|", ["%qwen -e xhigh"]),
+        ("%qwen -c m|", ["%qwen -c main"]),
+        ("%qwen -o sal|", ["%qwen -o sales", "%qwen -o salt"]),
+        ("%qwen -s {sale|", ["%qwen -s {sales}"]),
+        ('%qwen -s "Know {sale|', ['%qwen -s "Know {sales}']),
+        ("%qwen explain {sal|", ["%qwen explain {sales}", "%qwen explain {salt}"]),
+        ("%qwen explain {sal|}", ["%qwen explain {sales}", "%qwen explain {salt}"]),
+        ("%qwen {_h|", ["%qwen {_hidden}"]),
+        ("%%qwen\nexplain {an|", ["%%qwen\nexplain {answer}"]),
+        ("# note\n\n%%qwen -t all\na {an| b", ["# note\n\n%%qwen -t all\na {answer} b"]),
+        ("y = 1\n%qwen --dr|", ["y = 1\n%qwen --dry-run"]),
+        ("%qwen_chat ma|", ["%qwen_chat main"]),
+        ("%qwen_chat sales-2026 -m o|", ["%qwen_chat sales-2026 -m other"]),
+        ("%qwen_chat sales-2026 --thi|", ["%qwen_chat sales-2026 --think"]),
+        ("%qwen_chat --thi|", ["%qwen_chat --think"]),
+    ],
+)
+def test_offers(marked: str, expected: list[str]) -> None:
+    assert result(marked) == expected
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "sal|",
+        "f'{sal|'",
+        "%qwen|",
+        "%qwenx --mo|",
+        "%time --mo|",
+        "%qwen a prompt --mo|",
+        "%qwen -- --mo|",
+        "%qwen pri|",
+        "%qwen {sales.to|",
+        "%qwen {{sal|",
+        "%qwen --wrong --mo|",
+        "%qwen --after m|",
+        "%qwen_chat sales-2026 ma|",
+        "%qwen_chat --dry|",
+        "%%qwen\n--mo|",
+        "%%qwen\nsal|",
+        "%%qwen\n%qwen --mo|",
+        "%%qwen\n```\n{sal|",
+        "%%time\nx = {sal|",
+        "|",
+    ],
+)
+def test_offers_nothing(marked: str) -> None:
+    assert result(marked) == []
+
+
+def test_all_options_after_a_dash() -> None:
+    found = at("%qwen -|").matches
+    assert found[0] == "--model"
+    assert "-m" in found
+    assert "--dry-run" in found
+
+
+@unhurried
+@given(st.text(st.sampled_from("%qwen_chat -t,m={}\"'\n#x"), max_size=40), st.integers(0, 40))
+def test_never_raises(text: str, cursor: int) -> None:
+    cursor = min(cursor, len(text))
+    found = complete(text, cursor, models=["m"], tools=["t"], chats=["c"], names=lambda: ["x"])
+    assert 0 <= found.start <= found.end == cursor
