@@ -1,0 +1,196 @@
+"""The events of a response's stream, as values.
+
+    ResponseStarted   response.created, .queued, .in_progress: a snapshot of the response
+    ItemAdded         response.output_item.added
+    PartAdded         response.content_part.added, and of reasoning_part, reasoning_summary_part
+    TextDelta         every `….delta`: answer, refusal, reasoning, code, arguments
+    TextDone          every `….done` of such a text: the whole of it
+    PartDone          the `.done` of the parts above
+    AnnotationAdded   response.output_text.annotation.added
+    ToolProgress      response.<tool>.<phase>, such as web_search_call.searching
+    ItemDone          response.output_item.done
+    ResponseEnded     response.completed, .incomplete, .failed, .cancelled
+    ErrorEvent        a bare `error`, or an error body in place of an event
+    KeepAlive         keepalive, ping
+    UnknownEvent      any other, kept whole
+
+Events of one shape share a class, and a field tells them apart. Fields that servers leave out or
+null are empty: `sequence_number` and `output_index` None, `item_id` "". `decoding.py` and
+`bodies.py` make them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import Annotation, Item
+
+Status: TypeAlias = Literal[
+    "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
+]
+EndStatus: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
+
+# Which text of an item a delta belongs to. The wire's other spellings (`reasoning.delta`,
+# `mcp_call.arguments.delta`, …) are read as these.
+TextKind: TypeAlias = Literal[
+    "output_text",
+    "refusal",
+    "reasoning_text",
+    "reasoning_summary_text",
+    "code_interpreter_call_code",
+    "function_call_arguments",
+    "mcp_call_arguments",
+    "custom_tool_call_input",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseError:
+    """Why a response failed, in the service's words; each field may be empty."""
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseStarted:
+    """A snapshot while the response runs. `model` is empty and `usage` null on DashScope, and a
+    null `previous_response_id` means nothing yet."""
+
+    status: Status
+    response: JSON
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAdded:
+    item: Item
+    output_index: int | None = None
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartAdded:
+    """A part of an item begins. `kind`: the part's text, as of the deltas to come."""
+
+    kind: TextKind
+    item_id: str = ""
+    output_index: int | None = None
+    part_index: int = 0
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of a text. `delta` may begin or end with half of a surrogate pair.
+
+    `part_index`: the wire's `content_index`, or `summary_index`; 0 where it is left out.
+    """
+
+    kind: TextKind
+    delta: str
+    item_id: str = ""
+    output_index: int | None = None
+    part_index: int = 0
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDone:
+    """The whole of a text; it may differ from its deltas, which then win."""
+
+    kind: TextKind
+    text: str
+    item_id: str = ""
+    output_index: int | None = None
+    part_index: int = 0
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartDone:
+    """A part of an item as the server holds it at its end."""
+
+    kind: TextKind
+    text: str
+    item_id: str = ""
+    output_index: int | None = None
+    part_index: int = 0
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationAdded:
+    annotation: Annotation
+    item_id: str = ""
+    output_index: int | None = None
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A tool call moved on. `tool`: the item's type; `phase`: in_progress, searching,
+    interpreting, generating, completed, failed or incomplete."""
+
+    tool: str
+    phase: str
+    item_id: str = ""
+    output_index: int | None = None
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDone:
+    item: Item
+    output_index: int | None = None
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """Terminal. `status` is what the response itself says, where it says how it ended, else what
+    the event's name says."""
+
+    status: EndStatus
+    response: JSON
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """Terminal, though a `response.failed` with the same error may follow."""
+
+    error: ResponseError
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    type: str
+    raw: JSON
+    sequence_number: int | None = None
+
+
+Event: TypeAlias = (
+    ResponseStarted
+    | ItemAdded
+    | PartAdded
+    | TextDelta
+    | TextDone
+    | PartDone
+    | AnnotationAdded
+    | ToolProgress
+    | ItemDone
+    | ResponseEnded
+    | ErrorEvent
+    | KeepAlive
+    | UnknownEvent
+)

@@ -1,0 +1,57 @@
+"""What is asked of the service, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwen_magic.protocol.fields import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRequest:
+    """One `POST /responses`. Empty and None mean "not asked": the service's own default holds.
+
+    `input`: the prompt, or input items; `effort`: `reasoning.effort`; `extra`: further parameters
+    of the body, which win over those named here (an object is merged with its namesake).
+    """
+
+    model: str
+    input: str | tuple[JSON, ...]
+    instructions: str = ""
+    previous_response_id: str = ""
+    tools: tuple[JSON, ...] = ()
+    enable_thinking: bool | None = None
+    effort: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    store: bool | None = None
+    stream: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self) -> JSON:
+        """The JSON to send: only what was set, in a fixed order."""
+        asked: JSON = {
+            "instructions": self.instructions or None,
+            "previous_response_id": self.previous_response_id or None,
+            "tools": list(self.tools) or None,
+            "enable_thinking": self.enable_thinking,
+            "reasoning": {"effort": self.effort} if self.effort else None,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_output_tokens": self.max_output_tokens,
+            "store": self.store,
+        }
+        body: JSON = {
+            "model": self.model,
+            "input": self.input if isinstance(self.input, str) else list(self.input),
+            **{name: value for name, value in asked.items() if value is not None},
+            "stream": self.stream,
+        }
+        for name, value in self.extra.items():
+            known = body.get(name)
+            both = isinstance(known, dict) and isinstance(value, Mapping)
+            body[name] = {**known, **value} if both and known is not None else value
+        return body

@@ -1,0 +1,124 @@
+r"""Server-sent events: bytes -> events of the event-stream format.
+
+Lines end at `\n`, `\r\n` or `\r`, and nowhere else: JSON may hold U+2028 or U+0085 as they are. A
+`\r` ends its line at once; a `\n` that opens the next chunk then belongs to it. Broken UTF-8
+becomes U+FFFD. Unlike a browser, an event that the end of the body cuts off before its blank line
+is handed over: `finish` cannot tell a server that leaves out the last line from a lost connection,
+and the reader of the data can.
+
+Source: the WHATWG HTML standard, section "Server-sent events"; DashScope writes no space after the
+colon and puts a comment (`:HTTP_STATUS/200`) inside every event.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Final
+
+from qwen_magic.errors import ProtocolError
+
+# A whole response with its tool outputs is one line of a few MB at the most.
+MAX_EVENT_CHARS: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSentEvent:
+    """One dispatched event. `event` and `id` are empty where it does not give them."""
+
+    event: str
+    data: str
+    id: str = ""
+
+
+class SSEDecoder:
+    """Feed it the body's bytes in any pieces; it gives the events that are complete.
+
+    Raises `ProtocolError` when one event grows beyond `max_chars`.
+    """
+
+    def __init__(self, max_chars: int = MAX_EVENT_CHARS) -> None:
+        self._max_chars = max_chars
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._started = False  # a byte-order mark may only come before this
+        self._after_cr = False  # the last chunk ended in \r: a \n next is part of that line end
+        self._partial: list[str] = []  # the pieces of the line that is not ended yet
+        self._event = ""
+        self._id = ""
+        self._data: list[str] = []
+        self._size = 0  # characters held back in the two lists
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """The events that `data` completes."""
+        return self._decode(self._utf8.decode(data))
+
+    def finish(self) -> list[ServerSentEvent]:
+        """The last event, where the body ends without its blank line."""
+        events = self._decode(self._utf8.decode(b"", final=True) + "\n\n")
+        self._utf8.reset()
+        return events
+
+    def _decode(self, text: str) -> list[ServerSentEvent]:
+        if not text:
+            return []
+        if not self._started:
+            self._started = True
+            text = text.removeprefix("\ufeff")
+        text = self._plain_line_ends(text)
+        lines = text.split("\n")
+        rest = lines.pop()
+        events: list[ServerSentEvent] = []
+        if lines:
+            if self._partial:
+                lines[0] = "".join(self._partial) + lines[0]
+                self._partial.clear()
+            self._read(lines, events)
+        if rest:
+            self._partial.append(rest)
+            self._hold(len(rest))
+        return events
+
+    def _plain_line_ends(self, text: str) -> str:
+        if self._after_cr and text:
+            text = text.removeprefix("\n")
+            self._after_cr = False
+        if "\r" in text:
+            self._after_cr = text.endswith("\r")
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return text
+
+    def _read(self, lines: list[str], events: list[ServerSentEvent]) -> None:
+        """The hot loop: DashScope sends five lines an event."""
+        self._size = sum(map(len, self._data))
+        for line in lines:
+            if line.startswith("data:"):
+                self._data.append(line[6:] if line.startswith("data: ") else line[5:])
+                self._hold(len(line))
+            elif not line:
+                if self._data:
+                    data = self._data[0] if len(self._data) == 1 else "\n".join(self._data)
+                    if data:
+                        events.append(ServerSentEvent(self._event, data, self._id))
+                    self._data.clear()
+                self._event = self._id = ""
+                self._size = 0
+            elif line[0] != ":":
+                self._field(line)
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "event":
+            self._event = value
+        elif name == "id":
+            self._id = value
+        elif name == "data":  # without a colon: an empty line of data
+            self._data.append("")
+
+    def _hold(self, characters: int) -> None:
+        self._size += characters
+        if self._size > self._max_chars:
+            raise ProtocolError(
+                "The server sent one event without end.",
+                why=f"It passed {self._max_chars:,} characters.",
+            )

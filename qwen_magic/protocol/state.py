@@ -1,0 +1,215 @@
+"""One response, as the events so far tell it.
+
+    queued -> in_progress -> completed | incomplete | failed | cancelled
+
+`ResponseState.apply` is the only way in which it changes. Three invariants:
+
+- An entry, once there, keeps its place and key; its text only grows, or is replaced by a better
+  source's (`Entry.revision`).
+- After a terminal event nothing changes the answer. A bare `error` is terminal, but the
+  `response.failed` that may follow it is still read.
+- Without a terminal event `terminal` stays False, whatever else came: the stream was cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from qwen_magic.protocol.bodies import response_error
+from qwen_magic.protocol.entries import Entries
+from qwen_magic.protocol.entry import Entry
+from qwen_magic.protocol.events import (
+    AnnotationAdded,
+    ErrorEvent,
+    Event,
+    ItemAdded,
+    ItemDone,
+    KeepAlive,
+    PartAdded,
+    PartDone,
+    ResponseEnded,
+    ResponseError,
+    ResponseStarted,
+    Status,
+    TextDelta,
+    TextDone,
+    TextKind,
+    ToolProgress,
+    UnknownEvent,
+)
+from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
+from qwen_magic.protocol.growing import PART_DONE, TERMINAL, TEXT_DONE
+from qwen_magic.protocol.items import Item, Message, Reasoning, Usage, parse_item, parse_usage
+
+__all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
+
+_ITEM_TYPES: Final[dict[TextKind, str]] = {
+    "output_text": "message",
+    "refusal": "message",
+    "reasoning_text": "reasoning",
+    "reasoning_summary_text": "reasoning",
+    "code_interpreter_call_code": "code_interpreter_call",
+    "function_call_arguments": "function_call",
+    "mcp_call_arguments": "mcp_call",
+    "custom_tool_call_input": "custom_tool_call",
+}
+
+
+class ResponseState:
+    """The response so far. `version` grows with every event that says anything.
+
+    `usage`: None until the server gives one (it may be all zero: `Usage.known`). `error`: why it
+    failed. `incomplete_reason`: such as `max_output_tokens`. `raw`: the terminal response object
+    as it came, {} before. `unknown`: events of unknown types, in order.
+    """
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.model = ""
+        self.status: Status = "queued"
+        self.error: ResponseError | None = None
+        self.incomplete_reason = ""
+        self.usage: Usage | None = None
+        self.previous_response_id = ""
+        self.created_at = 0.0  # seconds since 1970, the server's clock
+        self.terminal = False
+        self.version = 0
+        self.raw: JSON = {}
+        self.unknown: list[UnknownEvent] = []
+        self._entries = Entries()
+        self._ended = False  # `terminal`, and not by a bare `error` alone
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The output items, in the order of first sight."""
+        return self._entries.all
+
+    @property
+    def text(self) -> str:
+        """The answer: all messages, an empty line between them."""
+        return self._joined(Message)
+
+    @property
+    def reasoning(self) -> str:
+        """All thinking, an empty line between its items."""
+        return self._joined(Reasoning)
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The output items with their text as of now."""
+        return tuple(entry.finished() for entry in self.entries)
+
+    def apply(self, event: Event, at: float = 0.0) -> None:
+        """Take in one event, which came at `at` (seconds, any monotonic clock)."""
+        if self.terminal and not self._may_follow(event):
+            return
+        self.version += 1
+        match event:
+            case TextDelta():
+                self._begun()
+                entry = self._entries.streaming(
+                    _ITEM_TYPES[event.kind], event.item_id, event.output_index, at
+                )
+                if entry.growing.extend(event.kind, event.part_index, event.delta):
+                    entry.version += 1
+            case TextDone():
+                self._offer(event, TEXT_DONE, at)
+            case PartDone():
+                self._offer(event, PART_DONE, at)
+            case ItemAdded():
+                self._begun()
+                self._entries.added(event.item, event.output_index, at).add(event.item)
+            case ItemDone():
+                self._item_done(event, at)
+            case ToolProgress():
+                self._entries.streaming(event.tool, event.item_id, event.output_index, at).progress(
+                    event.phase
+                )
+            case AnnotationAdded():
+                self._annotate(event, at)
+            case ResponseStarted():
+                self.status = event.status
+                self._read(event.response)
+            case ResponseEnded():
+                self._end(event, at)
+            case ErrorEvent():
+                self.error = event.error
+                self._close("failed", at)
+            case UnknownEvent():
+                self.unknown.append(event)
+            case PartAdded() | KeepAlive():
+                pass
+            case _:
+                assert_never(event)
+
+    def _may_follow(self, event: Event) -> bool:
+        """Whether an event after the terminal one is read at all."""
+        return isinstance(event, UnknownEvent) or (
+            isinstance(event, ResponseEnded) and not self._ended
+        )
+
+    def _begun(self) -> None:
+        if self.status == "queued":
+            self.status = "in_progress"
+
+    def _joined(self, kind: type[Message] | type[Reasoning]) -> str:
+        texts = (entry.text for entry in self.entries if isinstance(entry.item, kind))
+        return "\n\n".join(each for each in texts if each)
+
+    def _offer(self, event: TextDone | PartDone, source: int, at: float) -> None:
+        if not event.text:
+            return
+        entry = self._entries.streaming(
+            _ITEM_TYPES[event.kind], event.item_id, event.output_index, at
+        )
+        if entry.growing.offer(event.kind, event.part_index, event.text, source):
+            entry.version += 1
+
+    def _item_done(self, event: ItemDone, at: float) -> None:
+        self._begun()
+        entry = self._entries.done(event.item, event.output_index, at)
+        entry.add(event.item)
+        entry.finish("completed", at)
+
+    def _annotate(self, event: AnnotationAdded, at: float) -> None:
+        entry = self._entries.streaming("message", event.item_id, event.output_index, at)
+        if isinstance(entry.item, Message):
+            known = entry.item.annotations
+            entry.item = replace(entry.item, annotations=(*known, event.annotation))
+            entry.version += 1
+
+    def _end(self, event: ResponseEnded, at: float) -> None:
+        status: Status = "failed" if self.terminal else event.status  # after a bare `error`
+        self._ended = True
+        self.raw = event.response
+        self._read(event.response)
+        output = (parse_item(each) for each in mappings(event.response.get("output")))
+        for entry, item in self._entries.final(output, at):
+            entry.take(item, TERMINAL)
+        self._close(status, at)
+
+    def _close(self, status: Status, at: float) -> None:
+        self.status = status
+        self.terminal = True
+        phase = "incomplete" if status == "cancelled" else status
+        for entry in self.entries:
+            entry.finish(phase, at)
+
+    def _read(self, response: JSON) -> None:
+        """What the response object says of itself; what it leaves empty keeps its value."""
+        self.id = text(response.get("id")) or self.id
+        self.model = text(response.get("model")) or self.model
+        self.created_at = number(response.get("created_at")) or self.created_at
+        self.previous_response_id = (
+            text(response.get("previous_response_id")) or self.previous_response_id
+        )
+        reason = text(mapping(response.get("incomplete_details")).get("reason"))
+        self.incomplete_reason = reason or self.incomplete_reason
+        error = response_error(response.get("error"))
+        if error is not None:
+            before = self.error.request_id if self.error else ""
+            request_id = error.request_id or text(response.get("request_id")) or before
+            self.error = replace(error, request_id=request_id)
+        if isinstance(response.get("usage"), dict):
+            self.usage = parse_usage(response["usage"])

@@ -1,0 +1,166 @@
+"""Bodies to events: kinds of body, `[DONE]`, errors in place of events, faults."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qwen_magic.errors import ProtocolError
+from qwen_magic.protocol.events import (
+    ErrorEvent,
+    KeepAlive,
+    ResponseEnded,
+    ResponseError,
+    ResponseStarted,
+    TextDelta,
+    UnknownEvent,
+)
+from qwen_magic.protocol.stream import EventDecoder
+
+PING = b'data: {"type":"ping"}\n\n'
+
+
+def test_done_ends_the_stream() -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(PING + b"data: [DONE]\n\n" + PING) == [KeepAlive()]
+    assert decoder.done
+    assert decoder.feed(PING) == []
+    assert decoder.finish() == []
+
+
+def test_what_came_before_a_fault_is_handed_over_first() -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(PING + b"data: nonsense\n\n" + PING) == [KeepAlive()]
+    with pytest.raises(ProtocolError, match="not JSON"):
+        decoder.feed(b"")
+
+
+def test_a_fault_at_the_very_end_is_raised_by_finish() -> None:
+    decoder = EventDecoder()
+    decoder.feed(PING + b"data: nonsense\n\n")
+    with pytest.raises(ProtocolError, match="not JSON"):
+        decoder.finish()
+
+
+@pytest.mark.parametrize("data", ["nonsense", "{", "[" * 100_000])
+def test_data_that_is_not_json(data: str) -> None:
+    with pytest.raises(ProtocolError, match="not JSON"):
+        EventDecoder().feed(f"data: {data}\n\n".encode())
+
+
+@pytest.mark.parametrize("data", ["[]", "null", "3", '"text"'])
+def test_data_that_is_not_an_object(data: str) -> None:
+    with pytest.raises(ProtocolError, match="not a JSON object"):
+        EventDecoder().feed(f"data: {data}\n\n".encode())
+
+
+def test_the_excerpt_is_short_on_one_line_and_without_keys() -> None:
+    page = "<html>\u2028 sk-0123456789abcdef " + "x" * 500
+    with pytest.raises(ProtocolError) as caught:
+        EventDecoder().feed(f"data: {page}\n\n".encode())
+    excerpt = caught.value.why.removeprefix("It begins: ")
+    assert excerpt.startswith("<html> [key] xxx")
+    assert len(excerpt) == 120
+
+
+def test_an_event_cut_off_by_the_end_is_dropped() -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(PING + b'data: {"type":"response.output_te') == [KeepAlive()]
+    assert decoder.finish() == []
+
+
+def test_whole_last_event_without_blank_line_is_kept() -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(PING.strip()) == []
+    assert decoder.finish() == [KeepAlive()]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ('{"error":{"code":"c","message":"m"},"request_id":"r"}', ResponseError("c", "m", "r")),
+        ('{"code":"c","message":"m","request_id":"r"}', ResponseError("c", "m", "r")),
+        ('{"type":"error","code":"c","message":"m"}', ResponseError("c", "m")),
+        ('{"type":"error","error":{"type":"t","message":"m"}}', ResponseError("t", "m")),
+        ('{"error":"in words"}', ResponseError("", "in words")),
+        ('{"object":"error","type":"BadRequest","code":400,"message":"m"}',
+         ResponseError("400", "m")),
+    ],
+)  # fmt: skip
+def test_errors_in_place_of_events(data: str, error: ResponseError) -> None:
+    assert EventDecoder().feed(f"data: {data}\n\n".encode()) == [ErrorEvent(error)]
+    decoder = EventDecoder()
+    assert decoder.feed(data.encode()) == []
+    assert decoder.finish() == [ErrorEvent(error)]
+
+
+def test_an_error_event_may_speak_plain_words() -> None:
+    assert EventDecoder().feed(b"event: error\ndata: it broke\n\n") == [
+        ErrorEvent(ResponseError(message="it broke"))
+    ]
+
+
+def test_the_events_name_serves_where_the_payload_has_no_type() -> None:
+    body = b'event: response.output_text.delta\ndata: {"delta":"x"}\n\n'
+    assert EventDecoder().feed(body) == [TextDelta("output_text", "x")]
+
+
+def test_the_payloads_type_wins_over_the_events_name() -> None:
+    body = b'event: error\ndata: {"type":"response.refusal.delta","delta":"x"}\n\n'
+    assert EventDecoder().feed(body) == [TextDelta("refusal", "x")]
+
+
+@pytest.mark.parametrize("lead", ["", "\ufeff", " \r\n\t", "\ufeff\n"])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("completed", ResponseEnded), ("failed", ResponseEnded), ("queued", ResponseStarted)],
+)
+def test_a_plain_response_is_one_event(
+    lead: str, status: str, kind: type[ResponseEnded] | type[ResponseStarted]
+) -> None:
+    response = {"id": "r", "object": "response", "status": status, "output": []}
+    body = (lead + json.dumps(response, indent=1)).encode()
+    decoder = EventDecoder()
+    assert [event for byte in body for event in decoder.feed(bytes([byte]))] == []
+    assert decoder.finish() == [kind(status, response)]  # type: ignore[arg-type]
+
+
+def test_a_plain_response_without_a_status_is_completed() -> None:
+    decoder = EventDecoder()
+    decoder.feed(b'{"id":"r","output":[]}')
+    assert decoder.finish() == [ResponseEnded("completed", {"id": "r", "output": []})]
+
+
+def test_a_response_object_as_data_is_its_end() -> None:
+    body = b'data: {"object":"response","status":"incomplete"}\n\n'
+    assert EventDecoder().feed(body) == [
+        ResponseEnded("incomplete", {"object": "response", "status": "incomplete"})
+    ]
+
+
+def test_json_that_is_neither_response_nor_error() -> None:
+    decoder = EventDecoder()
+    decoder.feed(b'{"hello": 1, "sk-0123456789": 2}')
+    with pytest.raises(ProtocolError, match="neither a response nor an error") as caught:
+        decoder.finish()
+    assert "hello, [key]" in caught.value.why
+
+
+def test_a_plain_body_cut_short() -> None:
+    decoder = EventDecoder()
+    decoder.feed(b'{"id": "r", "outp')
+    with pytest.raises(ProtocolError, match="not JSON"):
+        decoder.finish()
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b"\xef\xbb", b"<html>no</html>", b": comment\n\n"])
+def test_bodies_without_events(body: bytes) -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(body) + decoder.finish() == []
+
+
+def test_unknown_events_are_kept_whole_and_can_be_encoded() -> None:
+    body = b'data: {"type":"response.new.delta","delta":"\\ud83d","x":["\\ude00"]}\n\n'
+    raw = {"type": "response.new.delta", "delta": "\ufffd", "x": ["\ufffd"]}
+    assert EventDecoder().feed(body) == [UnknownEvent("response.new.delta", raw)]
