@@ -1,0 +1,208 @@
+"""`Client`: what the rest of the package asks the network through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from qwen_magic.client import whole
+from qwen_magic.client.http import Ask, Http, Transport
+from qwen_magic.client.outages import own_fault
+from qwen_magic.client.retry import AttemptError, Backoff
+from qwen_magic.client.secrecy import hush
+from qwen_magic.client.stream import Sleep, Stream
+from qwen_magic.engine import Engine
+from qwen_magic.errors import AuthenticationError, QwenError, UsageError
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.settings import Endpoint
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks endpoints, on the engine's loop, with one HTTP client for its life. Thread-safe.
+
+    In a forked child it begins anew: the parent's streams and connections are the parent's.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None = None,
+        *,
+        transport: Transport | None = None,
+        backoff: Backoff | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`engine`: shared, or one of its own, which `close` then closes too; `transport`:
+        httpx's seam; `backoff`, `sleep`: how to wait before another attempt."""
+        self._engine = engine or Engine()
+        self._owns_engine = engine is None
+        self._transport = transport
+        self._backoff = backoff or Backoff()
+        self._sleep = sleep
+        self._closed = False
+        self._pid = os.getpid()
+        self._streams: dict[Stream, Future[None]] = {}
+        self._http: Http | None = None
+        self._forsaken: list[object] = []
+
+    @property
+    def live(self) -> int:
+        """How many streams have not ended, or not cleaned up their connection."""
+        self._notice_fork()
+        return len(self._streams)
+
+    def stream(
+        self,
+        request: ResponseRequest,
+        endpoint: Endpoint,
+        *,
+        silence: float = 300.0,
+        retries: int = 2,
+    ) -> Stream:
+        """Begin to ask; returns at once. What goes wrong on the way is the stream's `error`.
+
+        `silence`: the longest wait for a byte, in seconds; `retries`: further attempts where
+        nothing can have begun. Raises `UsageError` or `AuthenticationError` for what cannot be
+        sent at all.
+        """
+        _check_key(endpoint)
+        ask = Ask(
+            "POST",
+            f"{endpoint.base_url}/responses",
+            {
+                **endpoint.headers(),
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream, application/json",
+            },
+            _content({**request.body(), "stream": True}),
+            silence,
+        )
+        stream = Stream(
+            self._engine,
+            ask,
+            endpoint,
+            request.model,
+            retries=retries,
+            backoff=self._backoff,
+            sleep=self._sleep,
+        )
+        future = self._submit(self._produce(stream))
+        self._streams[stream] = future
+        future.add_done_callback(lambda done: self._settle(stream, done))
+        return stream
+
+    def get(self, endpoint: Endpoint, path: str, *, timeout: float = 10.0) -> JSON:
+        """The JSON object at `path` below the base URL, such as "models". Waits; `timeout` bounds
+        each wait for the server, in seconds. Raises one `QwenError`."""
+        _check_key(endpoint)
+        future = self._submit(self._get(endpoint, path, timeout))
+        try:
+            answer = future.result()
+        except BaseException:  # an interrupt
+            future.cancel()
+            raise
+        if isinstance(answer, QwenError):
+            raise answer
+        return answer
+
+    def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
+        """The bytes at `url`, asked for without key, cookies and redirects. The future raises a
+        `QwenError`, also for more than `limit` bytes."""
+        return self._submit(self._fetch(url, limit, timeout))
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Stop every stream and close the connections; whether that was done in `timeout` seconds.
+        Idempotent."""
+        self._notice_fork()
+        first, self._closed = not self._closed, True
+        clean = True
+        if first and (self._streams or self._http is not None):
+            for stream in list(self._streams):
+                stream.stop()
+            try:
+                self._engine.submit(self._shut(timeout / 2)).result(timeout)
+            except (RuntimeError, TimeoutError):  # the engine is closed already, or too slow
+                clean = False
+        if self._owns_engine:
+            clean = self._engine.close(timeout) and clean
+        return clean
+
+    # on the engine's loop
+
+    async def _produce(self, stream: Stream) -> None:
+        await stream.run(self._http_here())
+
+    async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
+        # The error is given back, not raised: its frames here would hold the key.
+        try:
+            return await whole.get_json(self._http_here(), endpoint, path, timeout)
+        except AttemptError as failure:
+            return hush(failure.error, endpoint.key)
+        except Exception as fault:
+            return own_fault(fault)
+
+    async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
+        try:
+            return await whole.get_bytes(self._http_here(), url, limit, timeout)
+        except AttemptError as failure:
+            raise failure.error from None
+
+    async def _shut(self, patience: float) -> None:
+        streams = [asyncio.wrap_future(future) for future in self._streams.values()]
+        if streams:
+            await asyncio.wait(streams, timeout=patience)
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    def _http_here(self) -> Http:
+        if self._http is None:
+            self._http = Http(self._transport)
+        return self._http
+
+    # on any thread
+
+    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        self._notice_fork()
+        if self._closed:
+            coroutine.close()
+            raise RuntimeError("The client is closed.")
+        return self._engine.submit(coroutine)
+
+    def _settle(self, stream: Stream, future: Future[None]) -> None:
+        self._streams.pop(stream, None)
+        stream.settle(future)
+
+    def _notice_fork(self) -> None:
+        if os.getpid() != self._pid:
+            self._pid = os.getpid()
+            # Kept, not collected: their sockets are the parent's.
+            self._forsaken += [self._streams, self._http]
+            self._streams, self._http = {}, None
+
+
+def _content(body: JSON) -> bytes:
+    try:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as exc:
+        raise UsageError(
+            "The request holds a value that JSON cannot carry.",
+            why=str(exc),
+            hint="Look at the tools and parameters that were given.",
+        ) from exc
+    return text.encode("utf-8", "replace")  # half of a surrogate pair has no UTF-8
+
+
+def _check_key(endpoint: Endpoint) -> None:
+    """HTTP could not carry it, and the complaint would show it."""
+    if not all("!" <= character <= "~" for character in endpoint.key):
+        raise AuthenticationError(
+            "The API key holds a space, a line break or a character that no key has.",
+            hint="Copy it again, and give it with %qwen_key.",
+        )

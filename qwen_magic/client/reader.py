@@ -1,0 +1,211 @@
+"""One reply, in pieces of bytes -> the events to hand on, and what went wrong. Sans-IO.
+
+    held       nothing but the response's own snapshots came: nothing is handed on, since the
+               service may still turn the request away, and the next attempt begins anew
+      --output--> begun      every event is handed on; no other attempt may follow
+    either  --terminal event--> complete;  --error, end of bytes--> `failure`, or complete
+
+A reply with an HTTP error, or with a web page, is read whole and becomes a `failure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from qwen_magic.client.failures import classify
+from qwen_magic.client.faults import (
+    Fault,
+    excerpt,
+    is_page,
+    one_line,
+    page_title,
+    read_fault,
+    request_id,
+)
+from qwen_magic.client.retry import AttemptError, read_retry_after
+from qwen_magic.errors import ConnectionLostError, ProtocolError
+from qwen_magic.protocol.bodies import response_error
+from qwen_magic.protocol.events import (
+    ErrorEvent,
+    Event,
+    KeepAlive,
+    ResponseEnded,
+    ResponseError,
+    ResponseStarted,
+)
+from qwen_magic.protocol.stream import EventDecoder
+from qwen_magic.settings import Endpoint
+
+_LARGEST: Final = 64 * 1024  # bytes that are read of an error body or a web page
+
+
+class Received(NamedTuple):
+    """An event, and when its bytes came (`time.monotonic`)."""
+
+    event: Event
+    at: float
+
+
+class AnswerReader:
+    """Reads one reply. `complete`: the terminal event came; `ending`: nothing of worth can follow
+    for long; `enough`: the rest need not be read; `failure`: what went wrong."""
+
+    def __init__(
+        self, status: int, headers: Mapping[str, str], endpoint: Endpoint, model: str = ""
+    ) -> None:
+        self.begun = False
+        self.complete = False
+        self.ending = False
+        self.enough = False
+        self.failure: AttemptError | None = None
+        self._status = status
+        self._headers = headers
+        self._endpoint = endpoint
+        self._model = model
+        self._decoder: EventDecoder | None = None  # made when the body's kind is known
+        self._refused = not 200 <= status < 300
+        self._head = bytearray()  # the beginning of the body; the whole of an error's
+        self._held: list[Received] = []
+        self._came = False  # any event
+
+    def feed(self, chunk: bytes, at: float) -> list[Received]:
+        """The events to hand on now that `chunk` came at the time `at`."""
+        if self._decoder is not None:
+            return self._decode(chunk, at)
+        self._head += chunk
+        if not self._refused:
+            page = is_page(bytes(self._head))
+            if page is None:
+                return []
+            if not page:
+                self._decoder = EventDecoder()
+                return self._decode(bytes(self._head), at)
+            self._refused = True
+        self.enough = len(self._head) >= _LARGEST
+        return []
+
+    def finish(self, at: float) -> list[Received]:
+        """The last events. After it `complete` or `failure` is set."""
+        rest = self._decoder is not None and not self.enough
+        events = self._decode(None, at) if rest else []
+        if not self.complete and self.failure is None:
+            if self._refused:
+                self.failure = self._refusal()
+            else:
+                self.failure = AttemptError(self._unfinished())
+        return events
+
+    def release(self) -> list[Received]:
+        """The events that were held back, when no other attempt follows."""
+        held, self._held = self._held, []
+        return held
+
+    def _decode(self, chunk: bytes | None, at: float) -> list[Received]:
+        assert self._decoder is not None
+        try:
+            events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
+        except ProtocolError as error:
+            self.failure = self.failure or AttemptError(error)
+            self.enough = True
+            return []
+        admitted = [each for event in events for each in self._admit(Received(event, at))]
+        if self._decoder.done and self.begun:  # `[DONE]` instead of a terminal event
+            self.complete = self.ending = True
+        return admitted
+
+    def _admit(self, received: Received) -> list[Received]:
+        event = received.event
+        if self.complete or isinstance(event, KeepAlive):
+            return []
+        self._came = True
+        self._judge(event)
+        if not self.begun:
+            self.begun = _is_output(event)
+            if self.begun and self.failure is not None:  # a failed response that has output
+                self.failure.retry = None
+            self._held.append(received)
+            return self.release() if self.begun else []
+        return [received]
+
+    def _judge(self, event: Event) -> None:
+        """Notice an end, with what it says of a failure."""
+        match event:
+            case ErrorEvent(said):
+                self.ending = True
+                self._fail(said)
+            case ResponseEnded(status, response):
+                self.complete = self.ending = True
+                error = response_error(response.get("error"))
+                if status == "cancelled":
+                    self._fail(error or ResponseError(message="The response was cancelled."))
+                elif status == "failed" or (error and status != "completed"):
+                    self._fail(error or ResponseError())
+
+    def _fail(self, said: ResponseError) -> None:
+        """The first failure that says something is the one that counts."""
+        if self.failure is not None and not self.failure.error.why:
+            self.failure = None
+        if self.failure is None:
+            fault = Fault(
+                self._status,
+                said.code,
+                one_line(said.message),
+                said.request_id or request_id(self._headers),
+            )
+            self.failure = self._classified(fault, again=not self.begun)
+
+    def _classified(self, fault: Fault, *, again: bool) -> AttemptError:
+        error, retry = classify(fault, self._endpoint, self._model)
+        after = read_retry_after(self._headers.get("retry-after", ""))
+        return AttemptError(error, retry if again else None, after)
+
+    def _refusal(self) -> AttemptError:
+        body = bytes(self._head)
+        if not is_page(body):
+            return self._classified(read_fault(self._status, self._headers, body), again=True)
+        title = page_title(body)
+        said = f"{self._status}, “{title}”" if title else str(self._status)
+        if self._status == 429 or self._status >= 500:
+            fault = Fault(
+                self._status, message=f"A web page: {said}.", request_id=request_id(self._headers)
+            )
+            return self._classified(fault, again=True)
+        return AttemptError(
+            ProtocolError(
+                f"{self._endpoint.host} answered with a web page, not the Responses API.",
+                why=f"The page: {said}.",
+                hint="Check the endpoint's base URL; a proxy or a login page may stand before it.",
+            )
+        )
+
+    def _unfinished(self) -> ConnectionLostError | ProtocolError:
+        """The bytes ended, and nothing said that the answer did."""
+        host = self._endpoint.host
+        if self._came:
+            return ConnectionLostError(
+                f"{host} ended the stream before the answer was complete.",
+                hint="Run the cell again. It is not repeated by itself: the answer had begun.",
+            )
+        if not self._head.strip():
+            return ProtocolError(
+                f"{host} answered {self._status} with nothing in it.",
+                hint="Check the endpoint's base URL, and the server's own log.",
+            )
+        return ProtocolError(
+            f"{host} answered with something that is not the Responses API.",
+            why=f"It begins: {excerpt(bytes(self._head))}",
+            hint="Check the endpoint's base URL"
+            + ("." if urlsplit(self._endpoint.base_url).path else ": it usually ends in /v1."),
+        )
+
+
+def _is_output(event: Event) -> bool:
+    """Whether the event shows that the service has begun to answer."""
+    match event:
+        case ResponseStarted() | ErrorEvent():
+            return False
+        case ResponseEnded(status, response):
+            return status != "failed" or bool(response.get("output"))
+    return True

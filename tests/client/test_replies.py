@@ -1,0 +1,298 @@
+"""Replies that are not the Responses API, redirects, and failures of the network itself."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from qwen_magic.client import Client
+from qwen_magic.client.outages import is_loopback, without_password
+from qwen_magic.client.redirects import redirected
+from qwen_magic.client.retry import AttemptError
+from qwen_magic.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    ProtocolError,
+    RedirectRefusedError,
+    ServerError,
+    UsageError,
+)
+from qwen_magic.protocol.events import TextDelta
+from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.settings import Endpoint
+
+PAGE = b"\n<!DOCTYPE html><html><head><title>Corporate &amp; Login</title></head><body>x</body>"
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_a_web_page(serve, wire, whole, status):
+    server = serve(wire.reply(status, PAGE, content_type="application/json"))
+    _, stream = whole(server)
+    assert isinstance(stream.error, ProtocolError)
+    assert stream.error.message.endswith("answered with a web page, not the Responses API.")
+    assert stream.error.why == f"The page: {status}, “Corporate & Login”."
+    assert "base URL" in stream.error.hint
+    assert len(server.seen) == 1
+
+
+def test_a_web_page_of_a_gateway(serve, wire, whole):
+    _, stream = whole(serve(wire.reply(502, b"<html><title>502 Bad Gateway</title>")))
+    assert isinstance(stream.error, ServerError)
+    assert stream.error.status == 502
+    assert stream.error.why == "A web page: 502, “502 Bad Gateway”."
+
+
+def test_an_endless_web_page(serve, wire, whole):
+    endless = [wire.STREAM + PAGE, b"x" * 100_000, wire.HOLD]
+    _, stream = whole(serve(endless))
+    assert isinstance(stream.error, ProtocolError)
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b" \r\n\r\n"), (204, b"")])
+def test_nothing(serve, wire, whole, status, body):
+    _, stream = whole(serve(wire.reply(status, body)))
+    assert isinstance(stream.error, ProtocolError)
+    assert f"answered {status} with nothing in it" in stream.error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"pong", "It begins: pong"),
+        (b"[1, 2]", "It begins: [1, 2]"),
+        (b'{"models":[]}', "It has the keys: models."),
+        (b":only comments\n\n", "It begins: :only comments"),
+        (b"data: hello\n\n", "It begins: hello"),
+    ],
+)
+def test_something_else(serve, wire, whole, body, why):
+    _, stream = whole(serve(wire.reply(200, body)))
+    assert isinstance(stream.error, ProtocolError)
+    assert stream.error.why == why
+
+
+def test_a_malformed_event_ends_the_stream(serve, wire, whole):
+    bad = wire.event({"type": "response.output_item.added", "item": 7})
+    script = [wire.STREAM + wire.created() + wire.delta("Par"), 0.05, bad + wire.delta("tial")]
+    events, stream = whole(serve([*script, wire.HOLD]))
+    assert isinstance(stream.error, ProtocolError)
+    assert [r.event.delta for r in events if isinstance(r.event, TextDelta)] == ["Par"]
+
+
+def test_json_cut_in_the_middle(serve, wire, whole):
+    reply = wire.reply(200, wire.response("completed"))
+    _, stream = whole(serve(reply[:-10]))
+    assert isinstance(stream.error, ConnectionLostError)
+
+
+def test_a_server_that_speaks_no_http(serve, whole):
+    _, stream = whole(serve(b"220 mail.example ESMTP\r\n\r\n"))
+    assert isinstance(stream.error, ProtocolError)
+    assert "does not speak HTTP" in stream.error.message
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_a_redirect_on_the_same_host(serve, wire, whole, status):
+    server = serve(wire.reply(status, location="/v2/responses"), wire.answer("Hi"))
+    _, stream = whole(server)
+    assert stream.error is None
+    first, second = server.seen
+    assert (second.method, second.path) == ("POST", "/v2/responses")
+    assert second.body == first.body
+    assert second.headers["authorization"] == first.headers["authorization"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host(serve, wire, whole, status):
+    other = serve(wire.answer("stolen"))
+    server = serve(wire.reply(status, location=f"{other.url}/responses"))
+    _, stream = whole(server)
+    assert isinstance(stream.error, RedirectRefusedError)
+    assert f"127.0.0.1:{other.port}" in stream.error.message
+    assert other.seen == []
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [302, 303])
+def test_a_redirect_to_a_page_to_get(serve, wire, whole, status):
+    server = serve(wire.reply(status, location="/login"))
+    _, stream = whole(server)
+    assert isinstance(stream.error, ProtocolError)
+    assert "/login" in stream.error.message
+    assert len(server.seen) == 1
+
+
+def test_redirects_in_a_circle(serve, wire, whole):
+    server = serve(wire.reply(307, location="/v1/responses"))
+    _, stream = whole(server)
+    assert isinstance(stream.error, ProtocolError)
+    assert len(server.seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "target"),
+    [
+        ("http://h/a", "https://h/a", "https://h/a"),
+        ("http://h:8000/a", "https://h:8000/a", "https://h:8000/a"),
+        ("https://h/a", "https://h:443/b", "https://h:443/b"),
+        ("https://h/a/b", "c", "https://h/a/c"),
+        ("https://h/a", "//h/b", "https://h/b"),
+        ("https://H/a", "https://h/b", "https://h/b"),
+    ],
+)
+def test_same_server(url, location, target):
+    assert redirected("POST", url, 307, location) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://h/a", "http://h/a"),
+        ("https://h/a", "https://h:444/a"),
+        ("http://h:8000/a", "https://h:8443/a"),
+        ("https://h/a", "https://h.evil/a"),
+        ("https://h/a", "https://h@evil/a"),
+        ("https://h/a", "https://user:pw@h/a"),
+        ("https://h/a", "ftp://h/a"),
+        ("https://h/a", "//evil/a"),
+        ("https://h/a", "javascript:alert(1)"),
+    ],
+)
+def test_another_server(url, location):
+    with pytest.raises(AttemptError) as raised:
+        redirected("POST", url, 307, location)
+    assert isinstance(raised.value.error, RedirectRefusedError)
+    assert "pw" not in str(raised.value.error)
+
+
+def test_an_unreadable_location():
+    with pytest.raises(AttemptError) as raised:
+        redirected("POST", "https://h/a", 307, "https://[::1/a")
+    assert isinstance(raised.value.error, ProtocolError)
+
+
+def test_a_known_local_server_that_is_not_running(ask):
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 11434)) == 0:
+            pytest.skip("something listens on Ollama's port")
+    stream = ask("http://localhost:11434/v1", retries=0)
+    assert stream.wait(10)
+    assert stream.error.message == "localhost:11434 refused the connection."
+    assert "ollama serve" in stream.error.hint
+
+
+def test_a_name_that_does_not_exist(ask, monkeypatch, pauses):
+    # Loopback names are resolved without a network; this one by no resolver.
+    stream = ask("http://no-such-host.invalid/v1", retries=0)
+    assert stream.wait(60)
+    assert isinstance(stream.error, ConnectionFailedError)
+    assert stream.error.message == "The name no-such-host.invalid cannot be resolved."
+    assert "network" in stream.error.hint
+
+
+def test_https_to_a_server_of_http(ask, pauses):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        stream = ask(f"https://127.0.0.1:{port}/v1")
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            assert stream.wait(10)
+    assert isinstance(stream.error, ConnectionFailedError)
+    assert stream.error.message == f"No secure connection to 127.0.0.1:{port} could be made."
+    assert "https" in stream.error.hint
+    assert pauses == []
+
+
+def test_a_certificate_of_nobody(tmp_path, ask, pauses):
+    made = subprocess.run(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=x",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip("no openssl here")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stream = ask(f"https://127.0.0.1:{listener.getsockname()[1]}/v1")
+        connection, _ = listener.accept()
+        with connection, pytest.raises(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+        assert stream.wait(10)
+    assert isinstance(stream.error, ConnectionFailedError)
+    assert stream.error.why.startswith("Certificate: ")
+    assert "SSL_CERT_FILE" in stream.error.hint
+    assert pauses == []
+
+
+@pytest.mark.parametrize("key", ["sk-abc\n", "sk abc", "sk-abcé", "sk-…"])
+def test_a_key_that_no_header_can_carry(client: Client, key):
+    endpoint = Endpoint("x", "http://127.0.0.1:9/v1", key=key)
+    for call in (
+        lambda: client.stream(ResponseRequest("m", "Hi"), endpoint),
+        lambda: client.get(endpoint, "models"),
+    ):
+        with pytest.raises(AuthenticationError) as raised:
+            call()
+        assert "sk" not in str(raised.value)
+
+
+def test_a_request_that_is_no_json(client: Client):
+    request = ResponseRequest("m", "Hi", tools=({"type": object()},))
+    with pytest.raises(UsageError):
+        client.stream(request, Endpoint("x", "http://127.0.0.1:9/v1"))
+
+
+def test_a_large_request_arrives_whole(serve, wire, client: Client):
+    server = serve(wire.answer("x"))
+    prompt = "x" * 3_000_000
+    stream = client.stream(ResponseRequest("m", prompt), Endpoint("x", server.url))
+    assert stream.wait(10)
+    assert stream.error is None
+    assert server.seen[0].json["input"] == prompt
+
+
+def test_half_a_surrogate_pair_in_the_prompt(serve, wire, client: Client):
+    server = serve(wire.answer("x"))
+    stream = client.stream(ResponseRequest("m", "a\ud83db"), Endpoint("x", server.url))
+    assert stream.wait(5)
+    assert server.seen[0].json["input"] == "a?b"
+
+
+def test_no_error_holds_a_key(serve, wire, ask):
+    key = "token-abcdefgh-12345"
+    echo = {"message": f"bad key {key}", "code": key, "request_id": key}
+    scripts = [
+        wire.reply(401, echo),
+        wire.reply(500, f"<html><title>{key}</title>".encode()),
+        wire.reply(403, f"<html><title>{key}</title>".encode()),
+        wire.reply(200, f"echo {key}".encode()),
+        wire.reply(200, {key: 1}),
+        wire.reply(200, f"data: {key}\n\n".encode()),
+        wire.STREAM + wire.failed(key, f"key={key}"),
+        wire.reply(307, location=f"http://other/?key={key}"),
+        wire.reply(303, location=f"/login?key={key}"),
+        wire.reply(303, location=f"/login/{key}"),
+    ]
+    for script in scripts:
+        stream = ask(serve(script), key=key)
+        assert stream.wait(10)
+        error = stream.error
+        assert error is not None
+        shown = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r}"
+        assert "token-ab" not in shown, script
+        assert error.__traceback__ is None
+
+
+def test_loopback_and_passwords():
+    assert all(map(is_loopback, ["http://127.9.9.9/", "http://[::1]:8/", "http://LOCALHOST:1"]))
+    assert is_loopback("http://a.localhost/")
+    assert not any(map(is_loopback, ["http://10.0.0.1/", "http://localhost.example/"]))
+    assert without_password("at http://me:pw@host:1/ now") == "at http://host:1/ now"
