@@ -1,0 +1,1 @@
+"""Runs Python apart: a subprocess with limits, in a folder of its own, without network."""

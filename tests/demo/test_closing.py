@@ -1,0 +1,177 @@
+"""A client that goes is noticed at once, and the server ends cleanly."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from qwen_magic.demo import DemoServer
+
+
+def open_stream(client, **body):
+    return client.http.stream(
+        "POST", "/responses", json={"model": "m", "input": "tour", "stream": True, **body}
+    )
+
+
+def test_a_close_is_seen_while_the_server_waits(serve):
+    client = serve(delay=30)
+    with open_stream(client) as reply:
+        received = reply.iter_bytes()  # held: the stream is closed with it
+        next(received)
+        begun = client.server.requests[-1]
+        assert begun.status == 200
+        assert not begun.client_closed
+    record = client.server.log.wait(lambda records: records[-1].ended_at is not None)[-1]
+    assert record.client_closed
+    assert record.ended_at - record.closed_at < 5  # not after the thirty seconds
+    assert record.events < 8
+
+
+def test_no_event_is_made_after_the_close(serve):
+    client = serve(delay=0.005)
+    with open_stream(client) as reply:
+        next(reply.iter_bytes())
+    client.server.log.wait(lambda records: records[-1].ended_at is not None)
+    events = client.server.requests[-1].events
+    client.ask()
+    assert client.server.requests[0].events == events < 100
+
+
+def test_an_answer_read_to_its_end_is_not_marked_closed(serve):
+    client = serve()
+    client.frames("Hello")
+    client.http.close()
+    record = client.server.log.wait(lambda records: records[-1].ended_at is not None)[-1]
+    assert not record.client_closed
+    assert record.closed_at is None
+
+
+def test_a_running_code_is_ended_when_its_client_goes(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    client = serve()
+    prompt = "run\n```python\nimport time; time.sleep(60)\n```"
+    with open_stream(client, input=prompt, tools=[{"type": "code_interpreter"}]) as reply:
+        for line in reply.iter_lines():
+            if line.endswith("interpreting"):
+                break
+    client.server.log.wait(lambda records: records[-1].ended_at is not None)
+    assert client.server.requests[-1].client_closed
+    client.server.close()  # waits for the run's end
+    assert not list(tmp_path.iterdir())
+
+
+def test_close_with_open_streams():
+    server = DemoServer(delay=0.01).start()
+    threads = [threading.Thread(target=read_until_broken, args=(server,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    server.log.wait(lambda records: len(records) == 3 and all(r.events > 5 for r in records))
+    server.close()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert not server.running
+    assert not any(record.client_closed for record in server.requests)
+    server.close()
+
+
+def read_until_broken(server):
+    with (
+        httpx.Client(verify=False) as http,
+        pytest.raises(httpx.RemoteProtocolError),
+        http.stream(
+            "POST",
+            f"{server.base_url}/responses",
+            json={"model": "m", "input": "tour", "stream": True},
+        ) as reply,
+    ):
+        for _ in reply.iter_bytes():
+            pass
+
+
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = threading.active_count()
+    with DemoServer(delay=0) as server:
+        body = {"model": "m", "input": "3*4", "tools": [{"type": "code_interpreter"}]}
+        reply = httpx.post(f"{server.base_url}/responses", json=body, timeout=30, verify=False)
+        assert "**12**" in reply.text
+        assert list(tmp_path.iterdir())
+    assert threading.active_count() == before
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.base_url}/models")
+
+
+def test_a_port_may_be_used_again():
+    with DemoServer() as first:
+        port = first.port
+        httpx.get(f"{first.base_url}/models")
+    with DemoServer(port) as second:
+        assert httpx.get(f"{second.base_url}/models").status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_does_not_hold_the_port():
+    code = (
+        "import os, time, socket\n"
+        "from qwen_magic.demo import DemoServer\n"
+        "server = DemoServer().start()\n"
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.close(write)\n"
+        "    os.read(read, 1)\n"
+        "    os._exit(0)\n"
+        "os.close(read)\n"
+        "port = server.port\n"
+        "server.close()\n"
+        "try:\n"
+        "    socket.create_connection(('127.0.0.1', port))\n"
+        "    print('still open')\n"
+        "except ConnectionRefusedError:\n"
+        "    print('closed')\n"
+        "os.write(write, b'x')\n"
+        "os.wait()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "closed\n"
+
+
+def test_the_program_prints_where_it_listens(tmp_path):
+    log = tmp_path / "log.jsonl"
+    command = [sys.executable, "-m", "qwen_magic.demo", "--port", "0", "--delay", "0"]
+    with subprocess.Popen(
+        [*command, "--log", str(log), "--key", "k"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        line = program.stdout.readline()
+        assert line.startswith("listening on http://127.0.0.1:")
+        assert line.endswith("/compatible-mode/v1\n")
+        base = line.split()[-1]
+        headers = {"Authorization": "Bearer k"}
+        assert httpx.get(f"{base}/models", headers=headers).status_code == 200
+        assert httpx.get(f"{base}/models").status_code == 401
+        program.terminate()
+        assert program.wait(10) == 0
+        assert program.stderr.read() == ""
+    assert log.read_text("utf-8").count("\n") == 2
+
+
+def test_the_program_names_a_bad_switch():
+    command = [sys.executable, "-m", "qwen_magic.demo", "--error", "no-such-error"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "The demo's error is one of: 400, " in done.stderr
+
+
+def test_times_of_a_record_are_in_order(client, server):
+    before = time.time()
+    client.ask()
+    record = server.log.wait(lambda records: records[-1].ended_at is not None)[-1]
+    assert before <= record.time <= record.ended_at
