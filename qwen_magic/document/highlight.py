@@ -1,0 +1,213 @@
+"""Highlighting of code, line by line.
+
+A line's HTML depends on the lines before it only through the state a `LineHighlighter` carries,
+so that code which is still arriving and code which is complete get the same HTML by construction.
+Pygments lexers carry their stack of states from line to line; comments that most lexers match by
+one expression over several lines (`/* … */`, `<!-- … -->`) are carried here. A line longer than
+`LONGEST_PIECE` is lexed in pieces of that length, so that no line costs more than its length.
+
+Three things are marked: `<b class="qm-k">` keywords, `<span class="qm-s">` strings,
+`<i class="qm-com">` comments.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from html import escape
+
+from pygments.lexer import ExtendedRegexLexer, Lexer, LexerContext, RegexLexer  # type: ignore[import-untyped]
+from pygments.lexers import find_lexer_class, get_all_lexers  # type: ignore[import-untyped]
+from pygments.lexers.data import YamlLexer, YamlLexerContext  # type: ignore[import-untyped]
+from pygments.token import Comment, Keyword, Operator, String, _TokenType  # type: ignore[import-untyped]
+
+LONGEST_PIECE = 500
+LONGEST_LABEL = 24
+
+_PIECE = re.compile(rf"[^\n]{{0,{LONGEST_PIECE}}}\n|[^\n]{{1,{LONGEST_PIECE}}}")
+_MARKUP = {
+    "keyword": ('<b class="qm-k">', "</b>"),
+    "string": ('<span class="qm-s">', "</span>"),
+    "comment": ('<i class="qm-com">', "</i>"),
+}
+_SLASHED = frozenset(
+    (
+        *("C", "C++", "C#", "CSS", "CUDA", "D", "Dart", "GLSL", "Go", "Groovy", "Java"),
+        *("JavaScript", "JSX", "Kotlin", "LessCss", "Objective-C", "PHP", "Rust", "SCSS"),
+        *("Scala", "SQL", "Swift", "TSX", "TypeScript"),
+    )
+)
+_ANGLED = frozenset(("HTML", "XML", "Vue", "Svelte"))
+_SPELLINGS = {"Text only": "Text", "Bash Session": "Console"}
+
+
+def highlight(code: str, language: str) -> str:
+    """Return the HTML of `code`; of an unknown language it is only escaped."""
+    highlighter = LineHighlighter(language)
+    return "".join(highlighter.line(piece) for piece in pieces(code))
+
+
+def pieces(code: str) -> list[str]:
+    """Cut code into the pieces a highlighter takes: its lines, long ones cut again."""
+    return _PIECE.findall(code)
+
+
+def language_label(language: str) -> str:
+    """Return the name a reader knows a language by ("Python" for "py"), else the word itself."""
+    name = _lexer_names().get(language.lower())
+    if name is None:
+        return language[:LONGEST_LABEL]
+    return _SPELLINGS.get(name, name)
+
+
+class LineHighlighter:
+    """Turns the pieces of one code block into HTML, in order.
+
+    `line(piece)` takes what `pieces` yields: a line with its newline, or at most `LONGEST_PIECE`
+    characters of a longer one. `preview(piece)` gives the HTML of a piece that may still grow
+    and leaves the state as it was.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._lexer = _lexer(language.lower())
+        self._context: LexerContext | None = None
+        self._until = ""  # the end of the comment we are inside
+        self._comment = _comment_marks(self._lexer)
+        if isinstance(self._lexer, RegexLexer):
+            of_yaml = isinstance(self._lexer, YamlLexer)
+            self._context = (YamlLexerContext if of_yaml else LexerContext)("", 0)
+
+    def line(self, text: str) -> str:
+        """Return the HTML of the next piece."""
+        if self._lexer is None:
+            return escape(text, quote=False)
+        return _markup(self._marked(text))
+
+    def preview(self, text: str) -> str:
+        """Return the HTML of a piece that is not complete."""
+        before = _copy(self._context), self._until
+        try:
+            return self.line(text)
+        finally:
+            self._context, self._until = before
+
+    def _marked(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield (kind, text), kind "" for plain."""
+        if self._until:
+            end = text.find(self._until)
+            if end < 0:
+                yield "comment", text
+                return
+            end += len(self._until)
+            yield "comment", text[:end]
+            text, self._until = text[end:], ""
+        start = self._comment_start(text)
+        yield from self._lexed(text[:start])
+        if start < len(text):
+            self._until = self._comment[1]
+            yield "comment", text[start:]
+
+    def _comment_start(self, text: str) -> int:
+        """Return where a comment begins that this piece does not end, else its length."""
+        opening, closing = self._comment
+        start = text.rfind(opening) if opening else -1
+        if start < 0 or closing in text[start + len(opening) :]:
+            return len(text)
+        before = self._context, self._until
+        self._context = _copy(self._context)
+        kinds = list(self._lexed(text[:start] + "x"))
+        self._context, self._until = before
+        inside = kinds and kinds[-1][0] in ("string", "comment")
+        return len(text) if inside else start
+
+    def _lexed(self, text: str) -> Iterator[tuple[str, str]]:
+        if not text or self._lexer is None:
+            return
+        ended = text.endswith("\n") or len(text) >= LONGEST_PIECE
+        try:
+            found = list(self._tokens(text if ended else text + "\n"))
+        except Exception:  # a lexer's callback that cannot work on one line; the text matters more
+            found = []
+            if self._context is not None:
+                self._context.stack = ["root"]
+        if not ended and found and found[-1][1].endswith("\n"):  # many rules need a line's end
+            found[-1] = (found[-1][0], found[-1][1][:-1])
+        if "".join(value for _, value in found) != text:
+            found = [("", text)]
+        yield from ((kind, value) for kind, value in found if value)
+
+    def _tokens(self, text: str) -> Iterator[tuple[str, str]]:
+        if self._context is None:
+            assert self._lexer is not None
+            for _, kind, value in self._lexer.get_tokens_unprocessed(text):
+                yield _kind(kind), value
+            return
+        context = self._context
+        context.text, context.pos, context.end = text, 0, len(text)
+        for _, kind, value in ExtendedRegexLexer.get_tokens_unprocessed(
+            self._lexer, context=context
+        ):
+            yield _kind(kind), value
+
+
+def _copy(context: LexerContext | None) -> LexerContext | None:
+    """Return a context that lexing can change while the other stays as it is."""
+    twin = copy.copy(context)
+    for name, value in vars(twin).items() if twin is not None else ():
+        if isinstance(value, list):
+            setattr(twin, name, value.copy())
+    return twin
+
+
+def _markup(tokens: Iterator[tuple[str, str]]) -> str:
+    """Join neighbours of one kind and wrap them."""
+    out: list[str] = []
+    last = ""
+    for kind, value in tokens:
+        if kind and not value.strip():
+            kind = last
+        if kind != last:
+            out.append(_MARKUP[last][1] if last else "")
+            out.append(_MARKUP[kind][0] if kind else "")
+            last = kind
+        out.append(escape(value, quote=False))
+    if last:
+        out.append(_MARKUP[last][1])
+    return "".join(out)
+
+
+@lru_cache(maxsize=1024)
+def _kind(token: _TokenType) -> str:
+    if token in Comment.Preproc:
+        return "keyword"
+    if token in Comment.PreprocFile or token in String:
+        return "string"
+    if token in Comment:
+        return "comment"
+    return "keyword" if token in Keyword or token in Operator.Word else ""
+
+
+def _comment_marks(lexer: Lexer | None) -> tuple[str, str]:
+    name = lexer.name if lexer is not None else ""
+    if name in _SLASHED:
+        return "/*", "*/"
+    return ("<!--", "-->") if name in _ANGLED else ("", "")
+
+
+@lru_cache(maxsize=1)
+def _lexer_names() -> dict[str, str]:
+    return {
+        alias: name for name, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases
+    }
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Lexer | None:
+    name = _lexer_names().get(language)
+    found = find_lexer_class(name) if name and name != "Text only" else None
+    if found is None:
+        return None
+    options = {"startinline": True} if name == "PHP" else {}
+    return found(ensurenl=False, stripnl=False, **options)

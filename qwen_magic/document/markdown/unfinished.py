@@ -1,0 +1,111 @@
+"""Marks that a piece of text opens and does not close.
+
+While a paragraph arrives, its end may stand in the middle of `**bold`, `[a link](htt` or a span of
+code. `presentable` closes such marks for the eye; `pending` tells from the tokens of a piece
+whether text that comes later could still change how the piece reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from markdown_it.token import Token
+
+MOST_MARKS = 3  # that are closed; a text that leaves more open is not about to close them
+_OPENING = "*_~`$[\\<"
+_ENTITY = re.compile(r"&#?\w{0,8}$")
+_TICKS = re.compile(r"`+")
+_SCAN = re.compile(
+    r"\\."
+    r"|(?P<tick>`+)"
+    r"|(?P<mark>\*{1,3}|~~|(?<![^\W_])_{1,3}|_{1,3}(?![^\W_]))"
+    r"|(?P<open>!?\[)"
+    r"|(?P<target>\]\()"
+    r"|(?P<close>\])",
+    re.DOTALL,
+)
+_OPENER = re.compile(
+    r"(?<![^\W_])_+(?=[^\s_])|\*+(?=[^\s*])|~~(?=[^\s~])|`+|<(?=[a-zA-Z])|\$(?=[^\s])|\\[(\[]"
+)
+
+
+def pending(tokens: Sequence[Token]) -> str:
+    """Return a mark in the text of these inline tokens that a later one may close, else ""."""
+    depth = 0
+    for token in reversed(tokens):
+        if token.type != "text":
+            continue
+        text = token.content
+        openers: list[str] = _OPENER.findall(text)
+        if openers:
+            return openers[-1]
+        if "[" in text or "]" in text:
+            for char in reversed(text):
+                depth += (char == "]") - (char == "[")
+                if depth < 0:
+                    return "["
+    return ""
+
+
+def presentable(text: str) -> str:
+    """Return `text` with the marks it leaves open closed, or out of sight."""
+    text = text.rstrip(_OPENING)
+    if "&" in text[-10:]:
+        text = text[:-10] + _ENTITY.sub("", text[-10:])
+    marks: list[str] = []
+    brackets: list[tuple[int, int]] = []  # where a `[` stands, how many marks were open there
+    position = 0
+    while (found := _SCAN.search(text, position)) is not None:
+        position = found.end()
+        if tick := found["tick"]:
+            end = _closing_tick(text, tick, position)
+            if end < 0:
+                return _closed(text, [*marks, tick])
+            position = end
+        elif mark := found["mark"]:
+            _toggle(marks, mark, text, found.start(), position)
+        elif found["open"]:
+            brackets.append((found.start(), position))
+        elif found["target"] and brackets:
+            opened, inner = brackets.pop()
+            end = text.find(")", position)
+            if end < 0:
+                return _closed(text[:opened] + text[inner : found.start()], marks)
+            position = end + 1
+        elif found["close"] and brackets:
+            opened, inner = brackets.pop()
+            label = text[inner : found.start()]
+            if position == len(text) and not label.isdigit():  # perhaps `(` comes next
+                return _closed(text[:opened] + label, marks)
+    if brackets and len(text) - brackets[-1][0] < 200:
+        opened, inner = brackets[-1]
+        text = text[:opened] + text[inner:]
+    return _closed(text, marks)
+
+
+def _closing_tick(text: str, tick: str, position: int) -> int:
+    """Return where the code span that `tick` opens ends, -1 when it does not."""
+    for found in _TICKS.finditer(text, position):
+        if found.group() == tick:
+            return found.end()
+    return -1
+
+
+def _toggle(marks: list[str], mark: str, text: str, start: int, end: int) -> None:
+    opens = end < len(text) and not text[end].isspace()
+    closes = start > 0 and not text[start - 1].isspace()
+    if closes and mark in marks:
+        del marks[len(marks) - 1 - marks[::-1].index(mark) :]
+    elif opens:
+        marks.append(mark)
+
+
+def _closed(text: str, marks: Sequence[str]) -> str:
+    marks = marks[-MOST_MARKS:]
+    if not marks:
+        return text
+    body = text.rstrip()
+    while marks and body.endswith(marks[-1]):  # nothing stands between the mark and the end
+        body, marks = body[: -len(marks[-1])].rstrip(), marks[:-1]
+    return body + "".join(reversed(marks))

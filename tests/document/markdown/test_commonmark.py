@@ -1,0 +1,43 @@
+"""The CommonMark spec's examples, one character at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qwen_magic.document.markdown import MarkdownStream, render_markdown
+
+NEED_THE_FINAL_PASS = 2  # both use a reference in a block before the one that defines it
+
+
+def test_closed_blocks_are_final_at_every_prefix(commonmark: list[str]) -> None:
+    assert len(commonmark) == 652
+    corrected = []
+    for text in commonmark:
+        stream = MarkdownStream()
+        closed: list[str] = []
+        for character in text:
+            stream.append(character)
+            stream.update()
+            now = [block.html for block in stream.blocks if block.closed]
+            assert now[: len(closed)] == closed, "a closed block changed"
+            closed = now
+        stream.finish()
+        assert stream.html == render_markdown(text)
+        if [block.html for block in stream.blocks][: len(closed)] != closed:
+            corrected.append(text)
+    assert len(corrected) == NEED_THE_FINAL_PASS, corrected
+
+
+def test_a_view_shows_the_snapshot_at_every_prefix(
+    commonmark: list[str],
+    new_view: Callable[[], object],
+    block_shapes: Callable[[object], list[object]],
+) -> None:
+    for text in commonmark:
+        stream, view = MarkdownStream(), new_view()
+        for character in text:
+            stream.append(character)
+            view.apply(stream.update())
+            assert view.shapes() == block_shapes(stream.blocks)
+        view.apply(stream.finish())
+        assert view.shapes() == block_shapes(stream.blocks)
