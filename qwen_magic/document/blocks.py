@@ -1,0 +1,113 @@
+"""What an opened step shows, as values that every form of the view renders in its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word above the block that follows: "Queries", "Goal", "Output"."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text, in paragraphs as written."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Short texts, one a line."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address, shown whole."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    code: str
+    language: str = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run printed, or a call gave back: text to the letter."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A long text that scrolls inside itself."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure that code drew. `data` is its data URI; where it is empty, `reason` says why."""
+
+    url: str
+    alt: str = ""
+    data: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedSource:
+    """A page that was found. `number` is what `[n]` in the answer means by it; 0 where the answer
+    names it in another way."""
+
+    number: int
+    url: str
+    title: str
+    host: str
+    cited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGroups:
+    """Sources, shown by host."""
+
+    sources: tuple[NumberedSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What has not come yet, or never came."""
+
+    text: str
+
+
+Block: TypeAlias = (
+    Label | Text | Lines | Link | Code | Output | Extract | Figure | SourceGroups | Wait
+)
+StepState: TypeAlias = Literal["live", "done", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the model did: a line (verb, telling detail, facts) that opens to blocks.
+
+    `what_is_code`: the detail is code or output. `figures` stand below the line even when it is
+    folded: they were drawn to be seen.
+    """
+
+    verb: str
+    what: str = ""
+    what_is_code: bool = False
+    facts: tuple[str, ...] = ()
+    state: StepState = "done"
+    blocks: tuple[Block, ...] = ()
+    figures: tuple[Figure, ...] = ()

@@ -1,0 +1,269 @@
+"""The reader's view of one turn, as it grows.
+
+    Document.update(state) -> patches      at most 30 times a second, while the response streams
+    Document.finish(state) -> patches      once
+    Document.snapshot()    -> patches      for a view that begins late or missed a batch
+
+The same document, finished, is what the saved forms are made of (`groups`, `sources`, `note`,
+`footer`). Its patches go to one element that every view makes for itself, `turn`; besides it a
+view has an element `say` for what a screen reader is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from qwen_magic.document import html
+from qwen_magic.document.blocks import NumberedSource
+from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
+from qwen_magic.document.footer import Footer, make_footer
+from qwen_magic.document.groups import ROOT, Group, Groups
+from qwen_magic.document.notes import Note, make_note
+from qwen_magic.document.sections import (
+    ProseSection,
+    Section,
+    ThoughtSection,
+    make_section,
+    section_type,
+)
+from qwen_magic.document.sources import all_sources, number_sources
+from qwen_magic.document.steps import FigureState, StepContext, figure_urls
+from qwen_magic.document.tree import Tree
+from qwen_magic.document.wire import ViewPatch
+from qwen_magic.document.words import counted
+from qwen_magic.protocol.items import WebSearchCall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwen_magic.protocol.state import Entry, ResponseState
+
+_CITED: Final = re.compile(r'class="qm-cite"[^>]*>\[(\d+)\]<')
+_CUT: Final[Mapping[OutcomeStatus, str]] = {
+    "completed": "no end was seen",
+    "incomplete": "cut off",
+    "failed": "did not finish",
+    "stopped": "stopped",
+}
+_ENDED: Final[Mapping[OutcomeStatus, str]] = {
+    "completed": "Answered",
+    "incomplete": "Cut off",
+    "failed": "Failed",
+    "stopped": "Stopped",
+}
+
+
+class Document:
+    """One turn as the reader sees it: steps and prose in the order in which they happened, then
+    sources, a note about how it ended, and a footer.
+
+    `started`: when the turn began, in the unit of `now` and of the state's `at` (seconds).
+    """
+
+    def __init__(self, turn: TurnFacts, *, started: float = 0.0) -> None:
+        self.turn = turn
+        self.started = started
+        self.seconds = 0.0
+        self.sources: Sequence[NumberedSource] = ()
+        self.note: Note | None = None
+        self.footer: Footer | None = None
+        self.status = f"Waiting for {turn.model}"
+        self._outcome: Outcome | None = None
+        self._tree = Tree()
+        self._groups = Groups(self._tree)
+        self._sections: dict[str, tuple[Section, str]] = {}  # entry key -> (section, parent)
+        self._seen: dict[str, int] = {}  # entry key -> the version that is shown
+        self._figures: dict[str, FigureState] = {}
+        self._wanted: dict[str, str] = {}  # figure address -> the key of the run that drew it
+        self._numbered: tuple[NumberedSource, ...] = ()
+        self._starts: dict[str, int] = {}  # search's entry key -> how many sources come before
+        self.waiting = ""  # the line that stands where nothing has come yet
+        self._wait(self.status)
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """The sections in order, neighbours of a kind together."""
+        return self._groups.all
+
+    @property
+    def is_finished(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def wanted_figures(self) -> tuple[str, ...]:
+        """Addresses in the logs of code runs for which `figure` was not called yet."""
+        return tuple(url for url in self._wanted if url not in self._figures)
+
+    def figure(self, url: str, data: str = "", reason: str = "") -> None:
+        """A figure has come (`data`: its data URI), or cannot (`reason`: why, in a few words).
+        The next `update` or `finish` shows it."""
+        self._figures[url] = FigureState(data, reason)
+        self._seen.pop(self._wanted.get(url, ""), None)
+
+    def notice(self, text: str) -> list[ViewPatch]:
+        """Show a line about the connection ("Trying again in 4 s") until something comes; empty
+        takes it back."""
+        if text or not self._sections:
+            return self._wait(text or f"Waiting for {self.turn.model}")
+        return self._wait("")
+
+    def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
+        """The patches since the last call. Costs what changed, not what is there."""
+        self.seconds = max(0.0, now - self.started)
+        patches = self._update_entries(state)
+        return patches + self._say(self._activity(state))
+
+    def finish(self, state: ResponseState, now: float, outcome: Outcome) -> list[ViewPatch]:
+        """The last patches: what was still open is closed, then sources, note and footer. May be
+        called again when a figure has come since."""
+        self.seconds = max(0.0, now - self.started)
+        self._outcome = outcome
+        self._seen = {entry.key: entry.version for entry in state.entries if self._is_shown(entry)}
+        patches = self._update_entries(state)
+        patches += self._wait("")
+        patches += self._thought_tokens(state)
+        patches += self._mark_cited(state)
+        patches += self._end(state, outcome)
+        return patches + self._say(_ENDED[outcome.status])
+
+    def snapshot(self) -> list[ViewPatch]:
+        """The patches that build the whole view, as of the last call, from nothing."""
+        return self._tree.snapshot()
+
+    def _is_shown(self, entry: Entry) -> bool:
+        return (
+            entry.done
+            and entry.phase != "incomplete"
+            and self._seen.get(entry.key) == entry.version
+        )
+
+    def _update_entries(self, state: ResponseState) -> list[ViewPatch]:
+        changed = [entry for entry in state.entries if self._seen.get(entry.key) != entry.version]
+        if any(isinstance(entry.item, WebSearchCall) for entry in changed):
+            self._number(state)
+        patches: list[ViewPatch] = []
+        for entry in changed:
+            patches += self._update_entry(entry)
+            self._seen[entry.key] = entry.version
+        return patches
+
+    def _update_entry(self, entry: Entry) -> list[ViewPatch]:
+        patches: list[ViewPatch] = []
+        section, parent = self._sections.get(entry.key, (None, ""))
+        if section is not None and type(section) is not section_type(entry):
+            patches += self._groups.take_out(section)
+            section = None
+        if section is None:
+            patches += self._wait("")
+            section = make_section(self._tree, entry, self._cite)
+            parent, made = self._groups.place(section)
+            patches += made
+            self._sections[entry.key] = (section, parent)
+        for url in figure_urls(entry.item):
+            self._wanted.setdefault(url, entry.key)
+        patches += section.update(entry, parent, self._context(entry))
+        if section.is_empty:
+            patches += self._groups.take_out(section)
+            del self._sections[entry.key]
+        return patches
+
+    def _wait(self, text: str) -> list[ViewPatch]:
+        self.waiting = text
+        if not text:
+            return self._tree.drop("wait")
+        return self._tree.put("wait", ROOT, html.waiting(text))
+
+    def _context(self, entry: Entry) -> StepContext:
+        sources: tuple[NumberedSource, ...] = ()
+        if isinstance(entry.item, WebSearchCall):
+            start = self._starts.get(entry.key, 0)
+            sources = self._numbered[start : start + len(entry.item.sources)]
+        is_cut = not entry.done or entry.phase == "incomplete"
+        cut = _CUT[self._outcome.status] if self._outcome is not None and is_cut else ""
+        return StepContext(sources, self._figures, cut)
+
+    def _number(self, state: ResponseState) -> None:
+        self._numbered = number_sources(entry.item for entry in state.entries)
+        before = 0
+        for entry in state.entries:
+            if isinstance(entry.item, WebSearchCall):
+                self._starts[entry.key] = before
+                before += len(entry.item.sources)
+
+    def _cite(self, number: int) -> str | None:
+        """The address that `[number]` stands for."""
+        found = 1 <= number <= len(self._numbered)
+        return self._numbered[number - 1].url if found else None
+
+    def _prose(self) -> str:
+        return "".join(
+            section.html
+            for group in self._groups.all
+            for section in group.sections
+            if isinstance(section, ProseSection)
+        )
+
+    def _mark_cited(self, state: ResponseState) -> list[ViewPatch]:
+        """Tell the sources that the prose cites, here and in the searches that found them.
+        Without prose there is nothing that they would be the sources of."""
+        prose = self._prose()
+        if not prose:
+            return []
+        cited = {int(number) for number in _CITED.findall(prose)}
+        items = [entry.item for entry in state.entries]
+        self.sources = all_sources(items, cited)
+        self._numbered = tuple(source for source in self.sources if source.number)
+        patches: list[ViewPatch] = []
+        for entry in state.entries:
+            if isinstance(entry.item, WebSearchCall):
+                patches += self._update_entry(entry)
+        return patches
+
+    def _activity(self, state: ResponseState) -> str:
+        """What goes on now: the words of the last section that is not done."""
+        for entry in reversed(state.entries):
+            section, _ = self._sections.get(entry.key, (None, ""))
+            if section is None or entry.done:
+                continue
+            return "Writing" if isinstance(section, ProseSection) else section.step.verb
+        return self.status
+
+    def _say(self, status: str) -> list[ViewPatch]:
+        self.status = status
+        return self._tree.put("say.0", "say", html.spoken(status))
+
+    def _thought_tokens(self, state: ResponseState) -> list[ViewPatch]:
+        """The reasoning tokens, on the line of the only thought; of several, none is known."""
+        thoughts = [
+            section
+            for group in self._groups.all
+            for section in group.sections
+            if isinstance(section, ThoughtSection)
+        ]
+        tokens = state.usage.reasoning_tokens if state.usage is not None else 0
+        if len(thoughts) != 1 or not tokens:
+            return []
+        return thoughts[0].add_fact(counted(tokens, "token"))
+
+    def _end(self, state: ResponseState, outcome: Outcome) -> list[ViewPatch]:
+        items = [entry.item for entry in state.entries]
+        self.note = make_note(
+            outcome, self.turn, self.seconds, state.usage, state.incomplete_reason
+        )
+        self.footer = make_footer(
+            self.turn,
+            model=state.model,
+            seconds=self.seconds,
+            usage=state.usage,
+            items=items,
+            id=state.id,
+        )
+        patches: list[ViewPatch] = []
+        sources = html.sources_html(self.sources)
+        if sources:
+            patches += self._tree.put("sources", ROOT, sources)
+        if self.note is not None:
+            patches += self._tree.put("note", ROOT, html.note_html(self.note, announce=True))
+        return patches + self._tree.put("foot", ROOT, html.footer_html(self.footer))

@@ -1,0 +1,224 @@
+"""The steps of calls that are not the three tools of the service: functions, MCP, files, images."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeAlias
+
+from qwen_magic.document.blocks import (
+    Block,
+    Code,
+    Extract,
+    Label,
+    Lines,
+    NumberedSource,
+    Output,
+    SourceGroups,
+    Step,
+    StepState,
+    Wait,
+)
+from qwen_magic.document.words import counted, host_of, page_of, shorten
+from qwen_magic.protocol.items import (
+    CustomToolCall,
+    FileSearchCall,
+    FunctionCall,
+    ImageSearchCall,
+    McpCall,
+    McpListTools,
+    UnknownItem,
+)
+
+OtherCall: TypeAlias = (
+    FunctionCall
+    | CustomToolCall
+    | McpCall
+    | McpListTools
+    | FileSearchCall
+    | ImageSearchCall
+    | UnknownItem
+)
+LONGEST_DETAIL: Final = 120
+LONGEST_RAW: Final = 20_000  # characters of an unknown item that are shown
+
+
+def call_step(item: OtherCall, text: str, *, is_done: bool, is_bad: bool) -> Step:
+    """The step of a call; `text` is what streamed of its arguments."""
+    match item:
+        case FunctionCall():
+            return _function(item.name, item.arguments or text, is_done)
+        case CustomToolCall():
+            return _custom(item.name, item.input or text, is_done)
+        case McpCall():
+            return _mcp(item, item.arguments or text, is_done, is_bad)
+        case McpListTools():
+            return _mcp_tools(item, is_done)
+        case FileSearchCall():
+            return _files(item, is_done, is_bad)
+        case ImageSearchCall():
+            return _images(item, item.arguments or text, is_done, is_bad)
+        case UnknownItem():
+            return _unknown(item, is_done, is_bad)
+
+
+def quoted(queries: tuple[str, ...]) -> str:
+    """ "“first query” and 2 more"."""
+    if not queries:
+        return ""
+    first = f"“{shorten(queries[0], LONGEST_DETAIL)}”"
+    return first if len(queries) == 1 else f"{first} and {len(queries) - 1} more"
+
+
+def call_text(name: str, arguments: str) -> str:
+    """A call as code: `rows(where="region = 'EMEA'")`; arguments that are no object stay as
+    written."""
+    values = _object(arguments)
+    if values is None:
+        return shorten(f"{name}({arguments})", LONGEST_DETAIL)
+    inside = ", ".join(
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
+    )
+    return shorten(f"{name}({inside})", LONGEST_DETAIL)
+
+
+def _function(name: str, arguments: str, is_done: bool) -> Step:
+    verb = "Asked for a function" if is_done else "Asking for a function"
+    return Step(verb, call_text(name, arguments), True, (), _state(is_done), _arguments(arguments))
+
+
+def _custom(name: str, given: str, is_done: bool) -> Step:
+    verb = "Asked for a tool" if is_done else "Asking for a tool"
+    blocks: tuple[Block, ...] = (Label("Input"), Output(given)) if given else ()
+    return Step(
+        verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), _state(is_done), blocks
+    )
+
+
+def _mcp(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+    server = item.server_label or "an MCP server"
+    failed = is_bad or bool(item.error)
+    verb = f"Calling {server}"
+    if is_done:
+        verb = f"{server} failed" if failed else f"Called {server}"
+    blocks = list(_arguments(arguments))
+    if item.output:
+        blocks += [Label("Result"), Extract(_pretty(item.output))]
+    if item.error:
+        blocks += [Label("Error"), Output(item.error)]
+    state: StepState = "bad" if is_done and failed else _state(is_done)
+    return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
+
+
+def _mcp_tools(item: McpListTools, is_done: bool) -> Step:
+    server = item.server_label or "an MCP server"
+    if not is_done:
+        return Step(f"Asking {server} for its tools", state="live")
+    if item.error:
+        blocks: tuple[Block, ...] = (Label("Error"), Output(item.error))
+        return Step(
+            f"{server} failed", shorten(item.error, LONGEST_DETAIL), False, (), "bad", blocks
+        )
+    names = tuple(str(tool.get("name", "")) for tool in item.tools)
+    blocks = (Lines(names),) if names else (Wait("It offers none"),)
+    facts = (counted(len(names), "tool"),)
+    return Step(f"Asked {server} for its tools", "", False, facts, "done", blocks)
+
+
+def _files(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
+    verb, state = _verbs("Searching files", "Searched files", "File search failed", is_done, is_bad)
+    blocks: list[Block] = [Label("Queries"), Lines(item.queries)] if item.queries else []
+    for result in item.results:
+        score = f" · score {result.score:.2f}" if result.score else ""
+        blocks += [Label(f"{result.filename or result.file_id}{score}"), Extract(result.text)]
+    facts = (counted(len(item.results), "passage"),) if item.results else ()
+    return Step(verb, quoted(item.queries), False, facts, state, tuple(blocks))
+
+
+def _images(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+    by_image = item.type == "image_search_call"
+    now, then = (
+        ("Searching by image", "Searched by image")
+        if by_image
+        else (
+            "Searching images",
+            "Searched images",
+        )
+    )
+    verb, state = _verbs(now, then, "Image search failed", is_done, is_bad)
+    queries = _queries(arguments)
+    found = _found_images(item.output)
+    blocks: list[Block] = [Label("Queries"), Lines(queries)] if queries else []
+    if found:
+        blocks += [Label(counted(len(found), "image")), SourceGroups(found)]
+    elif item.output:
+        blocks += [Label("Result"), Extract(_pretty(item.output))]
+    facts = (counted(len(found), "image"),) if found else ()
+    return Step(verb, quoted(queries), False, facts, state, tuple(blocks))
+
+
+def _unknown(item: UnknownItem, is_done: bool, is_bad: bool) -> Step:
+    kind = shorten(item.type.removesuffix("_call"), 60) or "unknown"
+    verb, state = _verbs("Using a tool", "Used a tool", "A tool failed", is_done, is_bad)
+    if not item.type.endswith("_call"):
+        verb = "Something new"
+    raw = json.dumps(item.raw, indent=2, ensure_ascii=False, default=str)
+    if len(raw) > LONGEST_RAW:
+        raw = raw[:LONGEST_RAW] + "\n…"
+    return Step(verb, kind, True, (), state, (Label("As it came"), Code(raw, "json")))
+
+
+def _state(is_done: bool) -> StepState:
+    return "done" if is_done else "live"
+
+
+def _verbs(now: str, then: str, failed: str, is_done: bool, is_bad: bool) -> tuple[str, StepState]:
+    if not is_done:
+        return now, "live"
+    return (failed, "bad") if is_bad else (then, "done")
+
+
+def _arguments(arguments: str) -> tuple[Block, ...]:
+    if not arguments.strip() or arguments.strip() == "{}":
+        return ()
+    return (Label("Arguments"), Code(_pretty(arguments), "json"))
+
+
+def _pretty(text: str) -> str:
+    """JSON text indented; anything else as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _queries(arguments: str) -> tuple[str, ...]:
+    queries = (_object(arguments) or {}).get("queries", ())
+    if not isinstance(queries, list):
+        return ()
+    return tuple(query for query in queries if isinstance(query, str))
+
+
+def _found_images(output: str) -> tuple[NumberedSource, ...]:
+    """The list of `{title, url, index}` that the image tools send as text."""
+    try:
+        values = json.loads(output)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(values, list):
+        return ()
+    pairs = [
+        (str(value["url"]), str(value.get("title") or ""))
+        for value in values
+        if isinstance(value, dict) and isinstance(value.get("url"), str)
+    ]
+    return tuple(
+        NumberedSource(0, url, title or page_of(url), host_of(url)) for url, title in pairs
+    )

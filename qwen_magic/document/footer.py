@@ -1,0 +1,114 @@
+"""The footer of an answer: what it cost, and where it belongs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qwen_magic.document.facts import TurnFacts
+from qwen_magic.document.words import NO_BREAK, counted, duration
+from qwen_magic.protocol.items import (
+    CodeInterpreterCall,
+    FileSearchCall,
+    FunctionCall,
+    ImageSearchCall,
+    Item,
+    McpCall,
+    Usage,
+    WebExtractorCall,
+    WebSearchCall,
+)
+
+_TOOLS: Mapping[str, tuple[str, str]] = {
+    "web_search": ("search", "searches"),
+    "web_extractor": ("page", "pages"),
+    "code_interpreter": ("run", "runs"),
+    "web_search_image": ("image search", "image searches"),
+    "image_search": ("search by image", "searches by image"),
+    "file_search": ("file search", "file searches"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Three lines, each of short facts; `id` (the response's) ends the second."""
+
+    cost: tuple[str, ...]
+    place: tuple[str, ...]
+    id: str
+    more: tuple[str, ...] = ()  # what was added and expanded
+
+    def text(self) -> str:
+        """The lines as plain text."""
+        place = (*self.place, self.id) if self.id else self.place
+        return "\n".join(" · ".join(line) for line in (self.cost, place, self.more) if line)
+
+
+def make_footer(
+    turn: TurnFacts,
+    *,
+    model: str,
+    seconds: float,
+    usage: Usage | None,
+    items: Sequence[Item],
+    id: str,
+) -> Footer:
+    """`model`: as the response names it, else the turn's. Calls are counted in `items`, unless
+    the service counts them itself."""
+    cost = [*turn.notices, model or turn.model, duration(seconds), *_tokens(usage)]
+    tools = _counts(items) | (dict(usage.tools) if usage else {})
+    calls = [
+        counted(count, *_TOOLS.get(name, (name, name))) for name, count in tools.items() if count
+    ]
+    if calls:
+        cost.append(", ".join(calls))
+    more = [f"added {text}" for text in turn.added] + list(turn.expanded)
+    return Footer(tuple(fact for fact in cost if fact), _place(turn), id, tuple(more))
+
+
+def _counts(items: Sequence[Item]) -> dict[str, int]:
+    """Calls by tool, named as the service names them in its own counts."""
+    return dict(Counter(name for item in items if (name := _tool(item))))
+
+
+def _tool(item: Item) -> str:
+    match item:
+        case WebSearchCall():
+            return "web_search"
+        case WebExtractorCall():
+            return "web_extractor"
+        case CodeInterpreterCall():
+            return "code_interpreter"
+        case FileSearchCall():
+            return "file_search"
+        case ImageSearchCall():
+            return item.type.removesuffix("_call")
+        case McpCall() | FunctionCall():
+            return item.name
+        case _:
+            return ""
+
+
+def _tokens(usage: Usage | None) -> list[str]:
+    if usage is None or not usage.known:
+        return ["tokens not reported"]
+    cached = f" ({usage.cached_tokens:,}{NO_BREAK}cached)" if usage.cached_tokens else ""
+    thought = f" ({usage.reasoning_tokens:,}{NO_BREAK}reasoning)" if usage.reasoning_tokens else ""
+    return [
+        f"in{NO_BREAK}{usage.input_tokens:,}{cached}",
+        f"out{NO_BREAK}{usage.output_tokens:,}{thought}",
+    ]
+
+
+def _place(turn: TurnFacts) -> tuple[str, ...]:
+    place = []
+    if turn.chat and turn.turn_number:
+        place.append(f"{turn.chat}, turn{NO_BREAK}{turn.turn_number}")
+    elif turn.chat:
+        place.append(turn.chat)
+    if turn.sibling is not None and turn.sibling[1] > 1:
+        place.append(f"answer{NO_BREAK}{turn.sibling[0]}/{turn.sibling[1]}")
+    if turn.endpoint:
+        place.append(turn.endpoint)
+    return tuple(place)

@@ -1,0 +1,226 @@
+"""Blocks and steps as safe HTML: one form for the live view and for the saved output.
+
+It reads without any style sheet, since most places that show a saved notebook strip it: verbs are
+`<b>`, parts of a line are separated by " · " (out of sight where there is style), indents are
+inline `padding`, the only style attribute that every sanitizer of the field keeps. No ids, no
+data attributes, no buttons. Everything that came from outside passes `escape`; an address becomes
+a link only if it is http, https or mailto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Final, assert_never
+
+from qwen_magic.document.blocks import (
+    Block,
+    Code,
+    Extract,
+    Figure,
+    Label,
+    Lines,
+    Link,
+    NumberedSource,
+    Output,
+    SourceGroups,
+    Step,
+    Text,
+    Wait,
+)
+from qwen_magic.document.footer import Footer
+from qwen_magic.document.highlight import highlight
+from qwen_magic.document.markdown.inline import text_html
+from qwen_magic.document.markdown.links import is_linkable, is_picture
+from qwen_magic.document.markdown.render import CODE_CLOSE, code_open
+from qwen_magic.document.notes import Note
+from qwen_magic.document.sources import by_host
+from qwen_magic.document.words import counted
+
+SEP: Final = '<span class="qm-sep"> · </span>'
+STEPS: Final = '<div class="qm-steps"></div>'
+ANSWER: Final = '<div class="qm-answer"></div>'
+_PADDED: Final = 'style="padding: 2px 0 8px 18px"'
+BODY: Final = f'<div class="qm-body" {_PADDED}></div>'
+THOUGHT: Final = (
+    f'<div class="qm-body qm-think" {_PADDED} tabindex="0" role="region" aria-label="Reasoning">'
+    "</div>"
+)
+FIGURES: Final = '<div class="qm-figs" style="padding: 2px 0 8px 0"></div>'
+
+
+def link(url: str, text: str, kind: str) -> str:
+    """A link of this class around `text`, or the bare text where `url` is none to follow."""
+    if not is_linkable(url):
+        return f'<span class="{kind}">{text_html(text)}</span>'
+    return (
+        f'<a class="{kind}" href="{escape(url)}" rel="noopener noreferrer" target="_blank">'
+        f"{text_html(text)}</a>"
+    )
+
+
+def details(*, is_open: bool = False) -> str:
+    """The empty panel of a step."""
+    return f'<details class="qm-step"{" open" if is_open else ""}></details>'
+
+
+def head(step: Step) -> str:
+    """The line of a step."""
+    state = {"live": " qm-is-live", "bad": " qm-is-bad", "done": ""}[step.state]
+    parts = [f'<b class="qm-verb">{text_html(step.verb)}</b>']
+    if step.what:
+        tag, kind = ("code", " qm-what-code") if step.what_is_code else ("span", "")
+        parts.append(f'<{tag} class="qm-what{kind}" dir="auto">{text_html(step.what)}</{tag}>')
+    if step.facts:
+        parts.append(f'<span class="qm-took">{text_html(" · ".join(step.facts))}</span>')
+    return f'<summary class="qm-head{state}">{SEP.join(parts)}</summary>'
+
+
+def spoken(text: str) -> str:
+    """What a screen reader is told."""
+    return f"<span>{escape(text)}</span>"
+
+
+def waiting(text: str) -> str:
+    """A live line that does not open."""
+    return (
+        f'<p class="qm-head qm-head-flat qm-is-live"><b class="qm-verb">{text_html(text)}</b></p>'
+    )
+
+
+def block_html(block: Block) -> str:
+    """One element."""
+    match block:
+        case Label(text=text):
+            return f'<p class="qm-label"><small>{text_html(text)}</small></p>'
+        case Text(text=text):
+            return f'<p class="qm-p qm-plain" dir="auto">{_lines(text)}</p>'
+        case Lines(texts=texts):
+            return f'<ul class="qm-plainlist">{"".join(map(_line, texts))}</ul>'
+        case Link(url=url):
+            return f'<p class="qm-p qm-plain">{link(url, url, "qm-a")}</p>'
+        case Code(code=code, language=language):
+            return code_html(code, language)
+        case Output(text=text):
+            return _pre(escape(text, quote=False), "Output", " qm-pre-out")
+        case Extract(text=text):
+            return (
+                '<div class="qm-extract" dir="auto" tabindex="0" role="region"'
+                f' aria-label="Extract">{_lines(text)}</div>'
+            )
+        case Figure():
+            return figure_html(block)
+        case SourceGroups(sources=sources):
+            return _groups(sources)
+        case Wait(text=text):
+            return f'<p class="qm-wait"><small>{text_html(text)}</small></p>'
+        case _:
+            assert_never(block)
+
+
+def _line(text: str) -> str:
+    return f'<li class="qm-li" dir="auto">{text_html(text)}</li>'
+
+
+def _lines(text: str) -> str:
+    return text_html(text).replace("\n", "<br>")
+
+
+def _pre(inside: str, label: str, kind: str = "") -> str:
+    return (
+        f'<pre class="qm-pre{kind}" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f"{inside}</pre>"
+    )
+
+
+def code_html(code: str, language: str) -> str:
+    """A code block, as the Markdown renderer makes its own."""
+    return code_open(language) + highlight(code, language) + CODE_CLOSE
+
+
+def figure_html(figure: Figure) -> str:
+    """The picture where it is at hand; else a quiet link to it, which loads nothing."""
+    alt = escape(figure.alt or "Figure drawn by the code")
+    if is_picture(figure.data):
+        return (
+            f'<figure class="qm-fig"><img class="qm-img" src="{escape(figure.data)}" alt="{alt}">'
+            "</figure>"
+        )
+    name = link(figure.url, figure.alt or "Figure", "qm-a")
+    reason = escape(figure.reason or "not fetched")
+    return f'<p class="qm-wait">{name} <small>{reason}</small></p>'
+
+
+def source_html(source: NumberedSource, *, with_host: bool) -> str:
+    """A numbered link to a source."""
+    number = f'<span class="qm-nr">[{source.number}]</span> ' if source.number else ""
+    host = f' <span class="qm-at">{text_html(source.host)}</span>' if with_host else ""
+    cited = " qm-is-cited" if source.cited else ""
+    page = link(source.url, source.title, "qm-src")
+    return f'<span class="qm-item{cited}" dir="auto">{number}{page}{host}</span>'
+
+
+def _groups(sources: Iterable[NumberedSource]) -> str:
+    rows = []
+    for host, group in by_host(sources).items():
+        links = f"{SEP} ".join(source_html(source, with_host=False) for source in group)
+        rows.append(
+            f'<li class="qm-from"><span class="qm-host">{text_html(host)}</span>'
+            f'<span class="qm-sep">: </span><span class="qm-links">{links}</span></li>'
+        )
+    return f'<ul class="qm-hosts">{"".join(rows)}</ul>'
+
+
+def sources_html(sources: Iterable[NumberedSource]) -> str:
+    """The list under an answer: the cited ones in sight, the others folded; empty without any."""
+    cited = [source for source in sources if source.cited]
+    others = [source for source in sources if not source.cited]
+    parts = []
+    if cited:
+        listed = f"{SEP} ".join(source_html(source, with_host=True) for source in cited)
+        parts.append('<p class="qm-label"><small>Sources</small></p>')
+        parts.append(f'<p class="qm-cited">{listed}</p>')
+    if others:
+        more = " more" if cited else ""
+        verb = f"{counted(len(others), f'{more} source'.strip())}, not cited"
+        step = Step(verb, facts=(counted(len(by_host(others)), "host"),))
+        parts.append(
+            f'<details class="qm-step">{head(step)}<div class="qm-body" {_PADDED}>'
+            f"{_groups(others)}</div></details>"
+        )
+    if not parts:
+        return ""
+    return f'<div class="qm-sources" role="region" aria-label="Sources">{"".join(parts)}</div>'
+
+
+def note_html(note: Note, *, announce: bool = False) -> str:
+    """`announce`: a screen reader says an error at once, which is right only where it is new."""
+    kind = " qm-is-error" if note.is_error else ""
+    role = ' role="alert"' if announce and note.is_error else ""
+    parts = [f'<p class="qm-note-title" dir="auto"><b>{text_html(note.title)}</b></p>']
+    if note.text:
+        parts.append(f'<p class="qm-note-text" dir="auto">{text_html(note.text)}</p>')
+    if note.request_id:
+        request = text_html(f"request {note.request_id}")
+        parts.append(f'<p class="qm-note-text"><small class="qm-id">{request}</small></p>')
+    padding = 'style="padding: 4px 0 4px 12px"'
+    return f'<div class="qm-note{kind}"{role} {padding}>{"".join(parts)}</div>'
+
+
+def footer_html(footer: Footer) -> str:
+    place = [_fact(fact) for fact in footer.place]
+    if footer.id:
+        place.append(f'<span class="qm-fact qm-id">{text_html(footer.id)}</span>')
+    lines = [[_fact(fact) for fact in footer.cost], place, [_fact(fact) for fact in footer.more]]
+    text = "<br>".join(" · ".join(line) for line in lines if line)
+    return f'<div class="qm-foot" style="padding: 8px 0 0 0"><small>{text}</small></div>'
+
+
+def _fact(text: str) -> str:
+    return f'<span class="qm-fact">{text_html(text)}</span>'
+
+
+def inside(element: str, content: str) -> str:
+    """`content` put into an empty element of this module."""
+    opening, closing, end = element.rpartition("</")
+    return opening + content + closing + end

@@ -1,0 +1,233 @@
+"""Output item -> the step that the reader sees: thinking, searching, reading, running code.
+
+The other calls are in `calls`. A step that was still running when the turn ended keeps its
+present tense ("Running Python · stopped"): nothing is claimed that was not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from qwen_magic.document import calls
+from qwen_magic.document.blocks import (
+    Block,
+    Code,
+    Extract,
+    Figure,
+    Label,
+    Lines,
+    Link,
+    NumberedSource,
+    Output,
+    SourceGroups,
+    Step,
+    StepState,
+    Text,
+    Wait,
+)
+from qwen_magic.document.logs import LogFigure, LogPart, LogText, find_error, parse_logs
+from qwen_magic.document.words import NO_BREAK, counted, duration, host_of, shorten
+from qwen_magic.protocol.items import (
+    CodeInterpreterCall,
+    Message,
+    Reasoning,
+    WebExtractorCall,
+    WebSearchCall,
+)
+
+if TYPE_CHECKING:
+    from qwen_magic.protocol.state import Entry
+
+LONGEST_DETAIL: Final = 120  # characters; the view cuts further, to its width
+
+
+@dataclass(frozen=True, slots=True)
+class FigureState:
+    """What is known of a figure's picture: its data URI, or why there is none."""
+
+    data: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step needs beside its item. `cut`: how the turn ended under it ("stopped"), empty
+    while it goes on. `sources`: those of this search, numbered."""
+
+    sources: tuple[NumberedSource, ...] = ()
+    figures: Mapping[str, FigureState] = field(default_factory=dict)
+    cut: str = ""
+
+
+def make_step(entry: Entry, context: StepContext) -> Step:
+    """The step of any item but a message."""
+    match entry.item:
+        case Reasoning():
+            return thinking(entry, context)
+        case WebSearchCall() as item:
+            return _search(item, entry, context)
+        case WebExtractorCall() as item:
+            return _extract(item, entry, context)
+        case CodeInterpreterCall() as item:
+            return _code(item, entry, context)
+        case Message():
+            raise TypeError("A message is prose, not a step.")
+        case item:
+            is_done = entry.done and not context.cut
+            step = calls.call_step(item, entry.text, is_done=is_done, is_bad=is_bad(entry))
+            return _timed(step, entry, context)
+
+
+def is_bad(entry: Entry) -> bool:
+    return entry.phase == "failed"
+
+
+def thinking(entry: Entry, context: StepContext) -> Step:
+    """The line of a reasoning item; its text is kept apart, as Markdown."""
+    if not entry.done and not context.cut:
+        return Step("Thinking", state="live")
+    took = _seconds(entry)
+    if took < 0.5:
+        return Step("Thought")
+    rounded = duration(max(1.0, float(round(took)))).replace(f".0{NO_BREAK}", NO_BREAK)
+    return Step(f"Thought for {rounded}")
+
+
+def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
+    """Add how long it took, or that it was cut."""
+    if context.cut:
+        what = f"{step.what} · {context.cut}" if step.what else context.cut
+        is_code = step.what_is_code and bool(step.what)
+        blocks = _settled(step.blocks)
+        return replace(step, what=what, what_is_code=is_code, state="done", blocks=blocks)
+    took = duration(_seconds(entry)) if entry.done else ""
+    return replace(step, facts=(*step.facts, took)) if took else step
+
+
+def _settled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The blocks of a step that will not go on: nothing waits any more."""
+    if blocks and isinstance(blocks[-1], Wait):
+        return (*blocks[:-1], Wait("Nothing came before the end"))
+    return blocks
+
+
+def _seconds(entry: Entry) -> float:
+    return entry.ended_at - entry.started_at if entry.ended_at is not None else 0.0
+
+
+def _verb(
+    entry: Entry, context: StepContext, now: str, then: str, failed: str
+) -> tuple[str, StepState]:
+    if not entry.done or context.cut:
+        return now, "live"
+    return (failed, "bad") if is_bad(entry) else (then, "done")
+
+
+_SEARCH_VERBS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "open_page": ("Opening a page", "Opened a page", "Page not opened"),
+    "find_in_page": ("Searching in a page", "Searched in a page", "Search failed"),
+    "find": ("Searching in a page", "Searched in a page", "Search failed"),
+}
+
+
+def _search(item: WebSearchCall, entry: Entry, context: StepContext) -> Step:
+    words = ("Searching the web", "Searched the web", "Search failed")
+    verb, state = _verb(entry, context, *_SEARCH_VERBS.get(item.action, words))
+    blocks: list[Block] = []
+    if item.queries:
+        blocks += [Label("Query" if len(item.queries) == 1 else "Queries"), Lines(item.queries)]
+    facts: tuple[str, ...] = ()
+    if context.sources:
+        hosts = len({source.host for source in context.sources})
+        found = counted(len(context.sources), "source")
+        facts = (found,)
+        of = f"{found} from {counted(hosts, 'host')}" if len(context.sources) > 1 else "Source"
+        blocks += [Label(of), SourceGroups(context.sources)]
+    else:
+        blocks.append(Wait("No sources were named" if entry.done else "Waiting for sources"))
+    what = calls.quoted(item.queries)
+    if item.action in _SEARCH_VERBS and item.sources:
+        what = " · ".join(part for part in (host_of(item.sources[0].url), what) if part)
+    return _timed(Step(verb, what, False, facts, state, tuple(blocks)), entry, context)
+
+
+def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step:
+    pages = f"{len(item.urls)} pages" if len(item.urls) > 1 else "a page"
+    verb, state = _verb(entry, context, f"Reading {pages}", f"Read {pages}", "Page not read")
+    hosts = ", ".join(dict.fromkeys(host_of(url) for url in item.urls))
+    what = " · ".join(part for part in (hosts, item.goal) if part)
+    blocks: list[Block] = []
+    if item.goal:
+        blocks += [Label("Goal"), Text(item.goal)]
+    if item.urls:
+        blocks += [Label("Page" if len(item.urls) == 1 else "Pages"), *map(Link, item.urls)]
+    if item.output.strip():
+        length = counted(len(item.output), "character")
+        blocks += [Label(f"Extract · {length}"), Extract(item.output.strip())]
+    elif not entry.done:
+        blocks.append(Wait("The extract comes when the page is read"))
+    what = shorten(what, LONGEST_DETAIL)
+    return _timed(Step(verb, what, False, (), state, tuple(blocks)), entry, context)
+
+
+def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step:
+    code = item.code or entry.text
+    parts = _outputs(item)
+    error = find_error(parts)
+    running = "Writing Python" if code and entry.phase == "in_progress" else "Running Python"
+    verb, state = _verb(entry, context, running, "Ran Python", "Python failed")
+    if state != "live" and error:
+        verb, state = "Python failed", "bad"
+    blocks: list[Block] = [Code(code)] if code else []
+    texts = [part.text for part in parts if isinstance(part, LogText)]
+    figures = tuple(_figure(part, context) for part in parts if isinstance(part, LogFigure))
+    if texts:
+        blocks += [Label("Output"), *map(Output, texts)]
+    elif not entry.done:
+        blocks.append(Wait("Output comes when the run ends"))
+    elif not figures:
+        blocks.append(Wait("No output was sent"))
+    what = error if error and entry.done else _code_detail(code, texts) if entry.done else ""
+    step = Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, tuple(blocks), figures)
+    return _timed(step, entry, context)
+
+
+def _outputs(item: CodeInterpreterCall) -> tuple[LogPart, ...]:
+    parts: list[LogPart] = []
+    for output in item.outputs:
+        parts += parse_logs(output.logs)
+        if output.image_url:
+            parts.append(LogFigure(output.image_url))
+    return tuple(parts)
+
+
+def figure_urls(item: object) -> tuple[str, ...]:
+    """The addresses of the figures that a code run drew."""
+    if not isinstance(item, CodeInterpreterCall):
+        return ()
+    return tuple(part.url for part in _outputs(item) if isinstance(part, LogFigure))
+
+
+def _figure(part: LogFigure, context: StepContext) -> Figure:
+    known = context.figures.get(part.url, FigureState())
+    data = part.url if part.url.startswith("data:") else known.data
+    return Figure(part.url, part.alt, data, known.reason)
+
+
+def _code_detail(code: str, texts: list[str]) -> str:
+    """The code's last telling line, and the last line it printed."""
+    line = _last_line(code, lambda text: not text.startswith(("#", ")", "]", "}", '"""')))
+    line = line.partition("  # ")[0]
+    printed = _last_line(texts[-1], lambda _: True) if texts else ""
+    if line and printed:
+        return f"{shorten(line, 48)} → {printed}"
+    return line or printed
+
+
+def _last_line(text: str, fits: Callable[[str], bool]) -> str:
+    for line in reversed(text.rstrip().split("\n")):
+        if line.strip() and fits(line.strip()):
+            return line.strip()
+    return ""

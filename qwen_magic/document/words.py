@@ -1,0 +1,59 @@
+"""How numbers, durations and addresses read."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+NO_BREAK = "\u00a0"
+
+
+def duration(seconds: float) -> str:
+    """ "2.4 s", "14 s", "1 min 12 s", with no-break spaces; empty below a twentieth of a second."""
+    if seconds < 0.05:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f}{NO_BREAK}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{NO_BREAK}s"
+    if whole < 3600:
+        return f"{whole // 60}{NO_BREAK}min{NO_BREAK}{whole % 60}{NO_BREAK}s"
+    return f"{whole // 3600}{NO_BREAK}h{NO_BREAK}{whole % 3600 // 60}{NO_BREAK}min"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """ "1 source", "1,284 tokens"."""
+    return f"{number:,}{NO_BREAK}{noun if number == 1 else plural or noun + 's'}"
+
+
+def shorten(text: str, length: int) -> str:
+    """`text` on one line, at most `length` characters, cut at its end with an ellipsis."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def host_of(url: str) -> str:
+    """The host of an address without `www.`; the address itself where it has none."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    return host.removeprefix("www.") or shorten(url, 60)
+
+
+def page_of(url: str) -> str:
+    """The last part of an address's path as a title; the host where the path is empty."""
+    try:
+        parts = [part for part in urlsplit(url).path.split("/") if part]
+    except ValueError:
+        parts = []
+    if not parts:
+        return host_of(url)
+    title = unquote(parts[-1], errors="replace").replace("_", " ")
+    return shorten(title, 80) or host_of(url)
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop where it ends without punctuation."""
+    text = text.strip()
+    return text if not text or text[-1] in ".!?…:。！？" else text + "."

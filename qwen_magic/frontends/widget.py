@@ -1,0 +1,119 @@
+"""The widget of one answer: its model in the kernel, with its typed messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict
+
+import anywidget
+import traitlets
+
+from qwen_magic.document.wire import ViewPatch, patch_json
+
+_HERE: Final = Path(__file__).parent
+
+
+class ClockState(TypedDict):
+    """`seconds` since the turn began; `running`: the clock ticks and Stop is shown;
+    `stoppable`: whether a Stop click would reach the kernel."""
+
+    seconds: float
+    running: bool
+    stoppable: bool
+
+
+class PatchMessage(TypedDict):
+    op: Literal["patch"]
+    seq: int
+    patches: list[dict[str, Any]]
+
+
+class SnapMessage(TypedDict):
+    op: Literal["snap"]
+    seq: int
+    patches: list[dict[str, Any]]
+    state: ClockState
+
+
+class ViewMessage(TypedDict):
+    """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch)."""
+
+    op: Literal["hello", "stop"]
+
+
+class AnswerWidget(anywidget.AnyWidget):
+    """One answer, shown by any number of views.
+
+    `on_hello` and `on_stop` are called on whatever thread the front end's messages arrive: they
+    may only set a flag or wake the loop. `done` with `bundle` (the static output's mime bundle)
+    tells the views that the turn is over; a view that was not replaced by then replaces its output
+    itself, through `layout_id` and `cell_id`.
+    """
+
+    _esm = (_HERE / "widget.js").read_text("utf-8")
+    _css = (_HERE / "widget.css").read_text("utf-8")
+
+    aid = traitlets.Unicode().tag(sync=True)
+    mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
+    layout_id = traitlets.Unicode().tag(sync=True)
+    cell_id = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    done = traitlets.Bool(False).tag(sync=True)
+    bundle = traitlets.Dict().tag(sync=True)
+    metadata = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        *,
+        aid: str,
+        label: str = "Answer",
+        cell_id: str = "",
+        on_hello: Callable[[], None],
+        on_stop: Callable[[], None],
+    ) -> None:
+        """`aid` names the answer; `label` is what a screen reader calls it."""
+        super().__init__(aid=aid, label=label, cell_id=cell_id)
+        with self.hold_sync():
+            self.mid = self.model_id
+            self.layout_id = self.layout.model_id
+        self._seq = 0
+        self._on_hello = on_hello
+        self._on_stop = on_stop
+        self.on_msg(self._receive)
+
+    def push(self, patches: Sequence[ViewPatch]) -> None:
+        """Send the next batch to all views; nothing when there are no patches."""
+        if not patches:
+            return
+        self._seq += 1
+        body: PatchMessage = {
+            "op": "patch",
+            "seq": self._seq,
+            "patches": [patch_json(patch) for patch in patches],
+        }
+        self.send(body)
+
+    def snap(self, patches: Sequence[ViewPatch], state: ClockState) -> None:
+        """Answer a `hello`: the whole view, as of the last batch sent."""
+        body: SnapMessage = {
+            "op": "snap",
+            "seq": self._seq,
+            "patches": [patch_json(patch) for patch in patches],
+            "state": state,
+        }
+        self.send(body)
+
+    def finish(self, bundle: dict[str, str], metadata: dict[str, Any]) -> None:
+        """Tell the views that the turn is over, after the output was replaced by `bundle`."""
+        with self.hold_sync():
+            self.bundle = bundle
+            self.metadata = metadata
+            self.done = True
+
+    def _receive(self, _widget: object, content: ViewMessage, _buffers: object) -> None:
+        match content.get("op"):
+            case "hello":
+                self._on_hello()
+            case "stop":
+                self._on_stop()

@@ -1,0 +1,426 @@
+"""widget.js in a real browser, on a model that only records."""
+
+import pytest
+
+from qwen_magic.document.facts import Outcome
+from qwen_magic.frontends.static import bundle
+from qwen_magic.protocol.events import TextDelta
+
+pytestmark = pytest.mark.browser
+
+MAIN = "view.el.querySelector('.qm-main').innerHTML"
+
+
+def sent(page):
+    return page.evaluate("model.sent.map((message) => message.op)")
+
+
+def shown(page, view="view"):
+    return page.evaluate(MAIN.replace("view", view))
+
+
+def fresh(page, give, kernel):
+    """What a view shows that begins now."""
+    page.evaluate("window.other = newModel(); window.late = newView(other); 0")
+    give(kernel.snap(), "other")
+    html = shown(page, "late")
+    page.evaluate("late.close(); late.el.remove(); 0")
+    return html
+
+
+def test_a_new_view_says_hello_once(page):
+    assert sent(page) == ["hello"]
+
+
+@pytest.mark.parametrize("second", [0.5, 7.0, 16.0, 19.0, 21.0, 30.0])
+def test_patches_and_a_snapshot_lead_to_the_same(page, give, kernel, second):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(second))
+    assert shown(page) == fresh(page, give, talk)
+    assert sent(page) == ["hello"]
+
+
+def test_a_missed_batch_is_asked_for_and_healed(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    messages = talk.advance(16.0)
+    give([*messages[:3], *messages[4:]])
+    assert sent(page) == ["hello", "hello"], "one question, however much comes after the gap"
+    before = shown(page)
+    give(talk.snap())
+    assert shown(page) != before
+    assert shown(page) == fresh(page, give, talk)
+    give(talk.advance())
+    assert shown(page) == fresh(page, give, talk)
+
+
+def test_a_patch_without_a_place_is_healed(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    lost = {
+        "op": "patch",
+        "seq": 1,
+        "patches": [{"do": "replace", "id": "none", "html": "<p></p>"}],
+    }
+    give(lost)
+    assert sent(page) == ["hello", "hello"]
+    talk.advance(16.0)
+    give(talk.snap())
+    assert shown(page) == fresh(page, give, talk)
+
+
+def test_healing_keeps_what_the_reader_opened(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(18.5))
+    page.click("text=Searched the web")
+    missed = talk.advance(21.0)
+    give(missed[1:])
+    give(talk.snap())
+    assert page.evaluate("document.querySelectorAll('details')[1].open")
+    assert page.evaluate("document.activeElement.textContent").startswith("Searched the web")
+
+
+def test_a_long_answer_leaves_the_reader_alone(page, give, kernel, turns):
+    """2,000 deltas: selection, an open panel, focus and scroll position stay."""
+    words = [f"word{number} " if number % 40 else "\n\nNew paragraph " for number in range(2000)]
+    events = [event for event in turns.research_events() if event[0] < 20.9]
+    more = [
+        (21.0 + n / 100, TextDelta("output_text", text, "m1", 4)) for n, text in enumerate(words)
+    ]
+    talk = kernel([*events, *more])
+    page.set_viewport_size({"width": 900, "height": 200})
+    give(talk.snap())
+    give(talk.advance(22.0))
+    page.click("text=Searched the web")
+    page.evaluate(
+        """() => {
+          const line = view.el.querySelector(".qm-answer > p").firstChild;
+          document.getSelection().setBaseAndExtent(line, 2, line, 30);
+          scrollTo(0, 40);
+        }"""
+    )
+    chosen = page.evaluate("document.getSelection().toString()")
+    give(talk.advance())
+    give(talk.finish(Outcome()))
+    assert page.evaluate("document.querySelectorAll('.qm-answer > p').length") == 50
+    assert len(chosen) == 28
+    assert page.evaluate("document.getSelection().toString()") == chosen
+    assert page.evaluate("document.querySelectorAll('details')[1].open")
+    assert page.evaluate("document.activeElement.textContent").startswith("Searched the web")
+    assert page.evaluate("scrollY") == 40
+    assert sent(page) == ["hello"]
+
+
+def test_a_tail_is_replaced_and_what_is_settled_stays(page, give):
+    def extend(seq, html, tail):
+        change = {"do": "extend", "id": "b", "at": ":scope>:last-child", "html": html, "tail": tail}
+        return {"op": "patch", "seq": seq, "patches": [change]}
+
+    add = {"do": "add", "id": "b", "parent": "turn", "html": "<ul><li>a</li></ul>"}
+    clock = {"seconds": 0, "running": True, "stoppable": True}
+    give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
+    give(extend(1, "", "<b>pro</b>visional"))
+    page.evaluate("window.item = view.el.querySelector('li').firstChild; 0")
+    give(extend(2, "", "prov"))
+    assert shown(page) == "<ul><li>aprov</li></ul>"
+    give([extend(3, " <i>settled</i>", " next"), extend(4, " more", "")])
+    assert shown(page) == "<ul><li>a <i>settled</i> more</li></ul>"
+    assert page.evaluate("item.isConnected")
+
+
+def test_stop_is_sent_once(page, give, kernel):
+    give(kernel().snap())
+    page.click("text=Stop")
+    assert page.inner_text(".qm-stop") == "Stopping…"
+    page.click(".qm-stop", force=True)
+    page.evaluate("view.el.querySelector('.qm-stop').click()")
+    assert sent(page) == ["hello", "stop"]
+
+
+def test_no_stop_where_it_would_not_be_heard(page, give, kernel):
+    give(kernel().snap(stoppable=False))
+    assert not page.is_visible(".qm-stop")
+    assert page.is_visible(".qm-clock")
+
+
+def test_the_clock_goes_on_from_the_turns_beginning(page, give, kernel):
+    give(kernel().snap(seconds=71.5))
+    assert page.inner_text(".qm-clock") == "1 min 11 s"
+    page.wait_for_function("view.el.querySelector('.qm-clock').textContent === '1 min 12 s'")
+
+
+def test_two_views_of_one_model(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(16.0))
+    page.evaluate(
+        "window.panel = view.el.querySelector('details'); window.second = newView(model); 0"
+    )
+    assert sent(page) == ["hello", "hello"]
+    give(talk.snap())
+    give(talk.advance(21.0))
+    assert shown(page) == shown(page, "second")
+    assert page.evaluate("panel.isConnected"), "the first view was not rebuilt"
+
+
+def test_a_closed_view_is_silent(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    page.evaluate("view.close()")
+    before = shown(page)
+    give(talk.advance())
+    assert shown(page) == before
+
+
+def test_thinking_folds_itself_unless_the_reader_has_a_hand_in_it(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(14.0))
+    assert page.evaluate("document.querySelector('details').open")
+    page.evaluate("window.second = newView(model); 0")
+    give(talk.snap())
+    page.evaluate(
+        """() => {
+          const head = second.el.querySelector("summary");
+          head.click();
+          head.click();
+        }"""
+    )
+    give(talk.advance(15.0))
+    assert not page.evaluate("view.el.querySelector('details').open")
+    assert page.evaluate("second.el.querySelector('details').open")
+
+
+def test_thinking_is_followed_only_from_its_end(page, give, kernel, turns):
+    long = [f"A thought that takes a line or two, number {number}.\n\n" for number in range(60)]
+    added = turns.added("reasoning", "r", 0, summary=[])
+    talk = kernel([(0.0, added), *turns.deltas("reasoning_text", "r", 0, long, 1.0, 1.0)])
+    left = (
+        "(e => e.scrollHeight - e.scrollTop - e.clientHeight)(view.el.querySelector('.qm-think'))"
+    )
+    give(talk.snap())
+    give(talk.advance(30.0))
+    assert page.evaluate(left) < 2
+    page.hover(".qm-think")
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"{left} > 100")
+    top = page.evaluate("view.el.querySelector('.qm-think').scrollTop")
+    give(talk.advance())
+    assert page.evaluate("view.el.querySelector('.qm-think').scrollTop") == top
+
+
+def test_a_screen_reader_is_told_states_only(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    page.evaluate(
+        """() => {
+          window.said = [];
+          const line = view.el.querySelector("[role=status]");
+          new MutationObserver(() => said.push(line.textContent))
+            .observe(line, { childList: true, subtree: true, characterData: true });
+        }"""
+    )
+    give(talk.advance())
+    give(talk.finish(Outcome()))
+    words = page.evaluate("said")
+    assert words[-1] == "Answered"
+    assert len(words) <= 6
+
+
+def test_no_picture_is_loaded_from_elsewhere(page, give):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    html = "<p><img src='http://127.0.0.1:9/a.png' srcset='http://127.0.0.1:9/b.png 2x'></p>"
+    add = {"do": "add", "id": "b", "parent": "turn", "html": html}
+    clock = {"seconds": 0, "running": True, "stoppable": True}
+    give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
+    page.wait_for_timeout(100)
+    assert [url for url in asked if not url.startswith("blob:")] == []
+
+
+def test_maths_is_typeset_when_its_block_is_complete(page, give, kernel):
+    page.evaluate(
+        """() => {
+          window.typeset = [];
+          const note = (node) => typeset.push(node.textContent.trim().slice(0, 8));
+          const typesetter = { typeset: note };
+          const manager = { rendermime: { latexTypesetter: typesetter } };
+          model.widget_manager = { get_model: async () => ({ widget_manager: manager }) };
+        }"""
+    )
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(21.12))
+    assert page.evaluate("typeset") == [], "another line may still come"
+    give(talk.advance(21.17))
+    page.wait_for_function("typeset.length > 0")
+    give(talk.advance())
+    give(talk.finish(Outcome()))
+    page.evaluate("model.set('done', true)")
+    assert page.evaluate("typeset") == ["$$\n\\sigm"]
+
+
+def finished(talk):
+    talk.advance()
+    talk.finish(Outcome())
+    return bundle(talk.document)
+
+
+def test_the_end_hides_clock_and_stop(page, give, kernel):
+    give(kernel().snap())
+    page.evaluate("model.set('done', true)")
+    assert not page.is_visible(".qm-run")
+
+
+def test_an_answer_whose_display_was_lost_replaces_its_output(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    made = finished(talk)
+    page.evaluate(
+        """(made) => {
+          window.cell = newNotebook(model, [
+            { output_type: "stream", name: "stdout", text: "kept" },
+            { output_type: "display_data", metadata: {}, data: viewOf("m1") },
+            { output_type: "display_data", metadata: {}, data: viewOf("m2") },
+          ]);
+          widget.initialize({ model });
+          model.values.bundle = made;
+          model.values.metadata = { qwen_magic: { chat: "main" } };
+          model.set("done", true);
+        }""",
+        made,
+    )
+    page.wait_for_function("cell.outputs[1].data['text/html']")
+    outputs = page.evaluate("cell.outputs")
+    assert outputs[0]["text"] == "kept"
+    assert outputs[1]["data"] == made
+    assert outputs[1]["metadata"] == {"qwen_magic": {"chat": "main"}}
+    assert "application/vnd.jupyter.widget-view+json" in outputs[2]["data"]
+
+
+def test_a_save_in_mid_stream_keeps_what_came(page, give, kernel):
+    talk = kernel()
+    page.evaluate(
+        """() => {
+          window.cell = newNotebook(model, [
+            { output_type: "stream", name: "stdout", text: "kept" },
+            { output_type: "display_data", metadata: {}, data: viewOf("m1") },
+          ]);
+          view.close();
+          document.body.replaceChildren();
+          window.view = newView(model);
+        }"""
+    )
+    give(talk.snap())
+    for message in talk.advance(until=20.0):
+        give(message)
+    page.wait_for_function("'text/html' in cell.toJSON().outputs[1].data")
+    kept, saved = page.evaluate("cell.toJSON().outputs")
+    assert kept["text"] == "kept"
+    assert set(saved["data"]) == {"text/html", "text/plain"}
+    assert "Searched the web" in saved["data"]["text/plain"]
+    assert "<details" in saved["data"]["text/html"]
+    assert "<button" not in saved["data"]["text/html"]
+    assert "qwen-a1" in saved["data"]["text/html"], "by which a reloaded page knows it"
+    in_the_notebook = page.evaluate("cell.outputs[1].data")
+    assert "application/vnd.jupyter.widget-view+json" in in_the_notebook, "on the page it lives on"
+
+
+def test_a_reloaded_page_shows_the_live_view_again(page):
+    page.evaluate(
+        """() => {
+          const part = '<div class="qm-turn qm-saved qwen-a1">so far</div>';
+          window.cell = newNotebook(model, [
+            { output_type: "display_data", metadata: {}, data: { "text/html": part } },
+            { output_type: "display_data", metadata: {}, data: { "text/html": "<p>other</p>" } },
+          ]);
+          widget.initialize({ model });
+        }"""
+    )
+    page.wait_for_function("'application/vnd.jupyter.widget-view+json' in cell.outputs[0].data")
+    assert page.evaluate("cell.outputs[1].data") == {"text/html": "<p>other</p>"}
+
+
+def test_without_a_notebook_it_shows_the_saved_form_itself(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    made = finished(talk)
+    page.evaluate("(made) => { model.values.bundle = made; model.set('done', true); }", made)
+    page.wait_for_selector(".qm-saved")
+    assert "5,489,271.0" in page.inner_text(".qm-answer")
+
+
+def test_a_view_that_begins_after_the_end(page, kernel):
+    made = finished(kernel())
+    page.evaluate(
+        """(made) => {
+          window.other = newModel();
+          other.values.bundle = made;
+          other.values.done = true;
+          window.late = newView(other);
+        }""",
+        made,
+    )
+    page.wait_for_function("late.el.querySelector('.qm-saved')")
+    assert page.evaluate("other.sent") == []
+
+
+def test_a_view_that_was_replaced_does_nothing(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    made = finished(talk)
+    page.evaluate(
+        "(made) => { model.values.bundle = made; model.set('done', true); view.el.remove(); }", made
+    )
+    page.wait_for_timeout(1000)
+    assert page.evaluate("view.el.querySelector('.qm-saved')") is None
+
+
+def test_code_can_be_copied(page, give, kernel):
+    page.evaluate(
+        """() => Object.defineProperty(navigator, "clipboard", { value:
+             { writeText: async (text) => { window.copied = text; } } })"""
+    )
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance())
+    page.click(".qm-answer .qm-copy")
+    page.wait_for_selector("text=Copied")
+    assert page.evaluate("copied").startswith("from sympy import prime\n")
+
+
+@pytest.mark.parametrize("width", [320, 700, 1200])
+def test_nothing_is_wider_than_its_column(page, give, kernel, turns, width):
+    page.set_viewport_size({"width": width, "height": 700})
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance())
+    talk.document.figure(turns.FIGURE_URL, turns.png())
+    give(talk.finish(Outcome()))
+    page.evaluate("for (const panel of document.querySelectorAll('details')) panel.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_motion_can_be_switched_off(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance(4.0))
+    moving = "document.getAnimations().length"
+    assert page.evaluate(moving) > 0
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == 0
+
+
+def test_print_shows_what_is_folded(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance())
+    thought = "a sieve up to 7919 is enough"
+    hidden = f"!document.body.innerText.includes('{thought}')"
+    assert page.evaluate(hidden)
+    page.emulate_media(media="print")
+    height = "document.querySelector('.qm-think').getBoundingClientRect().height"
+    assert page.evaluate(height) > 40
+    assert not page.is_visible(".qm-run")

@@ -1,0 +1,55 @@
+"""What all tests share: the browser, where there is one."""
+
+import os
+import shutil
+
+import pytest
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+    "--disable-domain-reliability",
+    "--disable-features=OptimizationHints,MediaRouter",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def chromium_path() -> str | None:
+    named = os.environ.get("QWEN_MAGIC_CHROMIUM")
+    if named:
+        return named
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium. Skips where none is found, unless QWEN_MAGIC_REQUIRE_BROWSER is set."""
+    path = chromium_path()
+    if path is None:
+        words = "no Chromium was found: set QWEN_MAGIC_CHROMIUM to its path"
+        if os.environ.get("QWEN_MAGIC_REQUIRE_BROWSER"):
+            pytest.fail(words)
+        pytest.skip(words)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say loudly that the browser tests did not run."""
+    skipped = [
+        r for r in terminalreporter.getreports("skipped") if "no Chromium" in str(r.longrepr)
+    ]
+    if skipped:
+        terminalreporter.section("BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
+        terminalreporter.line(
+            f"{len(skipped)} tests need a Chromium. Install one, or set QWEN_MAGIC_CHROMIUM."
+        )

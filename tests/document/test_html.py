@@ -1,0 +1,144 @@
+"""Whatever comes from outside stays text."""
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.document import html
+from qwen_magic.document.blocks import (
+    Code,
+    Extract,
+    Figure,
+    Label,
+    Lines,
+    Link,
+    NumberedSource,
+    Output,
+    SourceGroups,
+    Step,
+    Text,
+    Wait,
+)
+from qwen_magic.document.footer import Footer
+from qwen_magic.document.notes import Note
+
+TAGS = set(
+    "a b br code details div figure i img li p pre small span summary ul".split()  # noqa: SIM905
+)
+ATTRIBUTES = {
+    *("class", "dir", "href", "src", "alt", "rel", "target", "style", "tabindex", "role"),
+    *("aria-label", "open"),
+}
+
+
+class Reader(HTMLParser):
+    """The elements, attributes and text of a piece of HTML."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.attributes, self.links, self.text = set(), set(), [], ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+hostile = st.one_of(
+    st.text(),
+    st.sampled_from(
+        [
+            "<script>alert(1)</script>",
+            '"><img src=x onerror=alert(1)>',
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,<script>alert(1)</script>",
+            "data:image/svg+xml;base64,PHN2Zz4=",
+            'https://a.org/" onmouseover="alert(1)',
+            "vbscript:x",
+            "</style></details></div>",
+            "&lt;b&gt;&#x3c;i&#x3e;",
+            "\u202e\x00\x1b[31m",
+        ]
+    ),
+)
+
+
+def everything(text):
+    """All that `html` makes, with this text in every place."""
+    source = NumberedSource(1, text, text, text, True)
+    figure = Figure(text, text, text, text)
+    step = Step(text, text, True, (text, text), "bad")
+    blocks = [
+        *(Label(text), Text(text), Lines((text, text)), Link(text), Code(text), Output(text)),
+        *(Code(text, text), Extract(text), Wait(text), figure, SourceGroups((source, source))),
+    ]
+    return [
+        html.head(step),
+        html.waiting(text),
+        html.spoken(text),
+        html.sources_html([source, NumberedSource(0, text, text, text)]),
+        html.note_html(Note(text, text, text, True)),
+        html.footer_html(Footer((text,), (text,), text, (text,))),
+        *map(html.block_html, blocks),
+    ]
+
+
+@given(hostile)
+@settings(max_examples=200, deadline=None)
+def test_nothing_but_our_own_elements_and_safe_links(text):
+    for made in everything(text):
+        read = Reader(made)
+        assert read.tags <= TAGS
+        assert read.attributes <= ATTRIBUTES
+        for link in read.links:
+            assert link.lower().startswith(("http://", "https://", "mailto:", "data:image/png"))
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
+@settings(max_examples=100, deadline=None)
+def test_text_is_read_as_it_was_written(text):
+    assert Reader(html.block_html(Label(text))).text == text
+    assert Reader(html.block_html(Output(text))).text == text
+
+
+def test_money_is_not_maths():
+    made = html.block_html(Text("It costs $5 and $10"))
+    assert "$5" not in made
+    assert Reader(made).text == "It costs $5 and $10"
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("data:image/png;base64,AAAA", True),
+        ("data:image/svg+xml;base64,AAAA", False),
+        ("http://h/a.png", False),
+        ("", False),
+    ],
+)
+def test_only_pictures_that_are_here_are_shown(data, shown):
+    made = html.figure_html(Figure("http://h/a.png", "fig", data, "too large"))
+    assert ("<img" in made) is shown
+    assert ("too large" in made) is not shown
+
+
+def test_a_line_reads_without_a_style_sheet():
+    step = Step("Searched the web", "“primes”", facts=("9 sources", "1.9 s"))
+    assert Reader(html.head(step)).text == "Searched the web · “primes” · 9 sources · 1.9 s"
+
+
+def test_uncited_sources_are_folded():
+    cited = NumberedSource(1, "https://a.org/x", "x", "a.org", True)
+    other = NumberedSource(2, "https://b.org/y", "y", "b.org")
+    made = html.sources_html([cited, other])
+    assert made.index("[1]") < made.index("<details") < made.index("[2]")
+    assert "1\u00a0more source, not cited" in made
+    assert html.sources_html([]) == ""

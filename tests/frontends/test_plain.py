@@ -1,0 +1,73 @@
+"""Plain text as it comes."""
+
+import io
+from itertools import pairwise
+
+from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.frontends.plain import PlainWriter, printable
+from qwen_magic.protocol.events import TextDelta, TextDone
+from qwen_magic.protocol.state import ResponseState
+
+TURN = TurnFacts("qwen3-max", "main", 4)
+
+
+def write(events, outcome=None):
+    """The writes after each event, and what they make together."""
+    out, state = io.StringIO(), ResponseState()
+    writer = PlainWriter(out, TURN)
+    grown = []
+    for at, event in events:
+        state.apply(event, at)
+        writer.update(state)
+        grown.append(out.getvalue())
+    if outcome is not None:
+        writer.finish(state, events[-1][0], outcome)
+    return out.getvalue(), grown
+
+
+def test_steps_answer_and_footer(turns):
+    text, grown = write(turns.research_events(), Outcome())
+    assert text == (
+        "Thought for 14 s\n"
+        "Searched the web · “population variance versus sample variance” and 1 more"
+        " · 5 sources · 1.9 s\n"
+        "Read a page · en.wikipedia.org · definition of population and sample variance · 1.2 s\n"
+        "Ran Python · print(p[-1], p.mean(), p.var(), p.var(ddof=1)) →"
+        " 7919 3682.913 5489270.997431 5494765.763194195 · 2.4 s\n"
+        "  figure: fig-001\n"
+        "\n" + "".join(turns.ANSWER) + "\n"
+        "qwen3-max · 21 s · in 1,284 (512 cached) · out 943 (677 reasoning)"
+        " · 1 search, 1 page, 1 run\n"
+        "main, turn 4 · resp_9f3c1a7e\n"
+    )
+    assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
+
+
+def test_text_goes_out_as_it_comes():
+    events = [(n, TextDelta("output_text", text, "m", 0)) for n, text in enumerate(["He", "llo"])]
+    _, grown = write(events)
+    assert grown == ["He", "Hello"]
+
+
+def test_a_replaced_text_follows_on_a_line_of_its_own():
+    events = [
+        (1.0, TextDone("output_text", "old", "m", 0)),
+        (2.0, TextDelta("output_text", "new", "m", 0)),
+    ]
+    assert write(events)[0] == "old\n\nnew"
+
+
+def test_a_failure_says_why(turns):
+    text, _ = write(
+        [(1.0, TextDelta("output_text", "Half", "m", 0))],
+        Outcome("failed", "The connection was lost", "reset by peer", "Run the cell again", "4f1c"),
+    )
+    assert text.startswith(
+        "Half\n\nThe connection was lost\nreset by peer. Run the cell again.\n(request 4f1c)\n\n"
+    )
+
+
+def test_nothing_reaches_the_terminal_but_text():
+    assert printable("a\x1b[31mb\x07\r\n\tc\x9b") == "a[31mb\n\tc"
+    events = [(1.0, TextDelta("output_text", "\x1b]0;title\x07x", "m", 0))]
+    assert write(events)[0] == "]0;titlex"
