@@ -104,7 +104,23 @@ class RedirectRefusedError(TransportError):
 
 
 class ProtocolError(QwenError):
-    """What the server sent is not the Responses API."""
+    """What the server sent is not the Responses API.
+
+    `status`: HTTP status, 0 where none came; `request_id`: of the headers, or empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: str = "",
+        hint: str = "",
+        status: int = 0,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, why=why, hint=hint)
+        self.status = status
+        self.request_id = redact(request_id)
 
 
 class APIError(QwenError):

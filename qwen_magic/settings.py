@@ -28,9 +28,7 @@ _DASHSCOPE: Final[Mapping[str, str]] = {
     "beijing": "https://dashscope.aliyuncs.com/compatible-mode/v1",
     "virginia": "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
     "hongkong": "https://cn-hongkong.dashscope.aliyuncs.com/compatible-mode/v1",
-    "legacy": (
-        "https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/compatible-mode/v1"
-    ),
+    "legacy": ("https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/compatible-mode/v1"),
 }
 _WORKSPACE_REGIONS: Final[Mapping[str, str]] = {
     "frankfurt": "eu-central-1",
@@ -48,7 +46,7 @@ ENDPOINT_NAMES: Final = (*_DASHSCOPE, *_WORKSPACE_REGIONS, *_OTHERS, "demo")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go. The key is left out of `repr` and comparison, and never leaves `headers`."""
+    """Where requests go. The key is in no `repr` and no comparison; only `headers` uses it."""
 
     name: str
     base_url: str  # without a trailing slash
@@ -100,8 +98,9 @@ def find_endpoint(
     near = get_close_matches(name, ENDPOINT_NAMES, n=1)
     raise UsageError(
         f"There is no endpoint {name!r}.",
-        hint=f"Did you mean {near[0]}?" if near else "Give a URL, or one of: "
-        + ", ".join(ENDPOINT_NAMES) + ".",
+        hint=f"Did you mean {near[0]}?"
+        if near
+        else "Give a URL, or one of: " + ", ".join(ENDPOINT_NAMES) + ".",
     )
 
 

@@ -40,7 +40,11 @@ def test_errors_pickle_whole():
     ],
 )
 def test_keys_never_come_out(text):
-    for shown in (str(QwenError(text)), str(QwenError("m", why=text)), str(APIError(text, code=text))):
+    for shown in (
+        str(QwenError(text)),
+        str(QwenError("m", why=text)),
+        str(APIError(text, code=text)),
+    ):
         assert KEY not in shown
         assert "some-other" not in shown
     error = APIError(text, why=text, hint=text, code=text, request_id=text)

@@ -11,7 +11,12 @@ KEYS = {"DASHSCOPE_API_KEY": "dash", "OPENAI_API_KEY": "open"}
 @pytest.mark.parametrize(
     ("name", "url", "family", "key"),
     [
-        ("singapore", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "dashscope", "dash"),
+        (
+            "singapore",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+            "dash",
+        ),
         ("beijing", "https://dashscope.aliyuncs.com/compatible-mode/v1", "dashscope", "dash"),
         (
             "legacy",
@@ -28,7 +33,12 @@ KEYS = {"DASHSCOPE_API_KEY": "dash", "OPENAI_API_KEY": "open"}
             "dash",
         ),
         ("http://localhost:9999/v1/responses", "http://localhost:9999/v1", "other", ""),
-        ("https://evil.example/aliyuncs.com/v1", "https://evil.example/aliyuncs.com/v1", "other", ""),
+        (
+            "https://evil.example/aliyuncs.com/v1",
+            "https://evil.example/aliyuncs.com/v1",
+            "other",
+            "",
+        ),
         ("https://notaliyuncs.com/v1", "https://notaliyuncs.com/v1", "other", ""),
     ],
 )

@@ -177,7 +177,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         InvalidRequestError,
         "The conversation is too long for {model}.",
-        "%qwen_new starts an empty one; %qwen_fork goes on from an earlier turn.",
+        "%qwen_new starts an empty one; --after REF goes on from an earlier turn.",
         pattern=r"range of input length|context_length|context (length|window|size)"
         r"|(input|prompt) is too long",
     ),

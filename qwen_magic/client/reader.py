@@ -177,6 +177,8 @@ class AnswerReader:
                 f"{self._endpoint.host} answered with a web page, not the Responses API.",
                 why=f"The page: {said}.",
                 hint="Check the endpoint's base URL; a proxy or a login page may stand before it.",
+                status=self._status,
+                request_id=request_id(self._headers),
             )
         )
 
@@ -192,12 +194,16 @@ class AnswerReader:
             return ProtocolError(
                 f"{host} answered {self._status} with nothing in it.",
                 hint="Check the endpoint's base URL, and the server's own log.",
+                status=self._status,
+                request_id=request_id(self._headers),
             )
         return ProtocolError(
             f"{host} answered with something that is not the Responses API.",
             why=f"It begins: {excerpt(bytes(self._head))}",
             hint="Check the endpoint's base URL"
             + ("." if urlsplit(self._endpoint.base_url).path else ": it usually ends in /v1."),
+            status=self._status,
+            request_id=request_id(self._headers),
         )
 
 

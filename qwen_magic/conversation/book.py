@@ -16,6 +16,7 @@ from qwen_magic.errors import ConversationError
 FIRST_CHAT: Final = "main"
 DEMO_CHAT: Final = "demo"
 
+
 class Book:
     """Chains by name over a store."""
 
@@ -27,7 +28,7 @@ class Book:
     def chain(self, name: str) -> Chain:
         """The conversation of that name, created where it is new."""
         if name not in self._chains:
-            self._chains[name] = Chain(name, self._store.turns(name))
+            self._chains[name] = Chain(name, self._store.records(name))
         return self._chains[name]
 
     def append(self, turn: Turn) -> None:

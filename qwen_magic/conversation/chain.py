@@ -1,12 +1,16 @@
 """One conversation as a chain of turns, each linked to its parent.
 
-A chain only ever grows: a turn is appended once, when it has ended, and never changed. What moves:
+A chain only ever grows: a turn is appended once, when it has ended, and never changed. A `Mark`
+records what a person decided since: that the head is another turn. Replaying turns and marks in
+their order gives the same chain. What moves:
 
 - the **head**, after which the next turn continues: the newest turn that may be one;
 - for each cell, its **current** turn: the newest of its siblings that may be a head.
 
 A turn may be a head when it completed, or was cut at the token limit and has text (so that
-"continue" works). Failed, stopped and empty ones are kept, and may be continued only by naming them.
+"continue" works). Failed, stopped and empty ones are kept, and continued only by naming them.
+
+A fork shares the turns up to the one that it leaves from: they belong to both chains.
 
 A cell that runs again makes a sibling of its earlier turn: its parent is the *current* turn of the
 earlier parent's cell, so that after editing cell 1, running cell 2 follows the new answer.
@@ -29,7 +33,7 @@ SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
 
 @dataclass(frozen=True, slots=True)
 class CellKey:
-    """What makes a turn belong to a cell: its id, and how many calls came before in one execution."""
+    """The cell of a turn: its id, and how many calls came before within one execution."""
 
     cell_id: str
     call: int = 0
@@ -72,17 +76,51 @@ class Turn:
         return bool(self.text) or any(item.get("type") in _CALLS for item in self.items)
 
 
-class Chain:
-    """The turns of one conversation. Changed only by `append`."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A decision about a conversation, kept in the order of its turns.
 
-    def __init__(self, name: str, turns: Sequence[Turn] = ()) -> None:
+    `head`: the turn `key` is the head from here on, and the current one of its cell; None: the
+    conversation stands before its first turn. `fork`: the conversation begins after the turn
+    `key` of another one; always the first of its records. `at` is in seconds since 1970.
+    """
+
+    chat: str
+    kind: Literal["head", "fork"]
+    key: str | None
+    at: float = 0.0
+
+
+Record: TypeAlias = Turn | Mark
+
+
+class Chain:
+    """The turns of one conversation. Changed only by `append` and `move`."""
+
+    def __init__(
+        self, name: str, records: Sequence[Record] = (), *, base: Sequence[Turn] = ()
+    ) -> None:
+        """`records` as they were appended; `base`: the turns that a fork shares, first to last."""
         self.name = name
         self._turns: dict[str, Turn] = {}
         self._head: str | None = None
         self._latest: dict[CellKey, str] = {}
         self._current: dict[CellKey, str] = {}
-        for turn in turns:
-            self.append(turn)
+        for record in (*base, *records):
+            if isinstance(record, Turn):
+                self.append(record)
+            elif record.kind == "head":
+                self.move(record.key)
+
+    def move(self, key: str | None) -> None:
+        """Make another turn the head (None: the conversation stands before its first)."""
+        if key is None:
+            self._head = None
+            return
+        turn = self._turns[key]
+        self._head = key
+        if turn.cell is not None:
+            self._current[turn.cell] = key
 
     def append(self, turn: Turn) -> None:
         """Add an ended turn; it becomes the head if it may. Its parent must be here already."""

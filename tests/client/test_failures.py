@@ -80,7 +80,7 @@ CASES = [
         "",
         f"{ALGO}.InvalidParameter: Range of input length should be [1, 983616]",
         "InvalidRequestError",
-        "%qwen_fork",
+        "--after REF",
     ),
     (400, "context_length_exceeded", "too many tokens", "InvalidRequestError", "%qwen_new"),
     (500, "", "1 validation error for Event object", "ServerError", "qwen3-max"),

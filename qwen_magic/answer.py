@@ -1,0 +1,80 @@
+"""`Answer`: what one turn gave, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from qwen_magic.conversation.chain import TurnStatus
+from qwen_magic.protocol.items import (
+    JSON,
+    Item,
+    Message,
+    Reasoning,
+    Source,
+    Usage,
+    WebSearchCall,
+)
+
+if TYPE_CHECKING:
+    from qwen_magic.errors import QwenError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one prompt. It prints as its text, shows itself richly, and pickles.
+
+    - `text`: Markdown, as the model wrote it; whatever came, where the turn was stopped or failed;
+    - `reasoning`: the thinking, empty where none was sent;
+    - `tool_calls`: the other output items, in order (`protocol.items`);
+    - `sources`: the pages that web searches found; `[n]` in the text is the n-th of them, from 1;
+    - `figures`: PNG (or JPEG, GIF, WebP) bytes of the code interpreter's figures, in order;
+    - `usage`: tokens and tool calls, or None where the server gave none;
+    - `status`: `completed`, `incomplete` (token limit), `failed` or `stopped`;
+    - `id`: the response id; `raw`: the terminal response object as it came;
+    - `error`: what failed, where it was asked not to raise.
+    """
+
+    text: str
+    reasoning: str = ""
+    items: tuple[Item, ...] = ()
+    figures: tuple[bytes, ...] = ()
+    usage: Usage | None = None
+    id: str = ""
+    status: TurnStatus = "completed"
+    model: str = ""
+    chat: str = ""
+    seconds: float = 0.0
+    raw: JSON = field(default_factory=dict, repr=False, compare=False)
+    bundle: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    metadata: JSON = field(default_factory=dict, repr=False, compare=False)
+    error: QwenError | None = None
+    # The execution whose live output shows this answer: its displayhook need not show it again.
+    shown_in: int | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tool_calls(self) -> tuple[Item, ...]:
+        return tuple(i for i in self.items if not isinstance(i, Message | Reasoning))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(s for i in self.items if isinstance(i, WebSearchCall) for s in i.sources)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 60 else self.text[:57] + "…"
+        return f"Answer({text!r}, status={self.status!r}, model={self.model!r})"
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[Mapping[str, str], JSON]:
+        bundle = self.bundle or {"text/markdown": self.text, "text/plain": self.text}
+        return bundle, self.metadata
+
+    def _ipython_display_(self) -> None:
+        from qwen_magic.frontends.display import show_answer
+
+        show_answer(self)

@@ -1,0 +1,65 @@
+"""The console command: `qwen-magic demo` opens JupyterLab on the quickstart, answered offline."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from qwen_magic import __version__
+
+NOTEBOOK: Final = "quickstart.ipynb"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    parser = argparse.ArgumentParser(prog="qwen-magic", description="Talk to Qwen from notebooks.")
+    parser.add_argument("--version", action="version", version=f"qwen-magic {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser(
+        "demo", help="open JupyterLab on the quickstart notebook, answered by the offline demo"
+    )
+    demo.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("qwen-magic-demo"),
+        help="where the notebook is put (default: %(default)s)",
+    )
+    demo.add_argument("--no-browser", action="store_true", help="only start the server")
+    demo.add_argument("--port", type=int, help="the server's port")
+    given = parser.parse_args(argv)
+    return open_demo(given.folder, browser=not given.no_browser, port=given.port)
+
+
+def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
+    """Put the quickstart into `folder`, unless it is there, and run JupyterLab on it."""
+    if find_spec("jupyterlab") is None:
+        print(
+            'JupyterLab is not installed here. Install it with: pip install "qwen-magic[lab]"',
+            file=sys.stderr,
+        )
+        return 1
+    notebook = folder / NOTEBOOK
+    if not notebook.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundled_notebook(), notebook)
+    print(f"Opening {notebook}, answered by the offline demo. Stop the server with Ctrl-C.")
+    command = [sys.executable, "-m", "jupyterlab", str(notebook)]
+    if not browser:
+        command.append("--no-browser")
+    if port is not None:
+        command.append(f"--port={port}")
+    environment = {**os.environ, "QWEN_MAGIC_ENDPOINT": "demo"}
+    return subprocess.call(command, env=environment)
+
+
+def bundled_notebook() -> Path:
+    """The quickstart: in the package where it is installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "notebooks" / NOTEBOOK
+    return installed if installed.exists() else package.parent / "notebooks" / NOTEBOOK

@@ -1,0 +1,44 @@
+"""What the displayhook shows of an `Answer`: nothing where its live output stands already."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+
+_DEPTH = 15  # frames between the displayhook and an object's own display method; about 8 are seen
+
+
+def show_answer(answer: Answer) -> None:
+    """Display `answer`, but not as the value of the very execution whose output shows it live."""
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    shell = get_ipython()
+    if (
+        shell is not None
+        and answer.shown_in == shell.execution_count
+        and _called_by(shell.displayhook)
+    ):
+        return
+    data, metadata = answer._repr_mimebundle_()
+    if shell is None or not hasattr(shell, "kernel"):
+        print(data["text/plain"])  # noqa: T201
+        return
+    display(dict(data), raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+
+
+def _called_by(displayhook: Any) -> bool:
+    """Whether we are below a call of `displayhook`. IPython does not tell an object's display
+    method whether it is asked as an expression's value or by `display(…)`."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(_DEPTH):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is displayhook:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,164 @@
+"""The live view of a turn in a notebook, and the static output that takes its place.
+
+    begin ── hello ──> patches ─────────────────┐
+      └── no hello in 1.5 s ──> throttled HTML ─┴─> finish: html + markdown + plain
+
+The widget stands in an output with a display id. While a view listens it gets numbered patches. A
+front end without a widget manager never says hello; its output is then updated as a whole, a few
+times a second, until a view does. At the end the output is replaced by the static bundle, since a
+saved widget shows "model not found" to whoever opens the notebook later.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from IPython.display import display, update_display
+
+from qwen_magic.document.build import Document
+from qwen_magic.document.facts import Outcome
+from qwen_magic.frontends import static
+from qwen_magic.frontends.widget import AnswerWidget
+from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.state import ResponseState
+
+HELLO_PATIENCE: Final = 1.5  # seconds
+WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+_HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
+
+
+class WidgetShelf:
+    """Keeps the newest finished widgets open.
+
+    A page that is reloaded in mid-stream loses the display id, so that the final output does not
+    reach it; its restored view then fetches the result from the widget, if that still lives.
+    """
+
+    def __init__(self, places: int = 8) -> None:
+        self._widgets: deque[AnswerWidget] = deque()
+        self._places = places
+
+    def add(self, widget: AnswerWidget) -> None:
+        self._widgets.append(widget)
+        while len(self._widgets) > self._places:
+            self._widgets.popleft().close()
+
+    def close(self) -> None:
+        while self._widgets:
+            self._widgets.popleft().close()
+
+
+class LiveView:
+    """Shows one turn in the running cell's output (`session.view.View`)."""
+
+    def __init__(
+        self,
+        document: Document,
+        *,
+        shelf: WidgetShelf,
+        clock: Callable[[], float],
+        cell_id: str = "",
+        stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
+    ) -> None:
+        """`stoppable` tells whether a click on Stop would be seen while this turn runs."""
+        self._document = document
+        self._shelf = shelf
+        self._clock = clock
+        self._cell_id = cell_id
+        self._can_stop = stoppable
+        self._display_id = f"qwen-{uuid.uuid4().hex}"
+        self._hello = threading.Event()  # set on whatever thread the front end's message arrives
+        self._listening = False
+        self._html = _Throttle(_HTML_SHARE)
+        self._started = clock()
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        self._widget = AnswerWidget(
+            aid=self._display_id,
+            cell_id=self._cell_id,
+            on_hello=self._hello.set,
+            on_stop=stop,
+        )
+        self._stoppable = self._can_stop(self._widget)
+        self._show(display)
+
+    def update(self, state: ResponseState, now: float) -> None:
+        patches = self._document.update(state, now)
+        if self._listening:
+            self._widget.push(patches)
+        elif patches:
+            self._html.changed = True
+
+    def tick(self, state: ResponseState, now: float) -> None:
+        if self._hello.is_set():
+            self._hello.clear()
+            self._listening = True
+            self._widget.snap(
+                self._document.snapshot(),
+                {
+                    "seconds": max(0.0, now - self._started),
+                    "running": True,
+                    "stoppable": self._stoppable,
+                },
+            )
+        elif not self._listening and now - self._started > HELLO_PATIENCE:
+            self._html.run(lambda: self._show(update_display), self._clock)
+
+    def notice(self, text: str) -> None:
+        patches = self._document.notice(text)
+        if self._listening:
+            self._widget.push(patches)
+        else:
+            self._html.changed = True
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        self._document.figure(url, data, reason)
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        self._document.finish(state, now, outcome)
+        bundle = dict(static.bundle(self._document))
+        self._send(update_display, bundle, metadata)
+        self._widget.finish(bundle, metadata)
+        self._shelf.add(self._widget)
+        return bundle
+
+    def _show(self, show: Callable[..., Any]) -> None:
+        """The widget, with the turn so far as HTML for front ends that know no widgets."""
+        view = {
+            WIDGET_VIEW: {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self._widget.model_id,
+            },
+            "text/html": static.live_html(self._document),
+            "text/plain": "Qwen is answering…",
+        }
+        self._send(show, view, {})
+
+    def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:
+        show(data, raw=True, metadata=metadata, display_id=self._display_id)
+
+
+class _Throttle:
+    """Runs something costly again only when there is something new, and so seldom that it takes
+    no more than a given share of the time."""
+
+    def __init__(self, share: float) -> None:
+        self.changed = True
+        self._share = share
+        self._not_before = 0.0
+
+    def run(self, costly: Callable[[], None], clock: Callable[[], float]) -> None:
+        began = clock()
+        if not self.changed or began < self._not_before:
+            return
+        self.changed = False
+        costly()
+        took = clock() - began
+        self._not_before = clock() + max(0.25, took / self._share)

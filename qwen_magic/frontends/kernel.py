@@ -1,0 +1,120 @@
+"""What the running kernel can do, found by ability: cell ids, comm messages during a cell.
+
+Each mechanic stands here once, with what happens where it is missing:
+
+- no cell id (terminal, scripts, some front ends): "" — a turn is then always appended;
+- a comm message cannot be handled while a cell runs: Stop is then not offered by the caller.
+
+The private names used are ipykernel's own (6.29 to 7.4 read); each is looked for, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def kernel_of(shell: Any) -> Any | None:
+    """The kernel that runs `shell`, or None in a terminal or script."""
+    return getattr(shell, "kernel", None)
+
+
+def cell_id(shell: Any) -> str:
+    """The id of the cell being executed, as JupyterLab, Notebook 7 and VS Code send it."""
+    kernel = kernel_of(shell)
+    if kernel is None or not hasattr(kernel, "get_parent"):
+        return ""
+    parent = kernel.get_parent("shell") or {}
+    return str((parent.get("metadata") or {}).get("cellId") or "")
+
+
+def stop_reaches_sync_cell(shell: Any, widget: Any) -> bool:
+    """Make comm messages of `widget` arrive while a synchronous cell blocks the main thread.
+
+    ipykernel 7.4 sends replies to the (sub)shell that last *sent* on the comm, which is the
+    blocked one; shadowing that choice lets them go to a subshell's thread. ipykernel 6 has no
+    subshells: `CommPump` fetches them. False: neither is there, so a Stop button could not work.
+    """
+    comm = getattr(widget, "comm", None)
+    if comm is not None and hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
+        return True
+    kernel = kernel_of(shell)
+    return bool(getattr(kernel, "_supports_kernel_subshells", False)) or CommPump.works(kernel)
+
+
+class CommPump:
+    """Answers the comm messages that wait in ipykernel 6's queue while a cell runs.
+
+    ipykernel 6 handles one shell message at a time, so that a click waits for the cell's end.
+    `step` dispatches the waiting `comm_*` messages and holds all others, `close` puts those back in
+    their order. Elsewhere (ipykernel 7, no kernel) both do nothing.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        kernel = kernel_of(shell)
+        self._kernel = kernel if self.works(kernel) else None
+        self._held: list[tuple[Any, Any, Any]] = []
+
+    @staticmethod
+    def works(kernel: Any) -> bool:
+        return all(
+            hasattr(kernel, name)
+            for name in ("msg_queue", "shell_stream", "session", "set_parent", "_parent_ident")
+        )
+
+    async def step(self) -> None:
+        if self._kernel is None:
+            return
+        self._kernel.shell_stream.flush()
+        for item in self._waiting():
+            _index, dispatch, args = item
+            if not self._is_comm(args):
+                self._held.append(item)
+                continue
+            with self._same_parent():
+                await dispatch(*args)
+
+    def step_now(self) -> None:
+        """`step` without a loop to await on: comm handlers of ipykernel 6 never suspend."""
+        coroutine = self.step()
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        coroutine.close()
+
+    def close(self) -> None:
+        """Put back what was held. Call it before the cell ends."""
+        for item in self._held:
+            self._kernel.msg_queue.put_nowait(item)  # type: ignore[union-attr]
+        self._held.clear()
+
+    def _waiting(self) -> Iterator[tuple[Any, Any, Any]]:
+        queue = self._kernel.msg_queue  # type: ignore[union-attr]
+        items = []
+        while queue.qsize():
+            items.append(queue.get_nowait())
+        return iter(items)
+
+    def _is_comm(self, args: Any) -> bool:
+        session = self._kernel.session  # type: ignore[union-attr]
+        try:
+            _idents, frames = session.feed_identities(args[0], copy=False)
+            message = session.deserialize(frames, content=False, copy=False)
+            return str(message["header"]["msg_type"]).startswith("comm_")
+        except Exception:
+            return False  # not a message of the shell channel: the kernel's own business
+
+    @contextmanager
+    def _same_parent(self) -> Iterator[None]:
+        """Dispatching makes the comm message the parent of outputs; ours is still the cell."""
+        kernel = self._kernel
+        assert kernel is not None
+        ident = dict(kernel._parent_ident).get("shell")
+        parent = kernel.get_parent("shell")
+        try:
+            yield
+        finally:
+            kernel.set_parent(ident, parent, "shell")

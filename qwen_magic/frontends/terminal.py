@@ -1,0 +1,42 @@
+"""A turn in a terminal or a script: plain text as it comes, nothing drawn twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.frontends.plain import PlainWriter
+from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.state import ResponseState
+
+
+class TerminalView:
+    """Writes one turn to `out` (`session.view.View`)."""
+
+    def __init__(self, turn: TurnFacts, out: TextIO, *, started: float) -> None:
+        self._writer = PlainWriter(out, turn, started=started)
+        self._out = out
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        """Nothing: Ctrl-C stops."""
+
+    def update(self, state: ResponseState, now: float) -> None:
+        self._writer.update(state)
+
+    def tick(self, state: ResponseState, now: float) -> None:
+        """Nothing: text does not change with time."""
+
+    def notice(self, text: str) -> None:
+        if text:
+            self._out.write(text + "\n")
+            self._out.flush()
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        """Nothing: figures are in the answer's `figures`."""
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        self._writer.finish(state, now, outcome)
+        return {}

@@ -1,0 +1,133 @@
+"""`%qwen_chat` and `%qwen_new`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from qwen_magic.errors import QwenError
+from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.helptext import chat_help_text
+from qwen_magic.magics.qwen import QwenMagics
+
+if TYPE_CHECKING:
+    from qwen_magic.conversation.book import Book
+    from qwen_magic.conversation.chain import Chain
+    from qwen_magic.magics.options import Options
+
+
+@magics_class
+class ConversationMagics(Magics):
+    """Listing, switching and beginning conversations."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._magics = magics
+
+    @property
+    def _book(self) -> Book:
+        return self._magics.asker.session.book
+
+    @property
+    def _defaults(self) -> dict[str, Options]:
+        return self._magics.asker.chat_defaults
+
+    @no_var_expand
+    @line_magic
+    def qwen_chat(self, line: str) -> None:
+        """List the conversations, or go on with one.
+
+        %qwen_chat                    list them
+        %qwen_chat sales              switch to `sales`, creating it if it is new
+        %qwen_chat sales --think -m qwen3-max -t code_interpreter
+                                      the same; the options become its defaults
+        """
+        from qwen_magic.magics.options import Options, read_chat
+
+        try:
+            typed = read_chat(line)
+            if typed.defaults.help:
+                print(chat_help_text())
+                return
+            if typed.name is None and typed.defaults == Options():
+                self._list()
+                return
+            self._switch(typed.name or self._book.current, typed.defaults)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    @no_var_expand
+    @line_magic
+    def qwen_new(self, line: str) -> None:
+        """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …)."""
+        from qwen_magic.magics.options import read_new
+
+        try:
+            chain = self._book.new(read_new(line) or "")
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        self._book.switch(chain.name)
+        print(f"New conversation: {chain.name}")
+
+    def _switch(self, name: str, defaults: Options) -> None:
+        chain = self._book.switch(name)
+        earlier = self._defaults.get(name)
+        self._defaults[name] = defaults.merged_over(earlier) if earlier else defaults
+        turns = len(chain.path(chain.head))
+        state = f"{turns} turn{'' if turns == 1 else 's'}" if chain.turns else "new"
+        said = [f"Conversation: {name} ({state})", *_shown(self._defaults.get(name))]
+        print("; ".join(said))
+
+    def _list(self) -> None:
+        from qwen_magic.frontends.table import show_table
+
+        rows = [self._row(self._book.chain(name)) for name in self._book.names()]
+        show_table(["", "conversation", "turns", "head", "age", "tokens", "defaults"], rows)
+
+    def _row(self, chain: Chain) -> list[str]:
+        head = chain.head
+        tokens = sum(turn.usage.total_tokens for turn in chain.turns.values() if turn.usage)
+        return [
+            "→" if chain.name == self._book.current else "",
+            chain.name,
+            f"{len(chain.path(head))}" + _beside(len(chain.turns) - len(chain.path(head))),
+            _preview(head.prompt) if head else "",
+            _age(time.time() - head.created_at) if head else "",
+            f"{tokens:,}" if tokens else "",
+            ", ".join(_shown(self._defaults.get(chain.name))),
+        ]
+
+
+def _beside(others: int) -> str:
+    return f" (+{others} beside)" if others else ""
+
+
+def _preview(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= 40 else line[:39] + "…"
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"
+
+
+def _shown(options: Options | None) -> list[str]:
+    if options is None:
+        return []
+    shown = {
+        "-m": options.model,
+        "-t": ",".join(options.tools) or "none" if options.tools is not None else None,
+        "-e": options.effort,
+        "-s": _preview(options.system) if options.system else None,
+        "--temperature": options.temperature,
+        "--top-p": options.top_p,
+        "--max-output-tokens": options.max_output_tokens,
+        "--timeout": options.timeout,
+    }
+    thinking = {True: ["--think"], False: ["--no-think"], None: []}[options.think]
+    return thinking + [f"{flag} {value}" for flag, value in shown.items() if value is not None]

@@ -1,0 +1,105 @@
+"""`%qwen_doctor`: what an answer needs, looked at one by one; each line says what to do."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from qwen_magic.errors import QwenError
+from qwen_magic.frontends.kernel import cell_id, kernel_of
+from qwen_magic.magics.asking import Asker
+from qwen_magic.magics.options import Options
+from qwen_magic.session.view import NoView
+from qwen_magic.settings import Endpoint
+
+_PACKAGES: Final = (
+    "qwen-magic",
+    "ipython",
+    "ipykernel",
+    "ipywidgets",
+    "anywidget",
+    "httpx",
+    "markdown-it-py",
+    "jupyterlab",
+    "notebook",
+)
+_QUESTION: Final = "Reply with the one word: ready"
+_TOKENS: Final = 64
+
+
+def examine(asker: Asker) -> Iterator[str]:
+    """The findings, one line each, as they are made. The last one asks the service."""
+    yield _versions()
+    yield _front_end(asker)
+    try:
+        endpoint = asker.session.endpoints.find(asker.settings.endpoint)
+    except QwenError as error:
+        yield _bad("Endpoint", str(error))
+        return
+    yield _good("Endpoint", f"{endpoint.name}, {endpoint.base_url}")
+    key = _key(endpoint)
+    if key:
+        yield key
+    if endpoint.needs_key and not endpoint.key:
+        yield _bad("Round trip", "not tried without a key.")
+        return
+    yield _round_trip(asker)
+
+
+def _good(what: str, found: str) -> str:
+    return f"✓ {what}: {found}"
+
+
+def _bad(what: str, found: str) -> str:
+    return f"✗ {what}: " + " ".join(found.split("\n"))
+
+
+def _versions() -> str:
+    found = [f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return _good("Versions", ", ".join(found))
+
+
+def _front_end(asker: Asker) -> str:
+    if kernel_of(asker.shell) is None:
+        return _good("Display", "no notebook kernel; answers stream as plain text.")
+    if not asker.settings.live:
+        return _good("Display", "live widgets are off (%config QwenMagics.live = True).")
+    again = (
+        ""
+        if cell_id(asker.shell)
+        else (" The front end sends no cell ids: running a cell again adds a turn, not a sibling.")
+    )
+    return _good("Display", "a live widget where the front end shows widgets, else HTML." + again)
+
+
+def _key(endpoint: Endpoint) -> str:
+    if not endpoint.needs_key:
+        return _good("Key", "none needed.")
+    if endpoint.key:
+        return _good("Key", "set (not shown). Keys belong to one region.")
+    return _bad(
+        "Key",
+        f"not set. %qwen_key asks for it, or set {endpoint.key_variable}; "
+        "%qwen_demo on needs none.",
+    )
+
+
+def _round_trip(asker: Asker) -> str:
+    """One tiny question, outside any conversation."""
+    options = Options(no_history=True, raw=True, max_output_tokens=_TOKENS, tools=(), timeout=30.0)
+    try:
+        plan = asker.plan(options, _QUESTION)
+        answer = asker.session.run(plan, NoView())
+    except QwenError as error:
+        return _bad("Round trip", str(error))
+    if answer.error is not None:
+        return _bad("Round trip", str(answer.error))
+    said = " ".join(answer.text.split())[:60]
+    return _good("Round trip", f"{answer.model} answered in {answer.seconds:.1f} s: {said!r}")

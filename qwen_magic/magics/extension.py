@@ -1,0 +1,121 @@
+"""Loading and unloading: everything that the extension puts into a shell, and takes out again."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import Any, Final
+
+from qwen_magic.frontends.kernel import kernel_of
+from qwen_magic.magics.conversations import ConversationMagics
+from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.service import ServiceMagics
+from qwen_magic.magics.tab import TabCompletion
+from qwen_magic.magics.transformer import ASYNC_NAME, transform
+
+_ATTRIBUTE: Final = "_qwen_magic"  # where a shell keeps its extension
+# What the first answer imports, in an order of small steps, so that no cell waits long for one.
+_WARM: Final = (
+    "qwen_magic.magics.asking",
+    "qwen_magic.client",
+    "qwen_magic.document",
+    "qwen_magic.document.markdown",
+    "qwen_magic.frontends.jupyter",
+)
+
+
+class Extension:
+    """What is installed in one shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.magics = QwenMagics(shell)
+        self._all = [
+            self.magics,
+            ConversationMagics(shell, self.magics),
+            ServiceMagics(shell, self.magics),
+        ]
+        self._tab = TabCompletion(shell, self.magics)
+        self._depth = 0
+        self._unloading = threading.Event()
+
+    def load(self) -> None:
+        shell = self.shell
+        for magics in self._all:
+            shell.register_magics(magics)
+        shell.input_transformers_cleanup.insert(0, self._transform)
+        shell.events.register("pre_run_cell", self._pre_run_cell)
+        shell.events.register("post_run_cell", self._post_run_cell)
+        shell.user_ns[ASYNC_NAME] = self.magics.aqwen
+        shell.user_ns_hidden[ASYNC_NAME] = self.magics.aqwen
+        self._tab.install()
+        atexit.register(self.magics.close)
+        if self.magics.warm_up:
+            threading.Thread(target=self._warm_up, name="qwen-warm-up", daemon=True).start()
+
+    def unload(self) -> None:
+        """Put everything back. A stream that is open ends as stopped."""
+        shell = self.shell
+        self._unloading.set()
+        self._tab.remove()
+        shell.input_transformers_cleanup.remove(self._transform)
+        shell.events.unregister("pre_run_cell", self._pre_run_cell)
+        shell.events.unregister("post_run_cell", self._post_run_cell)
+        shell.user_ns.pop(ASYNC_NAME, None)
+        shell.user_ns_hidden.pop(ASYNC_NAME, None)
+        for magics in self._all:
+            _unregister(shell, magics)
+        atexit.unregister(self.magics.close)
+        self.magics.close()
+
+    def _transform(self, lines: list[str]) -> list[str]:
+        in_terminal = kernel_of(self.shell) is None
+        return transform(lines, may_await=self._may_await, in_terminal=in_terminal)
+
+    def _may_await(self) -> bool:
+        """A cell can await where a kernel runs it on a loop, at the top, unless that is off."""
+        shell = self.shell
+        return bool(kernel_of(shell) is not None and shell.autoawait and self._depth == 0)
+
+    # IPython transforms a cell before it fires pre_run_cell, so that while one runs whatever is
+    # transformed is nested in it.
+    def _pre_run_cell(self, info: object) -> None:
+        if self._depth == 0:
+            self.magics.begin_execution()
+        self._depth += 1
+
+    def _post_run_cell(self, result: object) -> None:
+        self._depth = max(0, self._depth - 1)
+
+    def _warm_up(self) -> None:
+        for module in _WARM:
+            if self._unloading.wait(0.05):
+                return
+            __import__(module)
+
+
+def load(shell: Any) -> None:
+    """Load into `shell`; loading again begins anew."""
+    unload(shell)
+    extension = Extension(shell)
+    extension.load()
+    setattr(shell, _ATTRIBUTE, extension)
+
+
+def unload(shell: Any) -> None:
+    """Unload from `shell`, if it is loaded there."""
+    extension = getattr(shell, _ATTRIBUTE, None)
+    if extension is not None:
+        delattr(shell, _ATTRIBUTE)
+        extension.unload()
+
+
+def _unregister(shell: Any, magics: Any) -> None:
+    """IPython has no call for this: take back what `register_magics` put in."""
+    manager = shell.magics_manager
+    manager.registry.pop(type(magics).__name__, None)
+    for kind, names in magics.magics.items():
+        for name in names:
+            manager.magics[kind].pop(name, None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)

@@ -1,0 +1,130 @@
+"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_demo`, `%qwen_doctor`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.settings import default_endpoint_name
+
+DEMO: Final = "demo"
+
+
+@magics_class
+class ServiceMagics(Magics):
+    """What there is to ask, and whether it can be asked."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._namespace: dict[str, Any] = shell.user_ns
+        self._magics = magics
+        self._before_demo = ""  # the endpoint that the demo took the place of
+
+    @no_var_expand
+    @line_magic
+    def qwen_models(self, line: str) -> None:
+        """List known models. Any other name goes through too: -m NAME."""
+        from qwen_magic.context.models import KNOWN_MODELS
+        from qwen_magic.frontends.table import show_table
+
+        _no_arguments("qwen_models", line)
+        rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
+        show_table(
+            ["model", "images", "note"],
+            rows,
+            "Known in November 2026 on DashScope; any other name is sent as it is.",
+        )
+
+    @no_var_expand
+    @line_magic
+    def qwen_tools(self, line: str) -> None:
+        """List the tools that -t takes: built-in ones, and variables that hold tool dicts."""
+        from qwen_magic.context.tools import BUILT_IN, tool_variables
+        from qwen_magic.frontends.table import show_table
+
+        _no_arguments("qwen_tools", line)
+        rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
+        rows += [[name, "in this notebook", "", ""] for name in tool_variables(self._namespace)]
+        show_table(["tool", "what it does", "needs", "cost"], rows)
+
+    @no_var_expand
+    @line_magic
+    def qwen_key(self, line: str) -> None:
+        """Ask for the API key without showing it. It is kept in this kernel only."""
+        from getpass import getpass
+
+        _no_arguments("qwen_key", line)
+        endpoints = self._magics.asker.session.endpoints
+        try:
+            endpoint = endpoints.find(self._magics.endpoint)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        if not endpoint.needs_key:
+            print(f"The endpoint {endpoint.name} needs no key.")
+            return
+        key = getpass(f"API key for {endpoint.host}: ").strip()
+        endpoints.remember_key(endpoint, key)
+        said = "set, for this kernel only" if key else "nothing was typed; none is set"
+        print(f"Key for {endpoint.host}: {said}.")
+
+    @no_var_expand
+    @line_magic
+    def qwen_demo(self, line: str) -> None:
+        """The offline demo server as endpoint: %qwen_demo on | off | auto.
+
+        `auto` is on unless an API key is set. Without a word it says which is the case.
+        """
+        from qwen_magic.magics.options import read_demo
+
+        try:
+            match read_demo(line):
+                case "on":
+                    self._demo_on()
+                case "off":
+                    self._demo_off()
+                case "auto":
+                    self._demo_auto()
+            print(self._demo_state())
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    @no_var_expand
+    @line_magic
+    def qwen_doctor(self, line: str) -> None:
+        """Look at everything that an answer needs, and ask one tiny question."""
+        from qwen_magic.magics.doctor import examine
+
+        _no_arguments("qwen_doctor", line)
+        for finding in examine(self._magics.asker):
+            print(finding)
+
+    def _demo_on(self) -> None:
+        if self._magics.endpoint != DEMO:
+            self._magics.asker.session.endpoints.find(DEMO)  # starts the server
+            self._before_demo = self._magics.endpoint
+            self._magics.endpoint = DEMO
+
+    def _demo_off(self) -> None:
+        if self._magics.endpoint == DEMO:
+            self._magics.endpoint = self._before_demo or default_endpoint_name()
+
+    def _demo_auto(self) -> None:
+        """Off where a key is set, else on."""
+        endpoint = self._magics.asker.session.endpoints.find(self._magics.endpoint)
+        if endpoint.needs_key and not endpoint.key:
+            self._demo_on()
+
+    def _demo_state(self) -> str:
+        if self._magics.endpoint != DEMO:
+            return f"The offline demo is off: questions go to {self._magics.endpoint}."
+        url = self._magics.asker.session.endpoints.find(DEMO).base_url
+        return f"The offline demo is on: a small server inside this kernel answers, at {url}."
+
+
+def _no_arguments(name: str, line: str) -> None:
+    if line.strip():
+        raise shortened(UsageError(f"%{name} takes nothing, not {line.strip()!r}."))

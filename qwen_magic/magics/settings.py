@@ -1,0 +1,72 @@
+"""Every default as a traitlet: `%config QwenMagics`, `ipython_config.py`, or the environment.
+
+`QWEN_MAGIC_MODEL`, `QWEN_MAGIC_ENDPOINT` and so on (the trait's name in capitals) give a trait its
+default. The key is none of them: it is never part of a configuration that could be shown or saved.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from traitlets import Bool, CFloat, CInt, Enum, HasTraits, List, TraitType, Unicode
+
+from qwen_magic.magics.option_table import EFFORTS
+from qwen_magic.settings import DEFAULT_MODEL, FIGURE_HOSTS, default_endpoint_name
+
+ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
+
+
+class QwenSettings(HasTraits):
+    """The defaults of all magics; a flag or a conversation's default goes before them."""
+
+    model = Unicode(DEFAULT_MODEL, help="The model to ask.").tag(config=True)
+    endpoint = Unicode(
+        help="Where to ask: a name (singapore, beijing, virginia, hongkong, frankfurt, tokyo, "
+        "legacy, openai, ollama, vllm, lmstudio, llama.cpp, demo) or a base URL. Default: "
+        "DASHSCOPE_BASE_URL, else singapore."
+    ).tag(config=True)
+    tools = List(Unicode(), help="Tools that every question may use.").tag(config=True)
+    think = Bool(None, allow_none=True, help="enable_thinking; None leaves it to the service.").tag(
+        config=True
+    )
+    effort = Enum(
+        [None, *EFFORTS], None, allow_none=True, help="reasoning.effort; None: not sent."
+    ).tag(config=True)
+    system = Unicode("", help="Instructions sent with every turn: text, @file or {name}.").tag(
+        config=True
+    )
+    temperature = CFloat(None, allow_none=True, help="0 to 2; None: not sent.").tag(config=True)
+    top_p = CFloat(None, allow_none=True, help="Above 0, to 1; None: not sent.").tag(config=True)
+    max_output_tokens = CInt(None, allow_none=True, help="At least 16; None: not sent.").tag(
+        config=True
+    )
+    timeout = CFloat(300.0, help="The longest silence between bytes, in seconds.").tag(config=True)
+    figure_hosts = List(
+        Unicode(),
+        list(FIGURE_HOSTS),
+        help="The exact hosts from which figures of the code interpreter are fetched, besides "
+        "the endpoint's own.",
+    ).tag(config=True)
+    live = Bool(True, help="Show answers in a live widget where the front end can.").tag(
+        config=True
+    )
+    warm_up = Bool(
+        True, help="Import what the first answer needs in the background, after loading."
+    ).tag(config=True)
+
+    def apply_environment(self, configured: Any) -> None:
+        """Take defaults from the environment for all traits that no configuration file sets.
+        Raises `traitlets.TraitError` where a value does not fit."""
+        if "endpoint" not in configured:
+            self.endpoint = default_endpoint_name()
+        for name, trait in self.traits(config=True).items():
+            value = os.environ.get(ENVIRONMENT_PREFIX + name.upper(), "")
+            if value and name not in configured:
+                setattr(self, name, _from_text(trait, value))
+
+
+def _from_text(trait: TraitType[Any, Any], value: str) -> object:
+    if isinstance(trait, List):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return trait.from_string(value)

@@ -1,0 +1,140 @@
+"""Fetching the figures that the code interpreter drew, before their links die (after 12 hours).
+
+An address comes out of a sandbox's logs, and a page that the model read can put any address there.
+So only hosts of an exact list, and the endpoint's own, are asked; redirects are not followed; no
+key is sent; size and time are capped; and what is not an image by its own bytes is not embedded.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from qwen_magic.document.logs import LogFigure, parse_logs
+from qwen_magic.errors import QwenError
+from qwen_magic.protocol.items import CodeInterpreterCall
+
+LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
+
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+
+class Fetches(Protocol):
+    """The one thing needed of the client."""
+
+    def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
+        """At most `limit` bytes from `url`, without a key or redirects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure: its bytes, or the reason why there are none."""
+
+    url: str
+    content: bytes = b""
+    reason: str = ""
+
+    @property
+    def data_uri(self) -> str:
+        if not self.content:
+            return ""
+        return f"data:{image_type(self.content)};base64,{base64.b64encode(self.content).decode()}"
+
+
+def figure_urls(call: CodeInterpreterCall) -> tuple[str, ...]:
+    """The addresses of the figures that a finished run drew, in order."""
+    urls: list[str] = []
+    for output in call.outputs:
+        if output.image_url:
+            urls.append(output.image_url)
+        urls += [part.url for part in parse_logs(output.logs) if isinstance(part, LogFigure)]
+    return tuple(dict.fromkeys(urls))
+
+
+def image_type(content: bytes) -> str:
+    """The media type that the first bytes tell; empty where they are no known image."""
+    for signature, media_type in _SIGNATURES:
+        if content.startswith(signature):
+            return media_type
+    return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else ""
+
+
+class FigureFetcher:
+    """The figures of one turn: asked for once each, collected as they come."""
+
+    def __init__(self, client: Fetches, hosts: Collection[str], *, timeout: float = 15.0) -> None:
+        """`hosts`: exact host names (with a port where the address has one)."""
+        self._client = client
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._timeout = timeout
+        self._waiting: dict[str, Future[bytes]] = {}
+        self._settled: dict[str, Figure] = {}
+        self._handed_over: set[str] = set()
+
+    def want(self, url: str) -> None:
+        """Begin to fetch `url`, unless that was done already or its host is not allowed."""
+        if url in self._waiting or url in self._settled:
+            return
+        reason = self._refusal(url)
+        if reason:
+            self._settled[url] = Figure(url, reason=reason)
+        else:
+            self._waiting[url] = self._client.fetch(
+                url, limit=LARGEST_FIGURE, timeout=self._timeout
+            )
+
+    def _refusal(self, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            host = parts.netloc.lower()
+        except ValueError:
+            return "its address cannot be read"
+        if parts.scheme not in ("http", "https") or not host or "@" in host:
+            return "its address cannot be read"
+        if host in self._hosts:
+            return ""
+        return f"{host} is not in the list of figure hosts (%config QwenMagics.figure_hosts)"
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._waiting)
+
+    def collect(self, on_figure: Callable[[Figure], None]) -> None:
+        """Hand over those that arrived or failed since the last call."""
+        for url in [url for url, future in self._waiting.items() if future.done()]:
+            self._settled[url] = _outcome(url, self._waiting.pop(url))
+        for url, figure in self._settled.items():
+            if url not in self._handed_over:
+                self._handed_over.add(url)
+                on_figure(figure)
+
+    def give_up(self, reason: str) -> None:
+        """Settle what is still on its way, with this reason."""
+        for url, future in self._waiting.items():
+            future.cancel()
+            self._settled[url] = Figure(url, reason=reason)
+        self._waiting.clear()
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All that were settled, in that order."""
+        return tuple(self._settled.values())
+
+
+def _outcome(url: str, future: Future[bytes]) -> Figure:
+    try:
+        content = future.result()
+    except QwenError as error:
+        return Figure(url, reason=error.message)
+    if not image_type(content):
+        return Figure(url, reason="what came is not a PNG, JPEG, GIF or WebP image")
+    return Figure(url, content)

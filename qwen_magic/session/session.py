@@ -1,0 +1,155 @@
+"""A session: one client, its endpoints and conversations; runs turns, in a cell or in a script."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Final
+
+from qwen_magic.answer import Answer
+from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.store import MemoryStore
+from qwen_magic.session.endpoints import Endpoints
+from qwen_magic.session.figures import FigureFetcher
+from qwen_magic.session.plan import Ask, Plan, check_key, plan
+from qwen_magic.session.view import NoView, View
+from qwen_magic.settings import FIGURE_HOSTS
+
+if TYPE_CHECKING:
+    from qwen_magic.client import Client
+    from qwen_magic.protocol.events import Event
+    from qwen_magic.session.run import TurnRun
+
+INTERVAL: Final = 1 / 30  # seconds between updates of a view
+FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
+
+
+class Session:
+    """Everything that outlives a turn. What the network and the view need is imported with the
+    first question, so that loading the extension costs next to nothing."""
+
+    def __init__(
+        self,
+        *,
+        endpoints: Endpoints | None = None,
+        book: Book | None = None,
+        figure_hosts: Collection[str] = FIGURE_HOSTS,
+    ) -> None:
+        self.endpoints = endpoints or Endpoints()
+        self.book = book or Book(MemoryStore())
+        self.figure_hosts = tuple(figure_hosts)
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            from qwen_magic.client import Client
+
+            self._client = Client()
+        return self._client
+
+    def plan(self, ask: Ask) -> Plan:
+        """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
+        return plan(ask, self.book)
+
+    def run(self, plan: Plan, view: View, *, step: Callable[[], None] | None = None) -> Answer:
+        """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
+
+        A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
+        what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
+        """
+        run = self._open(plan, view)
+        try:
+            for batch in run.stream.batches_sync(INTERVAL):
+                run.feed(batch)
+                run.tick()
+                if step is not None:
+                    step()
+            self._wait_for_figures(run)
+        except BaseException:
+            run.stream.stop()
+            run.stream.wait(1.0)
+            self._record(run)
+            raise
+        return self._record(run)
+
+    async def arun(
+        self, plan: Plan, view: View, *, step: Callable[[], Awaitable[None]] | None = None
+    ) -> Answer:
+        """The same on the caller's event loop. Cancelling the task stops the answer: what came is
+        recorded as stopped, and the `CancelledError` goes on."""
+        run = self._open(plan, view)
+        ticker = asyncio.ensure_future(_tick(run, step))
+        try:
+            async for batch in run.stream.batches(INTERVAL):
+                run.feed(batch)
+            await self._await_figures(run)
+        except BaseException:
+            # Waiting blocks the loop, for the milliseconds that closing a connection takes: this
+            # task is being cancelled, and an `await` here might not come back.
+            run.stream.stop()
+            run.stream.wait(0.5)
+            self._record(run)
+            raise
+        finally:
+            ticker.cancel()
+        return self._record(run)
+
+    def events(self, plan: Plan) -> Iterator[Event]:
+        """The events of a plan's answer as they come; recorded at the end, or when left early."""
+        run = self._open(plan, NoView())
+        try:
+            for batch in run.stream.batches_sync(0.0):
+                run.feed(batch)
+                for received in batch:
+                    yield received.event
+        finally:
+            run.stream.stop()  # nothing, where it has ended
+            run.stream.wait(1.0)
+            answer = self._record(run)
+        if answer.error is not None:
+            raise answer.error
+
+    def close(self) -> None:
+        """Close every connection and the demo server. A running turn ends as stopped."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self.endpoints.close()
+
+    def _open(self, plan: Plan, view: View) -> TurnRun:
+        from qwen_magic.session.run import TurnRun
+
+        check_key(plan.ask.endpoint)
+        stream = self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
+        own_host = plan.ask.endpoint.base_url.split("/")[2]
+        figures = FigureFetcher(self.client, [*self.figure_hosts, own_host])
+        return TurnRun(plan, stream, view, figures)
+
+    def _record(self, run: TurnRun) -> Answer:
+        answer, turn = run.finish()
+        if turn.chat:
+            self.book.append(turn)
+        return answer
+
+    def _wait_for_figures(self, run: TurnRun) -> None:
+        deadline = time.monotonic() + FIGURE_PATIENCE
+        while run.waits_for_figures and time.monotonic() < deadline:
+            time.sleep(INTERVAL)
+            run.tick()
+
+    async def _await_figures(self, run: TurnRun) -> None:
+        deadline = time.monotonic() + FIGURE_PATIENCE
+        while run.waits_for_figures and time.monotonic() < deadline:
+            await asyncio.sleep(INTERVAL)  # the ticker collects them
+
+
+async def _tick(run: TurnRun, step: Callable[[], Awaitable[None]] | None) -> None:
+    """Tick for as long as the turn runs. It also wakes the kernel's loop, which a SIGINT does not
+    do by itself, so that an interrupt is seen at once."""
+    while True:
+        run.tick()
+        if step is not None:
+            await step()
+        await asyncio.sleep(INTERVAL)

@@ -1,0 +1,60 @@
+"""The seam between a turn and whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from qwen_magic.protocol.items import JSON
+
+if TYPE_CHECKING:
+    from qwen_magic.document.facts import Outcome
+    from qwen_magic.protocol.state import ResponseState
+
+
+class View(Protocol):
+    """Shows one turn as it grows. All calls come from one thread, `begin` first, `finish` last."""
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        """The request is on its way; `stop` ends it, from any thread."""
+
+    def update(self, state: ResponseState, now: float) -> None:
+        """Something came. Called at most thirty times a second."""
+
+    def tick(self, state: ResponseState, now: float) -> None:
+        """Time passed; called about thirty times a second, also while nothing comes."""
+
+    def notice(self, text: str) -> None:
+        """A line about the connection ("trying again in 4 s"); empty: take it back."""
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        """A figure of a code run: its data URI, or the reason why it cannot be shown."""
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        """The turn has ended. Gives the mime bundle that stands for it, or nothing."""
+
+
+class NoView:
+    """Shows nothing."""
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        pass
+
+    def update(self, state: ResponseState, now: float) -> None:
+        pass
+
+    def tick(self, state: ResponseState, now: float) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        pass
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        return {}

@@ -1,0 +1,377 @@
+"""The extension in a real kernel, without a front end: nobody says hello to the widgets."""
+
+import os
+import time
+
+import pytest
+from real_jupyter import running_demo, wait_until
+from real_kernel import PYTHONS, Kernel
+
+pytestmark = pytest.mark.kernel
+
+BUNDLE = {"text/html", "text/markdown", "text/plain"}
+KEY = "sk-canary0123456789abcdef0123456789"
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def process(request, tmp_path_factory):
+    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    environ.pop("DASHSCOPE_API_KEY", None)
+    environ.pop("DASHSCOPE_BASE_URL", None)
+    kernel = Kernel(PYTHONS[request.param], environ)
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def server():
+    with running_demo(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture
+def kernel(process, server):
+    process.ok("%reset -f")
+    process.ok("%reload_ext qwen_magic")
+    process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+    yield process
+    process.ok("%unload_ext qwen_magic")
+
+
+def asked(server):
+    return [r for r in server.requests if r.path.endswith("/responses")]
+
+
+def test_the_output_ends_as_the_static_bundle(kernel):
+    ran = kernel.ok("%%qwen --think\nMy name is John")
+    assert set(ran.final) == BUNDLE
+    assert "Hello, John!" in ran.final["text/markdown"]
+    assert not ran.result, "the live output is the display"
+    assert not ran.stdout
+    assert not ran.stderr
+
+
+def test_the_value_is_silent_once_and_then_shows_itself(kernel):
+    kernel.ok("x = %qwen My name is John")
+    assert "Hello, John!" in kernel.ok("x").displays[-1][1]["text/html"]
+    assert "Hello, John!" in kernel.ok("display(x)").displays[-1][1]["text/html"]
+    assert kernel.ok("print(x)").stdout.startswith("Hello, John!")
+    assert kernel.ok("x.status, x.usage.total_tokens > 0").result["text/plain"] == (
+        "('completed', True)"
+    )
+    assert (
+        kernel.ok("import pickle; pickle.loads(pickle.dumps(x)) == x").result["text/plain"]
+        == "True"
+    )
+
+
+def test_the_value_in_out(kernel):
+    kernel.ok("%%qwen\nMy name is John")
+    assert kernel.ok("_.text[:6]").result["text/plain"] == "'Hello,'"
+
+
+def test_out_binds_a_name(kernel):
+    kernel.ok("%%qwen -o named --quiet\nMy name is John")
+    assert kernel.ok("named.text[:6]").result["text/plain"] == "'Hello,'"
+
+
+def test_quiet_shows_nothing(kernel):
+    ran = kernel.ok("%%qwen --quiet\nhello")
+    assert (ran.displays, ran.stdout, ran.result) == ([], "", {})
+
+
+def test_a_question_mark_is_part_of_the_prompt(kernel, server):
+    kernel.ok("%qwen what is {this}?")
+    kernel.ok("x = %qwen what's `that` $HOME?")
+    assert [r.body["input"] for r in asked(server)] == [
+        "what is {this}?", "what's `that` $HOME?",
+    ]  # fmt: skip
+
+
+def test_names_in_braces_expand(kernel, server):
+    kernel.ok("items = {'a': [1, 2]}; name = 'x{items}'")
+    kernel.ok('%%qwen\n{name} {items["a"]} {nothing} `{name}` {{name}}')
+    assert asked(server)[-1].body["input"] == "x{items} [1, 2] {nothing} `{name}` {name}"
+    kernel.ok("%%qwen --raw\n{name}")
+    assert asked(server)[-1].body["input"] == "{name}"
+
+
+def test_a_list_of_messages_is_sent_as_such(kernel, server):
+    kernel.ok("talk = [dict(role='system', content='Be terse.'), dict(role='user', content='Hi')]")
+    kernel.ok("%%qwen\n{talk}")
+    assert [m["role"] for m in asked(server)[-1].body["input"]] == ["system", "user"]
+
+
+def test_a_cell_that_runs_again_makes_a_sibling(kernel, server):
+    kernel.ok("%%qwen\nMy name is John", "cell-1")
+    kernel.ok("%%qwen\nDo you remember my name?", "cell-2")
+    kernel.ok("%%qwen\nMy name is Ada", "cell-1")
+    ran = kernel.ok("%%qwen\nDo you remember my name?", "cell-2")
+    first, _second, third, fourth = asked(server)
+    assert "previous_response_id" not in first.body
+    assert "previous_response_id" not in third.body
+    assert fourth.body["previous_response_id"] == third.response_id
+    assert "Yes, Ada!" in ran.final["text/plain"]
+
+
+def test_without_a_cell_id_turns_are_appended(kernel, server):
+    for _ in range(2):
+        kernel.ok("%%qwen\nhello")
+    first, second = asked(server)
+    assert second.body["previous_response_id"] == first.response_id
+
+
+def test_a_loop_of_line_magics_is_a_chain_and_its_rerun_another(kernel, server):
+    loop = "for n in range(2):\n    %qwen number {n}"
+    kernel.ok(loop, "loop")
+    kernel.ok(loop, "loop")
+    a, b, c, d = asked(server)
+    assert b.body["previous_response_id"] == a.response_id
+    assert "previous_response_id" not in c.body
+    assert d.body["previous_response_id"] == c.response_id
+
+
+def test_conversations(kernel, server):
+    kernel.ok("%%qwen\nMy name is John")
+    assert "chat-2" in kernel.ok("%qwen_new").stdout
+    kernel.ok("%%qwen\nhello")
+    assert "previous_response_id" not in asked(server)[-1].body
+    kernel.ok("%qwen_chat main")
+    kernel.ok("%%qwen\nhello again")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+    kernel.ok("%%qwen -c chat-2\nhello there")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[1].response_id
+    kernel.ok("%%qwen --no-history\nalone")
+    assert "previous_response_id" not in asked(server)[-1].body
+    kernel.ok("%%qwen --after 1\nfrom the first")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+    listed = kernel.ok("%qwen_chat").displays[0][1]["text/plain"]
+    assert "main" in listed
+    assert "chat-2" in listed
+
+
+def test_a_conversations_defaults(kernel, server):
+    kernel.ok("%qwen_chat sales -m other-model --think -s 'Be {mood}' --temperature 0.5")
+    kernel.ok("mood = 'kind'")
+    kernel.ok("%%qwen\nhello")
+    body = asked(server)[-1].body
+    assert (body["model"], body["enable_thinking"], body["temperature"]) == (
+        "other-model",
+        True,
+        0.5,
+    )
+    assert body["instructions"] == "Be kind"
+    kernel.ok("%%qwen -m third\nhello")
+    assert asked(server)[-1].body["model"] == "third", "a flag goes before the default"
+    kernel.ok("%qwen_chat main")
+    kernel.ok("%%qwen\nhello")
+    assert asked(server)[-1].body["model"] == "qwen3-max"
+
+
+def test_a_dry_run_sends_nothing(kernel, server):
+    kernel.ok("word = 'tree'")
+    ran = kernel.ok("%%qwen --dry-run -t web_search\nabout {word}")
+    assert '"input": "about tree"' in ran.stdout
+    assert "{word} → 4 characters" in ran.stdout
+    assert "Nothing was sent" in ran.stdout
+    assert not asked(server)
+
+
+def test_help(kernel):
+    assert "--max-output-tokens" in kernel.ok("%%qwen -h").stdout
+    assert "--no-history" in kernel.ok("%qwen --help").stdout
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%%qwen --modle x\nhello", "--model"),
+        ("%%qwen\n \n", "There is no prompt"),
+        ("%%qwen -e huge\nhello", "xhigh"),
+        ("%%qwen --after 9\nhello", "no turn 9"),
+        ("%%qwen -t web_serch\nhello", "web_search"),
+        ("%%qwen\nhello\ndemo: error 401", "key"),
+        ("%%qwen -m no-such-model\nhello", "Unsupported model"),
+        ("%%qwen\nhello\ndemo: error html", "web page"),
+        ("%%qwen\nhello\ndemo: error cut", "answer"),
+        ("%%qwen\nhello\ndemo: error moderation", "filter"),
+    ],
+)
+def test_errors_are_short_and_fail_the_cell(kernel, cell, says):
+    ran = kernel.run(cell)
+    assert ran.status == "error"
+    lines = "\n".join(ran.traceback).split("\n")
+    assert 1 <= len(lines) <= 4, lines
+    assert says in "\n".join(lines)
+    whole = kernel.run("%tb")
+    assert len("\n".join([*whole.traceback, whole.stdout, whole.stderr]).split("\n")) > 6
+    kernel.ok("1 + 1")
+
+
+def test_what_came_before_a_failure_is_kept(kernel):
+    ran = kernel.run("%%qwen -o partial\nshow me the tour\ndemo: error cut, after 40")
+    assert ran.status == "error"
+    assert set(ran.final) == BUNDLE
+    assert kernel.ok("len(partial.text) > 50, partial.status").result["text/plain"] == (
+        "(True, 'failed')"
+    )
+
+
+def test_without_a_key(kernel):
+    kernel.ok('%config QwenMagics.endpoint = "singapore"')
+    ran = kernel.run("%%qwen\nhello")
+    said = "\n".join(ran.traceback)
+    assert "%qwen_key" in said
+    assert "%qwen_demo" in said
+
+
+def test_a_server_that_is_not_running(kernel):
+    kernel.ok('%config QwenMagics.endpoint = "http://127.0.0.1:9/v1"')
+    ran = kernel.run("%%qwen\nhello", timeout=90)
+    assert "127.0.0.1:9" in "\n".join(ran.traceback)
+
+
+def test_a_key_is_checked_and_never_shown(kernel, server):
+    server.key = KEY
+    kernel.ok(f"import os; os.environ['DASHSCOPE_API_KEY'] = '{KEY[:-1]}x'")
+    kernel.ok(f"os.environ['DASHSCOPE_BASE_URL'] = '{server.base_url}'")
+    ran = kernel.run("%%qwen\nhello")
+    said = "\n".join(ran.traceback) + str(ran.displays)
+    assert ran.status == "error"
+    assert "canary" not in said
+    kernel.ok(f"os.environ['DASHSCOPE_API_KEY'] = '{KEY}'")
+    assert "canary" not in str(kernel.ok("%%qwen\nhello").displays)
+    assert "canary" not in kernel.ok("%qwen_doctor").stdout
+    assert "canary" not in kernel.ok("%config QwenMagics").stdout
+    assert "canary" not in kernel.ok("%%qwen --dry-run\nhello").stdout
+    kernel.ok("del os.environ['DASHSCOPE_API_KEY'], os.environ['DASHSCOPE_BASE_URL']")
+
+
+def test_the_demo_has_a_conversation_of_its_own(kernel, server):
+    kernel.ok("%%qwen\nhello")
+    assert "is on" in kernel.ok("%qwen_demo on").stdout
+    ran = kernel.ok("%%qwen\nMy name is John\ndemo: fast")
+    assert "ffline demo" in ran.final["text/plain"]
+    assert "is off" in kernel.ok("%qwen_demo off").stdout
+    kernel.ok("%%qwen\nhello again")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+
+
+def test_another_host_gets_nothing_of_a_conversation(kernel, server):
+    kernel.ok("%%qwen\nhello")
+    with running_demo() as other:
+        kernel.ok(f'%config QwenMagics.endpoint = "{other.base_url}"')
+        ran = kernel.run("%%qwen\nhello")
+        assert "--new" in "\n".join(ran.traceback)
+        assert not other.requests
+
+
+def test_lists_and_doctor(kernel):
+    assert "qwen3-max" in kernel.ok("%qwen_models").displays[0][1]["text/plain"]
+    assert "code_interpreter" in kernel.ok("%qwen_tools").displays[0][1]["text/plain"]
+    said = kernel.ok("%qwen_doctor").stdout
+    assert "✗" not in said
+    assert "Round trip" in said
+
+
+def test_traits_show_themselves(kernel):
+    said = kernel.ok("%config QwenMagics").stdout
+    for trait in ("model", "endpoint", "tools", "timeout", "max_output_tokens", "figure_hosts"):
+        assert f"QwenMagics.{trait}=" in said
+    kernel.ok("%config QwenMagics.max_output_tokens = 99")
+    assert '"max_output_tokens": 99' in kernel.ok("%%qwen --dry-run\nx").stdout
+    kernel.ok("%config QwenMagics.max_output_tokens = None")
+
+
+def test_tab(kernel):
+    kernel.ok("some_long_name = 1")
+    assert "--temperature" in kernel.complete("%qwen --temp")
+    assert "qwen3-max" in kernel.complete("%%qwen -m qwen3-m\nhello", len("%%qwen -m qwen3-m"))
+    assert "code_interpreter" in kernel.complete("%qwen -t web_search,code_i")[0]
+    assert any("some_long_name" in match for match in kernel.complete("%%qwen\nuse {some_l"))
+    assert "main" in kernel.complete("%qwen_chat ma")
+    assert "some_long_name" in kernel.complete("some_lo"), "IPython's own completion goes on"
+
+
+def test_nested_in_time_and_capture(kernel):
+    ran = kernel.ok("%%time\n%%qwen\nMy name is John")
+    assert "Wall time" in ran.stdout
+    assert set(ran.displays[-1][1]) == BUNDLE
+    kernel.ok("%%capture kept\n%%qwen\nMy name is John")
+    assert kernel.ok("len(kept.outputs) > 0").result["text/plain"] == "True"
+
+
+def test_without_autoawait(kernel):
+    kernel.ok("%autoawait False")
+    try:
+        ran = kernel.ok("%%qwen\nMy name is John")
+        assert set(ran.final) == BUNDLE
+    finally:
+        kernel.ok("%autoawait asyncio")
+
+
+def test_without_widgets_html_is_updated_until_the_end(kernel, server):
+    ran = kernel.ok("%%qwen\nshow me the tour\ndemo: delay 0.02")
+    updates = [data["text/html"] for _transient, data, _metadata in ran.displays[1:]]
+    assert len(updates) >= 3, "no hello came, so the output was updated as a whole"
+    assert len(updates[-2]) < len(updates[-1])
+    assert len(updates) <= 5 * ran.seconds + 2, "throttled"
+
+
+def test_without_live_widgets_text_is_printed(kernel):
+    kernel.ok("%config QwenMagics.live = False")
+    ran = kernel.ok("%%qwen\nMy name is John")
+    assert "Hello, John!" in ran.stdout
+    assert not ran.displays
+    kernel.ok("%config QwenMagics.live = True")
+
+
+def test_python_in_a_cell_that_awaits(kernel, server):
+    kernel.ok("from qwen_magic import Qwen")
+    kernel.ok(f"q = Qwen(endpoint='{server.base_url}')")
+    assert "John" in kernel.ok("(await q.aask('My name is John')).text").result["text/plain"]
+    assert "Yes, John" in kernel.ok("q.ask('Do you remember my name?').text").result["text/plain"]
+    kernel.ok("q.close()")
+
+
+def test_an_interrupt_of_a_synchronous_call(kernel, server):
+    server.set(delay=0.05)
+    message = kernel.send("for n in range(1):\n    %qwen show me the tour")
+    wait_until(lambda: asked(server) and asked(server)[-1].events > 2, 20, "streaming")
+    kernel.interrupt()
+    pressed = time.time()
+    ran = kernel.collect(message)
+    assert ran.status == "error"
+    assert "KeyboardInterrupt" in "".join(ran.traceback)
+    wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")
+    assert asked(server)[-1].closed_at - pressed < 0.5
+
+
+def test_unloading_puts_everything_back(process, server):
+    process.ok("%reset -f")
+    process.ok("import threading, sys")
+    process.ok("shell = get_ipython()")
+    before = """[sorted(shell.magics_manager.magics["line"]),
+        sorted(shell.magics_manager.magics["cell"]),
+        len(shell.input_transformers_cleanup), len(shell.configurables),
+        len(shell.Completer.custom_matchers)]"""
+    clean = process.ok(before).result["text/plain"]
+    process.ok("%load_ext qwen_magic")
+    process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+    process.ok("%%qwen\nhello")
+    process.ok("%unload_ext qwen_magic")
+    assert process.ok(before).result["text/plain"] == clean
+    assert process.ok("'__qwen__' in globals()").result["text/plain"] == "False"
+    alive = process.ok("[t.name for t in threading.enumerate() if 'qwen' in t.name]")
+    assert alive.result["text/plain"] == "[]"
+
+
+def test_a_shutdown_with_an_open_stream(tmp_path):
+    with running_demo(delay=0.2) as server:
+        kernel = Kernel(PYTHONS["this"], {**os.environ, "IPYTHONDIR": str(tmp_path)})
+        kernel.ok("%load_ext qwen_magic")
+        kernel.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+        kernel.send("%%qwen\nshow me the tour")
+        wait_until(lambda: asked(server) and asked(server)[-1].events > 4, 20, "streaming")
+        kernel.close()
+        wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")

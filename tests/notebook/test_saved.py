@@ -1,0 +1,148 @@
+"""What the saved notebook shows to whoever opens it, without a kernel."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from real_jupyter import running_demo, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+SETUP = "%load_ext qwen_magic\n%qwen_demo on"
+TOOLS = (
+    "%%qwen --think -t code_interpreter\n"
+    "What is the variance of the first 100 primes? Show the plot.\ndemo: fast"
+)
+SEARCH = "%%qwen -t web_search,web_extractor\nSearch for the prime number theorem and read the page"
+
+
+@pytest.fixture
+def answered(open_page, jupyter):
+    """A saved notebook with reasoning, a search, a page, code, a figure; its kernel is gone."""
+    page = open_page("lab", "answered.ipynb", [SETUP, TOOLS, SEARCH])
+    for index in range(3):
+        page.run(index)
+    page.save()
+    page.kill_kernel()
+    return page
+
+
+def unfold_all(page):
+    page.page.evaluate("document.querySelectorAll('.qm-turn details').forEach(d => d.open = true)")
+
+
+def assert_shows_everything(page):
+    turns = page.page.locator(".qm-turn")
+    assert turns.count() == 2
+    unfold_all(page)
+    code, search = turns.nth(0).text_content(), turns.nth(1).text_content()
+    assert re.search(r"Thought", code)
+    assert "Ran Python" in code
+    assert "variance" in code
+    assert "import" in code, "the code that ran"
+    figure = turns.nth(0).locator("img").first
+    assert figure.get_attribute("src").startswith("data:image/png;base64,")
+    assert figure.evaluate("i => i.naturalWidth") > 100
+    assert "Searched the web" in search
+    assert "Read a page" in search
+    assert "https://demo.invalid/" in search
+    assert "Error displaying widget" not in page.page.inner_text("body")
+
+
+def test_reopened_trusted(answered):
+    answered.page.reload()
+    answered.page.wait_for_selector(".qm-turn details")
+    assert_shows_everything(answered)
+    assert answered.page.locator(".qm-turn style").count() > 0, "trusted: with its style"
+
+
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_reopened_untrusted(answered, open_page, jupyter, front):
+    notebook = jupyter.read("answered.ipynb")
+    # Trust is signed on the content: a copy of the same content would be trusted too.
+    notebook.metadata["copied"] = f"for {front}"
+    nbformat.write(notebook, jupyter.folder / "work" / f"copy-{front}.ipynb")
+    page = open_page(front, f"copy-{front}.ipynb", kernel=False)
+    page.page.wait_for_selector(".qm-turn details")
+    assert page.page.locator(".qm-turn style").count() == 0, "the sanitizer was here"
+    assert_shows_everything(page)
+
+
+def test_nbconvert_to_html(answered, jupyter, browser):
+    work = jupyter.folder / "work"
+    subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--to", "html", "answered.ipynb", "--log-level=ERROR"],
+        cwd=work,
+        check=True,
+    )
+    page = browser.new_page()
+    # The page asks for MathJax and RequireJS elsewhere; there is no elsewhere here.
+    page.route("http*://**", lambda route: route.abort())
+    page.goto((work / "answered.html").as_uri(), wait_until="domcontentloaded")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    text = page.inner_text("body")
+    page.close()
+    for word in ("Thought", "Ran Python", "Searched the web", "Read a page", "variance"):
+        assert word in text
+
+
+def test_the_metadata_holds_the_turn_and_no_key(answered, jupyter):
+    raw = (jupyter.folder / "work" / "answered.ipynb").read_text("utf-8")
+    turn = json.loads(raw)["cells"][1]["outputs"][0]["metadata"]["qwen_magic"]
+    assert turn["prompt"].startswith("What is the variance")
+    assert {item["type"] for item in turn["items"]} >= {"reasoning", "code_interpreter_call"}
+    assert turn["usage"]["tools"]["code_interpreter"] >= 1
+    assert "Bearer" not in raw
+
+
+def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, jupyter):
+    with running_demo(delay=0.05) as server:
+        page = open_page("lab", "killed.ipynb", [
+            f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+            "%%qwen --think\nshow me the tour",
+        ])  # fmt: skip
+        page.run(0)
+        page.run(1, wait=False)
+        wait_until(lambda: server.requests and server.requests[-1].events > 60, 30, "streaming")
+        time.sleep(0.3)
+        shown = page.output(1).inner_text()
+        saved = page.save()
+        page.kill_kernel()
+        (output,) = saved.cells[1].outputs
+        assert "application/vnd.jupyter.widget-view+json" not in output.data
+        page.page.reload()
+        page.page.wait_for_selector(".qm-turn")
+        time.sleep(4)  # a widget's error would come late
+        text = page.output(1).inner_text()
+        assert "Error displaying widget" not in text
+        assert "Loading widget" not in text
+        heading = next(line for line in shown.splitlines() if len(line) > 20)
+        assert heading in text
+
+
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front):
+    with running_demo(delay=0.04) as server:
+        name = f"reloaded-{front}.ipynb"
+        page = open_page(front, name, [
+            f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+            "%%qwen\nshow me the tour",
+        ])  # fmt: skip
+        page.run(0)
+        page.run(1, wait=False)
+        wait_until(lambda: server.requests and server.requests[-1].events > 60, 30, "streaming")
+        page.save()
+        page.page.reload()
+        page.page.wait_for_selector(".qm-turn")
+        record = server.requests[-1]
+        assert record.ended_at is None, "it still streams"
+        page.output(1).locator(".qm-stop").wait_for(timeout=10_000)
+        wait_until(lambda: record.ended_at, 60, "the end of the stream")
+        page.output(1).locator(".qm-saved").wait_for(timeout=15_000)
+        assert "That was the tour" in page.output(1).inner_text()
+        (output,) = page.save().cells[1].outputs
+        assert set(output.data) == {"text/html", "text/markdown", "text/plain"}

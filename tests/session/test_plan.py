@@ -1,0 +1,129 @@
+"""From a question to the exact request."""
+
+from dataclasses import replace
+
+import pytest
+
+from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.chain import CellKey, Turn
+from qwen_magic.conversation.store import MemoryStore
+from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
+from qwen_magic.session.plan import Ask, check_key, plan
+from qwen_magic.settings import Endpoint, find_endpoint
+
+HOME = Endpoint("home", "https://home.example/v1", "dashscope", "DASHSCOPE_API_KEY", "k")
+ASK = Ask(prompt="Hi", input="Hi", model="qwen3-max", endpoint=HOME, chat="main")
+
+
+def turn(key, parent=None, status="completed", host="home.example", **more):
+    more = {"text": f"answer {key}", "input": f"question {key}", **more}
+    return Turn(key, "main", status, parent, f"resp_{key}", host=host, **more)
+
+
+@pytest.fixture
+def book():
+    return Book(MemoryStore())
+
+
+def test_nothing_is_sent_that_was_not_asked_for(book):
+    body = plan(ASK, book).request.body()
+    assert body == {"model": "qwen3-max", "input": "Hi", "stream": True}
+
+
+def test_everything_that_was_asked_for_is_sent(book):
+    ask = replace(
+        ASK, think=True, effort="low", system="Be terse.", temperature=0.5, top_p=0.9,
+        max_output_tokens=64, tools=({"type": "web_search"},),
+    )  # fmt: skip
+    assert plan(ask, book).request.body() == {
+        "model": "qwen3-max",
+        "input": "Hi",
+        "instructions": "Be terse.",
+        "tools": [{"type": "web_search"}],
+        "enable_thinking": True,
+        "reasoning": {"effort": "low"},
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_output_tokens": 64,
+        "stream": True,
+    }
+
+
+def test_a_turn_continues_after_the_head(book):
+    book.append(turn("a"))
+    made = plan(ASK, book)
+    assert made.request.previous_response_id == "resp_a"
+    assert (made.number, made.parent.key) == (2, "a")
+
+
+def test_a_cell_that_runs_again_is_numbered_among_its_siblings(book):
+    cell = CellKey("c")
+    book.append(turn("a", cell=cell))
+    made = plan(replace(ASK, cell=cell), book)
+    assert (made.sibling, made.parent, made.number) == ((2, 2), None, 1)
+    assert made.request.previous_response_id == ""
+
+
+def test_after_a_stopped_turn_its_text_is_told(book):
+    book.append(turn("a"))
+    book.append(turn("b", "a", status="stopped"))
+    made = plan(replace(ASK, after="resp_b"), book)
+    assert made.request.previous_response_id == "resp_a"
+    assert made.request.input == (
+        {"role": "user", "content": "question b"},
+        {"role": "assistant", "content": "answer b"},
+        {"role": "user", "content": "Hi"},
+    )
+
+
+def test_outside_any_conversation(book):
+    book.append(turn("a"))
+    made = plan(replace(ASK, history=False), book)
+    assert (made.chat, made.request.previous_response_id) == ("", "")
+
+
+def test_a_fresh_conversation_does_not_switch(book):
+    book.append(turn("a"))
+    made = plan(replace(ASK, new=True), book)
+    assert made.chat == "chat-2"
+    assert book.current == "main"
+
+
+def test_another_host_is_refused(book):
+    book.append(turn("a", host="elsewhere.example"))
+    with pytest.raises(ConversationError, match=r"elsewhere\.example"):
+        plan(ASK, book)
+
+
+def test_needed_tools_are_added_and_said(book):
+    made = plan(replace(ASK, tools=({"type": "web_extractor"},)), book)
+    assert [t["type"] for t in made.request.tools] == ["web_search", "web_extractor"]
+    assert made.request.enable_thinking is True
+    assert len(made.added) == 2
+    with pytest.raises(UsageError, match="thinking"):
+        plan(replace(ASK, tools=({"type": "code_interpreter"},), think=False), book)
+
+
+def test_openai_gets_its_own_forms(book):
+    openai = find_endpoint("openai", {"OPENAI_API_KEY": "k"})
+    tools = ({"type": "code_interpreter"},)
+    body = plan(replace(ASK, endpoint=openai, tools=tools, think=True), book).request.body()
+    assert body["tools"] == [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    assert body["include"] == ["code_interpreter_call.outputs"]
+    assert "enable_thinking" not in body
+
+
+def test_a_dry_run_describes_it_without_the_key(book):
+    said = plan(replace(ASK, expanded=("{x} → 3 characters",)), book).describe()
+    assert "POST https://home.example/v1/responses" in said
+    assert '"input": "Hi"' in said
+    assert "{x} → 3 characters" in said
+    assert "turn 1 of main" in said
+
+
+def test_a_missing_key_says_how_to_set_one_and_how_to_do_without():
+    with pytest.raises(MissingKeyError) as failed:
+        check_key(find_endpoint("singapore", {}))
+    assert "%qwen_key" in str(failed.value)
+    assert "%qwen_demo on" in str(failed.value)
+    check_key(find_endpoint("ollama", {}))

@@ -1,0 +1,111 @@
+"""A real kernel without a front end: cells in, outputs and replies out."""
+
+import os
+import queue
+import sys
+import time
+from dataclasses import dataclass, field
+
+from jupyter_client import KernelManager
+
+OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
+PYTHONS = {"this": sys.executable, **({"other": OTHER_PYTHON} if OTHER_PYTHON else {})}
+
+
+@dataclass
+class Ran:
+    """What one execution gave."""
+
+    status: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    result: dict = field(default_factory=dict)  # the mime bundle of Out[n]
+    displays: list = field(default_factory=list)  # (transient, data, metadata), updates too
+    traceback: list = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def final(self):
+        """The last state of the only display."""
+        return self.displays[-1][1]
+
+
+class Kernel:
+    """One kernel process."""
+
+    def __init__(self, python: str, environ: dict[str, str]) -> None:
+        self.manager = KernelManager()
+        spec = self.manager.kernel_spec
+        spec.argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self.manager.start_kernel(env=environ)
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def send(self, code: str, cell_id: str = "") -> str:
+        """Begin to execute; the message id."""
+        message = self.client.session.msg(
+            "execute_request",
+            {"code": code, "silent": False, "store_history": True, "user_expressions": {},
+             "allow_stdin": False, "stop_on_error": True},
+        )  # fmt: skip
+        message["metadata"]["cellId"] = cell_id
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
+
+    def collect(self, message_id: str, timeout: float = 60.0) -> Ran:
+        """Wait for the end of an execution."""
+        ran, began = Ran(), time.monotonic()
+        while time.monotonic() - began < timeout:
+            try:
+                message = self.client.get_iopub_msg(timeout=timeout)
+            except queue.Empty:
+                break
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            content, kind = message["content"], message["msg_type"]
+            if kind == "stream":
+                setattr(ran, content["name"], getattr(ran, content["name"]) + content["text"])
+            elif kind in ("display_data", "update_display_data"):
+                ran.displays.append((content["transient"], content["data"], content["metadata"]))
+            elif kind == "execute_result":
+                ran.result = content["data"]
+            elif kind == "error":
+                ran.traceback = content["traceback"]
+            elif kind == "status" and content["execution_state"] == "idle":
+                ran.status = self._reply(message_id)["status"]
+                ran.seconds = time.monotonic() - began
+                return ran
+        raise AssertionError(f"the execution did not end in {timeout} s: {ran}")
+
+    def _reply(self, message_id: str) -> dict:
+        while True:
+            reply = self.client.get_shell_msg(timeout=10)
+            if reply["parent_header"].get("msg_id") == message_id:
+                return reply["content"]
+
+    def run(self, code: str, cell_id: str = "", timeout: float = 60.0) -> Ran:
+        return self.collect(self.send(code, cell_id), timeout)
+
+    def ok(self, code: str, cell_id: str = "") -> Ran:
+        ran = self.run(code, cell_id)
+        assert ran.status == "ok", ran.traceback
+        return ran
+
+    def interrupt(self) -> None:
+        self.manager.interrupt_kernel()
+
+    def complete(self, code: str, cursor: int | None = None) -> list[str]:
+        cursor = len(code) if cursor is None else cursor
+        reply = self.client.complete(code, cursor, reply=True, timeout=20)
+        return reply["content"]["matches"]
+
+    def close(self) -> float:
+        """Shut down; how long that took, in seconds."""
+        began = time.monotonic()
+        self.client.shutdown()
+        self.manager.finish_shutdown()
+        took = time.monotonic() - began
+        self.client.stop_channels()
+        self.manager.cleanup_resources()
+        return took

@@ -1,0 +1,142 @@
+"""`Qwen` in a script: against the demo server, over a real socket."""
+
+import asyncio
+import pickle
+import threading
+
+import pytest
+
+from qwen_magic import Answer, Qwen
+from qwen_magic.demo import DemoServer
+from qwen_magic.errors import AuthenticationError, UsageError
+from qwen_magic.protocol.events import TextDelta
+
+KEY = "sk-canary-0123456789"
+
+
+@pytest.fixture
+def server():
+    with DemoServer(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture
+def qwen(server):
+    with Qwen(endpoint=server.base_url) as asked:
+        yield asked
+
+
+def test_a_conversation(qwen, server):
+    first = qwen.ask("My name is John")
+    second = qwen.ask("Do you remember my name?")
+    assert "Yes, John!" in second.text
+    assert server.requests[-1].body["previous_response_id"] == first.id
+    assert [turn.prompt for turn in qwen.chat("main").turns] == [
+        "My name is John", "Do you remember my name?",
+    ]  # fmt: skip
+
+
+def test_conversations_do_not_mix(qwen, server):
+    qwen.chat("one").ask("My name is John")
+    assert "John" not in qwen.chat("two").ask("Do you remember my name?").text
+
+
+def test_message_arrays(qwen, server):
+    talk = [
+        {"role": "system", "content": "Answer in upper case"},
+        {"role": "user", "content": "Hi"},
+    ]
+    qwen.ask(talk)
+    assert server.requests[-1].body["input"] == talk
+
+
+def test_the_events_of_a_stream(qwen):
+    text = "".join(e.delta for e in qwen.stream("My name is John") if isinstance(e, TextDelta))
+    assert text.startswith("Hello, John!")
+    assert qwen.chat().turns[-1].text == text
+
+
+def test_leaving_a_stream_early_stops_it(qwen, server):
+    server.set(delay=0.02)
+    for event in qwen.stream("show me the tour"):
+        if isinstance(event, TextDelta):
+            break
+    server.log.wait(lambda records: records[-1].closed_at is not None)
+    assert not qwen.chat().turns, "a stopped turn is no head"
+
+
+def test_async(qwen):
+    async def both():
+        return await asyncio.gather(
+            qwen.aask("My name is John", chat="a"), qwen.aask("My name is Ada", chat="b")
+        )
+
+    john, ada = asyncio.run(both())
+    assert "John" in john.text
+    assert "Ada" in ada.text
+
+
+def test_cancelling_closes_the_connection(qwen, server):
+    server.set(delay=0.05)
+
+    async def cancelled():
+        task = asyncio.ensure_future(qwen.aask("show me the tour"))
+        while not server.requests or server.requests[-1].events < 5:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    server.log.wait(lambda records: records[-1].closed_at is not None)
+
+
+def test_tools_by_name_and_as_dicts(qwen, server):
+    answer = qwen.ask("mean of 1, 2, 3, 6", tools=["code_interpreter", {"type": "web_search"}])
+    assert [tool["type"] for tool in server.requests[-1].body["tools"]] == [
+        "code_interpreter", "web_search",
+    ]  # fmt: skip
+    assert any("mean" in getattr(call, "code", "") for call in answer.tool_calls)
+    assert answer.usage.tools["code_interpreter"] == 1
+
+
+def test_figures_are_fetched(qwen):
+    answer = qwen.ask("Plot x**2 from 0 to 3", tools="code_interpreter")
+    assert [figure[:4] for figure in answer.figures] == [b"\x89PNG"]
+
+
+def test_sources(qwen):
+    answer = qwen.ask("Search for the prime number theorem", tools=["web_search"])
+    assert answer.sources
+    assert answer.sources[0].url.startswith("https://demo.invalid/")
+
+
+def test_an_answer_is_a_value(qwen):
+    answer = qwen.ask("My name is John")
+    assert isinstance(answer, Answer)
+    assert str(answer) == answer.text
+    assert pickle.loads(pickle.dumps(answer)) == answer
+    assert answer.raw["id"] == answer.id
+    data, metadata = answer._repr_mimebundle_()
+    assert data["text/markdown"] == answer.text
+    assert metadata["qwen_magic"]["response_id"] == answer.id
+
+
+def test_a_wrong_key(server):
+    server.key = "sk-right-0123456789"
+    with Qwen(endpoint=server.base_url, api_key=KEY) as qwen:
+        with pytest.raises(AuthenticationError) as failed:
+            qwen.ask("hello")
+        assert "canary" not in str(failed.value) + repr(failed.value) + repr(vars(failed.value))
+
+
+def test_an_unknown_option_is_named(qwen):
+    with pytest.raises(UsageError, match="temprature"):
+        qwen.ask("hello", temprature=1)
+
+
+def test_closing_leaves_no_thread_behind(server):
+    before = {t.name for t in threading.enumerate()}
+    with Qwen(endpoint=server.base_url) as qwen:
+        qwen.ask("hello")
+    assert {t.name for t in threading.enumerate()} <= before

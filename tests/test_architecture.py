@@ -1,0 +1,93 @@
+"""Imports go one way, and each third-party library has one home."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "qwen_magic"
+
+# A room may import from itself and from the rooms after its arrow.
+ROOMS = {
+    "errors": (),
+    "settings": ("errors",),
+    "protocol": ("errors",),
+    "engine": (),
+    "client": ("engine", "protocol", "settings", "errors"),
+    "document": ("protocol", "errors"),
+    "context": ("protocol", "errors"),
+    "conversation": ("protocol", "errors"),
+    "answer": ("conversation", "frontends", "protocol", "errors"),
+    "frontends": ("answer", "document", "protocol", "errors"),
+    "demo": (),
+    "session": (
+        "answer", "client", "context", "conversation", "demo", "document", "protocol", "settings",
+        "errors",
+    ),
+    "magics": ("session", "answer", "context", "conversation", "document", "frontends", "settings",
+               "errors", "client"),
+    "api": ("session", "answer", "context", "conversation", "protocol", "settings", "errors"),
+    "cli": ("__init__",),
+    "__init__": ("answer", "api", "errors", "magics"),
+}  # fmt: skip
+
+HOMES = {
+    "httpx": ("client/http.py",),
+    "markdown_it": ("document/markdown/",),
+    "mdit_py_plugins": ("document/markdown/",),
+    "pygments": ("document/highlight.py",),
+    "anywidget": ("frontends/widget.py",),
+    "ipywidgets": ("frontends/widget.py",),
+    "traitlets": ("frontends/widget.py", "magics/settings.py"),
+    "IPython": ("frontends/", "magics/"),
+    "rich": ("frontends/terminal.py", "frontends/display.py"),
+    "nest_asyncio2": (),
+    "platformdirs": (),
+    "numpy": ("demo/",),
+    "matplotlib": ("demo/",),
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    room = room_of(path)
+    for module in imports_of(path):
+        if module.split(".")[0] != "qwen_magic":
+            continue
+        other = [*module.split("."), "__init__"][1]
+        assert other == room or other in ROOMS[room], f"{room} imports {module}"
+
+
+def test_the_rooms_form_no_circle():
+    allowed_circle = {("answer", "frontends"), ("__init__", "cli")}
+    for room, others in ROOMS.items():
+        for other in others:
+            if room in ROOMS[other]:
+                assert tuple(sorted((room, other))) in allowed_circle
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_each_library_has_one_home(path):
+    where = path.relative_to(PACKAGE).as_posix()
+    for module in imports_of(path):
+        library = module.split(".")[0]
+        if library == "qwen_magic" or library in sys.stdlib_module_names:
+            continue
+        assert library in HOMES, f"{where} imports {library}, which has no home"
+        assert any(where.startswith(home) for home in HOMES[library]), f"{where} imports {library}"
