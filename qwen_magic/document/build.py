@@ -248,6 +248,8 @@ class Document:
         return thoughts[0].add_fact(counted(tokens, "token"))
 
     def _end(self, state: ResponseState, outcome: Outcome) -> list[ViewPatch]:
+        if outcome.told and not self._groups.all:
+            return []
         items = [entry.item for entry in state.entries]
         self.note = make_note(
             outcome, self.turn, self.seconds, state.usage, state.incomplete_reason

@@ -33,6 +33,8 @@ def make_note(
         case "incomplete":
             title = outcome.title or _cut_off(outcome, usage, reason)
             return Note(title, _sentences(outcome.why, outcome.hint or _continue(reason)))
+        case "failed" if outcome.told:
+            return Note(outcome.title, _kept(turn), "", True)
         case "failed":
             text = _sentences(outcome.why, outcome.hint)
             return Note(outcome.title or "The turn failed", text, outcome.request_id, True)

@@ -95,6 +95,8 @@ class PlainWriter:
     def finish(self, state: ResponseState, now: float, outcome: Outcome) -> None:
         """Write what is left, the note and the footer."""
         self.update(state)
+        if outcome.told and self._at_start and not self._last:
+            return
         seconds = max(0.0, now - self._started)
         note = make_note(outcome, self._turn, seconds, state.usage, state.incomplete_reason)
         items = [entry.item for entry in state.entries]

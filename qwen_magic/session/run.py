@@ -119,7 +119,7 @@ class TurnRun:
         if self.stream.stopped and not self.state.terminal:
             return Outcome("stopped")
         if error is not None:
-            return failure(error)
+            return failure(error, told=True)  # whoever asked raises it
         if self.state.status == "incomplete":
             limit = self.plan.ask.max_output_tokens or 0
             by_limit = "max_output_tokens" in self.state.incomplete_reason

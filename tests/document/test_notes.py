@@ -2,7 +2,7 @@
 
 from qwen_magic.document.facts import Outcome, TurnFacts, failure
 from qwen_magic.document.notes import make_note
-from qwen_magic.errors import RateLimitError, SilenceError
+from qwen_magic.errors import QwenError, RateLimitError, SilenceError
 from qwen_magic.protocol.items import Usage
 
 TURN = TurnFacts("qwen3-max", "main", 4)
@@ -47,3 +47,11 @@ def test_a_failure_keeps_cause_hint_and_request():
 
 def test_an_error_without_a_request():
     assert note(failure(SilenceError("Nothing came for 300 s"))).request_id == ""
+
+
+def test_a_failure_told_elsewhere_is_only_named():
+    outcome = failure(QwenError("It broke.", why="Because.", hint="Mend it."), told=True)
+    note = make_note(outcome, TurnFacts("m", "main", 2), 3.0, None, "")
+    assert note.title == "It broke."
+    assert "Because" not in note.text
+    assert "Mend" not in note.text
