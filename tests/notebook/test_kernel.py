@@ -375,3 +375,33 @@ def test_a_shutdown_with_an_open_stream(tmp_path):
         wait_until(lambda: asked(server) and asked(server)[-1].events > 4, 20, "streaming")
         kernel.close()
         wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")
+
+
+def test_reloading_in_mid_stream(kernel, server):
+    """The old stream ends as stopped, the next question is answered."""
+    server.set(delay=0.05)
+    kernel.ok("import asyncio; task = asyncio.ensure_future(__qwen__('', 'show me the tour'))")
+    wait_until(lambda: asked(server) and asked(server)[-1].events > 4, 20, "streaming")
+    kernel.ok("%reload_ext qwen_magic")
+    wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")
+    kernel.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+    server.set(delay=0.0)
+    ran = kernel.ok("(await task).status")
+    assert ran.result["text/plain"] == "'stopped'"
+    assert "Hello" in kernel.ok("%%qwen\nMy name is John").final["text/plain"]
+
+
+def test_loading_imports_next_to_nothing(kernel):
+    code = (
+        "import os, subprocess, sys\n"
+        "code = '''import sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        'shell.run_line_magic("load_ext", "qwen_magic")\n'
+        'heavy = ("httpx", "markdown_it", "ipywidgets", "anywidget", "asyncio")\n'
+        "print([name for name in heavy if name in sys.modules])'''\n"
+        "environ = {**os.environ, 'QWEN_MAGIC_WARM_UP': 'False'}\n"
+        "print(subprocess.run([sys.executable, '-c', code], env=environ, text=True,\n"
+        "    capture_output=True).stdout)\n"
+    )
+    assert kernel.ok(code).stdout.strip() == "[]"

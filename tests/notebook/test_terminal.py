@@ -1,0 +1,88 @@
+"""IPython in a terminal: plain text streams to the output, Ctrl-C stops."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from real_jupyter import running_demo, wait_until
+
+
+class Terminal:
+    """`ipython` with its input and output on pipes."""
+
+    def __init__(self, tmp_path, base_url):
+        environ = {**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+        environ.pop("DASHSCOPE_API_KEY", None)
+        environ["QWEN_MAGIC_ENDPOINT"] = base_url
+        self.out = (tmp_path / "out.txt").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
+            stdin=subprocess.PIPE,
+            stdout=self.out,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            text=True,
+        )
+
+    def type(self, *lines):
+        for line in lines:
+            self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    @property
+    def text(self):
+        with open(self.out.name) as out:
+            return out.read()
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            assert self.process.wait(20) == 0
+        finally:
+            self.process.kill()
+            self.out.close()
+
+
+@pytest.fixture
+def server():
+    with running_demo(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture
+def terminal(tmp_path, server):
+    started = Terminal(tmp_path, server.base_url)
+    started.type("%load_ext qwen_magic")
+    yield started
+    started.close()
+
+
+def test_an_answer_is_printed_once(terminal):
+    terminal.type("%qwen My name is John", "print('the' + ' end')")
+    wait_until(lambda: "the end" in terminal.text, 40, "the end")
+    assert terminal.text.count("Hello, John!") == 1
+    assert "Out[2]" not in terminal.text, "no empty prompt"
+    terminal.type("Out[2].status", "print('the' + ' very end')")
+    wait_until(lambda: "the very end" in terminal.text, 20, "the very end")
+    assert "'completed'" in terminal.text
+
+
+def test_the_value_of_an_assignment(terminal, server):
+    terminal.type("x = %qwen what is this?", "print(type(x).__name__, x.status)")
+    wait_until(lambda: "Answer completed" in terminal.text, 40, "the value")
+    assert server.requests[-1].body["input"] == "what is this?"
+
+
+def test_ctrl_c_stops_and_keeps_what_came(terminal, server):
+    server.set(delay=0.05)
+    terminal.type("%qwen show me the tour")
+    wait_until(lambda: server.requests and server.requests[-1].events > 12, 40, "streaming")
+    terminal.process.send_signal(signal.SIGINT)
+    wait_until(lambda: server.requests[-1].closed_at, 5, "the close")
+    terminal.type("print('still' + ' here')")
+    wait_until(lambda: "still here" in terminal.text, 20, "the next line")
+    assert "A tour of what an answer can hold" in terminal.text
+    assert "Stopped after" in terminal.text
+    assert "KeyboardInterrupt" in terminal.text
