@@ -26,9 +26,13 @@ def chromium_path() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """A headless Chromium. Skips where none is found, unless QWEN_MAGIC_REQUIRE_BROWSER is set."""
+    """A headless Chromium. Skips where none is found, unless QWEN_MAGIC_REQUIRE_BROWSER is set.
+
+    One for each module: while it runs, Playwright's event loop counts as running in this thread,
+    and no other test could run one of its own.
+    """
     path = chromium_path()
     if path is None:
         words = "no Chromium was found: set QWEN_MAGIC_CHROMIUM to its path"
