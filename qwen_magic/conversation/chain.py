@@ -45,7 +45,8 @@ class Turn:
 
     `key` is ours and unique; `response_id` the server's, empty where none came. `prompt` is as
     typed, `input` as sent (a string, or message items). `host` is where it was held. `seconds` is
-    how long it took; `created_at` is in seconds since 1970.
+    how long it took; `created_at` is in seconds since 1970. `stored`: the server was taken to keep
+    it, so that its id can be continued; else it goes as text.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Turn:
     usage: Usage | None = None
     created_at: float = 0.0
     seconds: float = 0.0
+    stored: bool = True
     raw: JSON = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -109,7 +111,7 @@ class Chain:
         for record in (*base, *records):
             if isinstance(record, Turn):
                 self.append(record)
-            elif record.kind == "head":
+            elif record.key is None or record.key in self._turns:
                 self.move(record.key)
 
     def move(self, key: str | None) -> None:
@@ -144,6 +146,11 @@ class Chain:
     @property
     def head(self) -> Turn | None:
         return self._turns[self._head] if self._head is not None else None
+
+    @property
+    def current_keys(self) -> frozenset[str]:
+        """The keys of the turns that are the current ones of their cells."""
+        return frozenset(self._current.values())
 
     @property
     def host(self) -> str:
@@ -185,8 +192,9 @@ class Chain:
     def find(self, ref: str) -> Turn:
         """The turn that REF names: its number on the path to the head, a negative number from its
         end, or a response id (at least six characters of it). Raises `ConversationError`."""
-        if ref.lstrip("-").isdigit():
-            return self._by_number(int(ref))
+        number = int(ref) if ref.lstrip("-").isdecimal() else None
+        if number is not None and (len(ref) < SHORTEST_ID or abs(number) <= len(self._turns)):
+            return self._by_number(number)  # an id may begin with digits only
         found = [
             turn
             for turn in self._turns.values()

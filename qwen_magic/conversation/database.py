@@ -1,0 +1,163 @@
+"""One SQLite file that several threads and processes use at once.
+
+Write-ahead logging: readers never wait, writers wait for each other. `synchronous=NORMAL`: a killed
+process loses nothing that was committed; a power cut may lose the last moments, never the file.
+A write begins with `BEGIN IMMEDIATE`, so that it waits for the lock at its start and cannot fail
+for another writer later on.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from qwen_magic.conversation.migrations import check_version, migrate
+
+PATIENCE: Final = 10.0  # seconds that a write waits for the others
+_PAUSE: Final = 0.02  # seconds between two attempts to open
+
+
+class Database:
+    """A file and this process's connection to it.
+
+    One connection under a lock: two threads seldom write at once. None is open while the process
+    forks: SQLite keeps what it has locked in the process, so that a child that inherits a
+    connection, even if it opens another, takes its parent's locks for its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, made and migrated where that is needed.
+
+        Raises `sqlite3.Error`, `NewerStoreError` and `OSError`.
+        """
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._use()
+        if hasattr(os, "register_at_fork"):
+            _let_go_at_forks(weakref.ref(self))
+
+    @contextmanager
+    def writing(self, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed whole, or not at all. Not to be nested.
+
+        `patience`: seconds to wait for other writers before `sqlite3.OperationalError`.
+        """
+        with self._locked() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            connection.execute("BEGIN IMMEDIATE")
+            with _ended(connection):
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The file as it is at one moment. Not to be nested."""
+        with self._locked() as connection:
+            connection.execute("BEGIN")
+            with _ended(connection):
+                yield connection
+
+    def close(self) -> None:
+        """Give the file back. The next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            yield self._use()
+
+    def before_fork(self) -> None:
+        """Wait for what runs, and give the file back until the fork is done."""
+        self._lock.acquire()
+        self.close()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        if in_child:
+            self._lock = threading.RLock()  # the old one may count threads that are not here
+        else:
+            self._lock.release()
+
+    def _use(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _open(self.path)
+        elif self._connection.in_transaction:  # an interrupt came between its BEGIN and our `try`
+            self._connection.execute("ROLLBACK")
+        return self._connection
+
+
+def _let_go_at_forks(reference: weakref.ref[Database]) -> None:
+    """Python has no way to take this back, hence the weak reference."""
+
+    def before() -> None:
+        if database := reference():
+            database.before_fork()
+
+    def after(*, in_child: bool) -> None:
+        if database := reference():
+            database.after_fork(in_child=in_child)
+
+    os.register_at_fork(
+        before=before,
+        after_in_parent=lambda: after(in_child=False),
+        after_in_child=lambda: after(in_child=True),
+    )
+
+
+@contextmanager
+def _ended(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite itself takes some back, such as on a full disk
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Asks again while others open the same new file: switching it to write-ahead logging needs
+    it alone for a moment, and does not wait by itself."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        connection = sqlite3.connect(
+            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection)
+            return connection
+        except BaseException as error:
+            connection.close()
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    check_version(connection)  # before anything is written
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    migrate(connection)
+
+
+def primary_code(error: BaseException) -> int:
+    """SQLite's result code of an error without its details; 0 where it has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another process was in the way."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

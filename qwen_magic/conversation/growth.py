@@ -1,0 +1,47 @@
+"""How a text grew from one moment to the next, so that only what is new need be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The first `keep` characters stayed; `tail` follows them."""
+
+    keep: int
+    tail: str
+
+
+def growth(old: str, new: str) -> Growth | None:
+    """What turns `old` into `new`; None where they are the same."""
+    if old == new:
+        return None
+    keep = common_length(old, new)
+    return Growth(keep, new[keep:])
+
+
+def grown(text: str, growths: Iterable[Growth]) -> str:
+    """`text` after all that happened to it."""
+    for each in growths:
+        text = text[: each.keep] + each.tail
+    return text
+
+
+def common_length(one: str, other: str) -> int:
+    """How many characters both begin with.
+
+    Halves the range instead of walking along it: comparing slices costs a fraction of a
+    millisecond in a million characters, a loop in Python a hundred times that.
+    """
+    if other.startswith(one):
+        return len(one)
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,134 @@
+"""The store's schema, as the steps that led to it.
+
+A step is never edited once it has been released: a file in someone's home has been through it.
+Whatever changes is a new step at the end. A file's `PRAGMA user_version` is how many it has had.
+
+    chats    one row for each conversation of a scope (a notebook's path, or a working folder)
+    records  turns and marks in the order in which they replay; `seq` only grows
+    turns    what a turn said; `draft`: it was being written when this was kept
+    growth   how a draft's text and items grew, second by second; gone when it has ended
+
+Text with half of a surrogate pair, which UTF-8 has no way to write, or with NUL, where SQLite's
+functions stop, is kept as a BLOB.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+Migration: TypeAlias = tuple[str, ...]
+
+_1_CONVERSATIONS: Final[Migration] = (
+    """
+    CREATE TABLE chats (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        scope TEXT NOT NULL,
+        name TEXT NOT NULL,
+        turns INTEGER NOT NULL DEFAULT 0,
+        tokens INTEGER NOT NULL DEFAULT 0,
+        newest REAL NOT NULL DEFAULT 0,
+        UNIQUE (scope, name)
+    )
+    """,
+    """
+    CREATE TABLE records (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        chat INTEGER NOT NULL REFERENCES chats (id),
+        kind TEXT NOT NULL CHECK (kind IN ('turn', 'head', 'fork')),
+        key TEXT,
+        at REAL NOT NULL,
+        moves_head INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX records_by_chat ON records (chat, seq)",
+    "CREATE INDEX records_by_key ON records (key)",
+    "CREATE INDEX heads_by_chat ON records (chat, seq) WHERE moves_head",
+    "CREATE UNIQUE INDEX turns_once ON records (chat, key) WHERE kind = 'turn'",
+    """
+    CREATE TABLE turns (
+        seq INTEGER PRIMARY KEY REFERENCES records (seq),
+        draft INTEGER NOT NULL DEFAULT 0,
+        status TEXT NOT NULL,
+        parent TEXT,
+        response_id TEXT NOT NULL,
+        previous_response_id TEXT NOT NULL,
+        cell_id TEXT,
+        cell_call INTEGER,
+        stored INTEGER NOT NULL DEFAULT 1,
+        model TEXT NOT NULL,
+        host TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        input_tokens INTEGER,
+        output_tokens INTEGER,
+        total_tokens INTEGER,
+        cached_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        tools TEXT,
+        prompt TEXT NOT NULL,
+        input TEXT NOT NULL,
+        text TEXT NOT NULL,
+        items TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX turns_by_parent ON turns (parent)",
+    """
+    CREATE TABLE growth (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        turn INTEGER NOT NULL REFERENCES turns (seq),
+        field TEXT NOT NULL CHECK (field IN ('text', 'items')),
+        keep INTEGER NOT NULL,
+        tail TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX growth_by_turn ON growth (turn, id)",
+)
+
+MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS,)
+
+
+class NewerStoreError(Exception):
+    """The file was written by a later version of this package. `version` is the file's."""
+
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(f"store version {version}, known up to {known}")
+        self.version = version
+        self.known = known
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many steps this file has been through."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def check_version(
+    connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
+    """Raises `NewerStoreError` where a later version of the package wrote the file."""
+    version = version_of(connection)
+    if version > len(migrations):
+        raise NewerStoreError(version, len(migrations))
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Take the file through the steps that it lacks, all of them or none.
+
+    `connection` is in autocommit mode (`isolation_level=None`). Where no step is due the version
+    is written all the same, then taken back: a file that cannot be written says so now (a lock
+    alone it gives), and one that is whole, or damaged, stays as it is to the byte.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        check_version(connection, migrations)  # again: another process may have been faster
+        due = migrations[version_of(connection) :]
+        for migration in due:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT" if due else "ROLLBACK")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

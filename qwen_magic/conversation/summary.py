@@ -1,0 +1,25 @@
+"""A conversation in a line, told without loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PREVIEW: Final = 200  # characters of a prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`turns` counts all that were begun here (not those that a fork shares), `tokens` their total.
+
+    `newest`: when the last record was made, in seconds since 1970. `head`: the key of the turn
+    that it continues after, None before its first; `prompt`: how that turn's question begins, at
+    most `PREVIEW` characters.
+    """
+
+    chat: str
+    turns: int
+    tokens: int
+    newest: float
+    head: str | None
+    prompt: str
