@@ -1,0 +1,118 @@
+"""The way to a conversation's head as a document to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from qwen_magic.conversation.archive.contained import as_line, contained, quoted
+from qwen_magic.conversation.archive.markdown_steps import step_markdown
+from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
+from qwen_magic.document.markdown.links import is_linkable
+from qwen_magic.document.sources import all_sources
+from qwen_magic.document.words import counted, duration, shorten
+from qwen_magic.protocol.items import Item, parse_item
+
+TITLE_LENGTH: Final = 72  # characters of a prompt in a heading
+MOST_BRANCHES: Final = 5  # named after one turn
+_CITED: Final = re.compile(r"\[(\d{1,3})\]")
+_ENDINGS: Final = {
+    "stopped": "Stopped before its end.",
+    "failed": "Failed.",
+    "incomplete": "Cut off at the limit of output tokens.",
+}
+
+
+def export_markdown(chain: Chain, *, zone: tzinfo = UTC) -> str:
+    """The turns from the first to the head: prompt, steps, answer, sources, facts. What lies on
+    other branches is named after the turn it leaves from. Dates are in `zone`."""
+    path = chain.path(chain.head)
+    beside = _branches(chain, path)
+    parts = [f"# {as_line(chain.name)}", _about(chain, path)]
+    if begun := beside.get(None):
+        parts.append(_branch_note(begun, "before the first turn"))
+    for number, turn in enumerate(path, 1):
+        parts += _turn(number, turn, zone)
+        if others := beside.get(turn.key):
+            parts.append(_branch_note(others, "here"))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(chain: Chain, path: Sequence[Turn]) -> str:
+    others = len(chain.turns) - len(path)
+    facts = [counted(len(path), "turn")]
+    if others:
+        facts.append(f"{others:,} more on other branches")
+    return f"*{' · '.join(facts)}*"
+
+
+def _turn(number: int, turn: Turn, zone: tzinfo) -> list[str]:
+    title = shorten(turn.prompt, TITLE_LENGTH)
+    items = [parse_item(item) for item in turn.items]
+    return [
+        f"## {number}. {as_line(title)}".rstrip(),
+        quoted(turn.prompt) if title != turn.prompt.strip() else "",
+        *map(step_markdown, items),
+        contained(turn.text),
+        f"**{_ENDINGS[turn.status]}**" if turn.status in _ENDINGS else "",
+        _sources(items, turn.text),
+        _facts(turn, zone),
+    ]
+
+
+def _sources(items: Sequence[Item], text: str) -> str:
+    numbers = [int(found[1]) for found in _CITED.finditer(text)]
+    cited = [source for source in all_sources(items, numbers) if source.cited]
+    if not cited:
+        return ""
+    lines = []
+    for source in cited:
+        number = f"\\[{source.number}\\] " if source.number else ""
+        title = as_line(source.title)
+        address = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", source.url)
+        link = f"[{title}](<{address}>)" if is_linkable(source.url) else title
+        lines.append(f"- {number}{link} {as_line(source.host)}")
+    return "**Sources**\n\n" + "\n".join(lines)
+
+
+def _facts(turn: Turn, zone: tzinfo) -> str:
+    facts = [turn.model, _date(turn.created_at, zone), duration(turn.seconds)]
+    if turn.usage is not None and turn.usage.known:
+        facts.append(f"{turn.usage.input_tokens:,} tokens in")
+        facts.append(f"{turn.usage.output_tokens:,} out")
+    facts.append(turn.response_id)
+    return f"*{' · '.join(as_line(fact) for fact in facts if fact)}*"
+
+
+def _date(at: float, zone: tzinfo) -> str:
+    if not at:
+        return ""
+    try:
+        return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M %Z}"
+    except (ValueError, OverflowError, OSError):  # a time that no calendar has
+        return ""
+
+
+def _branches(chain: Chain, path: Sequence[Turn]) -> dict[str | None, list[Turn]]:
+    """The turns off the way that leave from it, by the key of the turn they follow."""
+    on_way = {turn.key for turn in path}
+    found: dict[str | None, list[Turn]] = {}
+    for turn in chain.turns.values():
+        if turn.key not in on_way and (turn.parent is None or turn.parent in on_way):
+            found.setdefault(turn.parent, []).append(turn)
+    return found
+
+
+def _branch_note(turns: Sequence[Turn], where: str) -> str:
+    named = [_named(turn) for turn in turns[:MOST_BRANCHES]]
+    if len(turns) > MOST_BRANCHES:
+        named.append(f"{len(turns) - MOST_BRANCHES:,} more")
+    leave = "branch leaves" if len(turns) == 1 else "branches leave"
+    return f"*{len(turns):,} other {leave} {where}:* {'; '.join(named)}"
+
+
+def _named(turn: Turn) -> str:
+    ref = turn.response_id.removeprefix("resp_")[:SHORTEST_ID]
+    return f"{as_line(ref)} {as_line(shorten(turn.prompt, 40))}".strip()

@@ -1,0 +1,164 @@
+"""What turns have used: tokens and tool calls by model, conversation or day, against a budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Final, Literal, TypeAlias
+
+from qwen_magic.conversation.chain import Turn
+from qwen_magic.errors import UsageError
+
+UsageGroup: TypeAlias = Literal["model", "conversation", "day"]
+BudgetLevel: TypeAlias = Literal["ok", "warn", "refused"]
+
+WARN_SHARE: Final = 0.8  # of the budget
+UNKNOWN: Final = "unknown"  # the model or day of a turn that tells none
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """The sum over some turns. `without_figures` of its `turns` came without usage (a failed or
+    stopped one, or a server that reports none), so that the truth is somewhat more."""
+
+    label: str
+    turns: int = 0
+    without_figures: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    total_tokens: int = 0
+    tools: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str:
+        """ "3 turns without figures", or nothing."""
+        if not self.without_figures:
+            return ""
+        turns = "turn" if self.without_figures == 1 else "turns"
+        return f"{self.without_figures:,} {turns} without figures"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTable:
+    """Rows by `group`: days from the first to the last, models and conversations by tokens, the
+    most first. `total` is over all of them."""
+
+    group: UsageGroup
+    rows: tuple[UsageRow, ...]
+    total: UsageRow
+
+
+def local_day(zone: tzinfo | None = None) -> Callable[[float], str]:
+    """A function from seconds since 1970 to the day there, as 2026-11-30. None: the computer's
+    own zone."""
+
+    def day(at: float) -> str:
+        if not at:
+            return UNKNOWN
+        try:
+            return datetime.fromtimestamp(at, zone).date().isoformat()
+        except (ValueError, OverflowError, OSError):  # a time that no calendar has
+            return UNKNOWN
+
+    return day
+
+
+def usage_table(
+    turns: Iterable[Turn], group: UsageGroup, *, day_of: Callable[[float], str]
+) -> UsageTable:
+    """Sum up `turns`; one that comes twice (shared with a fork) counts once."""
+    label_of = _labels(group, day_of)
+    by_label: dict[str, list[Turn]] = {}
+    once = {turn.key: turn for turn in turns}
+    for turn in once.values():
+        by_label.setdefault(label_of(turn), []).append(turn)
+    rows = [_row(label, members) for label, members in by_label.items()]
+    if group == "day":
+        rows.sort(key=lambda row: row.label)  # "unknown" comes after all digits
+    else:
+        rows.sort(key=lambda row: -row.total_tokens)
+    return UsageTable(group, tuple(rows), _row("total", once.values()))
+
+
+def tokens_used(turns: Iterable[Turn]) -> int:
+    """All tokens of `turns`, each counted once: what a budget is compared with."""
+    return sum(map(_total, {turn.key: turn for turn in turns}.values()))
+
+
+def _labels(group: UsageGroup, day_of: Callable[[float], str]) -> Callable[[Turn], str]:
+    if group == "model":
+        return lambda turn: turn.model or UNKNOWN
+    if group == "conversation":
+        return lambda turn: turn.chat
+    return lambda turn: day_of(turn.created_at)
+
+
+def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
+    members = list(turns)
+    figures = [turn.usage for turn in members if turn.usage and turn.usage.known]
+    tools: Counter[str] = Counter()
+    for turn in members:
+        if turn.usage:  # tool calls are also told where tokens are not
+            tools.update({name: count for name, count in turn.usage.tools.items() if count})
+    return UsageRow(
+        label=label,
+        turns=len(members),
+        without_figures=len(members) - len(figures),
+        input_tokens=sum(usage.input_tokens for usage in figures),
+        cached_tokens=sum(usage.cached_tokens for usage in figures),
+        output_tokens=sum(usage.output_tokens for usage in figures),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in figures),
+        total_tokens=sum(map(_total, members)),
+        tools=dict(sorted(tools.items())),
+    )
+
+
+def _total(turn: Turn) -> int:
+    usage = turn.usage
+    if usage is None:
+        return 0
+    return usage.total_tokens or usage.input_tokens + usage.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """Where `used` tokens stand against `budget` (0: no budget)."""
+
+    level: BudgetLevel
+    used: int
+    budget: int
+
+    @property
+    def warning(self) -> str:
+        """A line from 80 % on, else nothing."""
+        if self.level != "warn":
+            return ""
+        share = int(100 * self.used / self.budget)
+        return (
+            f"{share} % of the token budget is used ({self.used:,} of {self.budget:,}); at 100 % "
+            "nothing more is sent."
+        )
+
+    @property
+    def error(self) -> UsageError | None:
+        """What to raise before sending, where the budget is used up."""
+        if self.level != "refused":
+            return None
+        return UsageError(
+            f"The token budget is used up: {self.used:,} of {self.budget:,}. Nothing was sent.",
+            hint="%qwen_usage shows where it went; %config QwenMagics.budget = N sets another "
+            "(0: none).",
+        )
+
+
+def check_budget(used: int, budget: int) -> BudgetState:
+    """Compare the tokens used so far with the budget; a budget of 0 or less is none."""
+    if budget <= 0:
+        return BudgetState("ok", used, 0)
+    if used >= budget:
+        return BudgetState("refused", used, budget)
+    return BudgetState("warn" if used >= WARN_SHARE * budget else "ok", used, budget)
