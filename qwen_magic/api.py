@@ -32,7 +32,8 @@ class Qwen:
     `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's. Further keywords
     of the methods: `tools` (names or tool dicts), `think`, `effort`, `system`, `temperature`,
     `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds), `chat` (a conversation's
-    name), `new`, `after` (a REF), `history` (False: outside any conversation).
+    name), `new`, `after` (a REF), `history` (False: outside any conversation), `carry` (True: take
+    the conversation along to another host).
 
     Use it as a context manager, or call `close`, to end its connections.
     """
@@ -137,6 +138,7 @@ _OPTIONS: Final = frozenset(
         "new",
         "after",
         "history",
+        "carry",
     )
 )
 

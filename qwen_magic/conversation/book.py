@@ -6,11 +6,14 @@ The first is `main`; unnamed new ones are `chat-2`, `chat-3`, …. Answers of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from qwen_magic.conversation.chain import Chain, Turn
-from qwen_magic.conversation.store import ChainStore
+from qwen_magic.conversation.archive.conversation import Conversation
+from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
+from qwen_magic.conversation.recall import RecallStore
+from qwen_magic.conversation.summary import Summary
 from qwen_magic.errors import ConversationError
 
 FIRST_CHAT: Final = "main"
@@ -18,26 +21,47 @@ DEMO_CHAT: Final = "demo"
 
 
 class Book:
-    """Chains by name over a store."""
+    """Chains by name over a store. `clock` gives seconds since 1970."""
 
-    def __init__(self, store: ChainStore) -> None:
+    def __init__(self, store: RecallStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._clock = clock
         self._chains: dict[str, Chain] = {}
+        self._found: dict[str, int] = {}
         self.current = FIRST_CHAT
 
     def chain(self, name: str) -> Chain:
         """The conversation of that name, created where it is new."""
         if name not in self._chains:
-            self._chains[name] = Chain(name, self._store.records(name))
+            records = self._store.records(name)
+            self._chains[name] = Chain(name, records, base=self._base(records))
+            if records:
+                chain = self._chains[name]
+                self._found[name] = len(chain.path(chain.head))
         return self._chains[name]
 
+    def found(self, name: str) -> int:
+        """How many turns `name` went on with from an earlier session: told once, then 0."""
+        self.chain(name)
+        return self._found.pop(name, 0)
+
     def append(self, turn: Turn) -> None:
+        """Keep an ended turn."""
         self.chain(turn.chat).append(turn)
+        self._found.pop(turn.chat, None)
         self._store.append(turn)
+
+    def checkpoint(self, turn: Turn) -> None:
+        """Keep a running turn as far as it has come."""
+        self._store.checkpoint(turn)
 
     def names(self) -> Sequence[str]:
         """All conversations, the oldest first; the current one even while it is empty."""
         return list(dict.fromkeys([*self._store.chats(), *self._chains, self.current]))
+
+    def summaries(self) -> Sequence[Summary]:
+        """The conversations that have records, in a line each, without loading them."""
+        return self._store.summaries()
 
     def switch(self, name: str) -> Chain:
         self.current = name
@@ -61,6 +85,42 @@ class Book:
             )
         return self.chain(name)
 
+    def fork(self, name: str, source: Chain, turn: Turn) -> Chain:
+        """Begin a conversation that continues after `turn` of `source`, and shares the turns up to
+        it. Raises `ConversationError` where `name` has turns."""
+        self.new(name)
+        mark = Mark(name, "fork", turn.key, self._clock())
+        self._store.append(mark)
+        self._chains[name] = Chain(name, [mark], base=source.path(turn))
+        return self._chains[name]
+
+    def adopt(self, name: str, records: Sequence[Record]) -> Chain:
+        """Keep records of elsewhere as the new conversation `name`."""
+        self.new(name)
+        for record in records:
+            self._store.append(record)
+        self._chains[name] = Chain(name, records)
+        return self._chains[name]
+
+    def undo(self, name: str, steps: int) -> Turn | None:
+        """Step the head back; the new head, None where the conversation stands before its first
+        turn. Raises `ConversationError` where it has fewer turns."""
+        chain = self.chain(name)
+        path = chain.path(chain.head)
+        if steps > len(path):
+            count = f"{len(path)} turn" + ("" if len(path) == 1 else "s")
+            raise ConversationError(
+                f"{name} has {count} before its head, not {steps}.",
+                hint="%qwen_history shows them.",
+            )
+        head = path[-steps - 1] if steps < len(path) else None
+        self._move(chain, head)
+        return head
+
+    def pick(self, chain: Chain, turn: Turn) -> None:
+        """Make `turn` the head of `chain`, and the current one of its cell."""
+        self._move(chain, turn)
+
     def find(self, ref: str, chat: str) -> tuple[Chain, Turn]:
         """The turn that REF names, in `chat` unless REF says `other:3`."""
         name, colon, rest = ref.rpartition(":")
@@ -70,3 +130,28 @@ class Book:
             )
         chain = self.chain(name if colon else chat)
         return chain, chain.find(rest)
+
+    def turns(self) -> Iterator[Turn]:
+        """All turns that are kept, of all conversations."""
+        for name in self.names():
+            yield from (each for each in self._store.records(name) if isinstance(each, Turn))
+
+    def conversation(self, name: str) -> Conversation:
+        """All that is kept of `name`, to go to a file."""
+        records = self._store.records(name)
+        return Conversation(name, tuple(records), tuple(self._base(records)))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _move(self, chain: Chain, turn: Turn | None) -> None:
+        key = turn.key if turn is not None else None
+        chain.move(key)
+        self._store.append(Mark(chain.name, "head", key, self._clock()))
+
+    def _base(self, records: Sequence[Record]) -> Sequence[Turn]:
+        """The turns that a fork shares with the conversation it leaves."""
+        first = records[0] if records else None
+        if not isinstance(first, Mark) or first.kind != "fork" or first.key is None:
+            return ()
+        return self._store.path_to(first.key)

@@ -15,12 +15,13 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from IPython.display import display, update_display
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome
+from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.frontends import static
 from qwen_magic.frontends.widget import AnswerWidget
 from qwen_magic.protocol.items import JSON
@@ -75,13 +76,19 @@ class LiveView:
         self._listening = False
         self._html = _Throttle(_HTML_SHARE)
         self._started = clock()
+        self._begun = False
 
     def begin(self, stop: Callable[[], None]) -> None:
+        if self._begun:  # it waited for its turn
+            self._stop = stop
+            return
+        self._begun = True
+        self._stop = stop
         self._widget = AnswerWidget(
             aid=self._display_id,
             cell_id=self._cell_id,
             on_hello=self._hello.set,
-            on_stop=stop,
+            on_stop=lambda: self._stop(),
         )
         self._stoppable = self._can_stop(self._widget)
         self._show(display)
@@ -114,6 +121,20 @@ class LiveView:
             self._widget.push(patches)
         else:
             self._html.changed = True
+
+    def settle(self, turn: TurnFacts) -> None:
+        """What was not settled when the view was made: the turn's place and number."""
+        self._document.turn = turn
+
+    def tell(self, text: str) -> None:
+        turn = self._document.turn
+        self._document.turn = replace(turn, expanded=(*turn.expanded, text))
+
+    def restart(self) -> None:
+        self._document = Document(self._document.turn, started=self._started)
+        self._widget.forget()
+        if self._listening:
+            self._hello.set()  # the next tick sends a snapshot
 
     def figure(self, url: str, data: str, reason: str) -> None:
         self._document.figure(url, data, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from qwen_magic.document.blocks import NumberedSource, Step
@@ -82,6 +83,10 @@ class PlainWriter:
         self._told: set[str] = set()  # keys of the steps that have their line
         self._at_start = True  # of a line
         self._last = ""  # the kind of what was written last: "step" or the key of a message
+
+    def tell(self, fact: str) -> None:
+        """A fact for the footer that was not known at the beginning."""
+        self._turn = replace(self._turn, expanded=(*self._turn.expanded, fact))
 
     def update(self, state: ResponseState) -> None:
         """Write what is new."""

@@ -18,6 +18,11 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str =
         print(plain)  # noqa: T201
 
 
+def show_html(html: str, plain: str) -> None:
+    """Show HTML in a notebook, with its plain text."""
+    display({"text/html": html, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
+
+
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]

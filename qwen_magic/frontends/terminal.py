@@ -32,6 +32,12 @@ class TerminalView:
             self._out.write(text + "\n")
             self._out.flush()
 
+    def tell(self, text: str) -> None:
+        self._writer.tell(text)
+
+    def restart(self) -> None:
+        self._out.write("\n(asked again)\n")
+
     def figure(self, url: str, data: str, reason: str) -> None:
         """Nothing: figures are in the answer's `figures`."""
 

@@ -104,6 +104,10 @@ class AnswerWidget(anywidget.AnyWidget):
         }
         self.send(body)
 
+    def forget(self) -> None:
+        """What was sent is no longer so: the next snapshot takes its place in every view."""
+        self._seq += 1
+
     def finish(self, bundle: dict[str, str], metadata: dict[str, Any]) -> None:
         """Tell the views that the turn is over, after the output was replaced by `bundle`."""
         with self.hold_sync():

@@ -7,23 +7,33 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.instructions import read_instructions
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.tools import resolve_tools
-from qwen_magic.conversation.book import DEMO_CHAT
+from qwen_magic.context.windows import window_of
+from qwen_magic.conversation.book import DEMO_CHAT, Book
 from qwen_magic.conversation.chain import CellKey
+from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of, stop_reaches_sync_cell
+from qwen_magic.magics.background import until_done, wait_for_place
 from qwen_magic.magics.failure import interrupted
+from qwen_magic.magics.keeping import open_book
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.session.endpoints import DEMO
+from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView, View
+
+if TYPE_CHECKING:
+    from qwen_magic.document.facts import TurnFacts
+    from qwen_magic.frontends.jupyter import LiveView
 
 
 class Asker:
@@ -32,70 +42,71 @@ class Asker:
     def __init__(self, shell: Any, settings: QwenSettings) -> None:
         self.shell = shell
         self.settings = settings
-        self.session = Session(figure_hosts=settings.figure_hosts)
+        self.session = Session(
+            book=open_book(shell.user_ns) if settings.keep else Book(MemoryRecall()),
+            figure_hosts=settings.figure_hosts,
+        )
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
         self._shelf: Any = None
+        self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.book.current
-        self._follow_endpoint()
-        settings.observe(self._settings_changed, ["endpoint", "figure_hosts"])
+        self._settings_changed()
+        settings.observe(self._settings_changed, ["endpoint", "figure_hosts", "budget"])
 
     def begin_execution(self) -> None:
         """A cell begins: count its calls anew."""
         self._calls = 0
 
     def close(self) -> None:
-        self.settings.unobserve(self._settings_changed, ["endpoint", "figure_hosts"])
+        self.settings.unobserve(self._settings_changed, ["endpoint", "figure_hosts", "budget"])
         self.session.close()
         if self._shelf is not None:
             self._shelf.close()
 
-    def _settings_changed(self, change: Any) -> None:
-        self.session.figure_hosts = tuple(self.settings.figure_hosts)
-        self._follow_endpoint()
-
-    def _follow_endpoint(self) -> None:
-        """Demo answers live in a conversation of their own; leaving the demo leaves it."""
-        book, on = self.session.book, self.settings.endpoint == DEMO
-        if on and book.current != DEMO_CHAT:
-            self._before_demo = book.current
-            book.switch(DEMO_CHAT)
-        elif not on and book.current == DEMO_CHAT:
-            book.switch(self._before_demo)
-
-    def plan(self, options: Options, prompt: str) -> Plan:
-        """What would be sent for `prompt` as typed. Raises `UsageError`, `ConversationError`."""
+    def ask(self, options: Options, prompt: str) -> Ask:
+        """The question as it stands now, with the values that it names. Raises `UsageError`."""
         chat = options.chat or self.session.book.current
         defaults = self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(_options(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
         given, expanded = self._input(prompt, namespace, raw=options.raw)
         system = read_instructions(options.system or "", namespace)
-        return self.session.plan(
-            Ask(
-                prompt=prompt,
-                input=given,
-                model=options.model or self.settings.model,
-                endpoint=self.session.endpoints.find(self.settings.endpoint),
-                chat=chat,
-                tools=resolve_tools(options.tools or (), namespace),
-                think=options.think,
-                effort=options.effort or "",
-                system=system.text,
-                temperature=options.temperature,
-                top_p=options.top_p,
-                max_output_tokens=options.max_output_tokens,
-                silence=options.timeout or self.settings.timeout,
-                new=options.new,
-                after=options.after or "",
-                history=not options.no_history,
-                cell=self._cell_key(),
-                expanded=(*expanded, *_told(system)),
-            )
+        endpoint = self.session.endpoints.find(self.settings.endpoint)
+        model = options.model or self.settings.model
+        known = self.settings.windows
+        return Ask(
+            prompt=prompt,
+            input=given,
+            model=model,
+            endpoint=endpoint,
+            chat=chat,
+            tools=resolve_tools(options.tools or (), namespace),
+            think=options.think,
+            effort=options.effort or "",
+            system=system.text,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            max_output_tokens=options.max_output_tokens,
+            silence=options.timeout or self.settings.timeout,
+            new=options.new,
+            after=options.after or "",
+            history=not options.no_history,
+            carry=options.carry,
+            # The same name elsewhere may have any window.
+            window=window_of(model, known) if endpoint.family == "dashscope" else known.get(model),
+            cell=self._cell_key(),
+            expanded=(*expanded, *_told(system)),
         )
 
-    def answer(self, plan: Plan, options: Options) -> Answer:
+    def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
+        if self._depends_on(ask):
+            raise UsageError(
+                f"An answer in {ask.chat} is still being written in the background.",
+                hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
+            )
+        plan = self.session.plan(ask)
         pump = CommPump(self.shell)
         view = self._view(plan, options, awaited=False)
         try:
@@ -106,11 +117,13 @@ class Asker:
             pump.close()
         return self._deliver(answer, options)
 
-    async def aanswer(self, plan: Plan, options: Options) -> Answer:
+    async def aanswer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
         pump = CommPump(self.shell)
-        view = self._view(plan, options, awaited=True)
         try:
+            await until_done(self._depends_on(ask), pump.step)
+            plan = self.session.plan(ask)
+            view = self._view(plan, options, awaited=True)
             answer = await self.session.arun(plan, view, step=pump.step)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell.
@@ -118,6 +131,37 @@ class Asker:
         finally:
             pump.close()
         return self._deliver(answer, options)
+
+    def begin(self, ask: Ask, options: Options) -> None:
+        """Answer in the background: the output is begun here, and goes on by itself."""
+        if kernel_of(self.shell) is None or not self.settings.live:
+            raise UsageError("--bg needs a notebook, and live answers switched on.")
+        before = self._depends_on(ask)
+        plan = None if before else self.session.plan(ask)
+        view = self._live_view(facts_of(plan) if plan else provisional_facts(ask), awaited=True)
+        task = asyncio.ensure_future(self._in_background(ask, plan, before, view, options))
+        running = self._running.setdefault(ask.chat, set())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    async def _in_background(
+        self,
+        ask: Ask,
+        plan: Plan | None,
+        before: set[asyncio.Future[None]],
+        view: LiveView,
+        options: Options,
+    ) -> None:
+        plan = plan or await wait_for_place(lambda: self.session.plan(ask), before, view)
+        if plan is None:
+            return
+        answer = await self.session.arun(plan, view, told=False)
+        if options.out:
+            self.shell.user_ns[options.out] = answer
+
+    def _depends_on(self, ask: Ask) -> set[asyncio.Future[None]]:
+        """The running answers that this question must wait for."""
+        return set(self._running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
     def _deliver(self, answer: Answer, options: Options) -> Answer:
         """Bind what was asked to be bound, then fail the cell if the answer failed: even then
@@ -132,6 +176,20 @@ class Asker:
         if answer.error is not None:
             raise answer.error
         return answer
+
+    def _settings_changed(self, change: Any = None) -> None:
+        self.session.figure_hosts = tuple(self.settings.figure_hosts)
+        self.session.budget = self.settings.budget
+        self._follow_endpoint()
+
+    def _follow_endpoint(self) -> None:
+        """Demo answers live in a conversation of their own; leaving the demo leaves it."""
+        book, on = self.session.book, self.settings.endpoint == DEMO
+        if on and book.current != DEMO_CHAT:
+            self._before_demo = book.current
+            book.switch(DEMO_CHAT)
+        elif not on and book.current == DEMO_CHAT:
+            book.switch(self._before_demo)
 
     def _input(
         self, prompt: str, namespace: Mapping[str, object], *, raw: bool
@@ -154,25 +212,14 @@ class Asker:
     def _view(self, plan: Plan, options: Options, *, awaited: bool) -> View:
         if options.quiet:
             return NoView()
-        from qwen_magic.document.build import Document
-        from qwen_magic.document.facts import TurnFacts
-
-        ask = plan.ask
-        is_demo = ask.endpoint.family == "demo"
-        facts = TurnFacts(
-            model=ask.model,
-            chat=plan.chat,
-            turn_number=plan.number if plan.chat else 0,
-            sibling=plan.sibling,
-            added=plan.added,
-            expanded=ask.expanded,
-            notices=("offline demo",) if is_demo else (),
-            endpoint="" if is_demo else ask.endpoint.name,
-        )
         if kernel_of(self.shell) is None or not self.settings.live:
             from qwen_magic.frontends.terminal import TerminalView
 
-            return TerminalView(facts, sys.stdout, started=time.monotonic())
+            return TerminalView(facts_of(plan), sys.stdout, started=time.monotonic())
+        return self._live_view(facts_of(plan), awaited=awaited)
+
+    def _live_view(self, facts: TurnFacts, *, awaited: bool) -> LiveView:
+        from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
 
         self._shelf = self._shelf or WidgetShelf()

@@ -14,7 +14,7 @@ from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.book import Book
-    from qwen_magic.conversation.chain import Chain
+    from qwen_magic.conversation.summary import Summary
     from qwen_magic.magics.options import Options
 
 
@@ -83,37 +83,29 @@ class ConversationMagics(Magics):
     def _list(self) -> None:
         from qwen_magic.frontends.table import show_table
 
-        rows = [self._row(self._book.chain(name)) for name in self._book.names()]
+        known = {summary.chat: summary for summary in self._book.summaries()}
+        rows = [self._row(name, known.get(name)) for name in self._book.names()]
         show_table(["", "conversation", "turns", "head", "age", "tokens", "defaults"], rows)
 
-    def _row(self, chain: Chain) -> list[str]:
-        head = chain.head
-        tokens = sum(turn.usage.total_tokens for turn in chain.turns.values() if turn.usage)
+    def _row(self, name: str, summary: Summary | None) -> list[str]:
+        """Told from the store's summary: listing loads no conversation."""
+        from qwen_magic.frontends.history_rows import age_words
+
+        now = time.time()
         return [
-            "→" if chain.name == self._book.current else "",
-            chain.name,
-            f"{len(chain.path(head))}" + _beside(len(chain.turns) - len(chain.path(head))),
-            _preview(head.prompt) if head else "",
-            _age(time.time() - head.created_at) if head else "",
-            f"{tokens:,}" if tokens else "",
-            ", ".join(_shown(self._defaults.get(chain.name))),
+            "→" if name == self._book.current else "",
+            name,
+            f"{summary.turns:,}" if summary else "0",
+            _preview(summary.prompt) if summary else "",
+            age_words(now - summary.newest) if summary else "",
+            f"{summary.tokens:,}" if summary and summary.tokens else "",
+            ", ".join(_shown(self._defaults.get(name))),
         ]
-
-
-def _beside(others: int) -> str:
-    return f" (+{others} beside)" if others else ""
 
 
 def _preview(prompt: str) -> str:
     line = " ".join(prompt.split())
     return line if len(line) <= 40 else line[:39] + "…"
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "now"
 
 
 def _shown(options: Options | None) -> list[str]:

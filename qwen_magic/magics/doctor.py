@@ -95,7 +95,7 @@ def _round_trip(asker: Asker) -> str:
     """One tiny question, outside any conversation."""
     options = Options(no_history=True, raw=True, max_output_tokens=_TOKENS, tools=(), timeout=30.0)
     try:
-        plan = asker.plan(options, _QUESTION)
+        plan = asker.session.plan(asker.ask(options, _QUESTION))
         answer = asker.session.run(plan, NoView())
     except QwenError as error:
         return _bad("Round trip", str(error))

@@ -7,7 +7,9 @@ import threading
 from typing import Any, Final
 
 from qwen_magic.frontends.kernel import kernel_of
+from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.conversations import ConversationMagics
+from qwen_magic.magics.files import FileMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.magics.tab import TabCompletion
@@ -33,6 +35,8 @@ class Extension:
         self._all = [
             self.magics,
             ConversationMagics(shell, self.magics),
+            BranchMagics(shell, self.magics),
+            FileMagics(shell, self.magics),
             ServiceMagics(shell, self.magics),
         ]
         self._tab = TabCompletion(shell, self.magics)

@@ -89,6 +89,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         kind="text",
     ),
     Option("--no-history", "outside any conversation", "no_history"),
+    Option("--carry", "take the conversation along to another host: all of it is sent", "carry"),
     Option("--out", "bind the Answer to a variable", "out", "-o", "NAME", "variable"),
     Option(
         "--temperature",
@@ -122,6 +123,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         kind="number",
         forms=_EVERYWHERE,
     ),
+    Option("--bg", "return at once, stream on in this cell's output", "bg"),
     Option("--dry-run", "show the exact request, send nothing", "dry_run"),
     Option("--raw", "leave {name} as typed", "raw"),
     Option("--quiet", "show nothing; the Answer is the value", "quiet"),
@@ -140,6 +142,4 @@ LATER: Final = (
     "--schema",
     "--code",
     "--compare",
-    "--bg",
-    "--carry",
 )

@@ -20,6 +20,9 @@ _CONTRADICTIONS: Final = (
     ("new", "chat"),
     ("no_history", "after"),
     ("no_history", "chat"),
+    ("no_history", "carry"),
+    ("new", "carry"),
+    ("bg", "quiet"),
 )
 
 
@@ -39,11 +42,13 @@ class Options:
     new: bool = False
     after: str | None = None
     no_history: bool = False
+    carry: bool = False
     out: str | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
     timeout: float | None = None
+    bg: bool = False
     dry_run: bool = False
     raw: bool = False
     quiet: bool = False

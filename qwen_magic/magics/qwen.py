@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.magics.asking import Asker
     from qwen_magic.magics.options import Options
-    from qwen_magic.session.plan import Plan
+    from qwen_magic.session.plan import Ask
 
 
 @magics_class
@@ -64,19 +64,22 @@ class QwenMagics(Magics, QwenSettings):
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
-    def _begin(self, line: str, cell: str | None) -> tuple[Plan, Options] | None:
-        """What to ask; None where help or a dry run was asked for, and given."""
+    def _begin(self, line: str, cell: str | None) -> tuple[Ask, Options] | None:
+        """What to ask; None where that is done: help, a dry run, in the background."""
         from qwen_magic.magics.options import read_cell, read_prompt
 
         options, prompt = read_prompt(line) if cell is None else read_cell(line, cell)
         if options.help:
             print(help_text())
             return None
-        plan = self.asker.plan(options, prompt)
+        ask = self.asker.ask(options, prompt)
         if options.dry_run:
-            print(plan.describe())
+            print(self.asker.session.plan(ask).describe())
             return None
-        return plan, options
+        if options.bg:
+            self.asker.begin(ask, options)
+            return None
+        return ask, options
 
 
 QwenMagics.qwen.__doc__ = docstring()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from traitlets import Bool, CFloat, CInt, Enum, HasTraits, List, TraitType, Unicode
+from traitlets import Bool, CFloat, CInt, Dict, Enum, HasTraits, List, TraitType, Unicode
 
 from qwen_magic.magics.option_table import EFFORTS
 from qwen_magic.settings import DEFAULT_MODEL, FIGURE_HOSTS, default_endpoint_name
@@ -47,6 +47,21 @@ class QwenSettings(HasTraits):
         list(FIGURE_HOSTS),
         help="The exact hosts from which figures of the code interpreter are fetched, besides "
         "the endpoint's own.",
+    ).tag(config=True)
+    keep = Bool(
+        True,
+        help="Keep conversations in a file of the user's data folder (QWEN_MAGIC_HOME sets "
+        "another), so that they go on after a restart. Read when the first question is asked.",
+    ).tag(config=True)
+    budget = CInt(
+        0,
+        help="Tokens that the conversations of this notebook may use in all; 0: no limit. Warns at "
+        "80 %, refuses beyond.",
+    ).tag(config=True)
+    windows = Dict(
+        key_trait=Unicode(),
+        value_trait=CInt(),
+        help="Context windows in tokens of models that are not known: {'my-model': 32768}.",
     ).tag(config=True)
     live = Bool(True, help="Show answers in a live widget where the front end can.").tag(
         config=True

@@ -6,7 +6,7 @@ Nothing is sent here; `--dry-run` shows a plan and stops.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwen_magic.context.tools import requirements
 from qwen_magic.conversation.book import Book
@@ -14,6 +14,7 @@ from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.errors import ConversationError, MissingKeyError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.session.transcript import as_items, transcript
 from qwen_magic.settings import Endpoint
 
 
@@ -23,6 +24,8 @@ class Ask:
 
     `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation;
     with `new` a fresh one is begun instead, without `history` none is used. `after` is a REF.
+    `carry`: a conversation may be taken along to another host. `window`: the model's context
+    window in tokens, where it is known.
     `silence` is the longest time without a byte, in seconds. `expanded`: what braces became.
     """
 
@@ -42,6 +45,8 @@ class Ask:
     new: bool = False
     after: str = ""
     history: bool = True
+    carry: bool = False
+    window: int | None = None
     cell: CellKey | None = None
     expanded: tuple[str, ...] = ()
 
@@ -51,22 +56,44 @@ class Plan:
     """A question with its place in a conversation and the request to send.
 
     `chat` is empty outside any conversation. `number` counts from 1 along the way to this turn;
-    `earlier` is how many siblings its cell has made before. `added`: what was not asked for but
-    needed, in words.
+    `earlier` is how many siblings its cell has made before. `path`: the turns before it. `added`:
+    what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
+    the server is taken to continue after ids.
     """
 
     ask: Ask
     request: ResponseRequest
     chat: str
-    parent: Turn | None
-    number: int
+    path: tuple[Turn, ...]
     earlier: int
     added: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    keeps_ids: bool = True
+
+    @property
+    def parent(self) -> Turn | None:
+        return self.path[-1] if self.path else None
+
+    @property
+    def number(self) -> int:
+        return len(self.path) + 1
 
     @property
     def sibling(self) -> tuple[int, int] | None:
         """(this one, how many), where the cell has been answered before."""
         return (self.earlier + 1, self.earlier + 1) if self.earlier else None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the whole conversation goes as text."""
+        return not self.request.previous_response_id
+
+    def told(self, note: str) -> Plan:
+        """The same with the whole conversation as text, and no id to continue after."""
+        family = self.ask.endpoint.family
+        told = [*transcript(self.path, family), *as_items(self.ask.input)]
+        request = replace(self.request, previous_response_id="", input=tuple(told))
+        return replace(self, request=request, notes=(*self.notes, note), keeps_ids=False)
 
     def describe(self) -> str:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""
@@ -74,13 +101,17 @@ class Plan:
         place = f"turn {self.number} of {self.chat}" if self.chat else "outside any conversation"
         lines = [f"POST {self.ask.endpoint.base_url}/responses", body, f"Place: {place}."]
         lines += [f"Added: {added}." for added in self.added]
+        lines += [f"Note: {note}." for note in self.notes]
         lines += [f"Expanded: {expanded}" for expanded in self.ask.expanded]
         lines.append(f"Size: {len(body.encode('utf-8', 'replace')):,} bytes. Nothing was sent.")
         return "\n".join(lines)
 
 
-def plan(ask: Ask, book: Book) -> Plan:
-    """Settle where `ask` belongs and what is sent. Raises `UsageError`, `ConversationError`."""
+def plan(ask: Ask, book: Book, *, keeps_ids: bool = True) -> Plan:
+    """Settle where `ask` belongs and what is sent. Raises `UsageError`, `ConversationError`.
+
+    `keeps_ids`: whether the endpoint is known, or taken, to continue after response ids.
+    """
     needs = requirements(
         ask.model,
         ask.tools,
@@ -89,10 +120,12 @@ def plan(ask: Ask, book: Book) -> Plan:
         effort=ask.effort or None,
     )
     chain, parent = _place(ask, book)
-    previous_id, told = _continue_after(chain, parent)
+    path = tuple(chain.path(parent)) if chain else ()
+    elsewhere = _elsewhere(path, ask.endpoint)
+    previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
     request = ResponseRequest(
         model=ask.model,
-        input=_input(ask.input, told),
+        input=_input(ask.input, transcript(told, ask.endpoint.family)),
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
@@ -107,10 +140,11 @@ def plan(ask: Ask, book: Book) -> Plan:
         ask=ask,
         request=request,
         chat=chain.name if chain else "",
-        parent=parent,
-        number=chain.number(parent) if chain else 1,
+        path=path,
         earlier=len(chain.siblings(ask.cell)) if chain else 0,
         added=(*needs.added, *(f"without {dropped}" for dropped in needs.dropped)),
+        notes=(f"carried over from {elsewhere}",) if elsewhere else (),
+        keeps_ids=keeps_ids,
     )
 
 
@@ -137,37 +171,30 @@ def _place(ask: Ask, book: Book) -> tuple[Chain | None, Turn | None]:
     else:
         chain = book.chain(ask.chat)
         parent = chain.parent_for(ask.cell)
-    if parent is not None and parent.host != ask.endpoint.host:
+    if parent is not None and parent.host != ask.endpoint.host and not ask.carry:
         raise ConversationError(
             f"The conversation {chain.name} is held with {parent.host}, not {ask.endpoint.host}.",
             why="Its earlier turns are never sent to another host unasked.",
-            hint="Begin another conversation (%qwen_new, or --new for this cell only), or go back "
-            "to its endpoint.",
+            hint="--carry takes it along (all of it is sent as text); --new begins another.",
         )
     return chain, parent
 
 
-def _continue_after(chain: Chain | None, parent: Turn | None) -> tuple[str, list[JSON]]:
-    """The id to continue after, and what must be told besides: turns that the server cannot
-    continue (stopped, failed) go as text."""
-    if chain is None:
-        return "", []
-    told: list[JSON] = []
-    for turn in reversed(chain.path(parent)):
-        if turn.may_be_head:
-            return turn.response_id, told
-        told = [*_as_messages(turn), *told]
-    return "", told
+def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
+    """The host that the conversation was held with, where it is another."""
+    host = path[-1].host if path else endpoint.host
+    return host if host != endpoint.host else ""
 
 
-def _as_messages(turn: Turn) -> list[JSON]:
-    asked = [{"role": "user", "content": turn.input}] if isinstance(turn.input, str) else turn.input
-    answered = [{"role": "assistant", "content": turn.text}] if turn.text else []
-    return [*asked, *answered]
+def _continue_after(path: tuple[Turn, ...], *, can: bool) -> tuple[str, tuple[Turn, ...]]:
+    """The id to continue after, and the turns to be told besides: those that the server does not
+    have (stopped, failed, not stored there) go as text."""
+    for place in range(len(path) - 1, -1, -1):
+        turn = path[place]
+        if can and turn.may_be_head and turn.stored:
+            return turn.response_id, path[place + 1 :]
+    return "", path
 
 
 def _input(given: str | tuple[JSON, ...], told: list[JSON]) -> str | tuple[JSON, ...]:
-    if not told:
-        return given
-    asked = ({"role": "user", "content": given},) if isinstance(given, str) else given
-    return (*told, *asked)
+    return (*told, *as_items(given)) if told else given

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic.answer import Answer
+from qwen_magic.context.windows import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
+from qwen_magic.errors import UnknownResponseError
 from qwen_magic.protocol.items import JSON, CodeInterpreterCall, item_json
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
@@ -20,6 +22,9 @@ from qwen_magic.session.view import View
 if TYPE_CHECKING:
     from qwen_magic.client import Received, Stream
     from qwen_magic.errors import QwenError
+
+
+CHECKPOINT: Final = 1.0  # seconds between two
 
 
 class TurnRun:
@@ -35,17 +40,25 @@ class TurnRun:
         view: View,
         figures: FigureFetcher,
         *,
+        keep: Callable[[Turn], None] = lambda turn: None,
+        told: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`keep` is given the turn as far as it has come, about once a second. `told`: whoever
+        asked is told of a failure, so that the view need only name it."""
         self.plan = plan
         self.stream = stream
         self.state = ResponseState()
         self._view = view
         self._figures = figures
+        self._keep = keep
+        self._told = told
         self._clock = clock
         self._started = clock()
         self._created_at = wall()
+        self._key = uuid.uuid4().hex
+        self._kept_at = self._started
         self._notice = ""
         self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
         view.begin(stream.stop)
@@ -65,7 +78,34 @@ class TurnRun:
             self._notice = self.stream.retrying
             self._view.notice(self._notice)
         self._figures.collect(self._show_figure)
-        self._view.tick(self.state, self._clock())
+        now = self._clock()
+        if now - self._kept_at >= CHECKPOINT and self.state.entries:
+            self._kept_at = now
+            self._keep(self._turn("stopped"))
+        self._view.tick(self.state, now)
+
+    def lost(self) -> str:
+        """Why the conversation must be told again as text; empty where it need not.
+
+        Either the server says so, or, where nothing is known of it, it names no previous response
+        at the end though one was given (DashScope is not known to name it always).
+        """
+        if not self.plan.request.previous_response_id or self.stream.stopped:
+            return ""
+        if isinstance(self.stream.error, UnknownResponseError):
+            return "" if self.state.text else "the server no longer had the earlier turns"
+        unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
+        if self.plan.ask.endpoint.family == "other" and unnamed and not self.stream.error:
+            return "the server keeps no earlier turns"
+        return ""
+
+    def restart(self, plan: Plan, stream: Stream) -> None:
+        """Ask again, with another plan for the same question."""
+        self.plan, self.stream = plan, stream
+        if self.state.entries:
+            self._view.restart()
+        self.state = ResponseState()
+        self._view.tell(plan.notes[-1])
 
     @property
     def waits_for_figures(self) -> bool:
@@ -81,6 +121,7 @@ class TurnRun:
         outcome = self._outcome(error)
         turn = self._turn(outcome.status)
         metadata = turn_metadata(turn, self.plan)
+        self._tell_window()
         bundle = self._view.finish(self.state, self._clock(), outcome, metadata)
         answer = Answer(
             text=turn.text,
@@ -99,6 +140,12 @@ class TurnRun:
             error=error,
         )
         return answer, turn
+
+    def _tell_window(self) -> None:
+        full = fullness(self.state.usage, self.plan.ask.window)
+        for words in (window_fact(full), window_warning(full)):
+            if words:
+                self._view.tell(words)
 
     def _want_figures(self) -> None:
         for entry in self.state.entries:
@@ -119,7 +166,7 @@ class TurnRun:
         if self.stream.stopped and not self.state.terminal:
             return Outcome("stopped")
         if error is not None:
-            return failure(error, told=True)  # whoever asked raises it
+            return failure(error, told=self._told)
         if self.state.status == "incomplete":
             limit = self.plan.ask.max_output_tokens or 0
             by_limit = "max_output_tokens" in self.state.incomplete_reason
@@ -133,7 +180,7 @@ class TurnRun:
     def _turn(self, status: TurnStatus) -> Turn:
         plan, ask, state = self.plan, self.plan.ask, self.state
         return Turn(
-            key=uuid.uuid4().hex,
+            key=self._key,
             chat=plan.chat,
             status=status,
             parent=plan.parent.key if plan.parent else None,
@@ -149,6 +196,7 @@ class TurnRun:
             usage=state.usage,
             created_at=self._created_at,
             seconds=self._clock() - self._started,
+            stored=plan.keeps_ids,
         )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.book import Book
-from qwen_magic.conversation.store import MemoryStore
+from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.usage import check_budget
 from qwen_magic.session.endpoints import Endpoints
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
@@ -17,11 +19,12 @@ from qwen_magic.session.view import NoView, View
 from qwen_magic.settings import FIGURE_HOSTS
 
 if TYPE_CHECKING:
-    from qwen_magic.client import Client
+    from qwen_magic.client import Client, Stream
     from qwen_magic.protocol.events import Event
     from qwen_magic.session.run import TurnRun
 
 INTERVAL: Final = 1 / 30  # seconds between updates of a view
+RECENT: Final = 3600.0  # seconds
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
 
 
@@ -37,8 +40,10 @@ class Session:
         figure_hosts: Collection[str] = FIGURE_HOSTS,
     ) -> None:
         self.endpoints = endpoints or Endpoints()
-        self.book = book or Book(MemoryStore())
+        self.book = book or Book(MemoryRecall())
         self.figure_hosts = tuple(figure_hosts)
+        self.budget = 0  # tokens; 0: none
+        self._keeps_ids: dict[str, bool] = {}  # by host, as far as it was found out
         self._client: Client | None = None
 
     @property
@@ -51,21 +56,45 @@ class Session:
 
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        return plan(ask, self.book)
+        state = check_budget(self.tokens_used(), self.budget)
+        if state.error is not None:
+            raise state.error
+        made = plan(ask, self.book, keeps_ids=self._keeps_ids.get(ask.endpoint.host, True))
+        notes = [state.warning] if state.warning else []
+        found = self.book.found(made.chat) if made.path else 0
+        if found:
+            turns = "turn" if found == 1 else "turns"
+            notes.append(f"{made.chat} was found with {found} {turns}; --new begins afresh")
+        return replace(made, notes=(*made.notes, *notes))
 
-    def run(self, plan: Plan, view: View, *, step: Callable[[], None] | None = None) -> Answer:
+    def tokens_used(self) -> int:
+        """All tokens of the turns that are kept."""
+        return sum(summary.tokens for summary in self.book.summaries())
+
+    def run(
+        self,
+        plan: Plan,
+        view: View,
+        *,
+        step: Callable[[], None] | None = None,
+        keep: bool = True,
+    ) -> Answer:
         """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
+        Without `keep` the turn joins no conversation.
 
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        run = self._open(plan, view)
+        run = self._open(plan if keep else replace(plan, chat=""), view)
         try:
-            for batch in run.stream.batches_sync(INTERVAL):
-                run.feed(batch)
-                run.tick()
-                if step is not None:
-                    step()
+            while True:
+                for batch in run.stream.batches_sync(INTERVAL):
+                    run.feed(batch)
+                    run.tick()
+                    if step is not None:
+                        step()
+                if not self._heal(run):
+                    break
             self._wait_for_figures(run)
         except BaseException:
             run.stream.stop()
@@ -75,15 +104,24 @@ class Session:
         return self._record(run)
 
     async def arun(
-        self, plan: Plan, view: View, *, step: Callable[[], Awaitable[None]] | None = None
+        self,
+        plan: Plan,
+        view: View,
+        *,
+        step: Callable[[], Awaitable[None]] | None = None,
+        told: bool = True,
     ) -> Answer:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
-        recorded as stopped, and the `CancelledError` goes on."""
-        run = self._open(plan, view)
+        recorded as stopped, and the `CancelledError` goes on. `told`: whoever asks tells of a
+        failure, so that the view need not."""
+        run = self._open(plan, view, told=told)
         ticker = asyncio.ensure_future(_tick(run, step))
         try:
-            async for batch in run.stream.batches(INTERVAL):
-                run.feed(batch)
+            while True:
+                async for batch in run.stream.batches(INTERVAL):
+                    run.feed(batch)
+                if not self._heal(run):
+                    break
             await self._await_figures(run)
         except BaseException:
             # Waiting blocks the loop, for the milliseconds that closing a connection takes: this
@@ -100,10 +138,13 @@ class Session:
         """The events of a plan's answer as they come; recorded at the end, or when left early."""
         run = self._open(plan, NoView())
         try:
-            for batch in run.stream.batches_sync(0.0):
-                run.feed(batch)
-                for received in batch:
-                    yield received.event
+            while True:
+                for batch in run.stream.batches_sync(0.0):
+                    run.feed(batch)
+                    for received in batch:
+                        yield received.event
+                if not self._heal(run):
+                    break
         finally:
             run.stream.stop()  # nothing, where it has ended
             run.stream.wait(1.0)
@@ -117,15 +158,36 @@ class Session:
             self._client.close()
             self._client = None
         self.endpoints.close()
+        self.book.close()
 
-    def _open(self, plan: Plan, view: View) -> TurnRun:
+    def _open(self, plan: Plan, view: View, *, told: bool = True) -> TurnRun:
         from qwen_magic.session.run import TurnRun
 
         check_key(plan.ask.endpoint)
-        stream = self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
+        stream = self._stream(plan)
         own_host = plan.ask.endpoint.base_url.split("/")[2]
         figures = FigureFetcher(self.client, [*self.figure_hosts, own_host])
-        return TurnRun(plan, stream, view, figures)
+        keep = self.book.checkpoint if plan.chat else (lambda turn: None)
+        return TurnRun(plan, stream, view, figures, keep=keep, told=told)
+
+    def _stream(self, plan: Plan) -> Stream:
+        return self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
+
+    def _heal(self, run: TurnRun) -> bool:
+        """Ask once more, with the conversation as text, where the server turns out not to have it.
+
+        A server that does not know an answer of the last hour keeps none: its host is remembered.
+        """
+        why = run.lost()
+        if not why:
+            return False
+        plan = run.plan
+        if plan.parent is not None and time.time() - plan.parent.created_at < RECENT:
+            self._keeps_ids[plan.ask.endpoint.host] = False
+        turns = "turn was" if len(plan.path) == 1 else "turns were"
+        told = plan.told(f"{why}: {len(plan.path)} {turns} sent again as text")
+        run.restart(told, self._stream(told))
+        return True
 
     def _record(self, run: TurnRun) -> Answer:
         answer, turn = run.finish()

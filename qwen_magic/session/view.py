@@ -27,6 +27,12 @@ class View(Protocol):
     def notice(self, text: str) -> None:
         """A line about the connection ("trying again in 4 s"); empty: take it back."""
 
+    def tell(self, text: str) -> None:
+        """A fact about the turn that was not known when it began, for its footer."""
+
+    def restart(self) -> None:
+        """The turn is asked again: take back what was shown of it."""
+
     def figure(self, url: str, data: str, reason: str) -> None:
         """A figure of a code run: its data URI, or the reason why it cannot be shown."""
 
@@ -49,6 +55,12 @@ class NoView:
         pass
 
     def notice(self, text: str) -> None:
+        pass
+
+    def tell(self, text: str) -> None:
+        pass
+
+    def restart(self) -> None:
         pass
 
     def figure(self, url: str, data: str, reason: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.conversation.store import MemoryStore
+from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import ConversationError
 
 
@@ -13,26 +13,26 @@ def turn(key, chat, parent=None):
 
 
 def test_main_is_there_from_the_start():
-    book = Book(MemoryStore())
+    book = Book(MemoryRecall())
     assert book.current == "main"
     assert book.names() == ["main"]
 
 
 def test_unnamed_conversations_are_numbered_from_two():
-    book = Book(MemoryStore())
+    book = Book(MemoryRecall())
     assert book.new().name == "chat-2"
     assert book.new().name == "chat-3"
 
 
 def test_a_name_with_turns_is_not_begun_again():
-    book = Book(MemoryStore())
+    book = Book(MemoryRecall())
     book.append(turn("a", "sales"))
     with pytest.raises(ConversationError, match="%qwen_chat sales"):
         book.new("sales")
 
 
 def test_turns_come_back_from_the_store():
-    store = MemoryStore()
+    store = MemoryRecall()
     Book(store).append(turn("a", "sales"))
     again = Book(store)
     assert again.chain("sales").head.key == "a"
@@ -40,7 +40,7 @@ def test_turns_come_back_from_the_store():
 
 
 def test_references_into_other_conversations():
-    book = Book(MemoryStore())
+    book = Book(MemoryRecall())
     book.append(turn("a", "main"))
     book.append(turn("b", "sales"))
     assert book.find("1", "main")[1].key == "a"

@@ -16,6 +16,7 @@ KEY = "sk-canary0123456789abcdef0123456789"
 @pytest.fixture(scope="module", params=PYTHONS)
 def process(request, tmp_path_factory):
     environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    environ["QWEN_MAGIC_KEEP"] = "False"  # conversations begin anew with each loading
     environ.pop("DASHSCOPE_API_KEY", None)
     environ.pop("DASHSCOPE_BASE_URL", None)
     kernel = Kernel(PYTHONS[request.param], environ)
@@ -368,7 +369,9 @@ def test_unloading_puts_everything_back(process, server):
 
 def test_a_shutdown_with_an_open_stream(tmp_path):
     with running_demo(delay=0.2) as server:
-        kernel = Kernel(PYTHONS["this"], {**os.environ, "IPYTHONDIR": str(tmp_path)})
+        kernel = Kernel(
+            PYTHONS["this"], {**os.environ, "IPYTHONDIR": str(tmp_path), "QWEN_MAGIC_KEEP": "False"}
+        )
         kernel.ok("%load_ext qwen_magic")
         kernel.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
         kernel.send("%%qwen\nshow me the tour")

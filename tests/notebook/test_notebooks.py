@@ -15,6 +15,7 @@ def offline(monkeypatch, tmp_path):
     for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     assert "QWEN_MAGIC_ENDPOINT" not in os.environ
     return tmp_path

@@ -16,6 +16,7 @@ class Terminal:
         environ = {**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
         environ.pop("DASHSCOPE_API_KEY", None)
         environ["QWEN_MAGIC_ENDPOINT"] = base_url
+        environ["QWEN_MAGIC_HOME"] = str(tmp_path / "home")
         self.out = (tmp_path / "out.txt").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],

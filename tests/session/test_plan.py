@@ -6,7 +6,7 @@ import pytest
 
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.store import MemoryStore
+from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
 from qwen_magic.settings import Endpoint, find_endpoint
@@ -22,7 +22,7 @@ def turn(key, parent=None, status="completed", host="home.example", **more):
 
 @pytest.fixture
 def book():
-    return Book(MemoryStore())
+    return Book(MemoryRecall())
 
 
 def test_nothing_is_sent_that_was_not_asked_for(book):

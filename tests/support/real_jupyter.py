@@ -213,6 +213,13 @@ class Page:
         """End the kernel as a crash would, behind the page's back."""
         self.page.evaluate(f"() => {self._WIDGET}.context.sessionContext.shutdown()")
 
+    def restart_kernel(self) -> None:
+        """The toolbar's restart, without its question."""
+        self.page.evaluate(
+            f"async () => {{await {self._WIDGET}.context.sessionContext.restartKernel()}}"
+        )
+        self.wait_for_kernel()
+
     def set_source(self, index: int, source: str) -> None:
         self.page.evaluate(
             f"([i, s]) => {{{self._WIDGET}.content.widgets[i].model.sharedModel.setSource(s)}}",

@@ -84,6 +84,20 @@ class Kernel:
             if reply["parent_header"].get("msg_id") == message_id:
                 return reply["content"]
 
+    def display_of(self, message_id: str, shows, timeout: float = 30.0) -> dict:
+        """The first data of a display of that execution, also after its end, that `shows`."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                message = self.client.get_iopub_msg(timeout=1.0)
+            except queue.Empty:
+                continue
+            if message["parent_header"].get("msg_id") == message_id:
+                data = message["content"].get("data", {})
+                if isinstance(data, dict) and shows(data):
+                    return data
+        raise AssertionError(f"no such display in {timeout} s")
+
     def run(self, code: str, cell_id: str = "", timeout: float = 60.0) -> Ran:
         return self.collect(self.send(code, cell_id), timeout)
 

@@ -1,0 +1,131 @@
+"""`%qwen_fork`, `%qwen_undo`, `%qwen_pick`, `%qwen_history`: where a conversation goes on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from qwen_magic.errors import QwenError
+from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.qwen import QwenMagics
+
+if TYPE_CHECKING:
+    from qwen_magic.conversation.book import Book
+    from qwen_magic.conversation.chain import Chain, Turn
+
+
+@magics_class
+class BranchMagics(Magics):
+    """Nothing is ever deleted: these decide which turn comes before the next."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._magics = magics
+
+    @property
+    def _book(self) -> Book:
+        return self._magics.asker.session.book
+
+    @no_var_expand
+    @line_magic
+    def qwen_fork(self, line: str) -> None:
+        """Begin a conversation that continues from an earlier turn, and switch to it.
+
+        %qwen_fork other              from the head of the current conversation
+        %qwen_fork other --after 3    from its third turn (or main:3, -1, a response id)
+        %qwen_fork other --compact    from a summary that the model writes
+        """
+        from qwen_magic.magics.branch_lines import read_fork
+        from qwen_magic.magics.compact import compact
+
+        try:
+            asked = read_fork(line)
+            chain, turn = self._turn(asked.after)
+            if asked.compact:
+                compact(self._magics.asker, asked.name, chain, turn)
+            else:
+                self._book.fork(asked.name, chain, turn)
+            self._book.switch(asked.name)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        how = "a summary of" if asked.compact else "turn"
+        number = len(chain.path(turn))
+        place = f"{chain.name} to turn {number}" if asked.compact else f"{number} of {chain.name}"
+        print(f"New conversation: {asked.name}, after {how} {place}")
+
+    @no_var_expand
+    @line_magic
+    def qwen_undo(self, line: str) -> None:
+        """Step back: %qwen_undo [N] makes the turn before the last N the head again."""
+        from qwen_magic.magics.branch_lines import read_steps
+
+        name = self._book.current
+        try:
+            head = self._book.undo(name, read_steps(line))
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        print(f"{name} {self._continues(head)}")
+
+    @no_var_expand
+    @line_magic
+    def qwen_pick(self, line: str) -> None:
+        """Make a turn the current one: %qwen_pick REF (3, main:3, -1, or its id from
+        %qwen_history). Later turns, and cells below its own, continue after it."""
+        from qwen_magic.magics.branch_lines import read_ref
+
+        try:
+            chain, turn = self._book.find(read_ref(line), self._book.current)
+            self._book.pick(chain, turn)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        print(f"{chain.name} {self._continues(turn)}")
+
+    @no_var_expand
+    @line_magic
+    def qwen_history(self, line: str) -> None:
+        """The conversation as a tree: %qwen_history [NAME]."""
+        from qwen_magic.frontends.history import history_html, history_text
+        from qwen_magic.frontends.kernel import kernel_of
+        from qwen_magic.frontends.table import show_html
+        from qwen_magic.magics.branch_lines import read_name
+
+        try:
+            chain = self._known(read_name(line) or self._book.current)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        now, current = time.time(), chain.current_keys
+        text = history_text(chain, now=now, current=current)
+        if kernel_of(self.shell) is None:
+            print(text)
+        else:
+            show_html(history_html(chain, now=now, current=current), text)
+
+    def _known(self, name: str) -> Chain:
+        from qwen_magic.errors import ConversationError
+
+        if name not in self._book.names():
+            raise ConversationError(
+                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
+            )
+        return self._book.chain(name)
+
+    def _turn(self, ref: str) -> tuple[Chain, Turn]:
+        """The turn that REF names, or the head of the current conversation."""
+        from qwen_magic.errors import ConversationError
+
+        if ref:
+            return self._book.find(ref, self._book.current)
+        chain = self._book.chain(self._book.current)
+        if chain.head is None:
+            raise ConversationError(
+                f"{chain.name} has no turn to continue from.", hint="%qwen_chat lists others."
+            )
+        return chain, chain.head
+
+    def _continues(self, head: Turn | None) -> str:
+        if head is None:
+            return "stands before its first turn."
+        prompt = " ".join(head.prompt.split())
+        return f"continues after “{prompt if len(prompt) <= 60 else prompt[:59] + '…'}”"

@@ -1,0 +1,124 @@
+"""`%qwen_export`, `%qwen_import`, `%qwen_restore`, `%qwen_usage`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from qwen_magic.errors import QwenError
+from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.qwen import QwenMagics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwen_magic.conversation.archive.conversation import Conversation
+    from qwen_magic.conversation.book import Book
+
+
+@magics_class
+class FileMagics(Magics):
+    """Conversations in and out of files, and what they have used."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._magics = magics
+
+    @property
+    def _book(self) -> Book:
+        return self._magics.asker.session.book
+
+    @no_var_expand
+    @line_magic
+    def qwen_export(self, line: str) -> None:
+        """Write a conversation to a file: %qwen_export FILE [NAME].
+
+        A name that ends in .md gives a document to read, .json a file that %qwen_import takes back
+        whole.
+        """
+        from qwen_magic.magics.branch_lines import read_file
+
+        try:
+            path, name = read_file(line, "qwen_export")
+            self._export(path, name or self._book.current)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    @no_var_expand
+    @line_magic
+    def qwen_import(self, line: str) -> None:
+        """Take back what %qwen_export wrote to a .json file: %qwen_import FILE [NAME]."""
+        from qwen_magic.conversation.archive.json_form import import_json
+        from qwen_magic.magics.branch_lines import read_file
+        from qwen_magic.magics.reading_files import read_text
+
+        try:
+            path, name = read_file(line, "qwen_import")
+            made = self._adopt(import_json(read_text(path)), name)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        self._book.switch(made)
+        print(f"Imported: {made}")
+
+    @no_var_expand
+    @line_magic
+    def qwen_restore(self, line: str) -> None:
+        """Rebuild the conversations that a notebook's outputs tell: %qwen_restore FILE.ipynb."""
+        from qwen_magic.conversation.archive.notebook import read_notebook
+        from qwen_magic.magics.branch_lines import read_file
+        from qwen_magic.magics.reading_files import read_text
+
+        try:
+            path, _name = read_file(line, "qwen_restore")
+            restored = read_notebook(read_text(path))
+            made = [self._adopt(one, "") for one in restored.conversations]
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        self._book.switch(made[0])
+        print(f"Restored: {', '.join(made)}")
+        for note in restored.notes:
+            print(note)
+
+    @no_var_expand
+    @line_magic
+    def qwen_usage(self, line: str) -> None:
+        """Tokens and tool calls of this notebook's turns: %qwen_usage [model|conversation|day]."""
+        from qwen_magic.magics.usage import show_usage
+
+        try:
+            show_usage(self._book, line.strip(), self._magics.budget)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    def _export(self, path: Path, name: str) -> None:
+        from qwen_magic.conversation.archive.json_form import export_json
+        from qwen_magic.conversation.archive.markdown_form import export_markdown
+        from qwen_magic.errors import ConversationError, UsageError
+        from qwen_magic.magics.reading_files import local_zone, write_text
+
+        if name not in self._book.names():
+            raise ConversationError(
+                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
+            )
+        if path.suffix == ".md":
+            text = export_markdown(self._book.chain(name), zone=local_zone())
+        elif path.suffix == ".json":
+            text = export_json(self._book.conversation(name))
+        else:
+            raise UsageError(
+                f"{path.name} ends neither in .md nor in .json.",
+                hint=".md gives a document to read, .json a file for %qwen_import.",
+            )
+        write_text(path, text)
+        print(f"{name} is in {path}")
+
+    def _adopt(self, conversation: Conversation, name: str) -> str:
+        """Keep it under `name`, its own name, or a fresh one where that is taken."""
+        book = self._book
+        wanted = name or conversation.name
+        if not name and wanted in book.names() and book.chain(wanted).turns:
+            wanted = book.fresh_name()
+        book.adopt(wanted, conversation.adopted(wanted, lambda: uuid.uuid4().hex))
+        return wanted

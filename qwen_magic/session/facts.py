@@ -1,0 +1,27 @@
+"""What the view is told of a turn: the words of its footer."""
+
+from __future__ import annotations
+
+from qwen_magic.document.facts import TurnFacts
+from qwen_magic.session.plan import Ask, Plan
+
+
+def facts_of(plan: Plan) -> TurnFacts:
+    """The facts of a planned turn."""
+    ask = plan.ask
+    is_demo = ask.endpoint.family == "demo"
+    return TurnFacts(
+        model=ask.model,
+        chat=plan.chat,
+        turn_number=plan.number if plan.chat else 0,
+        sibling=plan.sibling,
+        added=plan.added,
+        expanded=(*ask.expanded, *plan.notes),
+        notices=("offline demo",) if is_demo else (),
+        endpoint="" if is_demo else ask.endpoint.name,
+    )
+
+
+def provisional_facts(ask: Ask) -> TurnFacts:
+    """What is known of a turn whose place is not settled yet."""
+    return TurnFacts(model=ask.model, chat=ask.chat)

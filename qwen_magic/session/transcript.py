@@ -1,0 +1,40 @@
+"""A conversation as input items, for where the server cannot continue after an id.
+
+Every server takes messages. Alibaba Cloud and OpenAI also take the calls that were made in between
+(responses-API documentation, September 2026): function calls with their outputs and searches tell
+the model what it did. Reasoning and code are left out: they are long, and the answer says what came
+of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from qwen_magic.conversation.chain import Turn
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.settings import Family
+
+_CALLS: Final[dict[Family, frozenset[str]]] = {
+    "dashscope": frozenset({"function_call", "function_call_output", "web_search_call"}),
+    "openai": frozenset({"function_call", "function_call_output"}),
+}
+
+
+def transcript(turns: Iterable[Turn], family: Family) -> list[JSON]:
+    """What was asked and answered, oldest first."""
+    return [item for turn in turns for item in _items(turn, family)]
+
+
+def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
+    """A prompt as input items."""
+    return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+
+
+def _items(turn: Turn, family: Family) -> Iterator[JSON]:
+    yield from as_items(turn.input)
+    kept = _CALLS.get(family, frozenset())
+    if turn.status == "completed":  # half a call would be refused
+        yield from (item for item in turn.items if item.get("type") in kept)
+    if turn.text:
+        yield {"role": "assistant", "content": turn.text}

@@ -1,0 +1,292 @@
+"""Conversations that outlive their kernel, and the magics about them, in real kernels."""
+
+import json
+import os
+import signal
+import sqlite3
+import time
+
+import pytest
+from real_jupyter import running_demo, wait_until
+from real_kernel import PYTHONS, Kernel
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def server():
+    with running_demo(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture
+def start(tmp_path, server):
+    """Starts kernels for notebooks of one user."""
+    kernels = []
+
+    def started(notebook="john.ipynb", python="this", **environ):
+        kernel = Kernel(
+            PYTHONS[python],
+            {
+                **{n: v for n, v in os.environ.items() if not n.startswith("DASHSCOPE")},
+                "IPYTHONDIR": str(tmp_path / "ipython"),
+                "QWEN_MAGIC_HOME": str(tmp_path / "home"),
+                "QWEN_MAGIC_ENDPOINT": server.base_url,
+                "JPY_SESSION_NAME": str(tmp_path / notebook),
+                **environ,
+            },
+        )
+        kernels.append(kernel)
+        kernel.ok("%load_ext qwen_magic")
+        return kernel
+
+    yield started
+    for kernel in kernels:
+        kernel.close()
+
+
+def asked(server):
+    return [r for r in server.requests if r.path.endswith("/responses")]
+
+
+def test_a_conversation_goes_on_after_a_restart(start, server):
+    start().ok("%%qwen\nMy name is John", "c1")
+    again = start()
+    ran = again.ok("%%qwen\nDo you remember my name?", "c2")
+    assert "Yes, John!" in ran.final["text/plain"]
+    assert "main was found with 1 turn; --new begins afresh" in ran.final["text/plain"]
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+    ran = again.ok("%%qwen\nhello", "c3")
+    assert "was found" not in ran.final["text/plain"], "said once"
+
+
+def test_it_heals_where_the_server_has_forgotten(start, server):
+    start().ok("%%qwen\nMy name is John")
+    server.forget()
+    ran = start().ok("%%qwen\nDo you remember my name?")
+    assert "Yes, John!" in ran.final["text/plain"]
+    assert "1 turn was sent again as text" in ran.final["text/plain"]
+
+
+def test_conversations_belong_to_their_notebook(start, server):
+    start("one.ipynb").ok("%%qwen\nMy name is John")
+    start("two.ipynb").ok("%%qwen\nDo you remember my name?")
+    assert "previous_response_id" not in asked(server)[-1].body
+
+
+def test_a_rerun_after_a_restart_is_a_sibling(start, server):
+    start().ok("%%qwen\nMy name is John", "c1")
+    ran = start().ok("%%qwen\nMy name is Ada", "c1")
+    assert "previous_response_id" not in asked(server)[-1].body
+    assert "2 of 2" in ran.final["text/plain"] or "2/2" in ran.final["text/plain"]
+
+
+def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp_path):
+    server.set(delay=0.02)
+    kernel = start()
+    kernel.send("%%qwen\nshow me the tour")
+    wait_until(lambda: asked(server) and asked(server)[-1].events > 120, 30, "streaming")
+    sent = asked(server)[-1].events
+    time.sleep(1.3)
+    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    again = start()
+    listed = again.ok("%qwen_history").displays[0][1]["text/plain"]
+    assert "stopped" in listed
+    again.ok("book = get_ipython().magics_manager.registry['QwenMagics'].asker.session.book")
+    text = again.ok("print([*book.chain('main').turns.values()][0].text)").stdout
+    tour = "".join(_deltas(server, sent))
+    assert len(text) >= len(tour) * 0.9, "what was on the screen a second before is kept"
+    assert text.startswith("# A tour")
+
+
+def _deltas(server, events):
+    """About the text of the first `events` events of the tour."""
+    with running_demo(delay=0.0) as other:
+        import httpx
+
+        body = {"model": "m", "input": "show me the tour", "stream": True}
+        reply = httpx.post(other.base_url + "/responses", json=body)
+        data = [line[5:] for line in reply.text.splitlines() if line.startswith("data:")]
+        for event in map(json.loads, data[:events]):
+            yield event.get("delta", "")
+
+
+def test_two_kernels_write_at_once(start, tmp_path):
+    kernels = [start("shared.ipynb") for _ in range(2)]
+    sent = [
+        kernel.send(f"for n in range(15):\n    %qwen --quiet -c chat-{name} hello {{n}}")
+        for name, kernel in zip("ab", kernels, strict=True)
+    ]
+    for kernel, message in zip(kernels, sent, strict=True):
+        ran = kernel.collect(message)
+        assert ran.status == "ok", ran.traceback
+        assert not ran.stderr
+    with sqlite3.connect(tmp_path / "home" / "conversations.sqlite3") as database:
+        (count,) = database.execute("SELECT count(*) FROM turns").fetchone()
+    database.close()
+    assert count == 30
+
+
+def test_a_store_that_cannot_be_used_is_said_and_work_goes_on(start, tmp_path, server):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "conversations.sqlite3").write_bytes(b"no database at all" * 100)
+    kernel = start()
+    ran = kernel.ok("%%qwen\nMy name is John")
+    assert "conversations.sqlite3" in ran.stderr
+    assert "memory" in ran.stderr
+    assert "Yes, John!" in kernel.ok("%%qwen\nDo you remember my name?").final["text/plain"]
+
+
+def test_no_key_is_kept(start, tmp_path, server):
+    key = "sk-canary0123456789abcdef"
+    server.key = key
+    kernel = start(
+        DASHSCOPE_API_KEY=key, DASHSCOPE_BASE_URL=server.base_url, QWEN_MAGIC_ENDPOINT=""
+    )
+    kernel.ok("%%qwen\nMy name is John")
+    assert asked(server)[-1].key == "right"
+    for file in (tmp_path / "home").iterdir():
+        assert b"canary" not in file.read_bytes()
+
+
+def test_forks_steps_back_and_picks(start, server):
+    kernel = start()
+    kernel.ok("%%qwen\nMy name is John", "c1")
+    kernel.ok("%%qwen\nhello", "c2")
+    assert "turn 1 of main" in kernel.ok("%qwen_fork side --after 1").stdout
+    kernel.ok("%%qwen\nDo you remember my name?", "c3")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+    kernel.ok("%qwen_chat main")
+    assert "My name is John" in kernel.ok("%qwen_undo").stdout
+    kernel.ok("%%qwen\nanother way", "c4")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
+    kernel.ok(f"%qwen_pick {asked(server)[1].response_id}")
+    kernel.ok("%%qwen\nback again", "c5")
+    assert asked(server)[-1].body["previous_response_id"] == asked(server)[1].response_id
+    history = kernel.ok("%qwen_history").displays[0][1]
+    assert "another way" in history["text/plain"]
+    assert "back again" in history["text/html"]
+    assert "before its first" in kernel.ok("%qwen_undo 3").stdout
+    ran = kernel.run("%qwen_undo 3")
+    assert "has 0 turns" in "".join(ran.traceback)
+    fork = start().ok("%%qwen -c side\nDo you remember my name?")
+    assert "Yes, John!" in fork.final["text/plain"], "a fork outlives its kernel"
+
+
+def test_a_fork_from_a_summary(start, server):
+    kernel = start()
+    kernel.ok("%%qwen\nMy name is John")
+    assert "a summary of main" in kernel.ok("%qwen_fork short --compact").stdout
+    kernel.ok("%%qwen\nhello")
+    body = asked(server)[-1].body
+    assert "previous_response_id" not in body
+    assert [item["role"] for item in body["input"]] == ["user", "assistant", "user"]
+    assert "earlier conversation" in body["input"][0]["content"]
+
+
+def test_export_import_and_restore(start, server, tmp_path):
+    kernel = start()
+    kernel.ok("%%qwen\nMy name is John", "c1")
+    kernel.ok(f"%qwen_export {tmp_path / 'talk.json'}")
+    kernel.ok(f"%qwen_export {tmp_path / 'talk.md'} main")
+    assert "My name is John" in (tmp_path / "talk.md").read_text()
+    other = start("other.ipynb")
+    assert "main" in other.ok(f"%qwen_import {tmp_path / 'talk.json'}").stdout
+    assert "Yes, John!" in other.ok("%%qwen\nDo you remember my name?").final["text/plain"]
+    ran = other.run(f"%qwen_import {tmp_path / 'nothing.json'}")
+    assert "cannot be read" in "".join(ran.traceback)
+    (tmp_path / "bad.json").write_text('{"format": "something else"}')
+    ran = other.run(f"%qwen_import {tmp_path / 'bad.json'}")
+    assert "format" in "".join(ran.traceback)
+    ran = other.run("%qwen_export talk.txt")
+    assert ".json" in "".join(ran.traceback)
+
+
+def test_a_notebook_alone_restores_its_conversation(start, server, tmp_path):
+    import nbformat
+
+    kernel = start()
+    cells = []
+    for number, prompt in enumerate(["My name is John", "hello"]):
+        ran = kernel.ok(f"%%qwen\n{prompt}", f"cell-{number}")
+        _transient, data, metadata = ran.displays[-1]
+        cell = nbformat.v4.new_code_cell(
+            f"%%qwen\n{prompt}",
+            outputs=[nbformat.v4.new_output("display_data", data, metadata=metadata)],
+        )
+        cell.id = f"cell-{number}"
+        cells.append(cell)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "sent.ipynb")
+    server.forget()
+    other = start("elsewhere.ipynb", QWEN_MAGIC_HOME=str(tmp_path / "other-home"))
+    assert "main" in other.ok(f"%qwen_restore {tmp_path / 'sent.ipynb'}").stdout
+    assert "Yes, John!" in other.ok("%%qwen\nDo you remember my name?").final["text/plain"]
+
+
+def test_usage_and_budget(start, server):
+    kernel = start()
+    kernel.ok("%%qwen\nMy name is John")
+    table = kernel.ok("%qwen_usage").displays[0][1]["text/plain"]
+    assert "total" in table
+    assert "day" in kernel.ok("%qwen_usage day").displays[0][1]["text/plain"]
+    used = int(kernel.ok("_usage = %qwen hello\n_usage.usage.total_tokens").result["text/plain"])
+    kernel.ok(f"%config QwenMagics.budget = {10 * used}")
+    kernel.ok("%%qwen\nhello")
+    kernel.ok("%config QwenMagics.budget = 1")
+    before = len(asked(server))
+    ran = kernel.run("%%qwen\nhello")
+    assert "budget is used up" in "".join(ran.traceback)
+    assert len(asked(server)) == before
+
+
+def test_the_window_is_shown_past_half(start, server):
+    kernel = start()
+    kernel.ok("%config QwenMagics.windows = {'small': 40}")
+    ran = kernel.ok("%%qwen -m small\nMy name is John and I like long sentences a lot")
+    assert "full" in ran.final["text/plain"]
+    ran = kernel.ok("%%qwen -m unknown --new\nMy name is John")
+    assert "full" not in ran.final["text/plain"]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_answers_in_the_background(start, server, python):
+    server.set(delay=0.02)
+    kernel = start(python=python)
+    began = time.monotonic()
+    first = kernel.ok("%%qwen --bg -o first\nMy name is John")
+    assert time.monotonic() - began < 3
+    assert len(first.displays) == 1
+    kernel.ok("%%qwen --bg -o second\nDo you remember my name?")
+    kernel.ok("%%qwen --bg -o other -c apart\nhello")
+    third = kernel.ok("%%qwen\nWhat is my name?")
+    assert "John" in third.final["text/plain"], "it waited for those before"
+    a, b = asked(server)[0], next(r for r in asked(server) if r.body["input"].startswith("Do you"))
+    assert b.body["previous_response_id"] == a.response_id
+    kernel.ok("import asyncio\nwhile 'other' not in globals(): await asyncio.sleep(0.05)")
+    assert kernel.ok("first.status, second.status, other.status").result["text/plain"] == (
+        "('completed', 'completed', 'completed')"
+    )
+
+
+def test_an_error_in_the_background_appears_in_its_output(start, server):
+    kernel = start()
+    message = kernel.send("%%qwen --bg\nhello\ndemo: error 401, delay 0.1")
+    shown = kernel.display_of(message, lambda data: "key" in data.get("text/plain", ""))
+    assert "qm-is-error" in shown["text/html"]
+
+
+def test_what_waits_in_the_background_fails_in_its_output(start, server):
+    server.set(delay=0.02)
+    kernel = start()
+    kernel.ok("%%qwen --bg\nMy name is John")
+    message = kernel.send("%%qwen --bg --after 9\nhello")
+    shown = kernel.display_of(message, lambda data: "no turn 9" in data.get("text/plain", ""))
+    assert "qm-is-error" in shown["text/html"]
+
+
+def test_the_synchronous_call_refuses_to_wait(start, server):
+    server.set(delay=0.05)
+    kernel = start()
+    kernel.ok("%%qwen --bg\nshow me the tour")
+    ran = kernel.run("for _ in range(1):\n    %qwen hello")
+    assert "background" in "".join(ran.traceback)

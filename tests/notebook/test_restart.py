@@ -1,0 +1,75 @@
+"""A conversation outlives its kernel, seen in JupyterLab; answers in the background."""
+
+import pytest
+from real_jupyter import KERNELS, running_demo, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def server():
+    with running_demo() as demo:
+        yield demo
+
+
+def setup(server):
+    return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"'
+
+
+def asked(server):
+    return [r for r in server.requests if r.path.endswith("/responses")]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_john_conversation_goes_on_after_a_restart(open_page, server, kernel):
+    page = open_page("lab", f"restart-{kernel}.ipynb", [
+        setup(server),
+        "%%qwen\nMy name is John",
+        "%%qwen\nDo you remember my name?",
+        "%%qwen\nWhat is my name?",
+    ], kernel)  # fmt: skip
+    page.run(0)
+    page.run(1)
+    page.restart_kernel()
+    page.run(0)
+    page.run(2)
+    assert "Yes, John!" in page.output(2).inner_text()
+    assert "was found with 1 turn" in page.output(2).inner_text()
+    assert asked(server)[1].body["previous_response_id"] == asked(server)[0].response_id
+
+    server.forget()
+    page.restart_kernel()
+    page.run(0)
+    page.run(3)
+    assert "John" in page.output(3).inner_text()
+    assert "sent again as text" in page.output(3).inner_text()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_several_answers_in_the_background(open_page, server, kernel):
+    page = open_page("lab", f"background-{kernel}.ipynb", [
+        setup(server),
+        "%%qwen --bg -c one\nshow me the tour",
+        "%%qwen --bg -c two\nMy name is John",
+        "print('the kernel is free')",
+        "%%qwen --bg -c two\nDo you remember my name?",
+    ], kernel)  # fmt: skip
+    for index in range(5):
+        page.run(index, timeout=5)
+    assert "the kernel is free" in page.output(3).inner_text()
+    page.output(1).locator(".qm-stop").wait_for()
+    wait_until(lambda: "Yes, John!" in page.output(4).inner_text(), 20, "what waited")
+    page.output(4).locator(".qm-saved").wait_for()
+    assert "Hello, John!" in page.output(2).inner_text()
+    tour = next(r for r in asked(server) if "tour" in str(r.body["input"]))
+    assert tour.ended_at is None, "both went on at once"
+    page.output(1).locator(".qm-stop").click()
+    wait_until(lambda: tour.closed_at, 5, "the close of the stream")
+    wait_until(lambda: "Stopped after" in page.output(1).inner_text(), 5, "the end of the view")
+    saved = page.save()
+    for index in (1, 2, 4):
+        (output,) = saved.cells[index].outputs
+        assert set(output.data) == {"text/html", "text/markdown", "text/plain"}, (
+            index,
+            output.data["text/html"][-600:],
+        )

@@ -1,0 +1,107 @@
+"""A conversation goes on whatever the server does with response ids."""
+
+import pytest
+
+from qwen_magic import Qwen
+from qwen_magic.demo import DemoServer
+
+TALK = (
+    "My name is John",
+    "My favourite colour is green",
+    "Do you remember my name?",
+    "What is my favourite colour?",
+    "Do you remember my name?",
+)
+
+
+@pytest.fixture
+def server():
+    with DemoServer(delay=0.0) as demo:
+        yield demo
+
+
+def asked(server):
+    return [r for r in server.requests if r.path.endswith("/responses")]
+
+
+def said(record):
+    """The conversation as the server saw it: who said what."""
+    return [
+        (item["role"], item["content"] if isinstance(item["content"], str) else _text(item))
+        for item in record.context
+        if item.get("role") in ("user", "assistant")
+    ]
+
+
+def _text(item):
+    return "".join(part["text"] for part in item["content"])
+
+
+def talk(server, **switches):
+    server.set(**switches)
+    with Qwen(endpoint=server.base_url) as qwen:
+        answers = [qwen.ask(prompt) for prompt in TALK]
+        return answers, qwen.chat().turns
+
+
+@pytest.mark.parametrize("chain", ["keeps", "forgets", "refuses", "ignores"])
+def test_a_server_sees_the_same_conversation_in_every_mode(server, chain):
+    answers, turns = talk(server, chain=chain)
+    assert "John" in answers[2].text
+    assert "green" in answers[3].text
+    assert "John" in answers[4].text
+    assert len(turns) == len(TALK)
+    expected = []
+    for prompt, answer in zip(TALK, answers, strict=True):
+        expected += [("user", prompt), ("assistant", answer.text)]
+    assert said(asked(server)[-1]) == expected[:-1]
+
+
+@pytest.mark.parametrize(("chain", "requests"), [("keeps", 5), ("refuses", 6), ("ignores", 6)])
+def test_what_a_host_does_is_remembered(server, chain, requests):
+    talk(server, chain=chain)
+    assert len(asked(server)) == requests
+
+
+def test_a_memory_that_was_wiped_is_healed_once(server):
+    with Qwen(endpoint=server.base_url) as qwen:
+        qwen.ask("My name is John")
+        server.forget()
+        answer = qwen.ask("Do you remember my name?")
+    assert "Yes, John!" in answer.text
+    assert [r.status for r in asked(server)] == [200, 400, 200]
+    healed = asked(server)[-1].body
+    assert "previous_response_id" not in healed
+    assert [item["role"] for item in healed["input"]] == ["user", "assistant", "user"]
+
+
+def test_a_healed_turn_is_recorded_once(server):
+    with Qwen(endpoint=server.base_url) as qwen:
+        qwen.ask("My name is John")
+        server.set(chain="ignores")
+        qwen.ask("Do you remember my name?")
+        assert [turn.prompt for turn in qwen.chat().turns] == [
+            "My name is John", "Do you remember my name?",
+        ]  # fmt: skip
+
+
+def test_a_heal_that_fails_is_an_error_not_a_loop(server):
+    with Qwen(endpoint=server.base_url) as qwen:
+        qwen.ask("My name is John")
+        server.set(error="not-found-previous")
+        with pytest.raises(Exception, match="does not know"):
+            qwen.ask("Do you remember my name?")
+    assert len(asked(server)) == 3
+
+
+def test_nothing_of_a_conversation_goes_to_another_host(server):
+    canary = "Canary-7c1f"
+    with DemoServer(delay=0.0) as other, Qwen(endpoint=server.base_url) as qwen:
+        qwen.ask(f"My name is {canary}")
+        qwen._endpoint = other.base_url
+        with pytest.raises(Exception, match="--carry"):
+            qwen.ask("Do you remember my name?")
+        assert canary not in str([(r.headers, r.body) for r in other.requests])
+        assert not other.requests
+        assert canary in qwen.ask("Do you remember my name?", carry=True).text
+        assert canary in str(other.requests[-1].body)

@@ -1,0 +1,188 @@
+"""Any sequence of what can be done to conversations keeps them whole.
+
+A real session over a real file and a real server; a restart opens the file anew.
+"""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+
+from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.chain import CellKey
+from qwen_magic.conversation.kept import open_store
+from qwen_magic.demo import DemoServer
+from qwen_magic.errors import ConversationError
+from qwen_magic.session.plan import Ask
+from qwen_magic.session.session import Session
+from qwen_magic.session.view import NoView
+from qwen_magic.settings import Endpoint
+
+CELLS = st.sampled_from([None, CellKey("a"), CellKey("b"), CellKey("b", 1)])
+
+
+class StopsEarly(NoView):
+    """Stops the answer as soon as something has come."""
+
+    def begin(self, stop):
+        self._stop = stop
+
+    def update(self, state, now):
+        if state.text:
+            self._stop()
+
+
+class Conversations(RuleBasedStateMachine):
+    chats = Bundle("chats")
+
+    def __init__(self):
+        super().__init__()
+        self.folder = self.tmp_path_factory.mktemp("store")
+        self.server = DemoServer(delay=0.0).start()
+        self.endpoint = Endpoint("here", self.server.base_url)
+        self.seen = {}  # key -> turn, as it was recorded
+        self.asked = 0
+        self.session = self._open()
+
+    def _open(self):
+        store, trouble = open_store(self.folder / "c.sqlite3", "scope")
+        assert not trouble
+        return Session(book=Book(store))
+
+    def teardown(self):
+        self.session.close()
+        self.server.close()
+        assert not [t for t in threading.enumerate() if t.name == "qwen-engine"]
+
+    def _ask(self, view=None, **changes):
+        self.asked += 1
+        prompt = f"question {self.asked}\n" + changes.pop("switch", "")
+        ask = Ask(prompt=prompt, input=prompt, model="m", endpoint=self.endpoint, chat="main")
+        ask = replace(ask, **changes)
+        before = {key for key, _ in self._turns()}
+        answer = self.session.run(self.session.plan(ask), view or NoView())
+        (made,) = [turn for key, turn in self._turns() if key not in before]
+        self.seen[made.key] = made
+        return answer, made
+
+    def _turns(self):
+        book = self.session.book
+        return [item for name in book.names() for item in book.chain(name).turns.items()]
+
+    @rule(target=chats, cell=CELLS)
+    def ask(self, cell):
+        answer, turn = self._ask(cell=cell)
+        assert answer.status == "completed"
+        assert self.session.book.chain("main").head == turn
+        return "main"
+
+    @rule(chat=chats, cell=CELLS)
+    def ask_in(self, chat, cell):
+        _answer, turn = self._ask(chat=chat, cell=cell)
+        assert self.session.book.chain(chat).head == turn
+
+    @rule(chat=chats)
+    def stop(self, chat):
+        head = self.session.book.chain(chat).head
+        self.server.set(delay=0.01)
+        answer, turn = self._ask(StopsEarly(), chat=chat)
+        self.server.set(delay=0.0)
+        if answer.status == "stopped":
+            assert self.session.book.chain(chat).head == head
+            assert turn.text
+
+    @rule(chat=chats)
+    def fail(self, chat):
+        head = self.session.book.chain(chat).head
+        answer, turn = self._ask(chat=chat, switch="demo: error 500")
+        assert answer.error is not None
+        assert turn.status == "failed"
+        assert self.session.book.chain(chat).head == head
+
+    @rule(chat=chats)
+    def heal(self, chat):
+        self.server.forget()
+        answer, _turn = self._ask(chat=chat)
+        assert answer.status == "completed"
+
+    @rule(target=chats, chat=chats, back=st.integers(0, 3))
+    def fork(self, chat, back):
+        book = self.session.book
+        path = book.chain(chat).path(book.chain(chat).head)
+        name = book.fresh_name()
+        if not path:
+            return chat
+        chain = book.fork(name, book.chain(chat), path[-1 - back % len(path)])
+        assert chain.head == path[-1 - back % len(path)]
+        return name
+
+    @rule(chat=chats, steps=st.integers(1, 3))
+    def undo(self, chat, steps):
+        book = self.session.book
+        path = book.chain(chat).path(book.chain(chat).head)
+        if steps > len(path):
+            with pytest.raises(ConversationError):
+                book.undo(chat, steps)
+            return
+        head = book.undo(chat, steps)
+        assert head == (path[-1 - steps] if steps < len(path) else None)
+
+    @rule(chat=chats, choice=st.integers(0, 1000))
+    def pick(self, chat, choice):
+        chain = self.session.book.chain(chat)
+        able = [turn for turn in chain.turns.values() if turn.may_be_head]
+        if able:
+            self.session.book.pick(chain, able[choice % len(able)])
+
+    @precondition(lambda self: self.asked)
+    @rule()
+    def restart(self):
+        book = self.session.book
+        heads = {name: book.chain(name).head for name in book.names()}
+        self.session.close()
+        self.session = self._open()
+        for name, head in heads.items():
+            assert self.session.book.chain(name).head == head, name
+
+    @invariant()
+    def nothing_is_deleted_or_changed(self):
+        kept = dict(self._turns())
+        for key, turn in self.seen.items():
+            assert kept[key] == turn
+
+    @invariant()
+    def chains_are_whole(self):
+        for name in self.session.book.names():
+            chain = self.session.book.chain(name)
+            assert chain.head is None or chain.head.may_be_head
+            before = set()
+            for key, turn in chain.turns.items():
+                assert turn.parent is None or turn.parent in before, "parents precede children"
+                before.add(key)
+
+    @invariant()
+    def a_cells_parent_is_the_current_sibling(self):
+        for name in self.session.book.names():
+            chain = self.session.book.chain(name)
+            for turn in chain.turns.values():
+                parent = chain.parent_for(turn.cell) if turn.cell else None
+                if parent is not None and parent.cell is not None:
+                    siblings = [t for t in chain.siblings(parent.cell) if t.may_be_head]
+                    assert not siblings or parent.key in chain.current_keys
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path_factory):
+    Conversations.tmp_path_factory = tmp_path_factory
+
+
+TestConversations = Conversations.TestCase
+TestConversations.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
