@@ -49,7 +49,14 @@ def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundled_notebook(), notebook)
     print(f"Opening {notebook}, answered by the offline demo. Stop the server with Ctrl-C.")
-    command = [sys.executable, "-m", "jupyterlab", str(notebook)]
+    command = [
+        *(sys.executable, "-m", "jupyterlab"),
+        f"--ServerApp.root_dir={folder.absolute()}",
+        # Also the address that is printed leads to the notebook.
+        f"--LabApp.default_url=/lab/tree/{NOTEBOOK}",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container one is often nobody else
     if not browser:
         command.append("--no-browser")
     if port is not None:

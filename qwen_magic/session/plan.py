@@ -88,12 +88,13 @@ class Plan:
         """Whether the whole conversation goes as text."""
         return not self.request.previous_response_id
 
-    def told(self, note: str) -> Plan:
-        """The same with the whole conversation as text, and no id to continue after."""
+    def told(self, note: str, *, keeps_ids: bool) -> Plan:
+        """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
+        whether the server will be able to continue after the answer to this."""
         family = self.ask.endpoint.family
         told = [*transcript(self.path, family), *as_items(self.ask.input)]
         request = replace(self.request, previous_response_id="", input=tuple(told))
-        return replace(self, request=request, notes=(*self.notes, note), keeps_ids=False)
+        return replace(self, request=request, notes=(*self.notes, note), keeps_ids=keeps_ids)
 
     def describe(self) -> str:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""

@@ -176,16 +176,21 @@ class Session:
     def _heal(self, run: TurnRun) -> bool:
         """Ask once more, with the conversation as text, where the server turns out not to have it.
 
-        A server that does not know an answer of the last hour keeps none: its host is remembered.
+        A server of which nothing is known, and that does not have an answer of the last hour, is
+        taken to keep none: its host is remembered. DashScope and OpenAI keep what they are told.
         """
         why = run.lost()
         if not why:
             return False
-        plan = run.plan
-        if plan.parent is not None and time.time() - plan.parent.created_at < RECENT:
-            self._keeps_ids[plan.ask.endpoint.host] = False
+        plan, endpoint = run.plan, run.plan.ask.endpoint
+        recent = plan.parent is not None and time.time() - plan.parent.created_at < RECENT
+        if endpoint.family == "other" and recent:
+            self._keeps_ids[endpoint.host] = False
         turns = "turn was" if len(plan.path) == 1 else "turns were"
-        told = plan.told(f"{why}: {len(plan.path)} {turns} sent again as text")
+        told = plan.told(
+            f"{why}: {len(plan.path)} {turns} sent again as text",
+            keeps_ids=self._keeps_ids.get(endpoint.host, True),
+        )
         run.restart(told, self._stream(told))
         return True
 

@@ -75,6 +75,19 @@ def test_a_memory_that_was_wiped_is_healed_once(server):
     assert [item["role"] for item in healed["input"]] == ["user", "assistant", "user"]
 
 
+def test_after_an_id_has_expired_the_chain_goes_on_by_ids(server, monkeypatch):
+    """A server that keeps answers for a week, and has lost an old one."""
+    with Qwen(endpoint=server.base_url) as qwen:
+        monkeypatch.setattr("qwen_magic.session.session.RECENT", 0.0)
+        qwen.ask("My name is John")
+        server.forget()
+        healed = qwen.ask("hello")
+        answer = qwen.ask("Do you remember my name?")
+    assert "Yes, John!" in answer.text
+    assert asked(server)[-1].body["previous_response_id"] == healed.id
+    assert len(asked(server)) == 4
+
+
 def test_a_healed_turn_is_recorded_once(server):
     with Qwen(endpoint=server.base_url) as qwen:
         qwen.ask("My name is John")

@@ -35,7 +35,8 @@ class Conversation:
             if isinstance(record, Turn):
                 parent = None if record.parent is None else keys[record.parent]
                 own.append(replace(record, chat=name, key=keys[record.key], parent=parent))
-            elif record.kind == "head":
+            elif record.key is None or record.key in keys:
+                # A fork's mark says where it begins; of its own, the head says that.
                 key = None if record.key is None else keys[record.key]
                 own.append(Mark(name, "head", key, record.at))
         return tuple(own)
