@@ -1,0 +1,91 @@
+"""What a function gave back, as text for the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+from qwen_magic.context.description import describe
+
+MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
+
+
+def result_text(value: object, limit: int = MAX_RESULT_BYTES) -> str:
+    """`value` for a `function_call_output`, at most `limit` bytes and a note about the rest.
+
+    Text as it is; an object with `__llm__` in its own words; tables as CSV; what JSON can hold as
+    JSON (dataclasses and models as objects, dates as text); others described. Never raises.
+    """
+    for way in (_own, _table, _json):
+        try:
+            text = way(value, limit)
+        except Exception:  # what is looked at is the user's
+            continue
+        if text is not None:
+            return _cut(text, limit)
+    return _cut(describe(value), limit)
+
+
+def _own(value: Any, limit: int) -> str | None:
+    if isinstance(value, str):
+        return str(value)
+    return describe(value) if callable(getattr(type(value), "__llm__", None)) else None
+
+
+def _table(value: Any, limit: int) -> str | None:
+    """No more rows than can show: a row takes two bytes at the least."""
+    kind = type(value)
+    if not hasattr(kind, "shape") or not hasattr(kind, "head"):
+        return None
+    head = value.head(limit // 2 + 1)
+    if hasattr(kind, "to_csv"):
+        return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
+    if hasattr(kind, "write_csv"):
+        return str(head.write_csv())
+    return json.dumps(head.to_list(), ensure_ascii=False, default=str)
+
+
+def _json(value: object, limit: int) -> str | None:
+    written, size = [], 0
+    for chunk in json.JSONEncoder(ensure_ascii=False, default=_part).iterencode(_plain(value)):
+        written.append(chunk)
+        size += len(chunk)
+        if size > limit:  # its bytes are at least as many
+            break
+    return "".join(written)
+
+
+def _plain(value: Any) -> Any:
+    """`value` where JSON knows it or a part of it; else raises `TypeError`."""
+    if value is None or isinstance(value, bool | int | float | list | tuple | dict):
+        return value
+    return _part(value, whole=True)
+
+
+def _part(value: Any, whole: bool = False) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    dump = getattr(type(value), "model_dump", None)
+    if callable(dump):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, AbstractSet):
+        return sorted(value, key=repr)
+    if whole:
+        raise TypeError("not for JSON")
+    for name in ("isoformat", "item"):  # dates; scalars of numpy
+        if hasattr(type(value), name):
+            return getattr(value, name)()
+    return describe(value)
+
+
+def _cut(text: str, limit: int) -> str:
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return text
+    kept = raw[:limit].decode("utf-8", "ignore")
+    return f"{kept}…\n(cut: the first {limit:,} bytes of more; ask for less at a time)"

@@ -1,0 +1,255 @@
+"""Types of Python to JSON schemas."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import datetime
+import decimal
+import enum
+import inspect
+import pathlib
+import types
+import typing
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from qwen_magic.errors import UsageError
+from qwen_magic.protocol.fields import JSON
+
+_SIMPLE: Final[Mapping[Any, JSON]] = {
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    type(None): {"type": "null"},
+    None: {"type": "null"},
+    datetime.datetime: {"type": "string", "format": "date-time"},
+    datetime.date: {"type": "string", "format": "date"},
+    datetime.time: {"type": "string", "format": "time"},
+    decimal.Decimal: {"type": ["string", "number"], "format": "decimal"},
+    uuid.UUID: {"type": "string", "format": "uuid"},
+    pathlib.Path: {"type": "string"},
+    Any: {},
+    object: {},
+}
+SETS: Final = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
+ARRAYS: Final = (
+    list,
+    tuple,
+    *SETS,
+    collections.abc.Sequence,
+    collections.abc.Iterable,
+    collections.abc.Collection,
+    collections.abc.MutableSequence,
+)
+OBJECTS: Final = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_LITERALS: Final = (str, int, float, bool, type(None))
+
+
+def schema_of(hint: Any) -> JSON:
+    """The JSON schema of a type, with what it refers to under `$defs`.
+
+    Known: str, int, float, bool, None, dates, Decimal, UUID, Path, Any, lists and other
+    collections, tuples, dicts with text keys, unions, Literal, Enum, NewType, Annotated (its text
+    is the description), dataclasses, TypedDicts, named tuples, models of pydantic. Raises
+    `UsageError` for others.
+    """
+    writer = _Writer()
+    schema = writer.of(hint)
+    return {**schema, "$defs": writer.definitions} if writer.definitions else schema
+
+
+def is_model(hint: object) -> bool:
+    """True for a class of pydantic's."""
+    return isinstance(hint, type) and callable(getattr(hint, "model_json_schema", None))
+
+
+def is_record(hint: object) -> bool:
+    """True for a dataclass, a TypedDict, a named tuple."""
+    if not isinstance(hint, type):
+        return False
+    named = issubclass(hint, tuple) and hasattr(hint, "_fields")
+    return dataclasses.is_dataclass(hint) or typing.is_typeddict(hint) or named
+
+
+def enum_values(hint: type[enum.Enum]) -> list[Any]:
+    """What stands for the members: their values where JSON has them all, else their names."""
+    values = [member.value for member in hint]
+    plain = all(type(value) in _LITERALS for value in values)
+    return values if plain else [member.name for member in hint]
+
+
+def field_hints(record: Any) -> dict[str, tuple[Any, bool, str]]:
+    """The fields of a record: type, whether it is required, description.
+
+    Raises `UsageError` where an annotation cannot be read.
+    """
+    hints = resolved_hints(record)
+    if dataclasses.is_dataclass(record):
+        return {
+            field.name: (
+                hints[field.name],
+                field.default is dataclasses.MISSING
+                and field.default_factory is dataclasses.MISSING,
+                str(field.metadata.get("description", "")),
+            )
+            for field in dataclasses.fields(record)
+            if field.init
+        }
+    if typing.is_typeddict(record):
+        return {
+            name: (_bare(hint), _is_required(record, name, hint), "")
+            for name, hint in hints.items()
+        }
+    defaults = record._field_defaults
+    return {name: (hints.get(name, Any), name not in defaults, "") for name in record._fields}
+
+
+def _is_required(record: Any, name: str, hint: Any) -> bool:
+    """Asked of the hint first: annotations that were text when the class was made hid it."""
+    qualifier = _qualifier(hint)
+    return name in record.__required_keys__ if not qualifier else qualifier != "NotRequired"
+
+
+def _qualifier(hint: Any) -> str:
+    name = str(getattr(get_origin(hint), "_name", ""))
+    return name if name in ("Required", "NotRequired") else ""
+
+
+def _bare(hint: Any) -> Any:
+    """Without the Required or NotRequired of a TypedDict."""
+    return get_args(hint)[0] if _qualifier(hint) else hint
+
+
+def resolved_hints(owner: Any) -> dict[str, Any]:
+    """Its annotations as types. Raises `UsageError` where a name in them is not known."""
+    try:
+        return typing.get_type_hints(owner, include_extras=True)
+    except Exception as error:  # annotations are expressions, and may raise anything
+        name = getattr(owner, "__name__", type(owner).__name__)
+        raise UsageError(
+            f"The type annotations of {name} cannot be read.",
+            why=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def unwrapped(hint: Any) -> Any:
+    """The type behind Annotated, NewType and the `type` statement's names."""
+    while True:
+        if get_origin(hint) is Annotated:
+            hint = get_args(hint)[0]
+        elif hasattr(hint, "__supertype__"):
+            hint = hint.__supertype__
+        elif type(hint).__name__ == "TypeAliasType":
+            hint = hint.__value__
+        else:
+            return hint
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.definitions: dict[str, JSON] = {}
+        self._named: dict[Any, str] = {}
+
+    def of(self, hint: Any) -> JSON:
+        told = _told(hint)
+        return {**self._of(unwrapped(hint)), **({"description": told} if told else {})}
+
+    def _of(self, hint: Any) -> JSON:
+        if isinstance(hint, collections.abc.Hashable) and hint in _SIMPLE:
+            return dict(_SIMPLE[hint])
+        if is_model(hint) or is_record(hint):
+            return {"$ref": f"#/$defs/{self._definition(hint)}"}
+        if isinstance(hint, type) and issubclass(hint, enum.Enum):
+            return _of_values(enum_values(hint))
+        origin, arguments = get_origin(hint) or hint, get_args(hint)
+        if origin in (Union, types.UnionType):
+            return {"anyOf": [self.of(option) for option in arguments]}
+        if origin is Literal:
+            return _of_values(
+                [value.value if isinstance(value, enum.Enum) else value for value in arguments]
+            )
+        if origin is tuple and arguments and arguments[-1] is not ...:
+            items = [self.of(item) for item in arguments]
+            return {"type": "array", "prefixItems": items, **_exactly(len(items))}
+        if origin in ARRAYS:
+            unique = {"uniqueItems": True} if origin in SETS else {}
+            item = self.of(arguments[0]) if arguments else {}
+            return {"type": "array", **({"items": item} if item else {}), **unique}
+        if origin in OBJECTS and (not arguments or unwrapped(arguments[0]) in (str, Any)):
+            more = self.of(arguments[1]) if arguments else {}
+            return {"type": "object", **({"additionalProperties": more} if more else {})}
+        raise UsageError(
+            f"The type {_name(hint)} has no JSON schema.",
+            hint="Use str, int, float, bool, list, dict[str, …], Literal, Enum, a dataclass, a "
+            "TypedDict or a pydantic model.",
+        )
+
+    def _definition(self, hint: Any) -> str:
+        """The name under `$defs`: known before it is written, so that types may hold themselves."""
+        if hint in self._named:
+            return self._named[hint]
+        name, count = str(hint.__name__), 2
+        while name in self.definitions:
+            name, count = f"{hint.__name__}{count}", count + 1
+        self._named[hint] = name
+        self.definitions[name] = {}
+        write: Callable[[Any], JSON] = self._model if is_model(hint) else self._record
+        self.definitions[name] = write(hint)
+        return name
+
+    def _model(self, model: Any) -> JSON:
+        schema: JSON = model.model_json_schema()
+        definitions: dict[str, JSON] = schema.pop("$defs", {})
+        own = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+        for name, definition in definitions.items():
+            if name != own:
+                self.definitions.setdefault(name, definition)
+        return definitions.get(own, schema)  # a model that holds itself is a reference only
+
+    def _record(self, record: Any) -> JSON:
+        fields = field_hints(record)
+        properties = {}
+        for name, (hint, _, told) in fields.items():
+            properties[name] = {**self.of(hint), **({"description": told} if told else {})}
+        written = inspect.cleandoc(record.__doc__ or "")
+        own = "" if written.startswith(f"{record.__name__}(") else written
+        return {
+            "type": "object",
+            **({"description": own} if own else {}),
+            "properties": properties,
+            "required": [name for name, (_, required, _) in fields.items() if required],
+            "additionalProperties": False,
+        }
+
+
+def _told(hint: Any) -> str:
+    """The text of `Annotated[…, "text"]`, or of its `Field(description=…)` or `Doc(…)`."""
+    if get_origin(hint) is not Annotated:
+        return ""
+    for note in get_args(hint)[1:]:
+        for text in (
+            note,
+            getattr(note, "description", None),
+            getattr(note, "documentation", None),
+        ):
+            if isinstance(text, str):
+                return text
+    return ""
+
+
+def _of_values(values: list[Any]) -> JSON:
+    if not all(type(value) in _LITERALS for value in values):
+        raise UsageError(f"The values {values!r} of a Literal cannot stand in JSON.")
+    kinds = {_SIMPLE[type(value)]["type"] for value in values}
+    return {**({"type": kinds.pop()} if len(kinds) == 1 else {}), "enum": values}
+
+
+def _exactly(count: int) -> JSON:
+    return {"minItems": count, "maxItems": count}
+
+
+def _name(hint: object) -> str:
+    return str(hint.__name__) if isinstance(hint, type) else str(hint)

@@ -1,0 +1,90 @@
+"""What functions give back, as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.context.results import MAX_RESULT_BYTES, result_text
+
+unhurried = settings(deadline=None)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    when: datetime.date
+
+
+class Own:
+    def __llm__(self):
+        return "in my words"
+
+
+class Bad:
+    def __repr__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("as it is", "as it is"),
+        (None, "null"),
+        (True, "true"),
+        ({"a": [1, "ü"]}, '{"a": [1, "ü"]}'),
+        (Point(1, datetime.date(2024, 1, 2)), '{"x": 1, "when": "2024-01-02"}'),
+        ([Point(1, datetime.date(2024, 1, 2))], '[{"x": 1, "when": "2024-01-02"}]'),
+        ({"n": np.int64(3), "s": {2, 1}}, '{"n": 3, "s": [1, 2]}'),
+        (Own(), "in my words"),
+        (datetime.date(2024, 1, 2), "2024-01-02"),
+        (pd.DataFrame({"a": [1, 2]}), "a\n1\n2\n"),
+        (pd.Series([1, 2], name="a", index=["x", "y"]), ",a\nx,1\ny,2\n"),
+        (np.array([1, 2]), "ndarray, 2, int64\n[1 2]"),
+        (Bad(), "an object of type Bad"),
+        (pd, "module pandas"),
+    ],
+)
+def test_values_as_text(value, text):
+    assert result_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["ü" * 200_000, ["x" * 10] * 50_000, pd.DataFrame({"a": range(99_999)})]
+)
+def test_large_results_are_cut_with_a_note(value):
+    text = result_text(value)
+    body, note = text.rsplit("…\n", 1)
+    assert len(body.encode()) <= MAX_RESULT_BYTES
+    assert len(body.encode()) > MAX_RESULT_BYTES - 4
+    assert note == "(cut: the first 100,000 bytes of more; ask for less at a time)"
+
+
+@unhurried
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+    )
+)
+def test_json_goes_as_json(value):
+    text = result_text(value)
+    assert (text if isinstance(value, str) else json.loads(text)) == value
+
+
+def test_lone_surrogates_do_no_harm():
+    assert result_text("\ud800") == "\ud800"
+    assert result_text("\ud800" * 200_000).startswith("????")
+
+
+def test_values_that_hold_themselves():
+    loop = []
+    loop.append(loop)
+    assert "[" in result_text(loop)

@@ -1,0 +1,31 @@
+"""Code blocks out of an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_magic.document.extract import CodeBlock, code_blocks
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("no code, only `inline`", ()),
+        ("```python\nx = 1\n```", (CodeBlock("python", "x = 1"),)),
+        ("~~~ Py\nx = 1\n\n~~~\n", (CodeBlock("py", "x = 1\n"),)),
+        ("````md\n```python\nx\n```\n````", (CodeBlock("md", "```python\nx\n```"),)),
+        ("- a\n\n  ```sql\n  select 1\n  ```\n", (CodeBlock("sql", "select 1"),)),
+        ("> ```\n> x\n> ```\n", (CodeBlock("", "x"),)),
+        ("text\n\n    indented\n", (CodeBlock("", "indented"),)),
+        ("```{.python .numberLines}\nx\n```", (CodeBlock("python", "x"),)),
+        ("```python\nx = 1\ny", (CodeBlock("python", "x = 1\ny"),)),
+        ("```python\n```\n```r\nz\n```", (CodeBlock("r", "z"),)),
+    ],
+)
+def test_blocks_in_order(markdown, expected):
+    assert code_blocks(markdown) == expected
+
+
+def test_what_may_be_python():
+    assert [CodeBlock(name, "x").is_python for name in ("python", "", "sql")] == [True, True, False]
+    assert str(CodeBlock("python", "x = 1")) == "x = 1"
