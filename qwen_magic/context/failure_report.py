@@ -1,0 +1,268 @@
+"""An exception, as it is told to a model: its cell, traceback and the values that it names.
+
+It tells what nobody typed, so that it keeps back what looks like a secret, and says what is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from qwen_magic.context.failure_frames import Place, places, source_lines
+from qwen_magic.context.failure_literals import written_secrets
+from qwen_magic.context.failure_secrets import Secrets
+from qwen_magic.context.failure_values import named_values
+
+MAX_CHARS: Final = 6_000  # of the traceback, and of the cell
+_MESSAGE: Final = 1_000
+_LINE: Final = 300
+_NEAR: Final = 25  # lines shown around a failing one, where the whole is too long
+_RELATED: Final = 8  # causes and members of groups
+_REPEATS: Final = 2  # of one place, in a recursion
+_PLACES: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """`text`: Markdown for the model. `title`: the exception's type. `cell`: the number of the
+    cell that failed, or None. `names`: those whose values are in the text. `has_source`: the cell,
+    or the last input, is in it."""
+
+    text: str
+    title: str
+    cell: int | None
+    names: tuple[str, ...]
+    has_source: bool
+
+    @property
+    def contents(self) -> str:
+        """What is in it, in words: "cell 5, the traceback, the values of x, df"."""
+        parts = ["the traceback"]
+        if self.has_source:
+            parts.insert(0, f"cell {self.cell}" if self.cell is not None else "the last input")
+        if self.names:
+            values = "the value of" if len(self.names) == 1 else "the values of"
+            parts.append(f"{values} {', '.join(self.names)}")
+        return ", ".join(parts)
+
+
+def failure_report(
+    error: BaseException,
+    *,
+    cells: Mapping[str, int] | None = None,
+    typed: Mapping[int, str] | None = None,
+    last_input: str = "",
+    secrets: Iterable[str] = (),
+) -> FailureReport:
+    """Tell of `error`.
+
+    `cells`: for each file name that `linecache` knows as a cell's, the cell's number. `typed`: the
+    cells as typed, which are shown where they have the lines of what ran. `last_input`: shown where
+    the error has no cell. `secrets`: texts to keep back besides those that look like some. Nothing
+    is executed but what describing a value takes; never raises for what `error` is made of.
+    """
+    return _Telling(error, cells or {}, typed or {}, last_input, Secrets(secrets)).report()
+
+
+class _Telling:
+    """One report in the making."""
+
+    def __init__(
+        self,
+        error: BaseException,
+        cells: Mapping[str, int],
+        typed: Mapping[int, str],
+        last_input: str,
+        secrets: Secrets,
+    ) -> None:
+        self.error = error
+        self.typed = typed
+        self.secrets = secrets
+        self.masked: dict[str, list[str]] = {}  # sources without secrets, by file name
+        self.related = list(_related(error))[:_RELATED]
+        self.places = {id(each): places(each, cells) for _, each in [("", error), *self.related]}
+        self.own = self.places[id(error)]
+        self.cell, self.source, self.marked = self._failing_cell(cells, last_input)
+        self._find_secrets()
+
+    def report(self) -> FailureReport:
+        title = self._title(self.error)
+        values = named_values(self._innermost_first(), self.secrets)
+        where = f"Cell {self.cell}" if self.cell is not None else "The input"
+        sections = [
+            f"The exception:\n{_fenced(self._message(self.error))}",
+            f"{where} (`>>` marks what was running):\n{_fenced(self._cell_text())}",
+            f"The traceback, outermost first:\n{_fenced(self._traceback())}",
+        ]
+        if not self.source:
+            del sections[1]
+        if self.related:
+            sections.append(f"It belongs to:\n{_fenced(self._related_text())}")
+        if values:
+            listed = "\n".join(f"{name}: {told}" for name, told in values.items())
+            sections.append(f"Values now, of what the failing lines name:\n{_fenced(listed)}")
+        text = self.secrets.mask("\n\n".join(sections), code=True)
+        return FailureReport(text, title, self.cell, tuple(values), bool(self.source))
+
+    def _failing_cell(
+        self, cells: Mapping[str, int], last_input: str
+    ) -> tuple[int | None, str, set[int]]:
+        """The number, the source and the failing lines of the cell that was run."""
+        first = next((place for place in self.own if place.cell is not None), None)
+        if first is not None:
+            lines = {p.line for p in self.own if p.filename == first.filename}
+            return first.cell, self._as_typed(first.cell, first.lines), lines
+        if isinstance(self.error, SyntaxError) and (name := self.error.filename) in cells:
+            self.own = []  # only what compiles cells
+            number, ran = cells[name or ""], source_lines(name or "")
+            return number, self._as_typed(number, ran) or last_input, {self.error.lineno or 0}
+        return None, last_input, set()
+
+    def _as_typed(self, number: int | None, ran: list[str]) -> str:
+        """As typed, where only magics differ in what ran, so that the lines are the same."""
+        lines = self.typed.get(number, "").rstrip().split("\n") if number is not None else [""]
+        same = len(lines) == len(ran) and all(
+            typed.rstrip() == line.rstrip() or "get_ipython()" in line or "__qwen__(" in line
+            for typed, line in zip(lines, ran, strict=True)
+        )
+        return "\n".join(lines if same or not ran else ran)
+
+    def _find_secrets(self) -> None:
+        """In the sources and the variables along the way, before anything is told."""
+        users = [place for of in self.places.values() for place in of if place.is_users]
+        sources = {"\n".join(place.lines) for place in users} | {self.source}
+        for literal in (each for source in sources for each in written_secrets(source)):
+            self.secrets.add(literal)
+        scopes = {id(scope): scope for place in users[-50:] for scope in place.scopes}
+        self.secrets.search([_of_user(scope) for scope in scopes.values()])
+
+    def _innermost_first(self) -> list[Place]:
+        """The places whose values are told: each line once, however often it recurs."""
+        chains = [self.own, *(self._of(error) for _, error in self.related)]
+        found: dict[tuple[str, int], Place] = {}
+        for chain in chains:
+            for place in reversed(chain):
+                found.setdefault((place.filename, place.line), place)
+        return list(found.values())[:_PLACES]
+
+    def _of(self, error: BaseException) -> list[Place]:
+        return self.places[id(error)]
+
+    def _title(self, error: BaseException) -> str:
+        kind = type(error)
+        module = kind.__module__
+        prefix = "" if module in ("builtins", "__main__") else f"{module}."
+        return f"{prefix}{kind.__qualname__}"
+
+    def _message(self, error: BaseException) -> str:
+        try:
+            if isinstance(error, SyntaxError) and error.msg:
+                where = f" (line {error.lineno}, column {error.offset})" if error.lineno else ""
+                message = f"{error.msg}{where}"
+            else:
+                message = str(error)
+            notes = [str(note) for note in getattr(error, "__notes__", ())]
+        except Exception as broken:  # `__str__` of a user's exception
+            message, notes = f"(no message: it raises {type(broken).__name__})", []
+        text = self.secrets.mask("\n".join([message, *notes])[:20_000])
+        text = text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}… (cut)"
+        return f"{self._title(error)}: {text}" if text else self._title(error)
+
+    def _cell_text(self) -> str:
+        lines = self.secrets.mask(self.source, code=True).split("\n")
+        return _numbered(lines, 1, self.marked)
+
+    def _traceback(self) -> str:
+        """The user's functions whole, a library's places in one line each."""
+        told: list[str] = []
+        counts: dict[tuple[str, int], int] = {}
+        repeated = 0
+        for place in self.own:
+            at = (place.filename, place.line)
+            counts[at] = counts.get(at, 0) + 1
+            if counts[at] > _REPEATS:
+                repeated += 1
+                continue
+            told.append(self._place(place, again=counts[at] > 1))
+        if repeated:
+            told.append(f"(and {repeated:,} more times through these places)")
+        return _middle_out("\n".join(told) or "(none: it was not run)")
+
+    def _place(self, place: Place, *, again: bool) -> str:
+        if not place.is_users or not place.lines:
+            return place.where
+        if place.filename not in self.masked:
+            text = self.secrets.mask("\n".join(place.lines), code=True)
+            self.masked[place.filename] = text.split("\n")
+        lines = self.masked[place.filename]
+        first, last = place.span
+        if again or (place.cell is not None and place.cell == self.cell):
+            first = last = place.line  # it stands above
+        return f"{place.where}\n{_numbered(lines[first - 1 : last], first, {place.line})}"
+
+    def _related_text(self) -> str:
+        return "\n".join(
+            line
+            for how, error in self.related
+            for line in (
+                f"{how}: {self._message(error)}",
+                *(f"    {p.where}" for p in self._of(error)[-3:]),
+            )
+        )
+
+
+def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
+    """Causes, what was being handled, and the members of groups; each once."""
+    seen = {id(error)}
+    waiting = [error]
+    while waiting:
+        node = waiting.pop(0)
+        found: list[tuple[str, BaseException | None]] = [("caused by", node.__cause__)]
+        if not node.__suppress_context__ and node.__cause__ is None:
+            found.append(("raised while handling", node.__context__))
+        if isinstance(node, BaseExceptionGroup):
+            found += [("one of the group", each) for each in node.exceptions]
+        for how, each in found:
+            if each is not None and id(each) not in seen:
+                seen.add(id(each))
+                waiting.append(each)
+                yield how, each
+
+
+def _of_user(scope: Mapping[str, object]) -> dict[str, object]:
+    """Without what IPython and Python put there."""
+    return {
+        name: value
+        for name, value in list(scope.items())
+        if not name.startswith("_") and name not in ("In", "Out", "get_ipython", "exit", "quit")
+    }
+
+
+def _numbered(lines: list[str], first: int, marked: set[int]) -> str:
+    """Lines with their numbers; of a long text only those near the marked ones."""
+    near = {n for line in marked for n in range(line - _NEAR, line + _NEAR + 1)}
+    whole = sum(min(len(line), _LINE) + 8 for line in lines) <= MAX_CHARS // 2
+    told: list[str] = []
+    for number, line in enumerate(lines, first):
+        if whole or number in near or (not marked and number <= 2 * _NEAR):
+            mark = ">>" if number in marked else "  "
+            shown = line if len(line) <= _LINE else f"{line[:_LINE]}… (cut)"
+            told.append(f"{mark} {number:>3}  {shown}".rstrip())
+        elif told[-1:] != ["   …"]:
+            told.append("   …")
+    return _middle_out("\n".join(told))
+
+
+def _middle_out(text: str) -> str:
+    """The beginning and the end of a text that is too long: the last lines tell the most."""
+    if len(text) <= MAX_CHARS:
+        return text
+    return f"{text[: MAX_CHARS // 3]}\n… (left out) …\n{text[-MAX_CHARS * 2 // 3 :]}"
+
+
+def _fenced(text: str) -> str:
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,242 @@
+"""Keeps secrets out of texts that nobody typed: tracebacks, sources, values.
+
+Three ways, each for what the others miss:
+
+- by place: what stands behind a name like `api_key`, in a dict, an attribute, an assignment;
+- by look: keys of known services, bearer tokens, private keys, long random words;
+- by value: what was found in such a place is taken out wherever else it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from qwen_magic.context.failure_parts import parts_of
+
+MASKED: Final = "[masked]"
+_NODES: Final = 20_000  # values looked at in search of secrets
+_DEPTH: Final = 5
+_MOST: Final = 3_000  # texts that are looked for everywhere
+_LONG: Final = 8  # shorter secrets are taken out only where they stand as a word
+
+_PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_SECRET_PARTS: Final = frozenset(
+    (
+        "key", "keys", "pwd", "pw", "pass", "passcode", "passkey", "jwt", "cookie", "cookies",
+        "bearer", "dsn", "auth", "oauth", "private",
+    )
+)  # fmt: skip
+_SECRET_ENDS: Final = (
+    "token", "tokens", "secret", "secrets", "password", "passwords", "passwd", "passphrase",
+    "apikey", "apikeys", "accesskey", "credential", "credentials",
+)  # fmt: skip
+_SECRET_STARTS: Final = ("passw", "secret", "credential", "authent", "authoriz", "authoris")
+# Mostly names of much else (`sort_key`, `tokens`), unless such a word stands beside them.
+_WEAK: Final = frozenset(("key", "keys", "tokens"))
+_STRONG: Final = frozenset(("api", "access", "secret", "private", "auth", "signing", "encryption"))
+
+_LOOKS: Final = re.compile(
+    r"""-----BEGIN[ A-Z]*PRIVATE[ ]KEY-----(?:[\s\S]*?-----END[ A-Z]*-----|[\s\S]*)
+      | \bsk-(?!learn\b)[\w\-]{2,} | \bsk_(?:live|test)_\w+ | \bgh[pousr]_\w{6,}
+      | \bgithub_pat_\w+ | \bxox[a-z]-[\w\-]+
+      | \b(?:AKIA|ASIA)[0-9A-Z]{12,} | \bAIza[\w\-]{16,} | \bhf_(?=\w*\d)\w{8,} | \bglpat-[\w\-]+
+      | \beyJ[\w\-]{8,}(?:\.[\w\-]*)*
+      | (?<=://)[^\s/@'"]+:[^\s/@'"]+(?=@)
+      | (?i:\bbearer\s+[\w\-+/=.~]{4,} | \bbasic\s+(?=\S*[\d=])[\w+/=]{6,})
+      | (?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])""",
+    re.VERBOSE,
+)
+_WORD: Final = re.compile(r"[\w+/=\-]{24,}")
+QUOTED: Final = (
+    r"[bBfFrRuU]{0,2}(?:'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)"
+    r"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?)"
+)
+_NAMED: Final = (
+    r"(?P<head>(?<![\w\-])(?P<name>[A-Za-z_][\w\-]*)\\?[\"']?\]?"
+    r"(?:\s*:\s*[\w\[\], |.]{1,60}?(?==))?"
+    r"\s*(?:=>|[:=](?!=))\s*)"
+)
+_NAMED_QUOTED: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED})")
+_NAMED_ANY: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED}|[^\s,;(){{}}\[\]'\"]+)")
+
+# Comments, magics and shell lines: words there are no expressions.
+_NO_PYTHON: Final = re.compile(r"(?m)#.*|^\s*[%!].*|^.*get_ipython\(\).*")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, key, attribute or column of that name holds something to keep back."""
+    parts = _words(name)
+    return parts[-1:] not in (["error"], ["exception"]) and any(map(_is_secret_word, parts))
+
+
+def _is_secret_word(word: str) -> bool:
+    return word in _SECRET_PARTS or word.endswith(_SECRET_ENDS) or word.startswith(_SECRET_STARTS)
+
+
+def _words(name: str) -> list[str]:
+    return [part.lower() for part in _PARTS.findall(name)]
+
+
+class Secrets:
+    """What is to be kept back; grows by `add` and `search`."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
+        for value in known:
+            self.add(value)
+
+    def add(self, value: object) -> None:
+        """Keep `value` back, if it is a text of at least three characters."""
+        if isinstance(value, bytes | bytearray):
+            value = bytes(value[:10_000]).decode("latin-1")
+        if not isinstance(value, str) or len(text := str.__str__(value).strip()) < 3:
+            return
+        if len(self._values) > _MOST:
+            return
+        lines = text.splitlines()
+        for part in (text, *(line for line in lines[:200] if len(line) >= _LONG)):
+            self._values |= {part, repr(part)[1:-1], json.dumps(part)[1:-1]}
+            self._values.add(json.dumps(part, ensure_ascii=False)[1:-1])
+
+    def search(self, value: object) -> None:
+        """Keep back what stands behind secret names inside `value`: dicts, lists, attributes.
+        The nearest first, so many that it is soon done. Nothing of the value's own code runs."""
+        left = _NODES
+        waiting: deque[tuple[object, int, bool]] = deque([(value, 0, False)])
+        seen: set[int] = set()
+        while waiting and left:
+            left -= 1
+            node, depth, secret = waiting.popleft()
+            if isinstance(node, str | bytes | bytearray):
+                if secret:
+                    self.add(node)
+                continue
+            if depth > _DEPTH or id(node) in seen:
+                continue
+            seen.add(id(node))
+            for name, part in parts_of(node):
+                strong = secret or (is_secret_name(name) and not _is_harmless(name, part))
+                waiting.append((part, depth + 1, strong))
+
+    def mask(self, text: str, *, code: bool = False) -> str:
+        """`text` without secrets, with as many lines. In `code`, what is computed stays:
+        `key = input()`."""
+        text = _LOOKS.sub(_masked, self._without_known(text))
+        if code:
+            text = _NAMED_QUOTED.sub(_masked_value, text)
+            text = _NO_PYTHON.sub(lambda part: _masked_words(part[0]), text)
+        else:
+            text = _NAMED_ANY.sub(_masked_value, text)
+        return _WORD.sub(lambda word: MASKED if _is_random(word[0]) else word[0], text)
+
+    def mask_cut(self, text: str) -> str:
+        """The same for a text that was cut at its end, perhaps in the middle of a secret."""
+        masked = self.mask(text)
+        for value in self._values:
+            start = masked.find(value[:3], max(0, len(masked) - len(value)))
+            while start >= 0 and not value.startswith(masked[start:]):
+                start = masked.find(value[:3], start + 1)
+            if start >= 0:
+                masked = masked[:start] + MASKED
+        return masked
+
+    def _without_known(self, text: str) -> str:
+        """The longest first, so that none is left in part by another that it begins with."""
+        found = sorted((v for v in self._values if v in text), key=len, reverse=True)
+        if not found:
+            return text
+        words = (
+            re.escape(v) if len(v) >= _LONG else rf"(?<!\w){re.escape(v)}(?!\w)" for v in found
+        )
+        return re.sub("|".join(words), _masked, text)
+
+
+def without_secrets(value: object, depth: int = 0) -> object:
+    """Plain containers with `[masked]` behind secret names; other values as they are."""
+    if depth > _DEPTH:
+        return value
+    if type(value) is dict:
+        return {
+            name: MASKED
+            if isinstance(name, str) and is_secret_name(name) and _may_be_secret(part)
+            else without_secrets(part, depth + 1)
+            for name, part in list(value.items())[:2_000]
+        }
+    if type(value) is list:
+        return [without_secrets(part, depth + 1) for part in value[:2_000]]
+    if type(value) is tuple:
+        return tuple(without_secrets(part, depth + 1) for part in value[:2_000])
+    return value
+
+
+def _is_harmless(name: str, part: object) -> bool:
+    """A mere `key` is mostly a column's or a dict's: a word of letters behind it is left in."""
+    words = _words(name)
+    if any(word in _STRONG or (_is_secret_word(word) and word not in _WEAK) for word in words):
+        return False
+    return not isinstance(part, str) or bool(re.fullmatch(r"[A-Za-z_ .\-]{0,24}", part))
+
+
+def _may_be_secret(part: object) -> bool:
+    return part is not None and not isinstance(part, bool)
+
+
+def _masked(found: re.Match[str]) -> str:
+    """Line breaks stay, so that the lines after it keep their numbers."""
+    return MASKED + "\n" * found[0].count("\n")
+
+
+def _masked_value(found: re.Match[str]) -> str:
+    name, value = found["name"], found["value"]
+    if not is_secret_name(name) or value in ("None", "True", "False", "null", MASKED):
+        return found[0]
+    opening = re.match(r"[bBfFrRuU]{0,2}(?:'''|\"\"\"|'|\")", value)
+    inside = value[opening.end() :].rstrip("'\"") if opening else value
+    if not inside or inside == MASKED or _is_harmless(name, inside):
+        return found[0]
+    if not opening:
+        return f"{found['head']}{MASKED}"
+    quote = opening[0].lstrip("bBfFrRuU")
+    end = quote if value.endswith(quote) and len(value) > len(opening[0]) else ""
+    breaks = "\n" * value.count("\n")
+    return f"{found['head']}{opening[0]}{MASKED}{breaks}{end}"
+
+
+def _masked_words(line: str) -> str:
+    """For a line that is no Python: also `--token abc` and `%env TOKEN abc`."""
+    words = re.split(r"(\s+)", _NAMED_ANY.sub(_masked_value, line))
+    for number in range(0, len(words) - 2, 2):
+        name = words[number].strip("-'\"")
+        if (
+            name.isidentifier()
+            and is_secret_name(name)
+            and not _is_harmless(name, words[number + 2])
+        ):
+            words[number + 2] = MASKED
+    return "".join(words)
+
+
+def _is_random(word: str) -> bool:
+    """Whether a long word without spaces looks drawn by lot: base64, base36, and the like."""
+    digits = len(re.findall(r"\d", word))
+    upper = len(re.findall(r"[A-Z]", word))
+    lower = len(re.findall(r"[a-z]", word))
+    separators = len(re.findall(r"[_/\-]", word))
+    if digits < 3 or upper + lower < 6 or separators * 6 > len(word):
+        return False
+    changes = len(re.findall(r"\d(?=[A-Za-z])|[A-Za-z](?=\d)|[a-z](?=[A-Z])", word))
+    return changes * 6 >= len(word)
+
+
+def known_secrets(environment: Mapping[str, Any]) -> list[str]:
+    """The values of an environment that have a secret's name."""
+    return [
+        value
+        for name, value in environment.items()
+        if is_secret_name(name) and isinstance(value, str) and len(value) >= _LONG
+        and not value.startswith("/")
+    ]  # fmt: skip

@@ -1,0 +1,156 @@
+"""`%qwen_fix`: the last exception, explained and fixed by the model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.qwen import QwenMagics
+
+if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.context.failure_report import FailureReport
+    from qwen_magic.magics.options import Options
+    from qwen_magic.session.plan import Ask
+
+_TASK: Final = """\
+My notebook raised the exception below. Explain in a few sentences what went wrong, then give the \
+corrected code of the cell in one Python code block that can replace it whole. Where the fault is \
+in code of another cell, correct that one, and say which it is. Do not guess at data that you \
+cannot see. [masked] stands for a secret that is not shown."""
+_HINT: Final = "%qwen_code puts the code into the next cell."
+
+
+@magics_class
+class FixMagics(Magics):
+    """The one magic that sends values that nobody typed: it says which."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._magics = magics
+        self._last: BaseException | None = None  # of the user's cells
+        shell.events.register("post_run_cell", self._remember)
+
+    @no_var_expand
+    @line_magic
+    def qwen_fix(self, line: str) -> Answer | None:
+        """Explain and fix the last exception: %qwen_fix [options] [words].
+
+        It sends the failing cell, the traceback and the values that the failing lines name (cut
+        short, without what looks like a secret), and says so. The options are those of %qwen;
+        %qwen_fix --dry-run shows all that would be sent. Words are for the model, as typed.
+        """
+        try:
+            begun = self._begin(line)
+            if begun is None:
+                return None
+            answer = self._magics.asker.answer(*begun)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        _tell_of_code(answer)
+        return answer
+
+    async def aqwen_fix(self, line: str) -> Answer | None:
+        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
+        try:
+            begun = self._begin(line)
+            if begun is None:
+                return None
+            answer = await self._magics.asker.aanswer(*begun)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+        _tell_of_code(answer)
+        return answer
+
+    def _begin(self, line: str) -> tuple[Ask, Options] | None:
+        """What to ask; None where that is done: help, a dry run, in the background."""
+        from qwen_magic.magics.helptext import help_text
+        from qwen_magic.magics.options import read_line
+
+        options, words = read_line(line)
+        if options.help:
+            print(f"{FixMagics.qwen_fix.__doc__}\n{help_text()}")
+            return None
+        report = self._report()
+        asker = self._magics.asker
+        parts = [_TASK, words.strip(), report.text]
+        # Braces in code are no references to values.
+        ask = asker.ask(replace(options, raw=True), "\n\n".join(part for part in parts if part))
+        ask = replace(ask, prompt=f"%qwen_fix {line}".strip())
+        if options.dry_run:
+            print(f"Would be sent besides: {report.contents}.")
+            print(asker.session.plan(ask).describe())
+            return None
+        print(f"Sent besides: {report.contents}. (%qwen_fix --dry-run shows it all.)")
+        if options.bg:
+            asker.begin(ask, options)
+            return None
+        return ask, options
+
+    def _report(self) -> FailureReport:
+        from qwen_magic.context.failure_report import failure_report
+        from qwen_magic.context.failure_secrets import known_secrets
+
+        shell: Any = self.shell
+        inputs = shell.history_manager.input_hist_raw
+        endpoints = self._magics.asker.session.endpoints
+        key = endpoints.find(self._magics.endpoint).key
+        return failure_report(
+            self._last_exception(),
+            # Private to IPython, and in all its versions since 7.23: without it the cells of a
+            # traceback have no numbers.
+            cells=dict(getattr(shell.compile, "_filename_map", {})),
+            typed=dict(enumerate(inputs)),
+            last_input=inputs[-2] if len(inputs) > 1 else "",  # before the one that asks
+            secrets=[*known_secrets(os.environ), *([key] if key else [])],
+        )
+
+    def _last_exception(self) -> BaseException:
+        """That of the user's code; our own failures since are no matter for a model."""
+        last = sys.exc_info()[1] or getattr(sys, "last_value", None)
+        if last is not None and not _is_ours(last):
+            return last
+        if self._last is not None:
+            return self._last
+        if last is not None:
+            raise UsageError(
+                f"The last exception, {type(last).__name__}, is one of qwen_magic's own.",
+                hint="Its lines say what to do. Run the cell to be fixed again, then %qwen_fix.",
+            )
+        raise UsageError(
+            "There is no exception to fix.", hint="Run the failing cell, then %qwen_fix."
+        )
+
+    def _remember(self, result: Any) -> None:
+        """After each cell: its exception, for when one of our own comes after it."""
+        shell: Any = self.shell
+        if all(each is not self for each in shell.configurables):  # the extension was unloaded
+            shell.events.unregister("post_run_cell", self._remember)
+            return
+        error = result.error_in_exec or result.error_before_exec
+        if error is not None and not _is_ours(error):
+            self._last = error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """A failure of this package, or its stopping of an answer."""
+    if isinstance(error, QwenError):
+        return True
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    module = str(step.tb_frame.f_globals.get("__name__", "")) if step is not None else ""
+    return isinstance(error, KeyboardInterrupt) and module.startswith("qwen_magic")
+
+
+def _tell_of_code(answer: Answer) -> None:
+    from qwen_magic.magics.code import first_python
+
+    if first_python(answer.text) is not None:
+        print(_HINT)

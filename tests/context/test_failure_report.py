@@ -1,0 +1,319 @@
+"""An exception told to a model: what is in it, and what never is."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import linecache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.context.failure_report import MAX_CHARS, failure_report
+from qwen_magic.context.failure_secrets import Secrets, is_secret_name, known_secrets
+
+unhurried = settings(deadline=None)  # the machine may be busy
+
+
+class Cells:
+    """Runs sources as cells, numbered from 1, in one namespace."""
+
+    def __init__(self, **namespace):
+        self.namespace = {"__name__": "__main__", **namespace}
+        self.numbers = {}
+
+    def run(self, source, number=None):
+        """The exception that it raises, or None."""
+        number = number or len(self.numbers) + 1
+        name = f"<cell of test {number}>"
+        self.numbers[name] = number
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        try:
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            code = compile(source, name, "exec", flags=flags, dont_inherit=True)
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(eval(code, self.namespace))
+            else:
+                exec(code, self.namespace)
+        except (Exception, SystemExit) as error:
+            return error
+
+    def report(self, source, **options):
+        return failure_report(self.run(source), cells=self.numbers, **options)
+
+
+def test_the_cell_the_way_and_the_values():
+    cells = Cells()
+    cells.run("def share(part, whole):\n    unused = 7\n    return part / whole")
+    report = cells.report("x = 3\nother = 4\nshare(x, 0)")
+    assert report.title == "ZeroDivisionError"
+    assert report.cell == 2
+    assert "ZeroDivisionError: division by zero" in report.text
+    assert "     2  other = 4\n>>   3  share(x, 0)" in report.text
+    assert "cell 1, line 3, in share\n     1  def share" in report.text, "whole, as it is elsewhere"
+    assert ">>   3      return part / whole" in report.text
+    assert report.names == ("part", "whole", "share", "x")
+    assert "part: int = 3\nwhole: int = 0" in report.text
+    assert "other:" not in report.text
+    assert report.contents == "cell 2, the traceback, the values of part, whole, share, x"
+
+
+def test_libraries_take_one_line_each():
+    report = Cells().report("import json\njson.loads('{')")
+    assert "json/decoder.py:353, in JSONDecoder.raw_decode" in report.text
+    assert "def raw_decode" not in report.text
+    assert "/lib/" not in report.text
+
+
+def test_only_the_head_of_a_block_counts():
+    report = Cells().report("a, b, c = 1, 0, 2\nif a / b:\n    print(c)")
+    assert report.names == ("a", "b")
+
+
+def test_attributes_are_read_and_properties_never_run():
+    report = Cells().report(
+        "ran = []\n"
+        "class Shop:\n"
+        "    def __init__(self):\n        self.stock = [1]\n"
+        "    @property\n    def live(self):\n        ran.append(1)\n        return 0\n"
+        "shop = Shop()\n"
+        "shop.stock[5] or shop.live"
+    )
+    assert "shop.stock: list = [1]" in report.text
+    assert "shop.live" not in report.names
+
+
+def test_cells_are_shown_as_typed_where_their_lines_match():
+    class Shell:
+        def system(self, command):
+            pass
+
+    ran = "get_ipython().system('ls')\n1 / 0"
+
+    def shown(typed):
+        return Cells(get_ipython=Shell).report(ran, typed={1: typed}).text
+
+    assert "     1  !ls\n>>   2  1 / 0" in shown("!ls\n1 / 0\n")
+    assert "system('ls')" in shown("# more\n!ls\n1 / 0")
+    assert "system('ls')" in shown("!ls\n2 / 0"), "another cell"
+
+
+def test_a_syntax_error_has_its_cell_and_no_way():
+    report = Cells().report("x = 1\ny = (\nz = 2")
+    assert ">>   2  y = (" in report.text
+    assert "SyntaxError: '(' was never closed (line 2, column 5)" in report.text
+    assert "it was not run" in report.text
+    assert report.names == ()
+
+
+def test_an_async_cell():
+    report = Cells().report(
+        "import asyncio\nasync def fetch(n):\n    await asyncio.sleep(0)\n    return 1 / n\n"
+        "await fetch(0)"
+    )
+    assert ">>   4      return 1 / n" in report.text
+    assert ">>   5  await fetch(0)" in report.text
+    assert report.names[:1] == ("n",)
+
+
+def test_causes_and_members_are_told_in_short():
+    report = Cells().report(
+        "try:\n    {}['price']\nexcept KeyError as error:\n"
+        "    raise ValueError('no price') from error"
+    )
+    assert "caused by: KeyError: 'price'\n    cell 1, line 2, in <module>" in report.text
+    report = Cells().report(
+        "try:\n    1 / 0\nexcept ZeroDivisionError:\n"
+        "    raise ExceptionGroup('two', [ValueError('one'), TypeError('other')])"
+    )
+    assert "raised while handling: ZeroDivisionError" in report.text
+    assert "one of the group: ValueError: one" in report.text
+    assert "one of the group: TypeError: other" in report.text
+
+
+def test_exceptions_that_belong_to_themselves():
+    error = Cells().run("1 / 0")
+    error.__cause__ = ValueError("round")
+    error.__cause__.__cause__ = error
+    assert failure_report(error).text.count("round") == 1
+
+
+def test_a_recursion_is_counted():
+    report = Cells().report("def a(n): return b(n)\ndef b(n): return a(n)\na(1)")
+    assert "more times through these places" in report.text
+    assert report.text.count("in b") == 2
+    assert len(report.text) < 3_000
+
+
+@pytest.mark.parametrize("raised", ["ValueError()", "SystemExit(1)", "RecursionError()"])
+def test_a_broken_repr_breaks_nothing(raised):
+    report = Cells().report(
+        f"class Bad:\n    def __repr__(self): raise {raised}\n    __str__ = __repr__\n"
+        "class Worse(Exception):\n    def __str__(self): raise KeyError\n"
+        "bad = Bad()\nitems = [bad]\nraise Worse(bad, items)"
+    )
+    assert "Worse: (no message: it raises KeyError)" in report.text
+    assert {"bad", "items"} <= set(report.names)
+
+
+def test_everything_is_capped():
+    names = [f"v{n}" for n in range(30)]
+    source = (
+        "\n".join(f"{name} = 'some words ' * 100_000" for name in names)
+        + "\n# long line " + "words " * 5_000
+        + "\n" + "pass\n" * 3_000
+        + f"raise ValueError({' + '.join(names)})"
+    )  # fmt: skip
+    report = Cells().report(source)
+    assert len(report.names) == 12
+    assert len(report.text) < 3 * MAX_CHARS
+    assert ">> 3032  raise ValueError" in report.text
+
+
+def test_what_was_never_raised_and_errors_without_a_source():
+    report = failure_report(ValueError("made by hand"), last_input="x = 1")
+    assert "The input" in report.text
+    assert report.contents == "the last input, the traceback"
+    assert failure_report(ValueError("made by hand")).contents == "the traceback"
+
+
+def test_fences_hold_what_has_fences():
+    report = Cells().report('text = """\n````\n"""\nraise ValueError(text)')
+    assert "`````text\n" in report.text
+
+
+# Secrets -----------------------------------------------------------------------------------------
+
+# Letters of both cases and digits, so that no word of a report holds them by chance.
+canaries = st.from_regex(r"Q[A-Za-z0-9]{6,30}7[A-Z]", fullmatch=True)
+services = st.builds("{}{}".format, st.sampled_from(["sk-", "sk-proj-", "ghp_", "hf_"]), canaries)
+PLACES = [
+    "api_key = {0!r}\nraise ValueError(api_key)",
+    "db_password = {0!r}\nconnect = dict(db_password=db_password)\nraise ValueError(connect)",
+    "config = {{'auth': {{'access_token': {0!r}}}, 'host': 'h'}}\nraise ValueError(config)",
+    "rows = [{{'secret': {0!r}}}]\nother = rows[0]['secret']\nraise ValueError('see ' + other)",
+    "class C:\n    def __init__(self):\n        self.token = {0!r}\n"
+    "    def __repr__(self):\n        return f'<C {{self.token}}>'\nc = C()\nraise ValueError(c)",
+    "from dataclasses import dataclass\n@dataclass(slots=True)\nclass D:\n    passwd: str\n"
+    "d = D({0!r})\nraise ValueError(d)",
+    "def call(n, client_secret={0!r}):\n    return n / 0\ncall(1)",
+    "headers = {{}}\nheaders['Authorization'] = 'Bearer ' + {0!r}\nraise ValueError(headers)",
+    "url = 'postgres://user:{0}@host/db'\nraise ValueError(url)",
+    "user, password = 'me', {0!r}\nif password == 'x': pass\nraise ValueError(user)",
+    "# password: {0}\n1 / 0",
+    "token = '''\n{0}\n'''\nraise ValueError(token.strip())",
+    "import os\nvalue = os.environ.get('X_TOKEN', {0!r})\nraise KeyError(value)",
+    "import pandas as pd\ndf = pd.DataFrame({{'user': [1], 'api_key': [{0!r}]}})\ndf['no']",
+    "s = 'host=h;password={0};x=1'\nraise ValueError(s)",
+    "run = print\nrun('!curl --token {0}')\nrun('%env API_TOKEN={0}')\n1 / 0",
+    "api_key = (\n    {0!r}\n    'tail of it'\n)\nraise ValueError(api_key)",
+]
+
+
+@unhurried
+@given(canaries, st.sampled_from(PLACES))
+def test_a_secret_is_known_by_its_place(canary, place):
+    report = Cells().report(place.format(canary))
+    assert "Error" in report.title
+    assert canary not in report.text
+    assert "[masked]" in report.text
+
+
+@unhurried
+@given(services, st.sampled_from(["x = {0!r}", "x = ['a', {0!r}]", "x = {{'n': {0!r}}}"]))
+def test_a_secret_is_known_by_its_look(canary, place):
+    report = Cells().report(f"# {canary}\n{place.format(canary)}\nraise ValueError(str(x), x)")
+    assert canary not in report.text
+    assert canary[-8:] not in report.text
+
+
+@unhurried
+@given(canaries, st.integers(0, 1_200))
+def test_a_secret_is_not_left_in_part_where_a_value_is_cut(canary, before):
+    cells = Cells(password=canary, filler="a " * before)
+    report = cells.report("x = [filler + password]\ny = filler + password\nraise ValueError(x, y)")
+    assert canary[:5] not in report.text
+
+
+def test_secrets_of_the_environment():
+    found = known_secrets({"HF_TOKEN": "no pattern here", "PATH": "/usr/bin", "X_KEY": "/etc/key"})
+    assert found == ["no pattern here"]
+    report = Cells().report("x = 'so: no pattern here'\nraise ValueError(x)", secrets=found)
+    assert "no pattern here" not in report.text
+
+
+def test_secrets_in_source_that_does_not_parse():
+    report = Cells().report("login(password='hunter2 and more', api_key=\"abc-1\"")
+    assert "hunter2" not in report.text
+    assert "abc-1" not in report.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0123456789abcdef0123456789abcdef",
+        "x = AbC3dEfG7hIjK1mNoP5qRsT9uVwXyZ0123",
+        "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_def",
+        "AKIAIOSFODNN7EXAMPLE",
+        "Authorization: Bearer abcdef",
+        'api_key: "abc", other',
+    ],
+)
+def test_looks_of_secrets(text):
+    masked = Secrets().mask(text)
+    assert "[masked]" in masked
+    assert masked.count("\n") == text.count("\n"), "lines keep their numbers"
+    assert not {"abc", "abcdef", "AKIAIOSFODNN7EXAMPLE"} & set(masked.replace('"', " ").split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KeyError: 'price'",
+        "for key in keys: total += prices[key]",
+        "frame.sort_values(by='name', key=lambda column: column.str.lower())",
+        "test_the_very_long_name_of_a_function_with_2_numbers_and_1_more",
+        "/home/john/projects/analysis_2026/data/sales_2026_01_final_v2.csv",
+        "https://example.com/a/very/long/path/of/some/page/2026/01/02",
+        "api_key = os.environ['DASHSCOPE_API_KEY']",
+        "author = 'Jane Austen'",
+        "keyboard = 'qwerty'",
+        "%time pass",
+        "import hf_hub; from sk_learn import x  # sk-learn",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert Secrets().mask(text, code=True) == text
+
+
+def test_what_is_passed_before_a_name_is_no_secret():
+    cells = Cells(magic=lambda *given: 1 / 0)
+    assert "magic('time', 'pass')" in cells.report("magic('time', 'pass')").text
+    assert "'hunter2'" not in Cells(set=print).report("set('password', 'hunter2')\n1 / 0").text
+
+
+def test_a_large_namespace_is_searched_in_bounds():
+    cells = Cells(
+        rows=[{"secret": f"row-{n}"} for n in range(100_000)],
+        deep={"password": "hunter-22"},
+    )
+    report = cells.report("x = str(rows[:1]), deep['password']\nraise ValueError(x)")
+    assert "hunter-22" not in report.text
+    assert "row-0" not in report.text
+
+
+def test_names_of_secrets():
+    yes = ["api_key", "APIKey", "dbPassword", "authToken", "mytoken", "AWS_SECRET_ACCESS_KEY",
+           "x-api-key", "Authorization", "pwd", "private_key", "tokens"]  # fmt: skip
+    no = ["KeyError", "keyword", "monkey", "author", "passed", "compass", "x", "df", "tokenizer"]
+    assert [name for name in yes if not is_secret_name(name)] == []
+    assert [name for name in no if is_secret_name(name)] == []
+
+
+def test_a_key_that_is_a_column_leaves_the_code_readable():
+    report = Cells().report("prices = {}\nfor key in ['price']:\n    prices[key] + 1")
+    assert "for key in ['price']" in report.text
+    assert "KeyError: 'price'" in report.text

@@ -1,0 +1,173 @@
+"""`%qwen_fix` and `%qwen_code` in a real kernel, against the demo server."""
+
+import json
+import os
+import re
+
+import pytest
+from real_jupyter import running_demo
+from real_kernel import PYTHONS, Kernel
+
+pytestmark = pytest.mark.kernel
+
+KEY = "sk-canary0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_demo(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory, server):
+    folder = tmp_path_factory.mktemp("fix")
+    started = Kernel(
+        PYTHONS["this"],
+        {
+            **{n: v for n, v in os.environ.items() if not n.startswith("DASHSCOPE")},
+            "IPYTHONDIR": str(folder / "ipython"),
+            "QWEN_MAGIC_HOME": str(folder / "home"),
+            "QWEN_MAGIC_ENDPOINT": server.base_url,
+            "SOME_API_TOKEN": KEY,
+        },
+    )
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def fresh(kernel, server):
+    """The kernel with the extension loaded anew, and no exception so far."""
+    kernel.ok("import sys\nsys.last_type = sys.last_value = sys.last_traceback = None")
+    kernel.ok("%reload_ext qwen_magic\n%qwen_new")
+    return kernel
+
+
+def fail(kernel, code):
+    ran = kernel.run(code)
+    assert ran.status == "error"
+    return ran
+
+
+def last_request(server):
+    return [r for r in server.requests if r.path.endswith("/responses")][-1]
+
+
+def test_there_is_nothing_to_fix(fresh):
+    ran = fail(fresh, "%qwen_fix")
+    assert "There is no exception to fix" in "".join(ran.traceback)
+    ran = fail(fresh, "%qwen_fix")
+    assert "qwen_magic's own" in "".join(ran.traceback)
+
+
+def test_a_dry_run_shows_what_a_real_one_sends(fresh, server):
+    fresh.ok(f"import os\napi_key = '{KEY}'\nprices = dict(apple=3)")
+    fail(fresh, "fruit = 'pear'\ntotal = prices[fruit], api_key")
+    before = len(server.requests)
+    dry = fresh.ok("%qwen_fix --dry-run use {fruit}")
+    assert len(server.requests) == before
+    number = re.search(r"besides: cell (\d+), the traceback, the values of", dry.stdout)[1]
+    shown = json.loads(dry.stdout[dry.stdout.index("{") : dry.stdout.rindex("}") + 1])
+    ran = fresh.ok("%qwen_fix use {fruit}")
+    sent = last_request(server).body
+    assert sent["input"] == shown["input"]
+    assert (
+        f"Sent besides: cell {number}, the traceback, the values of prices, fruit, api_key"
+        in ran.stdout
+    )
+    assert ran.final["text/plain"], "it is answered"
+    for part in (
+        "use {fruit}",
+        ">>   2  total = prices[fruit]",
+        "KeyError: 'pear'",
+        'prices: dict = {"apple": 3}',
+        "fruit: str = pear",
+        "api_key: str = [masked]",
+    ):
+        assert part in sent["input"]
+    for place in (json.dumps(sent), dry.stdout, str(ran)):
+        assert KEY not in place
+        assert KEY[3:] not in place
+
+
+def test_the_turn_is_named_by_what_was_typed(fresh):
+    fail(fresh, "1 / 0")
+    fresh.ok("%qwen_fix please")
+    assert "%qwen_fix please" in fresh.ok("%qwen_history").displays[0][1]["text/plain"]
+
+
+def test_failures_of_our_own_are_no_matter(fresh, server):
+    fail(fresh, "x = 0\n1 / x")
+    fail(fresh, "%qwen --after 99 hello")
+    fail(fresh, "%qwen_fix --modle x")
+    assert "ZeroDivisionError" in fresh.ok("%qwen_fix --dry-run").stdout
+    server.set(error="429")
+    try:
+        fail(fresh, "%qwen_fix")
+    finally:
+        server.set(error="")
+    assert "x: int = 0" in fresh.ok("%qwen_fix --dry-run").stdout
+
+
+def test_unloading_takes_all_of_it_back(fresh):
+    fresh.ok("%unload_ext qwen_magic")
+    ran = fresh.ok(
+        "shell = get_ipython()\n"
+        "print([f for f in shell.events.callbacks['post_run_cell'] if 'qwen' in f.__module__])\n"
+        "print([name for name in shell.magics_manager.magics['line'] if 'qwen' in name])"
+    )
+    assert ran.stdout == "[]\n[]\n"
+    assert fresh.run("%qwen_fix").stderr.startswith("UsageError: Line magic function")
+
+
+def test_inside_a_handler_it_is_the_one_being_handled(fresh):
+    fail(fresh, "1 / 0")
+    code = "try:\n    int('x')\nexcept ValueError:\n    %qwen_fix --dry-run"
+    assert "ValueError: invalid literal" in fresh.ok(code).stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("x = (\ny = 2", ">>   1  x = ("),
+        ("import asyncio\nawait asyncio.sleep(0)\n{}['a']", ">>   3  {}['a']"),
+        ("%time pass\nx = 1\n1 / 0", "     1  %time pass\n     2  x = 1\n>>   3  1 / 0"),
+        ("!echo hello\n1 / 0", "     1  !echo hello"),
+    ],
+)
+def test_cells_of_all_kinds(fresh, code, shown):
+    fail(fresh, code)
+    text = fresh.ok("%qwen_fix --dry-run").stdout
+    shown_text = json.loads(text[text.index("{") : text.rindex("}") + 1])["input"]
+    assert shown in shown_text
+    assert "IPython/core" not in shown_text
+    assert "get_ipython" not in shown_text
+
+
+def test_awaited_and_bound(fresh):
+    fail(fresh, "1 / 0")
+    ran = fresh.ok(
+        "fix = get_ipython().magics_manager.registry['FixMagics']\n"
+        "answer = await fix.aqwen_fix('-o bound')\nprint(bound is answer, answer.status)"
+    )
+    assert "True completed" in ran.stdout
+
+
+def test_code_into_the_next_cell(fresh, server):
+    ran = fail(fresh, "%qwen_code")
+    assert "has no answer yet" in "".join(ran.traceback)
+    fresh.ok("%qwen hello")
+    ran = fail(fresh, "%qwen_code")
+    assert "no code in that answer" in "".join(ran.traceback)
+    fresh.ok("%qwen show me the tour")
+    ran = fresh.ok(
+        "%qwen_code -1\nprint(repr(get_ipython().payload_manager.read_payload()))\n"
+        "get_ipython().payload_manager.clear_payload()"
+    )
+    (payload,) = eval(ran.stdout)
+    assert payload["source"] == "set_next_input"
+    assert payload["replace"] is False
+    assert payload["text"]
+    ran = fail(fresh, "%qwen_code -n 99")
+    assert "no number 99" in "".join(ran.traceback)
