@@ -19,8 +19,11 @@ from qwen_magic.settings import DEFAULT_MODEL, default_endpoint_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from qwen_magic.protocol.events import Event
+    from qwen_magic.session.mapping.asker import Asker
+    from qwen_magic.session.mapping.result import MapResult
 
 _SILENCE: Final = 300.0  # seconds
 
@@ -46,6 +49,7 @@ class Qwen:
         api_key: str | None = None,
     ) -> None:
         self.model = model
+        self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self._session = Session()
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
@@ -73,6 +77,60 @@ class Qwen:
         plan = self._plan(prompt, options)
         check_key(plan.ask.endpoint)
         return self._session.events(plan)
+
+    def map(
+        self,
+        prompts: object,
+        *,
+        template: str | None = None,
+        concurrency: int = 8,
+        progress: bool = True,
+        resume: str | Path | None = None,
+        **options: Any,
+    ) -> MapResult:
+        """Ask many prompts, each outside any conversation, `concurrency` at once at most.
+
+        `prompts`: texts or lists of messages; with a `template` ("Translate {word}": braces name
+        columns) a DataFrame or dicts. `resume`: a name or a path of a file that keeps every
+        finished row, so that the same call asks only the others, also after a crash. `options`:
+        those of `ask`, without those of a conversation.
+
+        Blocks, also in a cell. A row's error is in the result; where the service limits the rate,
+        all rows slow down. Raises `QwenError` for what ends the whole map, such as a used-up quota;
+        then, and after a Ctrl-C, `mapped` has what was done.
+        """
+        from qwen_magic.session.mapping import kept, mapping, pace, result
+        from qwen_magic.session.mapping import prompts as given
+        from qwen_magic.session.mapping.progress import make_progress
+
+        mapping.check_options(options)
+        mapping.check_concurrency(concurrency)
+        rows = given.read_rows(prompts, template)
+        plans = [self._plan(row.prompt, {**options, "history": False}) for row in rows]
+        self.mapped = result.MapResult(rows)
+        with kept.keeping(resume) as answers:
+            mapping.run_map(
+                self._session,
+                plans,
+                self.mapped,
+                pace=pace.Pace(concurrency),
+                progress=lambda: make_progress(len(rows), wanted=progress),
+                kept=answers,
+            )
+        return self.mapped
+
+    def asker(self, **options: Any) -> Asker:
+        """A picklable function of one prompt with these settings, for Dask and other schedulers.
+
+        It carries no key: each worker reads its own environment. `options` are those of `map`.
+        """
+        from qwen_magic.session.mapping.asker import Asker
+
+        endpoint = self._endpoint
+        if "://" in endpoint:  # without what else the URL may hold
+            endpoint = self._session.endpoints.find(endpoint).base_url
+        self._plan("", {**options, "history": False})  # a wrong option is told here, not there
+        return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
         """The conversation of that name."""
