@@ -97,11 +97,20 @@ StepState: TypeAlias = Literal["live", "done", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What a step counts as where many are told together: "2 pages"."""
+
+    count: int = 1
+    one: str = "call"
+    many: str = "calls"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing that the model did: a line (verb, telling detail, facts) that opens to blocks.
 
     `what_is_code`: the detail is code or output. `figures` stand below the line even when it is
-    folded: they were drawn to be seen.
+    folded: they were drawn to be seen. `seconds`: how long it took, 0 where that is not known.
     """
 
     verb: str
@@ -111,3 +120,5 @@ class Step:
     state: StepState = "done"
     blocks: tuple[Block, ...] = ()
     figures: tuple[Figure, ...] = ()
+    tally: Tally = Tally()
+    seconds: float = 0.0

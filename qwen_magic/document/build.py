@@ -113,6 +113,7 @@ class Document:
         """The patches since the last call. Costs what changed, not what is there."""
         self.seconds = max(0.0, now - self.started)
         patches = self._update_entries(state)
+        patches += self._groups.join(is_over=False)
         return patches + self._say(self._activity(state))
 
     def finish(self, state: ResponseState, now: float, outcome: Outcome) -> list[ViewPatch]:
@@ -125,6 +126,7 @@ class Document:
         patches += self._wait("")
         patches += self._thought_tokens(state)
         patches += self._mark_cited(state)
+        patches += self._groups.join(is_over=True)
         patches += self._end(state, outcome)
         return patches + self._say(_ENDED[outcome.status])
 

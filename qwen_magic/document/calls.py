@@ -83,12 +83,16 @@ def call_text(name: str, arguments: str) -> str:
 
 def _function(name: str, arguments: str, is_done: bool) -> Step:
     verb = "Asked for a function" if is_done else "Asking for a function"
-    return Step(verb, call_text(name, arguments), True, (), _state(is_done), _arguments(arguments))
+    what = call_text(name, arguments)
+    blocks = _arguments(arguments) or (Wait("Without arguments"),)
+    return Step(verb, what, True, (), _state(is_done), blocks)
 
 
 def _custom(name: str, given: str, is_done: bool) -> Step:
     verb = "Asked for a tool" if is_done else "Asking for a tool"
-    blocks: tuple[Block, ...] = (Label("Input"), Output(given)) if given else ()
+    blocks: tuple[Block, ...] = (
+        (Label("Input"), Output(given)) if given else (Wait("Without input"),)
+    )
     return Step(
         verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), _state(is_done), blocks
     )
@@ -105,6 +109,8 @@ def _mcp(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
         blocks += [Label("Result"), Extract(_pretty(item.output))]
     if item.error:
         blocks += [Label("Error"), Output(item.error)]
+    if not blocks:
+        blocks.append(Wait("Nothing was sent back" if is_done else "The result comes when it ends"))
     state: StepState = "bad" if is_done and failed else _state(is_done)
     return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
 
@@ -112,7 +118,8 @@ def _mcp(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
 def _mcp_tools(item: McpListTools, is_done: bool) -> Step:
     server = item.server_label or "an MCP server"
     if not is_done:
-        return Step(f"Asking {server} for its tools", state="live")
+        waiting = (Wait("The list comes when it ends"),)
+        return Step(f"Asking {server} for its tools", state="live", blocks=waiting)
     if item.error:
         blocks: tuple[Block, ...] = (Label("Error"), Output(item.error))
         return Step(
@@ -130,6 +137,8 @@ def _files(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
     for result in item.results:
         score = f" · score {result.score:.2f}" if result.score else ""
         blocks += [Label(f"{result.filename or result.file_id}{score}"), Extract(result.text)]
+    if not blocks:
+        blocks.append(Wait("Nothing was named" if is_done else "Waiting for passages"))
     facts = (counted(len(item.results), "passage"),) if item.results else ()
     return Step(verb, quoted(item.queries), False, facts, state, tuple(blocks))
 
@@ -152,6 +161,8 @@ def _images(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) 
         blocks += [Label(counted(len(found), "image")), SourceGroups(found)]
     elif item.output:
         blocks += [Label("Result"), Extract(_pretty(item.output))]
+    if not blocks:
+        blocks.append(Wait("Nothing was named" if is_done else "Waiting for images"))
     facts = (counted(len(found), "image"),) if found else ()
     return Step(verb, quoted(queries), False, facts, state, tuple(blocks))
 

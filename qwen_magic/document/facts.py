@@ -17,7 +17,7 @@ class TurnFacts:
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
     was sent though nobody typed it ("web_search for web_extractor"). `expanded`: what the prompt's
     braces became ("{df} → 3 columns, 120 rows"). `notices`: what must always be said ("offline
-    demo").
+    demo"). `key`: the turn's own, by which the page's actions name it; empty where there are none.
     """
 
     model: str
@@ -28,6 +28,7 @@ class TurnFacts:
     expanded: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     endpoint: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from qwen_magic.document.words import counted
 SEP: Final = '<span class="qm-sep"> · </span>'
 STEPS: Final = '<div class="qm-steps"></div>'
 ANSWER: Final = '<div class="qm-answer"></div>'
-_PADDED: Final = 'style="padding: 2px 0 8px 18px"'
+_PADDED: Final = 'style="padding: 2px 0 12px 18px"'
 BODY: Final = f'<div class="qm-body" {_PADDED}></div>'
 THOUGHT: Final = (
     f'<div class="qm-body qm-think" {_PADDED} tabindex="0" role="region" aria-label="Reasoning">'
@@ -177,9 +177,9 @@ def sources_html(sources: Iterable[NumberedSource]) -> str:
     others = [source for source in sources if not source.cited]
     parts = []
     if cited:
-        listed = f"{SEP} ".join(source_html(source, with_host=True) for source in cited)
+        listed = "".join(f"<li>{source_html(source, with_host=True)}</li>" for source in cited)
         parts.append('<p class="qm-label"><small>Sources</small></p>')
-        parts.append(f'<p class="qm-cited">{listed}</p>')
+        parts.append(f'<ul class="qm-cited">{listed}</ul>')
     if others:
         more = " more" if cited else ""
         verb = f"{counted(len(others), f'{more} source'.strip())}, not cited"

@@ -7,6 +7,7 @@ step, with `.h` its line, `.b` its body, `.f` its figures; `a{key}` the prose of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from qwen_magic.document import html
@@ -103,7 +104,9 @@ class ThoughtSection:
         if self.is_empty:
             return self._tree.drop(self.id)
         patches: list[ViewPatch] = []
-        if self.id not in self._tree:
+        if not entry.chunks and not ended:  # a line that opens to nothing is no panel
+            return self._tree.put(self.id, group, html.waiting(self.step.verb))
+        if f"{self.id}.h" not in self._tree:
             patches += self._tree.put(self.id, group, html.details(is_open=True))
         patches += self._tree.put(f"{self.id}.h", self.id, html.head(self.step))
         if entry.chunks:
@@ -113,7 +116,7 @@ class ThoughtSection:
 
     def add_fact(self, fact: str) -> list[ViewPatch]:
         """Put a fact at the end of the line."""
-        self.step = Step(self.step.verb, facts=(fact,))
+        self.step = replace(self.step, facts=(fact,))
         return self._tree.put(f"{self.id}.h", self.id, html.head(self.step))
 
 
@@ -201,7 +204,8 @@ class ProseSection:
         return patches + self._text.update(entry, ended=self._ended)
 
 
-Section: TypeAlias = ThoughtSection | ToolSection | ProseSection
+StepSection: TypeAlias = ThoughtSection | ToolSection
+Section: TypeAlias = StepSection | ProseSection
 
 
 def section_type(entry: Entry) -> type[Section]:

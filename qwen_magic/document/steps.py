@@ -6,7 +6,8 @@ present tense ("Running Python · stopped"): nothing is claimed that was not see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from qwen_magic.document.blocks import (
     SourceGroups,
     Step,
     StepState,
+    Tally,
     Text,
     Wait,
 )
@@ -41,6 +43,11 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
 
 LONGEST_DETAIL: Final = 120  # characters; the view cuts further, to its width
+_THOUGHT: Final = Tally(1, "thought", "thoughts")
+_SEARCH: Final = Tally(1, "search", "searches")
+# Lines of code that say nothing of what it is about.
+_SILENT: Final = re.compile(r"#|%|import\b|from\b.*\bimport\b|[\])}]|\"\"\"|'''|warnings\.")
+_RUN: Final = Tally(1, "run", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,9 @@ def thinking(entry: Entry, context: StepContext) -> Step:
         return Step("Thinking", state="live")
     took = _seconds(entry)
     if took < 0.5:
-        return Step("Thought")
+        return Step("Thought", tally=_THOUGHT)
     rounded = duration(max(1.0, float(round(took)))).replace(f".0{NO_BREAK}", NO_BREAK)
-    return Step(f"Thought for {rounded}")
+    return Step(f"Thought for {rounded}", tally=_THOUGHT, seconds=took)
 
 
 def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
@@ -102,8 +109,9 @@ def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
         is_code = step.what_is_code and bool(step.what)
         blocks = _settled(step.blocks)
         return replace(step, what=what, what_is_code=is_code, state="done", blocks=blocks)
-    took = duration(_seconds(entry)) if entry.done else ""
-    return replace(step, facts=(*step.facts, took)) if took else step
+    seconds = _seconds(entry) if entry.done else 0.0
+    took = duration(seconds)
+    return replace(step, facts=(*step.facts, took), seconds=seconds) if took else step
 
 
 def _settled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -150,7 +158,8 @@ def _search(item: WebSearchCall, entry: Entry, context: StepContext) -> Step:
     what = calls.quoted(item.queries)
     if item.action in _SEARCH_VERBS and item.sources:
         what = " · ".join(part for part in (host_of(item.sources[0].url), what) if part)
-    return _timed(Step(verb, what, False, facts, state, tuple(blocks)), entry, context)
+    step = Step(verb, what, False, facts, state, tuple(blocks), tally=_SEARCH)
+    return _timed(step, entry, context)
 
 
 def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step:
@@ -169,7 +178,9 @@ def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step
     elif not entry.done:
         blocks.append(Wait("The extract comes when the page is read"))
     what = shorten(what, LONGEST_DETAIL)
-    return _timed(Step(verb, what, False, (), state, tuple(blocks)), entry, context)
+    tally = Tally(max(1, len(item.urls)), "page", "pages")
+    step = Step(verb, what, False, (), state, tuple(blocks), tally=tally)
+    return _timed(step, entry, context)
 
 
 def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step:
@@ -189,8 +200,9 @@ def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step
         blocks.append(Wait("Output comes when the run ends"))
     elif not figures:
         blocks.append(Wait("No output was sent"))
-    what = error if error and entry.done else _code_detail(code, texts) if entry.done else ""
-    step = Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, tuple(blocks), figures)
+    what = error if error and entry.done else _code_detail(code, texts)
+    what = shorten(what, LONGEST_DETAIL)
+    step = Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)
     return _timed(step, entry, context)
 
 
@@ -217,17 +229,11 @@ def _figure(part: LogFigure, context: StepContext) -> Figure:
 
 
 def _code_detail(code: str, texts: list[str]) -> str:
-    """The code's last telling line, and the last line it printed."""
-    line = _last_line(code, lambda text: not text.startswith(("#", ")", "]", "}", '"""')))
-    line = line.partition("  # ")[0]
-    printed = _last_line(texts[-1], lambda _: True) if texts else ""
+    """The code's first telling line, and the last line it printed."""
+    lines = [line for line in map(str.strip, code.split("\n")) if line]
+    telling = (line for line in lines if not _SILENT.match(line))
+    line = next(telling, lines[0] if lines else "").partition("  # ")[0]
+    printed = texts[-1].rstrip().rpartition("\n")[2].strip() if texts else ""
     if line and printed:
         return f"{shorten(line, 48)} → {printed}"
     return line or printed
-
-
-def _last_line(text: str, fits: Callable[[str], bool]) -> str:
-    for line in reversed(text.rstrip().split("\n")):
-        if line.strip() and fits(line.strip()):
-            return line.strip()
-    return ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.patches import Add, Extend, Remove, Replace
-from qwen_magic.document.wire import Fold, Unfold, ViewPatch
+from qwen_magic.document.wire import Fold, Insert, Move, Unfold, ViewPatch
 
 
 class Tree:
@@ -30,6 +30,30 @@ class Tree:
         if known is None:
             return [Add(id, parent, html)]
         return [] if known[1] == html else [Replace(id, html)]
+
+    def put_before(self, id: str, before: str, html: str) -> list[ViewPatch]:
+        """Make a new element in front of its sibling `before`."""
+        parent, _ = self._elements[before]
+        order = list(self._elements.items())
+        place = next(number for number, (known, _) in enumerate(order) if known == before)
+        self._elements = dict([*order[:place], (id, (parent, html)), *order[place:]])
+        return [Insert(id, before, html)]
+
+    def move(self, id: str, parent: str) -> list[ViewPatch]:
+        """Make an element, with all that hangs from it, the last in `parent`."""
+        _, html = self._elements[id]
+        for each in self._family(id):
+            self._elements[each] = self._elements.pop(each)
+        self._elements[id] = (parent, html)
+        return [Move(id, parent)]
+
+    def _family(self, id: str) -> list[str]:
+        """The element and all that hangs from it, in order."""
+        family = [id]
+        for child, (parent, _) in self._elements.items():
+            if parent in family:
+                family.append(child)
+        return family
 
     def put_list(self, parent: str, htmls: Sequence[str]) -> list[ViewPatch]:
         """Make `parent` hold these elements and no others, touching only those that differ."""

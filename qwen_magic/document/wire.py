@@ -22,11 +22,29 @@ class Unfold:
     id: str
 
 
-ViewPatch: TypeAlias = Patch | Fold | Unfold
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Put a new element in front of its sibling `before`."""
+
+    id: str
+    before: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Make an element, with all that is in it, the last child of `parent`."""
+
+    id: str
+    parent: str
+
+
+ViewPatch: TypeAlias = Patch | Fold | Unfold | Insert | Move
 
 
 def patch_json(patch: ViewPatch) -> dict[str, Any]:
-    """`{"do": "add" | "replace" | "extend" | "remove" | "fold" | "unfold", "id": …, …}`."""
+    """`{"do": "add" | "replace" | "extend" | "remove" | "fold" | "unfold" | "insert" | "move",
+    "id": …, …}`."""
     match patch:
         case Add(id=id, parent=parent, html=html):
             return {"do": "add", "id": id, "parent": parent, "html": html}
@@ -40,5 +58,9 @@ def patch_json(patch: ViewPatch) -> dict[str, Any]:
             return {"do": "fold", "id": id}
         case Unfold(id=id):
             return {"do": "unfold", "id": id}
+        case Insert(id=id, before=before, html=html):
+            return {"do": "insert", "id": id, "before": before, "html": html}
+        case Move(id=id, parent=parent):
+            return {"do": "move", "id": id, "parent": parent}
         case _:
             assert_never(patch)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from qwen_magic.answer import Answer
-
-_DEPTH = 15  # frames between the displayhook and an object's own display method; about 8 are seen
+_DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
 
-def show_answer(answer: Answer) -> None:
+class Shown(Protocol):
+    """What is needed of an `Answer`."""
+
+    @property
+    def shown_in(self) -> int | None:
+        """The execution whose live output shows it."""
+
+    def _repr_mimebundle_(self) -> tuple[Mapping[str, str], dict[str, Any]]: ...
+
+
+def show_answer(answer: Shown) -> None:
     """Display `answer`, but not as the value of the very execution whose output shows it live."""
     from IPython.core.getipython import get_ipython
     from IPython.display import display

@@ -25,8 +25,9 @@ from qwen_magic.document.blocks import (
     Wait,
 )
 from qwen_magic.document.build import Document
+from qwen_magic.document.groups import Joined, Row
 from qwen_magic.document.markdown.links import is_linkable
-from qwen_magic.document.sections import ProseSection, Section, ThoughtSection, ToolSection
+from qwen_magic.document.sections import ProseSection, ThoughtSection, ToolSection
 from qwen_magic.document.words import counted
 
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|$~&]")
@@ -34,7 +35,7 @@ _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|$~&]")
 
 def markdown_of(document: Document) -> str:
     """The whole turn."""
-    parts = [_section(section) for group in document.groups for section in group.sections]
+    parts = [_row(row) for group in document.groups for row in group.rows]
     parts.append(_sources([source for source in document.sources if source.cited], "Sources"))
     others = [source for source in document.sources if not source.cited]
     if others:
@@ -50,16 +51,18 @@ def markdown_of(document: Document) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _section(section: Section) -> str:
-    match section:
+def _row(row: Row) -> str:
+    match row:
         case ProseSection():
-            return section.source.strip("\n")
+            return row.source.strip("\n")
+        case Joined():
+            return _details(row.step, "\n\n".join(map(_row, row.sections)))
         case ThoughtSection():
-            return _details(section.step, section.source.strip())
+            return _details(row.step, row.source.strip())
         case ToolSection():
-            body = "\n\n".join(map(_block, section.step.blocks))
-            figures = "\n\n".join(map(_figure, section.step.figures))
-            return "\n\n".join(part for part in (_details(section.step, body), figures) if part)
+            body = "\n\n".join(map(_block, row.step.blocks))
+            figures = "\n\n".join(map(_figure, row.step.figures))
+            return "\n\n".join(part for part in (_details(row.step, body), figures) if part)
 
 
 def _details(step: Step, body: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from qwen_magic.document import html
-from qwen_magic.document.blocks import Figure
+from qwen_magic.document.blocks import Figure, Step
 from qwen_magic.document.build import Document
-from qwen_magic.document.sections import ProseSection, Section, ThoughtSection, ToolSection
+from qwen_magic.document.groups import Joined, Row
+from qwen_magic.document.sections import ProseSection, ThoughtSection, ToolSection
+from qwen_magic.frontends.folding import fold_long_code
 from qwen_magic.frontends.markdown import markdown_of
 from qwen_magic.frontends.plain import plain_of
 from qwen_magic.frontends.style import saved_style
@@ -15,6 +18,9 @@ from qwen_magic.frontends.style import saved_style
 # Where no style sheet comes along, code would touch what stands around it.
 _CODE: Final = '<div class="qm-code">'
 _CODE_APART: Final = '<div class="qm-code" style="padding: 4px 0 12px 0">'
+
+_MARK_LENGTH: Final = 12  # characters of a turn's key
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def bundle(document: Document) -> dict[str, str]:
@@ -32,13 +38,17 @@ def live_html(document: Document) -> str:
     return _turn(document)
 
 
+def mark_of(key: str) -> str:
+    """The class by which a page's actions find the answer of the turn `key`: class names are the
+    only thing to know an element by that a sanitizer leaves."""
+    return "qm-id-" + _NO_NAME.sub("", key)[:_MARK_LENGTH]
+
+
 def _turn(document: Document) -> str:
     parts = [f"<style>{saved_style()}</style>"]
     for group in document.groups:
-        sections = "".join(map(_section, group.sections))
-        parts.append(
-            f'<div class="qm-steps">{sections}</div>' if group.kind == "steps" else sections
-        )
+        rows = "".join(map(_row, group.rows))
+        parts.append(f'<div class="qm-steps">{rows}</div>' if group.kind == "steps" else rows)
     if document.waiting:
         parts.append(html.waiting(document.waiting))
     parts.append(html.sources_html(document.sources))
@@ -46,25 +56,34 @@ def _turn(document: Document) -> str:
         parts.append(html.note_html(document.note))
     if document.footer is not None:
         parts.append(html.footer_html(document.footer))
-    content = "".join(parts).replace(_CODE, _CODE_APART)
-    return f'<div class="qm-turn qm-saved">{content}</div>'
+    content = fold_long_code("".join(parts)).replace(_CODE, _CODE_APART)
+    mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
+    return f'<div class="qm-turn qm-saved{mark}">{content}</div>'
 
 
-def _section(section: Section) -> str:
-    match section:
+def _row(row: Row) -> str:
+    match row:
         case ProseSection():
-            return html.inside(html.ANSWER, section.html)
+            return html.inside(html.ANSWER, row.html)
+        case Joined():
+            return _panel(row.step, "".join(map(_row, row.sections)))
         case ThoughtSection():
-            thought = section.thought_html
-            body = html.inside(html.THOUGHT, thought) if thought else ""
-            panel = html.details(is_open=section.step.state == "live")
-            return html.inside(panel, html.head(section.step) + body)
+            return _thought(row)
         case ToolSection():
-            blocks = "".join(map(html.block_html, section.step.blocks))
-            panel = html.inside(
-                html.details(), html.head(section.step) + html.inside(html.BODY, blocks)
-            )
-            return panel + _figures(section.step.figures)
+            blocks = "".join(map(html.block_html, row.step.blocks))
+            return _panel(row.step, blocks) + _figures(row.step.figures)
+
+
+def _panel(step: Step, content: str) -> str:
+    return html.inside(html.details(), html.head(step) + html.inside(html.BODY, content))
+
+
+def _thought(section: ThoughtSection) -> str:
+    if not section.thought_html:
+        return html.waiting(section.step.verb)
+    panel = html.details(is_open=section.step.state == "live")
+    body = html.inside(html.THOUGHT, section.thought_html)
+    return html.inside(panel, html.head(section.step) + body)
 
 
 def _figures(figures: tuple[Figure, ...]) -> str:

@@ -1,18 +1,18 @@
 /* One view of one answer while it is being written.
 
-   kernel -> view   {op: "patch", seq, patches}          the next batch; seq grows by one
-                    {op: "snap", seq, patches, state}    the whole view as of batch seq
-   view -> kernel   {op: "hello"}                        send me a snap: I am new, or missed a batch
+   kernel -> view   {op: "patch", seq, patches}         the next batch; seq grows by one
+                    {op: "snap", seq, patches, state}   the whole view as of batch seq
+   view -> kernel   {op: "hello"}                       a snap, please: I am new, or missed a batch
                     {op: "stop"}
 
-   A patch makes or changes one element that is known by an id; ids are kept in a map here and
-   never written into the page. `turn` is the element that holds the answer, `say` the line for
-   screen readers. When the model says `done`, the kernel has replaced this output by its saved
-   form; a view that is still on the page then (its display was lost by a reload) does it itself. */
+   A patch changes one element, known by an id that is not in the page. `turn` holds the answer,
+   `say` is the line for screen readers. At `done` the kernel has replaced this output by its saved
+   form; a view that is still there then does it itself. */
 
-const ASK_AGAIN = 1000; // ms until a hello that got no answer is sent again
-const GRACE = 800; // ms that the kernel has to replace the output
-const END = 24; // px from the end of a panel that count as being at its end
+const ASK_AGAIN = 1000; // ms until an unanswered hello is sent again
+const GRACE = 800; // ms for the kernel to replace the output
+const END = 24; // px from the end of a panel, or the page, that count as there
+const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
 const TEX = /\$|\\\(|\\\[/;
 
 function make(tag, className, attributes = {}) {
@@ -21,6 +21,14 @@ function make(tag, className, attributes = {}) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 }
+
+const TURN = `<p class="qm-say" role="status"></p>
+<div class="qm-run" hidden><div class="qm-run-in"><span class="qm-clock" aria-hidden="true"></span>
+<button type="button" class="qm-btn qm-stop">Stop</button></div></div>
+<div class="qm-main"></div>`;
+const CODE_BUTTONS = `
+<button type="button" class="qm-btn qm-btn-plain qm-wrap" aria-pressed="false">Wrap</button>
+<button type="button" class="qm-btn qm-btn-plain qm-copy" aria-label="Copy code">Copy</button>`;
 
 /* HTML -> its nodes. No picture is loaded from elsewhere, whatever the HTML says. */
 function parse(html) {
@@ -36,6 +44,13 @@ function parse(html) {
 function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+/* Is something selected here? Then the reader has a hand in it. */
+function isHeld(element) {
+  const selection = document.getSelection();
+  if (!selection?.rangeCount || selection.isCollapsed) return false;
+  return selection.getRangeAt(0).intersectsNode(element);
 }
 
 /* The elements of a view by id, and the patches that change them. */
@@ -54,26 +69,40 @@ class Page {
   }
 
   /* True if the patch found its place. */
-  apply(patch) {
-    const { do: what, id } = patch;
-    if (what === "add") return this.add(id, this.elements.get(patch.parent), patch.html);
+  apply({ do: what, id, parent, before, html, ...rest }) {
     const element = this.elements.get(id);
+    const place = this.elements.get(parent ?? before);
+    if (what === "add" || what === "insert") return this.add(id, place, html, what === "insert");
     if (!element) return false;
-    if (what === "replace") this.replace(id, element, patch.html);
-    else if (what === "extend") return this.extend(id, element, patch);
-    else if (what === "remove") this.remove(id, element);
-    else if (what === "fold") this.fold(id, element);
-    else if (what === "unfold" && !this.touched.has(id)) element.open = true;
+    if (what === "move") return this.move(id, element, place);
+    if (what === "extend") return this.extend(id, element, html, rest);
+    if (what === "replace") this.replace(id, element, html);
+    if (what === "remove") this.remove(element);
+    // The reader has a hand in a panel: it stays as it is.
+    if (what === "fold" && !this.touched.has(id) && !isHeld(element)) element.open = false;
+    if (what === "unfold" && !this.touched.has(id)) element.open = true;
     return true;
   }
 
-  add(id, parent, html) {
+  add(id, place, html, isBefore) {
     const element = parse(html).firstElementChild;
-    if (!parent || !element) return false;
-    if (this.elements.has(id)) this.remove(id, this.elements.get(id));
-    parent.append(element);
+    if (!place || !element) return false;
+    if (this.elements.has(id)) this.remove(this.elements.get(id));
+    if (isBefore) place.before(element);
+    else place.append(element);
     this.elements.set(id, element);
     this.onFresh(element);
+    return true;
+  }
+
+  /* Into a panel, which opens where the reader has a hand in what it would hide. */
+  move(id, element, parent) {
+    if (!parent) return false;
+    const focused = element.contains(document.activeElement) ? document.activeElement : null;
+    const isOpened = this.touched.has(id) && element.open;
+    if (focused || isOpened || isHeld(element)) parent.closest("details").open = true;
+    parent.append(element);
+    focused?.focus({ preventScroll: true });
     return true;
   }
 
@@ -87,19 +116,19 @@ class Page {
     this.onFresh(element);
   }
 
-  extend(id, element, { at, html, tail }) {
+  extend(id, element, html, { at, tail }) {
     for (const node of this.tails.get(id) ?? []) node.remove();
     const target = at ? element.querySelector(at) : element;
     if (!target) return false;
     if (html) target.append(parse(html));
-    const nodes = tail ? parse(tail) : null;
-    this.tails.set(id, nodes ? [...nodes.childNodes] : []);
-    if (nodes) target.append(nodes);
+    const nodes = [...parse(tail).childNodes];
+    this.tails.set(id, nodes);
+    target.append(...nodes);
     this.onFresh(element);
     return true;
   }
 
-  remove(id, element) {
+  remove(element) {
     for (const [child, known] of this.elements) {
       if (element.contains(known)) {
         this.elements.delete(child);
@@ -109,35 +138,78 @@ class Page {
     element.remove();
   }
 
-  /* Close a panel that was open while it ran, unless the reader has a hand in it. */
-  fold(id, element) {
-    const selection = document.getSelection();
-    const reading =
-      selection?.rangeCount > 0 &&
-      !selection.isCollapsed &&
-      selection.getRangeAt(0).intersectsNode(element);
-    if (!this.touched.has(id) && !reading) element.open = false;
-  }
-
   idOf(element) {
-    for (const [id, known] of this.elements) if (known === element) return id;
-    return undefined;
+    return [...this.elements].find(([, known]) => known === element)?.[0];
   }
 }
 
-/* What the notebook offers beyond widgets; each is looked for, none is relied on. */
+/* Put all but the first lines of a block behind a line that opens (as folding.py does). */
+function foldCode(block) {
+  const code = block.querySelector("pre > code");
+  const html = code.innerHTML;
+  const first = html.match(FIRST)?.[0];
+  if (!first || first === html || block.querySelector(".qm-more")) return;
+  code.innerHTML = html.slice(first.length);
+  const count = code.textContent.replace(/\n$/, "").split("\n").length;
+  const more = make("details", "qm-more");
+  more.innerHTML = `<summary class="qm-more-head">${count} more line${count > 1 ? "s" : ""}</summary>
+    ${code.parentElement.outerHTML}`;
+  code.innerHTML = first;
+  block.append(more);
+}
+
+/* Keeps the end of an answer in sight, unless the reader has scrolled up from it. */
+class Follower {
+  constructor(turn) {
+    this.turn = turn;
+    this.on = undefined; // not known before the first look
+    this.top = 0;
+    this.onScroll = ({ target }) => this.scrolled(target);
+    document.addEventListener("scroll", this.onScroll, { capture: true, passive: true });
+  }
+
+  get scroller() {
+    for (let el = this.turn; el && el !== document.body; el = el.parentElement) {
+      const isLonger = el.scrollHeight > el.clientHeight + 1;
+      if (isLonger && /auto|scroll/.test(getComputedStyle(el).overflowY)) return el;
+    }
+    return document.scrollingElement;
+  }
+
+  /* How many px of the answer are below the edge. */
+  past(scroller) {
+    const isPage = scroller === document.scrollingElement;
+    const edge = isPage ? innerHeight : scroller.getBoundingClientRect().bottom;
+    return this.turn.getBoundingClientRect().bottom - Math.min(innerHeight, edge);
+  }
+
+  scrolled(target) {
+    if (!target.contains(this.turn)) return;
+    const scroller = this.scroller;
+    const up = scroller.scrollTop < this.top;
+    this.top = scroller.scrollTop;
+    if (up || this.past(scroller) <= END) this.on = this.past(scroller) <= END;
+  }
+
+  follow() {
+    if (this.on === false) return;
+    const scroller = this.scroller;
+    const past = this.past(scroller);
+    this.on ??= past <= END;
+    if (!this.on || past <= 0 || isHeld(this.turn)) return;
+    scroller.scrollTop += past;
+    this.top = scroller.scrollTop;
+  }
+}
+
+/* What the notebook offers beyond widgets: looked for, never relied on. */
 async function managerOf(model) {
   try {
     const layout = await model.widget_manager.get_model(model.get("layout_id"));
     return layout.widget_manager;
   } catch {
-    return undefined;
+    return null;
   }
-}
-
-async function typesetterOf(model) {
-  const typesetter = (await managerOf(model))?.rendermime?.latexTypesetter;
-  return typeof typesetter?.typeset === "function" ? typesetter : undefined;
 }
 
 const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
@@ -149,7 +221,7 @@ async function cellOf(model) {
   return model.get("cell_id") ? shared?.cells?.find(named) : undefined;
 }
 
-/* Is this the answer's output: the widget, or the part of it that a save in mid-stream kept? */
+/* Is this our output: the widget, or what a save in mid-stream kept of it? */
 function isOurs(output, model) {
   const view = output.data?.[WIDGET_VIEW];
   if (view) return view.model_id === model.get("mid");
@@ -166,15 +238,10 @@ async function replaceOutput(model, output) {
   return true;
 }
 
-const display = (data, metadata) => ({ output_type: "display_data", data, metadata });
-const savedForm = (model) => display(model.get("bundle"), model.get("metadata"));
-const liveForm = (model, html) => {
-  const view = { version_major: 2, version_minor: 0, model_id: model.get("mid") };
-  return display({ [WIDGET_VIEW]: view, "text/html": html, "text/plain": "" }, {});
-};
+const display = (data, metadata = {}) => ({ output_type: "display_data", data, metadata });
 
-/* While it streams, a save keeps what has come in the place of the widget, since a saved widget
-   shows an error to whoever opens the notebook without this kernel. `toJSON` is what a save reads. */
+/* A save in mid-stream keeps what has come instead of the widget, which would be an error without
+   this kernel. `toJSON` is what a save reads. */
 async function shieldSave(model, partial) {
   const cell = await cellOf(model);
   if (typeof cell?.toJSON !== "function") return () => {};
@@ -183,24 +250,19 @@ async function shieldSave(model, partial) {
   cell.toJSON = function () {
     const json = before.call(this);
     if (!shielding || !Array.isArray(json.outputs)) return json;
-    const outputs = json.outputs.map((output) =>
-      isOurs(output, model) ? display(partial(), {}) : output,
-    );
-    return { ...json, outputs };
+    const kept = (output) => (isOurs(output, model) ? display(partial()) : output);
+    return { ...json, outputs: json.outputs.map(kept) };
   };
   return () => (shielding = false);
 }
 
-/* Once for each model, on a page that has just been loaded as well. A page that was reloaded in
-   mid-stream has the saved part in its notebook, and lost the display id by which the kernel would
-   replace it: the live view, or the whole answer, takes its place from here. */
+/* Once for each model. A page that was reloaded in mid-stream has the saved part, and lost the
+   display id by which the kernel would replace it: that is done from here. */
 function adopt(model) {
-  const settle = () => replaceOutput(model, savedForm(model)).catch(() => false);
+  const saved = () => display(model.get("bundle"), model.get("metadata"));
+  const settle = () => replaceOutput(model, saved()).catch(() => false);
   let leaving;
-  const onDone = () => {
-    clearTimeout(leaving);
-    if (model.get("done")) leaving = setTimeout(settle, GRACE);
-  };
+  const onDone = () => (leaving = setTimeout(settle, GRACE));
   model.on("change:done", onDone);
   if (model.get("done")) settle();
   else resume(model).catch(() => {});
@@ -210,34 +272,36 @@ function adopt(model) {
   };
 }
 
-/* Show the live view again where the notebook holds the saved part of this answer. */
+/* Show the live view where the notebook holds the part that was saved. */
 async function resume(model) {
   const output = (await cellOf(model))?.getOutputs?.().find((old) => isOurs(old, model));
   if (!output || output.data[WIDGET_VIEW] || model.get("done")) return;
-  await replaceOutput(model, liveForm(model, output.data["text/html"]));
+  const view = { version_major: 2, version_minor: 0, model_id: model.get("mid") };
+  await replaceOutput(model, display({ ...output.data, [WIDGET_VIEW]: view }));
 }
 
 class View {
   constructor(model, el) {
     this.model = model;
     this.el = el;
-    this.seq = null; // of the last batch applied; null before the first snapshot
+    this.seq = null; // of the last batch; null before the first snapshot
     this.asked = 0; // when a hello went out that has no answer yet
     this.running = true;
-    this.following = new WeakMap(); // panel of reasoning -> whether the reader is at its end
-    this.untypeset = new Set(); // blocks with TeX that wait until they are complete
+    this.following = new WeakMap(); // panel of reasoning -> is the reader at its end?
+    this.unfinished = new Set(); // blocks with TeX or code that may still grow
     this.sources = new WeakMap(); // block that was typeset -> its HTML before
     this.build();
     this.onMessage = (message) => this.receive(message);
     this.onDone = () => this.finish();
     model.on("msg:custom", this.onMessage);
     model.on("change:done", this.onDone);
-    if (model.get("done")) {
-      this.finish();
-      return;
-    }
+    if (model.get("done")) this.finish();
+    else this.begin();
+  }
+
+  begin() {
     this.ask();
-    this.shield = shieldSave(model, () => this.partial()).catch(() => () => {});
+    this.shield = shieldSave(this.model, () => this.partial()).catch(() => () => {});
   }
 
   close() {
@@ -245,26 +309,21 @@ class View {
     this.model.off("msg:custom", this.onMessage);
     this.model.off("change:done", this.onDone);
     clearInterval(this.ticking);
-    clearTimeout(this.leaving);
     cancelAnimationFrame(this.frame);
+    document.removeEventListener("scroll", this.follower.onScroll, true);
   }
 
   build() {
     this.turn = make("section", "qm-turn qm-is-running", { "aria-label": this.model.get("label") });
-    this.say = make("p", "qm-say", { role: "status" });
-    this.main = make("div", "qm-main");
-    this.run = make("div", "qm-run");
-    this.run.hidden = true;
-    const corner = make("div", "qm-run-in");
-    this.time = make("span", "qm-clock", { "aria-hidden": "true" });
-    this.stop = make("button", "qm-btn qm-stop", { type: "button" });
-    this.stop.textContent = "Stop";
-    this.stop.addEventListener("click", () => this.askToStop());
-    corner.append(this.time, this.stop);
-    this.run.append(corner);
-    this.turn.append(this.say, this.run, this.main);
+    this.turn.innerHTML = TURN;
+    const [say, main, run, time, stop] = ["say", "main", "run", "clock", "stop"].map((name) =>
+      this.turn.querySelector(`.qm-${name}`),
+    );
+    Object.assign(this, { main, run, time, stop });
     this.el.append(this.turn);
-    this.page = new Page({ turn: this.main, say: this.say });
+    this.follower = new Follower(this.turn);
+    this.page = new Page({ turn: main, say });
+    stop.addEventListener("click", () => this.askToStop());
     this.page.onFresh = (element) => this.welcome(element);
     this.turn.addEventListener("click", (event) => this.clicked(event));
     this.main.addEventListener("scroll", (event) => this.scrolled(event.target), true);
@@ -279,15 +338,12 @@ class View {
 
   receive(message) {
     if (message.op === "snap") this.rebuild(message);
-    else if (message.op === "patch") this.advance(message);
+    if (message.op === "patch") this.advance(message);
   }
 
   advance({ seq, patches }) {
     if (this.seq !== null && seq <= this.seq) return;
-    if (this.seq === null || seq !== this.seq + 1) {
-      this.ask();
-      return;
-    }
+    if (this.seq === null || seq !== this.seq + 1) return void this.ask();
     this.seq = seq;
     this.applyAll(patches);
   }
@@ -299,23 +355,21 @@ class View {
     const kept = this.remember();
     this.seq = seq;
     this.page.clear();
-    this.untypeset.clear();
+    this.unfinished.clear();
     this.applyAll(patches);
     this.restore(kept);
   }
 
   /* What the reader did to the view, by id, so that it outlives a rebuilding. */
   remember() {
-    const open = new Map();
-    for (const id of this.page.touched) open.set(id, this.page.elements.get(id)?.open);
-    const focus = this.page.idOf(document.activeElement);
-    return { open, focus };
+    const panels = [...this.page.touched].map((id) => [id, this.page.elements.get(id)?.open]);
+    return { panels, focus: this.page.idOf(document.activeElement) };
   }
 
-  restore({ open, focus }) {
-    for (const [id, isOpen] of open) {
+  restore({ panels, focus }) {
+    for (const [id, open] of panels) {
       const panel = this.page.elements.get(id);
-      if (panel && isOpen !== undefined) panel.open = isOpen;
+      if (panel && open !== undefined) panel.open = open;
     }
     this.page.elements.get(focus)?.focus({ preventScroll: true });
   }
@@ -331,13 +385,12 @@ class View {
     this.frame = requestAnimationFrame(() => this.settle());
   }
 
-  /* After a batch: follow live reasoning, and typeset what is complete. */
   settle() {
+    this.complete();
     for (const panel of this.main.querySelectorAll(".qm-is-live + .qm-think")) {
       if (this.following.get(panel) !== false) panel.scrollTop = panel.scrollHeight;
-      panel.classList.toggle("qm-is-scrolled", panel.scrollTop > 2);
     }
-    this.typeset();
+    if (this.running) this.follower.follow();
   }
 
   scrolled(panel) {
@@ -349,53 +402,64 @@ class View {
 
   /* An element that is new or has grown. */
   welcome(element) {
-    const bars = element.matches(".qm-code")
-      ? element.querySelectorAll(":scope > .qm-bar")
-      : element.querySelectorAll(".qm-code > .qm-bar");
-    for (const bar of bars) if (!bar.querySelector("button")) bar.append(this.copyButton());
-    if (element.parentElement?.matches(".qm-answer, .qm-think") && TEX.test(element.textContent)) {
-      this.untypeset.add(element);
+    const blocks = element.matches(".qm-code") ? [element] : element.querySelectorAll(".qm-code");
+    for (const block of blocks) {
+      const bar = block.querySelector(":scope > .qm-bar");
+      if (!bar.querySelector("button")) bar.insertAdjacentHTML("beforeend", CODE_BUTTONS);
     }
+    const isText = element.parentElement?.matches(".qm-answer, .qm-think");
+    if (blocks.length || (isText && TEX.test(element.textContent))) this.unfinished.add(element);
   }
 
-  copyButton() {
-    const button = make("button", "qm-btn qm-btn-plain qm-copy", { type: "button" });
-    button.textContent = "Copy";
-    return button;
-  }
-
-  /* A block is complete when another follows it, or when its text has ended. */
+  /* A block is complete when another follows it, or when its text or step has ended. */
   isComplete(block) {
     if (!this.running || block.nextElementSibling) return true;
-    const text = block.parentElement;
-    if (text.matches(".qm-think")) return !text.previousElementSibling?.matches(".qm-is-live");
-    return text !== this.main.lastElementChild;
+    const step = block.closest(".qm-step");
+    if (step) return !step.firstElementChild.matches(".qm-is-live");
+    return block.parentElement !== this.main.lastElementChild;
   }
 
-  async typeset() {
-    if (this.untypeset.size === 0) return;
-    this.typesetter ??= typesetterOf(this.model);
-    const typesetter = await this.typesetter;
-    for (const block of [...this.untypeset]) {
+  complete() {
+    for (const block of [...this.unfinished]) {
       if (block.isConnected && !this.isComplete(block)) continue;
-      this.untypeset.delete(block);
-      if (!block.isConnected || !typesetter) continue;
-      this.sources.set(block, block.innerHTML);
-      block.classList.add("qm-is-typeset");
-      typesetter.typeset(block);
+      this.unfinished.delete(block);
+      if (!block.isConnected) continue;
+      const codes = block.matches(".qm-code") ? [block] : block.querySelectorAll(".qm-code");
+      for (const code of codes) if (this.mayFold(code)) foldCode(code);
+      if (block.parentElement.matches(".qm-answer, .qm-think")) this.typeset(block);
     }
+  }
+
+  /* What is perhaps read now stays as it is. */
+  mayFold(code) {
+    const { top, bottom } = code.getBoundingClientRect();
+    const isSeen = top < innerHeight && bottom > 0;
+    return !isHeld(code) && !(isSeen && this.running && !this.follower.on);
+  }
+
+  async typeset(block) {
+    this.manager ??= managerOf(this.model);
+    const typesetter = (await this.manager)?.rendermime?.latexTypesetter;
+    if (!typesetter?.typeset || !block.isConnected || !TEX.test(block.textContent)) return;
+    this.sources.set(block, block.innerHTML);
+    block.classList.add("qm-is-typeset");
+    typesetter.typeset(block);
   }
 
   clicked(event) {
     const panel = event.target.closest?.("summary")?.parentElement;
     const id = panel && this.page.idOf(panel);
-    if (id !== undefined && id !== null) this.page.touched.add(id);
+    if (id) this.page.touched.add(id);
     const copy = event.target.closest?.(".qm-copy");
     if (copy) this.copy(copy);
+    const wrap = event.target.closest?.(".qm-wrap");
+    const wrapped = wrap?.closest(".qm-code").classList.toggle("qm-is-wrapped");
+    wrap?.setAttribute("aria-pressed", wrapped);
   }
 
   async copy(button) {
-    const code = button.closest(".qm-code").querySelector("pre").textContent;
+    const parts = button.closest(".qm-code").querySelectorAll("pre");
+    const code = [...parts].map((pre) => pre.textContent).join("");
     try {
       await navigator.clipboard.writeText(code);
       button.textContent = "Copied";
@@ -424,11 +488,10 @@ class View {
     this.ticking = setInterval(tick, 500);
   }
 
-  /* The turn is over. */
   finish() {
     this.setClock({ seconds: 0, running: false, stoppable: false });
     this.settle();
-    this.leaving = setTimeout(() => this.leave(), 2 * GRACE);
+    setTimeout(() => this.leave(), 2 * GRACE);
   }
 
   /* What has come so far, as an output that needs no widget. */
@@ -439,12 +502,12 @@ class View {
       block.innerHTML = this.sources.get(typeset[place]) ?? block.innerHTML;
     });
     for (const button of whole.querySelectorAll("button")) button.remove();
-    const style = String(this.model.get("_css") ?? "").split("/* === live only === */")[0];
+    const [style] = String(this.model.get("_css") ?? "").split("/* === live only === */");
     const turn = make("div", `qm-turn qm-saved ${this.model.get("aid")}`);
     turn.append(...whole.childNodes);
     return {
       "text/html": `<div><style>${style}</style>${turn.outerHTML}</div>`,
-      "text/plain": this.main.innerText,
+      "text/plain": this.main.innerText || this.main.textContent,
     };
   }
 

@@ -60,7 +60,7 @@ TRACEBACK = "```\nTraceback (most recent call last):\nKeyError: 'a'\n```"
             "Reading 2 pages",
             "Read 2 pages · a.org, b.org",
         ),
-        ("code_interpreter_call", RUN, "Writing Python", "Ran Python · print(x) → 3.14"),
+        ("code_interpreter_call", RUN, "Writing Python", "Ran Python · x = math.pi → 3.14"),
         (
             "function_call",
             {"name": "rows", "arguments": '{"where": "a = 1"}'},

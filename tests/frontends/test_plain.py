@@ -32,7 +32,7 @@ def test_steps_answer_and_footer(turns):
         "Searched the web · “population variance versus sample variance” and 1 more"
         " · 5 sources · 1.9 s\n"
         "Read a page · en.wikipedia.org · definition of population and sample variance · 1.2 s\n"
-        "Ran Python · print(p[-1], p.mean(), p.var(), p.var(ddof=1)) →"
+        "Ran Python · def primes(n): →"
         " 7919 3682.913 5489270.997431 5494765.763194195 · 2.4 s\n"
         "  figure: fig-001\n"
         "\n" + "".join(turns.ANSWER) + "\n"

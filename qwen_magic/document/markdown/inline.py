@@ -55,8 +55,8 @@ def inline_html(tokens: Sequence[Token]) -> str:
 def _leaf(token: Token, inside_link: bool) -> str:
     if token.type == "code_inline":
         return f'<code class="qm-c">{escape(token.content, quote=False)}</code>'
-    if token.type == "maths_inline":
-        return escape(token.content, quote=False)
+    if token.type == "maths_inline":  # left to right also where it stands in other writing
+        return f'<span dir="ltr">{escape(token.content, quote=False)}</span>'
     if token.type == "image":
         return _image(token, inside_link)
     if token.type == "citation" and not inside_link:

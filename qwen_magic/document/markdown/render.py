@@ -24,7 +24,7 @@ QUOTE_OPEN = '<blockquote class="qm-quote" dir="auto">'
 BULLETS_OPEN = '<ul class="qm-list" dir="auto">'
 TABLE_OPEN = '<div class="qm-scroll" tabindex="0"><table class="qm-table">'
 TABLE_CLOSE = "</table></div>"
-MATHS_OPEN = '<div class="qm-math">'
+MATHS_OPEN = '<div class="qm-math" dir="ltr">'
 CODE_CLOSE = "</code></pre></div>"
 
 _FIXED = {
@@ -50,7 +50,7 @@ _FIXED = {
     "td_close": "</td>",
 }
 _ALIGNED = {  # what follows the class names, and the rest of the tag
-    "text-align:right": (" qm-num", ""),
+    "text-align:right": (" qm-num", ' align="right"'),
     "text-align:center": ("", ' style="text-align:center"'),
 }
 _HEADING_CLASS = {"h1": "qm-h1", "h2": "qm-h2"}

@@ -33,10 +33,10 @@ def test_a_table_keeps_its_alignment() -> None:
     assert html == (
         '<div class="qm-scroll" tabindex="0"><table class="qm-table"><thead><tr class="qm-tr">'
         '<th class="qm-cell qm-th" scope="col">a</th>'
-        '<th class="qm-cell qm-th qm-num" scope="col">b</th>'
+        '<th class="qm-cell qm-th qm-num" scope="col" align="right">b</th>'
         '<th class="qm-cell qm-th" scope="col" style="text-align:center">c</th>'
         '</tr></thead><tbody><tr class="qm-tr"><td class="qm-cell qm-td">1</td>'
-        '<td class="qm-cell qm-td qm-num">2</td>'
+        '<td class="qm-cell qm-td qm-num" align="right">2</td>'
         '<td class="qm-cell qm-td" style="text-align:center">3</td></tr></tbody></table></div>\n'
     )
 
@@ -68,7 +68,7 @@ def test_code_has_its_bar_and_marks() -> None:
     ],
 )
 def test_maths_stays_as_written(tex: str) -> None:
-    assert inline(f"x {tex} y") == f"x {tex} y"
+    assert inline(f"x {tex} y") == f'x <span dir="ltr">{tex}</span> y'
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_a_bracket_behind_a_written_backslash_is_kept_from_a_typesetter() -> Non
 )
 def test_display_maths_is_a_block(text: str) -> None:
     assert render_markdown(f"Then:\n{text}\nand") == (
-        f'{P}Then:</p>\n<div class="qm-math">{text}</div>\n{P}and</p>\n'
+        f'{P}Then:</p>\n<div class="qm-math" dir="ltr">{text}</div>\n{P}and</p>\n'
     )
 
 
 def test_maths_in_an_item_loses_the_items_indentation() -> None:
     html = render_markdown("- so\n\n  $$\n  a_1\n  $$\n")
-    assert '<div class="qm-math">$$\na_1\n$$</div>' in html
+    assert '<div class="qm-math" dir="ltr">$$\na_1\n$$</div>' in html
 
 
 def test_a_citation_is_linked_where_it_is_text() -> None:

@@ -13,15 +13,16 @@ from qwen_magic.document.markdown import MarkdownStream, render_markdown
 
 ALLOWED = {
     **{tag: {"class", "dir"} for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul")},
-    **{tag: {"class"} for tag in ("li", "hr", "table", "tr", "span", "b", "i")},
+    **{tag: {"class"} for tag in ("li", "hr", "table", "tr", "b", "i")},
+    "span": {"class", "dir"},
     **{tag: set() for tag in ("em", "strong", "s", "br", "thead", "tbody")},
     "ol": {"class", "dir", "start"},
     "blockquote": {"class", "dir"},
-    "div": {"class", "tabindex"},
+    "div": {"class", "dir", "tabindex"},
     "pre": {"class", "tabindex"},
     "code": {"class"},
-    "th": {"class", "scope", "style"},
-    "td": {"class", "style"},
+    "th": {"class", "scope", "style", "align"},
+    "td": {"class", "style", "align"},
     "a": {"class", "href", "title", "rel", "target"},
     "img": {"class", "src", "alt"},
 }

@@ -1,0 +1,319 @@
+/* What can be done with the answers on a page, while the kernel lives that gave them.
+
+   kernel -> page   `answers`: what each answer offers, by its mark (a class of its element)
+                    {op: "say" | "text" | "show" | "error" | "done", id, …}   the reply to request id
+                    {op: "here"}                         the reply to hello
+   page -> kernel   {op: "copy" | "fork" | "sibling" | "stop", key: mark, id, argument}
+                    {op: "hello"}                        are you still there?
+
+   A saved answer is plain HTML. This puts buttons under it, here on the page only: the notebook's
+   file never has them. An answer that the notebook draws anew is decorated anew. */
+
+const MARK = /\bqm-id-[\w-]+/;
+const ANSWERS = ".qm-saved[class*='qm-id-']";
+const PATIENCE = 3000; // ms after which the reader is told that the kernel is busy
+const SHOWN = 6000; // ms that a word about what was done stays
+const GONE = /dead|restarting|terminating|unknown/; // a kernel's status when it is not this one now
+const PYTHON = /^$|^(i?python|py)/i;
+
+function make(tag, className, text = "", attributes = {}) {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+function button(text, act, attributes = {}) {
+  const made = make("button", "qm-btn qm-btn-plain qm-act", text, { type: "button", ...attributes });
+  made.addEventListener("click", act);
+  return made;
+}
+
+const markOf = (turn) => turn.className.match(MARK)[0];
+const holds = (output, mark) => String(output.data?.["text/html"] ?? "").includes(mark);
+const codeOf = (block) =>
+  [...block.querySelectorAll("pre")].map((pre) => pre.textContent).join("").replace(/\n+$/, "");
+const isPython = (block) => PYTHON.test(block.querySelector(".qm-lang")?.textContent ?? "");
+
+/* `text` is a promise: a browser allows the clipboard only at the click, not when a reply comes. */
+async function toClipboard(text) {
+  const blob = text.then((words = "") => new Blob([words], { type: "text/plain" }));
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
+  } catch {
+    await navigator.clipboard.writeText(await text);
+  }
+}
+
+/* The notebook that this page shows: its cells, its kernel. Looked for, never relied on. */
+async function contextOf(model) {
+  try {
+    const layout = await model.widget_manager.get_model(model.get("layout_id"));
+    return layout.widget_manager.context;
+  } catch {
+    return undefined;
+  }
+}
+
+async function placeOf(model, mark) {
+  const notebook = (await contextOf(model))?.model?.sharedModel;
+  const cells = [...(notebook?.cells ?? [])];
+  const named = model.get("answers")[mark]?.cell;
+  const shows = (cell) => cell.getOutputs?.().some((output) => holds(output, mark));
+  const isNamed = (cell) => (cell.getId?.() ?? cell.id) === named;
+  let index = cells.findIndex((cell) => isNamed(cell) && shows(cell));
+  if (index < 0) index = cells.findIndex(shows);
+  return { notebook, index, cell: cells[index] };
+}
+
+/* The buttons under one answer. */
+class Bar {
+  constructor(page, turn, mark, facts) {
+    this.page = page;
+    this.turn = turn;
+    this.mark = mark;
+    this.says = make("span", "qm-acts-say", "", { role: "status" });
+    this.element = make("div", "qm-acts qm-act", "", { role: "group", "aria-label": "Actions" });
+    this.element.append(...this.buttons(facts), this.says);
+    turn.insertBefore(this.element, turn.querySelector(":scope > .qm-foot"));
+    for (const block of turn.querySelectorAll(".qm-code")) this.decorate(block);
+  }
+
+  *buttons({ sibling, running, copy = true, again = true, fork = true }) {
+    if (running) {
+      yield button("Stop", () => this.ask("stop"));
+      return;
+    }
+    if (copy) yield button("Copy as Markdown", () => this.copy());
+    const blocks = [...this.turn.querySelectorAll(".qm-answer .qm-code")].filter(isPython);
+    if (blocks.length > 0) {
+      const words = blocks.length > 1 ? `Insert ${blocks.length} cells below` : "Insert code below";
+      yield button(words, () => this.insert(blocks));
+    }
+    if (again) yield button("Run again", () => this.runAgain());
+    if (fork) yield button("Fork from here", () => this.ask("fork"));
+    if (sibling?.[1] > 1) yield this.siblings(...sibling);
+  }
+
+  siblings(place, count) {
+    const group = make("span", "qm-sib", "", { role: "group", "aria-label": "Answers of this cell" });
+    const step = (sign, words, to) => {
+      const made = button(sign, () => this.ask("sibling", to), { "aria-label": words });
+      made.disabled = to < 1 || to > count;
+      return made;
+    };
+    const where = make("span", "qm-sib-at", `${place}/${count}`);
+    group.append(
+      step("‹", "The answer before", place - 1),
+      where,
+      step("›", "The next answer", place + 1),
+    );
+    return group;
+  }
+
+  /* Copy, wrap and insert on a block of code. */
+  decorate(block) {
+    const bar = block.querySelector(":scope > .qm-bar");
+    if (!bar || bar.querySelector("button")) return;
+    const wrap = button("Wrap", () => {
+      const wrapped = block.classList.toggle("qm-is-wrapped");
+      wrap.setAttribute("aria-pressed", wrapped);
+    });
+    wrap.setAttribute("aria-pressed", "false");
+    if (isPython(block) && block.closest(".qm-answer")) {
+      bar.append(button("Insert below", () => this.insert([block])));
+    }
+    const copy = button("Copy", () => this.copyCode(block, copy), { "aria-label": "Copy code" });
+    bar.append(wrap, copy);
+  }
+
+  say(text, isError = false) {
+    clearTimeout(this.fading);
+    this.says.textContent = text;
+    this.says.classList.toggle("qm-is-error", isError);
+    if (text && !isError) this.fading = setTimeout(() => (this.says.textContent = ""), SHOWN);
+  }
+
+  /* Ask the kernel and do what its reply says; the reply. */
+  async ask(op, argument = null) {
+    const busy = setTimeout(() => this.say("The kernel is busy: it will answer later"), PATIENCE);
+    const reply = await this.page.request(op, this.mark, argument);
+    clearTimeout(busy);
+    if (reply.op === "say" || reply.op === "error") this.say(reply.text, reply.op === "error");
+    if (reply.op === "show") await this.page.show(this, reply);
+    return reply;
+  }
+
+  async copy() {
+    const reply = this.ask("copy");
+    try {
+      await toClipboard(reply.then(({ text }) => text));
+    } catch {
+      if ((await reply).op !== "error") this.say("The browser refused its clipboard", true);
+      return;
+    }
+    if ((await reply).op === "text") this.say("Copied as Markdown");
+  }
+
+  async copyCode(block, pressed) {
+    const done = await toClipboard(Promise.resolve(codeOf(block))).then(
+      () => "Copied",
+      () => "Not copied",
+    );
+    pressed.textContent = done;
+    setTimeout(() => (pressed.textContent = "Copy"), 1500);
+  }
+
+  async insert(blocks) {
+    const sources = blocks.map(codeOf);
+    const { notebook, index } = await placeOf(this.page.model, this.mark);
+    if (index >= 0 && typeof notebook.insertCell === "function") {
+      sources.forEach((source, number) => {
+        notebook.insertCell(index + 1 + number, { cell_type: "code", source, metadata: {} });
+      });
+      this.say(sources.length > 1 ? `Inserted ${sources.length} cells below` : "Inserted below");
+      return;
+    }
+    await toClipboard(Promise.resolve(sources.join("\n\n"))).then(
+      () => this.say("Copied: paste it into a new cell"),
+      () => this.say("This front end takes no new cell from here", true),
+    );
+  }
+
+  /* The notebook's own Run button, which runs the cell that was clicked in. */
+  runAgain() {
+    const cell = this.turn.closest(".jp-Cell");
+    const run = this.turn
+      .closest(".jp-NotebookPanel")
+      ?.querySelector("[data-command='notebook:run-cell-and-select-next']");
+    if (run && cell?.classList.contains("jp-mod-active")) {
+      // It acts on the press of a mouse button or of this key, not on a click.
+      run.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    } else this.say("Run the cell again: its new answer stands beside this one");
+  }
+}
+
+class Answers {
+  constructor(model) {
+    this.model = model;
+    this.bars = new WeakMap(); // answer's element -> [its facts as JSON, its bar]
+    this.waiting = new Map(); // id of a request -> what takes its reply
+    this.asked = 0;
+    this.isAlive = true;
+    this.onChange = () => this.scan();
+    this.onMessage = (message) => this.receive(message);
+    this.onConnection = () => this.ask();
+    this.onStatus = (_, status) => this.follow(status);
+    model.on("change:answers", this.onChange);
+    model.on("msg:custom", this.onMessage);
+    model.on("comm_live_update", this.onConnection);
+    this.observer = new MutationObserver(() => {
+      this.scanning ??= setTimeout(() => this.scan(), 100);
+    });
+    this.observer.observe(document.body, { childList: true, subtree: true });
+    this.watched = contextOf(model).then((context) => context?.sessionContext?.statusChanged);
+    this.watched.then((status) => status?.connect(this.onStatus));
+    this.scan();
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.watched.then((status) => status?.disconnect(this.onStatus));
+    this.model.off("change:answers", this.onChange);
+    this.model.off("msg:custom", this.onMessage);
+    this.model.off("comm_live_update", this.onConnection);
+    clearTimeout(this.scanning);
+    this.undress();
+  }
+
+  /* The connection came or went: no buttons until the kernel has said that it is there. */
+  ask() {
+    this.undress();
+    try {
+      this.model.send({ op: "hello" });
+    } catch {
+      // Without a kernel there is nothing to offer.
+    }
+  }
+
+  /* The kernel's status, as the notebook knows it. */
+  follow(status) {
+    if (GONE.test(status)) this.undress();
+    else if (this.status === "unknown") this.ask();
+    this.status = status;
+  }
+
+  undress() {
+    this.isAlive = false;
+    for (const turn of document.querySelectorAll(ANSWERS)) {
+      if (!this.bars.delete(turn)) continue;
+      for (const act of turn.querySelectorAll(".qm-act")) act.remove();
+    }
+  }
+
+  scan() {
+    this.scanning = undefined;
+    if (!this.isAlive) return;
+    const answers = this.model.get("answers");
+    for (const turn of document.querySelectorAll(ANSWERS)) {
+      const mark = markOf(turn);
+      if (answers[mark]) this.dress(turn, mark, answers[mark]);
+    }
+  }
+
+  dress(turn, mark, facts) {
+    const told = JSON.stringify(facts);
+    const [known, bar] = this.bars.get(turn) ?? [];
+    if (known === told && bar.element.parentElement === turn) return;
+    bar?.element.remove();
+    const made = new Bar(this, turn, mark, facts);
+    this.bars.set(turn, [told, made]);
+    if (this.heir?.mark === mark) this.inherit(made);
+  }
+
+  /* The sibling that was asked for has come: the focus goes on from it. */
+  inherit(bar) {
+    const [before, after] = bar.element.querySelectorAll(".qm-sib button");
+    const next = this.heir.back ? before : after;
+    (next?.disabled ? (this.heir.back ? after : before) : next)?.focus({ preventScroll: true });
+    this.heir = undefined;
+  }
+
+  request(op, mark, argument) {
+    const id = ++this.asked;
+    this.model.send({ op, key: mark, id, argument });
+    return new Promise((resolve) => this.waiting.set(id, resolve));
+  }
+
+  receive(message) {
+    if (message.op === "here") {
+      this.isAlive = true;
+      this.scan();
+    }
+    this.waiting.get(message.id)?.(message);
+    this.waiting.delete(message.id);
+  }
+
+  /* Put another answer into this one's place: in the notebook, else at least on the page. */
+  async show(bar, { bundle, metadata }) {
+    const html = bundle["text/html"];
+    this.heir = { mark: html.match(MARK)?.[0], back: document.activeElement?.textContent === "‹" };
+    const { cell } = await placeOf(this.model, bar.mark);
+    if (cell?.setOutputs) {
+      const made = { output_type: "display_data", data: bundle, metadata };
+      cell.setOutputs(cell.getOutputs().map((old) => (holds(old, bar.mark) ? made : old)));
+      return;
+    }
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    bar.turn.replaceWith(template.content);
+  }
+}
+
+export default {
+  initialize({ model }) {
+    const answers = new Answers(model);
+    return () => answers.close();
+  },
+};

@@ -1,0 +1,140 @@
+"""What can be done with an answer that stands in the page: one hidden widget for a kernel.
+
+    tell(key)            -> `answers`: what each answer offers        (the page decorates it)
+    a click, {op, key}   -> on_action(op, key, argument) -> a reply   (the page shows it)
+
+The static outputs are plain HTML. The widget's script looks for them by their class (`mark_of`)
+and puts buttons under those that this kernel knows, also after the page was loaded again. Without
+this kernel, or this script, nothing of it is there: a saved file holds no dead button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypedDict, assert_never
+
+import anywidget
+import traitlets
+
+from qwen_magic.errors import QwenError
+from qwen_magic.frontends.static import mark_of
+
+_HERE: Final = Path(__file__).parent
+
+
+class AnswerFacts(TypedDict, total=False):
+    """What an answer offers: `sibling` (its place from 1, how many there are) where its cell was
+    run more than once; `cell`, the id of its cell; `running` while it can be stopped. `copy`,
+    `again` and `fork` take an action away where they are False."""
+
+    sibling: tuple[int, int]
+    cell: str
+    running: bool
+    copy: bool
+    again: bool
+    fork: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A line under the answer: what was done, or what to do."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text for the clipboard."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Another answer to stand in this one's place: an output's mime bundle and metadata."""
+
+    bundle: Mapping[str, str]
+    metadata: Mapping[str, Any]
+
+
+Reply: TypeAlias = Say | Text | Show
+
+
+class ActionsWidget(anywidget.AnyWidget):
+    """The actions under all answers of a kernel. Never displayed: to make it is enough.
+
+    `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
+    `op`, and its reply: "copy" (`Text`: the turn as Markdown), "sibling" (`Show`; `argument` is the
+    place, from 1), "fork" (`Say`), "stop" (None). Running a cell again is the page's own doing. A
+    `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
+    """
+
+    _esm = (_HERE / "actions.js").read_text("utf-8")
+    _css = (_HERE / "widget.css").read_text("utf-8")
+
+    answers = traitlets.Dict().tag(sync=True)  # mark -> AnswerFacts
+    layout_id = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        *,
+        on_action: Callable[[str, str, object], Reply | None],
+        describe: Callable[[str], AnswerFacts],
+    ) -> None:
+        super().__init__()
+        self.layout_id = self.layout.model_id
+        self._on_action = on_action
+        self._describe = describe
+        self._keys: dict[str, str] = {}  # mark -> the turn's key
+        self.on_msg(self._receive)
+
+    def tell(self, *keys: str) -> None:
+        """Offer the actions of these turns, or what has changed of them (a new sibling)."""
+        told = {mark_of(key): key for key in keys}
+        self._keys |= told
+        facts = {mark: self._describe(key) for mark, key in told.items()}
+        self.answers = {**self.answers, **facts}
+
+    def forget(self, *keys: str) -> None:
+        """Take the actions of these turns away."""
+        gone = {mark_of(key) for key in keys}
+        self._keys = {mark: key for mark, key in self._keys.items() if mark not in gone}
+        self.answers = {mark: facts for mark, facts in self.answers.items() if mark not in gone}
+
+    def _receive(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+        op, number = str(content.get("op", "")), content.get("id")
+        if op == "hello":  # a page asks whether this kernel is still there
+            self.send({"op": "here", "id": number})
+            return
+        key = self._keys.get(str(content.get("key", "")))
+        if key is None:
+            self.send(
+                {"op": "error", "id": number, "text": "This kernel does not know the answer."}
+            )
+            return
+        try:
+            reply = self._on_action(op, key, content.get("argument"))
+        except QwenError as error:
+            words = " ".join(part for part in (error.message, error.hint) if part)
+            self.send({"op": "error", "id": number, "text": words})
+            return
+        except Exception as error:
+            self.send({"op": "error", "id": number, "text": f"That failed: {type(error).__name__}"})
+            raise
+        self.send({"id": number, **_json(reply)})
+
+
+def _json(reply: Reply | None) -> dict[str, Any]:
+    match reply:
+        case None:
+            return {"op": "done"}
+        case Say(text=text):
+            return {"op": "say", "text": text}
+        case Text(text=text):
+            return {"op": "text", "text": text}
+        case Show(bundle=bundle, metadata=metadata):
+            return {"op": "show", "bundle": dict(bundle), "metadata": dict(metadata)}
+        case _:
+            assert_never(reply)

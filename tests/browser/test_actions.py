@@ -1,0 +1,187 @@
+"""actions.js on a page with saved answers and a model that only records."""
+
+import pytest
+from answer_pages import run_actions, show
+from answer_states import all_states
+
+from qwen_magic.frontends.static import mark_of
+
+pytestmark = pytest.mark.browser
+
+MARK = mark_of("0123456789abcdef")
+
+
+@pytest.fixture(scope="module")
+def state():
+    return next(state for state in all_states() if state.name == "second-sibling")
+
+
+@pytest.fixture
+def page(browser, state):
+    page = browser.new_page(viewport={"width": 900, "height": 700})
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    show(page, state, "light")
+    page.evaluate(
+        """() => Object.defineProperty(navigator, "clipboard", { value: {
+             write: async ([item]) => {
+               window.copied = await (await item.getType("text/plain")).text();
+             },
+             writeText: async (text) => { window.copied = text; } } })"""
+    )
+    yield page
+    page.close()
+    assert problems == []
+
+
+def reply(page, **message):
+    page.evaluate(
+        "(message) => actions.receive({ id: actions.sent.at(-1).id, ...message })", message
+    )
+
+
+def notebook(page, html):
+    """A notebook with this output in the second of two cells."""
+    page.evaluate(
+        """(html) => {
+          const cell = (id, outputs) => ({
+            id, outputs, getOutputs() { return this.outputs; },
+            setOutputs(made) { this.outputs = made; },
+          });
+          window.cells = [cell("c0", []), cell("c1", [{ data: { "text/html": html } }])];
+          const sharedModel = {
+            cells, insertCell(at, made) { cells.splice(at, 0, made); },
+          };
+          const manager = { context: { model: { sharedModel } } };
+          actions.widget_manager = { get_model: async () => ({ widget_manager: manager }) };
+        }""",
+        html,
+    )
+
+
+def test_copy_asks_the_kernel_for_the_markdown(page):
+    page.click("text=Copy as Markdown")
+    sent = page.evaluate("actions.sent")
+    assert sent == [{"op": "copy", "key": MARK, "id": 1, "argument": None}]
+    reply(page, op="text", text="# All of it")
+    page.wait_for_selector("text=Copied as Markdown")
+    assert page.evaluate("copied") == "# All of it"
+
+
+def test_fork_says_what_was_done(page):
+    page.click("text=Fork from here")
+    reply(page, op="say", text="Forked as chat-2")
+    assert page.inner_text(".qm-acts-say") == "Forked as chat-2"
+    assert page.get_attribute(".qm-acts-say", "role") == "status"
+
+
+def test_an_error_is_told_in_its_place(page):
+    page.click("text=Fork from here")
+    reply(page, op="error", text="No such turn")
+    page.wait_for_selector(".qm-acts-say.qm-is-error")
+    assert page.inner_text(".qm-acts-say") == "No such turn"
+
+
+def test_a_busy_kernel_is_named(page):
+    page.click("text=Fork from here")
+    page.wait_for_selector("text=The kernel is busy", timeout=5000)
+
+
+def test_another_sibling_takes_the_place_and_the_focus(page):
+    saved = f'<div class="qm-turn qm-saved {MARK}">two</div>'
+    notebook(page, saved)
+    page.click("text=›")
+    assert page.evaluate("actions.sent.at(-1)")["argument"] == 3
+    other = '<div class="qm-turn qm-saved qm-id-three">three</div>'
+    reply(page, op="show", bundle={"text/html": other}, metadata={"a": 1})
+    page.wait_for_function("cells[1].outputs[0].metadata")
+    assert page.evaluate("cells[1].outputs") == [
+        {"output_type": "display_data", "data": {"text/html": other}, "metadata": {"a": 1}}
+    ]
+    page.evaluate(
+        """([html, mark]) => {
+          document.querySelector(".qm-saved").outerHTML = html;
+          actions.set("answers", { [mark]: { sibling: [3, 3] } });
+        }""",
+        [other, "qm-id-three"],
+    )
+    page.wait_for_selector("text=3/3")
+    assert page.evaluate("document.activeElement.textContent") == "‹", "the last has no next"
+    assert page.is_disabled("text=›")
+
+
+def test_without_a_notebook_the_sibling_is_shown_on_the_page(page):
+    page.click("text=‹")
+    other = '<div class="qm-turn qm-saved qm-id-one">the first</div>'
+    reply(page, op="show", bundle={"text/html": other}, metadata={})
+    page.wait_for_selector("text=the first")
+
+
+def test_code_goes_into_a_new_cell_below(page):
+    notebook(page, f'<div class="{MARK}"></div>')
+    page.click("text=Insert code below")
+    page.wait_for_function("cells.length === 3")
+    made = page.evaluate("cells[2]")
+    assert made["cell_type"] == "code"
+    assert made["source"].startswith("import math\n")
+    assert made["source"].count("\n") == 61, "the folded lines too"
+
+
+def test_code_goes_to_the_clipboard_where_no_cell_can_be_made(page):
+    page.click("text=Insert below")
+    page.wait_for_selector("text=Copied: paste it into a new cell")
+    assert page.evaluate("copied").startswith("import math\n")
+
+
+def test_run_again_tells_what_to_do_where_it_cannot(page):
+    page.click("text=Run again")
+    assert page.inner_text(".qm-acts-say").startswith("Run the cell again")
+
+
+def test_an_answer_that_is_drawn_anew_gets_its_actions_again(page):
+    page.evaluate(
+        """() => {
+          const old = document.querySelector(".qm-saved");
+          old.querySelectorAll(".qm-act").forEach((act) => act.remove());
+          old.outerHTML = old.outerHTML;
+        }"""
+    )
+    page.wait_for_selector(".qm-acts")
+    assert page.locator(".qm-acts").count() == 1
+
+
+def test_a_running_answer_can_only_be_stopped(page):
+    page.evaluate(f"actions.set('answers', {{ '{MARK}': {{ running: true }} }})")
+    assert page.inner_text(".qm-acts") == "Stop"
+    page.click(".qm-acts >> text=Stop")
+    assert page.evaluate("actions.sent.at(-1).op") == "stop"
+
+
+def test_an_answer_that_is_not_known_has_none(page):
+    page.evaluate("endActions()")
+    run_actions(page, {"qm-id-somethingelse": {}})
+    assert page.locator(".qm-acts").count() == 0
+
+
+def test_they_go_with_the_kernel_and_come_back_with_it(page):
+    page.evaluate("actions.call('comm_live_update')")
+    assert page.locator(".qm-act").count() == 0
+    assert page.evaluate("actions.sent.at(-1)") == {"op": "hello"}
+    page.evaluate("actions.receive({ op: 'here' })")
+    assert page.locator(".qm-acts").count() == 1
+    page.evaluate("endActions()")
+    assert page.locator(".qm-act").count() == 0
+
+
+def test_the_keyboard_reaches_and_works_every_action(page):
+    names = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.closest('.qm-act')?.textContent"))
+    assert [name for name in names if name][:9] == [
+        "Insert below", "Wrap", "Copy",
+        "Copy as Markdown", "Insert code below", "Run again", "Fork from here", "‹", "›",
+    ]  # fmt: skip
+    page.focus(".qm-act:text('Fork from here')")
+    page.keyboard.press("Space")
+    assert page.evaluate("actions.sent.at(-1).op") == "fork"

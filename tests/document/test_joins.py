@@ -1,0 +1,72 @@
+"""Many steps behind one line."""
+
+import pytest
+from answer_states import QUERIES, many_sources, search, thought
+
+from qwen_magic.document.blocks import Figure, Step, Tally
+from qwen_magic.document.build import Document
+from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.groups import Joined
+from qwen_magic.document.joins import joined_step, runs_to_join
+from qwen_magic.protocol.state import ResponseState
+
+DONE, LIVE = Step("a"), Step("b", state="live")
+DRAWN = Step("c", figures=(Figure("u"),))
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_closed", "runs"),
+    [
+        ([DONE] * 8, True, []),
+        ([DONE] * 9, True, [range(9)]),
+        ([DONE] * 9, False, [range(6)]),
+        ([DONE] * 9 + [LIVE], False, [range(6)]),
+        ([DONE] * 4 + [LIVE] + [DONE] * 9, False, []),
+        ([DONE] * 9 + [LIVE] + [DONE] * 9, True, [range(9)]),
+        ([DONE] * 4 + [DRAWN] + [DONE] * 5, True, [range(4), range(5, 10)]),
+        ([DONE] + [DRAWN] + [DONE] * 8, True, [range(2, 10)]),
+    ],
+)
+def test_what_joins(steps, is_closed, runs):
+    assert runs_to_join(steps, is_closed=is_closed) == runs
+
+
+def test_the_line_counts_by_kind_with_thoughts_last():
+    steps = [
+        Step("Thought", tally=Tally(1, "thought", "thoughts"), seconds=3.0),
+        Step("Read", tally=Tally(2, "page", "pages"), seconds=1.5),
+        Step("Failed", state="bad", tally=Tally(1, "run", "runs")),
+        Step("Read", tally=Tally(1, "page", "pages")),
+    ]
+    line = joined_step(steps)
+    assert line.verb == "3\u00a0pages"
+    assert line.what == "1\u00a0run · 1\u00a0thought · 1\u00a0failed"
+    assert line.facts == ("4.5\u00a0s",)
+
+
+def _document(events, outcome=None):
+    document, state = Document(TurnFacts("m")), ResponseState()
+    for at, event in events:
+        state.apply(event, at)
+        document.update(state, at)
+    if outcome is not None:
+        document.finish(state, 60.0, outcome)
+    return document
+
+
+def test_the_order_stays():
+    document = _document(many_sources(), Outcome())
+    (joined,) = document.groups[0].rows
+    assert isinstance(joined, Joined)
+    assert joined.step.verb == "6\u00a0searches, 93\u00a0sources"
+    assert [each.step.verb.split()[0] for each in joined.sections] == ["Thought", "Searched"] * 6
+
+
+def test_while_it_runs_the_newest_stand_apart():
+    events = []
+    for number, query in enumerate(QUERIES[:5]):
+        events += thought("So.", 6.0 * number, 3.0, 2 * number)
+        events += search(query, 2, 6.0 * number + 3.1, 2 * number + 1)
+    rows = list(_document(events).groups[0].rows)
+    assert [isinstance(row, Joined) for row in rows] == [True, False, False, False]
+    assert len(rows[0].sections) == 7

@@ -1,0 +1,43 @@
+"""The page follows the end of an answer, in real front ends, while the reader is there."""
+
+import pytest
+from real_jupyter import running_demo, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+# How far the answer's end is below the notebook's edge, and whether it is higher than the page.
+PLACE = """() => {
+  const turn = document.querySelector(".qm-turn.qm-is-running");
+  const scroller = document.querySelector(".jp-WindowedPanel-outer");
+  if (!turn || !scroller) return undefined;
+  const [inner, outer] = [turn, scroller].map((each) => each.getBoundingClientRect());
+  return { past: inner.bottom - outer.bottom, isLong: inner.height > outer.height + 100,
+           top: scroller.scrollTop };
+}"""
+
+
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
+    with running_demo(delay=0.02) as server:
+        page = open_page(front, f"follow-{front}.ipynb", [
+            f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+            "%%qwen --think\nshow me the tour",
+        ])  # fmt: skip
+        page.page.set_viewport_size({"width": 1000, "height": 500})
+        page.run(0)
+        page.run(1, wait=False)
+        place = wait_until(
+            lambda: (p := page.page.evaluate(PLACE)) and p["isLong"] and p, 40, "a long answer"
+        )
+        assert place["past"] < 40
+        page.output(1).hover(position={"x": 100, "y": place["top"] + 50})
+        page.page.mouse.wheel(0, -150)
+        above = wait_until(
+            lambda: (p := page.page.evaluate(PLACE)) and p["top"] < place["top"] and p,
+            5,
+            "the way up",
+        )
+        page.page.wait_for_timeout(500)
+        later = page.page.evaluate(PLACE)
+        assert later["past"] > above["past"], "it grows on, out of sight"
+        assert later["top"] <= above["top"] + 1
