@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.protocol.items import (
@@ -18,6 +18,7 @@ from qwen_magic.protocol.items import (
 )
 
 if TYPE_CHECKING:
+    from qwen_magic.document.extract import CodeBlock
     from qwen_magic.errors import QwenError
 
 
@@ -33,7 +34,10 @@ class Answer:
     - `usage`: tokens and tool calls, or None where the server gave none;
     - `status`: `completed`, `incomplete` (token limit), `failed` or `stopped`;
     - `id`: the response id; `raw`: the terminal response object as it came;
-    - `error`: what failed, where it was asked not to raise.
+    - `error`: what failed, where it was asked not to raise;
+    - `parsed`: the object that a schema asked for;
+    - `code_blocks`: the fenced code of the text; `tables`: its tables as pandas DataFrames, with
+      types inferred (`document.extract` has the rules).
     """
 
     text: str
@@ -50,6 +54,7 @@ class Answer:
     bundle: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     metadata: JSON = field(default_factory=dict, repr=False, compare=False)
     error: QwenError | None = None
+    parsed: object = None
     # The execution whose live output shows this answer: its displayhook need not show it again.
     shown_in: int | None = field(default=None, repr=False, compare=False)
 
@@ -60,6 +65,22 @@ class Answer:
     @property
     def sources(self) -> tuple[Source, ...]:
         return tuple(s for i in self.items if isinstance(i, WebSearchCall) for s in i.sources)
+
+    @property
+    def code_blocks(self) -> tuple[CodeBlock, ...]:
+        from qwen_magic.document.extract import code_blocks
+
+        return code_blocks(self.text)
+
+    @property
+    def tables(self) -> list[Any]:
+        from qwen_magic.document.extract import tables
+
+        return tables(self.text)
+
+    def __llm__(self) -> str:
+        """What `{answer}` in a prompt becomes."""
+        return self.text
 
     def __str__(self) -> str:
         return self.text

@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
+from qwen_magic.context.attachments import attach
+from qwen_magic.context.data import describe_value
 from qwen_magic.context.instructions import read_instructions
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
@@ -21,6 +23,7 @@ from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of, stop_reaches_sync_cell
 from qwen_magic.magics.background import until_done, wait_for_place
+from qwen_magic.magics.code import offer_code
 from qwen_magic.magics.failure import interrupted
 from qwen_magic.magics.keeping import open_book
 from qwen_magic.magics.options import Options
@@ -30,10 +33,12 @@ from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView, View
+from qwen_magic.session.wishes import NoWish, SchemaWish
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import TurnFacts
     from qwen_magic.frontends.jupyter import LiveView
+    from qwen_magic.magics.actions import AnswerActions
 
 
 class Asker:
@@ -49,6 +54,7 @@ class Asker:
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
         self._shelf: Any = None
+        self._actions: AnswerActions | None = None
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.book.current
         self._settings_changed()
@@ -63,6 +69,8 @@ class Asker:
         self.session.close()
         if self._shelf is not None:
             self._shelf.close()
+        if self._actions is not None:
+            self._actions.close()
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
@@ -71,13 +79,22 @@ class Asker:
         options = options.merged_over(defaults).merged_over(_options(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
         given, expanded = self._input(prompt, namespace, raw=options.raw)
-        system = read_instructions(options.system or "", namespace)
+        system = read_instructions(options.system or "", namespace, describe=self._describe)
         endpoint = self.session.endpoints.find(self.settings.endpoint)
         model = options.model or self.settings.model
+        attached = attach(
+            given,
+            namespace,
+            model=model,
+            data=options.data or (),
+            rows=options.rows,
+            mask=self.settings.masked_columns,
+            images=options.image or (),
+        )
         known = self.settings.windows
         return Ask(
             prompt=prompt,
-            input=given,
+            input=attached.input,
             model=model,
             endpoint=endpoint,
             chat=chat,
@@ -96,11 +113,26 @@ class Asker:
             # The same name elsewhere may have any window.
             window=window_of(model, known) if endpoint.family == "dashscope" else known.get(model),
             cell=self._cell_key(),
-            expanded=(*expanded, *_told(system)),
+            expanded=(*expanded, *_told(system), *attached.told),
         )
 
     def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
+        wish = self._wish(options, ask)
+        answer = self._answer(wish.ask, options)
+        while (repair := wish.repair(answer)) is not None:
+            answer = self._answer(repair, options)
+        return self._deliver(wish.fulfilled(answer), options)
+
+    async def aanswer(self, ask: Ask, options: Options) -> Answer:
+        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
+        wish = self._wish(options, ask)
+        answer = await self._aanswer(wish.ask, options)
+        while (repair := wish.repair(answer)) is not None:
+            answer = await self._aanswer(repair, options)
+        return self._deliver(wish.fulfilled(answer), options)
+
+    def _answer(self, ask: Ask, options: Options) -> Answer:
         if self._depends_on(ask):
             raise UsageError(
                 f"An answer in {ask.chat} is still being written in the background.",
@@ -115,10 +147,10 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        self._offer(answer)
+        return answer
 
-    async def aanswer(self, ask: Ask, options: Options) -> Answer:
-        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
+    async def _aanswer(self, ask: Ask, options: Options) -> Answer:
         pump = CommPump(self.shell)
         try:
             await until_done(self._depends_on(ask), pump.step)
@@ -130,7 +162,13 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        self._offer(answer)
+        return answer
+
+    def _wish(self, options: Options, ask: Ask) -> SchemaWish | NoWish:
+        if options.schema is None:
+            return NoWish(ask)
+        return SchemaWish(ask, options.schema, self.shell.user_ns)
 
     def begin(self, ask: Ask, options: Options) -> None:
         """Answer in the background: the output is begun here, and goes on by itself."""
@@ -156,6 +194,7 @@ class Asker:
         if plan is None:
             return
         answer = await self.session.arun(plan, view, told=False)
+        self._offer(answer)
         if options.out:
             self.shell.user_ns[options.out] = answer
 
@@ -175,7 +214,18 @@ class Asker:
             self.shell.displayhook.update_user_ns(answer)
         if answer.error is not None:
             raise answer.error
+        if options.code:
+            offer_code(self.shell, answer.text)
         return answer
+
+    def _offer(self, answer: Answer) -> None:
+        """Put the actions under an answer that stands in a notebook."""
+        if not answer.bundle:
+            return
+        from qwen_magic.magics.actions import AnswerActions
+
+        self._actions = self._actions or AnswerActions(self.session.book)
+        self._actions.offer(answer)
 
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
@@ -199,8 +249,11 @@ class Asker:
         messages = message_list(prompt, namespace)
         if messages is not None:
             return messages, (f"{prompt.strip()} → {len(messages)} messages",)
-        read = interpolate(prompt, namespace)
+        read = interpolate(prompt, namespace, describe=self._describe)
         return read.text, _told(read)
+
+    def _describe(self, value: object) -> str:
+        return describe_value(value, mask=self.settings.masked_columns)
 
     def _cell_key(self) -> CellKey | None:
         cell = cell_id(self.shell)

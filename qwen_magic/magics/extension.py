@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from qwen_magic.frontends.kernel import kernel_of
 from qwen_magic.magics.branches import BranchMagics
+from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
+from qwen_magic.magics.fixing import FixMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.magics.tab import TabCompletion
-from qwen_magic.magics.transformer import ASYNC_NAME, transform
+from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
 _ATTRIBUTE: Final = "_qwen_magic"  # where a shell keeps its extension
 # What the first answer imports, in an order of small steps, so that no cell waits long for one.
@@ -32,11 +34,18 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.magics = QwenMagics(shell)
+        fixing = FixMagics(shell, self.magics)
+        self._awaited = {
+            ASYNC_NAMES["qwen"]: self.magics.aqwen,
+            ASYNC_NAMES["qwen_fix"]: fixing.aqwen_fix,
+        }
         self._all = [
             self.magics,
             ConversationMagics(shell, self.magics),
             BranchMagics(shell, self.magics),
             FileMagics(shell, self.magics),
+            CodeMagics(shell, self.magics),
+            fixing,
             ServiceMagics(shell, self.magics),
         ]
         self._tab = TabCompletion(shell, self.magics)
@@ -50,8 +59,8 @@ class Extension:
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.events.register("pre_run_cell", self._pre_run_cell)
         shell.events.register("post_run_cell", self._post_run_cell)
-        shell.user_ns[ASYNC_NAME] = self.magics.aqwen
-        shell.user_ns_hidden[ASYNC_NAME] = self.magics.aqwen
+        shell.user_ns.update(self._awaited)
+        shell.user_ns_hidden.update(self._awaited)
         self._tab.install()
         atexit.register(self.magics.close)
         if self.magics.warm_up:
@@ -65,8 +74,9 @@ class Extension:
         shell.input_transformers_cleanup.remove(self._transform)
         shell.events.unregister("pre_run_cell", self._pre_run_cell)
         shell.events.unregister("post_run_cell", self._post_run_cell)
-        shell.user_ns.pop(ASYNC_NAME, None)
-        shell.user_ns_hidden.pop(ASYNC_NAME, None)
+        for name in self._awaited:
+            shell.user_ns.pop(name, None)
+            shell.user_ns_hidden.pop(name, None)
         for magics in self._all:
             _unregister(shell, magics)
         atexit.unregister(self.magics.close)

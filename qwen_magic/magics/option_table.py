@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["flag", "text", "list", "effort", "number", "integer", "variable", "chat"]
+Kind: TypeAlias = Literal[
+    "flag", "text", "list", "effort", "number", "integer", "variable", "chat", "rows"
+]
 # Where an option may stand: `%%qwen`, `%qwen`, or as a default in `%qwen_chat`.
 Form: TypeAlias = Literal["cell", "line", "chat"]
 
@@ -90,6 +92,33 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option("--no-history", "outside any conversation", "no_history"),
     Option("--carry", "take the conversation along to another host: all of it is sent", "carry"),
+    Option(
+        "--data",
+        "describe these variables to the model; with commas, or repeated",
+        "data",
+        "-d",
+        "NAMES",
+        "list",
+        repeatable=True,
+    ),
+    Option("--rows", "how many rows of them go along: a number, or all", "rows", "", "N", "rows"),
+    Option(
+        "--image",
+        "path, URL or variable (figure, PIL image, array), for models with vision",
+        "image",
+        "-i",
+        "REF",
+        "list",
+        repeatable=True,
+    ),
+    Option(
+        "--schema",
+        "the answer as an object: a pydantic model, dataclass, TypedDict or JSON schema",
+        "schema",
+        metavar="NAME",
+        kind="variable",
+    ),
+    Option("--code", "put the answer's first Python block into the next cell", "code"),
     Option("--out", "bind the Answer to a variable", "out", "-o", "NAME", "variable"),
     Option(
         "--temperature",
@@ -133,13 +162,4 @@ OPTIONS: Final[tuple[Option, ...]] = (
 BY_SPELLING: Final = {name: option for option in OPTIONS for name in option.spellings}
 
 # Known names that this version does not have: refused by name, and never guessed at.
-LATER: Final = (
-    "-d",
-    "--data",
-    "--rows",
-    "-i",
-    "--image",
-    "--schema",
-    "--code",
-    "--compare",
-)
+LATER: Final = ("--compare",)

@@ -40,10 +40,20 @@ def read_value(option: Option, typed: str, text: str) -> object:
             return _variable(typed, text)
         case "chat":
             return _chat(typed, text)
+        case "rows":
+            return _rows(typed, text)
         case _:
             if not text.strip() and option.field != "system":  # an empty one clears a default
                 raise OptionError(f"{typed} needs a value: {typed} {option.metavar}")
             return text
+
+
+def _rows(typed: str, text: str) -> int | str:
+    if text == "all":
+        return text
+    if not text.isdecimal():
+        raise OptionError(f"{typed} takes a number of rows, or all, not {text!r}.")
+    return int(text)
 
 
 def read_names(typed: str, text: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.magics.option_scan import OptionScanner
@@ -23,6 +23,8 @@ _CONTRADICTIONS: Final = (
     ("no_history", "carry"),
     ("new", "carry"),
     ("bg", "quiet"),
+    ("bg", "schema"),
+    ("bg", "code"),
 )
 
 
@@ -43,6 +45,11 @@ class Options:
     after: str | None = None
     no_history: bool = False
     carry: bool = False
+    data: tuple[str, ...] | None = None
+    rows: int | Literal["all"] | None = None
+    image: tuple[str, ...] | None = None
+    schema: str | None = None
+    code: bool = False
     out: str | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -58,6 +58,10 @@ class QwenSettings(HasTraits):
         help="Tokens that the conversations of this notebook may use in all; 0: no limit. Warns at "
         "80 %, refuses beyond.",
     ).tag(config=True)
+    masked_columns = List(
+        Unicode(),
+        help="Columns and keys whose values are never sent: names, or patterns such as *_email.",
+    ).tag(config=True)
     windows = Dict(
         key_trait=Unicode(),
         value_trait=CInt(),

@@ -21,10 +21,13 @@ import tokenize
 from collections.abc import Callable
 from typing import Final
 
-ASYNC_NAME: Final = "__qwen__"
+# Line magics that become `await …`, with the names that are awaited in their place.
+ASYNC_NAMES: Final = {"qwen": "__qwen__", "qwen_fix": "__qwen_fix__"}
+ASYNC_NAME: Final = ASYNC_NAMES["qwen"]
 _CELL: Final = re.compile(r"%%qwen(?=\s|$)")
 _LINE: Final = re.compile(
-    r"(?P<indent>[ \t]*)(?P<target>[A-Za-z_][\w.]*[ \t]*=[ \t]*)?%qwen(?![\w%])(?P<rest>.*)",
+    r"(?P<indent>[ \t]*)(?P<target>[A-Za-z_][\w.]*[ \t]*=[ \t]*)?"
+    r"%(?P<magic>qwen_fix|qwen)(?![\w%])(?P<rest>.*)",
     re.DOTALL,
 )
 _OPEN_AT_END: Final = ("EOF in multi-line", "unexpected EOF", "unterminated triple-quoted")
@@ -78,9 +81,9 @@ def _line_calls(lines: list[str], may_await: bool, in_terminal: bool) -> list[st
         rest = found["rest"].strip()
         top_level = not found["indent"]
         call = (
-            f"await {ASYNC_NAME}({rest!r})"
+            f"await {ASYNC_NAMES[found['magic']]}({rest!r})"
             if may_await and top_level
-            else f"get_ipython().run_line_magic('qwen', {rest!r})"
+            else f"get_ipython().run_line_magic({found['magic']!r}, {rest!r})"
         )
         end = ";" if in_terminal and not found["target"] else ""
         done.append(f"{found['indent']}{found['target'] or ''}{call}{end}\n")

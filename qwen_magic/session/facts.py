@@ -19,6 +19,7 @@ def facts_of(plan: Plan) -> TurnFacts:
         expanded=(*ask.expanded, *plan.notes),
         notices=("offline demo",) if is_demo else (),
         endpoint="" if is_demo else ask.endpoint.name,
+        key=plan.key if plan.chat else "",
     )
 
 

@@ -6,7 +6,8 @@ Nothing is sent here; `--dry-run` shows a plan and stops.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import dataclass, field, replace
 
 from qwen_magic.context.tools import requirements
 from qwen_magic.conversation.book import Book
@@ -25,7 +26,7 @@ class Ask:
     `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation;
     with `new` a fresh one is begun instead, without `history` none is used. `after` is a REF.
     `carry`: a conversation may be taken along to another host. `window`: the model's context
-    window in tokens, where it is known.
+    window in tokens, where it is known. `extra`: further parameters of the request.
     `silence` is the longest time without a byte, in seconds. `expanded`: what braces became.
     """
 
@@ -49,6 +50,7 @@ class Ask:
     window: int | None = None
     cell: CellKey | None = None
     expanded: tuple[str, ...] = ()
+    extra: JSON = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Plan:
     `chat` is empty outside any conversation. `number` counts from 1 along the way to this turn;
     `earlier` is how many siblings its cell has made before. `path`: the turns before it. `added`:
     what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
-    the server is taken to continue after ids.
+    the server is taken to continue after ids. `key`: the turn's own.
     """
 
     ask: Ask
@@ -69,6 +71,7 @@ class Plan:
     added: tuple[str, ...]
     notes: tuple[str, ...] = ()
     keeps_ids: bool = True
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def parent(self) -> Turn | None:
@@ -135,7 +138,7 @@ def plan(ask: Ask, book: Book, *, keeps_ids: bool = True) -> Plan:
         temperature=ask.temperature,
         top_p=ask.top_p,
         max_output_tokens=ask.max_output_tokens,
-        extra={"include": list(needs.include)} if needs.include else {},
+        extra={**({"include": list(needs.include)} if needs.include else {}), **ask.extra},
     )
     return Plan(
         ask=ask,

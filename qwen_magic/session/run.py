@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -57,7 +56,6 @@ class TurnRun:
         self._clock = clock
         self._started = clock()
         self._created_at = wall()
-        self._key = uuid.uuid4().hex
         self._kept_at = self._started
         self._notice = ""
         self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
@@ -180,7 +178,7 @@ class TurnRun:
     def _turn(self, status: TurnStatus) -> Turn:
         plan, ask, state = self.plan, self.plan.ask, self.state
         return Turn(
-            key=self._key,
+            key=plan.key,
             chat=plan.chat,
             status=status,
             parent=plan.parent.key if plan.parent else None,

@@ -36,6 +36,7 @@ def through_ipython(cell: str, *, may_await: bool = True) -> str:
         ("x = %qwen what's this?", 'x = await __qwen__("what\'s this?")\n'),
         ('%qwen {a} $b `c` "d"', "await __qwen__('{a} $b `c` \"d\"')\n"),
         ("%qwen", "await __qwen__('')\n"),
+        ("%qwen_fix what is this?", "await __qwen_fix__('what is this?')\n"),
     ],
 )
 def test_top_level_calls_await(cell, expected):

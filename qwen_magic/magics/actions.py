@@ -1,0 +1,100 @@
+"""What the buttons under an answer do: copy, fork, another sibling."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from qwen_magic.answer import Answer
+from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.chain import Chain, Turn
+from qwen_magic.document.facts import TurnFacts
+from qwen_magic.errors import ConversationError
+from qwen_magic.frontends import static
+from qwen_magic.frontends.actions import ActionsWidget, AnswerFacts, Reply, Say, Show, Text
+from qwen_magic.protocol.items import JSON
+from qwen_magic.session.rebuilt import document_of
+
+_KEPT: Final = 100  # outputs that are kept as they were, with their figures
+
+
+class AnswerActions:
+    """Answers the page's clicks, for the turns that this kernel has answered."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._place: dict[str, str] = {}  # key -> chat
+        self._outputs: OrderedDict[str, tuple[Mapping[str, str], JSON]] = OrderedDict()
+        self._widget = ActionsWidget(on_action=self._act, describe=self._describe)
+
+    def offer(self, answer: Answer) -> None:
+        """Offer the actions of an answer that now stands in the page."""
+        turn = answer.metadata.get(METADATA_KEY, {})
+        key, chat = turn.get("key", ""), turn.get("chat", "")
+        if not key or not chat or not answer.bundle:
+            return
+        self._place[key] = chat
+        self._outputs[key] = (answer.bundle, answer.metadata)
+        while len(self._outputs) > _KEPT:
+            self._outputs.popitem(last=False)
+        self._widget.tell(*self._siblings_known(key))
+
+    def close(self) -> None:
+        self._widget.close()
+
+    def _siblings_known(self, key: str) -> list[str]:
+        """The turn and those of its cell: each now counts one more."""
+        chain, turn = self._find(key)
+        keys = [sibling.key for sibling in chain.siblings(turn.cell)] or [key]
+        self._place.update(dict.fromkeys(keys, chain.name))
+        return keys
+
+    def _find(self, key: str) -> tuple[Chain, Turn]:
+        chain = self._book.chain(self._place[key])
+        return chain, chain.turns[key]
+
+    def _describe(self, key: str) -> AnswerFacts:
+        chain, turn = self._find(key)
+        siblings = [sibling.key for sibling in chain.siblings(turn.cell)]
+        facts: AnswerFacts = {"cell": turn.cell.cell_id if turn.cell else ""}
+        if len(siblings) > 1:
+            facts["sibling"] = (siblings.index(key) + 1, len(siblings))
+        facts["fork"] = bool(turn.may_be_head or turn.text)
+        return facts
+
+    def _act(self, op: str, key: str, argument: object) -> Reply | None:
+        chain, turn = self._find(key)
+        match op:
+            case "copy":
+                return Text(turn.text)
+            case "fork":
+                name = self._book.fresh_name()
+                self._book.fork(name, chain, turn)
+                self._book.switch(name)
+                return Say(f"New conversation {name}: the next cell continues from here.")
+            case "sibling":
+                return self._show(chain, turn, argument)
+            case _:
+                return None
+
+    def _show(self, chain: Chain, turn: Turn, place: Any) -> Show:
+        """Make a sibling the current one, and show it."""
+        siblings = chain.siblings(turn.cell)
+        if not isinstance(place, int) or not 1 <= place <= len(siblings):
+            raise ConversationError(f"There is no answer {place} of {len(siblings)}.")
+        chosen = siblings[place - 1]
+        if chosen.may_be_head:
+            self._book.pick(chain, chosen)
+        if chosen.key not in self._outputs:
+            facts = TurnFacts(
+                model=chosen.model,
+                chat=chain.name,
+                turn_number=len(chain.path(chosen)),
+                sibling=(place, len(siblings)),
+                key=chosen.key,
+            )
+            return Show(static.bundle(document_of(chosen, facts)), {})
+        bundle, metadata = self._outputs[chosen.key]
+        return Show(bundle, metadata)

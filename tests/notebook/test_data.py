@@ -1,0 +1,110 @@
+"""Data in, objects and code out, in a real kernel."""
+
+import os
+
+import pytest
+from real_jupyter import running_demo
+from real_kernel import PYTHONS, Kernel
+
+pytestmark = pytest.mark.kernel
+pytest.importorskip("pandas")
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    environ["QWEN_MAGIC_KEEP"] = "False"
+    kernel = Kernel(PYTHONS["this"], environ)
+    kernel.ok("import pandas as pd")
+    kernel.ok(
+        "df = pd.DataFrame({'region': ['north', 'south', None], 'amount': [1.5, 2.0, 4.0],"
+        " 'day': pd.to_datetime(['2026-01-02', '2026-01-03', None]), 'mail': ['a@b.c'] * 3})"
+    )
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def server():
+    with running_demo(delay=0.0) as demo:
+        yield demo
+
+
+@pytest.fixture
+def kernel(process, server):
+    process.ok("%reload_ext qwen_magic")
+    process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+    yield process
+    process.ok("%unload_ext qwen_magic")
+
+
+def sent(server):
+    return server.requests[-1].body["input"]
+
+
+def test_a_frame_is_described_and_said(kernel, server):
+    ran = kernel.ok("%%qwen -d df\nWhich region sold most?")
+    assert sent(server).startswith("Which region sold most?")
+    assert "region" in sent(server)
+    assert "float64" in sent(server)
+    assert "df: 3 rows" in ran.final["text/plain"]
+
+
+def test_a_frame_rebuilds_from_the_request_alone(kernel, server):
+    kernel.ok("%%qwen -d df --rows all\nSum the amounts.")
+    kernel.ok(f"text = {sent(server)!r}")
+    kernel.ok("from qwen_magic.context.data import rebuild")
+    same = "pd.util.hash_pandas_object(rebuild(text)).equals(pd.util.hash_pandas_object(df))"
+    assert kernel.ok(same).result["text/plain"] == "True"
+
+
+def test_masked_columns_are_not_sent(kernel, server):
+    kernel.ok("%config QwenMagics.masked_columns = ['mail']")
+    kernel.ok("%%qwen -d df --rows all\nSum the amounts. {df}")
+    assert "a@b.c" not in str(sent(server))
+    assert "mail" in str(sent(server))
+
+
+def test_a_wrong_name_is_named(kernel):
+    ran = kernel.run("%%qwen -d dff\nhello")
+    assert "Did you mean df?" in "\n".join(ran.traceback)
+
+
+def test_a_model_without_eyes_is_told_so_before_sending(kernel, server):
+    ran = kernel.run("%%qwen -i picture.png\nWhat is this?")
+    assert "qwen3-max" in "\n".join(ran.traceback)
+    assert not server.requests
+
+
+def test_an_image_goes_along(kernel, server):
+    pytest.importorskip("PIL")
+    kernel.ok("from PIL import Image; pic = Image.new('RGB', (8, 8), 'red')")
+    kernel.ok("%%qwen -m qwen3.7-plus -i pic\nWhat is this?")
+    text, image = sent(server)[0]["content"]
+    assert text == {"type": "input_text", "text": "What is this?"}
+    assert image["image_url"].startswith("data:image/")
+
+
+def test_tables_and_code_of_an_answer(kernel):
+    kernel.ok("%%qwen -o tour --quiet\nshow me the tour")
+    assert kernel.ok("len(tour.tables), tour.tables[0].shape[1]").result["text/plain"] == "(1, 3)"
+    assert kernel.ok("tour.code_blocks[0].language").result["text/plain"] == "'python'"
+
+
+def test_an_object_that_does_not_come_is_repaired_twice_and_then_an_error(kernel, server):
+    kernel.ok("from dataclasses import dataclass")
+    kernel.ok("@dataclass\nclass City:\n    name: str\n    people: int")
+    ran = kernel.run("%%qwen --schema City\nThe largest city of Japan.")
+    assert ran.status == "error"
+    asked = [r for r in server.requests if r.path.endswith("/responses")]
+    assert len(asked) == 3
+    assert asked[1].body["previous_response_id"] == asked[0].response_id
+    assert "people" in str(asked[0].body["input"])
+
+
+def test_an_object_that_comes(kernel, server):
+    kernel.ok("schema = {'type': 'object', 'properties': {'a': {'type': 'integer'}},"
+              " 'required': ['a']}")  # fmt: skip
+    ran = kernel.run('%%qwen --schema schema -o made\nSay {{"a": 1}}')
+    if ran.status == "ok":  # the demo echoes what it was told
+        assert kernel.ok("made.parsed").result["text/plain"] == "{'a': 1}"
