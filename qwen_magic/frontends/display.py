@@ -34,9 +34,23 @@ def show_answer(answer: Shown) -> None:
         return
     data, metadata = answer._repr_mimebundle_()
     if shell is None or not hasattr(shell, "kernel"):
-        print(data["text/plain"])  # noqa: T201
+        _write(data)
         return
     display(dict(data), raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
+
+
+def _write(data: Mapping[str, str]) -> None:
+    """To a terminal: the Markdown drawn by rich, where that is installed; else as plain text."""
+    try:
+        from rich.console import Console
+        from rich.markdown import Markdown
+    except ImportError:
+        print(data["text/plain"])  # noqa: T201
+        return
+    if sys.stdout.isatty():
+        Console(file=sys.stdout).print(Markdown(data["text/markdown"]))
+    else:
+        print(data["text/plain"])  # noqa: T201
 
 
 def _called_by(displayhook: Any) -> bool:
