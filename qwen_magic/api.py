@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.answer import Answer
+from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
+from qwen_magic.context.schema import Schema
 from qwen_magic.context.tools import resolve_tools
 from qwen_magic.conversation.book import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.chain import Turn
@@ -15,6 +17,7 @@ from qwen_magic.session.endpoints import DEMO
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView
+from qwen_magic.session.wishes import NoWish, SchemaWish
 from qwen_magic.settings import DEFAULT_MODEL, default_endpoint_name
 
 if TYPE_CHECKING:
@@ -36,7 +39,9 @@ class Qwen:
     of the methods: `tools` (names or tool dicts), `think`, `effort`, `system`, `temperature`,
     `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds), `chat` (a conversation's
     name), `new`, `after` (a REF), `history` (False: outside any conversation), `carry` (True: take
-    the conversation along to another host).
+    the conversation along to another host), `data` (names and values to describe), `rows` (of
+    them: a number or "all"), `images` (paths, addresses, figures, arrays), `schema` (a dataclass,
+    TypedDict, pydantic model or JSON schema: the answer's `parsed`).
 
     Use it as a context manager, or call `close`, to end its connections.
     """
@@ -61,13 +66,19 @@ class Qwen:
 
         Blocks. Raises `QwenError`; a Ctrl-C closes the connection and records what came.
         """
-        answer = self._session.run(self._plan(prompt, options), NoView())
-        return _checked(answer)
+        wish = self._wish(prompt, options)
+        answer = self._session.run(self._session.plan(wish.ask), NoView())
+        while (repair := wish.repair(answer)) is not None:
+            answer = self._session.run(self._session.plan(repair), NoView())
+        return _checked(wish.fulfilled(answer))
 
     async def aask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """The same for async code. Cancelling the task closes the connection."""
-        answer = await self._session.arun(self._plan(prompt, options), NoView())
-        return _checked(answer)
+        wish = self._wish(prompt, options)
+        answer = await self._session.arun(self._session.plan(wish.ask), NoView())
+        while (repair := wish.repair(answer)) is not None:
+            answer = await self._session.arun(self._session.plan(repair), NoView())
+        return _checked(wish.fulfilled(answer))
 
     def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
         """The events of the answer as they come (`qwen_magic.protocol.events`).
@@ -146,20 +157,40 @@ class Qwen:
         self.close()
 
     def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]) -> Plan:
+        return self._session.plan(self._ask(prompt, options))
+
+    def _wish(
+        self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]
+    ) -> SchemaWish | NoWish:
+        schema = options.pop("schema", None)
+        ask = self._ask(prompt, options)
+        return NoWish(ask) if schema is None else SchemaWish(ask, Schema.of(schema))
+
+    def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]) -> Ask:
         endpoint = self._session.endpoints.find(self._endpoint)
         chat = options.pop("chat", DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT)
         given = prompt if isinstance(prompt, str) else check_messages(prompt)
-        ask = Ask(
+        model = options.pop("model", self.model)
+        images = _images(options.pop("images", ()))
+        data: Mapping[str, object] = options.pop("data", {})
+        attached = attach(
+            given,
+            {**data, **images},
+            model=model,
+            data=tuple(data),
+            rows=options.pop("rows", None),
+            images=tuple(images),
+        )
+        return Ask(
             prompt=prompt if isinstance(prompt, str) else "",
-            input=given,
-            model=options.pop("model", self.model),
+            input=attached.input,
+            model=model,
             endpoint=endpoint,
             chat=chat,
             tools=_tools(options.pop("tools", ())),
             silence=options.pop("timeout", _SILENCE),
             **_known(options),
         )
-        return self._session.plan(ask)
 
 
 class Chat:
@@ -206,7 +237,8 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise UsageError(
             f"There is no option {unknown[0]!r}.",
-            hint="The options are: chat, model, tools, timeout, " + ", ".join(sorted(_OPTIONS)),
+            hint="The options are: chat, data, images, model, rows, schema, timeout, tools, "
+            + ", ".join(sorted(_OPTIONS)),
         )
     return options
 
@@ -218,6 +250,18 @@ def _tools(given: str | Sequence[str | Mapping[str, Any]]) -> tuple[dict[str, An
     named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
     names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
     return resolve_tools(names, named)
+
+
+def _images(given: Sequence[object]) -> dict[str, object]:
+    """Images by a name to call them: paths and addresses by themselves."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        given = [given]
+    return {
+        image if isinstance(image, str) else f"image {number}": (
+            None if isinstance(image, str) else image
+        )
+        for number, image in enumerate(given, 1)
+    }
 
 
 def _checked(answer: Answer) -> Answer:

@@ -8,7 +8,7 @@ import pytest
 
 from qwen_magic import Answer, Qwen
 from qwen_magic.demo import DemoServer
-from qwen_magic.errors import AuthenticationError, UsageError
+from qwen_magic.errors import AuthenticationError, QwenError, UsageError
 from qwen_magic.protocol.events import TextDelta
 
 KEY = "sk-canary-0123456789"
@@ -140,3 +140,19 @@ def test_closing_leaves_no_thread_behind(server):
     with Qwen(endpoint=server.base_url) as qwen:
         qwen.ask("hello")
     assert {t.name for t in threading.enumerate()} <= before
+
+
+def test_data_goes_along_by_name(qwen, server):
+    qwen.ask("Sum them.", data={"prices": [1, 2, 3]})
+    said = server.requests[-1].body["input"]
+    assert said.startswith("Sum them.")
+    assert "prices" in said
+    assert "[1, 2, 3]" in said
+
+
+def test_an_object_is_asked_for_and_repaired_twice(qwen, server):
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    with pytest.raises(QwenError):
+        qwen.ask("hello", schema=schema)
+    assert len(server.requests) == 3
+    assert "integer" in str(server.requests[0].body["input"])

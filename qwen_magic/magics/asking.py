@@ -15,6 +15,7 @@ from qwen_magic.context.data import describe_value
 from qwen_magic.context.instructions import read_instructions
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
+from qwen_magic.context.schema import Schema
 from qwen_magic.context.tools import resolve_tools
 from qwen_magic.context.windows import window_of
 from qwen_magic.conversation.book import DEMO_CHAT, Book
@@ -168,7 +169,9 @@ class Asker:
     def _wish(self, options: Options, ask: Ask) -> SchemaWish | NoWish:
         if options.schema is None:
             return NoWish(ask)
-        return SchemaWish(ask, options.schema, self.shell.user_ns)
+        if options.schema not in self.shell.user_ns:
+            raise UsageError(f"There is no {options.schema} in the notebook to be a schema.")
+        return SchemaWish(ask, Schema.of(self.shell.user_ns[options.schema], options.schema))
 
     def begin(self, ask: Ask, options: Options) -> None:
         """Answer in the background: the output is begun here, and goes on by itself."""

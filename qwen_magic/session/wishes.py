@@ -6,13 +6,11 @@ both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.schema import Schema, SchemaMismatchError
-from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.session.plan import Ask
 
@@ -36,11 +34,8 @@ class NoWish:
 class SchemaWish:
     """A question whose answer is to be an object."""
 
-    def __init__(self, ask: Ask, name: str, namespace: Mapping[str, object]) -> None:
-        """`name` is that of a schema in `namespace`. Raises `UsageError`."""
-        if name not in namespace:
-            raise UsageError(f"There is no {name} to be a schema.")
-        self._schema = Schema.of(namespace[name], name)
+    def __init__(self, ask: Ask, schema: Schema) -> None:
+        self._schema = schema
         self._repairs = 0
         self.ask = replace(
             ask,
