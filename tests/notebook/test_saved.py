@@ -37,7 +37,7 @@ def unfold_all(page):
 
 def assert_shows_everything(page):
     turns = page.page.locator(".qm-turn")
-    assert turns.count() == 2
+    wait_until(lambda: turns.count() == 2, 20, "the rendering of both answers")
     unfold_all(page)
     code, search = turns.nth(0).text_content(), turns.nth(1).text_content()
     assert re.search(r"Thought", code)
