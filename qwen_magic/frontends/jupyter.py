@@ -79,7 +79,7 @@ class LiveView:
         self._begun = False
 
     def begin(self, stop: Callable[[], None]) -> None:
-        if self._begun:  # it waited for its turn
+        if self._begun:  # in its cell, before there was a stream
             self._stop = stop
             return
         self._begun = True

@@ -31,7 +31,7 @@ from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.session.endpoints import DEMO
 from qwen_magic.session.facts import facts_of, provisional_facts
-from qwen_magic.session.plan import Ask, Plan
+from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView, View
 from qwen_magic.session.wishes import NoWish, SchemaWish
@@ -177,9 +177,11 @@ class Asker:
         """Answer in the background: the output is begun here, and goes on by itself."""
         if kernel_of(self.shell) is None or not self.settings.live:
             raise UsageError("--bg needs a notebook, and live answers switched on.")
+        check_key(ask.endpoint)
         before = self._depends_on(ask)
         plan = None if before else self.session.plan(ask)
         view = self._live_view(facts_of(plan) if plan else provisional_facts(ask), awaited=True)
+        view.begin(lambda: None)  # in this cell: a task may run when another one does
         task = asyncio.ensure_future(self._in_background(ask, plan, before, view, options))
         running = self._running.setdefault(ask.chat, set())
         running.add(task)

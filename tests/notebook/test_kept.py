@@ -290,3 +290,10 @@ def test_the_synchronous_call_refuses_to_wait(start, server):
     kernel.ok("%%qwen --bg\nshow me the tour")
     ran = kernel.run("for _ in range(1):\n    %qwen hello")
     assert "background" in "".join(ran.traceback)
+
+
+def test_a_missing_key_fails_the_cell_of_a_background_question(start):
+    kernel = start(QWEN_MAGIC_ENDPOINT="singapore")
+    ran = kernel.run("%%qwen --bg\nhello")
+    assert "%qwen_key" in "".join(ran.traceback)
+    assert not ran.displays
