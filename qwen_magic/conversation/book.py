@@ -124,12 +124,16 @@ class Book:
     def find(self, ref: str, chat: str) -> tuple[Chain, Turn]:
         """The turn that REF names, in `chat` unless REF says `other:3`."""
         name, colon, rest = ref.rpartition(":")
-        if colon and name not in self.names():
+        chain = self.known(name) if colon else self.chain(chat)
+        return chain, chain.find(rest)
+
+    def known(self, name: str) -> Chain:
+        """The conversation of that name. Raises `ConversationError` where there is none."""
+        if name not in self.names():
             raise ConversationError(
                 f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
             )
-        chain = self.chain(name if colon else chat)
-        return chain, chain.find(rest)
+        return self.chain(name)
 
     def turns(self) -> Iterator[Turn]:
         """All turns that are kept, of all conversations."""

@@ -152,11 +152,6 @@ class Chain:
         """The keys of the turns that are the current ones of their cells."""
         return frozenset(self._current.values())
 
-    @property
-    def host(self) -> str:
-        """Where this conversation is held; empty before its first turn that may be continued."""
-        return self.head.host if self.head else ""
-
     def parent_for(self, cell: CellKey | None) -> Turn | None:
         """The turn after which a call from `cell` continues (None: it begins the conversation)."""
         earlier = self._latest.get(cell) if cell is not None else None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,24 +20,22 @@ from qwen_magic.conversation.book import DEMO_CHAT, Book
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of, stop_reaches_sync_cell
+from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.magics.background import until_done, wait_for_place
 from qwen_magic.magics.code import offer_code
 from qwen_magic.magics.failure import interrupted
 from qwen_magic.magics.keeping import open_book
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.magics.stage import Stage
 from qwen_magic.session.endpoints import DEMO
 from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
-from qwen_magic.session.view import NoView, View
 from qwen_magic.session.wishes import NoWish, SchemaWish
 
 if TYPE_CHECKING:
-    from qwen_magic.document.facts import TurnFacts
     from qwen_magic.frontends.jupyter import LiveView
-    from qwen_magic.magics.actions import AnswerActions
 
 
 class Asker:
@@ -54,8 +50,7 @@ class Asker:
         )
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
-        self._shelf: Any = None
-        self._actions: AnswerActions | None = None
+        self._stage = Stage(shell, settings, self.session.book)
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.book.current
         self._settings_changed()
@@ -68,10 +63,7 @@ class Asker:
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, ["endpoint", "figure_hosts", "budget"])
         self.session.close()
-        if self._shelf is not None:
-            self._shelf.close()
-        if self._actions is not None:
-            self._actions.close()
+        self._stage.close()
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
@@ -141,14 +133,14 @@ class Asker:
             )
         plan = self.session.plan(ask)
         pump = CommPump(self.shell)
-        view = self._view(plan, options, awaited=False)
+        view = self._stage.view(plan, quiet=options.quiet, awaited=False)
         try:
             answer = self.session.run(plan, view, step=pump.step_now)
         except KeyboardInterrupt:
             raise interrupted() from None
         finally:
             pump.close()
-        self._offer(answer)
+        self._stage.offer(answer)
         return answer
 
     async def _aanswer(self, ask: Ask, options: Options) -> Answer:
@@ -156,14 +148,14 @@ class Asker:
         try:
             await until_done(self._depends_on(ask), pump.step)
             plan = self.session.plan(ask)
-            view = self._view(plan, options, awaited=True)
+            view = self._stage.view(plan, quiet=options.quiet, awaited=True)
             answer = await self.session.arun(plan, view, step=pump.step)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell.
             raise interrupted() from None
         finally:
             pump.close()
-        self._offer(answer)
+        self._stage.offer(answer)
         return answer
 
     def _wish(self, options: Options, ask: Ask) -> SchemaWish | NoWish:
@@ -180,7 +172,8 @@ class Asker:
         check_key(ask.endpoint)
         before = self._depends_on(ask)
         plan = None if before else self.session.plan(ask)
-        view = self._live_view(facts_of(plan) if plan else provisional_facts(ask), awaited=True)
+        facts = facts_of(plan) if plan else provisional_facts(ask)
+        view = self._stage.live_view(facts, awaited=True)
         view.begin(lambda: None)  # in this cell: a task may run when another one does
         task = asyncio.ensure_future(self._in_background(ask, plan, before, view, options))
         running = self._running.setdefault(ask.chat, set())
@@ -199,7 +192,7 @@ class Asker:
         if plan is None:
             return
         answer = await self.session.arun(plan, view, told=False)
-        self._offer(answer)
+        self._stage.offer(answer)
         if options.out:
             self.shell.user_ns[options.out] = answer
 
@@ -222,15 +215,6 @@ class Asker:
         if options.code:
             offer_code(self.shell, answer.text)
         return answer
-
-    def _offer(self, answer: Answer) -> None:
-        """Put the actions under an answer that stands in a notebook."""
-        if not answer.bundle:
-            return
-        from qwen_magic.magics.actions import AnswerActions
-
-        self._actions = self._actions or AnswerActions(self.session.book)
-        self._actions.offer(answer)
 
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
@@ -266,29 +250,6 @@ class Asker:
             return None
         self._calls += 1
         return CellKey(cell, self._calls - 1)
-
-    def _view(self, plan: Plan, options: Options, *, awaited: bool) -> View:
-        if options.quiet:
-            return NoView()
-        if kernel_of(self.shell) is None or not self.settings.live:
-            from qwen_magic.frontends.terminal import TerminalView
-
-            return TerminalView(facts_of(plan), sys.stdout, started=time.monotonic())
-        return self._live_view(facts_of(plan), awaited=awaited)
-
-    def _live_view(self, facts: TurnFacts, *, awaited: bool) -> LiveView:
-        from qwen_magic.document.build import Document
-        from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
-
-        self._shelf = self._shelf or WidgetShelf()
-        shell = self.shell
-        return LiveView(
-            Document(facts, started=time.monotonic()),
-            shelf=self._shelf,
-            clock=time.monotonic,
-            cell_id=cell_id(shell),
-            stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
-        )
 
 
 def _options(settings: QwenSettings) -> Options:

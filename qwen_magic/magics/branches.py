@@ -92,7 +92,7 @@ class BranchMagics(Magics):
         from qwen_magic.magics.branch_lines import read_name
 
         try:
-            chain = self._known(read_name(line) or self._book.current)
+            chain = self._book.known(read_name(line) or self._book.current)
         except QwenError as error:
             raise shortened(error) from error.__cause__
         now, current = time.time(), chain.current_keys
@@ -101,15 +101,6 @@ class BranchMagics(Magics):
             print(text)
         else:
             show_html(history_html(chain, now=now, current=current), text)
-
-    def _known(self, name: str) -> Chain:
-        from qwen_magic.errors import ConversationError
-
-        if name not in self._book.names():
-            raise ConversationError(
-                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
-            )
-        return self._book.chain(name)
 
     def _turn(self, ref: str) -> tuple[Chain, Turn]:
         """The turn that REF names, or the head of the current conversation."""

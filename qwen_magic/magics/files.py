@@ -95,15 +95,12 @@ class FileMagics(Magics):
     def _export(self, path: Path, name: str) -> None:
         from qwen_magic.conversation.archive.json_form import export_json
         from qwen_magic.conversation.archive.markdown_form import export_markdown
-        from qwen_magic.errors import ConversationError, UsageError
+        from qwen_magic.errors import UsageError
         from qwen_magic.magics.reading_files import local_zone, write_text
 
-        if name not in self._book.names():
-            raise ConversationError(
-                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
-            )
+        chain = self._book.known(name)
         if path.suffix == ".md":
-            text = export_markdown(self._book.chain(name), zone=local_zone())
+            text = export_markdown(chain, zone=local_zone())
         elif path.suffix == ".json":
             text = export_json(self._book.conversation(name))
         else:

@@ -86,11 +86,6 @@ class Plan:
         """(this one, how many), where the cell has been answered before."""
         return (self.earlier + 1, self.earlier + 1) if self.earlier else None
 
-    @property
-    def is_told(self) -> bool:
-        """Whether the whole conversation goes as text."""
-        return not self.request.previous_response_id
-
     def told(self, note: str, *, keeps_ids: bool) -> Plan:
         """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
         whether the server will be able to continue after the answer to this."""

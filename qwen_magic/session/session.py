@@ -56,7 +56,8 @@ class Session:
 
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        state = check_budget(self.tokens_used(), self.budget)
+        used = self.tokens_used() if self.budget > 0 else 0  # a look into the store
+        state = check_budget(used, self.budget)
         if state.error is not None:
             raise state.error
         made = plan(ask, self.book, keeps_ids=self._keeps_ids.get(ask.endpoint.host, True))
