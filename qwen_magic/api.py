@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
 from qwen_magic.context.schema import Schema
-from qwen_magic.context.tools import resolve_tools
+from qwen_magic.context.tools import Tools, resolve_tools
 from qwen_magic.conversation.book import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.errors import UsageError
+from qwen_magic.frontends.prompt import prompt_for
+from qwen_magic.session.calls import CallLimits
 from qwen_magic.session.endpoints import DEMO
+from qwen_magic.session.permissions import Unattended
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView
@@ -35,13 +38,20 @@ class Qwen:
     """A model behind one endpoint, with conversations of its own.
 
     `endpoint` is a name (`singapore`, `beijing`, …, `ollama`, `demo`) or a base URL; None takes
-    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's. Further keywords
-    of the methods: `tools` (names or tool dicts), `think`, `effort`, `system`, `temperature`,
-    `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds), `chat` (a conversation's
-    name), `new`, `after` (a REF), `history` (False: outside any conversation), `carry` (True: take
-    the conversation along to another host), `data` (names and values to describe), `rows` (of
-    them: a number or "all"), `images` (paths, addresses, figures, arrays), `schema` (a dataclass,
-    TypedDict, pydantic model or JSON schema: the answer's `parsed`).
+    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's.
+
+    Functions among the `tools` are run here when the model calls them, each call after a question
+    at the terminal or the cell's input; `unattended` ("refuse" or "allow") is what holds where
+    nobody can be asked, `limits` what they may take. `may_nest`: in a blocking `ask` in a notebook,
+    an asynchronous function may make the kernel's event loop re-entrant (`session.nesting`).
+
+    Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`,
+    `system`, `temperature`, `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds),
+    `chat` (a conversation's name), `new`, `after` (a REF), `history` (False: outside any
+    conversation), `carry` (True: take the conversation along to another host), `data` (names and
+    values to describe), `rows` (of them: a number or "all"), `images` (paths, addresses, figures,
+    arrays), `schema` (a dataclass, TypedDict, pydantic model or JSON schema: the answer's
+    `parsed`).
 
     Use it as a context manager, or call `close`, to end its connections.
     """
@@ -52,10 +62,17 @@ class Qwen:
         endpoint: str | None = None,
         *,
         api_key: str | None = None,
+        unattended: Unattended = "refuse",
+        limits: CallLimits | None = None,
+        may_nest: bool = True,
     ) -> None:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self._session = Session()
+        self._session.prompt = prompt_for
+        self._session.permissions.unattended = unattended
+        self._session.limits = limits or CallLimits()
+        self._session.may_nest = may_nest
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
             found = self._session.endpoints.find(self._endpoint)
@@ -118,6 +135,7 @@ class Qwen:
         mapping.check_concurrency(concurrency)
         rows = given.read_rows(prompts, template)
         plans = [self._plan(row.prompt, {**options, "history": False}) for row in rows]
+        mapping.check_plans(plans)
         self.mapped = result.MapResult(rows)
         with kept.keeping(resume) as answers:
             mapping.run_map(
@@ -136,11 +154,13 @@ class Qwen:
         It carries no key: each worker reads its own environment. `options` are those of `map`.
         """
         from qwen_magic.session.mapping.asker import Asker
+        from qwen_magic.session.mapping.mapping import check_plans
 
         endpoint = self._endpoint
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
-        self._plan("", {**options, "history": False})  # a wrong option is told here, not there
+        # What is wrong with the options is told here, not there.
+        check_plans([self._plan("", {**options, "history": False})])
         return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
@@ -171,6 +191,7 @@ class Qwen:
         chat = options.pop("chat", DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT)
         given = prompt if isinstance(prompt, str) else check_messages(prompt)
         model = options.pop("model", self.model)
+        tools = _tools(options.pop("tools", ()))
         images = _images(options.pop("images", ()))
         data: Mapping[str, object] = options.pop("data", {})
         attached = attach(
@@ -187,7 +208,8 @@ class Qwen:
             model=model,
             endpoint=endpoint,
             chat=chat,
-            tools=_tools(options.pop("tools", ())),
+            tools=tools.definitions,
+            functions=tools.functions,
             silence=options.pop("timeout", _SILENCE),
             **_known(options),
         )
@@ -243,8 +265,8 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _tools(given: str | Sequence[str | Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Names of built-in tools and tool dicts, mixed."""
+def _tools(given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]]) -> Tools:
+    """Names of built-in tools, tool dicts and functions, mixed."""
     if isinstance(given, str):
         given = given.split(",")
     named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}

@@ -27,9 +27,10 @@ ROOMS = {
     ),
     "magics": ("session", "answer", "context", "conversation", "document", "frontends", "protocol",
                "settings", "errors", "client"),
-    "api": ("session", "answer", "context", "conversation", "protocol", "settings", "errors"),
+    "api": ("session", "answer", "context", "conversation", "frontends", "protocol", "settings",
+            "errors"),
     "cli": ("__init__",),
-    "__init__": ("answer", "api", "errors", "magics"),
+    "__init__": ("answer", "api", "context", "errors", "magics", "session"),
 }  # fmt: skip
 
 HOMES = {
@@ -42,7 +43,7 @@ HOMES = {
     "traitlets": ("frontends/widget.py", "frontends/actions.py", "magics/settings.py"),
     "IPython": ("frontends/", "magics/"),
     "rich": ("frontends/terminal.py", "frontends/display.py"),
-    "nest_asyncio2": (),
+    "nest_asyncio2": ("session/nesting.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("demo/", "context/"),
     "pandas": ("context/", "document/extract/", "session/mapping/"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, overload
 
@@ -21,11 +21,13 @@ from qwen_magic.context.schema.hints import resolved_hints, schema_of
 from qwen_magic.context.schema.validation import Fault, SchemaMismatchError, find_faults
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import CALL_FAILED
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter
 _MARK: Final = "__qwen_tool__"
 _LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
+_LONGEST_FAILURE: Final = 2_000  # characters
 _GUESSED: Final = (bool, int, float, str, list, dict)
 
 
@@ -48,7 +50,7 @@ class FunctionTool:
     name: str
     description: str
     parameters: JSON
-    function: Callable[..., Any] = field(compare=False)
+    function: Callable[..., Any]
     is_async: bool = False
     hints: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -97,15 +99,9 @@ class FunctionTool:
         Mended without a word: a number, truth value, list or object written as text where the type
         asks for it; 5.0 for an int; 5 for a float; null for a parameter with a default that takes
         no null (left out). Everything else that does not fit raises `ArgumentsError`, whose text
-        may be sent to the model.
+        may be sent to the model. Building objects runs their classes' own code: ask the user first.
         """
-        given = self._loaded(text)
-        schema = self.parameters
-        given = {name: value for name, value in given.items() if not self._is_absent(name, value)}
-        arguments = coerce(given, schema)
-        faults = find_faults(arguments, schema)
-        if faults:
-            raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
+        arguments = self.check_arguments(text)
         try:
             return {
                 name: build(self.hints[name], value, name) if name in self.hints else value
@@ -115,6 +111,17 @@ class FunctionTool:
             raise ArgumentsError(
                 f"The arguments of {self.name} do not fit.", error.faults
             ) from error
+
+    def check_arguments(self, text: str) -> JSON:
+        """The same as plain JSON values: nothing of the notebook is run for it."""
+        given = self._loaded(text)
+        schema = self.parameters
+        given = {name: value for name, value in given.items() if not self._is_absent(name, value)}
+        arguments: JSON = coerce(given, schema)
+        faults = find_faults(arguments, schema)
+        if faults:
+            raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
+        return arguments
 
     def result_text(self, value: object, limit: int = MAX_RESULT_BYTES) -> str:
         """What the model is sent for the value that the function gave; see `results`."""
@@ -163,27 +170,6 @@ def tool(function: Any = None, *, name: str = "", description: str = "") -> Any:
     return mark if function is None else mark(function)
 
 
-def named_functions(names: Iterable[str], namespace: Mapping[str, object]) -> list[FunctionTool]:
-    """The functions among the variables that `--tools` names, also those in lists, each once.
-
-    Raises `UsageError` where one cannot be a tool, or two have the same name for the model.
-    """
-    found: dict[str, FunctionTool] = {}
-    for name in names:
-        value = namespace.get(name)
-        for one in value if isinstance(value, list | tuple) else (value,):
-            if not callable(one):
-                continue
-            made = FunctionTool.of(one, name)
-            if made.name in found and found[made.name].function is not one:
-                raise UsageError(
-                    f"Two functions are called {made.name}: the model could not tell them apart.",
-                    hint='Give one another name: @tool(name="…").',
-                )
-            found[made.name] = made
-    return list(found.values())
-
-
 def is_tool(value: object) -> bool:
     """True for a function that `tool` has marked."""
     return hasattr(value, _MARK) and not isinstance(value, type)
@@ -191,9 +177,8 @@ def is_tool(value: object) -> bool:
 
 def failure_text(error: BaseException) -> str:
     """What the model is sent where a call failed: the kind of error and its words."""
-    if isinstance(error, QwenError):
-        return f"Error: {error}"
-    return f"Error: {type(error).__name__}: {error}"[:2_000]
+    words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
+    return CALL_FAILED + words[:_LONGEST_FAILURE]
 
 
 def _parameters(

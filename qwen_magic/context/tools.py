@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from qwen_magic.context.functions import FunctionTool, is_tool
 from qwen_magic.context.models import think_required_for_code, think_required_for_extractor
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import JSON
@@ -82,23 +83,44 @@ class Requirements:
     include: tuple[str, ...] = ()
 
 
-def resolve_tools(names: Sequence[str], namespace: Mapping[str, object]) -> tuple[JSON, ...]:
-    """The tool objects that `names` stand for, each once, in the order named.
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a request offers (`definitions`, as it has them); those of them that are `functions`
+    of the notebook are answered here."""
+
+    definitions: tuple[JSON, ...] = ()
+    functions: tuple[FunctionTool, ...] = ()
+
+
+def resolve_tools(names: Sequence[str], namespace: Mapping[str, object]) -> Tools:
+    """The tools that `names` stand for, each once, in the order named.
 
     A name is a built-in tool, `all`, `none` (drops those before it), or a variable of `namespace`
-    that holds a tool dict or a list of them; what comes back shares nothing with the variables.
-    Raises `UsageError`.
+    that holds a function, a tool dict, or a list of such; the definitions share nothing with the
+    variables. Raises `UsageError`, also where two functions have one name for the model.
     """
-    tools: list[JSON] = []
+    tools: list[JSON | FunctionTool] = []
     for name in names:
         if name == "none":
             tools.clear()
             continue
         tools += [tool for tool in _named(name, namespace) if tool not in tools]
-    return tuple(tools)
+    definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
+    _check_names(definitions)
+    return Tools(tuple(definitions), tuple(t for t in tools if isinstance(t, FunctionTool)))
 
 
-def _named(name: str, namespace: Mapping[str, object]) -> list[JSON]:
+def _check_names(definitions: Sequence[JSON]) -> None:
+    names = [str(each.get("name")) for each in definitions if each.get("type") == "function"]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise UsageError(
+            f"Two functions are called {twice}: the model could not tell them apart.",
+            hint='Give one another name: @tool(name="…").',
+        )
+
+
+def _named(name: str, namespace: Mapping[str, object]) -> Sequence[JSON | FunctionTool]:
     if name == "all":
         return [{"type": tool} for tool in ALL_TOOLS]
     if name in _SETTINGS and not _SETTINGS[name]:
@@ -119,11 +141,12 @@ def _nearest(name: str, namespace: Mapping[str, object]) -> str:
     near = within or get_close_matches(name.lower(), candidates, n=1)
     if near:
         return f"Did you mean {near[0]}?"
-    return f"The tools are {', '.join(TOOL_NAMES)}, or a variable that holds a tool dict."
+    return f"The tools are {', '.join(TOOL_NAMES)}, a function, or a variable with a tool dict."
 
 
 def tool_variables(namespace: Mapping[str, object]) -> list[str]:
-    """The public names of `namespace` that hold a tool dict or a list of them."""
+    """The public names of `namespace` that hold a function marked as a tool, a tool dict, or a
+    list of such. (Any other function may be named too; it is not offered.)"""
     return [
         name
         for name, value in namespace.items()
@@ -142,30 +165,27 @@ def _holds_tools(value: object) -> bool:
 
 
 def _is_tool(value: object) -> bool:
-    return (
+    return is_tool(value) or (
         isinstance(value, Mapping)
         and isinstance(value.get("type"), str)
         and (value["type"] in _SETTINGS or value["type"] == "function")
     )
 
 
-def _from_variable(name: str, value: object) -> list[JSON]:
-    if callable(value):
-        raise UsageError(
-            f"{name} is a function; functions as tools are not in this version yet.",
-            hint="Name a built-in tool, or a variable that holds a tool dict.",
-        )
+def _from_variable(name: str, value: object) -> list[JSON | FunctionTool]:
     found = _tool_list(value)
     if not found:
         raise UsageError(f"The variable {name} is an empty list, and holds no tool.")
-    return [_checked(name, tool) for tool in found]
+    return [
+        FunctionTool.of(tool, name) if callable(tool) else _checked(name, tool) for tool in found
+    ]
 
 
 def _checked(name: str, tool: object) -> JSON:
     if not isinstance(tool, Mapping) or not isinstance(tool.get("type"), str) or not tool["type"]:
         raise UsageError(
             f'The variable {name} holds no tool: {type(tool).__name__} without a "type".',
-            hint='A tool is a dict such as {"type": "web_search"}.',
+            hint='A tool is a function, or a dict such as {"type": "web_search"}.',
         )
     if isinstance(tool.get("function"), Mapping):
         raise UsageError(

@@ -21,6 +21,7 @@ from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
 from qwen_magic.document.footer import Footer, make_footer
 from qwen_magic.document.groups import ROOT, Group, Groups
 from qwen_magic.document.notes import Note, make_note
+from qwen_magic.document.question import Question, question_html
 from qwen_magic.document.sections import (
     ProseSection,
     Section,
@@ -53,6 +54,10 @@ _ENDED: Final[Mapping[OutcomeStatus, str]] = {
     "failed": "Failed",
     "stopped": "Stopped",
 }
+
+
+def _question_id(entry: Entry) -> str:
+    return f"q{entry.key}"
 
 
 class Document:
@@ -109,10 +114,16 @@ class Document:
             return self._wait(text or f"Waiting for {self.turn.model}")
         return self._wait("")
 
+    def ask(self, entry: Entry, question: Question) -> list[ViewPatch]:
+        """Ask whether a function call may run. The question goes when the call goes on."""
+        return self._tree.put(_question_id(entry), ROOT, question_html(question, entry.key))
+
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
         """The patches since the last call. Costs what changed, not what is there."""
         self.seconds = max(0.0, now - self.started)
         patches = self._update_entries(state)
+        if self._sections and not state.newest:  # after function calls
+            patches += self._wait(f"Waiting for {self.turn.model}")
         patches += self._groups.join(is_over=False)
         return patches + self._say(self._activity(state))
 
@@ -166,6 +177,8 @@ class Document:
         for url in figure_urls(entry.item):
             self._wanted.setdefault(url, entry.key)
         patches += section.update(entry, parent, self._context(entry))
+        if entry.phase != "asking" or self._outcome is not None:
+            patches += self._tree.drop(_question_id(entry))
         if section.is_empty:
             patches += self._groups.take_out(section)
             del self._sections[entry.key]

@@ -20,6 +20,7 @@ from qwen_magic.document.blocks import (
 )
 from qwen_magic.document.words import counted, host_of, page_of, shorten
 from qwen_magic.protocol.items import (
+    CALL_FAILED,
     CustomToolCall,
     FileSearchCall,
     FunctionCall,
@@ -30,23 +31,15 @@ from qwen_magic.protocol.items import (
 )
 
 OtherCall: TypeAlias = (
-    FunctionCall
-    | CustomToolCall
-    | McpCall
-    | McpListTools
-    | FileSearchCall
-    | ImageSearchCall
-    | UnknownItem
+    CustomToolCall | McpCall | McpListTools | FileSearchCall | ImageSearchCall | UnknownItem
 )
 LONGEST_DETAIL: Final = 120
-LONGEST_RAW: Final = 20_000  # characters of an unknown item that are shown
+LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown
 
 
 def call_step(item: OtherCall, text: str, *, is_done: bool, is_bad: bool) -> Step:
     """The step of a call; `text` is what streamed of its arguments."""
     match item:
-        case FunctionCall():
-            return _function(item.name, item.arguments or text, is_done)
         case CustomToolCall():
             return _custom(item.name, item.input or text, is_done)
         case McpCall():
@@ -72,20 +65,58 @@ def quoted(queries: tuple[str, ...]) -> str:
 def call_text(name: str, arguments: str) -> str:
     """A call as code: `rows(where="region = 'EMEA'")`; arguments that are no object stay as
     written."""
+    return shorten(whole_call(name, arguments), LONGEST_DETAIL)
+
+
+def whole_call(name: str, arguments: str) -> str:
+    """`call_text`, however long it is."""
     values = _object(arguments)
     if values is None:
-        return shorten(f"{name}({arguments})", LONGEST_DETAIL)
+        return f"{name}({arguments})"
     inside = ", ".join(
         f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
     )
-    return shorten(f"{name}({inside})", LONGEST_DETAIL)
+    return f"{name}({inside})"
 
 
-def _function(name: str, arguments: str, is_done: bool) -> Step:
-    verb = "Asked for a function" if is_done else "Asking for a function"
-    what = call_text(name, arguments)
+def function_step(item: FunctionCall, text: str, *, phase: str, is_done: bool) -> Step:
+    """The call of a function on this side: as the model writes it, then what became of it.
+    `phase` is the entry's, `text` what streamed of the arguments."""
+    arguments = item.arguments or text
+    verb, state = _function_verb(item, phase, is_done)
+    what = call_text(item.name, arguments)
     blocks = _arguments(arguments) or (Wait("Without arguments"),)
-    return Step(verb, what, True, (), _state(is_done), blocks)
+    if item.output is not None:
+        what = f"{shorten(what, 72)} → {_first_line(item)}"
+        label = "Error" if item.failed else "Result"
+        blocks = (*blocks, Label(label), Output(_cut(_pretty(item.output))))
+    return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks)
+
+
+def _function_verb(item: FunctionCall, phase: str, is_done: bool) -> tuple[str, StepState]:
+    match phase:
+        case "asking":
+            return "Asks to run", "live"
+        case "running":
+            return "Calling", "live"
+    if not is_done:
+        return "Asking for a function", "live"
+    if item.output is None:
+        return "Asked for a function", "done"
+    if item.refused:
+        return "Refused", "done"
+    return ("Function failed", "bad") if item.failed else ("Called", "done")
+
+
+def _first_line(item: FunctionCall) -> str:
+    line = (item.output or "").strip().partition("\n")[0]
+    return line.removeprefix(CALL_FAILED) or "nothing"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_RAW:
+        return text
+    return f"{text[:LONGEST_RAW]}\n… ({len(text) - LONGEST_RAW:,} more characters)"
 
 
 def _custom(name: str, given: str, is_done: bool) -> Step:
@@ -173,9 +204,7 @@ def _unknown(item: UnknownItem, is_done: bool, is_bad: bool) -> Step:
     if not item.type.endswith("_call"):
         verb = "Something new"
     raw = json.dumps(item.raw, indent=2, ensure_ascii=False, default=str)
-    if len(raw) > LONGEST_RAW:
-        raw = raw[:LONGEST_RAW] + "\n…"
-    return Step(verb, kind, True, (), state, (Label("As it came"), Code(raw, "json")))
+    return Step(verb, kind, True, (), state, (Label("As it came"), Code(_cut(raw), "json")))
 
 
 def _state(is_done: bool) -> StepState:

@@ -33,6 +33,7 @@ from qwen_magic.document.logs import LogFigure, LogPart, LogText, find_error, pa
 from qwen_magic.document.words import NO_BREAK, counted, duration, host_of, shorten
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
+    FunctionCall,
     Message,
     Reasoning,
     WebExtractorCall,
@@ -79,6 +80,10 @@ def make_step(entry: Entry, context: StepContext) -> Step:
             return _extract(item, entry, context)
         case CodeInterpreterCall() as item:
             return _code(item, entry, context)
+        case FunctionCall() as item:
+            is_done = entry.done and not context.cut
+            step = calls.function_step(item, entry.text, phase=entry.phase, is_done=is_done)
+            return _timed(step, entry, context)
         case Message():
             raise TypeError("A message is prose, not a step.")
         case item:

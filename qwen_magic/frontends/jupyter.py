@@ -16,18 +16,25 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from IPython.display import display, update_display
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.question import Choice, Question, read_choice
 from qwen_magic.frontends import static
 from qwen_magic.frontends.widget import AnswerWidget
 from qwen_magic.protocol.items import JSON
 from qwen_magic.protocol.state import ResponseState
 
+if TYPE_CHECKING:
+    from qwen_magic.protocol.state import Entry
+
+Nobody: TypeAlias = Literal["nobody"]
+
 HELLO_PATIENCE: Final = 1.5  # seconds
+BETWEEN_QUESTIONS: Final = 0.6  # seconds
 WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
 _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
@@ -77,6 +84,8 @@ class LiveView:
         self._html = _Throttle(_HTML_SHARE)
         self._started = clock()
         self._begun = False
+        self._chosen: dict[str, Choice] = {}  # entry key -> what was clicked
+        self._quiet_until = 0.0
 
     def begin(self, stop: Callable[[], None]) -> None:
         if self._begun:  # in its cell, before there was a stream
@@ -89,6 +98,7 @@ class LiveView:
             cell_id=self._cell_id,
             on_hello=self._hello.set,
             on_stop=lambda: self._stop(),
+            on_choose=self._choose,
         )
         self._stoppable = self._can_stop(self._widget)
         self._show(display)
@@ -138,6 +148,34 @@ class LiveView:
 
     def figure(self, url: str, data: str, reason: str) -> None:
         self._document.figure(url, data, reason)
+
+    def ask(self, entry: Entry, question: Question) -> Callable[[], Choice | Nobody | None]:
+        """Ask by buttons, for as long as it takes. "nobody": no view listens, or its clicks would
+        not be seen. A question comes a moment after the one before, so that a double click
+        answers one."""
+        shown = False
+
+        def poll() -> Choice | Nobody | None:
+            nonlocal shown
+            now = self._clock()
+            if not (self._listening and self._stoppable):
+                is_early = self._stoppable and now - self._started <= HELLO_PATIENCE
+                return None if is_early else "nobody"
+            if not shown and now >= self._quiet_until:
+                shown = True
+                self._widget.push(self._document.ask(entry, question))
+            choice = self._chosen.pop(entry.key, None)
+            if choice is not None:
+                self._quiet_until = now + BETWEEN_QUESTIONS
+            return choice
+
+        return poll
+
+    def _choose(self, value: str) -> None:
+        key, _, word = value.partition(":")
+        choice = read_choice(word)
+        if choice is not None:
+            self._chosen[key] = choice
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON

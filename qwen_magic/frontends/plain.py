@@ -14,7 +14,7 @@ from qwen_magic.document.notes import Note, make_note
 from qwen_magic.document.sections import ProseSection, Section
 from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.document.words import NO_BREAK, host_of, page_of
-from qwen_magic.protocol.items import Message, Reasoning, WebSearchCall
+from qwen_magic.protocol.items import FunctionCall, Message, Reasoning, WebSearchCall
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry, ResponseState
@@ -80,7 +80,7 @@ class PlainWriter:
         self._turn = turn
         self._started = started
         self._written: dict[str, str] = {}  # message key -> the text that was written
-        self._told: set[str] = set()  # keys of the steps that have their line
+        self._told: set[tuple[str, bool]] = set()  # stages of the steps that have their line
         self._at_start = True  # of a line
         self._last = ""  # the kind of what was written last: "step" or the key of a message
 
@@ -93,7 +93,7 @@ class PlainWriter:
         for entry in state.entries:
             if isinstance(entry.item, Message):
                 self._write_text(entry)
-            elif entry.done and entry.key not in self._told:
+            elif entry.done and _stage_of(entry) not in self._told:
                 self._write_step(entry, state)
         self._out.flush()
 
@@ -134,7 +134,7 @@ class PlainWriter:
         self._written[entry.key] = text
 
     def _write_step(self, entry: Entry, state: ResponseState) -> None:
-        self._told.add(entry.key)
+        self._told.add(_stage_of(entry))
         if isinstance(entry.item, Reasoning) and not entry.text.strip():
             return
         step = make_step(entry, StepContext(_sources_of(entry)))
@@ -155,6 +155,11 @@ class PlainWriter:
         if text:
             self._out.write(text)
             self._at_start = text.endswith("\n")
+
+
+def _stage_of(entry: Entry) -> tuple[str, bool]:
+    """A step's key; a function call has two lines, the second with what it gave."""
+    return entry.key, isinstance(entry.item, FunctionCall) and entry.item.output is not None
 
 
 def _sources_of(entry: Entry) -> tuple[NumberedSource, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.question import Question
 from qwen_magic.frontends.plain import PlainWriter
 from qwen_magic.protocol.items import JSON
-from qwen_magic.protocol.state import ResponseState
+from qwen_magic.protocol.state import Entry, ResponseState
 
 
 class TerminalView:
@@ -40,6 +41,9 @@ class TerminalView:
 
     def figure(self, url: str, data: str, reason: str) -> None:
         """Nothing: figures are in the answer's `figures`."""
+
+    def ask(self, entry: Entry, question: Question) -> None:
+        """It has no buttons: who asks goes on to a prompt."""
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON

@@ -2,16 +2,17 @@
 
    kernel -> view   {op: "patch", seq, patches}         the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
-   view -> kernel   {op: "hello"}                       a snap, please: I am new, or missed a batch
+   view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
                     {op: "stop"}
+                    {op: "choose", value}               a question's button
 
    A patch changes one element, known by an id that is not in the page. `turn` holds the answer,
-   `say` is the line for screen readers. At `done` the kernel has replaced this output by its saved
-   form; a view that is still there then does it itself. */
+   `say` is for screen readers. At `done` the kernel has put the saved form in this output's place;
+   a view that is still there then does it itself. */
 
 const ASK_AGAIN = 1000; // ms until an unanswered hello is sent again
 const GRACE = 800; // ms for the kernel to replace the output
-const END = 24; // px from the end of a panel, or the page, that count as there
+const END = 24; // px from the end of a panel or page: there
 const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
 const TEX = /\$|\\\(|\\\[/;
 
@@ -26,11 +27,12 @@ const TURN = `<p class="qm-say" role="status"></p>
 <div class="qm-run" hidden><div class="qm-run-in"><span class="qm-clock" aria-hidden="true"></span>
 <button type="button" class="qm-btn qm-stop">Stop</button></div></div>
 <div class="qm-main"></div>`;
+const PLAIN = '<button type="button" class="qm-btn qm-btn-plain';
 const CODE_BUTTONS = `
-<button type="button" class="qm-btn qm-btn-plain qm-wrap" aria-pressed="false">Wrap</button>
-<button type="button" class="qm-btn qm-btn-plain qm-copy" aria-label="Copy code">Copy</button>`;
+${PLAIN} qm-wrap" aria-pressed="false">Wrap</button>
+${PLAIN} qm-copy" aria-label="Copy code">Copy</button>`;
 
-/* HTML -> its nodes. No picture is loaded from elsewhere, whatever the HTML says. */
+/* HTML -> its nodes. No picture is loaded from elsewhere. */
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -46,7 +48,7 @@ function clock(seconds) {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/* Is something selected here? Then the reader has a hand in it. */
+/* Is something selected here? The reader has a hand in it. */
 function isHeld(element) {
   const selection = document.getSelection();
   if (!selection?.rangeCount || selection.isCollapsed) return false;
@@ -143,7 +145,7 @@ class Page {
   }
 }
 
-/* Put all but the first lines of a block behind a line that opens (as folding.py does). */
+/* Fold all but a block's first lines (as folding.py does). */
 function foldCode(block) {
   const code = block.querySelector("pre > code");
   const html = code.innerHTML;
@@ -158,7 +160,7 @@ function foldCode(block) {
   block.append(more);
 }
 
-/* Keeps the end of an answer in sight, unless the reader has scrolled up from it. */
+/* Keeps the end of an answer in sight until the reader scrolls up from it. */
 class Follower {
   constructor(turn) {
     this.turn = turn;
@@ -176,7 +178,7 @@ class Follower {
     return document.scrollingElement;
   }
 
-  /* How many px of the answer are below the edge. */
+  /* How many px are below the edge. */
   past(scroller) {
     const isPage = scroller === document.scrollingElement;
     const edge = isPage ? innerHeight : scroller.getBoundingClientRect().bottom;
@@ -202,7 +204,7 @@ class Follower {
   }
 }
 
-/* What the notebook offers beyond widgets: looked for, never relied on. */
+/* What is there beyond widgets: looked for, never relied on. */
 async function managerOf(model) {
   try {
     const layout = await model.widget_manager.get_model(model.get("layout_id"));
@@ -214,7 +216,7 @@ async function managerOf(model) {
 
 const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
-/* The notebook's own model of the cell that this answer stands in. */
+/* The notebook's model of this answer's cell. */
 async function cellOf(model) {
   const shared = (await managerOf(model))?.context?.model?.sharedModel;
   const named = (cell) => (cell.getId?.() ?? cell.id) === model.get("cell_id");
@@ -240,8 +242,8 @@ async function replaceOutput(model, output) {
 
 const display = (data, metadata = {}) => ({ output_type: "display_data", data, metadata });
 
-/* A save in mid-stream keeps what has come instead of the widget, which would be an error without
-   this kernel. `toJSON` is what a save reads. */
+/* A save in mid-stream (it reads `toJSON`) keeps what has come, not the widget: an error without
+   this kernel. */
 async function shieldSave(model, partial) {
   const cell = await cellOf(model);
   if (typeof cell?.toJSON !== "function") return () => {};
@@ -256,8 +258,8 @@ async function shieldSave(model, partial) {
   return () => (shielding = false);
 }
 
-/* Once for each model. A page that was reloaded in mid-stream has the saved part, and lost the
-   display id by which the kernel would replace it: that is done from here. */
+/* Once for each model. A page reloaded in mid-stream has the saved part, and lost the display id by
+   which the kernel would replace it. */
 function adopt(model) {
   const saved = () => display(model.get("bundle"), model.get("metadata"));
   const settle = () => replaceOutput(model, saved()).catch(() => false);
@@ -272,7 +274,7 @@ function adopt(model) {
   };
 }
 
-/* Show the live view where the notebook holds the part that was saved. */
+/* Show the live view where the saved part stands. */
 async function resume(model) {
   const output = (await cellOf(model))?.getOutputs?.().find((old) => isOurs(old, model));
   if (!output || output.data[WIDGET_VIEW] || model.get("done")) return;
@@ -316,9 +318,8 @@ class View {
   build() {
     this.turn = make("section", "qm-turn qm-is-running", { "aria-label": this.model.get("label") });
     this.turn.innerHTML = TURN;
-    const [say, main, run, time, stop] = ["say", "main", "run", "clock", "stop"].map((name) =>
-      this.turn.querySelector(`.qm-${name}`),
-    );
+    const part = (name) => this.turn.querySelector(`.qm-${name}`);
+    const [say, main, run, time, stop] = ["say", "main", "run", "clock", "stop"].map(part);
     Object.assign(this, { main, run, time, stop });
     this.el.append(this.turn);
     this.follower = new Follower(this.turn);
@@ -360,7 +361,7 @@ class View {
     this.restore(kept);
   }
 
-  /* What the reader did to the view, by id, so that it outlives a rebuilding. */
+  /* What the reader did to the view outlives a rebuilding. */
   remember() {
     const panels = [...this.page.touched].map((id) => [id, this.page.elements.get(id)?.open]);
     return { panels, focus: this.page.idOf(document.activeElement) };
@@ -411,7 +412,7 @@ class View {
     if (blocks.length || (isText && TEX.test(element.textContent))) this.unfinished.add(element);
   }
 
-  /* A block is complete when another follows it, or when its text or step has ended. */
+  /* Another block follows, or its text or step has ended. */
   isComplete(block) {
     if (!this.running || block.nextElementSibling) return true;
     const step = block.closest(".qm-step");
@@ -446,13 +447,14 @@ class View {
     typesetter.typeset(block);
   }
 
-  clicked(event) {
-    const panel = event.target.closest?.("summary")?.parentElement;
+  clicked({ target }) {
+    const at = (selector) => target.closest?.(selector);
+    const panel = at("summary")?.parentElement;
     const id = panel && this.page.idOf(panel);
     if (id) this.page.touched.add(id);
-    const copy = event.target.closest?.(".qm-copy");
+    const [copy, choice, wrap] = [".qm-copy", ".qm-choice", ".qm-wrap"].map(at);
     if (copy) this.copy(copy);
-    const wrap = event.target.closest?.(".qm-wrap");
+    if (choice) this.choose(choice);
     const wrapped = wrap?.closest(".qm-code").classList.toggle("qm-is-wrapped");
     wrap?.setAttribute("aria-pressed", wrapped);
   }
@@ -467,6 +469,11 @@ class View {
       button.textContent = "Not copied";
     }
     setTimeout(() => (button.textContent = "Copy"), 1500);
+  }
+
+  choose(chosen) {
+    for (const button of chosen.parentElement.children) button.disabled = true;
+    this.model.send({ op: "choose", value: chosen.value });
   }
 
   askToStop() {
@@ -511,7 +518,7 @@ class View {
     };
   }
 
-  /* `adopt` puts the saved form in this output's place. Where it cannot, it is shown here. */
+  /* `adopt` puts the saved form in this output's place; where it cannot, this does. */
   leave() {
     if (!this.turn.isConnected) return;
     const html = this.model.get("bundle")?.["text/html"];

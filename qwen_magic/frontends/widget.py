@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 import anywidget
 import traitlets
@@ -37,18 +37,20 @@ class SnapMessage(TypedDict):
 
 
 class ViewMessage(TypedDict):
-    """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch)."""
+    """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch), `choose`
+    says which button of a question was clicked."""
 
-    op: Literal["hello", "stop"]
+    op: Literal["hello", "stop", "choose"]
+    value: NotRequired[str]
 
 
 class AnswerWidget(anywidget.AnyWidget):
     """One answer, shown by any number of views.
 
-    `on_hello` and `on_stop` are called on whatever thread the front end's messages arrive: they
-    may only set a flag or wake the loop. `done` with `bundle` (the static output's mime bundle)
-    tells the views that the turn is over; a view that was not replaced by then replaces its output
-    itself, through `layout_id` and `cell_id`.
+    `on_hello`, `on_stop` and `on_choose` are called on whatever thread the front end's messages
+    arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static output's
+    mime bundle) tells the views that the turn is over; a view that was not replaced by then
+    replaces its output itself, through `layout_id` and `cell_id`.
     """
 
     _esm = (_HERE / "widget.js").read_text("utf-8")
@@ -71,6 +73,7 @@ class AnswerWidget(anywidget.AnyWidget):
         cell_id: str = "",
         on_hello: Callable[[], None],
         on_stop: Callable[[], None],
+        on_choose: Callable[[str], None] = lambda value: None,
     ) -> None:
         """`aid` names the answer; `label` is what a screen reader calls it."""
         super().__init__(aid=aid, label=label, cell_id=cell_id)
@@ -80,6 +83,7 @@ class AnswerWidget(anywidget.AnyWidget):
         self._seq = 0
         self._on_hello = on_hello
         self._on_stop = on_stop
+        self._on_choose = on_choose
         self.on_msg(self._receive)
 
     def push(self, patches: Sequence[ViewPatch]) -> None:
@@ -121,3 +125,5 @@ class AnswerWidget(anywidget.AnyWidget):
                 self._on_hello()
             case "stop":
                 self._on_stop()
+            case "choose":
+                self._on_choose(str(content.get("value", "")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach
@@ -21,6 +21,7 @@ from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
+from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.magics.background import until_done, wait_for_place
 from qwen_magic.magics.code import offer_code
 from qwen_magic.magics.failure import interrupted
@@ -28,6 +29,7 @@ from qwen_magic.magics.keeping import open_book
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.stage import Stage
+from qwen_magic.session.calls import CallLimits
 from qwen_magic.session.endpoints import DEMO
 from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
@@ -36,6 +38,12 @@ from qwen_magic.session.wishes import NoWish, SchemaWish
 
 if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import LiveView
+
+
+_WATCHED: Final = (
+    *("endpoint", "figure_hosts", "budget", "unattended", "nest_asyncio"),
+    *("tool_rounds", "tool_seconds", "tool_bytes"),
+)
 
 
 class Asker:
@@ -54,14 +62,15 @@ class Asker:
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.book.current
         self._settings_changed()
-        settings.observe(self._settings_changed, ["endpoint", "figure_hosts", "budget"])
+        self.session.prompt = prompt_for
+        settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
         """A cell begins: count its calls anew."""
         self._calls = 0
 
     def close(self) -> None:
-        self.settings.unobserve(self._settings_changed, ["endpoint", "figure_hosts", "budget"])
+        self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
         self._stage.close()
 
@@ -85,13 +94,15 @@ class Asker:
             images=options.image or (),
         )
         known = self.settings.windows
+        tools = resolve_tools(options.tools or (), namespace)
         return Ask(
             prompt=prompt,
             input=attached.input,
             model=model,
             endpoint=endpoint,
             chat=chat,
-            tools=resolve_tools(options.tools or (), namespace),
+            tools=tools.definitions,
+            functions=tools.functions,
             think=options.think,
             effort=options.effort or "",
             system=system.text,
@@ -150,8 +161,9 @@ class Asker:
             plan = self.session.plan(ask)
             view = self._stage.view(plan, quiet=options.quiet, awaited=True)
             answer = await self.session.arun(plan, view, step=pump.step)
-        except asyncio.CancelledError:
-            # ipykernel turns an interrupt into the cancellation of the running cell.
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            # ipykernel turns an interrupt into the cancellation of the running cell; in a
+            # function that the model called it is raised as such.
             raise interrupted() from None
         finally:
             pump.close()
@@ -191,7 +203,10 @@ class Asker:
         plan = plan or await wait_for_place(lambda: self.session.plan(ask), before, view)
         if plan is None:
             return
-        answer = await self.session.arun(plan, view, told=False)
+        try:
+            answer = await self.session.arun(plan, view, told=False)
+        except KeyboardInterrupt:  # in a function that the model called; the turn is recorded
+            return
         self._stage.offer(answer)
         if options.out:
             self.shell.user_ns[options.out] = answer
@@ -219,6 +234,12 @@ class Asker:
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
         self.session.budget = self.settings.budget
+        allows = self.settings.unattended == "allow"
+        self.session.permissions.unattended = "allow" if allows else "refuse"
+        self.session.may_nest = self.settings.nest_asyncio
+        self.session.limits = CallLimits(
+            self.settings.tool_rounds, self.settings.tool_seconds, self.settings.tool_bytes
+        )
         self._follow_endpoint()
 
     def _follow_endpoint(self) -> None:

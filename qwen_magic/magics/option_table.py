@@ -53,7 +53,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "--tools",
         "web_search, web_extractor, code_interpreter, all (these three), none, "
-        "or a variable that holds tool dicts; with commas, or repeated",
+        "a function of the notebook, or a variable that holds tool dicts; with commas, or repeated",
         "tools",
         "-t",
         "LIST",

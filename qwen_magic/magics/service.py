@@ -42,13 +42,18 @@ class ServiceMagics(Magics):
     @no_var_expand
     @line_magic
     def qwen_tools(self, line: str) -> None:
-        """List the tools that -t takes: built-in ones, and variables that hold tool dicts."""
+        """List the tools that -t takes: built-in ones, functions marked with @tool, and variables
+        that hold tool dicts. `%qwen_tools --forget`: ask about every function again."""
         from qwen_magic.context.tools import BUILT_IN, tool_variables
         from qwen_magic.frontends.table import show_table
 
+        if line.strip() == "--forget":
+            count = self._magics.asker.session.permissions.forget()
+            print(f"Forgotten: {count} standing answer{'' if count == 1 else 's'} about functions.")
+            return
         _no_arguments("qwen_tools", line)
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
-        rows += [[name, "in this notebook", "", ""] for name in tool_variables(self._namespace)]
+        rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]
         show_table(["tool", "what it does", "needs", "cost"], rows)
 
     @no_var_expand
@@ -123,6 +128,16 @@ class ServiceMagics(Magics):
             return f"The offline demo is off: questions go to {self._magics.endpoint}."
         url = self._magics.asker.session.endpoints.find(DEMO).base_url
         return f"The offline demo is on: a small server inside this kernel answers, at {url}."
+
+
+def _own_tool(name: str, value: object) -> list[str]:
+    """A row about a variable that -t takes."""
+    from qwen_magic.context.functions import FunctionTool, is_tool
+
+    if not is_tool(value):
+        return [name, "in this notebook", "", ""]
+    about = FunctionTool.of(value, name).description.partition("\n")[0]
+    return [name, about or "a function of this notebook", "your approval of each call", ""]
 
 
 def _no_arguments(name: str, line: str) -> None:

@@ -62,6 +62,28 @@ class QwenSettings(HasTraits):
         Unicode(),
         help="Columns and keys whose values are never sent: names, or patterns such as *_email.",
     ).tag(config=True)
+    tool_rounds = CInt(
+        10,
+        help="How often one question's model is asked on with what the functions it called gave; "
+        "then it has to answer.",
+    ).tag(config=True)
+    tool_seconds = CFloat(
+        300.0, help="Seconds that the functions of one question may take together."
+    ).tag(config=True)
+    tool_bytes = CInt(
+        100_000, help="Bytes of one function's result that are sent; the rest is cut off."
+    ).tag(config=True)
+    unattended = Enum(
+        ["refuse", "allow"],
+        "refuse",
+        help="What becomes of a function call where nobody can be asked (nbconvert, papermill, "
+        "scripts): refuse, or allow.",
+    ).tag(config=True)
+    nest_asyncio = Bool(
+        True,
+        help="Whether nest_asyncio2 may make the kernel's event loop re-entrant: only for an "
+        "asynchronous function called in a synchronous %qwen, and for good.",
+    ).tag(config=True)
     windows = Dict(
         key_trait=Unicode(),
         value_trait=CInt(),

@@ -18,8 +18,10 @@ from qwen_magic.protocol.items import Item, item_type, parse_item
 class Entries:
     """The output items of one response, in the order of first sight."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_key: int = 0) -> None:
+        """`first_key`: how many entries the turn had before this response."""
         self.all: list[Entry] = []
+        self._first_key = first_key
         self._by_id: dict[str, Entry] = {}
         self._by_index: dict[int, Entry] = {}
 
@@ -104,7 +106,7 @@ class Entries:
         return entry if nameless else None
 
     def _new(self, item: Item, index: int | None, at: float, *, added: bool) -> Entry:
-        entry = Entry(str(len(self.all)), item, at, added=added)
+        entry = Entry(str(self._first_key + len(self.all)), item, at, added=added)
         self.all.append(entry)
         self._place(entry, item.id, index)
         return entry

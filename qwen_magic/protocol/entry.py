@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Final, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from qwen_magic.protocol.events import TextKind
 from qwen_magic.protocol.growing import ITEM, GrowingText
@@ -23,16 +23,18 @@ from qwen_magic.protocol.items import (
     WebSearchCall,
 )
 
+# A function call on this side: its user is asked whether it may run; it runs.
+CallPhase: TypeAlias = Literal["asking", "running"]
 _ENDS: Final = ("completed", "failed", "incomplete")
 
 
 class Entry:
     """An output item in a `ResponseState`, which alone changes it.
 
-    `key`: stable, unique in the response. `item`: the newest whole value; its text may lag behind
+    `key`: stable, unique in the turn. `item`: the newest whole value; its text may lag behind
     `chunks` while it streams. `phase`: in_progress, searching, interpreting, generating,
-    completed, failed or incomplete. `started_at`, `ended_at`: seconds, as given to
-    `ResponseState.apply`. `version` grows at every change.
+    completed, failed or incomplete; of a function call also a `CallPhase`. `started_at`,
+    `ended_at`: seconds, as given to `ResponseState.apply`. `version` grows at every change.
     """
 
     __slots__ = (
@@ -106,6 +108,22 @@ class Entry:
             self.phase = status if status in _ENDS else phase
         if status and status != self.phase:
             self.item = replace(self.item, status=self.phase)
+        self.done = True
+        self.ended_at = at
+        self.version += 1
+
+    def call(self, phase: CallPhase, at: float) -> None:
+        """A finished function call is taken up here: its user is asked, or it runs."""
+        self.phase = phase
+        self.done = False
+        self.started_at, self.ended_at = at, None
+        self.version += 1
+
+    def answer(self, output: str, at: float) -> None:
+        """What became of a function call that was taken up."""
+        assert isinstance(self.item, FunctionCall)
+        self.item = replace(self.item, output=output)
+        self.phase = "failed" if self.item.failed else "completed"
         self.done = True
         self.ended_at = at
         self.version += 1

@@ -1,8 +1,10 @@
-"""One response, as the events so far tell it.
+"""One response, as the events so far tell it; of a turn that calls functions, all its responses.
 
     queued -> in_progress -> completed | incomplete | failed | cancelled
+       ^                         |
+       '---- next_response ------'  after `answer_call` for each of its `calls`
 
-`ResponseState.apply` is the only way in which it changes. Three invariants:
+`ResponseState.apply` is the only way in which a response changes. Three invariants:
 
 - An entry, once there, keeps its place and key; its text only grows, or is replaced by a better
   source's (`Entry.revision`).
@@ -18,7 +20,7 @@ from typing import Final, assert_never
 
 from qwen_magic.protocol.bodies import response_error
 from qwen_magic.protocol.entries import Entries
-from qwen_magic.protocol.entry import Entry
+from qwen_magic.protocol.entry import CallPhase, Entry
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ErrorEvent,
@@ -40,7 +42,15 @@ from qwen_magic.protocol.events import (
 )
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 from qwen_magic.protocol.growing import PART_DONE, TERMINAL, TEXT_DONE
-from qwen_magic.protocol.items import Item, Message, Reasoning, Usage, parse_item, parse_usage
+from qwen_magic.protocol.items import (
+    FunctionCall,
+    Item,
+    Message,
+    Reasoning,
+    Usage,
+    parse_items,
+    parse_usage,
+)
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
 
@@ -59,9 +69,11 @@ _ITEM_TYPES: Final[dict[TextKind, str]] = {
 class ResponseState:
     """The response so far. `version` grows with every event that says anything.
 
-    `usage`: None until the server gives one (it may be all zero: `Usage.known`). `error`: why it
-    failed. `incomplete_reason`: such as `max_output_tokens`. `raw`: the terminal response object
-    as it came, {} before. `unknown`: events of unknown types, in order.
+    `usage`: None until the server gives one (it may be all zero: `Usage.known`); of all responses
+    together, `response_usage` of the newest. `error`: why it failed. `incomplete_reason`: such as
+    `max_output_tokens`. `raw`: the terminal response object as it came, {} before. `unknown`:
+    events of unknown types, in order. `entries`, `text`, `reasoning` and `items` are of all
+    responses, everything else of the newest.
     """
 
     def __init__(self) -> None:
@@ -77,13 +89,30 @@ class ResponseState:
         self.version = 0
         self.raw: JSON = {}
         self.unknown: list[UnknownEvent] = []
+        self.response_usage: Usage | None = None
+        self._before: list[Entry] = []  # of the responses before this one
+        self._usage_before: Usage | None = None
         self._entries = Entries()
         self._ended = False  # `terminal`, and not by a bare `error` alone
 
     @property
     def entries(self) -> list[Entry]:
         """The output items, in the order of first sight."""
+        return [*self._before, *self._entries.all] if self._before else self._entries.all
+
+    @property
+    def newest(self) -> list[Entry]:
+        """The output items of the newest response."""
         return self._entries.all
+
+    @property
+    def calls(self) -> list[Entry]:
+        """The function calls of the newest response that nothing was sent back for."""
+        return [
+            entry
+            for entry in self._entries.all
+            if isinstance(entry.item, FunctionCall) and entry.item.output is None
+        ]
 
     @property
     def text(self) -> str:
@@ -99,6 +128,30 @@ class ResponseState:
     def items(self) -> tuple[Item, ...]:
         """The output items with their text as of now."""
         return tuple(entry.finished() for entry in self.entries)
+
+    def take_call(self, entry: Entry, phase: CallPhase, at: float) -> None:
+        """One of `calls` is taken up on this side, at `at` (the clock of `apply`)."""
+        self.version += 1
+        entry.call(phase, at)
+
+    def answer_call(self, entry: Entry, output: str, at: float) -> None:
+        """What will be sent back for one of `calls`."""
+        self.version += 1
+        entry.answer(output, at)
+
+    def next_response(self) -> None:
+        """Begin the next response of the same turn; what is there stays in front of it."""
+        self._before = self.entries
+        self._usage_before = self.usage
+        self.again()
+
+    def again(self) -> None:
+        """Begin the newest response anew, without what came of it."""
+        self.version += 1
+        self._entries = Entries(len(self._before))
+        self._ended = self.terminal = False
+        self.status, self.error, self.incomplete_reason = "queued", None, ""
+        self.usage, self.response_usage, self.raw = self._usage_before, None, {}
 
     def apply(self, event: Event, at: float = 0.0) -> None:
         """Take in one event, which came at `at` (seconds, any monotonic clock)."""
@@ -184,7 +237,7 @@ class ResponseState:
         self._ended = True
         self.raw = event.response
         self._read(event.response)
-        output = (parse_item(each) for each in mappings(event.response.get("output")))
+        output = parse_items(mappings(event.response.get("output")))
         for entry, item in self._entries.final(output, at):
             entry.take(item, TERMINAL)
         self._close(status, at)
@@ -212,4 +265,5 @@ class ResponseState:
             request_id = error.request_id or text(response.get("request_id")) or before
             self.error = replace(error, request_id=request_id)
         if isinstance(response.get("usage"), dict):
-            self.usage = parse_usage(response["usage"])
+            usage = self.response_usage = parse_usage(response["usage"])
+            self.usage = self._usage_before + usage if self._usage_before else usage

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from qwen_magic.context.functions import FunctionTool
 from qwen_magic.context.tools import requirements
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.errors import ConversationError, MissingKeyError
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import FunctionCall, Item, output_json
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.session.transcript import as_items, transcript
+from qwen_magic.session.transcript import as_items, own_items, transcript
 from qwen_magic.settings import Endpoint
 
 
@@ -28,6 +31,7 @@ class Ask:
     `carry`: a conversation may be taken along to another host. `window`: the model's context
     window in tokens, where it is known. `extra`: further parameters of the request.
     `silence` is the longest time without a byte, in seconds. `expanded`: what braces became.
+    `functions`: those of the `tools` that are answered here.
     """
 
     prompt: str
@@ -51,6 +55,7 @@ class Ask:
     cell: CellKey | None = None
     expanded: tuple[str, ...] = ()
     extra: JSON = field(default_factory=dict)
+    functions: tuple[FunctionTool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Plan:
     `chat` is empty outside any conversation. `number` counts from 1 along the way to this turn;
     `earlier` is how many siblings its cell has made before. `path`: the turns before it. `added`:
     what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
-    the server is taken to continue after ids. `key`: the turn's own.
+    the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
+    called and been sent back, as input items, where the model is asked to go on with that.
     """
 
     ask: Ask
@@ -72,6 +78,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     keeps_ids: bool = True
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    so_far: tuple[JSON, ...] = ()
 
     @property
     def parent(self) -> Turn | None:
@@ -89,10 +96,33 @@ class Plan:
     def told(self, note: str, *, keeps_ids: bool) -> Plan:
         """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
         whether the server will be able to continue after the answer to this."""
+        notes = (*self.notes, note)
+        return replace(self, request=self._told_request(), notes=notes, keeps_ids=keeps_ids)
+
+    def going_on(
+        self,
+        response_id: str,
+        items: Sequence[Item],
+        answered: Sequence[FunctionCall],
+        *,
+        is_last: bool,
+    ) -> Plan:
+        """The same turn after its newest response called functions, which are `answered` now.
+        `items`: all of the turn so far; `is_last`: the model is to answer, and call no more."""
+        made = replace(self, so_far=tuple(own_items(items)))
+        if is_last:
+            extra = {**self.request.extra, "tool_choice": "none"}
+            made = replace(made, request=replace(self.request, extra=extra))
+        if not (self.keeps_ids and response_id):
+            return replace(made, request=made._told_request())
+        sent = tuple(output_json(call) for call in answered)
+        request = replace(made.request, previous_response_id=response_id, input=sent)
+        return replace(made, request=request)
+
+    def _told_request(self) -> ResponseRequest:
         family = self.ask.endpoint.family
-        told = [*transcript(self.path, family), *as_items(self.ask.input)]
-        request = replace(self.request, previous_response_id="", input=tuple(told))
-        return replace(self, request=request, notes=(*self.notes, note), keeps_ids=keeps_ids)
+        told = (*transcript(self.path, family), *as_items(self.ask.input), *self.so_far)
+        return replace(self.request, previous_response_id="", input=told)
 
     def describe(self) -> str:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""

@@ -11,16 +11,18 @@ from qwen_magic.context.windows import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import UnknownResponseError
-from qwen_magic.protocol.items import JSON, CodeInterpreterCall, item_json
+from qwen_magic.protocol.items import CodeInterpreterCall, items_json
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
 from qwen_magic.session.metadata import turn_metadata
 from qwen_magic.session.plan import Plan
-from qwen_magic.session.view import View
+from qwen_magic.session.view import Poll, View
 
 if TYPE_CHECKING:
     from qwen_magic.client import Received, Stream
+    from qwen_magic.document.question import Question
     from qwen_magic.errors import QwenError
+    from qwen_magic.protocol.entry import CallPhase, Entry
 
 
 CHECKPOINT: Final = 1.0  # seconds between two
@@ -59,7 +61,26 @@ class TurnRun:
         self._kept_at = self._started
         self._notice = ""
         self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
-        view.begin(stream.stop)
+        self._previous_id = plan.request.previous_response_id  # of the first response's request
+        self._failure: QwenError | None = None
+        self._between = False  # a response has ended, and its function calls are being answered
+        self.stop_asked = False
+        view.begin(self.stop)
+
+    def stop(self) -> None:
+        """End the turn, from any thread."""
+        self.stop_asked = True
+        self.stream.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was ended before it was over."""
+        return self.stream.stopped or (self._between and self.stop_asked)
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the newest response is complete, and nobody stopped the turn."""
+        return self.state.status == "completed" and not (self.stop_asked or self.stream.error)
 
     def feed(self, batch: Sequence[Received]) -> None:
         """Apply what came, and show it."""
@@ -98,12 +119,55 @@ class TurnRun:
         return ""
 
     def restart(self, plan: Plan, stream: Stream) -> None:
-        """Ask again, with another plan for the same question."""
+        """Ask for the newest response again, with another plan for the same question."""
         self.plan, self.stream = plan, stream
-        if self.state.entries:
+        if not plan.so_far:
+            self._previous_id = plan.request.previous_response_id
+        is_shown = bool(self.state.newest)
+        self.state.again()
+        self._looked_into = {entry.key for entry in self.state.entries}
+        if is_shown:
             self._view.restart()
-        self.state = ResponseState()
+            self._view.update(self.state, self._clock())
         self._view.tell(plan.notes[-1])
+        self._stop_late()
+
+    def ask(self, entry: Entry, question: Question) -> Poll | None:
+        """Have the view ask whether a call may run."""
+        return self._view.ask(entry, question)
+
+    def take_call(self, entry: Entry, phase: CallPhase) -> None:
+        """Show that one of the state's `calls` is asked about, or runs."""
+        self._between = True
+        self.state.take_call(entry, phase, self._clock())
+        self._view.update(self.state, self._clock())
+
+    def answer_call(self, entry: Entry, output: str) -> None:
+        """Show what is sent back for a call."""
+        self._between = True
+        self.state.answer_call(entry, output, self._clock())
+        self._view.update(self.state, self._clock())
+
+    def go_on(self, plan: Plan, stream: Stream) -> None:
+        """Take the model's next response, to what its calls gave."""
+        self.plan, self.stream = plan, stream
+        self.state.next_response()
+        self._between = False
+        self._view.update(self.state, self._clock())
+        self._stop_late()
+
+    def tell(self, fact: str) -> None:
+        """Say something in the footer."""
+        self._view.tell(fact)
+
+    def fail(self, error: QwenError) -> None:
+        """The turn failed here, not at the server."""
+        self._failure = error
+
+    def _stop_late(self) -> None:
+        """Where Stop was clicked just before there was another stream."""
+        if self.stop_asked:
+            self.stream.stop()
 
     @property
     def waits_for_figures(self) -> bool:
@@ -140,7 +204,7 @@ class TurnRun:
         return answer, turn
 
     def _tell_window(self) -> None:
-        full = fullness(self.state.usage, self.plan.ask.window)
+        full = fullness(self.state.response_usage, self.plan.ask.window)
         for words in (window_fact(full), window_warning(full)):
             if words:
                 self._view.tell(words)
@@ -158,10 +222,10 @@ class TurnRun:
         self._view.figure(figure.url, figure.data_uri, figure.reason)
 
     def _error(self) -> QwenError | None:
-        return None if self.stream.stopped else self.stream.error
+        return None if self.stopped else self._failure or self.stream.error
 
     def _outcome(self, error: QwenError | None) -> Outcome:
-        if self.stream.stopped and not self.state.terminal:
+        if self.stopped and (self._between or not self.state.terminal):
             return Outcome("stopped")
         if error is not None:
             return failure(error, told=self._told)
@@ -183,12 +247,12 @@ class TurnRun:
             status=status,
             parent=plan.parent.key if plan.parent else None,
             response_id=state.id,
-            previous_response_id=plan.request.previous_response_id,
+            previous_response_id=self._previous_id,
             cell=ask.cell,
             prompt=ask.prompt,
             input=ask.input,
             text=state.text,
-            items=_kept(state),
+            items=items_json(state.items),
             model=state.model or ask.model,
             host=ask.endpoint.host,
             usage=state.usage,
@@ -196,7 +260,3 @@ class TurnRun:
             seconds=self._clock() - self._started,
             stored=plan.keeps_ids,
         )
-
-
-def _kept(state: ResponseState) -> tuple[JSON, ...]:
-    return tuple(item_json(item) for item in state.items)

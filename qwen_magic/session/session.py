@@ -12,9 +12,15 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.usage import check_budget
+from qwen_magic.errors import UsageError
+from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.session import nesting
+from qwen_magic.session.calls import CallLimits, Prompt, TurnCalls
 from qwen_magic.session.endpoints import Endpoints
 from qwen_magic.session.figures import FigureFetcher
+from qwen_magic.session.permissions import Permissions
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
+from qwen_magic.session.settling import asettle, settle
 from qwen_magic.session.view import NoView, View
 from qwen_magic.settings import FIGURE_HOSTS
 
@@ -43,6 +49,10 @@ class Session:
         self.book = book or Book(MemoryRecall())
         self.figure_hosts = tuple(figure_hosts)
         self.budget = 0  # tokens; 0: none
+        self.permissions = Permissions()
+        self.limits = CallLimits()
+        self.may_nest = True  # whether nest_asyncio2 may be used
+        self.prompt: Prompt = lambda question: None  # asks the user where the view cannot
         self._keeps_ids: dict[str, bool] = {}  # by host, as far as it was found out
         self._client: Client | None = None
 
@@ -86,19 +96,30 @@ class Session:
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
+        self._check_functions(plan.ask)
         run = self._open(plan if keep else replace(plan, chat=""), view)
+        calls = self._calls(plan)
+
+        def look() -> None:
+            run.tick()
+            if step is not None:
+                step()
+
         try:
             while True:
                 for batch in run.stream.batches_sync(INTERVAL):
                     run.feed(batch)
-                    run.tick()
-                    if step is not None:
-                        step()
-                if not self._heal(run):
+                    look()
+                if self._heal(run):
+                    continue
+                if not calls.wanted(run):
+                    break
+                settle(calls.answers(run), run, look)
+                if not self._go_on(run, calls):
                     break
             self._wait_for_figures(run)
         except BaseException:
-            run.stream.stop()
+            run.stop()
             run.stream.wait(1.0)
             self._record(run)
             raise
@@ -116,18 +137,24 @@ class Session:
         recorded as stopped, and the `CancelledError` goes on. `told`: whoever asks tells of a
         failure, so that the view need not."""
         run = self._open(plan, view, told=told)
+        calls = self._calls(plan)
         ticker = asyncio.ensure_future(_tick(run, step))
         try:
             while True:
                 async for batch in run.stream.batches(INTERVAL):
                     run.feed(batch)
-                if not self._heal(run):
+                if self._heal(run):
+                    continue
+                if not calls.wanted(run):
+                    break
+                await asettle(calls.answers(run), run)
+                if not self._go_on(run, calls):
                     break
             await self._await_figures(run)
         except BaseException:
             # Waiting blocks the loop, for the milliseconds that closing a connection takes: this
             # task is being cancelled, and an `await` here might not come back.
-            run.stream.stop()
+            run.stop()
             run.stream.wait(0.5)
             self._record(run)
             raise
@@ -137,15 +164,25 @@ class Session:
 
     def events(self, plan: Plan) -> Iterator[Event]:
         """The events of a plan's answer as they come; recorded at the end, or when left early."""
+        self._check_functions(plan.ask)
         run = self._open(plan, NoView())
+        calls = self._calls(plan)
         try:
             while True:
                 for batch in run.stream.batches_sync(0.0):
                     run.feed(batch)
                     for received in batch:
                         yield received.event
-                if not self._heal(run):
+                if self._heal(run):
+                    continue
+                if not calls.wanted(run):
                     break
+                settle(calls.answers(run), run, run.tick)
+                if not self._go_on(run, calls):
+                    break
+        except BaseException:
+            run.stop()
+            raise
         finally:
             run.stream.stop()  # nothing, where it has ended
             run.stream.wait(1.0)
@@ -174,6 +211,29 @@ class Session:
     def _stream(self, plan: Plan) -> Stream:
         return self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
 
+    def _calls(self, plan: Plan) -> TurnCalls:
+        return TurnCalls(plan.ask.functions, self.permissions, self.limits, self.prompt)
+
+    def _check_functions(self, ask: Ask) -> None:
+        """Raises `UsageError` where an asynchronous function could not run in a blocking call."""
+        waits = next((tool.name for tool in ask.functions if tool.is_async), "")
+        if waits and not self.may_nest and nesting.loop_runs():
+            raise UsageError(
+                f"{waits} is asynchronous, and this call blocks the event loop that it needs.",
+                why="nest_asyncio2, which would help, is forbidden (QwenMagics.nest_asyncio).",
+                hint="Ask at the top of a cell with %%qwen, or with await qwen.aask(…).",
+            )
+
+    def _go_on(self, run: TurnRun, calls: TurnCalls) -> bool:
+        """Ask the model on with what its calls gave. False where the turn was stopped."""
+        if run.stop_asked:
+            return False
+        answered = [e.item for e in run.state.newest if isinstance(e.item, FunctionCall)]
+        items = run.state.items
+        plan = run.plan.going_on(run.state.id, items, answered, is_last=calls.exhausted)
+        run.go_on(plan, self._stream(plan))
+        return True
+
     def _heal(self, run: TurnRun) -> bool:
         """Ask once more, with the conversation as text, where the server turns out not to have it.
 
@@ -185,11 +245,13 @@ class Session:
             return False
         plan, endpoint = run.plan, run.plan.ask.endpoint
         recent = plan.parent is not None and time.time() - plan.parent.created_at < RECENT
+        recent = recent or bool(plan.so_far)  # an answer of this very turn
         if endpoint.family == "other" and recent:
             self._keeps_ids[endpoint.host] = False
-        turns = "turn was" if len(plan.path) == 1 else "turns were"
+        count = len(plan.path) + bool(plan.so_far)
+        turns = "turn was" if count == 1 else "turns were"
         told = plan.told(
-            f"{why}: {len(plan.path)} {turns} sent again as text",
+            f"{why}: {count} {turns} sent again as text",
             keeps_ids=self._keeps_ids.get(endpoint.host, True),
         )
         run.restart(told, self._stream(told))

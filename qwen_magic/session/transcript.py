@@ -13,6 +13,7 @@ from typing import Final
 
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import FunctionCall, Item, Message, items_json
 from qwen_magic.settings import Family
 
 _CALLS: Final[dict[Family, frozenset[str]]] = {
@@ -29,6 +30,15 @@ def transcript(turns: Iterable[Turn], family: Family) -> list[JSON]:
 def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
     """A prompt as input items."""
     return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+
+
+def own_items(items: Iterable[Item]) -> Iterator[JSON]:
+    """What a turn that is not over has said and called, for any server that takes calls."""
+    for item in items:
+        if isinstance(item, FunctionCall):
+            yield from items_json([item])
+        elif isinstance(item, Message) and item.text:
+            yield {"role": "assistant", "content": item.text}
 
 
 def _items(turn: Turn, family: Family) -> Iterator[JSON]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from qwen_magic.protocol.items import JSON
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import Outcome
-    from qwen_magic.protocol.state import ResponseState
+    from qwen_magic.document.question import Question
+    from qwen_magic.protocol.state import Entry, ResponseState
+
+# What became of a question: the user's choice ("no": not this time), or "nobody" to choose.
+Verdict: TypeAlias = Literal["once", "always", "never", "no", "nobody"]
+Poll: TypeAlias = Callable[[], Verdict | None]
 
 
 class View(Protocol):
@@ -35,6 +40,10 @@ class View(Protocol):
 
     def figure(self, url: str, data: str, reason: str) -> None:
         """A figure of a code run: its data URI, or the reason why it cannot be shown."""
+
+    def ask(self, entry: Entry, question: Question) -> Poll | None:
+        """Ask whether a function call may run: a function to look for the verdict with, None until
+        there is one. Or None: this view cannot ask."""
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
@@ -65,6 +74,9 @@ class NoView:
 
     def figure(self, url: str, data: str, reason: str) -> None:
         pass
+
+    def ask(self, entry: Entry, question: Question) -> Poll | None:
+        return None
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON

@@ -16,7 +16,6 @@ from qwen_magic.context.functions import (
     FunctionTool,
     failure_text,
     is_tool,
-    named_functions,
     tool,
 )
 from qwen_magic.errors import UsageError
@@ -255,16 +254,4 @@ def test_models_of_pydantic_are_built():
 
 def test_failures_are_told_to_the_model():
     assert failure_text(KeyError("x")) == "Error: KeyError: 'x'"
-    assert len(failure_text(ValueError("x" * 10_000))) == 2_000
-
-
-def test_functions_are_found_by_the_names_of_variables():
-    space = {"rows": rows, "many": [rows, later, {"type": "web_search"}], "x": {"type": "mcp"}}
-    assert [f.name for f in named_functions(["x", "rows", "many", "none"], space)] == [
-        "rows", "later",
-    ]  # fmt: skip
-    with pytest.raises(UsageError, match="Two functions are called rows"):
-        named_functions(["rows", "other"], {"rows": rows, "other": tool(name="rows")(weather)})
-    del weather.__qwen_tool__
-    with pytest.raises(UsageError, match="Place is no function, but a class"):
-        named_functions(["Place"], {"Place": Place})
+    assert len(failure_text(ValueError("x" * 10_000))) == len("Error: ") + 2_000

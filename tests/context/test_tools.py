@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from qwen_magic.context.functions import tool
 from qwen_magic.context.tools import (
     ALL_TOOLS,
     BUILT_IN,
     Requirements,
+    Tools,
     requirements,
     resolve_tools,
     tool_variables,
@@ -20,6 +22,25 @@ PAGES: JSON = {"type": "web_extractor"}
 CODE: JSON = {"type": "code_interpreter"}
 MAPS: JSON = {"type": "mcp", "server_label": "maps", "server_url": "https://example.com/sse"}
 FILES: JSON = {"type": "file_search", "vector_store_ids": ["v1"]}
+
+
+def rows(where: str) -> list[int]:
+    """Rows that match."""
+    return [len(where)]
+
+
+def variadic(*names: str) -> None:
+    """Cannot be called by named arguments."""
+
+
+def shown(name: str) -> None:
+    """Marked as a tool in its test."""
+
+
+def variadic_free(name: str) -> None:
+    """Called rows by its mark."""
+
+
 FUNCTION: JSON = {"type": "function", "name": "f", "parameters": {}}
 
 
@@ -48,11 +69,30 @@ def test_resolves(names: tuple[str, ...], tools: tuple[JSON, ...]) -> None:
         "web_search": "a variable that is in nobody's way",
         "future": {"type": "not_known_yet"},
     }
-    assert resolve_tools(names, namespace) == tools
+    assert resolve_tools(names, namespace) == Tools(tools)
+
+
+def test_functions_stand_among_the_others() -> None:
+    namespace: dict[str, object] = {"rows": rows, "both": [rows, FILES]}
+    found = resolve_tools(["both", "web_search", "rows"], namespace)
+    assert [tool.get("name") or tool["type"] for tool in found.definitions] == [
+        "rows", "file_search", "web_search",
+    ]  # fmt: skip
+    assert [tool.function for tool in found.functions] == [rows]
+    assert found.definitions[0]["parameters"]["required"] == ["where"]
+    assert resolve_tools(["rows", "none"], namespace) == Tools()
+
+
+def test_two_functions_of_one_name_cannot_be_told_apart() -> None:
+    namespace: dict[str, object] = {"rows": rows, "other": tool(name="rows")(variadic_free)}
+    with pytest.raises(UsageError, match="Two functions are called rows"):
+        resolve_tools(["rows", "other"], namespace)
+    with pytest.raises(UsageError, match="Two functions are called f"):
+        resolve_tools(["mine", "more"], {"mine": FUNCTION, "more": {**FUNCTION, "strict": True}})
 
 
 def test_what_is_resolved_is_a_copy() -> None:
-    [tool] = resolve_tools(["files"], {"files": FILES})
+    [tool] = resolve_tools(["files"], {"files": FILES}).definitions
     tool["vector_store_ids"].append("v2")
     assert FILES["vector_store_ids"] == ["v1"]
 
@@ -69,7 +109,8 @@ def test_what_is_resolved_is_a_copy() -> None:
         ("number", 'The variable number holds no tool: int without a "type".', '{"type": "web'),
         ("untyped", "holds no tool: dict without", '"web_search"'),
         ("empty", "is an empty list", ""),
-        ("function", "functions as tools are not in this version yet", "built-in"),
+        ("variadic", "cannot be a tool: it takes *names", "Wrap it"),
+        ("Kind", "Kind is no function, but a class.", "typed parameters"),
         ("nested", "nested shape of Chat Completions", "flat"),
         ("bare", "The mcp tool in bare lacks server_url.", ""),
     ],
@@ -80,7 +121,8 @@ def test_what_is_no_tool(name: str, message: str, hint: str) -> None:
         "number": 7,
         "untyped": {"name": "x"},
         "empty": [],
-        "function": lambda: None,
+        "variadic": variadic,
+        "Kind": int,
         "nested": {"type": "function", "function": {"name": "f"}},
         "bare": {"type": "mcp", "server_label": "maps"},
     }
@@ -93,9 +135,9 @@ def test_what_is_no_tool(name: str, message: str, hint: str) -> None:
 def test_variables_that_hold_tools() -> None:
     namespace: dict[str, object] = {
         "maps": MAPS, "mine": [FUNCTION, FILES], "_hidden": MAPS, "n": 1, "empty": [],
-        "data": [{"type": "car"}], "mixed": [MAPS, 1],
+        "data": [{"type": "car"}], "mixed": [MAPS, 1], "marked": tool(shown), "rows": rows,
     }  # fmt: skip
-    assert tool_variables(namespace) == ["maps", "mine"]
+    assert tool_variables(namespace) == ["maps", "mine", "marked"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from qwen_magic.protocol.fields import JSON, count, mapping, mappings, number, strings, text
@@ -30,6 +31,7 @@ from qwen_magic.protocol.items.values import (
 
 # What DashScope puts where the query will be, and sometimes leaves there.
 PLACEHOLDER_QUERY: Final = "Web search"
+CALL_OUTPUT: Final = "function_call_output"
 
 
 def parse_item(raw: JSON) -> Item:
@@ -39,6 +41,33 @@ def parse_item(raw: JSON) -> Item:
     if read is not None:
         return read(raw)
     return UnknownItem(_id(raw), kind, raw, _status(raw))
+
+
+def parse_items(raws: Iterable[JSON]) -> tuple[Item, ...]:
+    """Items in order, with each `function_call_output` put into the call that it answers (kept
+    whole where there is none)."""
+    items: list[Item] = []
+    for raw in raws:
+        if raw.get("type") != CALL_OUTPUT or not _answer(items, raw):
+            items.append(parse_item(raw))
+    return tuple(items)
+
+
+def _answer(items: list[Item], raw: JSON) -> bool:
+    """Put an output into its call. False where there is no such call."""
+    wanted = text(raw.get("call_id"))
+    for place, item in enumerate(items):
+        if isinstance(item, FunctionCall) and item.call_id == wanted and item.output is None:
+            items[place] = replace(item, output=_output_text(raw.get("output")))
+            return True
+    return False
+
+
+def _output_text(output: object) -> str:
+    """Text, or the text of its parts (OpenAI also takes a list of content parts)."""
+    if isinstance(output, list):
+        return "".join(text(part.get("text")) for part in mappings(output))
+    return _json_text(output)
 
 
 def parse_annotation(raw: JSON) -> Annotation:

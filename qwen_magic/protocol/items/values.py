@@ -12,6 +12,10 @@ from typing import Final, TypeAlias
 
 from qwen_magic.protocol.fields import JSON
 
+# How the output of a function call begins that failed, or was not allowed.
+CALL_FAILED: Final = "Error: "
+CALL_REFUSED: Final = "Error: not allowed"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -95,11 +99,25 @@ class CodeInterpreterCall:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
+    """`output` is what the caller's side sent back for it (on the wire an item of its own,
+    `function_call_output`); None while, or where, nothing was."""
+
     id: str
     name: str = ""
     arguments: str = ""  # a JSON object as text, as the model wrote it
     call_id: str = ""
     status: str = ""
+    output: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the output tells of a failure; the wire has no field for that."""
+        return self.output is not None and self.output.startswith(CALL_FAILED)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was not run, since nobody allowed it."""
+        return self.output is not None and self.output.startswith(CALL_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +226,7 @@ def item_type(item: Item) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and tool calls of one response. All-zero usage is seen on the wire: `known` is then
+    """Tokens and tool calls of a response. All-zero usage is seen on the wire: `known` is then
     False and nothing should be shown."""
 
     input_tokens: int = 0
@@ -221,3 +239,17 @@ class Usage:
     @property
     def known(self) -> bool:
         return bool(self.input_tokens or self.output_tokens or self.total_tokens)
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together: the usage of several responses."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.total_tokens + other.total_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            {
+                name: self.tools.get(name, 0) + other.tools.get(name, 0)
+                for name in (*self.tools, *other.tools)
+            },
+        )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items.read import PLACEHOLDER_QUERY
+from qwen_magic.protocol.items.read import CALL_OUTPUT, PLACEHOLDER_QUERY
 from qwen_magic.protocol.items.values import (
     Annotation,
     CodeInterpreterCall,
@@ -67,6 +68,22 @@ def item_json(item: Item) -> JSON:
         case UnknownItem():
             return dict(item.raw)
     assert_never(item)
+
+
+def items_json(items: Iterable[Item]) -> tuple[JSON, ...]:
+    """Items as input items. The output of a function call is one of its own, directly behind the
+    call, as the service wants it."""
+    written: list[JSON] = []
+    for item in items:
+        written.append(item_json(item))
+        if isinstance(item, FunctionCall) and item.output is not None:
+            written.append(output_json(item))
+    return tuple(written)
+
+
+def output_json(call: FunctionCall) -> JSON:
+    """The `function_call_output` of an answered call."""
+    return {"type": CALL_OUTPUT, "call_id": call.call_id, "output": call.output or ""}
 
 
 def _item(kind: str, item: Item, **fields: object) -> JSON:

@@ -38,6 +38,16 @@ def check_options(options: Mapping[str, object]) -> None:
             )
 
 
+def check_plans(plans: Sequence[Plan]) -> None:
+    """Raises `UsageError` for functions among the tools: with many rows at once, nobody could be
+    asked about each call."""
+    if plans and plans[0].ask.functions:
+        raise UsageError(
+            f"map takes no functions as tools, such as {plans[0].ask.functions[0].name}.",
+            hint="Ask row by row with ask(), or call the function on the results.",
+        )
+
+
 def check_concurrency(concurrency: int) -> None:
     """Raises `UsageError` where it is no number of prompts at once."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
