@@ -27,6 +27,7 @@ from qwen_magic.demo.request_log import (
     public_headers,
 )
 from qwen_magic.demo.response import MODEL
+from qwen_magic.demo.serving_figures import send_figure
 from qwen_magic.demo.store import ResponseStore
 from qwen_magic.demo.validation import RefusedError
 
@@ -107,7 +108,7 @@ async def _answer(site: Site, exchange: Exchange, body: JSON | None) -> None:
     request = exchange.request
     _check_origin(request)
     if request.path.startswith(FIGURE_PATH):
-        await exchange.reply(_figure(site, request))
+        await send_figure(exchange, site.figures.get(request.path, time.time()))
         return
     prefix = next((p for p in PREFIXES if request.path.startswith(p + "/")), None)
     if prefix is None:
@@ -163,14 +164,6 @@ def _input_items(items: tuple[JSON, ...], created_at: int) -> JSON:
 def _models() -> JSON:
     model = {"id": MODEL, "object": "model", "created": 1767225600, "owned_by": "qwen_magic"}
     return {"object": "list", "data": [model]}
-
-
-def _figure(site: Site, request: Request) -> Reply:
-    png = site.figures.get(request.path, time.time())
-    if png is None:
-        text = b"<Error><Code>NoSuchKey</Code><Message>Gone or expired.</Message></Error>"
-        return Reply(404, text, "application/xml")
-    return Reply(200, png, "image/png")
 
 
 def _body(request: Request) -> JSON | None:

@@ -34,10 +34,10 @@ class Exchange:
         await self._connection.write(reply_bytes(reply, keep_alive=self.keep_alive))
         self._done = True
 
-    async def open_stream(self) -> None:
+    async def open_stream(self, content_type: str = "text/event-stream;charset=UTF-8") -> None:
         self._note_status(200)
         headers = {
-            "content-type": "text/event-stream;charset=UTF-8",
+            "content-type": content_type,
             "cache-control": "no-cache",
             "x-request-id": self.id,
         }
@@ -49,7 +49,7 @@ class Exchange:
         await self._connection.write(head_bytes(200, headers))
 
     async def send(self, event: bytes) -> None:
-        """One event of the stream."""
+        """One event, or other piece, of the stream."""
         await self._connection.write(chunk_bytes(event) if self._chunked else event)
         if self.record is not None:
             self.record.events += 1

@@ -146,7 +146,7 @@ class Player:
             response,
             writer,
             listener,
-            lambda code: self._workshop.run(code, exchange),
+            lambda code: self._workshop.run(code, exchange, asked.switches.figures),
             thinks=asked.thinks,
             strike_after=asked.switches.after if fault else None,
             max_characters=characters(asked.body.get("max_output_tokens")),
@@ -170,7 +170,7 @@ class Player:
         response.status = "in_progress"
         await listener.send(writer.lifecycle("response.in_progress", response))
         rest = asked.previous.rest if asked.previous else ""
-        turn = read_turn(asked.body, asked.context, rest, dead_link=asked.switches.dead_link)
+        turn = read_turn(asked.body, asked.context, rest, asked.switches)
         try:
             unsaid = await stage.perform(answer(turn))
             response.status = "incomplete" if unsaid else "completed"

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from qwen_magic.demo.app import PREFIXES, Site, serve_connection
 from qwen_magic.demo.connection import Connection
-from qwen_magic.demo.figures import FigureStore
+from qwen_magic.demo.figures import ELSEWHERE, FigureMode, FigureStore
 from qwen_magic.demo.playing import Player
 from qwen_magic.demo.request_log import RequestLog, RequestRecord
 from qwen_magic.demo.sandbox.runner import Limits
@@ -165,8 +165,9 @@ class DemoServer:
         await asyncio.sleep(0)  # the transports close in the loop's next turn
         self._workshop.close()
 
-    def _figure_url(self, png: bytes) -> str:
-        return self.url + self._figures.add(png, time.time())
+    def _figure_url(self, png: bytes, mode: FigureMode) -> str:
+        host = ELSEWHERE if mode == "elsewhere" else self.url
+        return host + self._figures.add(png, time.time(), mode)
 
 
 def _close_in_forked_child(listening: socket.socket) -> None:

@@ -17,6 +17,11 @@ one line with commas between them, and the lines are taken out before the prompt
     demo: done marker          a `data: [DONE]` after the terminal event
     demo: plain json           a JSON body although a stream was asked for
     demo: dead link            name a saved picture in the answer, as real models do
+    demo: figures slow         the links of figures drip a byte a second; `html`: give a web page;
+                               `huge`: 50 MB, whose length is not announced; `down`: break the
+                               connection; `elsewhere`: are on another host, which there is not
+    demo: bad arguments        function calls with arguments that are no JSON
+    demo: unknown function     calls of a function that was not offered: no_such_function
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from qwen_magic.demo.faults import FAULTS
+from qwen_magic.demo.figures import FigureMode
 
 ReasoningSpelling: TypeAlias = Literal["new", "old"]
 ChainMode: TypeAlias = Literal["keeps", "forgets", "refuses", "ignores"]
@@ -56,6 +62,9 @@ class Switches:
     done_marker: bool = False
     plain_json: bool = False
     dead_link: bool = False
+    figures: FigureMode = "served"
+    bad_arguments: bool = False
+    unknown_function: bool = False
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
         """These switches with the changes. Raises `SwitchError`."""
@@ -66,6 +75,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "reasoning": get_args(ReasoningSpelling),
     "chain": get_args(ChainMode),
     "usage": get_args(UsageMode),
+    "figures": get_args(FigureMode),
     "error": ("", *FAULTS),
 }
 _NUMBERS = {"delay": float, "retry_after": float, "fail_first": int, "after": int}
@@ -111,6 +121,8 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "done marker": {"done_marker": True},
     "plain json": {"plain_json": True},
     "dead link": {"dead_link": True},
+    "bad arguments": {"bad_arguments": True},
+    "unknown function": {"unknown_function": True},
 }
 
 
@@ -144,11 +156,12 @@ def _command(command: str) -> Mapping[str, Any]:
             return {"error": name, "fail_first": count}
         case ["retry", "after", seconds]:
             return {"retry_after": seconds}
-        case [("after" | "delay" | "reasoning" | "chain") as name, value]:
+        case [("after" | "delay" | "reasoning" | "chain" | "figures") as name, value]:
             return {name: value}
         case _:
             raise SwitchError(
                 f"The demo does not know the command {command!r}; it knows: error NAME, "
                 "fail N NAME, after N, retry after S, delay S, reasoning old|new, chain MODE, "
+                f"figures {'|'.join(get_args(FigureMode))}, "
                 f"{', '.join(_FLAGS)}."
             )

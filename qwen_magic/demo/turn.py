@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from qwen_magic.demo.switches import without_switches
+from qwen_magic.demo.switches import Switches, without_switches
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -39,6 +39,8 @@ class Turn:
     rest: str = ""  # what the incomplete answer before had still to say
     images: int = 0  # pictures in the newest user message
     dead_link: bool = False
+    bad_arguments: bool = False  # function calls have arguments that are no JSON
+    unknown_function: bool = False  # function calls name a function that there is not
 
     @property
     def number(self) -> int:
@@ -78,7 +80,7 @@ def newest_prompt(items: Sequence[JSON]) -> str:
     return texts[-1] if texts else ""
 
 
-def read_turn(body: JSON, context: Sequence[JSON], rest: str, *, dead_link: bool = False) -> Turn:
+def read_turn(body: JSON, context: Sequence[JSON], rest: str, switches: Switches) -> Turn:
     """The turn that a checked request body asks for, in a conversation of those items."""
     spoken = [(n, item) for n, item in enumerate(context) if is_message(item)]
     last = max((n for n, item in spoken if item["role"] == "user"), default=-1)
@@ -98,7 +100,9 @@ def read_turn(body: JSON, context: Sequence[JSON], rest: str, *, dead_link: bool
         results=_results(context, last),
         rest=rest,
         images=_images(context[last]) if last >= 0 else 0,
-        dead_link=dead_link,
+        dead_link=switches.dead_link,
+        bad_arguments=switches.bad_arguments,
+        unknown_function=switches.unknown_function,
     )
 
 

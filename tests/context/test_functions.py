@@ -206,7 +206,7 @@ def test_methods_partials_and_callable_objects():
     def wrapped(*arguments: Any, **named: Any) -> str:
         return weather(*arguments, **named)
 
-    assert FunctionTool.of(wrapped) == WEATHER
+    assert FunctionTool.of(wrapped).definition() == WEATHER.definition()
 
 
 @pytest.mark.parametrize(

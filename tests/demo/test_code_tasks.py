@@ -65,7 +65,7 @@ def test_the_founding_task(client):
 def test_a_figure_ends_with_its_time():
     figures = FigureStore()
     path = urlsplit(figures.add(b"png", now=1000.0)).path
-    assert figures.get(path, now=1000.0 + SECONDS - 1) == b"png"
+    assert figures.get(path, now=1000.0 + SECONDS - 1).png == b"png"
     assert figures.get(path, now=1000.0 + SECONDS + 1) is None
 
 

@@ -175,7 +175,7 @@ def test_a_named_function_is_called(client, prompt, arguments):
 
 def test_two_functions_named_are_two_calls(client):
     tools = [FUNCTION, {**FUNCTION, "name": "columns"}]
-    output = client.ask("Call columns() then rows()", tools=tools)["output"]
+    output = client.ask("Call columns() and rows()", tools=tools)["output"]
     assert [item["name"] for item in output] == ["columns", "rows"]
     assert len({item["call_id"] for item in output}) == 2
 

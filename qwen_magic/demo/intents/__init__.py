@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwen_magic.demo.intents import chat, code, functions, memory, tour, web
+from qwen_magic.demo.intents import chat, code, fix, frames, functions, memory, tour, web
 from qwen_magic.demo.steps import Say, Steps, Work
 from qwen_magic.demo.style import dress, read_style
 from qwen_magic.demo.turn import Turn
@@ -22,13 +22,16 @@ class Intent:
 
 # The first that matches answers; those that join answer together, in this order.
 TABLE: tuple[Intent, ...] = (
+    Intent(fix.matches, fix.work),
+    Intent(functions.calls_next, functions.call_next),
     Intent(functions.has_results, functions.tell_results),
-    Intent(functions.names_function, functions.call_function),
     Intent(chat.goes_on_with_nothing, chat.nothing_to_go_on_with),
+    Intent(frames.matches, frames.work),
     Intent(web.matches, web.work, joins=True),
     Intent(code.matches, code.work, joins=True),
     Intent(memory.matches, memory.work),
     Intent(tour.matches, tour.work),
+    Intent(frames.matches_loosely, frames.work_loosely),
     Intent(web.matches_loosely, web.work),
     Intent(lambda turn: True, chat.work),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qwen_magic.demo.intents.output_tables import read_tables, without_tables
 from qwen_magic.demo.sandbox.runner import Run, fenced
 from qwen_magic.demo.steps import Think, Work, run_code
 from qwen_magic.demo.tasks import find_task
@@ -20,8 +21,10 @@ def matches(turn: Turn) -> bool:
     task = find_task(turn)
     if task is None:
         return False
-    # Without the tool, code in a prompt may be there for any reason.
-    return "code_interpreter" in turn.tools or not task.given or bool(_RUN.search(turn.prompt))
+    if "code_interpreter" in turn.tools:
+        return True
+    # Without the tool, a frame is for the notebook, and code may be there for any reason.
+    return not task.framed and (not task.given or bool(_RUN.search(turn.prompt)))
 
 
 def work(turn: Turn) -> Work:
@@ -36,6 +39,11 @@ def work(turn: Turn) -> Work:
             f"That is a task for Python ({task.subject}), and I may not run any: no tool was "
             "offered. With `-t code_interpreter` I write the code and really run it."
         )
+    return (yield from perform(turn, task))
+
+
+def perform(turn: Turn, task: Task) -> Work:
+    """Run the task's code, which the tool was offered for, and report."""
     yield Think(task.plan)
     runs: list[Run] = []
     for number, code in enumerate(task.codes):
@@ -65,7 +73,8 @@ def _with_file(code: str) -> str:
 
 def _report(task: Task, runs: Sequence[Run], *, dead_link: bool) -> str:
     times = "" if len(runs) == 1 else f" in {len(runs)} runs"
-    results = [pair for run in runs for pair in _RESULT.findall(run.stdout)]
+    printed = [without_tables(run.stdout, task.tables) for run in runs]
+    results = [pair for text in printed for pair in _RESULT.findall(text)]
     parts = []
     if runs[-1].failed:
         parts.append(_failure(runs[-1]))
@@ -74,11 +83,15 @@ def _report(task: Task, runs: Sequence[Run], *, dead_link: bool) -> str:
     elif results:
         alone = len(results) == 1 and task.wanted
         parts += [_headline(task, dict(results)), "" if alone else _table(results)]
+    parts += [table for run in runs for table in read_tables(run.stdout, task.tables)]
     figures = sum(len(run.figures) for run in runs)
     shown = f" The figure{'s are' if figures > 1 else ' is'} with its output." if figures else ""
+    if task.framed and figures and not any(parts):
+        parts.append(f"The figure is about {task.subject}.")
     if dead_link and figures:
         parts.append(f"![{task.subject}]({PICTURE})")
     parts.append(f"I ran this with Python on your machine{times}, in the demo's sandbox.{shown}")
+    parts.append(task.note)
     return "\n\n".join(part for part in parts if part)
 
 

@@ -1,4 +1,4 @@
-"""Function tools: calls one that the prompt names, and tells what it gave back."""
+"""Function tools: calls those that the prompt names, round after round, and tells their results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import re
 from typing import Any, TypeAlias
 
 from qwen_magic.demo.steps import Call, Think, Work
-from qwen_magic.demo.turn import Turn
+from qwen_magic.demo.tables.frames import without_frames
+from qwen_magic.demo.turn import CallResult, Turn
 
 JSON: TypeAlias = dict[str, Any]
 
+UNKNOWN = "no_such_function"
+BAD_ARGUMENTS = '{"where": '
+
 _PAIR = re.compile(r"(\w+)\s*[=:]\s*(\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;)]+)")
+_THEN = re.compile(r"\b(?:and then|then|after that|afterwards)\b", re.IGNORECASE)
+_ENDLESS = re.compile(
+    r"\b(?:again and again|for ?ever|without end|endlessly|keep(?: on)? calling)\b", re.IGNORECASE
+)
 
 
 def has_results(turn: Turn) -> bool:
@@ -20,38 +28,87 @@ def has_results(turn: Turn) -> bool:
 
 def tell_results(turn: Turn) -> Work:
     yield Think("The function calls are done. I tell the user what they gave back.")
-    lines = [
-        f"`{result.name}({_shown(result.arguments)})` gave:\n\n{_block(result.output)}"
-        for result in turn.results
-    ]
-    return "\n\n".join(lines)
+    return "\n\n".join(_told(result) for result in turn.results)
 
 
-def names_function(turn: Turn) -> bool:
-    return bool(_named(turn))
+def calls_next(turn: Turn) -> bool:
+    return bool(_next_calls(turn))
 
 
-def call_function(turn: Turn) -> Work:
-    named = _named(turn)
-    yield Think(f"The prompt names {', '.join(f['name'] for f in named)}: I call it.")
-    for function in named:
-        arguments = read_arguments(turn.prompt, function)
-        yield Call(function["name"], json.dumps(arguments, ensure_ascii=False))
+def call_next(turn: Turn) -> Work:
+    calls = _next_calls(turn)
+    names = ", ".join(name for name, _ in calls)
+    before = f"{len(turn.results)} result(s) are here. " if turn.results else ""
+    yield Think(f"{before}The prompt names {names}: I call it.")
+    for name, arguments in calls:
+        written = json.dumps(arguments, ensure_ascii=False)
+        yield Call(
+            UNKNOWN if turn.unknown_function else name,
+            BAD_ARGUMENTS if turn.bad_arguments else written,
+        )
     return ""
 
 
-def _named(turn: Turn) -> list[JSON]:
-    """The offered functions that the prompt names, in the order of the prompt."""
-    found = []
-    for function in turn.functions:
-        if match := re.search(rf"(?<!\w){re.escape(function['name'])}(?!\w)", turn.prompt):
-            found.append((match.start(), function))
-    return [function for _, function in sorted(found, key=lambda pair: pair[0])]
+def _told(result: CallResult) -> str:
+    verb = "failed" if result.output.startswith("Error:") else "gave"
+    call = f"{result.name}({_shown(result.arguments)})"
+    return f"`{call}` {verb}:\n\n{_block(result.output)}"
 
 
-def read_arguments(prompt: str, function: JSON) -> JSON:
-    """The arguments that stand behind the function's name: JSON, `name=value` pairs, or values."""
-    after = prompt.split(function["name"], 1)[1]
+def _next_calls(turn: Turn) -> list[tuple[str, JSON]]:
+    """The calls of the round that comes after the results so far; empty when all are made."""
+    rounds = _rounds(turn)
+    done = len(turn.results)
+    for calls in rounds:
+        if done < len(calls):
+            return calls
+        done -= len(calls)
+    if rounds and _ENDLESS.search(turn.prompt):
+        return rounds[-1]
+    if turn.functions and not turn.results and (turn.unknown_function or turn.bad_arguments):
+        return [(turn.functions[0]["name"], {})]
+    return []
+
+
+def _rounds(turn: Turn) -> list[list[tuple[str, JSON]]]:
+    """The calls that the prompt names; "then" between two begins another round. In a round a
+    function is called once for each different list of arguments."""
+    text = without_frames(turn.prompt)
+    mentions = _mentions(text, turn.functions)
+    ends = [*[start for start, _, _ in mentions][1:], len(text)]
+    rounds: list[list[tuple[str, JSON]]] = []
+    closed = 0  # where the mention before, with what stands in its parentheses, ends
+    for (start, named, function), end in zip(mentions, ends, strict=False):
+        if not rounds or _THEN.search(text[closed:start]):
+            rounds.append([])
+        call = (function["name"], read_arguments(text[named:end], function))
+        rounds[-1] += [call] if call not in rounds[-1] else []
+        closed = _closed(text, named)
+    return rounds
+
+
+def _mentions(text: str, functions: tuple[JSON, ...]) -> list[tuple[int, int, JSON]]:
+    """Where functions are named, in the text's order: with arguments, or else the first place."""
+    found: list[tuple[int, int, JSON]] = []
+    for function in functions:
+        places = list(re.finditer(rf"(?<!\w){re.escape(function['name'])}(?!\w)", text))
+        written = [place for place in places if re.match(r"\s*[({]", text[place.end() :])]
+        found += [(place.start(), place.end(), function) for place in written or places[:1]]
+    kept: list[tuple[int, int, JSON]] = []
+    for mention in sorted(found, key=lambda each: each[0]):
+        if not kept or mention[0] >= _closed(text, kept[-1][1]):  # not among its arguments
+            kept.append(mention)
+    return kept
+
+
+def _closed(text: str, named: int) -> int:
+    """Where the arguments end that stand in parentheses behind a name, if they do."""
+    inside = re.compile(r"\s*(?:\([^)\n]*\)|\{[^}\n]*\})").match(text, named)
+    return inside.end() if inside else named
+
+
+def read_arguments(after: str, function: JSON) -> JSON:
+    """The arguments in the text behind the function's name: JSON, `name=value` pairs, or values."""
     if (brace := after.find("{")) >= 0:
         try:
             value, _ = json.JSONDecoder().raw_decode(after[brace:])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from qwen_magic.demo.figures import FigureMode
 from qwen_magic.demo.sandbox.runner import FigureUrl, Limits, PythonRun, Run, new_cache_folder
 
 AT_ONCE = 4
@@ -23,20 +25,20 @@ class Waiter(Protocol):
 class Workshop:
     """Each run in a daemon thread of its own: a pool's threads would hold up a kernel's end."""
 
-    def __init__(self, limits: Limits, figure_url: FigureUrl) -> None:
+    def __init__(self, limits: Limits, figure_url: Callable[[bytes, FigureMode], str]) -> None:
         self._limits = limits
         self._figure_url = figure_url
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: dict[PythonRun, threading.Thread] = {}
         self._cache_folder: Path | None = None
 
-    async def run(self, code: str, waiter: Waiter) -> Run:
+    async def run(self, code: str, waiter: Waiter, figures: FigureMode = "served") -> Run:
         """The run's outcome. The run is killed when the waiter's `unless_gone` raises."""
         async with self._places:
             if self._cache_folder is None:
                 self._cache_folder = new_cache_folder()
             run = PythonRun(code, self._cache_folder, self._limits)
-            work = self._begin(run)
+            work = self._begin(run, lambda png: self._figure_url(png, figures))
             try:
                 await waiter.unless_gone(work)
             except BaseException:
@@ -44,7 +46,7 @@ class Workshop:
                 raise
             return work.result()
 
-    def _begin(self, run: PythonRun) -> asyncio.Future[Run]:
+    def _begin(self, run: PythonRun, figure_url: FigureUrl) -> asyncio.Future[Run]:
         loop = asyncio.get_running_loop()
         work: asyncio.Future[Run] = loop.create_future()
 
@@ -59,7 +61,7 @@ class Workshop:
 
         def wait() -> None:
             try:
-                outcome: Run | BaseException = run.wait(self._figure_url)
+                outcome: Run | BaseException = run.wait(figure_url)
             except BaseException as error:
                 outcome = error
             loop.call_soon_threadsafe(settle, outcome)

@@ -12,12 +12,15 @@ _BLOCK = re.compile(
 )
 
 
-def write(text: str) -> Task | None:
-    """The ```python blocks, each a run."""
+def write(text: str, preamble: str = "") -> Task | None:
+    """The ```python blocks, each a run that begins with the preamble."""
     codes = tuple(match[2] for match in _BLOCK.finditer(text) if match[2].strip())
     if not codes:
         return None
     plan = "The prompt has Python in it. I run it as it stands, and report what it prints."
+    if preamble:
+        codes = tuple(f"{preamble}\n\n{code}" for code in codes)
+        plan += " The code that rebuilds the user's data goes before it."
     return Task(plan, "your code", codes, given=True)
 
 

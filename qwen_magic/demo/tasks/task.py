@@ -19,7 +19,8 @@ class Task:
     """`codes` are run one after the other, each from nothing; they print `name = value` lines.
 
     `plan` says what is done, for the reasoning. `subject` completes “… of”. `wanted` names the
-    results that the answer begins with.
+    results that the answer begins with, `tables` those that are printed as a line `NAME:` with CSV
+    under it. `note` is said at the end.
     """
 
     plan: str
@@ -27,6 +28,9 @@ class Task:
     codes: tuple[str, ...]
     wanted: tuple[str, ...] = ()
     given: bool = False  # the code is the user's own
+    tables: tuple[str, ...] = ()
+    note: str = ""
+    framed: bool = False  # about a frame of the notebook that the prompt rebuilds
 
 
 @cache

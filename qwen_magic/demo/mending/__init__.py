@@ -1,0 +1,1 @@
+"""Mends a failed cell by rules, where an exception leaves little doubt about what was meant."""
