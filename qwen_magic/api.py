@@ -14,7 +14,7 @@ from qwen_magic.conversation.book import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.prompt import prompt_for
-from qwen_magic.session.calls import CallLimits
+from qwen_magic.session.calls import CallLimits, Prompt
 from qwen_magic.session.endpoints import DEMO
 from qwen_magic.session.permissions import Unattended
 from qwen_magic.session.plan import Ask, Plan, check_key
@@ -41,8 +41,10 @@ class Qwen:
     `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's.
 
     Functions among the `tools` are run here when the model calls them, each call after a question
-    at the terminal or the cell's input; `unattended` ("refuse" or "allow") is what holds where
-    nobody can be asked, `limits` what they may take. `may_nest`: in a blocking `ask` in a notebook,
+    at the terminal or the cell's input. `approve` answers in place of that ("once", "always",
+    "never" or "no" for a `Question` with its `name` and `arguments`; None: nobody can be asked);
+    `unattended` ("refuse" or "allow") is what holds where nobody can, `limits` what the functions
+    may take. `may_nest`: in a blocking `ask` in a notebook,
     an asynchronous function may make the kernel's event loop re-entrant (`session.nesting`).
 
     Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`,
@@ -62,6 +64,7 @@ class Qwen:
         endpoint: str | None = None,
         *,
         api_key: str | None = None,
+        approve: Prompt = prompt_for,
         unattended: Unattended = "refuse",
         limits: CallLimits | None = None,
         may_nest: bool = True,
@@ -69,7 +72,7 @@ class Qwen:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self._session = Session()
-        self._session.prompt = prompt_for
+        self._session.prompt = approve
         self._session.permissions.unattended = unattended
         self._session.limits = limits or CallLimits()
         self._session.may_nest = may_nest

@@ -59,7 +59,9 @@ def make_footer(
     cost = [*turn.notices, model or turn.model, duration(seconds), *_tokens(usage)]
     tools = _counts(items) | (dict(usage.tools) if usage else {})
     calls = [
-        counted(count, *_TOOLS.get(name, (name, name))) for name, count in tools.items() if count
+        counted(count, *_TOOLS.get(name, (f"call of {name}", f"calls of {name}")))
+        for name, count in tools.items()
+        if count
     ]
     if calls:
         cost.append(", ".join(calls))

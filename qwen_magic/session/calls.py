@@ -95,8 +95,8 @@ class TurnCalls:
         if self._rounds > self._limits.rounds:
             run.fail(
                 QwenError(
-                    f"The model called functions again after {self._limits.rounds} rounds, though "
-                    "it was told to answer.",
+                    f"The model called functions again after {_rounds(self._limits.rounds)}, "
+                    "though it was told to answer.",
                     hint="Ask more narrowly, or raise %config QwenMagics.tool_rounds.",
                 )
             )
@@ -139,8 +139,8 @@ class TurnCalls:
             there_are = ", ".join(self._tools)
             return f"{CALL_FAILED}there is no function {call.name!r}; there are: {there_are}"
         if self._rounds > self._limits.rounds:
-            rounds = self._limits.rounds
-            return f"{CALL_FAILED}not run: all {rounds} rounds of calls are used; answer now"
+            rounds = _rounds(self._limits.rounds)
+            return f"{CALL_FAILED}not run: the limit of {rounds} of calls is reached; answer now"
         if self._left <= 0:
             seconds = f"{self._limits.seconds:.3g}"
             return f"{CALL_FAILED}not run: the {seconds} s for functions are used; answer now"
@@ -192,3 +192,7 @@ class TurnCalls:
         name = entry.item.name if isinstance(entry.item, FunctionCall) else ""
         offered = (tool for tool in run.plan.ask.tools if tool.get("type") == "function")
         return name not in self._tools and any(tool.get("name") == name for tool in offered)
+
+
+def _rounds(count: int) -> str:
+    return f"{count} round{'' if count == 1 else 's'}"

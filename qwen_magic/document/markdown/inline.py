@@ -7,7 +7,11 @@ from html import escape
 
 from markdown_it.token import Token
 
-from qwen_magic.document.markdown.links import host_of, is_picture, link_open
+from qwen_magic.document.markdown.links import host_of, is_lost, is_picture, link_open
+
+# Around the words of a picture that is a file of the sandbox, for `pictures` to find its place.
+LOST_OPEN = '<span class="qm-lost">'
+LOST_CLOSE = "</span>"
 
 _PLAIN = {
     "em_open": "<em>",
@@ -71,6 +75,8 @@ def _image(token: Token, inside_link: bool) -> str:
     url, alt = _attr(token, "src"), _text_of(token.children or [])
     if is_picture(url):
         return f'<img class="qm-img" src="{escape(url)}" alt="{escape(alt)}">'
+    if is_lost(url):
+        return LOST_OPEN + text_html(alt) + LOST_CLOSE
     host = host_of(url)
     name = f"{alt} ({host})" if alt and host else alt or host
     opening = "" if inside_link else link_open(url, _attr(token, "title"), "qm-a qm-remote")

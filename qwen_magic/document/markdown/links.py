@@ -7,6 +7,7 @@ from html import escape
 from urllib.parse import unquote, urlsplit
 
 _LINKABLE = re.compile(r"https?://[^/\s]|mailto:[^\s]", re.IGNORECASE)
+_OWN_FILES = ("", "file", "sandbox", "attachment")
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+", re.IGNORECASE)
 
 
@@ -28,6 +29,15 @@ def is_linkable(url: str) -> bool:
 def is_picture(url: str) -> bool:
     """Tell whether `url` carries a picture in itself, so that showing it asks nobody."""
     return bool(_PICTURE.fullmatch(url))
+
+
+def is_lost(url: str) -> bool:
+    """Tell whether `url` names a file of the machine that the text was written on."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return not parts.netloc and parts.scheme.lower() in _OWN_FILES
 
 
 def host_of(url: str) -> str:

@@ -49,6 +49,16 @@ def find_tables(text: str) -> tuple[PipeTable, ...]:
     return tuple(_table(tokens[start + 1 :]) for start in opened)
 
 
+def find_images(text: str) -> tuple[str, ...]:
+    """The addresses of the images of `text`, in order, as a link would have them."""
+    return tuple(
+        str(child.attrs.get("src", ""))
+        for token in parse(text, new_env())
+        for child in token.children or ()
+        if child.type == "image"
+    )
+
+
 def _table(tokens: Sequence[Token]) -> PipeTable:
     rows: list[list[str]] = []
     alignment: list[str] = []
