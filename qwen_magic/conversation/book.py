@@ -12,8 +12,10 @@ from typing import Final
 
 from qwen_magic.conversation.archive.conversation import Conversation
 from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
-from qwen_magic.conversation.recall import RecallStore
-from qwen_magic.conversation.summary import Summary
+from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.outline import Outline, outline_of
+from qwen_magic.conversation.recall import RecallStore, chain_of, shared_turns
+from qwen_magic.conversation.summary import Recent, Summary
 from qwen_magic.errors import ConversationError
 
 FIRST_CHAT: Final = "main"
@@ -33,11 +35,9 @@ class Book:
     def chain(self, name: str) -> Chain:
         """The conversation of that name, created where it is new."""
         if name not in self._chains:
-            records = self._store.records(name)
-            self._chains[name] = Chain(name, records, base=self._base(records))
-            if records:
-                chain = self._chains[name]
-                self._found[name] = len(chain.path(chain.head))
+            chain = self._chains[name] = chain_of(self._store, name)
+            if chain.turns:
+                self._found[name] = chain.number(chain.head) - 1
         return self._chains[name]
 
     def found(self, name: str) -> int:
@@ -63,9 +63,30 @@ class Book:
         """The conversations that have records, in a line each, without loading them."""
         return self._store.summaries()
 
-    def switch(self, name: str) -> Chain:
+    def recent(self, most: int) -> Recent:
+        """The `most` conversations with records that were used last, and the current one where it
+        has some; with the number of the others."""
+        return self._store.recent(most, self.current)
+
+    def empty(self) -> Sequence[str]:
+        """The conversations that were begun here, or are the current one, and have no turns yet."""
+        begun = dict.fromkeys([*self._chains, self.current])
+        return [name for name in begun if not self._has_turns(name)]
+
+    def outline(self, name: str) -> Outline:
+        """What a page tells of `name`, without loading it. Raises `ConversationError` where there
+        is no such conversation."""
+        self._check_known(name)
+        if name in self._chains:  # another kernel may have moved the head that the file has
+            return outline_of(ChainTree(self._chains[name]))
+        return self._store.outline(name)
+
+    def switch(self, name: str) -> None:
+        """Make `name` the current conversation, created where it is new; it is loaded once it is
+        continued."""
         self.current = name
-        return self.chain(name)
+        if not self._store.has(name):
+            self.chain(name)
 
     def fresh_name(self) -> str:
         """The first of `chat-2`, `chat-3`, … that is not in use."""
@@ -129,10 +150,7 @@ class Book:
 
     def known(self, name: str) -> Chain:
         """The conversation of that name. Raises `ConversationError` where there is none."""
-        if name not in self.names():
-            raise ConversationError(
-                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
-            )
+        self._check_known(name)
         return self.chain(name)
 
     def turns(self) -> Iterator[Turn]:
@@ -143,7 +161,7 @@ class Book:
     def conversation(self, name: str) -> Conversation:
         """All that is kept of `name`, to go to a file."""
         records = self._store.records(name)
-        return Conversation(name, tuple(records), tuple(self._base(records)))
+        return Conversation(name, tuple(records), tuple(shared_turns(self._store, records)))
 
     def close(self) -> None:
         self._store.close()
@@ -153,9 +171,11 @@ class Book:
         chain.move(key)
         self._store.append(Mark(chain.name, "head", key, self._clock()))
 
-    def _base(self, records: Sequence[Record]) -> Sequence[Turn]:
-        """The turns that a fork shares with the conversation it leaves."""
-        first = records[0] if records else None
-        if not isinstance(first, Mark) or first.kind != "fork" or first.key is None:
-            return ()
-        return self._store.path_to(first.key)
+    def _has_turns(self, name: str) -> bool:
+        return bool(self._chains[name].turns) if name in self._chains else self._store.has(name)
+
+    def _check_known(self, name: str) -> None:
+        if name not in self._chains and name != self.current and not self._store.has(name):
+            raise ConversationError(
+                f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
+            )

@@ -18,6 +18,7 @@ earlier parent's cell, so that after editing cell 1, running cell 2 follows the 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -104,9 +105,14 @@ class Chain:
     ) -> None:
         """`records` as they were appended; `base`: the turns that a fork shares, first to last."""
         self.name = name
+        self.tokens = 0  # of the turns of this conversation, not of those that a fork shares
         self._turns: dict[str, Turn] = {}
         self._head: str | None = None
-        self._latest: dict[CellKey, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._children: dict[str | None, list[str]] = {}
+        self._made: dict[CellKey, list[str]] = {}
+        self._places: dict[str, int] = {}  # of the turns of a cell, from 1
+        self._ids: list[str] = []  # of the responses, sorted
         self._current: dict[CellKey, str] = {}
         for record in (*base, *records):
             if isinstance(record, Turn):
@@ -130,13 +136,24 @@ class Chain:
             raise ValueError(f"turn {turn.key} is in {self.name} already")
         if turn.parent is not None and turn.parent not in self._turns:
             raise ValueError(f"the parent {turn.parent} is not in {self.name}")
-        self._turns[turn.key] = turn
-        if turn.cell is not None:
-            self._latest[turn.cell] = turn.key
+        self._index(turn)
         if turn.may_be_head:
             self._head = turn.key
             if turn.cell is not None:
                 self._current[turn.cell] = turn.key
+
+    def _index(self, turn: Turn) -> None:
+        """So that no question below costs more in a longer conversation, but for its paths."""
+        self._turns[turn.key] = turn
+        self._numbers[turn.key] = self._numbers[turn.parent] + 1 if turn.parent is not None else 1
+        self._children.setdefault(turn.parent, []).append(turn.key)
+        if turn.cell is not None:
+            made = self._made.setdefault(turn.cell, [])
+            made.append(turn.key)
+            self._places[turn.key] = len(made)
+        insort(self._ids, turn.response_id)
+        if turn.chat == self.name and turn.usage is not None:
+            self.tokens += turn.usage.total_tokens
 
     @property
     def turns(self) -> Mapping[str, Turn]:
@@ -154,10 +171,10 @@ class Chain:
 
     def parent_for(self, cell: CellKey | None) -> Turn | None:
         """The turn after which a call from `cell` continues (None: it begins the conversation)."""
-        earlier = self._latest.get(cell) if cell is not None else None
-        if earlier is None:
+        made = self._made.get(cell) if cell is not None else None
+        if not made:
             return self.head
-        parent = self._turns[earlier].parent
+        parent = self._turns[made[-1]].parent
         return self._current_of(self._turns[parent]) if parent is not None else None
 
     def _current_of(self, turn: Turn) -> Turn:
@@ -176,13 +193,32 @@ class Chain:
 
     def number(self, parent: Turn | None) -> int:
         """The number of a turn that follows `parent`: 1 for the first of a conversation."""
-        return len(self.path(parent)) + 1
+        return self._numbers[parent.key] + 1 if parent is not None else 1
 
     def siblings(self, cell: CellKey | None) -> list[Turn]:
         """All turns that this cell made here, oldest first."""
-        if cell is None:
-            return []
-        return [turn for turn in self._turns.values() if turn.cell == cell]
+        made = self._made.get(cell, ()) if cell is not None else ()
+        return [self._turns[key] for key in made]
+
+    def children(self, key: str | None, most: int) -> list[Turn]:
+        """The oldest `most` turns that follow the turn `key`; None: that begin the conversation."""
+        return [self._turns[key] for key in self._children.get(key, ())[:most]]
+
+    def place(self, turn: Turn) -> tuple[int, int]:
+        """As which of how many turns its cell made it; (1, 1) without a cell."""
+        if turn.cell is None:
+            return 1, 1
+        return self._places[turn.key], len(self._made[turn.cell])
+
+    def is_current(self, turn: Turn) -> bool:
+        """Whether it is the current turn of its cell."""
+        return turn.cell is not None and self._current.get(turn.cell) == turn.key
+
+    def beside_id(self, response_id: str) -> list[str]:
+        """The other response ids that come right before and after this one, in their order."""
+        first = bisect_left(self._ids, response_id)
+        after = bisect_right(self._ids, response_id)
+        return self._ids[max(0, first - 1) : first] + self._ids[after : after + 1]
 
     def find(self, ref: str) -> Turn:
         """The turn that REF names: its number on the path to the head, a negative number from its

@@ -10,10 +10,11 @@ from typing import Final, TypeVar
 
 from qwen_magic.conversation.chain import Record, Turn
 from qwen_magic.conversation.migrations import NewerStoreError
+from qwen_magic.conversation.outline import Outline
 from qwen_magic.conversation.readonly import readable_records
 from qwen_magic.conversation.recall import MemoryRecall, RecallStore
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.summary import Summary
+from qwen_magic.conversation.summary import Recent, Summary
 from qwen_magic.conversation.trouble import explain
 
 T = TypeVar("T")
@@ -90,6 +91,15 @@ class FallbackStore:
 
     def summaries(self) -> Sequence[Summary]:
         return self._do(lambda store: store.summaries())
+
+    def recent(self, most: int, also: str) -> Recent:
+        return self._do(lambda store: store.recent(most, also))
+
+    def has(self, chat: str) -> bool:
+        return self._do(lambda store: store.has(chat))
+
+    def outline(self, chat: str) -> Outline:
+        return self._do(lambda store: store.outline(chat))
 
     def close(self) -> None:
         self._do(lambda store: store.close())

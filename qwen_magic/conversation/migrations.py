@@ -7,6 +7,11 @@ Whatever changes is a new step at the end. A file's `PRAGMA user_version` is how
     records  turns and marks in the order in which they replay; `seq` only grows
     turns    what a turn said; `draft`: it was being written when this was kept
     growth   how a draft's text and items grew, second by second; gone when it has ended
+    shape    how a conversation's turns hang together, to walk it without reading them: `number` is
+             a turn's place on its way, `landmark` its nearest ancestor that is the 100th, 200th, …
+             (neither is told behind a fork, where the way comes from another conversation). Kept
+             by triggers, so that a kernel that still runs an earlier version keeps it too; its
+             `seq` is no foreign key: for that, the end of each draft would look through all of it
 
 Text with half of a surrogate pair, which UTF-8 has no way to write, or with NUL, where SQLite's
 functions stop, is kept as a BLOB.
@@ -85,7 +90,62 @@ _1_CONVERSATIONS: Final[Migration] = (
     "CREATE INDEX growth_by_turn ON growth (turn, id)",
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS,)
+_2_SHAPE: Final[Migration] = (
+    """
+    CREATE TABLE shape (
+        chat INTEGER NOT NULL REFERENCES chats (id),
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        parent TEXT,
+        number INTEGER,
+        landmark TEXT,
+        cell_id TEXT,
+        cell_call INTEGER,
+        PRIMARY KEY (chat, key)
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO shape (chat, key, seq, parent, number, landmark, cell_id, cell_call)
+    WITH RECURSIVE way (chat, key, seq, parent, number, landmark, cell_id, cell_call) AS (
+        SELECT chat, key, seq, parent, 1, NULL, cell_id, cell_call
+        FROM records JOIN turns USING (seq) WHERE parent IS NULL
+        UNION ALL
+        SELECT way.chat, records.key, turns.seq, turns.parent, way.number + 1,
+            CASE WHEN way.number % 100 = 0 THEN way.key ELSE way.landmark END,
+            turns.cell_id, turns.cell_call
+        FROM way JOIN turns ON turns.parent = way.key
+        JOIN records ON records.seq = turns.seq AND records.chat = way.chat
+    )
+    SELECT * FROM way
+    """,
+    """
+    INSERT OR IGNORE INTO shape (chat, key, seq, parent, cell_id, cell_call)
+    SELECT chat, key, seq, parent, cell_id, cell_call FROM records JOIN turns USING (seq)
+    """,
+    """
+    CREATE TRIGGER turn_put AFTER INSERT ON turns BEGIN
+        INSERT INTO shape (chat, key, seq, parent, cell_id, cell_call, number, landmark)
+        SELECT here.chat, here.key, new.seq, new.parent, new.cell_id, new.cell_call,
+            CASE WHEN new.parent IS NULL THEN 1 ELSE before.number + 1 END,
+            CASE WHEN before.number % 100 = 0 THEN before.key ELSE before.landmark END
+        FROM records AS here
+        LEFT JOIN shape AS before ON before.chat = here.chat AND before.key = new.parent
+        WHERE here.seq = new.seq;
+    END
+    """,
+    """
+    CREATE TRIGGER turn_taken AFTER DELETE ON turns BEGIN
+        DELETE FROM shape WHERE (chat, key) = (SELECT chat, key FROM records WHERE seq = old.seq);
+    END
+    """,
+    "CREATE INDEX shape_by_parent ON shape (chat, parent, seq)",
+    "CREATE INDEX shape_by_cell ON shape (chat, cell_id, cell_call, seq)",
+    "CREATE INDEX turns_by_response ON turns (response_id)",
+    "CREATE INDEX marks_by_chat ON records (chat, seq) WHERE kind = 'head'",
+    "CREATE INDEX chats_by_age ON chats (scope, newest)",
+)
+
+MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_SHAPE)
 
 
 class NewerStoreError(Exception):

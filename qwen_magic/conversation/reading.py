@@ -9,7 +9,7 @@ from typing import Any, Final
 from qwen_magic.conversation.chain import Mark, Record, Turn
 from qwen_magic.conversation.growth import Growth, grown
 from qwen_magic.conversation.rows import COLUMNS, read_turn, text_value, value_key, value_text
-from qwen_magic.conversation.summary import PREVIEW, Summary
+from qwen_magic.conversation.summary import PREVIEW, Recent, Summary
 
 _COLUMNS: Final = (
     "chats.name",
@@ -88,14 +88,44 @@ def select_path(connection: sqlite3.Connection, scope: str, key: str) -> list[Tu
 
 
 def select_summaries(connection: sqlite3.Connection, scope: str) -> list[Summary]:
+    return _summaries(connection, "SELECT * FROM chats WHERE scope = :scope", {"scope": scope})
+
+
+def select_recent(connection: sqlite3.Connection, scope: str, most: int, also: str) -> Recent:
+    """The `most` conversations with the newest records, together with `also` wherever it stands."""
+    chosen = """
+        SELECT * FROM chats WHERE id IN (
+            SELECT id FROM (
+                SELECT id FROM chats WHERE scope = :scope ORDER BY newest DESC, id DESC LIMIT :most
+            )
+            UNION SELECT id FROM chats WHERE scope = :scope AND name = :also
+        )
+    """
+    found = _summaries(connection, chosen, {"scope": scope, "most": most, "also": also})
+    (all_of_them,) = connection.execute(
+        "SELECT count(*) FROM chats WHERE scope = ?", (text_value(scope),)
+    ).fetchone()
+    return Recent(tuple(found), all_of_them - len(found))
+
+
+def select_has(connection: sqlite3.Connection, scope: str, chat: str) -> bool:
+    place = (text_value(scope), text_value(chat))
+    query = "SELECT EXISTS (SELECT 1 FROM chats WHERE scope = ? AND name = ?)"
+    return bool(connection.execute(query, place).fetchone()[0])
+
+
+def _summaries(
+    connection: sqlite3.Connection, chosen: str, values: dict[str, str | int]
+) -> list[Summary]:
+    """`chosen`: a query that gives rows of `chats`."""
     rows = connection.execute(
         f"""
-        WITH heads AS (
-            SELECT chats.*, (
+        WITH chosen AS ({chosen}), heads AS (
+            SELECT chosen.*, (
                 SELECT key FROM records
-                WHERE chat = chats.id AND moves_head ORDER BY seq DESC LIMIT 1
+                WHERE chat = chosen.id AND moves_head ORDER BY seq DESC LIMIT 1
             ) AS head
-            FROM chats WHERE scope = :scope
+            FROM chosen
         )
         SELECT heads.*, (
             SELECT CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PREVIEW}) ELSE prompt END
@@ -105,7 +135,10 @@ def select_summaries(connection: sqlite3.Connection, scope: str) -> list[Summary
         ) AS prompt
         FROM heads ORDER BY id
         """,
-        {"scope": text_value(scope)},
+        {
+            name: text_value(each) if isinstance(each, str) else each
+            for name, each in values.items()
+        },
     )
     return [_summary(row) for row in rows]
 

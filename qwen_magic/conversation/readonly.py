@@ -15,7 +15,8 @@ from qwen_magic.conversation.reading import select_chats, select_records
 def readable_records(path: Path, scope: str) -> Sequence[Record]:
     """All records of `scope`, conversation by conversation, without changing anything.
 
-    Empty where the file is missing, damaged, or of another version than this package writes.
+    Empty where the file is missing, damaged, or of a later version than this package writes; an
+    earlier one has its records in the same tables.
     """
     try:
         ways = _ways(path)
@@ -43,7 +44,7 @@ def _read(uri: str, scope: str) -> Sequence[Record]:
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
-        if version_of(connection) != len(MIGRATIONS):
+        if not 1 <= version_of(connection) <= len(MIGRATIONS):
             return ()
         return [
             record

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from qwen_magic.conversation.chain import Record, Turn
+from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
+from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.outline import Outline, outline_of
 from qwen_magic.conversation.store import ChainStore, MemoryStore
-from qwen_magic.conversation.summary import PREVIEW, Summary
+from qwen_magic.conversation.summary import PREVIEW, Recent, Summary
 
 
 class RecallStore(ChainStore, Protocol):
@@ -24,7 +26,27 @@ class RecallStore(ChainStore, Protocol):
 
     def summaries(self) -> Sequence[Summary]: ...
 
+    def recent(self, most: int, also: str) -> Recent: ...
+
+    def has(self, chat: str) -> bool: ...
+
+    def outline(self, chat: str) -> Outline: ...
+
     def close(self) -> None: ...
+
+
+def shared_turns(store: RecallStore, records: Sequence[Record]) -> Sequence[Turn]:
+    """The turns that a fork of these records shares with the conversation it leaves."""
+    first = records[0] if records else None
+    if not isinstance(first, Mark) or first.kind != "fork" or first.key is None:
+        return ()
+    return store.path_to(first.key)
+
+
+def chain_of(store: RecallStore, chat: str) -> Chain:
+    """The whole conversation, with the turns that it shares."""
+    records = store.records(chat)
+    return Chain(chat, records, base=shared_turns(store, records))
 
 
 class MemoryRecall(MemoryStore):
@@ -52,6 +74,21 @@ class MemoryRecall(MemoryStore):
 
     def summaries(self) -> Sequence[Summary]:
         return tuple(self._summary(chat) for chat in self.chats())
+
+    def recent(self, most: int, also: str) -> Recent:
+        all_of_them = self.summaries()
+        by_age = sorted(range(len(all_of_them)), key=lambda n: (all_of_them[n].newest, n))
+        newest = set(by_age[-most:]) if most else set()
+        found = tuple(
+            each for n, each in enumerate(all_of_them) if n in newest or each.chat == also
+        )
+        return Recent(found, len(all_of_them) - len(found))
+
+    def has(self, chat: str) -> bool:
+        return chat in self.chats()
+
+    def outline(self, chat: str) -> Outline:
+        return outline_of(ChainTree(chain_of(self, chat)))
 
     def close(self) -> None:
         pass

@@ -16,8 +16,12 @@ from typing import Final
 
 from qwen_magic.conversation import reading, writing
 from qwen_magic.conversation.chain import Record, Turn
+from qwen_magic.conversation.chain_tree import ChainTree
 from qwen_magic.conversation.database import Database, is_busy
-from qwen_magic.conversation.summary import Summary
+from qwen_magic.conversation.outline import Outline, outline_of
+from qwen_magic.conversation.recall import chain_of
+from qwen_magic.conversation.stored_tree import stored_tree
+from qwen_magic.conversation.summary import Recent, Summary
 from qwen_magic.conversation.writing import Draft
 
 CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a checkpoint waits for another writer
@@ -94,6 +98,26 @@ class SqliteStore:
         """The scope's conversations in a line each, at a cost that does not grow with them."""
         with self._database.reading() as connection:
             return tuple(reading.select_summaries(connection, self.scope))
+
+    def recent(self, most: int, also: str) -> Recent:
+        """The `most` conversations used last, with `also` wherever it stands, in a line each."""
+        with self._database.reading() as connection:
+            return reading.select_recent(connection, self.scope, most, also)
+
+    def has(self, chat: str) -> bool:
+        """Whether the scope has a conversation of that name."""
+        with self._database.reading() as connection:
+            return reading.select_has(connection, self.scope, chat)
+
+    def outline(self, chat: str) -> Outline:
+        """What a page tells of a conversation, at a cost that does not grow with it; a fork is read
+        whole, as is one that this store is writing a turn of."""
+        if not any(name == chat for name, _ in list(self._drafts)):
+            with self._database.reading() as connection:
+                tree = stored_tree(connection, self.scope, chat)
+                if tree is not None:
+                    return outline_of(tree)
+        return outline_of(ChainTree(chain_of(self, chat)))
 
     def turn(self, key: str) -> Turn | None:
         """The turn of that key in this scope, else anywhere in the file; None: there is none."""

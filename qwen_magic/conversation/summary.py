@@ -1,4 +1,4 @@
-"""A conversation in a line, told without loading it."""
+"""Conversations in a line each, told without loading them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,11 @@ class Summary:
     newest: float
     head: str | None
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The conversations used last, in order of their first record; `older` others are left out."""
+
+    summaries: tuple[Summary, ...]
+    older: int = 0

@@ -7,13 +7,13 @@ indented by inline padding, its parts separated by dots.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from qwen_magic.conversation.chain import Chain
+from qwen_magic.conversation.outline import Outline
 from qwen_magic.document.words import NO_BREAK, shorten
 from qwen_magic.frontends.history_rows import Fork, Row, history_of
 from qwen_magic.frontends.plain import printable
@@ -28,14 +28,10 @@ _EMPTY: Final = "No turns yet."
 
 
 def history_html(
-    chain: Chain,
-    *,
-    now: float,
-    forks: Mapping[str, Sequence[Fork]] | None = None,
-    current: Collection[str] = (),
+    outline: Outline, *, now: float, forks: Mapping[str, Sequence[Fork]] | None = None
 ) -> str:
     """The tree with its style, for a `text/html` output. Arguments as of `history_of`."""
-    history = history_of(chain, now=now, forks=forks, current=current)
+    history = history_of(outline, now=now, forks=forks)
     name = escape(history.name)
     head = (
         f'<div class="qm-history-head"><b class="qm-history-name" dir="auto">{name}</b>{_SEP}'
@@ -51,14 +47,10 @@ def history_html(
 
 
 def history_text(
-    chain: Chain,
-    *,
-    now: float,
-    forks: Mapping[str, Sequence[Fork]] | None = None,
-    current: Collection[str] = (),
+    outline: Outline, *, now: float, forks: Mapping[str, Sequence[Fork]] | None = None
 ) -> str:
     """The same as lines of text, safe to print to a terminal."""
-    history = history_of(chain, now=now, forks=forks, current=current)
+    history = history_of(outline, now=now, forks=forks)
     lines = [f"{history.name} · {history.summary}"]
     lines += [_line(row) for row in history.rows] or [_EMPTY]
     if history.more:

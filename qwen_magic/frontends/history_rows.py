@@ -1,24 +1,18 @@
-"""A conversation as rows: the way to its head, and what hangs beside it.
+"""The lines of a conversation's outline in words.
 
-The way is flat and numbered, as `Chain.find` counts. A branch hangs below the turn that it leaves
-from, named by the beginning of its response id; in it, too, the newest turn goes straight on and
-others hang deeper. However long the conversation, only so many rows are made, the newest first.
+The way to the head is flat and numbered, as `Chain.find` counts. A branch hangs below the turn that
+it leaves from, named by the beginning of its response id.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from qwen_magic.conversation.chain import SHORTEST_ID, CellKey, Chain, Turn
+from qwen_magic.conversation.outline import Glimpse, Line, Outline
 from qwen_magic.document.words import NO_BREAK, counted, shorten
 
-MOST_ON_WAY: Final = 80  # rows of the way to the head: its first ones and its last
-FIRST_ON_WAY: Final = 10
-MOST_BESIDE: Final = 60  # rows of branches in all
-MOST_OF_TURN: Final = 12  # rows below one turn
 DEEPEST: Final = 6  # levels that are drawn
 PREVIEW: Final = 140  # characters of a prompt; how many of them are seen is the view's affair
 
@@ -61,31 +55,13 @@ class History:
 
 
 def history_of(
-    chain: Chain,
-    *,
-    now: float,
-    forks: Mapping[str, Sequence[Fork]] | None = None,
-    current: Collection[str] = (),
+    outline: Outline, *, now: float, forks: Mapping[str, Sequence[Fork]] | None = None
 ) -> History:
-    """`now` is in seconds since 1970. `forks`: by the key of the turn they leave from. `current`:
-    keys of the turns that are their cell's current one, marked where they lie off the way."""
-    choice = _Choice(chain, forks or {})
-    picks = choice.picks()
-    words = _Words(chain, picks, now, current)
-    rows = [words.row(pick, pick.number == len(choice.way) > 0) for pick in picks]
-    hidden = len(chain.turns) - sum(isinstance(pick.what, Turn) for pick in picks)
+    """`now` is in seconds since 1970. `forks`: by the key of the turn they leave from."""
+    rows = tuple(_rows(outline, forks or {}, now))
+    hidden = outline.turns - sum(line.turn is not None for line in outline.lines)
     more = f"{counted(hidden, 'turn')} not shown." if hidden else ""
-    return History(chain.name, _summary(chain, len(choice.way)), tuple(rows), more)
-
-
-def _summary(chain: Chain, on_way: int) -> str:
-    beside = len(chain.turns) - on_way
-    turns = counted(on_way, "turn")
-    facts = [f"{turns}, {beside:,} on other branches" if beside else turns]
-    usages = [turn.usage for turn in chain.turns.values() if turn.usage is not None]
-    if tokens := sum(usage.total_tokens for usage in usages):
-        facts.append(counted(tokens, "token"))
-    return " · ".join(facts)
+    return History(outline.name, _summary(outline), rows, more)
 
 
 def age_words(seconds: float) -> str:
@@ -96,160 +72,62 @@ def age_words(seconds: float) -> str:
     return f"just{NO_BREAK}now"
 
 
-@dataclass(frozen=True, slots=True)
-class _Pick:
-    """A turn, a fork or a gap that gets a row; `number` on the way to the head."""
-
-    kind: RowKind
-    depth: int
-    what: Turn | Fork | str
-    number: int = 0
-
-
-class _Choice:
-    """Chooses what is drawn."""
-
-    def __init__(self, chain: Chain, forks: Mapping[str, Sequence[Fork]]) -> None:
-        self.way = chain.path(chain.head)
-        self._forks = forks
-        on_way = {turn.key for turn in self.way}
-        self._beside: dict[str | None, list[Turn]] = {}
-        if len(on_way) < len(chain.turns):
-            for turn in chain.turns.values():
-                if turn.key not in on_way:
-                    self._beside.setdefault(turn.parent, []).append(turn)
-
-    def picks(self) -> list[_Pick]:
-        shown = _shown_numbers(len(self.way))
-        branches = self._branches(shown)
-        picks = branches.get(0, [])
-        last = 0
-        for number in shown:
-            if number > last + 1:
-                picks.append(_Pick("gap", 0, f"{number - last - 1:,} turns between"))
-            picks.append(_Pick("way", 0, self.way[number - 1], number))
-            picks += branches.get(number, ())
-            last = number
-        return picks
-
-    def _branches(self, shown: Sequence[int]) -> dict[int, list[_Pick]]:
-        """What hangs below each number of the way (0: before its first turn); where there is more
-        than can be drawn, the newest ones are."""
-        found: dict[int, list[_Pick]] = {}
-        left = MOST_BESIDE
-        for number in (*reversed(shown), 0):
-            key = self.way[number - 1].key if number else None
-            picks = self._below(key, min(left, MOST_OF_TURN))
-            if picks:
-                found[number] = picks
-                left = max(0, left - len(picks))
-        return found
-
-    def _below(self, key: str | None, most: int) -> list[_Pick]:
-        picks: list[_Pick] = []
-        stack = [_Pick("branch", 1, turn) for turn in reversed(self._beside.get(key, ()))]
-        while stack and len(picks) < most:
-            pick = stack.pop()
-            picks.append(pick)
-            if isinstance(pick.what, Turn):
-                # The newest goes straight on; it is pushed first, as the others come before it.
-                next_turns = self._beside.get(pick.what.key, [])
-                stack += [_Pick("follower", pick.depth, turn) for turn in next_turns[-1:]]
-                stack += [
-                    _Pick("branch", pick.depth + 1, turn) for turn in reversed(next_turns[:-1])
-                ]
-                picks += self._fork_picks(pick.what.key, pick.depth + 1)
-        if stack and picks:
-            picks.append(_Pick("gap", 1, "more on this branch"))
-        return picks + (self._fork_picks(key, 1) if key is not None else [])
-
-    def _fork_picks(self, key: str, depth: int) -> list[_Pick]:
-        return [_Pick("fork", depth, fork) for fork in self._forks.get(key, ())]
+def _summary(outline: Outline) -> str:
+    beside = outline.turns - outline.on_way
+    turns = counted(outline.on_way, "turn")
+    facts = [f"{turns}, {beside:,} on other branches" if beside else turns]
+    if outline.tokens:
+        facts.append(counted(outline.tokens, "token"))
+    return " · ".join(facts)
 
 
-class _Words:
-    """Says of what is drawn what there is to say."""
-
-    def __init__(
-        self, chain: Chain, picks: Sequence[_Pick], now: float, current: Collection[str]
-    ) -> None:
-        self._now = now
-        self._current = current
-        drawn = [pick.what for pick in picks if isinstance(pick.what, Turn)]
-        cells = {turn.cell.cell_id for turn in drawn if turn.cell is not None}
-        self._places: dict[CellKey, dict[str, int]] = {}  # in each cell, from 1, by key
-        for turn in chain.turns.values():
-            if turn.cell is not None and turn.cell.cell_id in cells:
-                made = self._places.setdefault(turn.cell, {})
-                made[turn.key] = len(made) + 1
-        self._refs = _Refs(chain) if any(pick.depth for pick in picks) else None
-
-    def row(self, pick: _Pick, is_head: bool) -> Row:
-        depth = min(pick.depth, DEEPEST)
-        if isinstance(pick.what, str):
-            return Row(pick.kind, depth, "", pick.what)
-        if isinstance(pick.what, Fork):
-            fork = pick.what
-            facts = ("fork", counted(fork.turns, "turn"), *self._age(fork.created_at))
-            return Row("fork", depth, shorten(fork.name, 24), _preview(fork.prompt), facts)
-        turn = pick.what
-        ref = str(pick.number) if pick.number else self._refs.ref(turn) if self._refs else ""
-        facts = self._facts(turn)
-        if is_head:
-            facts = ("head", *facts)
-        elif not pick.number and turn.key in self._current and self._sibling(turn):
-            facts = ("current", *facts)
-        is_bad = turn.status == "failed"
-        return Row(pick.kind, depth, ref, _preview(turn.prompt), facts, is_head, is_bad)
-
-    def _facts(self, turn: Turn) -> tuple[str, ...]:
-        facts = [self._sibling(turn), _STATUS.get(turn.status, ""), turn.model]
-        if turn.usage is not None and turn.usage.total_tokens:
-            facts.append(counted(turn.usage.total_tokens, "token"))
-        return (*(fact for fact in facts if fact), *self._age(turn.created_at))
-
-    def _sibling(self, turn: Turn) -> str:
-        """ "2/3" where its cell has made several."""
-        made = self._places[turn.cell] if turn.cell is not None else {}
-        return f"{made[turn.key]}/{len(made)}" if len(made) > 1 else ""
-
-    def _age(self, created_at: float) -> tuple[str, ...]:
-        return (age_words(self._now - created_at),) if created_at else ()
+def _rows(outline: Outline, forks: Mapping[str, Sequence[Fork]], now: float) -> Iterator[Row]:
+    """Forks hang below what leaves from the same turn, or right below it in a branch."""
+    waiting: Sequence[Fork] = ()
+    for line in outline.lines:
+        if line.depth == 0:
+            yield from (_fork_row(fork, 1, now) for fork in waiting)
+            waiting = ()
+        yield _row(line, line.kind == "way" and line.ref == str(outline.on_way), now)
+        leaving = forks.get(line.turn.key, ()) if line.turn is not None else ()
+        if line.kind == "way":
+            waiting = leaving
+        else:
+            yield from (_fork_row(fork, line.depth + 1, now) for fork in leaving)
+    yield from (_fork_row(fork, 1, now) for fork in waiting)
 
 
-class _Refs:
-    """How turns beside the way can be named: six characters of their response id, or more where
-    that names several, or reads as a number."""
-
-    def __init__(self, chain: Chain) -> None:
-        self._ids = [turn.response_id for turn in chain.turns.values()]
-        self._begin: dict[int, Counter[str]] = {}  # by length
-
-    def ref(self, turn: Turn) -> str:
-        """A dash where the server gave no id: such a turn cannot be named."""
-        id = turn.response_id
-        if not id:
-            return NO_REF
-        ours = len(id) - len(id.removeprefix("resp_"))  # may be left out
-        alike = self._number_of(id[: ours + SHORTEST_ID]) > 1
-        for end in range(ours + SHORTEST_ID, len(id)):
-            names_one = not alike or sum(other.startswith(id[:end]) for other in self._ids) == 1
-            if names_one and not id[ours:end].isdigit():
-                return id[ours:end]
-        return id[ours:]
-
-    def _number_of(self, short: str) -> int:
-        length = len(short)
-        if length not in self._begin:
-            self._begin[length] = Counter([id[:length] for id in self._ids])
-        return self._begin[length][short]
+def _row(line: Line, is_head: bool, now: float) -> Row:
+    depth = min(line.depth, DEEPEST)
+    turn = line.turn
+    if turn is None:
+        words = f"{line.hidden:,} turns between" if line.hidden else "more on this branch"
+        return Row("gap", depth, "", words)
+    facts = _facts(line, turn, now)
+    if is_head:
+        facts = ("head", *facts)
+    elif line.is_current:
+        facts = ("current", *facts)
+    is_bad = turn.status == "failed"
+    return Row(line.kind, depth, line.ref or NO_REF, _preview(turn.prompt), facts, is_head, is_bad)
 
 
-def _shown_numbers(turns: int) -> list[int]:
-    if turns <= MOST_ON_WAY:
-        return list(range(1, turns + 1))
-    newest = turns - (MOST_ON_WAY - FIRST_ON_WAY)
-    return [*range(1, FIRST_ON_WAY + 1), *range(newest + 1, turns + 1)]
+def _fork_row(fork: Fork, depth: int, now: float) -> Row:
+    facts = ("fork", counted(fork.turns, "turn"), *_age(now, fork.created_at))
+    depth = min(depth, DEEPEST)
+    return Row("fork", depth, shorten(fork.name, 24), _preview(fork.prompt), facts)
+
+
+def _facts(line: Line, turn: Glimpse, now: float) -> tuple[str, ...]:
+    sibling = f"{line.place}/{line.made}" if line.made > 1 else ""
+    facts = [sibling, _STATUS.get(turn.status, ""), turn.model]
+    if turn.tokens:
+        facts.append(counted(turn.tokens, "token"))
+    return (*(fact for fact in facts if fact), *_age(now, turn.created_at))
+
+
+def _age(now: float, created_at: float) -> tuple[str, ...]:
+    return (age_words(now - created_at),) if created_at else ()
 
 
 def _preview(prompt: str) -> str:

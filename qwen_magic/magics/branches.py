@@ -92,15 +92,15 @@ class BranchMagics(Magics):
         from qwen_magic.magics.branch_lines import read_name
 
         try:
-            chain = self._book.known(read_name(line) or self._book.current)
+            outline = self._book.outline(read_name(line) or self._book.current)
         except QwenError as error:
             raise shortened(error) from error.__cause__
-        now, current = time.time(), chain.current_keys
-        text = history_text(chain, now=now, current=current)
+        now = time.time()
+        text = history_text(outline, now=now)
         if kernel_of(self.shell) is None:
             print(text)
         else:
-            show_html(history_html(chain, now=now, current=current), text)
+            show_html(history_html(outline, now=now), text)
 
     def _turn(self, ref: str) -> tuple[Chain, Turn]:
         """The turn that REF names, or the head of the current conversation."""

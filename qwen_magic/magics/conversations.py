@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from qwen_magic.conversation.book import Book
     from qwen_magic.conversation.summary import Summary
     from qwen_magic.magics.options import Options
+
+
+LISTED: Final = 10  # conversations, where not all of them were asked for
 
 
 @magics_class
@@ -39,13 +42,17 @@ class ConversationMagics(Magics):
     def qwen_chat(self, line: str) -> None:
         """List the conversations, or go on with one.
 
-        %qwen_chat                    list them
+        %qwen_chat                    list the ones used last
+        %qwen_chat --all              list them all
         %qwen_chat sales              switch to `sales`, creating it if it is new
         %qwen_chat sales --think -m qwen3-max -t code_interpreter
                                       the same; the options become its defaults
         """
         from qwen_magic.magics.options import Options, read_chat
 
+        if line.split() == ["--all"]:
+            self._list(everything=True)
+            return
         try:
             typed = read_chat(line)
             if typed.defaults.help:
@@ -72,20 +79,27 @@ class ConversationMagics(Magics):
         print(f"New conversation: {chain.name}")
 
     def _switch(self, name: str, defaults: Options) -> None:
-        chain = self._book.switch(name)
+        self._book.switch(name)
         earlier = self._defaults.get(name)
         self._defaults[name] = defaults.merged_over(earlier) if earlier else defaults
-        turns = len(chain.path(chain.head))
-        state = f"{turns} turn{'' if turns == 1 else 's'}" if chain.turns else "new"
+        outline = self._book.outline(name)
+        turns = outline.on_way
+        state = f"{turns} turn{'' if turns == 1 else 's'}" if outline.turns else "new"
         said = [f"Conversation: {name} ({state})", *_shown(self._defaults.get(name))]
         print("; ".join(said))
 
-    def _list(self) -> None:
+    def _list(self, *, everything: bool = False) -> None:
+        from qwen_magic.conversation.summary import Recent
         from qwen_magic.frontends.table import show_table
 
-        known = {summary.chat: summary for summary in self._book.summaries()}
-        rows = [self._row(name, known.get(name)) for name in self._book.names()]
-        show_table(["", "conversation", "turns", "head", "age", "tokens", "defaults"], rows)
+        book = self._book
+        recent = Recent(tuple(book.summaries())) if everything else book.recent(LISTED)
+        listed: dict[str, Summary | None] = {each.chat: each for each in recent.summaries}
+        listed |= {name: None for name in book.empty() if name not in listed}
+        rows = [self._row(name, summary) for name, summary in listed.items()]
+        older = f"and {recent.older:,} older: %qwen_chat --all" if recent.older else ""
+        header = ["", "conversation", "turns", "head", "age", "tokens", "defaults"]
+        show_table(header, rows, older)
 
     def _row(self, name: str, summary: Summary | None) -> list[str]:
         """Told from the store's summary: listing loads no conversation."""

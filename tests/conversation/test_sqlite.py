@@ -73,6 +73,16 @@ def test_any_history_comes_back_equal(fresh, history):
             assert other.turn(key) == memory.turn(key)
             assert other.path_to(key) == memory.path_to(key)
         assert other.summaries() == memory.summaries()
+        for most in (0, 1, 2, 100):
+            assert other.recent(most, "main") == memory.recent(most, "main")
+        for chat in (*memory.chats(), "nobody"):
+            assert other.has(chat) == memory.has(chat)
+            assert without_refs(other.outline(chat)) == without_refs(memory.outline(chat))
+
+
+def without_refs(outline):
+    """The file's refs may be longer than needed: see tests/conversation/test_outline.py."""
+    return replace(outline, lines=tuple(replace(line, ref="") for line in outline.lines))
 
 
 @given(st.data())

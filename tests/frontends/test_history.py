@@ -8,6 +8,8 @@ import uuid
 import pytest
 
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.outline import outline_of
 from qwen_magic.frontends.history import history_html, history_text
 from qwen_magic.frontends.history_rows import Fork, age_words, history_of
 from qwen_magic.protocol.items import Usage
@@ -29,7 +31,11 @@ def drawn(chain, **more):
 
 
 def rows(chain, **more):
-    return history_of(chain, now=NOW, **more).rows
+    return history_of(told(chain), now=NOW, **more).rows
+
+
+def told(chain):
+    return outline_of(ChainTree(chain))
 
 
 TREE = Chain(
@@ -58,7 +64,7 @@ def test_the_way_is_flat_and_branches_hang_below_the_turn_they_leave():
         ("branch", 1, "–", "ask g"),
         ("way", 0, "3", "ask h"),
     ]
-    history = history_of(TREE, now=NOW)
+    history = history_of(told(TREE), now=NOW)
     assert history.summary.replace("\u00a0", " ") == "3 turns, 5 on other branches · 120 tokens"
     assert history.more == ""
 
@@ -104,8 +110,12 @@ def test_a_conversation_without_a_head_is_all_branches():
 
 
 def test_the_current_sibling_beside_the_way_is_marked():
-    marked = [row.prompt for row in rows(TREE, current=["e", "f", "c"]) if "current" in row.facts]
-    assert marked == ["ask e"], "f is on the way, c has no siblings"
+    chain = Chain("main", TREE.turns.values())
+    chain.move("e")
+    chain.move("h")
+    marked = [row.prompt for row in rows(chain) if "current" in row.facts]
+    assert marked == ["ask e"]
+    assert "current" not in {fact for row in rows(TREE) for fact in row.facts}, "f is on the way"
 
 
 def test_forks_hang_where_they_leave():
@@ -143,7 +153,7 @@ def long_chain(size, branching):
 @pytest.mark.parametrize("branching", [0.0, 0.2, 0.9])
 def test_however_long_only_so_much_is_drawn_and_the_rest_is_counted(branching):
     chain = long_chain(5000, branching)
-    history = history_of(chain, now=NOW)
+    history = history_of(told(chain), now=NOW)
     turns = sum(row.kind in ("way", "branch", "follower") for row in history.rows)
     assert turns <= 140
     assert history.more.replace("\u00a0", " ") == f"{5000 - turns:,} turns not shown."
@@ -154,9 +164,10 @@ def test_however_long_only_so_much_is_drawn_and_the_rest_is_counted(branching):
 def test_a_deep_line_of_ten_thousand_beside_the_way_is_no_matter():
     chain = long_chain(10_000, 0.0)
     chain.move(None)
-    history = history_of(chain, now=NOW)
+    history = history_of(told(chain), now=NOW)
     assert [row.kind for row in history.rows] == ["branch"] + ["follower"] * 11 + ["gap"]
-    assert history_html(chain, now=NOW).count("<div") == history_html(chain, now=NOW).count("</div")
+    markup = history_html(told(chain), now=NOW)
+    assert markup.count("<div") == markup.count("</div")
 
 
 class Reader(html.parser.HTMLParser):
@@ -194,14 +205,14 @@ def test_the_html_is_whole_and_escapes_everything():
     forks = {"a": [Fork(EVIL, 1, EVIL)]}
     evil = [turn("a", prompt=EVIL, model=EVIL, id=f"resp_{EVIL}"), turn("b", "a", prompt=EVIL)]
     chain = Chain(EVIL, [*evil, turn("c", "a", id=f"{EVIL}")])
-    reader = read(history_html(chain, now=NOW, forks=forks))
+    reader = read(history_html(told(chain), now=NOW, forks=forks))
     assert reader.tags == {"style", "section", "div", "span", "b", "small"}
     assert reader.attributes == {"class", "style", "dir", "aria-label"}
     assert "".join(reader.seen).count("<script>alert(1)</script>") >= 4
 
 
 def test_without_its_style_every_turn_is_a_line_that_can_be_read():
-    markup = re.sub(r"<style>.*?</style>", "", history_html(TREE, now=NOW))
+    markup = re.sub(r"<style>.*?</style>", "", history_html(told(TREE), now=NOW))
     text = "".join(read(markup).seen).replace("\u00a0", " ")
     assert "1 ask a · m · 100 tokens · 1 min ago" in text
     assert "eeeeee ask e · 2/3 · stopped · m · 1 min ago" in text
@@ -210,18 +221,18 @@ def test_without_its_style_every_turn_is_a_line_that_can_be_read():
 
 
 def test_branches_of_one_turn_stand_apart():
-    markup = history_html(TREE, now=NOW)
+    markup = history_html(told(TREE), now=NOW)
     beside = markup[markup.index("bbbbbb") : markup.index("ask f")]
     assert beside.count('<div class="qm-branch"') == 2, "c below b, then e on a rail of its own"
 
 
 def test_an_empty_conversation():
-    assert "No turns yet." in history_html(Chain("main"), now=NOW)
-    assert history_text(Chain("main"), now=NOW) == "main · 0 turns\nNo turns yet."
+    assert "No turns yet." in history_html(told(Chain("main")), now=NOW)
+    assert history_text(told(Chain("main")), now=NOW) == "main · 0 turns\nNo turns yet."
 
 
 def test_the_text_form():
-    assert history_text(TREE, now=NOW).split("\n") == [
+    assert history_text(told(TREE), now=NOW).split("\n") == [
         "main · 3 turns, 5 on other branches · 120 tokens",
         "   1  ask a  (m · 100 tokens · 1 min ago)",
         "      └ bbbbbb  ask b  (1/3 · m · 20 tokens · 1 min ago)",
@@ -236,5 +247,5 @@ def test_the_text_form():
 
 def test_the_text_form_cannot_write_to_the_terminal():
     chain = Chain("main", [turn("a", prompt="x\x1b[2J\x07\ny", model="\x1b]0;t\x07")])
-    assert "\x1b" not in history_text(chain, now=NOW)
-    assert history_text(chain, now=NOW).count("\n") == 1
+    assert "\x1b" not in history_text(told(chain), now=NOW)
+    assert history_text(told(chain), now=NOW).count("\n") == 1

@@ -1,0 +1,168 @@
+"""What is told of a conversation: the same from the file as from memory, and only so much."""
+
+import random
+import sqlite3
+import uuid
+from contextlib import closing
+
+import pytest
+
+from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.chain import CellKey, Chain, Mark, Turn
+from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.outline import BEGINNING, outline_of
+from qwen_magic.conversation.recall import chain_of
+from qwen_magic.conversation.sqlite import SqliteStore
+from qwen_magic.conversation.stored_tree import stored_tree
+from qwen_magic.errors import ConversationError
+from qwen_magic.protocol.items import Usage
+
+SCOPE = "/home/me/a.ipynb"
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(SqliteStore(tmp_path / "conversations.sqlite3", SCOPE)) as opened:
+        yield opened
+
+
+def turn(key, parent=None, chat="main", **given):
+    given = {"status": "completed", "response_id": f"resp_{key}", "text": f"text {key}", **given}
+    return Turn(key, chat, parent=parent, prompt=f"ask {key}", **given)
+
+
+def grown(size, branching, seed, chat="main"):
+    """Records of a conversation whose cells run again, whose answers fail, whose head moves."""
+    chosen = random.Random(seed)
+    turns, records = [], []
+    for number in range(size):
+        parent = turns[-1].key if turns else None
+        if turns and chosen.random() < branching:
+            parent = chosen.choice([None, *(each.key for each in turns[-40:])])
+        made = turn(
+            f"{chat} {number}", parent, chat,
+            response_id=f"resp_{uuid.UUID(int=chosen.getrandbits(128))}",
+            status=chosen.choice(["completed"] * 8 + ["failed", "stopped"]),
+            cell=CellKey(f"c{chosen.randrange(1 + size // 2)}", chosen.randrange(2)),
+            usage=chosen.choice([None, Usage(3, 4, 7)]), created_at=1e9 + number, model="m",
+        )  # fmt: skip
+        turns.append(made)
+        records.append(made)
+        if chosen.random() < branching / 4:
+            records.append(Mark(chat, "head", chosen.choice(turns[-40:]).key, 1e9 + number))
+    return records
+
+
+def keep(store, records):
+    for record in records:
+        store.append(record)
+
+
+def whole(store, chat="main"):
+    return outline_of(ChainTree(chain_of(store, chat)))
+
+
+@pytest.mark.parametrize("branching", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("size", [1, 11, 80, 81, 82, 350])
+def test_the_file_tells_what_the_whole_conversation_does(store, size, branching):
+    keep(store, grown(size, branching, seed=size))
+    assert store.outline("main") == whole(store)
+
+
+@pytest.mark.parametrize("key", [None, "main 0", "main 99", "main 100", "main 249"])
+def test_wherever_the_head_stands(store, key):
+    keep(store, [*grown(250, 0.0, seed=1), Mark("main", "head", key)])
+    assert store.outline("main") == whole(store)
+    assert store.outline("main").on_way == (0 if key is None else int(key.split()[1]) + 1)
+
+
+def test_a_fork_counts_what_it_shares_and_what_was_used_here(store):
+    for key, parent in (("a", None), ("b", "a"), ("c", "b")):
+        store.append(turn(key, parent, usage=Usage(1, 1, 2)))
+    store.append(Mark("side", "fork", "b"))
+    store.append(turn("d", "b", "side", usage=Usage(2, 3, 5)))
+    side = store.outline("side")
+    assert (side.turns, side.on_way, side.tokens) == (3, 3, 5)
+    assert [line.turn.key for line in side.lines] == ["a", "b", "d"]
+    assert store.outline("main").tokens == 6
+
+
+def test_a_turn_that_is_being_written_is_not_told(store):
+    store.append(turn("a"))
+    store.checkpoint(turn("b", "a", status="stopped"))
+    assert store.outline("main").turns == 1
+    with closing(SqliteStore(store.path, SCOPE)) as other:
+        assert other.outline("main").turns == 2
+    store.append(turn("b", "a"))
+    assert store.outline("main") == whole(store)
+    assert store.outline("main").on_way == 2
+
+
+def test_a_ref_names_one_turn_though_other_conversations_have_ids_alike(store):
+    keep(store, [turn("a"), turn("b", response_id="resp_abcdef12-3")])
+    keep(store, [turn("c", chat="side", response_id="resp_abcdef1999")])
+    keep(store, [turn("d", response_id="resp_12345678-9"), turn("e", "a", response_id="")])
+    store.append(Mark("main", "head", "a"))
+    refs = {line.turn.key: line.ref for line in store.outline("main").lines}
+    assert refs == {"a": "1", "b": "abcdef12", "d": "12345678-", "e": ""}
+    assert Chain("main", store.records("main")).find("abcdef12").key == "b"
+
+
+def test_only_the_beginning_of_a_prompt_is_read(store):
+    store.append(Turn("a", "main", "completed", prompt="é\0" * 1000, response_id="r", text="x"))
+    store.append(Turn("b", "main", "completed", prompt="字" * 1000, response_id="r", text="x"))
+    store.append(Mark("main", "head", None))
+    assert [len(line.turn.prompt) for line in store.outline("main").lines] == [BEGINNING] * 2
+    assert store.outline("main") == whole(store)
+
+
+def test_a_turn_that_we_cannot_have_written_is_said_to_be_damaged(store):
+    store.append(turn("a"))
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE turns SET model = x'ff'")
+    with pytest.raises(sqlite3.DatabaseError, match="the turn 'a' is damaged"):
+        store.outline("main")
+
+
+def test_the_work_does_not_grow_with_the_conversation(store):
+    """Counted in steps of SQLite's virtual machine, which no busy machine changes, and in rows."""
+
+    def cost(chat):
+        steps, outline = 0, None
+
+        def step():
+            nonlocal steps
+            steps += 1
+
+        with closing(sqlite3.connect(store.path)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("SELECT * FROM records LIMIT 1").fetchall()
+            connection.set_progress_handler(step, 1)
+            outline = outline_of(stored_tree(connection, SCOPE, chat))
+        assert len(outline.lines) <= 140 + len([line for line in outline.lines if not line.turn])
+        return steps
+
+    for chat, size in (("small", 200), ("large", 2000)):
+        keep(store, grown(size, 0.1, seed=2, chat=chat))
+    assert store.outline("large").turns == 2000
+    assert cost("large") < 2 * cost("small")
+
+
+def test_a_history_loads_nothing_until_the_conversation_is_continued(store):
+    keep(store, [turn("a"), turn("b", "a")])
+    book = Book(store)
+    book.switch("main")
+    first = book.outline("main")
+    store.append(turn("c", "b"))  # as another kernel would
+    assert book.outline("main").turns == 3, "it is read anew: nothing was loaded"
+    book.chain("main")
+    store.append(turn("d", "c"))
+    assert book.outline("main").turns == 3, "it tells where this kernel goes on"
+    assert first.on_way == 2
+
+
+def test_a_conversation_that_there_is_not_has_no_outline(store):
+    book = Book(store)
+    assert book.outline("main").turns == 0, "the current one is there from the start"
+    with pytest.raises(ConversationError, match="no conversation 'nobody'"):
+        book.outline("nobody")
