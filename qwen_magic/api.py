@@ -124,7 +124,8 @@ class Qwen:
         `prompts`: texts or lists of messages; with a `template` ("Translate {word}": braces name
         columns) a DataFrame or dicts. `resume`: a name or a path of a file that keeps every
         finished row, so that the same call asks only the others, also after a crash. `options`:
-        those of `ask`, without those of a conversation.
+        those of `ask`, without those of a conversation, and without functions as tools. With a
+        `schema` each row has its object (`parsed`) or a `SchemaMismatchError`; none is repaired.
 
         Blocks, also in a cell. A row's error is in the result; where the service limits the rate,
         all rows slow down. Raises `QwenError` for what ends the whole map, such as a used-up quota;
@@ -137,9 +138,11 @@ class Qwen:
         mapping.check_options(options)
         mapping.check_concurrency(concurrency)
         rows = given.read_rows(prompts, template)
-        plans = [self._plan(row.prompt, {**options, "history": False}) for row in rows]
+        wishes = [self._wish(row.prompt, {**options, "history": False}) for row in rows]
+        plans = [self._session.plan(wish.ask) for wish in wishes]
         mapping.check_plans(plans)
-        self.mapped = result.MapResult(rows)
+        wished = wishes[0].fulfilled if wishes and "schema" in options else None
+        self.mapped = result.MapResult(rows, fulfilled=wished)
         with kept.keeping(resume) as answers:
             mapping.run_map(
                 self._session,
@@ -163,7 +166,8 @@ class Qwen:
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
-        check_plans([self._plan("", {**options, "history": False})])
+        wish = self._wish("", {**options, "history": False})
+        check_plans([self._session.plan(wish.ask)])
         return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:

@@ -14,6 +14,7 @@ from typing import Final
 from qwen_magic import __version__
 
 NOTEBOOK: Final = "quickstart.ipynb"
+_COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         "--folder",
         type=Path,
         default=Path("qwen-magic-demo"),
-        help="where the notebook is put (default: %(default)s)",
+        help="where the notebooks are put (default: %(default)s)",
     )
     demo.add_argument("--no-browser", action="store_true", help="only start the server")
     demo.add_argument("--port", type=int, help="the server's port")
@@ -37,18 +38,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
-    """Put the quickstart into `folder`, unless it is there, and run JupyterLab on it."""
+    """Put the notebooks into `folder`, but for those that are there, and run JupyterLab on the
+    quickstart."""
     if find_spec("jupyterlab") is None:
         print(
             'JupyterLab is not installed here. Install it with: pip install "qwen-magic[lab]"',
             file=sys.stderr,
         )
         return 1
-    notebook = folder / NOTEBOOK
-    if not notebook.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundled_notebook(), notebook)
-    print(f"Opening {notebook}, answered by the offline demo. Stop the server with Ctrl-C.")
+    copy_notebooks(folder)
+    print(
+        f"Opening {folder / NOTEBOOK}, answered by the offline demo. Stop the server with Ctrl-C."
+    )
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={folder.absolute()}",
@@ -65,8 +66,18 @@ def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
     return subprocess.call(command, env=environment)
 
 
-def bundled_notebook() -> Path:
-    """The quickstart: in the package where it is installed, beside it in a checkout."""
+def copy_notebooks(folder: Path) -> None:
+    """Put the notebooks and their data into `folder`; what is there stays as it is."""
+    source = bundled_notebooks()
+    for file in (file for pattern in _COPIED for file in source.glob(pattern)):
+        copied = folder / file.relative_to(source)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        if not copied.exists():
+            shutil.copyfile(file, copied)
+
+
+def bundled_notebooks() -> Path:
+    """The notebooks' folder: in the package where it is installed, beside it in a checkout."""
     package = Path(__file__).parent
-    installed = package / "notebooks" / NOTEBOOK
-    return installed if installed.exists() else package.parent / "notebooks" / NOTEBOOK
+    installed = package / "notebooks"
+    return installed if installed.exists() else package.parent / "notebooks"

@@ -14,9 +14,8 @@ def test_the_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
-def test_the_bundled_notebook_is_there():
-    assert cli.bundled_notebook().name == "quickstart.ipynb"
-    assert cli.bundled_notebook().exists()
+def test_the_bundled_notebooks_are_there():
+    assert (cli.bundled_notebooks() / cli.NOTEBOOK).exists()
 
 
 def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, monkeypatch):
@@ -27,7 +26,8 @@ def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, monkeypa
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={tmp_path / 'demo'}" in command
     assert "--no-browser" in command
-    assert (tmp_path / "demo" / "quickstart.ipynb").exists()
+    copied = {str(f.relative_to(tmp_path / "demo")) for f in (tmp_path / "demo").rglob("*.*")}
+    assert {"quickstart.ipynb", "data_analysis.ipynb", "data/planets.csv"} <= copied
     assert more["env"]["QWEN_MAGIC_ENDPOINT"] == "demo"
 
 

@@ -104,6 +104,7 @@ def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
     for turn in members:
         if turn.usage:  # tool calls are also told where tokens are not
             tools.update({name: count for name, count in turn.usage.tools.items() if count})
+        tools.update(_functions(turn))
     return UsageRow(
         label=label,
         turns=len(members),
@@ -115,6 +116,11 @@ def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
         total_tokens=sum(map(_total, members)),
         tools=dict(sorted(tools.items())),
     )
+
+
+def _functions(turn: Turn) -> Iterable[str]:
+    """The names of the functions that it called, which no server counts."""
+    return (str(item.get("name")) for item in turn.items if item.get("type") == "function_call")
 
 
 def _total(turn: Turn) -> int:

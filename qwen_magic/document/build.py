@@ -21,7 +21,7 @@ from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
 from qwen_magic.document.footer import Footer, make_footer
 from qwen_magic.document.groups import ROOT, Group, Groups
 from qwen_magic.document.notes import Note, make_note
-from qwen_magic.document.question import Question, question_html
+from qwen_magic.document.question import Question
 from qwen_magic.document.sections import (
     ProseSection,
     Section,
@@ -116,7 +116,7 @@ class Document:
 
     def ask(self, entry: Entry, question: Question) -> list[ViewPatch]:
         """Ask whether a function call may run. The question goes when the call goes on."""
-        return self._tree.put(_question_id(entry), ROOT, question_html(question, entry.key))
+        return self._tree.put(_question_id(entry), ROOT, html.question_html(question, entry.key))
 
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
         """The patches since the last call. Costs what changed, not what is there."""

@@ -3,8 +3,8 @@
 It reads without any style sheet, since most places that show a saved notebook strip it: verbs are
 `<b>`, parts of a line are separated by " · " (out of sight where there is style), indents are
 inline `padding`, the only style attribute that every sanitizer of the field keeps. No ids, no
-data attributes, no buttons. Everything that came from outside passes `escape`; an address becomes
-a link only if it is http, https or mailto.
+data attributes, no buttons but those of a question, which is never saved. Everything that came from
+outside passes `escape`; an address becomes a link only if it is http, https or mailto.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from qwen_magic.document.markdown.inline import text_html
 from qwen_magic.document.markdown.links import is_linkable, is_picture
 from qwen_magic.document.markdown.render import CODE_CLOSE, code_open
 from qwen_magic.document.notes import Note
+from qwen_magic.document.question import Question
 from qwen_magic.document.sources import by_host
 from qwen_magic.document.words import counted
 
@@ -41,6 +42,7 @@ SEP: Final = '<span class="qm-sep"> · </span>'
 STEPS: Final = '<div class="qm-steps"></div>'
 ANSWER: Final = '<div class="qm-answer"></div>'
 _PADDED: Final = 'style="padding: 2px 0 12px 18px"'
+_NOTE_PADDED: Final = 'style="padding: 4px 0 4px 12px"'
 BODY: Final = f'<div class="qm-body" {_PADDED}></div>'
 THOUGHT: Final = (
     f'<div class="qm-body qm-think" {_PADDED} tabindex="0" role="region" aria-label="Reasoning">'
@@ -203,8 +205,30 @@ def note_html(note: Note, *, announce: bool = False) -> str:
     if note.request_id:
         request = text_html(f"request {note.request_id}")
         parts.append(f'<p class="qm-note-text"><small class="qm-id">{request}</small></p>')
-    padding = 'style="padding: 4px 0 4px 12px"'
-    return f'<div class="qm-note{kind}"{role} {padding}>{"".join(parts)}</div>'
+    return f'<div class="qm-note{kind}"{role} {_NOTE_PADDED}>{"".join(parts)}</div>'
+
+
+def question_html(question: Question, id: str) -> str:
+    """The question with its buttons, whose values are `id:choice`. For the live view only."""
+    buttons = "".join(
+        f'<button type="button" class="qm-btn qm-choice" value="{escape(id)}:{choice}">'
+        f"{escape(words)}</button>"
+        for choice, words in question.words.items()
+    )
+    return (
+        f'<div class="qm-note qm-ask" role="group" aria-label="{escape(question.title)}"'
+        f" {_NOTE_PADDED}>"
+        f'<p class="qm-note-title"><b>{_titled(question)}</b></p>'
+        f'<pre class="qm-pre qm-call" tabindex="0" role="region" aria-label="The call">'
+        f"{escape(question.call, quote=False)}</pre>"
+        f'<p class="qm-note-text">{text_html(question.text)}</p>'
+        f'<div class="qm-choices">{buttons}</div></div>'
+    )
+
+
+def _titled(question: Question) -> str:
+    name = f'<code class="qm-c">{escape(question.name)}</code>'
+    return text_html(question.title).replace(escape(question.name), name, 1)
 
 
 def footer_html(footer: Footer) -> str:

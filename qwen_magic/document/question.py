@@ -5,14 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from qwen_magic.document.calls import whole_call
-from qwen_magic.document.markdown.inline import text_html
 
-Choice: TypeAlias = Literal["once", "always", "never"]
-_PADDED: Final = 'style="padding: 4px 0 4px 12px"'
+Choice: TypeAlias = Literal["once", "always", "no", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +41,17 @@ class Question:
     def words(self) -> Mapping[Choice, str]:
         """The choices as they are offered."""
         scope = f"in {self.chat}" if self.chat else "for this answer"
-        return {"once": "Allow once", "always": f"Always {scope}", "never": f"Never {scope}"}
+        return {
+            "once": "Allow once",
+            "always": f"Always {scope}",
+            "no": "Refuse",
+            "never": f"Never {scope}",
+        }
 
 
 def read_choice(text: str) -> Choice | None:
     """The choice of that name."""
     return next((choice for choice in get_args(Choice) if choice == text), None)
-
-
-def question_html(question: Question, id: str) -> str:
-    """The question with its buttons, whose values are `id:choice`. For the live view only."""
-    buttons = "".join(
-        f'<button type="button" class="qm-btn qm-choice" value="{escape(id)}:{choice}">'
-        f"{escape(words)}</button>"
-        for choice, words in question.words.items()
-    )
-    return (
-        f'<div class="qm-note qm-ask" role="group" aria-label="{escape(question.title)}" {_PADDED}>'
-        f'<p class="qm-note-title"><b>{_titled(question)}</b></p>'
-        f'<pre class="qm-pre qm-call" tabindex="0" role="region" aria-label="The call">'
-        f"{escape(question.call, quote=False)}</pre>"
-        f'<p class="qm-note-text">{text_html(question.text)}</p>'
-        f'<div class="qm-choices">{buttons}</div></div>'
-    )
-
-
-def _titled(question: Question) -> str:
-    name = f'<code class="qm-c">{escape(question.name)}</code>'
-    return text_html(question.title).replace(escape(question.name), name, 1)
 
 
 def _visible(character: str) -> str:

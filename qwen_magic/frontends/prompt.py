@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-from qwen_magic.document.question import Question
+from qwen_magic.document.question import Choice, Question
 from qwen_magic.frontends.kernel import kernel_of
 from qwen_magic.frontends.plain import printable
 
-Typed: TypeAlias = Literal["once", "always", "never", "no"]
-
-_ANSWERS: Final[dict[str, Typed]] = {
+_ANSWERS: Final[dict[str, Choice]] = {
     "y": "once",
     "yes": "once",
     "a": "always",
@@ -24,7 +22,7 @@ _ANSWERS: Final[dict[str, Typed]] = {
 _TRIES: Final = 3
 
 
-def prompt_for(question: Question) -> Typed | None:
+def prompt_for(question: Question) -> Choice | None:
     """The user's word, typed. None where nobody could type one: no terminal, or a front end that
     takes no input. What cannot be understood three times is a no, for this time."""
     if not _can_ask():

@@ -227,8 +227,8 @@ class Asker:
             self.shell.displayhook.update_user_ns(answer)
         if answer.error is not None:
             raise answer.error
-        if options.code:
-            offer_code(self.shell, answer.text)
+        if options.code and not offer_code(self.shell, answer.text):
+            print("--code: the answer has no Python block to put into the next cell.")
         return answer
 
     def _settings_changed(self, change: Any = None) -> None:

@@ -42,7 +42,8 @@ def docstring() -> str:
 def chat_help_text() -> str:
     """The help of `%qwen_chat`."""
     return (
-        "%qwen_chat                  list the conversations\n"
+        "%qwen_chat                  list the conversations used last\n"
+        "%qwen_chat --all            list them all\n"
         "%qwen_chat NAME [options]   go to one, new or not; options become its defaults\n\n"
         f"{_table('chat')}\n\n"
         "Example\n  %qwen_chat sales -t code_interpreter --think -m qwen3-max\n"

@@ -159,7 +159,8 @@ class TurnCalls:
             standing = "never"
         if standing is not None:
             return "run" if standing == "always" else "refused"
-        question = Question(tool.name, call.arguments, tool.description, chat)
+        about = tool.description.partition("\n\n")[0]
+        question = Question(tool.name, call.arguments, about, chat)
         run.take_call(entry, "asking")
         poll = run.ask(entry, question)
         verdict: Verdict | None = (yield Consult(poll)) if poll is not None else "nobody"

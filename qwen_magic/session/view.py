@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from qwen_magic.document.question import Choice, Question
 from qwen_magic.protocol.items import JSON
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import Outcome
-    from qwen_magic.document.question import Question
     from qwen_magic.protocol.state import Entry, ResponseState
 
-# What became of a question: the user's choice ("no": not this time), or "nobody" to choose.
-Verdict: TypeAlias = Literal["once", "always", "never", "no", "nobody"]
+# What became of a question: the user's choice, or "nobody" to choose.
+Verdict: TypeAlias = Choice | Literal["nobody"]
 Poll: TypeAlias = Callable[[], Verdict | None]
 
 

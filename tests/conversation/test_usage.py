@@ -1,5 +1,6 @@
 """Sums over turns, and the budget."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -53,6 +54,12 @@ def test_turns_without_figures_are_counted_as_such():
     notes = {row.label: row.note for row in table("conversation").rows}
     assert notes == {"sales": "", "main": "2 turns without figures"}
     assert table("model", turns=TURNS[2:3]).total.note == "1 turn without figures"
+
+
+def test_functions_that_were_called_are_counted():
+    calls = ({"type": "function_call", "name": "rows"}, {"type": "function_call_output"})
+    found = table("model", turns=[replace(TURNS[0], items=calls * 2)])
+    assert found.total.tools == {"rows": 2, "web_search": 2}
 
 
 def test_a_day_is_the_day_of_the_reader():

@@ -10,27 +10,31 @@ from real_jupyter import running_demo, wait_until
 
 
 class Terminal:
-    """`ipython` with its input and output on pipes."""
+    """`ipython` with its input and output on pipes, or its input on a terminal (`tty`)."""
 
-    def __init__(self, tmp_path, base_url):
+    def __init__(self, tmp_path, base_url, *, tty=False):
         environ = {**os.environ, "IPYTHONDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
         environ.pop("DASHSCOPE_API_KEY", None)
         environ["QWEN_MAGIC_ENDPOINT"] = base_url
         environ["QWEN_MAGIC_HOME"] = str(tmp_path / "home")
         self.out = (tmp_path / "out.txt").open("w+")
+        ours, theirs = os.openpty() if tty else (None, subprocess.PIPE)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"],
-            stdin=subprocess.PIPE,
+            stdin=theirs,
             stdout=self.out,
             stderr=subprocess.STDOUT,
             env=environ,
             text=True,
         )
+        if ours is not None:
+            os.close(theirs)
+        self.input = self.process.stdin or os.fdopen(ours, "w")
 
     def type(self, *lines):
         for line in lines:
-            self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+            self.input.write(line + "\n")
+        self.input.flush()
 
     @property
     def text(self):
@@ -38,7 +42,9 @@ class Terminal:
             return out.read()
 
     def close(self):
-        self.process.stdin.close()
+        if self.process.stdin is None:
+            self.type("exit")
+        self.input.close()
         try:
             assert self.process.wait(20) == 0
         finally:
@@ -87,3 +93,37 @@ def test_ctrl_c_stops_and_keeps_what_came(terminal, server):
     assert "A tour of what an answer can hold" in terminal.text
     assert "Stopped after" in terminal.text
     assert "KeyboardInterrupt" in terminal.text
+
+
+FUNCTION = "def rows(where: str) -> list: 'Rows that match.'; print('it' + ' ran'); return [where]"
+
+
+def test_a_function_is_asked_about_at_the_prompt(tmp_path, server):
+    terminal = Terminal(tmp_path, server.base_url, tty=True)
+    try:
+        terminal.type("%load_ext qwen_magic", FUNCTION, "")
+        terminal.type('%qwen --raw -t rows call rows {"where": "a\\u202eb"}')
+        wait_until(lambda: "never in main: " in terminal.text, 40, "the question")
+        assert "Run rows here?" in terminal.text
+        assert r'rows(where="a\u202eb")' in terminal.text, "nothing is hidden in the call"
+        assert "it ran" not in terminal.text
+        terminal.type("perhaps", "y")
+        wait_until(lambda: "gave:" in terminal.text, 20, "the answer")
+        assert "it ran" in terminal.text
+        assert "Called · rows" in terminal.text
+        terminal.type("%qwen -t rows call rows(where='b')")
+        wait_until(lambda: terminal.text.count("never in main: ") == 3, 20, "the next question")
+        terminal.type("n", "print('the' + ' end')")
+        wait_until(lambda: "the end" in terminal.text, 20, "the end")
+        assert "Refused · rows" in terminal.text
+        assert terminal.text.count("it ran") == 1
+    finally:
+        terminal.close()
+
+
+def test_without_a_terminal_no_function_runs(terminal):
+    terminal.type(FUNCTION, "")
+    terminal.type("%qwen -t rows call rows(where='a')", "print('the' + ' end')")
+    wait_until(lambda: "the end" in terminal.text, 40, "the end")
+    assert "it ran" not in terminal.text
+    assert "nobody could be asked" in terminal.text

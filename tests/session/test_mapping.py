@@ -325,6 +325,25 @@ def test_a_frame_with_a_template(qwen, server):
     assert [text.split("!")[0] for text in frame["answer_"]] == ["Hello, Ada", "Hello, Alan"]
 
 
+def test_objects_by_a_schema_also_from_the_file(qwen, server, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    data = pandas.DataFrame({"said": ["7", "8", '"x"']})
+    for reused in (0, 3):
+        table = qwen.map(
+            data, template='Say {{"a": {said}}}', schema=schema, resume=tmp_path / "r.sqlite3",
+            progress=False,
+        )  # fmt: skip
+        assert table.parsed == [{"a": 7}, {"a": 8}, None]
+        assert (table.answered, table.failed, table.reused) == (2, 1, reused)
+        assert "a: is text" in str(table.errors[2]) or "integer" in str(table.errors[2])
+        assert table.texts[2] is not None, "what was paid for is there"
+        frame = table.to_frame()
+        assert list(frame["parsed"]) == [{"a": 7}, {"a": 8}, None]
+        assert list(frame["status"]) == ["completed", "completed", "failed"]
+    assert len(server.requests) == 3
+
+
 def test_no_frame_without_pandas(qwen, monkeypatch):
     table = qwen.map(["one"], progress=False)
     monkeypatch.setitem(sys.modules, "pandas", None)

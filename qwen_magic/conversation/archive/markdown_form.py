@@ -13,7 +13,7 @@ from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.markdown.links import is_linkable
 from qwen_magic.document.sources import all_sources
 from qwen_magic.document.words import counted, duration, shorten
-from qwen_magic.protocol.items import Item, parse_item
+from qwen_magic.protocol.items import Item, parse_items
 
 TITLE_LENGTH: Final = 72  # characters of a prompt in a heading
 MOST_BRANCHES: Final = 5  # named after one turn
@@ -50,7 +50,7 @@ def _about(chain: Chain, path: Sequence[Turn]) -> str:
 
 def _turn(number: int, turn: Turn, zone: tzinfo) -> list[str]:
     title = shorten(turn.prompt, TITLE_LENGTH)
-    items = [parse_item(item) for item in turn.items]
+    items = parse_items(turn.items)
     return [
         f"## {number}. {as_line(title)}".rstrip(),
         quoted(turn.prompt) if title != turn.prompt.strip() else "",

@@ -43,7 +43,8 @@ def step_markdown(item: Item) -> str:
             logs = "\n\n".join(_logs(output.logs) for output in item.outputs if output.logs)
             return _folded("Ran Python", fenced(item.code, "python") + "\n\n" + logs)
         case FunctionCall():
-            return _folded(f"Called {item.name}", fenced(item.arguments, "json"))
+            body = fenced(item.arguments, "json") + "\n\n" + _output(item.output or "")
+            return _folded(f"{_called(item)} {item.name}", body)
         case CustomToolCall():
             return _folded(f"Called {item.name}", fenced(item.input))
         case McpCall():
@@ -58,6 +59,12 @@ def step_markdown(item: Item) -> str:
             return _folded(f"Did something of the type {item.type}", "")
         case _:
             assert_never(item)
+
+
+def _called(call: FunctionCall) -> str:
+    if call.output is None:
+        return "Asked for"
+    return "Was refused" if call.refused else "Called"
 
 
 def _folded(line: str, body: str) -> str:

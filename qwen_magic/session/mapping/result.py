@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -15,7 +14,8 @@ from qwen_magic.session.mapping.prompts import Prompt, Row
 
 @dataclass(frozen=True, slots=True)
 class MapRow:
-    """One row: `answer` or `error`; neither, where it was not asked or not answered to the end."""
+    """One row: `answer` or `error`; neither, where it was not asked or not answered to the end;
+    both, where the answer is not the object that was asked for."""
 
     number: int
     prompt: Prompt
@@ -34,7 +34,11 @@ class MapResult(Sequence[MapRow]):
     are without `raw`.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(
+        self, rows: Sequence[Row], *, fulfilled: Callable[[Answer], Answer] | None = None
+    ) -> None:
+        """`fulfilled` gives an answer its object, or its error, where a schema was asked for."""
+        self._fulfilled = fulfilled
         self._given = tuple(rows)
         self._rows = [MapRow(number, row.prompt) for number, row in enumerate(rows)]
         self.reused = 0
@@ -52,24 +56,19 @@ class MapResult(Sequence[MapRow]):
         return [row.text for row in self._rows]
 
     @property
+    def parsed(self) -> list[object]:
+        """The objects that a schema asked for; None where there is none."""
+        return [row.answer.parsed if row.answer else None for row in self._rows]
+
+    @property
     def usage(self) -> Usage:
         """The sum over all answers, the reused ones among them."""
         found = [row.answer.usage for row in self._rows if row.answer and row.answer.usage]
-        tools: Counter[str] = Counter()
-        for usage in found:
-            tools.update(usage.tools)
-        return Usage(
-            input_tokens=sum(usage.input_tokens for usage in found),
-            output_tokens=sum(usage.output_tokens for usage in found),
-            total_tokens=sum(usage.total_tokens for usage in found),
-            cached_tokens=sum(usage.cached_tokens for usage in found),
-            reasoning_tokens=sum(usage.reasoning_tokens for usage in found),
-            tools=dict(tools),
-        )
+        return sum(found, Usage())
 
     @property
     def answered(self) -> int:
-        return sum(row.answer is not None for row in self._rows)
+        return sum(row.answer is not None and row.error is None for row in self._rows)
 
     @property
     def failed(self) -> int:
@@ -90,7 +89,9 @@ class MapResult(Sequence[MapRow]):
 
     def set_answer(self, number: int, answer: Answer, *, reused: bool = False) -> None:
         """The map's own: row `number` is answered."""
-        self._rows[number] = MapRow(number, self._given[number].prompt, answer)
+        answer = self._fulfilled(answer) if self._fulfilled else answer
+        prompt = self._given[number].prompt
+        self._rows[number] = MapRow(number, prompt, answer, answer.error)
         self.reused += reused
 
     def set_error(self, number: int, error: QwenError) -> None:
@@ -98,9 +99,9 @@ class MapResult(Sequence[MapRow]):
         self._rows[number] = MapRow(number, self._given[number].prompt, error=error)
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame: the columns of the data (or `prompt`), then `answer` (text),
-        `status`, `error`, `input_tokens`, `output_tokens`; the index is that of the data. A column
-        of the data that has such a name already keeps it; ours then ends in `_`.
+        """A pandas DataFrame: the columns of the data (or `prompt`), then `parsed` (with a schema),
+        `answer` (text), `status`, `error`, `input_tokens`, `output_tokens`; the index is that of
+        the data. A column of the data that has such a name already keeps it; ours then ends in `_`.
 
         Raises `UsageError` without pandas.
         """
@@ -125,6 +126,7 @@ class MapResult(Sequence[MapRow]):
     def _outcomes(self) -> dict[str, list[object]]:
         usages = [row.answer.usage if row.answer else None for row in self._rows]
         return {
+            **({"parsed": self.parsed} if self._fulfilled else {}),
             "answer": list(self.texts),
             "status": [_status(row) for row in self._rows],
             "error": [str(row.error) if row.error else None for row in self._rows],
@@ -144,6 +146,6 @@ class MapResult(Sequence[MapRow]):
 
 
 def _status(row: MapRow) -> str:
-    if row.answer is not None:
-        return row.answer.status
-    return "failed" if row.error is not None else "not answered"
+    if row.error is not None:
+        return "failed"
+    return row.answer.status if row.answer is not None else "not answered"

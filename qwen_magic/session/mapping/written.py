@@ -15,7 +15,7 @@ from typing import get_args
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import JSON, Usage, item_json, parse_item
+from qwen_magic.protocol.items import JSON, Usage, items_json, parse_items
 from qwen_magic.session.plan import Plan
 
 
@@ -44,7 +44,7 @@ def answer_json(answer: Answer) -> str:
         {
             "text": answer.text,
             "reasoning": answer.reasoning,
-            "items": [item_json(item) for item in answer.items],
+            "items": list(items_json(answer.items)),
             "figures": [base64.b64encode(figure).decode("ascii") for figure in answer.figures],
             "usage": asdict(answer.usage) if answer.usage else None,
             "id": answer.id,
@@ -65,7 +65,7 @@ def read_answer(text: str) -> Answer:
         return Answer(
             text=str(said["text"]),
             reasoning=str(said["reasoning"]),
-            items=tuple(parse_item(item) for item in said["items"]),
+            items=parse_items(said["items"]),
             figures=tuple(base64.b64decode(figure) for figure in said["figures"]),
             usage=Usage(**usage) if usage else None,
             id=str(said["id"]),

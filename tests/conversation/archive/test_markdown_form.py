@@ -23,14 +23,14 @@ from qwen_magic.protocol.items import (
     Usage,
     WebExtractorCall,
     WebSearchCall,
-    item_json,
+    items_json,
 )
 
 
 def turn(key, parent=None, *, prompt="Why?", text="Because.", status="completed", items=(), **more):
     return Turn(
         key, "main", status, parent, f"resp_{key}000000", prompt=prompt, text=text,
-        items=tuple(map(item_json, items)), model="qwen3-max", created_at=1_700_000_000.0, **more,
+        items=items_json(items), model="qwen3-max", created_at=1_700_000_000.0, **more,
     )  # fmt: skip
 
 
@@ -67,7 +67,9 @@ def test_steps_fold_and_sources_are_named():
         WebExtractorCall("e", "", ("https://a.org/x",), "Page ``` text"),
         CodeInterpreterCall("c", "print('```')", (CodeOutput(
             "```\n[1, 2]\n```\n![fig-1](http://oss.example/f.png?OSSAccessKeyId=1&Signature=2)"),)),
-        FunctionCall("f", "rows", '{"a": 1}'),
+        FunctionCall("f", "rows", '{"a": 1}', "c1", output="[7, 8]"),
+        FunctionCall("g", "delete", "{}", "c2", output="Error: not allowed: …"),
+        FunctionCall("h", "later", "{}", "c3"),
         CustomToolCall("t", "tool", "input"),
         McpCall("m", "maps", "amap", "{}", "out"),
         FileSearchCall("fs", ("q",)),
@@ -77,14 +79,15 @@ def test_steps_fold_and_sources_are_named():
     text = export_markdown(Chain("main", [turn("a", text="Yes [2].", items=items)]))
     lines = [
         "Thought", "Searched the web · 2", "Read a page", "Ran Python", "Called rows",
-        "Called tool", "Called maps", "Searched files", "Searched images",
-        "Did something of the type new_call",
+        "Was refused delete", "Asked for later", "Called tool", "Called maps", "Searched files",
+        "Searched images", "Did something of the type new_call",
     ]  # fmt: skip
     assert all(f"<summary>{line}" in text for line in lines)
     assert "**Sources**\n\n- \\[2\\] [y](<https://b.org/y>) b.org" in text
     assert "a.org/x>) a.org" not in text, "not cited"
     assert "OSSAccessKeyId" not in text
     assert "*Figure: fig-1*" in text
+    assert "```\n[7, 8]\n```" in text
     assert "````python\nprint('```')\n````" in text
     assert text.count("<details>") == text.count("</details>") == len(items)
 

@@ -1,0 +1,206 @@
+"""Functions of the notebook that a model calls: asked about, run and shown, in real front ends."""
+
+import time
+
+import pytest
+from real_jupyter import KERNELS, running_demo, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+TOOLS = '''
+import asyncio
+from qwen_magic import tool
+ran = []
+
+@tool
+def rows(where: str) -> list[str]:
+    """Rows of the sales table that match a condition."""
+    ran.append(where)
+    return [where] * 3
+
+@tool
+def boom(x: int) -> int:
+    """Always fails."""
+    ran.append("boom")
+    raise KeyError("no such x")
+
+@tool
+def big() -> str:
+    """A hundred kilobytes."""
+    return "line of text\\n" * 7692
+
+@tool
+def count_up(n: int) -> int:
+    """One more."""
+    ran.append(n)
+    return n + 1
+
+@tool
+async def later(x: int) -> int:
+    """Doubles, in a while."""
+    await asyncio.sleep(0.1)
+    ran.append(asyncio.get_running_loop() is home)
+    return 2 * x
+
+home = asyncio.get_running_loop()
+'''
+
+
+@pytest.fixture(params=KERNELS)
+def kernel(request):
+    return request.param
+
+
+@pytest.fixture
+def server():
+    with running_demo(delay=0.002) as demo:
+        yield demo
+
+
+def setup(server):
+    return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"\n{TOOLS}'
+
+
+def asked(server):
+    return [r for r in server.requests if r.path.endswith("/responses")]
+
+
+def choose(page, index, word):
+    """Click an answer to the question that stands in a cell's output."""
+    button = page.output(index).get_by_role("button", name=word)
+    button.click()
+    button.wait_for(state="detached")
+
+
+def test_allowed_refused_failing_and_large(kernel, server, open_page):
+    page = open_page("lab", f"functions-{kernel}.ipynb", [
+        setup(server),
+        "%%qwen -t rows,boom,big\ncall boom(x=1) and rows(where='a') and rows(where='b') and big()",
+        "ran",
+        "%%qwen -t boom\ncall boom(x=2)",
+        "ran",
+        "%%time\n%%qwen -t later\ncall later(x=21)",
+        "%%qwen\nMy name is John",
+        "ran",
+    ], kernel)  # fmt: skip
+    page.run(0)
+    page.run(1, wait=False)
+    question = page.output(1).get_by_role("group", name="Run boom here?")
+    question.wait_for()
+    assert "boom(x=1)" in question.inner_text()
+    assert "what it returns is sent to the model" in question.inner_text()
+    assert len(asked(server)) == 1
+    choose(page, 1, "Always in main")
+    question = page.output(1).get_by_role("group", name="Run rows here?")
+    question.wait_for()
+    assert 'rows(where="a")' in question.inner_text()
+    choose(page, 1, "Allow once")
+    page.output(1).get_by_text('rows(where="b")').first.wait_for()
+    choose(page, 1, "Never in main")
+    choose(page, 1, "Allow once")
+    page.wait_for_cell(1)
+    page.run(2)
+    assert page.output(2).inner_text().strip().endswith("['boom', 'a']")
+
+    told = [item["output"] for item in asked(server)[-1].body["input"]]
+    assert told[0] == "Error: KeyError: 'no such x'"
+    assert told[1] == '["a", "a", "a"]'
+    assert told[2].startswith("Error: not allowed")
+    assert 99_000 < len(told[3]) <= 100_000
+    lines = page.output(1).locator(".qm-head").all_inner_texts()
+    verbs = [line.split("\n")[0] for line in lines[:4]]
+    assert verbs == ["Function failed", "Called", "Refused", "Called"]
+
+    page.run(3)  # nothing is asked: always
+    page.run(4)
+    assert page.output(4).inner_text().strip().endswith("['boom', 'a', 'boom']")
+
+    # A cell that blocks the kernel, whose click arrives all the same; its function is awaited.
+    page.run(5, wait=False)
+    choose(page, 5, "Allow once")
+    page.wait_for_cell(5)
+    assert "later(x=21) → 42" in page.output(5).inner_text()
+    assert "nest_asyncio2" in page.output(5).inner_text()
+    page.run(6)
+    assert "Hello, John!" in page.output(6).inner_text()
+    page.run(7)
+    assert page.output(7).inner_text().strip().endswith("True]")
+
+    saved = page.save()
+    [output] = saved.cells[1].outputs
+    assert "<button" not in output.data["text/html"]
+    assert "Run boom here?" not in output.data["text/html"]
+    assert 'rows(where="a") → ["a", "a", "a"]' in output.data["text/plain"]
+    assert "Refused" in output.data["text/plain"]
+    kept = [item["type"] for item in output.metadata["qwen_magic"]["items"]]
+    assert kept[:2] == ["function_call", "function_call_output"]
+    assert kept.count("function_call_output") == 4
+    assert len(output.data["text/html"]) < 100_000, "a large result is shown in part"
+    assert not page.errors
+
+
+def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
+    page = open_page("lab", f"functions-stop-{kernel}.ipynb", [
+        setup(server) + "\n%config QwenMagics.tool_rounds = 1000",
+        "%%qwen -t rows\ncall rows(where='a')",
+        "%%qwen -t count_up\ncall count_up(n=1) again and again, without end",
+        "print('ran', len(ran) > 3, ran.count('a'))",
+        "%%time\n%%qwen -t later\ncall later(x=21)",
+        "%%qwen\nMy name is John",
+    ], kernel)  # fmt: skip
+    page.run(0)
+    page.run(1, wait=False)
+    page.output(1).locator(".qm-choice").first.wait_for()
+    page.output(1).locator(".qm-stop").click()
+    page.wait_for_cell(1, 10)
+    assert "Stopped after" in page.output(1).inner_text()
+    assert "Asks to run" in page.output(1).inner_text()
+    assert page.output(1).locator(".qm-choice").count() == 0
+
+    page.run(2, wait=False)
+    choose(page, 2, "Always in main")
+    wait_until(lambda: len(asked(server)) > 6, 20, "some rounds")
+    page.output(2).locator(".qm-stop").click()
+    page.wait_for_cell(2, 10)
+    rounds = len(asked(server))
+    assert "Stopped after" in page.output(2).inner_text()
+    time.sleep(0.5)
+    assert len(asked(server)) == rounds
+    page.run(3)
+    assert "ran True 0" in page.output(3).inner_text()
+
+    # After a synchronous cell that awaited a function: Stop and ■ still work.
+    page.run(4, wait=False)
+    choose(page, 4, "Allow once")
+    page.wait_for_cell(4)
+    page.set_source(5, "%%qwen\nshow me the tour\ndemo: delay 0.03")
+    for stop in (lambda: page.output(5).locator(".qm-stop").click(), page.interrupt):
+        count = len(asked(server))
+        page.run(5, wait=False)
+        wait_until(lambda n=count: len(asked(server)) > n and asked(server)[-1].events > 8)
+        stop()
+        wait_until(lambda: asked(server)[-1].closed_at, 5, "the server's seeing the close")
+        page.wait_for_cell(5)
+        assert "Stopped after" in page.output(5).inner_text()
+    assert not page.errors
+
+
+def test_a_question_outlives_a_reload_and_a_double_click(server, open_page):
+    page = open_page("lab", "functions-reload.ipynb", [
+        setup(server), "%%qwen -t rows\ncall rows(where='a') and rows(where='b')", "ran",
+    ])  # fmt: skip
+    page.run(0)
+    page.run(1, wait=False)
+    page.output(1).locator(".qm-choice").first.wait_for()
+    page.save()
+    page.open(kernel=False)
+    button = page.output(1).get_by_role("button", name="Allow once")
+    button.wait_for()
+    button.dblclick()
+    page.output(1).get_by_text('rows(where="b")').first.wait_for()
+    page.page.wait_for_timeout(1500)
+    page.output(1).get_by_role("group", name="Run rows here?").wait_for()
+    assert len(asked(server)) == 1, "the second click of two answers nothing"
+    choose(page, 1, "Allow once")
+    wait_until(lambda: len(asked(server)) == 2 and asked(server)[-1].ended_at, 20, "the answer")
+    page.output(1).get_by_text("gave").first.wait_for()
