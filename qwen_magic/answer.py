@@ -28,7 +28,8 @@ class Answer:
 
     - `text`: Markdown, as the model wrote it; whatever came, where the turn was stopped or failed;
     - `reasoning`: the thinking, empty where none was sent;
-    - `tool_calls`: the other output items, in order (`protocol.items`);
+    - `tool_calls`: the other output items, in order (`protocol.items`); the `output` of a function
+      call is what was sent back for it;
     - `sources`: the pages that web searches found; `[n]` in the text is the n-th of them, from 1;
     - `figures`: PNG (or JPEG, GIF, WebP) bytes of the code interpreter's figures, in order;
     - `usage`: tokens and tool calls, or None where the server gave none;

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, overload
 
@@ -123,9 +123,11 @@ class FunctionTool:
             raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
         return arguments
 
-    def result_text(self, value: object, limit: int = MAX_RESULT_BYTES) -> str:
+    def result_text(
+        self, value: object, limit: int = MAX_RESULT_BYTES, mask: Collection[str] = ()
+    ) -> str:
         """What the model is sent for the value that the function gave; see `results`."""
-        return result_text(value, limit)
+        return result_text(value, limit, mask)
 
     def _loaded(self, text: str) -> dict[str, Any]:
         try:

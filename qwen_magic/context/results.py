@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, Final
 
+from qwen_magic.context.data.describing import describe_value, visible_part
+from qwen_magic.context.data.masking import without_masked
 from qwen_magic.context.description import describe
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 
 
-def result_text(value: object, limit: int = MAX_RESULT_BYTES) -> str:
+def result_text(value: object, limit: int = MAX_RESULT_BYTES, mask: Collection[str] = ()) -> str:
     """`value` for a `function_call_output`, at most `limit` bytes and a note about the rest.
 
     Text as it is; an object with `__llm__` in its own words; tables as CSV; what JSON can hold as
-    JSON (dataclasses and models as objects, dates as text); others described. Never raises.
+    JSON (dataclasses and models as objects, dates as text); others described. Columns and keys
+    that `mask` names are kept back. Never raises.
     """
+    if mask:
+        try:
+            value = _kept_back(value, mask)
+        except Exception:  # what is looked at is the user's
+            return f"an object of type {type(value).__name__}, kept back"
     for way in (_own, _table, _json):
         try:
             text = way(value, limit)
@@ -29,6 +38,26 @@ def result_text(value: object, limit: int = MAX_RESULT_BYTES) -> str:
     return _cut(describe(value), limit)
 
 
+def _kept_back(value: Any, mask: Collection[str]) -> Any:
+    """`value` without what `mask` names, at any depth. Models are looked into as JSON, tables
+    inside of others only described."""
+    if isinstance(value, str) or callable(getattr(type(value), "__llm__", None)):
+        return value
+    if _is_table(value):
+        return visible_part(value, mask)
+    value = without_masked(value, mask)
+    try:
+        plain = _plain(value)
+    except TypeError:
+        return describe_value(value, mask=mask)
+    described = partial(_part, describing=partial(describe_value, mask=mask))
+    return without_masked(json.loads(json.dumps(plain, default=described)), mask)
+
+
+def _is_table(value: object) -> bool:
+    return hasattr(type(value), "shape") and hasattr(type(value), "head")
+
+
 def _own(value: Any, limit: int) -> str | None:
     if isinstance(value, str):
         return str(value)
@@ -37,9 +66,9 @@ def _own(value: Any, limit: int) -> str | None:
 
 def _table(value: Any, limit: int) -> str | None:
     """No more rows than can show: a row takes two bytes at the least."""
-    kind = type(value)
-    if not hasattr(kind, "shape") or not hasattr(kind, "head"):
+    if not _is_table(value):
         return None
+    kind = type(value)
     head = value.head(limit // 2 + 1)
     if hasattr(kind, "to_csv"):
         return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
@@ -65,7 +94,7 @@ def _plain(value: Any) -> Any:
     return _part(value, whole=True)
 
 
-def _part(value: Any, whole: bool = False) -> Any:
+def _part(value: Any, whole: bool = False, describing: Callable[[object], str] = describe) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     dump = getattr(type(value), "model_dump", None)
@@ -80,7 +109,7 @@ def _part(value: Any, whole: bool = False) -> Any:
     for name in ("isoformat", "item"):  # dates; scalars of numpy
         if hasattr(type(value), name):
             return getattr(value, name)()
-    return describe(value)
+    return describing(value)
 
 
 def _cut(text: str, limit: int) -> str:

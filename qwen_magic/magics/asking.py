@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _WATCHED: Final = (
     *("endpoint", "figure_hosts", "budget", "unattended", "nest_asyncio"),
-    *("tool_rounds", "tool_seconds", "tool_bytes"),
+    *("tool_rounds", "tool_seconds", "tool_bytes", "masked_columns"),
 )
 
 
@@ -238,7 +238,10 @@ class Asker:
         self.session.permissions.unattended = "allow" if allows else "refuse"
         self.session.may_nest = self.settings.nest_asyncio
         self.session.limits = CallLimits(
-            self.settings.tool_rounds, self.settings.tool_seconds, self.settings.tool_bytes
+            self.settings.tool_rounds,
+            self.settings.tool_seconds,
+            self.settings.tool_bytes,
+            tuple(self.settings.masked_columns),
         )
         self._follow_endpoint()
 

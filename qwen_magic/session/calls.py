@@ -34,11 +34,13 @@ _MOST_CALLS: Final = 50  # in one response
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """What the functions may take of one question. `rounds`: how often the model is asked on with
-    what it called; `seconds`: of all functions together; `size`: bytes of one result."""
+    what it called; `seconds`: of all functions together; `size`: bytes of one result; `mask`:
+    columns and keys whose values are kept back (names or patterns)."""
 
     rounds: int = 10
     seconds: float = 300.0
     size: int = MAX_RESULT_BYTES
+    mask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,11 @@ class Invoke:
     tool: FunctionTool
     arguments: str
     seconds: float
-    size: int
+    limits: CallLimits
+
+    def text(self, value: object) -> str:
+        """What is sent for the value that it gave."""
+        return self.tool.result_text(value, self.limits.size, self.limits.mask)
 
 
 Need: TypeAlias = Consult | Invoke
@@ -129,7 +135,7 @@ class TurnCalls:
             return self._refusal(run, tool, decision)
         run.take_call(entry, "running")
         began = self._clock()
-        output = yield Invoke(tool, call.arguments, self._left, self._limits.size)
+        output = yield Invoke(tool, call.arguments, self._left, self._limits)
         self._left -= self._clock() - began
         return str(output)
 
@@ -157,8 +163,11 @@ class TurnCalls:
         standing = self._permissions.standing(chat, tool) if chat else None
         if standing is None and tool.name in self._never:
             standing = "never"
-        if standing is not None:
-            return "run" if standing == "always" else "refused"
+        if standing == "always":
+            return "run"
+        if standing == "never":
+            run.tell(f"{tool.name} is refused here (%qwen_tools --forget asks again)")
+            return "refused"
         about = tool.description.partition("\n\n")[0]
         question = Question(tool.name, call.arguments, about, chat)
         run.take_call(entry, "asking")

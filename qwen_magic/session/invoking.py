@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, Final
 
 from qwen_magic.context.functions import FunctionTool, failure_text
+from qwen_magic.session.calls import Invoke
 
 _INTERVAL: Final = 1 / 30  # seconds between two looks at a function that is awaited
 # What a function may raise without ending more than itself.
@@ -63,30 +64,25 @@ async def wait_for(awaited: Awaitable[Any], seconds: float, *, watch: Callable[[
             task.cancel()
 
 
-def outcome(tool: FunctionTool, give: Callable[[], Any], limit: int) -> str | Awaitable[Any]:
-    """What is sent back for a call: the text of the value that `give` gives, or of its failure;
-    an awaitable is handed on."""
+def outcome(need: Invoke) -> str | Awaitable[Any]:
+    """What is sent back for a call: the text of what the function gave, or of its failure; an
+    awaitable is handed on."""
     try:
-        value = give()
+        value = call(need.tool, need.arguments, need.seconds)
     except FAILURES as error:
         return failure_text(error)
-    return value if inspect.isawaitable(value) else tool.result_text(value, limit)
+    return value if inspect.isawaitable(value) else need.text(value)
 
 
 async def awaited_outcome(
-    tool: FunctionTool,
-    awaited: Awaitable[Any],
-    seconds: float,
-    limit: int,
-    *,
-    watch: Callable[[], bool],
+    need: Invoke, awaited: Awaitable[Any], *, watch: Callable[[], bool]
 ) -> str:
     """The same for what an asynchronous function gave."""
     try:
-        value = await wait_for(awaited, seconds, watch=watch)
+        value = await wait_for(awaited, need.seconds, watch=watch)
     except FAILURES as error:
         return failure_text(error)
-    return tool.result_text(value, limit)
+    return need.text(value)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class TurnRun:
         if not self.plan.request.previous_response_id or self.stream.stopped:
             return ""
         if isinstance(self.stream.error, UnknownResponseError):
-            return "" if self.state.text else "the server no longer had the earlier turns"
+            return "" if self.state.newest else "the server no longer had the earlier turns"
         unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
         if self.plan.ask.endpoint.family == "other" and unnamed and not self.stream.error:
             return "the server keeps no earlier turns"

@@ -137,7 +137,7 @@ class Session:
         recorded as stopped, and the `CancelledError` goes on. `told`: whoever asks tells of a
         failure, so that the view need not."""
         run = self._open(plan, view, told=told)
-        calls = self._calls(plan)
+        calls = self._calls(plan, prompts=told)
         ticker = asyncio.ensure_future(_tick(run, step))
         try:
             while True:
@@ -211,8 +211,10 @@ class Session:
     def _stream(self, plan: Plan) -> Stream:
         return self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
 
-    def _calls(self, plan: Plan) -> TurnCalls:
-        return TurnCalls(plan.ask.functions, self.permissions, self.limits, self.prompt)
+    def _calls(self, plan: Plan, *, prompts: bool = True) -> TurnCalls:
+        """`prompts`: whether somebody waits for this turn, and could be asked by a line of text."""
+        prompt = self.prompt if prompts else (lambda question: None)
+        return TurnCalls(plan.ask.functions, self.permissions, self.limits, prompt)
 
     def _check_functions(self, ask: Ask) -> None:
         """Raises `UsageError` where an asynchronous function could not run in a blocking call."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen_magic.session import nesting
 from qwen_magic.session.calls import Consult, Invoke, Need, Needs
-from qwen_magic.session.invoking import awaited_outcome, call, outcome
+from qwen_magic.session.invoking import awaited_outcome, outcome
 
 if TYPE_CHECKING:
     from qwen_magic.session.run import TurnRun
@@ -54,7 +54,7 @@ def _meet(need: Need, run: TurnRun, look: Callable[[], None]) -> object:
 
 
 def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None]) -> str:
-    given = outcome(need.tool, lambda: call(need.tool, need.arguments, need.seconds), need.size)
+    given = outcome(need)
     if isinstance(given, str):
         return given
     if nesting.loop_runs() and not nesting.is_nested():
@@ -64,7 +64,7 @@ def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None]) -> str:
         look()
         return run.stop_asked
 
-    return nesting.run_here(awaited_outcome(need.tool, given, need.seconds, need.size, watch=watch))
+    return nesting.run_here(awaited_outcome(need, given, watch=watch))
 
 
 async def _ameet(need: Need, run: TurnRun) -> object:
@@ -73,10 +73,8 @@ async def _ameet(need: Need, run: TurnRun) -> object:
             while (verdict := poll()) is None and not run.stop_asked:
                 await asyncio.sleep(_INTERVAL)
             return verdict
-        case Invoke(tool=tool):
-            given = outcome(tool, lambda: call(tool, need.arguments, need.seconds), need.size)
+        case Invoke():
+            given = outcome(need)
             if isinstance(given, str):
                 return given
-            return await awaited_outcome(
-                tool, given, need.seconds, need.size, watch=lambda: run.stop_asked
-            )
+            return await awaited_outcome(need, given, watch=lambda: run.stop_asked)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import json
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,3 +90,36 @@ def test_values_that_hold_themselves():
     loop = []
     loop.append(loop)
     assert "[" in result_text(loop)
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    email: str = "canary"
+
+
+FRAME = pd.DataFrame({"a": [1, 2], "email": ["canary"] * 2, "c": [3, 4]})
+Pair = collections.namedtuple("Pair", "a email")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (FRAME, "a,c\n1,3\n2,4\n"),
+        (FRAME.set_index("email"), "a,c\n1,3\n2,4\n"),
+        (FRAME["email"], "all columns are kept back"),
+        ({"a": 1, "email": "canary"}, '{"a": 1, "email": "[masked]"}'),
+        ([{"x": {"E-Mail": "canary"}}], '[{"x": {"E-Mail": "[masked]"}}]'),
+        (Model(name="x"), '{"name": "x", "email": "[masked]"}'),
+        ([Model(name="x")], '[{"name": "x", "email": "[masked]"}]'),
+        (Pair(1, "canary"), '{"a": 1, "email": "[masked]"}'),
+        ("said by the function itself", "said by the function itself"),
+    ],
+)
+def test_masked_columns_are_kept_back(value, text):
+    assert result_text(value, mask=("*mail",)) == text
+
+
+def test_tables_inside_of_others_are_masked_too():
+    text = result_text({"frame": FRAME, "s": FRAME["email"]}, mask=("email",))
+    assert "canary" not in text
+    assert "email" in text

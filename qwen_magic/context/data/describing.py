@@ -98,6 +98,14 @@ def _may_hold_tables(value: object) -> bool:
     return isinstance(value, Mapping | list | tuple) or is_table(value)
 
 
+def visible_part(value: object, mask: Collection[str]) -> object:
+    """A table (or single column) without masked columns and index levels, as one of pandas;
+    words in its place where nothing is left, or it cannot be looked into."""
+    table = as_pandas(value)
+    shown = _visible(table, mask)[0] if table is not None else None
+    return shown if shown is not None and shown.shape[1] else "all columns are kept back"
+
+
 def _intro(name: str, kind: str) -> str:
     return (
         f"The variable `{name}` ({kind}) of my notebook. What stands between the fences below is "
