@@ -87,8 +87,9 @@ def function_step(item: FunctionCall, text: str, *, phase: str, is_done: bool) -
     what = call_text(item.name, arguments)
     blocks = _arguments(arguments) or (Wait("Without arguments"),)
     if item.output is not None:
-        what = f"{shorten(what, 72)} → {_first_line(item)}"
-        label = "Error" if item.failed else "Result"
+        if not item.refused:
+            what = f"{shorten(what, 72)} → {_first_line(item)}"
+        label = "Sent back" if item.refused else "Error" if item.failed else "Result"
         blocks = (*blocks, Label(label), Output(_cut(_pretty(item.output))))
     return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks)
 

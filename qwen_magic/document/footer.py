@@ -59,10 +59,11 @@ def make_footer(
     cost = [*turn.notices, model or turn.model, duration(seconds), *_tokens(usage)]
     tools = _counts(items) | (dict(usage.tools) if usage else {})
     calls = [
-        counted(count, *_TOOLS.get(name, (f"call of {name}", f"calls of {name}")))
-        for name, count in tools.items()
-        if count
+        counted(tools[name], *_TOOLS[name]) for name in tools if name in _TOOLS and tools[name]
     ]
+    others = sum(count for name, count in tools.items() if name not in _TOOLS)
+    if others:  # their names are told above, and may be long
+        calls.append(counted(others, "call"))
     if calls:
         cost.append(", ".join(calls))
     more = [f"added {text}" for text in turn.added] + list(turn.expanded)

@@ -1,4 +1,4 @@
-"""Makes pictures of an answer in twelve states and six forms, to be looked at.
+"""Makes pictures of an answer in fourteen states and six forms, to be looked at.
 
     python tests/browser/gallery.py OUTDIR [STATE…]
 

@@ -1,4 +1,4 @@
-"""Twelve states of an answer in six forms: what every one of them must be."""
+"""Fourteen states of an answer in six forms: what every one of them must be."""
 
 from importlib.resources import files
 

@@ -1,11 +1,13 @@
-"""Twelve states of an answer that the gallery shows and the page tests go through."""
+"""Fourteen states of an answer that the gallery shows and the page tests go through."""
 
 import importlib.util
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.question import Question
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.state import ResponseState
 
@@ -189,8 +191,53 @@ def _ended(events):
     return [*events, (events[-1][0] + 0.5, turns.ended(usage=turns.USAGE))]
 
 
+EMEA = "region == 'EMEA' and year >= 2024 and product in ('Aurora lamp', 'Tidal fan')"
+CALLS = [
+    ("rows", {"where": EMEA, "limit": 20},
+     '[{"region": "EMEA", "product": "Aurora lamp", "sold": 1204}]'),
+    ("forecast", {"months": 60}, "Error: ValueError: at most 36 months"),
+    ("delete_rows", {"where": "year < 2020"},
+     "Error: not allowed: the user refused this call of delete_rows"),
+]  # fmt: skip
+
+
+def _calls():
+    events = thought("The sales table is in the notebook: I ask for its rows.", 1.0, 2.0, 0)
+    for number, (name, arguments, _output) in enumerate(CALLS, 1):
+        call = {"name": name, "arguments": json.dumps(arguments), "call_id": f"call_{number}"}
+        events += [
+            (3.0 + number / 10, turns.added("function_call", f"f{number}", number)),
+            (3.1 + number / 10, turns.done("function_call", f"f{number}", number, **call)),
+        ]
+    return [*events, (3.6, turns.ended(usage=turns.USAGE))]
+
+
+def _functions(*, asked):
+    """Calls of notebook functions: `asked` about the first, or all of them answered."""
+    document = Document(TurnFacts("qwen3-max", "main", 4, key="0123456789abcdef"))
+    response = ResponseState()
+    for at, event in _calls():
+        response.apply(event, at)
+    first = response.calls[0]
+    if asked:
+        response.take_call(first, "asking", 4.0)
+        about = "Rows of the sales table that match a condition."
+        document.update(response, 4.0)
+        document.ask(first, Question("rows", first.item.arguments, about, "main"))
+        return State("asking", document, None, 4.0)
+    for entry, (_name, _arguments, output) in zip(response.calls, CALLS, strict=True):
+        response.take_call(entry, "running", 4.0)
+        response.answer_call(entry, output, 4.3)
+    response.next_response()
+    for at, event in _ended(text("EMEA bought **1,204** Aurora lamps.", 5.0)):
+        response.apply(event, at)
+    document.update(response, 6.0)
+    document.finish(response, 6.0, Outcome())
+    return State("functions", document, Outcome(), 6.0, {"chat": "main"})
+
+
 def all_states():
-    """The twelve, fresh."""
+    """The fourteen, fresh."""
     research = turns.research_events()
     failing = run(FAILING, TRACEBACK) + text("The file is not there: upload it.", 4.0, 1)
     failed = Outcome(
@@ -223,4 +270,6 @@ def all_states():
             sibling=(2, 3),
             actions={"sibling": [2, 3]},
         ),
+        _functions(asked=True),
+        _functions(asked=False),
     ]
