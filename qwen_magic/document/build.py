@@ -21,6 +21,7 @@ from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
 from qwen_magic.document.footer import Footer, make_footer
 from qwen_magic.document.groups import ROOT, Group, Groups
 from qwen_magic.document.notes import Note, make_note
+from qwen_magic.document.pictures import Pictures
 from qwen_magic.document.question import Question
 from qwen_magic.document.sections import (
     ProseSection,
@@ -75,6 +76,7 @@ class Document:
         self.note: Note | None = None
         self.footer: Footer | None = None
         self.status = f"Waiting for {turn.model}"
+        self.pictures = Pictures()
         self._outcome: Outcome | None = None
         self._tree = Tree()
         self._groups = Groups(self._tree)
@@ -136,6 +138,8 @@ class Document:
         patches = self._update_entries(state)
         patches += self._wait("")
         patches += self._thought_tokens(state)
+        self.pictures = Pictures(s for group in self._groups.all for s in group.sections)
+        patches += self.pictures.replacements(self._tree.snapshot())
         patches += self._mark_cited(state)
         patches += self._groups.join(is_over=True)
         patches += self._end(state, outcome)
@@ -143,7 +147,7 @@ class Document:
 
     def snapshot(self) -> list[ViewPatch]:
         """The patches that build the whole view, as of the last call, from nothing."""
-        return self._tree.snapshot()
+        return self.pictures.shown(self._tree.snapshot())
 
     def _is_shown(self, entry: Entry) -> bool:
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 from urllib.parse import unquote
@@ -18,6 +18,9 @@ from qwen_magic.document.blocks import Code, Step
 from qwen_magic.document.markdown.inline import LOST_CLOSE, LOST_OPEN
 from qwen_magic.document.markdown.links import is_lost, is_picture
 from qwen_magic.document.markdown.parts import find_images
+from qwen_magic.document.patches import Add, Replace
+from qwen_magic.document.sections import ProseSection, Section, ToolSection
+from qwen_magic.document.wire import ViewPatch
 
 _SAVED: Final = re.compile(
     r"\b(?:savefig|save|write_image|imsave|imwrite)\(\s*[rbfu]?([\"'])([^\"'\n]+)\1"
@@ -28,6 +31,51 @@ _LOST: Final = re.compile(
     re.escape(LOST_OPEN) + r"((?:[^<]|<span>[^<]*</span>)*)" + re.escape(LOST_CLOSE)
 )
 _TAG: Final = re.compile(r"<[^>]*>")
+
+
+class Pictures:
+    """The figures that the prose of an ended turn shows."""
+
+    def __init__(self, sections: Iterable[Section] = ()) -> None:
+        sections = tuple(sections)
+        drawn = drawn_figures(each.step for each in sections if isinstance(each, ToolSection))
+        prose = [each for each in sections if isinstance(each, ProseSection)] if drawn else []
+        self._prose = {each.id: each for each in prose if LOST_OPEN in each.html}
+        self._data = meant_pictures([each.source for each in self._prose.values()], drawn)
+
+    def __contains__(self, address: str) -> bool:
+        """Whether a figure stands where the prose has an image with this address."""
+        return address in self._data
+
+    def html(self, section: ProseSection) -> str:
+        """The section's HTML with its figures."""
+        return with_pictures(section.html, self._of(section)) if self._data else section.html
+
+    def shown(self, snapshot: Sequence[ViewPatch]) -> list[ViewPatch]:
+        """The patches that build the whole view, with the figures."""
+        if not self._data:
+            return list(snapshot)
+        figures = {id: self._of(section) for id, section in self._prose.items()}
+        return [
+            replace(patch, html=with_pictures(patch.html, figures[patch.parent]))
+            if isinstance(patch, Add) and patch.parent in figures
+            else patch
+            for patch in snapshot
+        ]
+
+    def replacements(self, snapshot: Sequence[ViewPatch]) -> list[ViewPatch]:
+        """The patches that bring the figures into a view that has no more than `snapshot`."""
+        if not self._data:
+            return []
+        return [
+            Replace(after.id, after.html)
+            for before, after in zip(snapshot, self.shown(snapshot), strict=True)
+            if isinstance(after, Add) and before != after
+        ]
+
+    def _of(self, section: ProseSection) -> Iterator[str]:
+        """What stands for each lost image, in order: a data URI, or "" where there is none."""
+        return (self._data.get(address, "") for address in _lost_addresses(section.source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +92,7 @@ def drawn_figures(steps: Iterable[Step]) -> list[Drawn]:
     for step in steps:
         code = next((block.code for block in step.blocks if isinstance(block, Code)), "")
         names = saved_names(code, len(step.figures))
-        drawn += [
-            Drawn(figure.data, of) for figure, of in zip(step.figures, names, strict=True)
-        ]
+        drawn += [Drawn(figure.data, of) for figure, of in zip(step.figures, names, strict=True)]
     return drawn
 
 
@@ -71,21 +117,26 @@ def _file_name(address: str) -> str:
     return unquote(address).replace("\\", "/").rpartition("/")[2]
 
 
-def meant_pictures(texts: Sequence[str], drawn: Sequence[Drawn]) -> list[tuple[str, ...]]:
-    """For each Markdown text, what stands for each of its lost images: a data URI, or ""."""
-    lost = [tuple(filter(is_lost, find_images(text))) for text in texts]
-    meant: dict[str, Drawn] = {}
-    for address in dict.fromkeys(address for of in lost for address in of):
-        # Of figures saved under one name, the file is the last one.
-        named = (figure for figure in reversed(drawn) if _file_name(address) in figure.names)
-        figure = next(named, None)
-        if figure is not None:
-            meant[address] = figure
+def meant_pictures(texts: Iterable[str], drawn: Sequence[Drawn]) -> dict[str, str]:
+    """The data URI of the figure that each lost image of the Markdown texts means, by its address;
+    what means none, or one that could not be had, is not in it."""
+    lost = dict.fromkeys(address for text in texts for address in _lost_addresses(text))
+    meant = {address: figure for address in lost if (figure := _named(address, drawn)) is not None}
     others = iter([each for each in drawn if all(each is not taken for taken in meant.values())])
-    for address in dict.fromkeys(address for of in lost for address in of):
-        if address not in meant:
-            meant[address] = next(others, Drawn(""))
-    return [tuple(meant[address].data for address in of) for of in lost]
+    for address in lost:
+        if address not in meant and (figure := next(others, None)) is not None:
+            meant[address] = figure
+    return {address: figure.data for address, figure in meant.items() if is_picture(figure.data)}
+
+
+def _lost_addresses(text: str) -> list[str]:
+    return [address for address in find_images(text) if is_lost(address)]
+
+
+def _named(address: str, drawn: Sequence[Drawn]) -> Drawn | None:
+    """The figure that was saved under this name; of several the last, which is what it holds."""
+    name = _file_name(address)
+    return next((figure for figure in reversed(drawn) if name in figure.names), None)
 
 
 def with_pictures(html: str, pictures: Iterator[str]) -> str:
@@ -93,7 +144,7 @@ def with_pictures(html: str, pictures: Iterator[str]) -> str:
 
     def shown(found: re.Match[str]) -> str:
         data = next(pictures, "")
-        if not is_picture(data):
+        if not data:
             return found[0]
         alt = _TAG.sub("", found[1]).replace('"', "&quot;") or "Figure drawn by the code"
         return f'<img class="qm-img" src="{escape(data)}" alt="{alt}">'

@@ -40,17 +40,20 @@ def show_answer(answer: Shown) -> None:
 
 
 def _write(data: Mapping[str, str]) -> None:
-    """To a terminal: the Markdown drawn by rich, where that is installed; else as plain text."""
+    """To a terminal: the Markdown drawn by rich, where that is installed; else as plain text.
+    Without control characters: with them a model could write to the terminal what it likes."""
+    from qwen_magic.frontends.plain import printable
+
     try:
         from rich.console import Console
         from rich.markdown import Markdown
     except ImportError:
-        print(data["text/plain"])  # noqa: T201
+        print(printable(data["text/plain"]))  # noqa: T201
         return
     if sys.stdout.isatty():
-        Console(file=sys.stdout).print(Markdown(data["text/markdown"]))
+        Console(file=sys.stdout).print(Markdown(printable(data["text/markdown"])))
     else:
-        print(data["text/plain"])  # noqa: T201
+        print(printable(data["text/plain"]))  # noqa: T201
 
 
 def _called_by(displayhook: Any) -> bool:

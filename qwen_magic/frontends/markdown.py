@@ -27,6 +27,7 @@ from qwen_magic.document.blocks import (
 from qwen_magic.document.build import Document
 from qwen_magic.document.groups import Joined, Row
 from qwen_magic.document.markdown.links import is_linkable
+from qwen_magic.document.markdown.parts import replace_images
 from qwen_magic.document.sections import ProseSection, ThoughtSection, ToolSection
 from qwen_magic.document.words import counted
 
@@ -35,7 +36,7 @@ _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|$~&]")
 
 def markdown_of(document: Document) -> str:
     """The whole turn."""
-    parts = [_row(row) for group in document.groups for row in group.rows]
+    parts = [_row(document, row) for group in document.groups for row in group.rows]
     parts.append(_sources([source for source in document.sources if source.cited], "Sources"))
     others = [source for source in document.sources if not source.cited]
     if others:
@@ -43,20 +44,23 @@ def markdown_of(document: Document) -> str:
         parts.append(_details(Step(f"{counted(len(others), 'source')}, not cited"), listed))
     if document.note is not None:
         note = document.note
-        request = f" (request {_escape(note.request_id)})" if note.request_id else ""
-        parts.append(f"**{_escape(note.title)}** {_escape(note.text)}{request}".strip())
+        request = f" (request {escaped(note.request_id)})" if note.request_id else ""
+        parts.append(f"**{escaped(note.title)}** {escaped(note.text)}{request}".strip())
     if document.footer is not None:
         lines = document.footer.text().split("\n")
-        parts.append("---\n\n" + "  \n".join(f"*{_escape(line)}*" for line in lines))
+        parts.append("---\n\n" + "  \n".join(f"*{escaped(line)}*" for line in lines))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _row(row: Row) -> str:
+def _row(document: Document, row: Row) -> str:
     match row:
         case ProseSection():
-            return row.source.strip("\n")
+            return replace_images(
+                row.source.strip("\n"),
+                lambda alt, url: _shown_in_html(alt) if url in document.pictures else None,
+            )
         case Joined():
-            return _details(row.step, "\n\n".join(map(_row, row.sections)))
+            return _details(row.step, "\n\n".join(_row(document, each) for each in row.sections))
         case ThoughtSection():
             return _details(row.step, row.source.strip())
         case ToolSection():
@@ -76,7 +80,7 @@ def _entities(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     """Text on one line, as text in Markdown and in HTML."""
     return _SPECIAL.sub(_character, " ".join(text.split()))
 
@@ -88,11 +92,11 @@ def _character(found: re.Match[str]) -> str:
 def _block(block: Block) -> str:
     match block:
         case Label(text=text):
-            return f"*{_escape(text)}*"
+            return f"*{escaped(text)}*"
         case Text(text=text) | Wait(text=text):
-            return _escape(text)
+            return escaped(text)
         case Lines(texts=texts):
-            return "\n".join(f"- {_escape(text)}" for text in texts)
+            return "\n".join(f"- {escaped(text)}" for text in texts)
         case Link(url=url):
             return _link(url, url)
         case Code(code=code, language=language):
@@ -100,7 +104,7 @@ def _block(block: Block) -> str:
         case Output(text=text):
             return _fenced(text, "")
         case Extract(text=text):
-            return "\n".join(f"> {_escape(line)}" for line in text.split("\n"))
+            return "\n".join(f"> {escaped(line)}" for line in text.split("\n"))
         case Figure():
             return _figure(block)
         case SourceGroups(sources=sources):
@@ -117,14 +121,21 @@ def _fenced(text: str, language: str) -> str:
 
 def _link(url: str, text: str) -> str:
     if not is_linkable(url):
-        return _escape(text)
+        return escaped(text)
     target = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", url)
-    return f"[{_escape(text)}](<{target}>)"
+    return f"[{escaped(text)}](<{target}>)"
+
+
+def _shown_in_html(alt: str) -> str:
+    """In the place of an image; `alt` is the model's own Markdown."""
+    return f"*Figure: {alt or 'drawn by the code'} (in the HTML form of this output)*"
 
 
 def _figure(figure: Figure) -> str:
-    why = "in the HTML form of this output" if figure.data else figure.reason or "not fetched"
-    return f"*Figure: {_escape(figure.alt or 'drawn by the code')} ({_escape(why)})*"
+    name = figure.alt or "drawn by the code"
+    if figure.data:
+        return f"*Figure: {escaped(name)} (in the HTML form of this output)*"
+    return f"*Figure: {_link(figure.url, name)} ({escaped(figure.reason or 'not fetched')})*"
 
 
 def _sources(sources: list[NumberedSource], title: str) -> str:
@@ -136,4 +147,4 @@ def _sources(sources: list[NumberedSource], title: str) -> str:
 
 def _source(source: NumberedSource) -> str:
     number = f"\\[{source.number}\\] " if source.number else ""
-    return f"- {number}{_link(source.url, source.title)} {_escape(source.host)}"
+    return f"- {number}{_link(source.url, source.title)} {escaped(source.host)}"

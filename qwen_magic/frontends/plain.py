@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
-from qwen_magic.document.blocks import NumberedSource, Step
+from qwen_magic.document.blocks import Figure, NumberedSource, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.footer import make_footer
@@ -55,7 +55,12 @@ def _section(section: Section) -> str:
 def step_line(step: Step) -> str:
     """A step on one line, with the names of its figures below."""
     line = " · ".join(part for part in (step.verb, step.what, *step.facts) if part)
-    return "\n".join([line, *(f"  figure: {figure.alt or figure.url}" for figure in step.figures)])
+    return "\n".join([line, *map(_figure, step.figures)])
+
+
+def _figure(figure: Figure) -> str:
+    name = f"  figure: {figure.alt or figure.url}"
+    return f"{name} ({figure.reason}) {figure.url}" if figure.reason else name
 
 
 def _source(source: NumberedSource) -> str:

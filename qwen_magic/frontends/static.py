@@ -47,7 +47,7 @@ def mark_of(key: str) -> str:
 def _turn(document: Document) -> str:
     parts = [f"<style>{saved_style()}</style>"]
     for group in document.groups:
-        rows = "".join(map(_row, group.rows))
+        rows = "".join(_row(document, row) for row in group.rows)
         parts.append(f'<div class="qm-steps">{rows}</div>' if group.kind == "steps" else rows)
     if document.waiting:
         parts.append(html.waiting(document.waiting))
@@ -61,12 +61,12 @@ def _turn(document: Document) -> str:
     return f'<div class="qm-turn qm-saved{mark}">{content}</div>'
 
 
-def _row(row: Row) -> str:
+def _row(document: Document, row: Row) -> str:
     match row:
         case ProseSection():
-            return html.inside(html.ANSWER, row.html)
+            return html.inside(html.ANSWER, document.pictures.html(row))
         case Joined():
-            return _panel(row.step, "".join(map(_row, row.sections)))
+            return _panel(row.step, "".join(_row(document, each) for each in row.sections))
         case ThoughtSection():
             return _thought(row)
         case ToolSection():

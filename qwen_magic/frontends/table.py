@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
+from qwen_magic.frontends.markdown import escaped
+from qwen_magic.frontends.plain import printable
+
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
     """Show `rows` under `header`, then `note` as a paragraph."""
-    plain = _columns(header, rows) + (f"\n{note}" if note else "")
+    plain = printable(_columns(header, rows) + (f"\n{note}" if note else ""))
     if hasattr(get_ipython(), "kernel"):
         data = {"text/markdown": _markdown(header, rows, note), "text/plain": plain}
         display(data, raw=True)  # type: ignore[no-untyped-call]
@@ -35,8 +38,9 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-    return f"{table}\n\n{note}" if note else table
+    return f"{table}\n\n{_cell(note)}" if note else table
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """What a cell says may come from a file or a server, and Markdown may hold HTML."""
+    return escaped(printable(text))

@@ -173,6 +173,10 @@ class TurnRun:
     def waits_for_figures(self) -> bool:
         return self._figures.pending
 
+    def give_up_figures(self, reason: str) -> None:
+        """Wait no longer for the figures that are still on their way."""
+        self._figures.give_up(reason)
+
     def finish(self) -> tuple[Answer, Turn]:
         """Take what is left, show the end, and give the answer with the turn to record."""
         batch, _ended = self.stream.drain()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 INTERVAL: Final = 1 / 30  # seconds between updates of a view
 RECENT: Final = 3600.0  # seconds
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
+_LATE: Final = f"it did not come within {FIGURE_PATIENCE:.0f} s"
 
 
 class Session:
@@ -270,11 +271,13 @@ class Session:
         while run.waits_for_figures and time.monotonic() < deadline:
             time.sleep(INTERVAL)
             run.tick()
+        run.give_up_figures(_LATE)
 
     async def _await_figures(self, run: TurnRun) -> None:
         deadline = time.monotonic() + FIGURE_PATIENCE
         while run.waits_for_figures and time.monotonic() < deadline:
             await asyncio.sleep(INTERVAL)  # the ticker collects them
+        run.give_up_figures(_LATE)
 
 
 async def _tick(run: TurnRun, step: Callable[[], Awaitable[None]] | None) -> None:

@@ -44,11 +44,13 @@ class Terminal:
     def close(self):
         if self.process.stdin is None:
             self.type("exit")
-        self.input.close()
+        else:
+            self.input.close()
         try:
             assert self.process.wait(20) == 0
         finally:
             self.process.kill()
+            self.input.close()
             self.out.close()
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.token import Token
 
+from qwen_magic.document.markdown.lines import split_lines
 from qwen_magic.document.markdown.parser import new_env, parse
 from qwen_magic.document.markdown.render import fence_language
 
+# An image, or the code in a line that may look like one.
+_IMAGE = re.compile(
+    r"(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)"
+    r"|!\[(?P<alt>(?:[^\[\]\\]|\\.)*)\]"
+    r"\(\s*(?:<(?P<bracketed>[^<>]*)>|(?P<bare>[^\s()<>]*))(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)"
+)
 _BREAKS = ("softbreak", "hardbreak")
 
 
@@ -56,6 +65,25 @@ def find_images(text: str) -> tuple[str, ...]:
         for token in parse(text, new_env())
         for child in token.children or ()
         if child.type == "image"
+    )
+
+
+def replace_images(text: str, instead: Callable[[str, str], str | None]) -> str:
+    """`text` with other words for images that stand in one line: `instead` is given an image's
+    own words and address, and gives None for one to leave as it is."""
+
+    def other(found: re.Match[str]) -> str:
+        if found["alt"] is None:  # code
+            return found[0]
+        url = found["bracketed"] or found["bare"] or ""
+        words = instead(found["alt"], normalizeLink(url))
+        return found[0] if words is None else words
+
+    tokens = [token for token in parse(text, new_env()) if token.type in ("fence", "code_block")]
+    code = {line for token in tokens for line in range(*(token.map or (0, 0)))}
+    return "".join(
+        line if number in code else _IMAGE.sub(other, line)
+        for number, line in enumerate(split_lines(text))
     )
 
 
