@@ -42,6 +42,11 @@ async def later(x: int) -> int:
     ran.append(asyncio.get_running_loop() is home)
     return 2 * x
 
+@tool
+async def idle(seconds: float) -> str:
+    """Waits."""
+    await asyncio.sleep(seconds)
+
 home = asyncio.get_running_loop()
 '''
 
@@ -145,7 +150,7 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
         "%%qwen -t rows\ncall rows(where='a')",
         "%%qwen -t count_up\ncall count_up(n=1) again and again, without end",
         "print('ran', len(ran) > 3, ran.count('a'))",
-        "%%time\n%%qwen -t later\ncall later(x=21)",
+        "%%time\n%%qwen -t idle\ncall idle(seconds=60)",
         "%%qwen\nMy name is John",
     ], kernel)  # fmt: skip
     page.run(0)
@@ -169,10 +174,13 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
     page.run(3)
     assert "ran True 0" in page.output(3).inner_text()
 
-    # After a synchronous cell that awaited a function: Stop and ■ still work.
+    # A synchronous cell that awaits a function: Stop ends it, and afterwards Stop and ■ still work.
     page.run(4, wait=False)
     choose(page, 4, "Allow once")
-    page.wait_for_cell(4)
+    page.output(4).get_by_text("Calling").first.wait_for()
+    page.output(4).locator(".qm-stop").click()
+    page.wait_for_cell(4, 10)
+    assert "Stopped after" in page.output(4).inner_text()
     page.set_source(5, "%%qwen\nshow me the tour\ndemo: delay 0.03")
     for stop in (lambda: page.output(5).locator(".qm-stop").click(), page.interrupt):
         count = len(asked(server))
