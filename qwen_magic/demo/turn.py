@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from qwen_magic.demo.schema.wish import is_repair, wished_schema, without_wish
 from qwen_magic.demo.switches import Switches, without_switches
 
 JSON: TypeAlias = dict[str, Any]
+
+_FENCED = re.compile(r"^(`{3,})\n(.*?\n)\1$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,15 @@ class CallResult:
 class Turn:
     """What is asked, of whom, with what."""
 
-    prompt: str  # the newest user text, without `demo:` lines
+    prompt: str  # the newest user text, without `demo:` lines and the paragraph of a schema
     history: tuple[Utterance, ...] = ()  # everything before it
     instructions: tuple[str, ...] = ()  # `instructions`, then system and developer messages
     tools: frozenset[str] = frozenset()  # types of the built-in tools offered
     functions: tuple[JSON, ...] = ()  # function tools offered
     results: tuple[CallResult, ...] = ()  # outputs that came after the newest user text
+    logs: tuple[str, ...] = ()  # what runs of code gave after the newest user text
+    schema: JSON | None = None  # what the answer is to be JSON of
+    repairs: bool = False  # the JSON before is to be mended; `prompt` is then what asked for it
     rest: str = ""  # what the incomplete answer before had still to say
     images: int = 0  # pictures in the newest user message
     dead_link: bool = False
@@ -76,34 +83,66 @@ def is_message(item: JSON) -> bool:
 
 def newest_prompt(items: Sequence[JSON]) -> str:
     """The newest user text as it was sent; empty without one."""
-    texts = [item_text(item) for item in items if is_message(item) and item["role"] == "user"]
-    return texts[-1] if texts else ""
+    asked = _asked(items)
+    return item_text(items[asked]) if asked >= 0 else ""
 
 
 def read_turn(body: JSON, context: Sequence[JSON], rest: str, switches: Switches) -> Turn:
     """The turn that a checked request body asks for, in a conversation of those items."""
-    spoken = [(n, item) for n, item in enumerate(context) if is_message(item)]
-    last = max((n for n, item in spoken if item["role"] == "user"), default=-1)
+    messages = [item for item in context if is_message(item)]
+    asked, schema, repairs = _read_wish(context)
     history = tuple(
-        Utterance(item["role"], without_switches(item_text(item)))
-        for n, item in spoken
-        if n < last or (n > last and item["role"] == "assistant")
+        Utterance(item["role"], without_wish(without_switches(item_text(item))))
+        for n, item in enumerate(context)
+        if is_message(item) and (n < asked or (n > asked and item["role"] == "assistant"))
         if item["role"] in ("user", "assistant")
     )
     tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
     return Turn(
-        prompt=without_switches(item_text(context[last])) if last >= 0 else "",
+        prompt=_prompt(context[asked]) if asked >= 0 else "",
         history=history,
-        instructions=_instructions(body, [item for _, item in spoken]),
+        instructions=_instructions(body, messages),
         tools=frozenset(tool["type"] for tool in tools if tool["type"] != "function"),
         functions=tuple(tool for tool in tools if tool["type"] == "function"),
-        results=_results(context, last),
+        results=_results(context, asked),
+        logs=_logs(context[asked + 1 :]),
+        schema=schema,
+        repairs=repairs,
         rest=rest,
-        images=_images(context[last]) if last >= 0 else 0,
+        images=_images(context[asked]) if asked >= 0 else 0,
         dead_link=switches.dead_link,
         bad_arguments=switches.bad_arguments,
         unknown_function=switches.unknown_function,
     )
+
+
+def _prompt(item: JSON) -> str:
+    return without_wish(without_switches(item_text(item)))
+
+
+def _is_user(item: JSON) -> bool:
+    return is_message(item) and item["role"] == "user"
+
+
+def _asked(items: Sequence[JSON]) -> int:
+    """The place of the newest user message; -1 without. One that is no more than a schema's
+    paragraph belongs to the message before it."""
+    last = max((n for n, item in enumerate(items) if _is_user(item)), default=-1)
+    text = item_text(items[last]) if last >= 0 else ""
+    alone = wished_schema(text) is not None and not without_wish(text).strip()
+    return last - 1 if alone and last and _is_user(items[last - 1]) else last
+
+
+def _read_wish(context: Sequence[JSON]) -> tuple[int, JSON | None, bool]:
+    """The place of the message that asks, the schema that it wishes, whether it is asked again."""
+    users = [item for item in context if _is_user(item)]
+    if not users or not is_repair(item_text(users[-1]).strip()):
+        return _asked(context), wished_schema(item_text(users[-1])) if users else None, False
+    for n in reversed(range(len(context))):
+        text = item_text(context[n]) if _is_user(context[n]) else ""
+        if (schema := wished_schema(text)) is not None:
+            return _asked(context[: n + 1]), schema, True
+    return context.index(users[-1]), None, True
 
 
 def _instructions(body: JSON, messages: Sequence[JSON]) -> tuple[str, ...]:
@@ -122,6 +161,13 @@ def _results(context: Sequence[JSON], last: int) -> tuple[CallResult, ...]:
             text = output if isinstance(output, str) else str(output)
             found.append(CallResult(call.get("name", "?"), call.get("arguments", ""), text))
     return tuple(found)
+
+
+def _logs(items: Sequence[JSON]) -> tuple[str, ...]:
+    """The text of the fences in the outputs of runs."""
+    runs = [item for item in items if item.get("type") == "code_interpreter_call"]
+    logs = [output.get("logs", "") for run in runs for output in run.get("outputs") or []]
+    return tuple(match[2] for text in logs for match in _FENCED.finditer(text))
 
 
 def _images(item: JSON) -> int:

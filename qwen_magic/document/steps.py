@@ -48,6 +48,9 @@ _THOUGHT: Final = Tally(1, "thought", "thoughts")
 _SEARCH: Final = Tally(1, "search", "searches")
 # Lines of code that say nothing of what it is about.
 _SILENT: Final = re.compile(r"#|%|import\b|from\b.*\bimport\b|[\])}]|\"\"\"|'''|warnings\.")
+# The block of Python that holds a frame's rows, from its first line (see `context.data.rows`).
+_REBUILDS: Final = re.compile(r"\s*# rebuilds (\w+): .*")
+_DEFINING: Final = re.compile(r"\s|def\b|class\b|@")
 _RUN: Final = Tally(1, "run", "runs")
 
 
@@ -235,10 +238,33 @@ def _figure(part: LogFigure, context: StepContext) -> Figure:
 
 def _code_detail(code: str, texts: list[str]) -> str:
     """The code's first telling line, and the last line it printed."""
-    lines = [line for line in map(str.strip, code.split("\n")) if line]
-    telling = (line for line in lines if not _SILENT.match(line))
-    line = next(telling, lines[0] if lines else "").partition("  # ")[0]
+    line = _telling_line(code)
     printed = texts[-1].rstrip().rpartition("\n")[2].strip() if texts else ""
     if line and printed:
         return f"{shorten(line, 48)} → {printed}"
     return line or printed
+
+
+def _telling_line(code: str) -> str:
+    """The first line that says what the code is about; of code that only rebuilds a frame of the
+    notebook, that it does."""
+    rebuilt, rest = _after_rebuilding(code)
+    lines = [line for line in rest.split("\n") if line.strip()]
+    telling = [line for line in lines if not _SILENT.match(line.strip())]
+    if rebuilt:  # what is done with the frame, before the functions that print it
+        telling.sort(key=lambda line: _DEFINING.match(line) is not None)
+    if rebuilt and not telling:
+        return f"rebuilds {rebuilt}"
+    return next(iter(telling or lines), "").strip().partition("  # ")[0]
+
+
+def _after_rebuilding(code: str) -> tuple[str, str]:
+    """The name of the last frame that the code rebuilds first of all, and what comes after."""
+    name = ""
+    while begins := _REBUILDS.match(code):
+        name = begins[1]
+        # Its rows may be of any text, so the call is looked for before any other assignment.
+        ways = (rf"^{name} = {what}.*$" for what in (r"frame\(", ""))
+        ends = next(filter(None, (re.search(way, code, re.MULTILINE) for way in ways)), None)
+        code = code[ends.end() :] if ends else ""
+    return name, code

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from qwen_magic.demo.intents.functions import read_arguments
+
+X = {"name": "f", "parameters": {"type": "object", "properties": {"x": {}, "y": {}}}}
 F = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {}}}}
 G = {**F, "name": "g", "parameters": {"type": "object", "properties": {"b": {}}}}
 TOOLS = [F, G]
@@ -121,3 +124,42 @@ def test_names_in_a_description_of_data_are_not_called(client):
 
     described = describe_data("f", pd.DataFrame({"g": [1]})).text
     assert not calls_of(client.ask(f"How many rows?\n\n{described}", tools=TOOLS))
+
+
+FENCED = '```json\n{"type": "object"}\n```'
+
+
+@pytest.mark.parametrize(
+    ("after", "arguments"),
+    [
+        (" with x=5.", {"x": 5}),
+        (f"(x=5)?\n\n{FENCED}", {"x": 5}),
+        (f" with x=5.\n\n{FENCED}", {"x": 5}),
+        (f"(5, 6)\n\n{FENCED}", {"x": 5, "y": 6}),
+        (f"\n\n{FENCED}", {}),
+        (f"?\n\n{FENCED}", {}),
+        (f" and tell me.\n```\nx = 5\n```\n{FENCED}", {}),
+        (' {"x": 5}', {"x": 5}),
+        (' with {"x": 5}, please', {"x": 5}),
+        (' with the arguments: {"x": {"a": 1}}', {"x": {"a": 1}}),
+        ('` with `{"x": 5}`', {"x": 5}),
+        (', using this JSON: {"x": 5}', {"x": 5}),
+        ('({"x": "a)"})', {"x": "a)"}),
+        ('(x=5), not {"x": 6}', {"x": 5}),
+        (' with x=5, not {"x": 6}', {"x": 5}),
+        ('(x={"a": 1}, y=2)', {"x": {"a": 1}, "y": 2}),
+        (". Then show {1, 2}", {}),
+        (' {"x": ', {}),
+    ],
+)
+def test_arguments_stand_right_behind_the_name(after, arguments):
+    assert read_arguments(after, X) == arguments
+
+
+def test_a_schema_below_the_prompt_is_no_argument(client):
+    from qwen_magic.context.schema import Schema
+
+    wish = Schema.of({"type": "object", "properties": {"f": {}, "a": {}}}, "wish").prompt()
+    assert calls_of(client.ask(f"call f(a=1)?\n\n{wish}", tools=TOOLS)) == ['f({"a": 1})']
+    assert calls_of(client.ask(f"What does f give?\n\n{wish}", tools=TOOLS)) == ["f({})"]
+    assert not calls_of(client.ask(f"Hello\n\n{wish}", tools=TOOLS))

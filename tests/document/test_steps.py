@@ -147,6 +147,50 @@ def test_a_failed_run_is_known_by_its_traceback():
     assert (failed.verb, failed.what, failed.state) == ("Python failed", "KeyError: 'a'", "bad")
 
 
+ROWS = """\
+# rebuilds df: 1 row, 1 column
+import csv
+def frame(data, columns, layout, arrange):
+    return data
+DATA = \"\"\"\\
+df = 3
+\"\"\"
+LAYOUT = {"rows": 1}
+df = frame(DATA, COLUMNS, LAYOUT, plain)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (ROWS + 'print(df["a"].mean())', 'print(df["a"].mean())'),
+        (ROWS + "\n\nimport numpy\n\n# the mean\ndf.mean()", "df.mean()"),
+        (ROWS + "def show(name):\n    print(name)\n\n\nshow(df.a)", "show(df.a)"),
+        (ROWS + "def show(name):\n    print(name)", "def show(name):"),
+        (ROWS + "\n" + ROWS.replace("df", "b") + "df.join(b)", "df.join(b)"),
+        (ROWS, "rebuilds df"),
+        (ROWS + ROWS.replace("df", "b"), "rebuilds b"),
+        (ROWS[: ROWS.index("LAYOUT")], "rebuilds df"),
+        (ROWS[:60], "rebuilds df"),
+        ("# rebuilds df: by hand\ndf = pd.read_csv(x)\ndf.sum()", "df.sum()"),
+        ("x = 1\n" + ROWS, "x = 1"),
+    ],
+)
+def test_a_run_that_rebuilds_a_frame_is_told_by_what_comes_after(code, what):
+    assert step("code_interpreter_call", code=code).what == what
+
+
+def test_the_rows_of_the_prompt_are_skipped():
+    pd = pytest.importorskip("pandas")
+    from qwen_magic.context.data.rows import write_rows
+
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "df = 1"], "c": [1.5, None]}, index=[3, 4])
+    block = write_rows("df", frame).text.removeprefix("```python\n").removesuffix("```")
+    outputs = [{"logs": "```\na = 1.5\n```"}]
+    ran = step("code_interpreter_call", code=f"{block}\nshow(df.a.mean())", outputs=outputs)
+    assert ran.what == "show(df.a.mean()) → a = 1.5"
+
+
 def test_a_figure_is_a_link_until_its_picture_comes():
     fields = {"code": "plot()", "outputs": [{"logs": "![fig](http://h/a.png)"}]}
     assert step("code_interpreter_call", **fields).figures == (Figure("http://h/a.png", "fig"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwen_magic.demo.intents import chat, code, fix, frames, functions, memory, tour, web
+from qwen_magic.demo.intents import chat, code, fix, frames, functions, memory, objects, tour, web
 from qwen_magic.demo.steps import Say, Steps, Work
 from qwen_magic.demo.style import dress, read_style
 from qwen_magic.demo.turn import Turn
@@ -18,21 +18,22 @@ class Intent:
     matches: Callable[[Turn], bool]
     work: Callable[[Turn], Work]
     joins: bool = False  # together with the other joining intents that match
+    finds: bool = False  # its work may give values for the JSON of a schema
 
 
 # The first that matches answers; those that join answer together, in this order.
 TABLE: tuple[Intent, ...] = (
     Intent(fix.matches, fix.work),
-    Intent(functions.calls_next, functions.call_next),
-    Intent(functions.has_results, functions.tell_results),
+    Intent(functions.calls_next, functions.call_next, finds=True),
+    Intent(functions.has_results, functions.tell_results, finds=True),
     Intent(chat.goes_on_with_nothing, chat.nothing_to_go_on_with),
     Intent(frames.matches, frames.work),
-    Intent(web.matches, web.work, joins=True),
-    Intent(code.matches, code.work, joins=True),
+    Intent(web.matches, web.work, joins=True, finds=True),
+    Intent(code.matches, code.work, joins=True, finds=True),
     Intent(memory.matches, memory.work),
     Intent(tour.matches, tour.work),
-    Intent(frames.matches_loosely, frames.work_loosely),
-    Intent(web.matches_loosely, web.work),
+    Intent(frames.matches_loosely, frames.work_loosely, finds=True),
+    Intent(web.matches_loosely, web.work, finds=True),
     Intent(lambda turn: True, chat.work),
 )
 
@@ -50,9 +51,19 @@ def answer(turn: Turn) -> Steps:
     if turn.rest and chat.wants_more(turn):
         yield Say(turn.rest)
         return
-    texts = []
-    for intent in chosen(turn):
-        texts.append((yield from intent.work(turn)))
-    text = "\n\n".join(text for text in texts if text)
+    text = yield from _text(turn)
     if text:
         yield Say(dress(text, read_style(turn.instructions)))
+
+
+def _text(turn: Turn) -> Work:
+    if turn.repairs:
+        return (yield from objects.work_again(turn))
+    intents = chosen(turn)
+    if turn.schema is not None:
+        works = [intent.work(turn) for intent in intents if intent.finds]
+        return (yield from objects.work(turn, works))
+    texts = []
+    for intent in intents:
+        texts.append((yield from intent.work(turn)))
+    return "\n\n".join(text for text in texts if text)

@@ -13,9 +13,20 @@ from qwen_magic.demo.turn import CallResult, Turn
 JSON: TypeAlias = dict[str, Any]
 
 UNKNOWN = "no_such_function"
+MOST_READ = 20_000  # characters of prose behind a name
 BAD_ARGUMENTS = '{"where": '
 
-_PAIR = re.compile(r"(\w+)\s*[=:]\s*(\"[^\"]*\"|'[^']*'|\[[^\]]*\]|[^\s,;)]+)")
+_PAIR = re.compile(r"(?<!\w)(\w+)\s*[=:]\s*(\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\{[^}]*\}|[^\s,;)]+)")
+# Before JSON: a parenthesis, or words that only lead to it, on the name's own line.
+_JSON_BEGINS = re.compile(
+    r"(?:\s*\(\s*|[ \t`]{0,3},?[ \t]{0,3}"
+    r"(?:(?:with|on|using|from|by|passing|given|the|these|this|following|its"
+    r"|arguments?|args|parameters?|params|input|JSON|object)[ \t]{1,3})*"
+    r"(?:(?:arguments?|args|parameters?|params|input|JSON|object)\b)?"
+    r"[ \t]{0,3}[:=]?[ \t`]{0,3})(?=\{)",
+    re.IGNORECASE,
+)
+_FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _THEN = re.compile(r"\b(?:and then|then|after that|afterwards)\b", re.IGNORECASE)
 _ENDLESS = re.compile(
     r"\b(?:again and again|for ?ever|without end|endlessly|keep(?: on)? calling)\b", re.IGNORECASE
@@ -108,17 +119,18 @@ def _closed(text: str, named: int) -> int:
 
 
 def read_arguments(after: str, function: JSON) -> JSON:
-    """The arguments in the text behind the function's name: JSON, `name=value` pairs, or values."""
-    if (brace := after.find("{")) >= 0:
+    """The arguments in the text behind the function's name: JSON that stands right there or in
+    parentheses, `name=value` pairs, or values in parentheses."""
+    if begins := _JSON_BEGINS.match(after):
         try:
-            value, _ = json.JSONDecoder().raw_decode(after[brace:])
+            value, _ = json.JSONDecoder().raw_decode(after, begins.end())
         except ValueError:
             pass
         else:
             return value if isinstance(value, dict) else {}
     properties = _properties(function)
     inside = re.match(r"\s*\(([^)\n]*)\)", after)
-    text = inside[1] if inside else after
+    text = inside[1] if inside else _FENCED.sub("", after[:MOST_READ])
     pairs = {name: _value(raw) for name, raw in _PAIR.findall(text)}
     known = {name: value for name, value in pairs.items() if not properties or name in properties}
     if known or not inside:

@@ -36,6 +36,10 @@ def matches(turn: Turn) -> bool:
     return _asked(turn.prompt) is not None or bool(facts([turn.prompt]))
 
 
+def asks_what_was_told(turn: Turn) -> bool:
+    return _asked(turn.prompt) is not None
+
+
 def work(turn: Turn) -> Work:
     asked = _asked(turn.prompt)
     known = facts(turn.told)
