@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from textwrap import indent
 
 from qwen_magic.context.functions import FunctionTool
 from qwen_magic.context.tools import requirements
@@ -128,7 +129,10 @@ class Plan:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""
         body = json.dumps(self.request.body(), ensure_ascii=False, indent=2)
         place = f"turn {self.number} of {self.chat}" if self.chat else "outside any conversation"
-        lines = [f"POST {self.ask.endpoint.base_url}/responses", body, f"Place: {place}."]
+        lines = [f"POST {self.ask.endpoint.base_url}/responses", body]
+        if isinstance(self.request.input, str) and "\n" in self.request.input:
+            lines += ["The input as it reads:", indent(self.request.input, "  ")]
+        lines.append(f"Place: {place}.")
         lines += [f"Added: {added}." for added in self.added]
         lines += [f"Note: {note}." for note in self.notes]
         lines += [f"Expanded: {expanded}" for expanded in self.ask.expanded]

@@ -61,6 +61,11 @@ def test_there_is_nothing_to_fix(fresh):
     assert "qwen_magic's own" in "".join(ran.traceback)
 
 
+def request_in(text):
+    """The request that a dry run shows."""
+    return json.JSONDecoder().raw_decode(text, text.index("{"))[0]
+
+
 def test_a_dry_run_shows_what_a_real_one_sends(fresh, server):
     fresh.ok(f"import os\napi_key = '{KEY}'\nprices = dict(apple=3)")
     fail(fresh, "fruit = 'pear'\ntotal = prices[fruit], api_key")
@@ -68,7 +73,7 @@ def test_a_dry_run_shows_what_a_real_one_sends(fresh, server):
     dry = fresh.ok("%qwen_fix --dry-run use {fruit}")
     assert len(server.requests) == before
     number = re.search(r"besides: cell (\d+), the traceback, the values of", dry.stdout)[1]
-    shown = json.loads(dry.stdout[dry.stdout.index("{") : dry.stdout.rindex("}") + 1])
+    shown = request_in(dry.stdout)
     ran = fresh.ok("%qwen_fix use {fruit}")
     sent = last_request(server).body
     assert sent["input"] == shown["input"]
@@ -139,7 +144,7 @@ def test_inside_a_handler_it_is_the_one_being_handled(fresh):
 def test_cells_of_all_kinds(fresh, code, shown):
     fail(fresh, code)
     text = fresh.ok("%qwen_fix --dry-run").stdout
-    shown_text = json.loads(text[text.index("{") : text.rindex("}") + 1])["input"]
+    shown_text = request_in(text)["input"]
     assert shown in shown_text
     assert "IPython/core" not in shown_text
     assert "get_ipython" not in shown_text

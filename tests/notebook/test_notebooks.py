@@ -195,7 +195,7 @@ class TestDataAnalysis:
     def test_the_usage_counts_every_turn(self, analysis):
         total = printed(analysis, "data-32").splitlines()[-1].split()
         assert total[:2] == ["total", "6"]
-        assert total[-2:] == ["2", "code_interpreter"]
+        assert total[-4:] == ["2", "code_interpreter,", "2", "predict_orbit"]
 
 
 def days(distance):

@@ -87,7 +87,7 @@ def test_the_value_of_an_assignment(terminal, server):
 def test_ctrl_c_stops_and_keeps_what_came(terminal, server):
     server.set(delay=0.05)
     terminal.type("%qwen show me the tour")
-    wait_until(lambda: server.requests and server.requests[-1].events > 12, 40, "streaming")
+    wait_until(lambda: server.requests and server.requests[-1].events > 24, 40, "streaming")
     terminal.process.send_signal(signal.SIGINT)
     wait_until(lambda: server.requests[-1].closed_at, 5, "the close")
     terminal.type("print('still' + ' here')")

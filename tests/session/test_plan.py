@@ -119,6 +119,9 @@ def test_a_dry_run_describes_it_without_the_key(book):
     assert '"input": "Hi"' in said
     assert "{x} → 3 characters" in said
     assert "turn 1 of main" in said
+    assert "as it reads" not in said
+    long = plan(replace(ASK, input="Hi\n\n| a |"), book).describe()
+    assert "The input as it reads:\n  Hi\n\n  | a |" in long
 
 
 def test_a_missing_key_says_how_to_set_one_and_how_to_do_without():
