@@ -163,6 +163,7 @@ class LiveView:
                 return None if is_early else "nobody"
             if not shown and now >= self._quiet_until:
                 shown = True
+                self._chosen.clear()  # what was clicked before it could be seen
                 self._widget.push(self._document.ask(entry, question))
             choice = self._chosen.pop(entry.key, None)
             if choice is not None:

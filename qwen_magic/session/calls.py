@@ -18,7 +18,7 @@ from qwen_magic.context.results import MAX_RESULT_BYTES
 from qwen_magic.document.question import Question
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.items import CALL_FAILED, CALL_REFUSED, FunctionCall
-from qwen_magic.session.permissions import Permissions
+from qwen_magic.session.permissions import Permissions, Standing
 from qwen_magic.session.view import Verdict
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class TurnCalls:
         self._clock = clock
         self._left = limits.seconds
         self._rounds = 0
-        self._never: set[str] = set()  # functions refused for this turn
+        self._said: dict[str, Standing] = {}  # of functions, outside any conversation
 
     def wanted(self, run: TurnRun) -> bool:
         """Whether the newest response waits for functions of ours. Tells `run` of a failure where
@@ -160,13 +160,12 @@ class TurnCalls:
         self, run: TurnRun, entry: Entry, call: FunctionCall, tool: FunctionTool
     ) -> Generator[Need, Any, Decision]:
         chat = run.plan.chat
-        standing = self._permissions.standing(chat, tool) if chat else None
-        if standing is None and tool.name in self._never:
-            standing = "never"
+        standing = self._permissions.standing(chat, tool) if chat else self._said.get(tool.name)
         if standing == "always":
             return "run"
         if standing == "never":
-            run.tell(f"{tool.name} is refused here (%qwen_tools --forget asks again)")
+            if chat:
+                run.tell(f"{tool.name} is refused in {chat} (%qwen_tools --forget asks again)")
             return "refused"
         about = tool.description.partition("\n\n")[0]
         question = Question(tool.name, call.arguments, about, chat)
@@ -182,11 +181,11 @@ class TurnCalls:
                 self._keep(chat, tool, verdict)
         return "run" if verdict in ("once", "always") else "refused"
 
-    def _keep(self, chat: str, tool: FunctionTool, said: Literal["always", "never"]) -> None:
+    def _keep(self, chat: str, tool: FunctionTool, said: Standing) -> None:
         if chat:
             self._permissions.remember(chat, tool, said)
-        elif said == "never":
-            self._never.add(tool.name)
+        else:
+            self._said[tool.name] = said
 
     def _refusal(self, run: TurnRun, tool: FunctionTool, decision: Decision) -> str:
         if decision == "refused":

@@ -111,10 +111,12 @@ def _at_most(seconds: float) -> Iterator[None]:
         raise OutOfTimeError(seconds)
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    began = time.monotonic()
     try:
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # a timer that ran already, such as of a function around this one, goes on
+        goes_on = max(0.001, left - (time.monotonic() - began)) if left else 0.0
+        signal.setitimer(signal.ITIMER_REAL, goes_on)
         if before is not None:
             signal.signal(signal.SIGALRM, before)

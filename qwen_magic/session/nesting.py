@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from qwen_magic.errors import UsageError
+
 T = TypeVar("T")
 
 
@@ -31,13 +33,24 @@ def is_nested() -> bool:
 
 
 def run_here(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What `coroutine` gives, waited for on this thread. Makes the running loop re-entrant."""
+    """What `coroutine` gives, waited for on this thread. Makes the running loop re-entrant.
+
+    Raises `UsageError` where that is none of asyncio's own kind (uvloop).
+    """
     if not loop_runs():
         return asyncio.run(coroutine)
     import nest_asyncio2  # type: ignore[import-untyped]
 
     loop = asyncio.get_running_loop()
-    nest_asyncio2.apply(loop)
+    try:
+        nest_asyncio2.apply(loop)
+    except ValueError as error:
+        coroutine.close()
+        raise UsageError(
+            "An asynchronous function cannot be awaited in this blocking call.",
+            why=str(error),
+            hint="Ask at the top of a cell with %%qwen, or with await qwen.aask(…).",
+        ) from error
     task = loop.create_task(coroutine)
     try:
         return loop.run_until_complete(task)

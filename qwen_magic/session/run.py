@@ -63,6 +63,7 @@ class TurnRun:
         self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
         self._previous_id = plan.request.previous_response_id  # of the first response's request
         self._failure: QwenError | None = None
+        self._facts: set[str] = set()  # that were said
         self._between = False  # a response has ended, and its function calls are being answered
         self.stop_asked = False
         view.begin(self.stop)
@@ -157,8 +158,10 @@ class TurnRun:
         self._stop_late()
 
     def tell(self, fact: str) -> None:
-        """Say something in the footer."""
-        self._view.tell(fact)
+        """Say something in the footer, once."""
+        if fact not in self._facts:
+            self._facts.add(fact)
+            self._view.tell(fact)
 
     def fail(self, error: QwenError) -> None:
         """The turn failed here, not at the server."""

@@ -228,14 +228,24 @@ class Session:
             )
 
     def _go_on(self, run: TurnRun, calls: TurnCalls) -> bool:
-        """Ask the model on with what its calls gave. False where the turn was stopped."""
-        if run.stop_asked:
+        """Ask the model on with what its calls gave. False where the turn was stopped, or has used
+        up the budget."""
+        if run.stop_asked or self._over_budget(run):
             return False
         answered = [e.item for e in run.state.newest if isinstance(e.item, FunctionCall)]
         items = run.state.items
         plan = run.plan.going_on(run.state.id, items, answered, is_last=calls.exhausted)
         run.go_on(plan, self._stream(plan))
         return True
+
+    def _over_budget(self, run: TurnRun) -> bool:
+        if self.budget <= 0 or run.state.usage is None:
+            return False
+        used = self.tokens_used() + run.state.usage.total_tokens
+        error = check_budget(used, self.budget).error
+        if error is not None:
+            run.fail(error)
+        return error is not None
 
     def _heal(self, run: TurnRun) -> bool:
         """Ask once more, with the conversation as text, where the server turns out not to have it.

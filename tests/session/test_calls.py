@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import signal
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -193,6 +194,46 @@ def test_verdicts_last_as_they_say(server, tools, ran, verdicts, runs, questions
         left[:] = ["no", "no"]
         qwen.ask("call rows(where='c')", tools=[tools["rows"]], chat="other")
         assert heard[-1][2] == "other", "an answer holds in its own conversation only"
+
+
+@pytest.mark.parametrize(("verdict", "runs"), [("always", 2), ("never", 0)])
+def test_outside_any_conversation_a_verdict_lasts_for_the_answer(server, tools, ran, verdict, runs):
+    heard = []
+    prompt = "call rows(where='a') and rows(where='b')"
+    with qwen_of(server, approve=lambda question: heard.append(question) or verdict) as qwen:
+        for asked_so_far in (1, 2):
+            qwen.ask(prompt, tools=[tools["rows"]], history=False)
+            assert len(heard) == asked_so_far
+    assert len(ran) == 2 * runs
+    assert heard[0].words[verdict].endswith("for this answer")
+
+
+def test_a_budget_ends_the_rounds(server, tools, ran):
+    with qwen_of(server) as qwen:
+        qwen._session.budget = 60
+        with pytest.raises(QwenError, match="token budget is used up"):
+            qwen.ask("call count_up(n=1) again and again", tools=[tools["count_up"]])
+    assert 1 <= len(ran) < 10
+
+
+def test_functions_that_ask_themselves(server, ran):
+    """A call inside of a call, each with its own time."""
+
+    def inner() -> str:
+        """Answers."""
+        return "in"
+
+    def outer() -> str:
+        """Asks the model."""
+        answer = qwen.ask("call inner()", tools=[inner], chat="inside")
+        return answer.tool_calls[0].output
+
+    before = signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)
+    with qwen_of(server, limits=CallLimits(seconds=5.0)) as qwen:
+        answer = qwen.ask("call outer()", tools=[outer])
+    assert answer.tool_calls[0].output == "in"
+    assert signal.getsignal(signal.SIGALRM) is before[1]
+    assert before[0] - 60 < signal.getitimer(signal.ITIMER_REAL)[0] <= before[0]
 
 
 def test_nobody_to_ask(server, tools, ran):
