@@ -2,6 +2,15 @@
 
 import pytest
 from real_jupyter import Jupyter, Page
+from real_kernel import PYTHONS, Kernel, fresh_environ
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def process(request, tmp_path_factory):
+    """A real kernel for all tests of a module, on each ipykernel there is."""
+    kernel = Kernel(PYTHONS[request.param], fresh_environ(tmp_path_factory.mktemp("ipython")))
+    yield kernel
+    kernel.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """Data in, objects and code out, in a real kernel."""
 
-import os
-
 import pytest
 from real_jupyter import running_demo
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, fresh_environ
 
 pytestmark = pytest.mark.kernel
 pytest.importorskip("pandas")
@@ -12,9 +10,7 @@ pytest.importorskip("pandas")
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):
-    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
-    environ["QWEN_MAGIC_KEEP"] = "False"
-    kernel = Kernel(PYTHONS["this"], environ)
+    kernel = Kernel(PYTHONS["this"], fresh_environ(tmp_path_factory.mktemp("ipython")))
     kernel.ok("import pandas as pd")
     kernel.ok(
         "df = pd.DataFrame({'region': ['north', 'south', None], 'amount': [1.5, 2.0, 4.0],"

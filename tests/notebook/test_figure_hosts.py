@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from real_jupyter import running_demo, wait_until
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, fresh_environ
 
 SIGNATURE = "b'\\x89PNG\\r\\n\\x1a\\n'"
 PIECE = 256 * 1024  # bytes that the demo's huge figure comes in
@@ -35,9 +35,7 @@ sys.addaudithook(note_host)
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):
-    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
-    environ["QWEN_MAGIC_KEEP"] = "False"
-    kernel = Kernel(PYTHONS["this"], environ)
+    kernel = Kernel(PYTHONS["this"], fresh_environ(tmp_path_factory.mktemp("ipython")))
     kernel.ok(WATCH)
     yield kernel
     kernel.close()

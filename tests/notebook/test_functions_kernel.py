@@ -1,11 +1,9 @@
 """Functions of the notebook as tools, in real kernels without a front end."""
 
-import os
 import time
 
 import pytest
 from real_jupyter import running_demo, wait_until
-from real_kernel import PYTHONS, Kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -53,16 +51,6 @@ try:
 except TimeoutError:
     pass
 """
-
-
-@pytest.fixture(scope="module", params=PYTHONS)
-def process(request, tmp_path_factory):
-    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
-    environ["QWEN_MAGIC_KEEP"] = "False"
-    environ.pop("DASHSCOPE_API_KEY", None)
-    kernel = Kernel(PYTHONS[request.param], environ)
-    yield kernel
-    kernel.close()
 
 
 @pytest.fixture

@@ -13,17 +13,6 @@ BUNDLE = {"text/html", "text/markdown", "text/plain"}
 KEY = "sk-canary0123456789abcdef0123456789"
 
 
-@pytest.fixture(scope="module", params=PYTHONS)
-def process(request, tmp_path_factory):
-    environ = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
-    environ["QWEN_MAGIC_KEEP"] = "False"  # conversations begin anew with each loading
-    environ.pop("DASHSCOPE_API_KEY", None)
-    environ.pop("DASHSCOPE_BASE_URL", None)
-    kernel = Kernel(PYTHONS[request.param], environ)
-    yield kernel
-    kernel.close()
-
-
 @pytest.fixture
 def server():
     with running_demo(delay=0.0) as demo:

@@ -14,7 +14,7 @@ import pytest
 from hostile_markup import MARKUP, marked_up
 from hostile_server import function_call, hostile_server, item, message
 from real_jupyter import wait_until
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, fresh_environ
 from ways_in import FENCE, SAID, TRAPS, WAYS, harmful
 
 
@@ -50,8 +50,7 @@ def canary(folder):
 
 @pytest.fixture(scope="module")
 def process(folder, canary):
-    environ = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "QWEN_MAGIC_KEEP": "False"}
-    kernel = Noting(PYTHONS["this"], environ)
+    kernel = Noting(PYTHONS["this"], fresh_environ(folder / "ipython"))
     kernel.ok(TRAPS.format(canary=str(canary)))
     kernel.ok("%load_ext qwen_magic")
     yield kernel

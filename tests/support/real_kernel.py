@@ -12,6 +12,14 @@ OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
 PYTHONS = {"this": sys.executable, **({"other": OTHER_PYTHON} if OTHER_PYTHON else {})}
 
 
+def fresh_environ(folder) -> dict[str, str]:
+    """An environment without a key, in which conversations begin anew with each loading."""
+    environ = {**os.environ, "IPYTHONDIR": str(folder), "QWEN_MAGIC_KEEP": "False"}
+    for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_BASE_URL"):
+        environ.pop(name, None)
+    return environ
+
+
 @dataclass
 class Ran:
     """What one execution gave."""
