@@ -9,12 +9,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.context.docstrings import read_docstring
-from qwen_magic.context.results import MAX_RESULT_BYTES, result_text
 from qwen_magic.context.schema.building import build
 from qwen_magic.context.schema.coercion import coerce
 from qwen_magic.context.schema.hints import resolved_hints, schema_of
@@ -123,12 +122,6 @@ class FunctionTool:
             raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
         return arguments
 
-    def result_text(
-        self, value: object, limit: int = MAX_RESULT_BYTES, mask: Collection[str] = ()
-    ) -> str:
-        """What the model is sent for the value that the function gave; see `results`."""
-        return result_text(value, limit, mask)
-
     def _loaded(self, text: str) -> dict[str, Any]:
         try:
             given = json.loads(text) if text.strip() else {}
@@ -179,7 +172,10 @@ def is_tool(value: object) -> bool:
 
 def failure_text(error: BaseException) -> str:
     """What the model is sent where a call failed: the kind of error and its words."""
-    words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
+    try:
+        words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
+    except Exception:  # its words are the user's code
+        words = type(error).__name__
     return CALL_FAILED + words[:_LONGEST_FAILURE]
 
 

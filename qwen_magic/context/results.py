@@ -106,9 +106,10 @@ def _part(value: Any, whole: bool = False, describing: Callable[[object], str] =
         return sorted(value, key=repr)
     if whole:
         raise TypeError("not for JSON")
-    for name in ("isoformat", "item"):  # dates; scalars of numpy
-        if hasattr(type(value), name):
-            return getattr(value, name)()
+    if hasattr(type(value), "isoformat"):  # dates
+        return value.isoformat()
+    if hasattr(type(value), "item") and getattr(value, "ndim", None) == 0:  # scalars of numpy
+        return value.item()
     return describing(value)
 
 

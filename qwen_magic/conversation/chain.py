@@ -75,8 +75,14 @@ class Turn:
         if not self.response_id or self.status not in ("completed", "incomplete"):
             return False
         if self.status == "incomplete":
-            return bool(self.text)
+            return bool(self.text) and not self._has_open_calls
         return bool(self.text) or any(item.get("type") in _CALLS for item in self.items)
+
+    @property
+    def _has_open_calls(self) -> bool:
+        """Whether it called functions that nothing was sent back for."""
+        kinds = [item.get("type") for item in self.items]
+        return kinds.count("function_call") > kinds.count("function_call_output")
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,10 @@ def whole_call(name: str, arguments: str) -> str:
     return f"{name}({inside})"
 
 
-def function_step(item: FunctionCall, text: str, *, phase: str, is_done: bool) -> Step:
+def function_step(item: FunctionCall, *, phase: str, is_done: bool) -> Step:
     """The call of a function on this side: as the model writes it, then what became of it.
-    `phase` is the entry's, `text` what streamed of the arguments."""
-    arguments = item.arguments or text
+    `phase` is the entry's."""
+    arguments = item.arguments
     verb, state = _function_verb(item, phase, is_done)
     what = call_text(item.name, arguments)
     blocks = _arguments(arguments) or (Wait("Without arguments"),)

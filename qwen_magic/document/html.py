@@ -215,20 +215,16 @@ def question_html(question: Question, id: str) -> str:
         f"{escape(words)}</button>"
         for choice, words in question.words.items()
     )
+    name = f'<code class="qm-c">{escape(question.name)}</code>'
     return (
         f'<div class="qm-note qm-ask" role="group" aria-label="{escape(question.title)}"'
         f" {_NOTE_PADDED}>"
-        f'<p class="qm-note-title"><b>{_titled(question)}</b></p>'
+        f'<p class="qm-note-title"><b>Run {name} here?</b></p>'
         f'<pre class="qm-pre qm-call" tabindex="0" role="region" aria-label="The call">'
         f"{escape(question.call, quote=False)}</pre>"
         f'<p class="qm-note-text">{text_html(question.text)}</p>'
         f'<div class="qm-choices">{buttons}</div></div>'
     )
-
-
-def _titled(question: Question) -> str:
-    name = f'<code class="qm-c">{escape(question.name)}</code>'
-    return text_html(question.title).replace(escape(question.name), name, 1)
 
 
 def footer_html(footer: Footer) -> str:

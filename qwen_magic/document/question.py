@@ -5,11 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from qwen_magic.document.calls import whole_call
 
 Choice: TypeAlias = Literal["once", "always", "no", "never"]
+# What became of a question: the user's choice, or "nobody" to choose.
+Verdict: TypeAlias = Choice | Literal["nobody"]
+
+_LONG: Final = 400  # characters of a call that are surely in sight
+# Letters and marks that show nothing, beside those that Unicode's categories tell.
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +41,23 @@ class Question:
     @property
     def text(self) -> str:
         about = f"“{self.about}” " if self.about else ""
-        return f"{about}It runs in your kernel; what it returns is sent to the model."
+        length = len(self.call)
+        long = f" The call is {length:,} characters long: read it to its end." * (length > _LONG)
+        return f"{about}It runs in your kernel; what it returns is sent to the model.{long}"
+
+    @property
+    def scope(self) -> str:
+        """What "always" and "never" hold for."""
+        return f"in {self.chat}" if self.chat else "for this answer"
 
     @property
     def words(self) -> Mapping[Choice, str]:
         """The choices as they are offered."""
-        scope = f"in {self.chat}" if self.chat else "for this answer"
         return {
             "once": "Allow once",
-            "always": f"Always {scope}",
+            "always": f"Always {self.scope}",
             "no": "Refuse",
-            "never": f"Never {scope}",
+            "never": f"Never {self.scope}",
         }
 
 
@@ -55,7 +67,9 @@ def read_choice(text: str) -> Choice | None:
 
 
 def _visible(character: str) -> str:
-    """Control and formatting characters as escapes."""
-    if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp"):
-        return f"\\u{ord(character):04x}"
+    """Whatever shows nothing, or turns what follows, as an escape; but for plain spaces."""
+    kind = unicodedata.category(character)[0]
+    selects = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    if character not in "\n " and (kind in "CZ" or character in _BLANK or selects):
+        return ascii(character)[1:-1]
     return character

@@ -85,7 +85,9 @@ def make_step(entry: Entry, context: StepContext) -> Step:
             return _code(item, entry, context)
         case FunctionCall() as item:
             is_done = entry.done and not context.cut
-            step = calls.function_step(item, entry.text, phase=entry.phase, is_done=is_done)
+            call = entry.finished()
+            assert isinstance(call, FunctionCall)
+            step = calls.function_step(call, phase=entry.phase, is_done=is_done)
             return _timed(step, entry, context)
         case Message():
             raise TypeError("A message is prose, not a step.")

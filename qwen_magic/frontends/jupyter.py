@@ -16,13 +16,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.display import display, update_display
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.document.question import Choice, Question, read_choice
+from qwen_magic.document.question import Choice, Question, Verdict, read_choice
 from qwen_magic.frontends import static
 from qwen_magic.frontends.widget import AnswerWidget
 from qwen_magic.protocol.items import JSON
@@ -30,8 +30,6 @@ from qwen_magic.protocol.state import ResponseState
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
-
-Nobody: TypeAlias = Literal["nobody"]
 
 HELLO_PATIENCE: Final = 1.5  # seconds
 BETWEEN_QUESTIONS: Final = 0.6  # seconds
@@ -149,13 +147,13 @@ class LiveView:
     def figure(self, url: str, data: str, reason: str) -> None:
         self._document.figure(url, data, reason)
 
-    def ask(self, entry: Entry, question: Question) -> Callable[[], Choice | Nobody | None]:
+    def ask(self, entry: Entry, question: Question) -> Callable[[], Verdict | None]:
         """Ask by buttons, for as long as it takes. "nobody": no view listens, or its clicks would
         not be seen. A question comes a moment after the one before, so that a double click
         answers one."""
         shown = False
 
-        def poll() -> Choice | Nobody | None:
+        def poll() -> Verdict | None:
             nonlocal shown
             now = self._clock()
             if not (self._listening and self._stoppable):

@@ -27,14 +27,14 @@ def prompt_for(question: Question) -> Choice | None:
     takes no input. What cannot be understood three times is a no, for this time."""
     if not _can_ask():
         return None
-    scope = f"in {question.chat}" if question.chat else "for this answer"
+    scope = printable(question.scope)
     lines = (question.title, f"  {question.call}", f"  {question.text}")
     print("\n".join(printable(line) for line in lines))  # noqa: T201
     for _ in range(_TRIES):
         try:
             typed = input(f"[y]es, once · [a]lways {scope} · [n]o · never {scope}: ")
-        except EOFError:
-            return None
+        except EOFError:  # Ctrl-D
+            return "no"
         answer = _ANSWERS.get(typed.strip().lower())
         if answer is not None:
             return answer

@@ -205,7 +205,7 @@ class Asker:
             return
         try:
             answer = await self.session.arun(plan, view, told=False)
-        except KeyboardInterrupt:  # in a function that the model called; the turn is recorded
+        except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
             return
         self._stage.offer(answer)
         if options.out:

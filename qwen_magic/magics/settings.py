@@ -64,14 +64,18 @@ class QwenSettings(HasTraits):
     ).tag(config=True)
     tool_rounds = CInt(
         10,
+        min=0,
         help="How often one question's model is asked on with what the functions it called gave; "
         "then it has to answer.",
     ).tag(config=True)
     tool_seconds = CFloat(
-        300.0, help="Seconds that the functions of one question may take together."
+        300.0,
+        min=0.0,
+        help="Seconds that the functions of one question may take together. (On Windows one that "
+        "is not async runs to its end.)",
     ).tag(config=True)
     tool_bytes = CInt(
-        100_000, help="Bytes of one function's result that are sent; the rest is cut off."
+        100_000, min=100, help="Bytes of one function's result that are sent; the rest is cut off."
     ).tag(config=True)
     unattended = Enum(
         ["refuse", "allow"],

@@ -48,7 +48,7 @@ from qwen_magic.protocol.items import (
     Message,
     Reasoning,
     Usage,
-    parse_items,
+    parse_item,
     parse_usage,
 )
 
@@ -237,7 +237,8 @@ class ResponseState:
         self._ended = True
         self.raw = event.response
         self._read(event.response)
-        output = parse_items(mappings(event.response.get("output")))
+        # Item by item: what a function gave is never the server's to say.
+        output = (parse_item(each) for each in mappings(event.response.get("output")))
         for entry, item in self._entries.final(output, at):
             entry.take(item, TERMINAL)
         self._close(status, at)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from qwen_magic.context.functions import ArgumentsError, FunctionTool, failure_text
-from qwen_magic.context.results import MAX_RESULT_BYTES
-from qwen_magic.document.question import Question
+from qwen_magic.context.results import MAX_RESULT_BYTES, result_text
+from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.items import CALL_FAILED, CALL_REFUSED, FunctionCall
 from qwen_magic.session.permissions import Permissions, Standing
-from qwen_magic.session.view import Verdict
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
@@ -35,7 +34,10 @@ _MOST_CALLS: Final = 50  # in one response
 class CallLimits:
     """What the functions may take of one question. `rounds`: how often the model is asked on with
     what it called; `seconds`: of all functions together; `size`: bytes of one result; `mask`:
-    columns and keys whose values are kept back (names or patterns)."""
+    columns and keys whose values are kept back (names or patterns). Besides, one response may call
+    at most 50 times. A synchronous function is ended in time where the platform can (POSIX, the
+    main thread); elsewhere it runs to its end.
+    """
 
     rounds: int = 10
     seconds: float = 300.0
@@ -61,7 +63,7 @@ class Invoke:
 
     def text(self, value: object) -> str:
         """What is sent for the value that it gave."""
-        return self.tool.result_text(value, self.limits.size, self.limits.mask)
+        return result_text(value, self.limits.size, self.limits.mask)
 
 
 Need: TypeAlias = Consult | Invoke
@@ -98,7 +100,7 @@ class TurnCalls:
             return False
         if any(self._is_foreign(run, entry) for entry in calls):
             return False  # whoever offered it answers it
-        if self._rounds > self._limits.rounds:
+        if self._is_last:
             run.fail(
                 QwenError(
                     f"The model called functions again after {_rounds(self._limits.rounds)}, "
@@ -112,7 +114,12 @@ class TurnCalls:
     @property
     def exhausted(self) -> bool:
         """Whether the model is now asked to answer with what it has."""
-        return self._rounds > self._limits.rounds or self._left <= 0
+        return self._is_last or self._left <= 0
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether all rounds are used: calls are answered now, but not run."""
+        return self._rounds > self._limits.rounds
 
     def answers(self, run: TurnRun) -> Needs:
         """Answer every call of the newest response, in order."""
@@ -124,7 +131,7 @@ class TurnCalls:
             run.answer_call(entry, (yield from self._answer(run, entry)))
 
     def _answer(self, run: TurnRun, entry: Entry) -> Generator[Need, Any, str]:
-        call = entry.item
+        call = entry.finished()  # what is shown and recorded
         assert isinstance(call, FunctionCall)
         tool = self._tools.get(call.name)
         why_not = self._why_not(call, tool)
@@ -133,6 +140,8 @@ class TurnCalls:
         decision = yield from self._decide(run, entry, call, tool)
         if decision != "run":
             return self._refusal(run, tool, decision)
+        if run.stop_asked:
+            return f"{CALL_REFUSED}: the turn was stopped"
         run.take_call(entry, "running")
         began = self._clock()
         output = yield Invoke(tool, call.arguments, self._left, self._limits)
@@ -144,7 +153,7 @@ class TurnCalls:
         if tool is None:
             there_are = ", ".join(self._tools)
             return f"{CALL_FAILED}there is no function {call.name!r}; there are: {there_are}"
-        if self._rounds > self._limits.rounds:
+        if self._is_last:
             rounds = _rounds(self._limits.rounds)
             return f"{CALL_FAILED}not run: the limit of {rounds} of calls is reached; answer now"
         if self._left <= 0:
@@ -190,7 +199,7 @@ class TurnCalls:
     def _refusal(self, run: TurnRun, tool: FunctionTool, decision: Decision) -> str:
         if decision == "refused":
             return f"{CALL_REFUSED}: the user refused this call of {tool.name}"
-        run.tell(
+        run.warn(
             f"{tool.name} was not run: nobody could be asked "
             "(%config QwenMagics.unattended = 'allow' lets it)"
         )

@@ -17,12 +17,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-from qwen_magic.context.functions import FunctionTool, failure_text
+from qwen_magic.context.functions import failure_text
 from qwen_magic.session.calls import Invoke
+from qwen_magic.session.view import TICK
 
-_INTERVAL: Final = 1 / 30  # seconds between two looks at a function that is awaited
 # What a function may raise without ending more than itself.
-FAILURES: Final = (Exception, SystemExit)
+_FAILURES: Final = (Exception, SystemExit)
+_AGAIN: Final = (
+    1.0  # seconds after which a function that swallowed the end of its time is told again
+)
+_LONGEST: Final = 1e7  # seconds that a timer takes
+_TO_CLEAN_UP: Final = 1.0  # seconds that a cancelled function has
 
 
 class StoppedError(Exception):
@@ -36,57 +41,62 @@ class OutOfTimeError(TimeoutError):
         super().__init__(f"not finished after {seconds:.3g} s, and ended")
 
 
-def call(tool: FunctionTool, arguments: str, seconds: float) -> Any:
-    """What the function gives; an awaitable where it is asynchronous. Raises what it raises, and
-    `OutOfTimeError`, where the platform can interrupt it (POSIX, the main thread)."""
-    with _interruptible(), _at_most(seconds):
-        return tool.function(**tool.read_arguments(arguments))
-
-
-async def wait_for(awaited: Awaitable[Any], seconds: float, *, watch: Callable[[], bool]) -> Any:
-    """What `awaited` gives, in time. `watch` is called about thirty times a second; True ends the
-    wait. Whatever ends it early cancels `awaited`, once. Raises what it raises, `StoppedError`,
-    `OutOfTimeError`."""
-    task = asyncio.ensure_future(awaited)
-    ends_at = time.monotonic() + seconds
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=_INTERVAL)
-            if watch() and not task.done():
-                raise StoppedError
-            if time.monotonic() > ends_at and not task.done():
-                raise OutOfTimeError(seconds)
-        if task.cancelled():  # by itself: that is no cancellation of ours
-            raise RuntimeError("it was cancelled")
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-
-
 def outcome(need: Invoke) -> str | Awaitable[Any]:
     """What is sent back for a call: the text of what the function gave, or of its failure; an
-    awaitable is handed on."""
+    awaitable is handed on. The time holds where the platform can interrupt a function (POSIX, the
+    main thread)."""
     try:
-        value = call(need.tool, need.arguments, need.seconds)
-    except FAILURES as error:
+        with interruptible(), _at_most(need.seconds):
+            value = need.tool.function(**need.tool.read_arguments(need.arguments))
+            return value if inspect.isawaitable(value) else need.text(value)
+    except _FAILURES as error:
         return failure_text(error)
-    return value if inspect.isawaitable(value) else need.text(value)
 
 
 async def awaited_outcome(
     need: Invoke, awaited: Awaitable[Any], *, watch: Callable[[], bool]
 ) -> str:
-    """The same for what an asynchronous function gave."""
+    """The same for what an asynchronous function gave. `watch` is called about thirty times a
+    second; True ends the wait."""
     try:
-        value = await wait_for(awaited, need.seconds, watch=watch)
-    except FAILURES as error:
+        value = await _wait_for(awaited, need.seconds, watch)
+        with interruptible(), _at_most(need.seconds):
+            return need.text(value)
+    except _FAILURES as error:
         return failure_text(error)
-    return need.text(value)
+
+
+async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[], bool]) -> Any:
+    """What `awaited` gives, in time. Whatever ends the wait early cancels it, once. Raises what it
+    raises, `StoppedError`, `OutOfTimeError`."""
+    task = asyncio.ensure_future(_contained(awaited))
+    ends_at = time.monotonic() + seconds
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=TICK)
+            late = time.monotonic() > ends_at
+            if not task.done() and (watch() or late):
+                task.cancel()
+                await asyncio.wait({task}, timeout=_TO_CLEAN_UP)
+                raise OutOfTimeError(seconds) if late else StoppedError
+        if task.cancelled():  # by itself: that is no cancellation of ours
+            raise RuntimeError("it was cancelled")
+        return task.result()
+    finally:
+        if not task.done() and not task.cancelling():
+            task.cancel()
+
+
+async def _contained(awaited: Awaitable[Any]) -> Any:
+    """A `SystemExit` out of a task would end the event loop, and with it the kernel."""
+    try:
+        return await awaited
+    except SystemExit as error:
+        raise RuntimeError(f"SystemExit: {error}") from error
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGINT raises `KeyboardInterrupt` at once; outside the main thread there is none to raise."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -110,13 +120,12 @@ def _at_most(seconds: float) -> Iterator[None]:
     def ring(number: int, frame: FrameType | None) -> None:
         raise OutOfTimeError(seconds)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
-    began = time.monotonic()
+    before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, every = signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
     try:
         yield
     finally:  # a timer that ran already, such as of a function around this one, goes on
         goes_on = max(0.001, left - (time.monotonic() - began)) if left else 0.0
-        signal.setitimer(signal.ITIMER_REAL, goes_on)
+        signal.setitimer(signal.ITIMER_REAL, goes_on, every)
         if before is not None:
             signal.signal(signal.SIGALRM, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
 from qwen_magic.session.metadata import turn_metadata
 from qwen_magic.session.plan import Plan
-from qwen_magic.session.view import Poll, View
+from qwen_magic.session.view import NoView, Poll, View
 
 if TYPE_CHECKING:
     from qwen_magic.client import Received, Stream
@@ -76,7 +77,12 @@ class TurnRun:
     @property
     def stopped(self) -> bool:
         """Whether it was ended before it was over."""
-        return self.stream.stopped or (self._between and self.stop_asked)
+        return self.stream.stopped or (self._is_open and self.stop_asked)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether calls of the newest response wait for an answer from here."""
+        return self._between or bool(self.plan.ask.functions and self.state.calls)
 
     @property
     def ended_well(self) -> bool:
@@ -163,6 +169,12 @@ class TurnRun:
             self._facts.add(fact)
             self._view.tell(fact)
 
+    def warn(self, fact: str) -> None:
+        """Say it in the footer; on stderr, where nothing is shown."""
+        if fact not in self._facts and isinstance(self._view, NoView):
+            sys.stderr.write(f"{fact}\n")
+        self.tell(fact)
+
     def fail(self, error: QwenError) -> None:
         """The turn failed here, not at the server."""
         self._failure = error
@@ -232,7 +244,7 @@ class TurnRun:
         return None if self.stopped else self._failure or self.stream.error
 
     def _outcome(self, error: QwenError | None) -> Outcome:
-        if self.stopped and (self._between or not self.state.terminal):
+        if self.stopped and (self._is_open or not self.state.terminal):
             return Outcome("stopped")
         if error is not None:
             return failure(error, told=self._told)

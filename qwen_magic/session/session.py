@@ -12,24 +12,25 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.usage import check_budget
+from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.session import nesting
 from qwen_magic.session.calls import CallLimits, Prompt, TurnCalls
 from qwen_magic.session.endpoints import Endpoints
 from qwen_magic.session.figures import FigureFetcher
+from qwen_magic.session.invoking import interruptible
 from qwen_magic.session.permissions import Permissions
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.settling import asettle, settle
-from qwen_magic.session.view import NoView, View
+from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.settings import FIGURE_HOSTS
 
 if TYPE_CHECKING:
-    from qwen_magic.client import Client, Stream
+    from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
     from qwen_magic.session.run import TurnRun
 
-INTERVAL: Final = 1 / 30  # seconds between updates of a view
 RECENT: Final = 3600.0  # seconds
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
 _LATE: Final = f"it did not come within {FIGURE_PATIENCE:.0f} s"
@@ -99,7 +100,6 @@ class Session:
         """
         self._check_functions(plan.ask)
         run = self._open(plan if keep else replace(plan, chat=""), view)
-        calls = self._calls(plan)
 
         def look() -> None:
             run.tick()
@@ -107,17 +107,8 @@ class Session:
                 step()
 
         try:
-            while True:
-                for batch in run.stream.batches_sync(INTERVAL):
-                    run.feed(batch)
-                    look()
-                if self._heal(run):
-                    continue
-                if not calls.wanted(run):
-                    break
-                settle(calls.answers(run), run, look)
-                if not self._go_on(run, calls):
-                    break
+            for _ in self._batches(run, TICK, look):
+                pass
             self._wait_for_figures(run)
         except BaseException:
             run.stop()
@@ -142,7 +133,7 @@ class Session:
         ticker = asyncio.ensure_future(_tick(run, step))
         try:
             while True:
-                async for batch in run.stream.batches(INTERVAL):
+                async for batch in run.stream.batches(TICK):
                     run.feed(batch)
                 if self._heal(run):
                     continue
@@ -167,20 +158,10 @@ class Session:
         """The events of a plan's answer as they come; recorded at the end, or when left early."""
         self._check_functions(plan.ask)
         run = self._open(plan, NoView())
-        calls = self._calls(plan)
         try:
-            while True:
-                for batch in run.stream.batches_sync(0.0):
-                    run.feed(batch)
-                    for received in batch:
-                        yield received.event
-                if self._heal(run):
-                    continue
-                if not calls.wanted(run):
-                    break
-                settle(calls.answers(run), run, run.tick)
-                if not self._go_on(run, calls):
-                    break
+            for batch in self._batches(run, 0.0, run.tick):
+                for received in batch:
+                    yield received.event
         except BaseException:
             run.stop()
             raise
@@ -199,6 +180,24 @@ class Session:
         self.endpoints.close()
         self.book.close()
 
+    def _batches(
+        self, run: TurnRun, interval: float, look: Callable[[], None]
+    ) -> Iterator[list[Received]]:
+        """What comes in all responses of a turn; the function calls between them are answered."""
+        calls = self._calls(run.plan)
+        while True:
+            for batch in run.stream.batches_sync(interval):
+                run.feed(batch)
+                look()
+                yield batch
+            if self._heal(run):
+                continue
+            if not calls.wanted(run):
+                return
+            settle(calls.answers(run), run, look, may_nest=self.may_nest)
+            if not self._go_on(run, calls):
+                return
+
     def _open(self, plan: Plan, view: View, *, told: bool = True) -> TurnRun:
         from qwen_magic.session.run import TurnRun
 
@@ -214,7 +213,13 @@ class Session:
 
     def _calls(self, plan: Plan, *, prompts: bool = True) -> TurnCalls:
         """`prompts`: whether somebody waits for this turn, and could be asked by a line of text."""
-        prompt = self.prompt if prompts else (lambda question: None)
+
+        def prompt(question: Question) -> Verdict | None:
+            if not prompts:
+                return None
+            with interruptible():  # ■ is to end the question, not only what comes after it
+                return self.prompt(question)
+
         return TurnCalls(plan.ask.functions, self.permissions, self.limits, prompt)
 
     def _check_functions(self, ask: Ask) -> None:
@@ -279,14 +284,14 @@ class Session:
     def _wait_for_figures(self, run: TurnRun) -> None:
         deadline = time.monotonic() + FIGURE_PATIENCE
         while run.waits_for_figures and time.monotonic() < deadline:
-            time.sleep(INTERVAL)
+            time.sleep(TICK)
             run.tick()
         run.give_up_figures(_LATE)
 
     async def _await_figures(self, run: TurnRun) -> None:
         deadline = time.monotonic() + FIGURE_PATIENCE
         while run.waits_for_figures and time.monotonic() < deadline:
-            await asyncio.sleep(INTERVAL)  # the ticker collects them
+            await asyncio.sleep(TICK)  # the ticker collects them
         run.give_up_figures(_LATE)
 
 
@@ -297,4 +302,4 @@ async def _tick(run: TurnRun, step: Callable[[], Awaitable[None]] | None) -> Non
         run.tick()
         if step is not None:
             await step()
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(TICK)

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
+from qwen_magic.protocol.items import CALL_FAILED
 from qwen_magic.session import nesting
 from qwen_magic.session.calls import Consult, Invoke, Need, Needs
 from qwen_magic.session.invoking import awaited_outcome, outcome
+from qwen_magic.session.view import TICK
 
 if TYPE_CHECKING:
     from qwen_magic.session.run import TurnRun
 
-_INTERVAL: Final = 1 / 30  # seconds
 
-
-def settle(needs: Needs, run: TurnRun, look: Callable[[], None]) -> None:
+def settle(needs: Needs, run: TurnRun, look: Callable[[], None], *, may_nest: bool) -> None:
     """Answer the calls, blocking. `look` is called about thirty times a second while it waits.
-    Ends early where the turn is stopped."""
+    Ends early where the turn is stopped. `may_nest`: a running loop may be made re-entrant."""
     reply: object = None
     try:
-        while not run.stop_asked:
-            reply = _meet(needs.send(reply), run, look)
-    except StopIteration:
-        pass
+        while not run.stop_asked and (need := _next(needs, reply)) is not None:
+            reply = _meet(need, run, look, may_nest)
     finally:
         needs.close()
 
@@ -34,31 +34,47 @@ async def asettle(needs: Needs, run: TurnRun) -> None:
     """The same on the caller's event loop; whoever ticks goes on ticking."""
     reply: object = None
     try:
-        while not run.stop_asked:
-            reply = await _ameet(needs.send(reply), run)
-    except StopIteration:
-        pass
+        while not run.stop_asked and (need := _next(needs, reply)) is not None:
+            reply = await _ameet(need, run)
+    except KeyboardInterrupt:
+        # Out of a task it would end the loop, and with it the kernel. So it is told to the loop's
+        # own handler, which is back in its place by now and cancels what the user sees running.
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler) and handler is not signal.default_int_handler:
+            handler(signal.SIGINT, None)
+        raise asyncio.CancelledError from None
     finally:
         needs.close()
 
 
-def _meet(need: Need, run: TurnRun, look: Callable[[], None]) -> object:
+def _next(needs: Needs, reply: object) -> Need | None:
+    """What is needed next; None where all calls are answered."""
+    try:
+        return needs.send(reply)
+    except StopIteration:
+        return None
+
+
+def _meet(need: Need, run: TurnRun, look: Callable[[], None], may_nest: bool) -> object:
     match need:
         case Consult(poll=poll):
             while (verdict := poll()) is None and not run.stop_asked:
-                time.sleep(_INTERVAL)
+                time.sleep(TICK)
                 look()
             return verdict
         case Invoke():
-            return _invoke(need, run, look)
+            return _invoke(need, run, look, may_nest)
 
 
-def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None]) -> str:
+def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None], may_nest: bool) -> str:
     given = outcome(need)
     if isinstance(given, str):
         return given
-    if nesting.loop_runs() and not nesting.is_nested():
-        run.tell("nest_asyncio2 made this kernel's event loop re-entrant, for an async function")
+    if nesting.loop_runs():
+        if not may_nest:
+            return _left_alone(given)
+        if not nesting.is_nested():
+            run.warn("nest_asyncio2 made this event loop re-entrant, for an async function")
 
     def watch() -> bool:
         look()
@@ -67,11 +83,18 @@ def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None]) -> str:
     return nesting.run_here(awaited_outcome(need, given, watch=watch))
 
 
+def _left_alone(awaitable: Any) -> str:
+    """For a function that only when it ran turned out to be asynchronous."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+    return f"{CALL_FAILED}it is asynchronous, and this blocking call may not wait for it"
+
+
 async def _ameet(need: Need, run: TurnRun) -> object:
     match need:
         case Consult(poll=poll):
             while (verdict := poll()) is None and not run.stop_asked:
-                await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(TICK)
             return verdict
         case Invoke():
             given = outcome(need)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from qwen_magic.document.question import Choice, Question
+from qwen_magic.document.question import Question, Verdict
 from qwen_magic.protocol.items import JSON
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import Outcome
     from qwen_magic.protocol.state import Entry, ResponseState
 
-# What became of a question: the user's choice, or "nobody" to choose.
-Verdict: TypeAlias = Choice | Literal["nobody"]
+TICK: Final = 1 / 30  # seconds between two looks, and between updates of a view
 Poll: TypeAlias = Callable[[], Verdict | None]
 
 

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import datetime
 import json
+import types
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,13 @@ Pair = collections.namedtuple("Pair", "a email")
         (Model(name="x"), '{"name": "x", "email": "[masked]"}'),
         ([Model(name="x")], '[{"name": "x", "email": "[masked]"}]'),
         (Pair(1, "canary"), '{"a": 1, "email": "[masked]"}'),
+        (FRAME.iloc[0], ",0\na,1\nc,3\n"),
+        (FRAME.set_index("email").iloc[0], ",0\na,1\nc,3\n"),
+        (FRAME.set_axis(["x", "y"])["email"], "all columns are kept back"),
+        (FRAME.T, ",0,1\na,1,2\nc,3,4\n"),
+        (collections.deque([{"email": "canary"}]), '[{"email": "[masked]"}]'),
+        (types.SimpleNamespace(email="canary"), '{"email": "[masked]"}'),
+        ({"a": np.array([1, 2])}, '{"a": "ndarray, 2, int64\\n[1 2]"}'),
         ("said by the function itself", "said by the function itself"),
     ],
 )

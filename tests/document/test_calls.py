@@ -13,7 +13,7 @@ from qwen_magic.protocol.state import ResponseState
 
 def step(output=None, *, phase="completed", is_done=True, arguments='{"where": "a"}'):
     item = FunctionCall("f", "rows", arguments, "c1", "completed", output)
-    return function_step(item, "", phase=phase, is_done=is_done)
+    return function_step(item, phase=phase, is_done=is_done)
 
 
 def called():
@@ -54,10 +54,11 @@ def test_a_large_result_is_shown_in_part():
 
 
 def test_a_question_hides_nothing():
-    arguments = '{"where": "' + "x" * 500 + '\u202e\u200b\\n<b>"}'
+    arguments = '{"where": "' + "x" * 500 + '\u202e\u3164\ufe0f\ud800\\n<b>"}'
     question = Question("rows", arguments, "Rows <i>.", "main")
     assert question.call.startswith('rows(where="xxxx')
-    assert question.call.endswith('x\\u202e\\u200b\\n<b>")')
+    assert question.call.endswith('x\\u202e\\u3164\\ufe0f\\ud800\\n<b>")')
+    assert "characters long" in question.text
     page = question_html(question, "3")
     assert "<b>&quot;" not in page
     assert "&lt;b&gt;" in page

@@ -38,6 +38,11 @@ def sleeps(seconds: float) -> str:
     return "awake"
 
 @tool
+async def quits() -> str:
+    """Ends the process, as a command-line library does."""
+    raise SystemExit(3)
+
+@tool
 async def idles(seconds: float) -> str:
     """Waits."""
     await asyncio.sleep(seconds)
@@ -109,7 +114,7 @@ def test_an_asynchronous_function_in_a_blocking_cell_and_all_that_must_work_afte
 ):
     ran = allowing.ok("%%time\n%%qwen -t waits\ncall waits(x=21)")
     assert "Called · waits(x=21) → 42" in ran.final["text/plain"]
-    assert "nest_asyncio2 made this kernel's event loop re-entrant" in ran.final["text/plain"]
+    assert "nest_asyncio2 made this event loop re-entrant" in ran.final["text/plain"]
     assert value(allowing, "ran") == "[True]", "on the kernel's own loop"
 
     again = allowing.ok("%%time\n%%qwen -t waits\ncall waits(x=4)")
@@ -170,6 +175,54 @@ def test_an_interrupt_reaches_a_function(allowing, server, call, cell):
     done = allowing.ok("%%qwen -t rows\ncall rows(where='a')")
     assert "Called" in done.final["text/plain"]
     assert "previous_response_id" not in asked(server)[1].body, "a stopped turn is no head"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "await asyncio.gather(*[qwen.aask('call sleeps(seconds=30)', tools=[sleeps])])",
+        "await asyncio.ensure_future(qwen.aask('call sleeps(seconds=30)', tools=[sleeps]))",
+    ],
+)
+def test_an_interrupt_of_a_task_leaves_the_kernel_alive(allowing, server, cell):
+    allowing.ok(f"from qwen_magic import Qwen\nqwen = Qwen(endpoint={server.base_url!r},"
+                " unattended='allow')")  # fmt: skip
+    message = allowing.send(cell)
+    wait_until(lambda: asked(server) and asked(server)[-1].ended_at, 20, "the call")
+    time.sleep(0.4)
+    allowing.interrupt()
+    assert allowing.collect(message).status == "error"
+    assert value(allowing, "1 + 1") == "2"
+    assert "Called" in allowing.ok("%%qwen -t rows\ncall rows(where='a')").final["text/plain"]
+
+
+@pytest.mark.parametrize("cell", ["%%qwen", "%%time\n%%qwen"])
+def test_a_function_cannot_end_the_kernel(allowing, cell):
+    ran = allowing.ok(f"{cell} -t quits\ncall quits()")
+    assert "Function failed" in ran.final["text/plain"]
+    assert "SystemExit: 3" in ran.final["text/plain"]
+    assert value(allowing, "1 + 1") == "2"
+
+
+@pytest.mark.parametrize("cell", ["%%qwen", "%%time\n%%qwen"])
+def test_a_question_at_the_cells_input(kernel, server, cell):
+    """Where no view listens, but the front end takes input."""
+    message = kernel.send(f"{cell} -t rows\ncall rows(where='a')", stdin=True)
+    kernel.client.get_stdin_msg(timeout=20)
+    pressed = time.monotonic()
+    kernel.interrupt()
+    ran = kernel.collect(message)
+    assert time.monotonic() - pressed < 10
+    assert ran.status == "error"
+    assert "Run rows here?" in ran.stdout
+    assert value(kernel, "ran") == "[]"
+    assert len(asked(server)) == 1
+
+    message = kernel.send(f"{cell} -t rows\ncall rows(where='b')", stdin=True)
+    kernel.client.get_stdin_msg(timeout=20)
+    kernel.client.input("y")
+    assert "Called" in kernel.collect(message).final["text/plain"]
+    assert value(kernel, "[where for where, _ in ran]") == "['b']"
 
 
 def test_the_list_of_tools_and_their_completion(kernel):

@@ -13,6 +13,7 @@ import pytest
 from qwen_magic import CallLimits, Qwen, tool
 from qwen_magic.demo import DemoServer
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.events import ResponseEnded
 
 
 @pytest.fixture
@@ -234,6 +235,129 @@ def test_functions_that_ask_themselves(server, ran):
     assert answer.tool_calls[0].output == "in"
     assert signal.getsignal(signal.SIGALRM) is before[1]
     assert before[0] - 60 < signal.getitimer(signal.ITIMER_REAL)[0] <= before[0]
+
+
+def test_another_function_of_the_same_name_is_asked_about(server, ran):
+    heard = []
+
+    def made(body):
+        space = {"ran": ran}
+        exec(f"def act(n: int) -> str:\n    'Acts.'\n    ran.append({body!r})", space)
+        return space["act"]
+
+    with qwen_of(server, approve=lambda question: heard.append(1) or "always") as qwen:
+        for body in ("a", "a", "b"):
+            qwen.ask("call act(n=1)", tools=[made(body)])
+    assert ran == ["a", "a", "b"]
+    assert len(heard) == 2, "the same text again is the same function"
+
+
+def test_failures_that_would_end_more_than_a_function(server, ran):
+    class SulkyError(Exception):
+        def __str__(self):
+            raise ValueError
+
+    class Proxy:
+        @property
+        def __class__(self):
+            raise LookupError("nothing is bound")
+
+    async def quits() -> str:
+        """Ends the process."""
+        raise SystemExit(3)
+
+    def sulks() -> str:
+        """Raises what cannot be told."""
+        raise SulkyError
+
+    def proxies() -> object:
+        """Gives what cannot be looked at."""
+        return Proxy()
+
+    def stops() -> str:
+        """As a generator does."""
+        raise StopIteration
+
+    with qwen_of(server) as qwen:
+        told = []
+        for function in (quits, sulks, proxies, stops):
+            answer = qwen.ask(f"call {function.__name__}()", tools=[function])
+            told.append(answer.tool_calls[0].output)
+    assert told[0] == "Error: RuntimeError: SystemExit: 3"
+    assert told[1] == "Error: SulkyError"
+    assert told[3].startswith("Error: StopIteration")
+    assert len(asked(server)) == 8
+
+
+def test_an_awaitable_of_a_plain_function_where_nesting_is_forbidden(server, tools):
+    def later(x: int) -> object:
+        """A plain function that gives an awaitable."""
+        return tools["later"](x)
+
+    with qwen_of(server, may_nest=False) as qwen:
+
+        async def blocking():
+            return qwen.ask("call later(x=4)", tools=[later])
+
+        answer = asyncio.run(blocking())
+    assert "asynchronous" in answer.tool_calls[0].output
+    assert not hasattr(asyncio, "_nest_patched")
+
+
+def test_a_function_that_swallows_the_end_of_its_time(server):
+    def stubborn() -> str:
+        """Tries again and again."""
+        while True:
+            try:
+                time.sleep(0.05)
+            except OSError:
+                tries.append(1)
+                if len(tries) > 1:
+                    raise
+
+    tries = []
+    with qwen_of(server, limits=CallLimits(seconds=0.1)) as qwen:
+        answer = qwen.ask("call stubborn()", tools=[stubborn])
+    assert answer.tool_calls[0].output.endswith("and ended")
+
+
+def test_time_without_end(server, tools):
+    with qwen_of(server, limits=CallLimits(seconds=float("inf"))) as qwen:
+        answer = qwen.ask("call count_up(n=1)", tools=[tools["count_up"]])
+    assert answer.tool_calls[0].output == "2"
+
+
+def test_a_stream_that_is_left_between_two_responses_is_stopped(server, tools, ran):
+    with qwen_of(server) as qwen:
+        for event in qwen.stream("call rows(where='a')", tools=[tools["rows"]]):
+            if isinstance(event, ResponseEnded):
+                break
+        assert ran == []
+        assert qwen.chat().turns == ()
+        qwen.ask("hello")
+    assert "previous_response_id" not in asked(server)[-1].body
+
+
+def test_an_interrupt_in_a_task_of_its_own_ends_no_loop(server):
+    def interrupts() -> str:
+        """As ■ does while it runs."""
+        raise KeyboardInterrupt
+
+    with qwen_of(server) as qwen:
+
+        async def others():
+            await asyncio.gather(qwen.aask("call interrupts()", tools=[interrupts]))
+
+        with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+            asyncio.run(others())
+        assert qwen.ask("hello").status == "completed"
+
+
+def test_what_nobody_sees_is_said_on_stderr(server, tools, capsys):
+    with qwen_of(server, approve=lambda question: None) as qwen:
+        qwen.ask("call rows(where='a') and rows(where='b')", tools=[tools["rows"]])
+    said = capsys.readouterr().err
+    assert said.count("rows was not run: nobody could be asked") == 1
 
 
 def test_nobody_to_ask(server, tools, ran):

@@ -103,7 +103,11 @@ def visible_part(value: object, mask: Collection[str]) -> object:
     words in its place where nothing is left, or it cannot be looked into."""
     table = as_pandas(value)
     shown = _visible(table, mask)[0] if table is not None else None
-    return shown if shown is not None and shown.shape[1] else "all columns are kept back"
+    if shown is None or not shown.shape[1]:
+        return "all columns are kept back"
+    if is_column(value) and _names_of_rows(shown):
+        return shown.set_axis([0], axis=1)  # a row: a value names it, perhaps one to keep back
+    return shown
 
 
 def _intro(name: str, kind: str) -> str:
@@ -145,8 +149,17 @@ def _kind(value: object) -> str:
 
 
 def _hidden(table: Any, mask: Collection[str]) -> tuple[str, ...]:
-    labels = [*table.index.names, *table.columns]
+    labels = [*table.index.names, *table.columns, *_names_of_rows(table)]
     return tuple(str(label) for label in labels if label is not None and is_masked(label, mask))
+
+
+def _names_of_rows(table: Any) -> list[object]:
+    """The rows' own names: of a row of another table they are its columns'."""
+    return list(table.index) if table.index.dtype.kind == "O" or _is_text(table.index) else []
+
+
+def _is_text(index: Any) -> bool:
+    return str(index.dtype).startswith(("str", "string"))
 
 
 def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
@@ -154,6 +167,8 @@ def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
     hidden = _hidden(table, mask)
     if not hidden:
         return table, ""
+    if _names_of_rows(table):
+        table = table.iloc[[n for n, name in enumerate(table.index) if not is_masked(name, mask)]]
     if any(is_masked(level, mask) for level in table.index.names if level is not None):
         table = table.reset_index(drop=True)
     keep = [n for n, label in enumerate(table.columns) if not is_masked(label, mask)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import Any, Final
 
 MASKED: Final = "[masked]"
@@ -32,7 +34,8 @@ def without_masked(value: Any, mask: Collection[str]) -> Any:
             key: MASKED if is_masked(key, mask) else without_masked(item, mask)
             for key, item in fields.items()
         }
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | deque):
+        value = list(value)
         return [without_masked(item, mask) for item in value[:MOST_ITEMS]]
     return _array(value, mask)
 
@@ -44,6 +47,8 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         named: Mapping[Any, Any] = value._asdict()
         return named
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return None

@@ -194,7 +194,7 @@ def _function(raw: JSON) -> FunctionCall:
         id=_id(raw),
         name=text(raw.get("name")),
         arguments=_json_text(raw.get("arguments")),
-        call_id=text(raw.get("call_id")),
+        call_id=text(raw.get("call_id")) or _id(raw),
         status=_status(raw),
     )
 
