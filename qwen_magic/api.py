@@ -46,6 +46,8 @@ class Qwen:
     `unattended` ("refuse" or "allow") is what holds where nobody can, `limits` what the functions
     may take. `may_nest`: in a blocking `ask` in a notebook,
     an asynchronous function may make the kernel's event loop re-entrant (`session.nesting`).
+    A function that is offered as a bare dict is the caller's to answer: where the model calls one,
+    the turn ends with its calls unanswered.
 
     Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`,
     `system`, `temperature`, `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds),
