@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError
 from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.over_session import SessionMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.book import Book
     from qwen_magic.conversation.chain import Chain, Turn
 
 
 @magics_class
-class BranchMagics(Magics):
+class BranchMagics(SessionMagics):
     """Nothing is ever deleted: these decide which turn comes before the next."""
-
-    def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
-        self._magics = magics
-
-    @property
-    def _book(self) -> Book:
-        return self._magics.asker.session.book
 
     @no_var_expand
     @line_magic

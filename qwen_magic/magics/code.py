@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.over_session import SessionMagics
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Turn
@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 
 @magics_class
-class CodeMagics(Magics):
+class CodeMagics(SessionMagics):
     """Code from the model's side to the user's: inserted where it can be read first."""
-
-    def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
-        self._magics = magics
 
     @no_var_expand
     @line_magic
@@ -45,7 +41,7 @@ class CodeMagics(Magics):
     def _turn(self, ref: str) -> Turn:
         from qwen_magic.errors import ConversationError
 
-        book = self._magics.asker.session.book
+        book = self._book
         if ref:
             return book.find(ref, book.current)[1]
         head = book.chain(book.current).head

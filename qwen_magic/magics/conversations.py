@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError
 from qwen_magic.magics.failure import shortened
 from qwen_magic.magics.helptext import chat_help_text
-from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.over_session import SessionMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.book import Book
     from qwen_magic.conversation.summary import Summary
     from qwen_magic.magics.options import Options
 
@@ -22,16 +21,8 @@ LISTED: Final = 10  # conversations, where not all of them were asked for
 
 
 @magics_class
-class ConversationMagics(Magics):
+class ConversationMagics(SessionMagics):
     """Listing, switching and beginning conversations."""
-
-    def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
-        self._magics = magics
-
-    @property
-    def _book(self) -> Book:
-        return self._magics.asker.session.book
 
     @property
     def _defaults(self) -> dict[str, Options]:

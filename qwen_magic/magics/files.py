@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError
 from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.over_session import SessionMagics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen_magic.conversation.archive.conversation import Conversation
-    from qwen_magic.conversation.book import Book
 
 
 @magics_class
-class FileMagics(Magics):
+class FileMagics(SessionMagics):
     """Conversations in and out of files, and what they have used."""
-
-    def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
-        self._magics = magics
-
-    @property
-    def _book(self) -> Book:
-        return self._magics.asker.session.book
 
     @no_var_expand
     @line_magic

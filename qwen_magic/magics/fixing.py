@@ -7,10 +7,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.over_session import SessionMagics
 from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ _HINT: Final = "%qwen_code puts the code into the next cell."
 
 
 @magics_class
-class FixMagics(Magics):
+class FixMagics(SessionMagics):
     """The one magic that sends values that nobody typed: it says which."""
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
-        self._magics = magics
+        super().__init__(shell, magics)
         self._last: BaseException | None = None  # of the user's cells
         shell.events.register("post_run_cell", self._remember)
 

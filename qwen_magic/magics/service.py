@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.failure import shortened
+from qwen_magic.magics.over_session import SessionMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.settings import default_endpoint_name
 
@@ -15,13 +16,12 @@ DEMO: Final = "demo"
 
 
 @magics_class
-class ServiceMagics(Magics):
+class ServiceMagics(SessionMagics):
     """What there is to ask, and whether it can be asked."""
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
-        super().__init__(shell=shell)
+        super().__init__(shell, magics)
         self._namespace: dict[str, Any] = shell.user_ns
-        self._magics = magics
         self._before_demo = ""  # the endpoint that the demo took the place of
 
     @no_var_expand
