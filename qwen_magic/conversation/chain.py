@@ -170,11 +170,6 @@ class Chain:
     def head(self) -> Turn | None:
         return self._turns[self._head] if self._head is not None else None
 
-    @property
-    def current_keys(self) -> frozenset[str]:
-        """The keys of the turns that are the current ones of their cells."""
-        return frozenset(self._current.values())
-
     def parent_for(self, cell: CellKey | None) -> Turn | None:
         """The turn after which a call from `cell` continues (None: it begins the conversation)."""
         made = self._made.get(cell) if cell is not None else None

@@ -161,9 +161,9 @@ class Asker:
             plan = self.session.plan(ask)
             view = self._stage.view(plan, quiet=options.quiet, awaited=True)
             answer = await self.session.arun(plan, view, step=pump.step)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            # ipykernel turns an interrupt into the cancellation of the running cell; in a
-            # function that the model called it is raised as such.
+        except asyncio.CancelledError:
+            # ipykernel turns an interrupt into the cancellation of the running cell; one in a
+            # function that the model called comes as that too.
             raise interrupted() from None
         finally:
             pump.close()

@@ -171,7 +171,7 @@ class Conversations(RuleBasedStateMachine):
                 parent = chain.parent_for(turn.cell) if turn.cell else None
                 if parent is not None and parent.cell is not None:
                     siblings = [t for t in chain.siblings(parent.cell) if t.may_be_head]
-                    assert not siblings or parent.key in chain.current_keys
+                    assert not siblings or chain.is_current(parent)
 
 
 @pytest.fixture(autouse=True)

@@ -149,6 +149,8 @@ def _kind(value: object) -> str:
 
 
 def _hidden(table: Any, mask: Collection[str]) -> tuple[str, ...]:
+    if not mask:  # of a long table the rows' names are many
+        return ()
     labels = [*table.index.names, *table.columns, *_names_of_rows(table)]
     return tuple(str(label) for label in labels if label is not None and is_masked(label, mask))
 
