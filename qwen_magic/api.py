@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.attachments import attach
-from qwen_magic.context.messages import check_messages
-from qwen_magic.context.schema import Schema
-from qwen_magic.context.tools import Tools, resolve_tools
 from qwen_magic.conversation.book import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.errors import UsageError
 from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.session.calls import CallLimits, Prompt
 from qwen_magic.session.endpoints import DEMO
+from qwen_magic.session.keywords import read_ask, read_schema, read_wish
 from qwen_magic.session.permissions import Unattended
-from qwen_magic.session.plan import Ask, Plan, check_key
+from qwen_magic.session.plan import check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView
 from qwen_magic.session.wishes import NoWish, SchemaWish
-from qwen_magic.settings import DEFAULT_MODEL, default_endpoint_name
+from qwen_magic.settings import DEFAULT_MODEL, Endpoint, default_endpoint_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +27,11 @@ if TYPE_CHECKING:
     from qwen_magic.session.mapping.asker import Asker
     from qwen_magic.session.mapping.result import MapResult
 
-_SILENCE: Final = 300.0  # seconds
+
+class _Defaults(TypedDict):
+    endpoint: Endpoint
+    model: str
+    chat: str
 
 
 class Qwen:
@@ -74,10 +74,10 @@ class Qwen:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self._session = Session()
-        self._session.prompt = approve
-        self._session.permissions.unattended = unattended
-        self._session.limits = limits or CallLimits()
-        self._session.may_nest = may_nest
+        calling = self._session.calling
+        calling.prompt, calling.may_nest = approve, may_nest
+        calling.permissions.unattended = unattended
+        calling.limits = limits or calling.limits
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
             found = self._session.endpoints.find(self._endpoint)
@@ -107,7 +107,7 @@ class Qwen:
 
         The turn is recorded when the stream has ended; leaving the loop early stops it.
         """
-        plan = self._plan(prompt, options)
+        plan = self._session.plan(read_ask(prompt, options, **self._defaults()))
         check_key(plan.ask.endpoint)
         return self._session.events(plan)
 
@@ -140,10 +140,11 @@ class Qwen:
         mapping.check_options(options)
         mapping.check_concurrency(concurrency)
         rows = given.read_rows(prompts, template)
-        wishes = [self._wish(row.prompt, {**options, "history": False}) for row in rows]
+        options = {**options, "schema": read_schema(options.get("schema")), "history": False}
+        wishes = [self._wish(row.prompt, options) for row in rows]
         plans = [self._session.plan(wish.ask) for wish in wishes]
         mapping.check_plans(plans)
-        wished = wishes[0].fulfilled if wishes and "schema" in options else None
+        wished = wishes[0].fulfilled if wishes and options["schema"] is not None else None
         self.mapped = result.MapResult(rows, fulfilled=wished)
         with kept.keeping(resume) as answers:
             mapping.run_map(
@@ -185,43 +186,18 @@ class Qwen:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]) -> Plan:
-        return self._session.plan(self._ask(prompt, options))
-
     def _wish(
-        self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]
+        self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> SchemaWish | NoWish:
-        schema = options.pop("schema", None)
-        ask = self._ask(prompt, options)
-        return NoWish(ask) if schema is None else SchemaWish(ask, Schema.of(schema))
+        return read_wish(prompt, options, **self._defaults())
 
-    def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: dict[str, Any]) -> Ask:
-        endpoint = self._session.endpoints.find(self._endpoint)
-        chat = options.pop("chat", DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT)
-        given = prompt if isinstance(prompt, str) else check_messages(prompt)
-        model = options.pop("model", self.model)
-        tools = _tools(options.pop("tools", ()))
-        images = _images(options.pop("images", ()))
-        data: Mapping[str, object] = options.pop("data", {})
-        attached = attach(
-            given,
-            {**data, **images},
-            model=model,
-            data=tuple(data),
-            rows=options.pop("rows", None),
-            images=tuple(images),
-        )
-        return Ask(
-            prompt=prompt if isinstance(prompt, str) else "",
-            input=attached.input,
-            model=model,
-            endpoint=endpoint,
-            chat=chat,
-            tools=tools.definitions,
-            functions=tools.functions,
-            silence=options.pop("timeout", _SILENCE),
-            **_known(options),
-        )
+    def _defaults(self) -> _Defaults:
+        """What holds where no option says otherwise."""
+        return {
+            "endpoint": self._session.endpoints.find(self._endpoint),
+            "model": self.model,
+            "chat": DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
+        }
 
 
 class Chat:
@@ -245,54 +221,6 @@ class Chat:
         """The turns from the first to the head."""
         chain = self._qwen._session.book.chain(self.name)
         return tuple(chain.path(chain.head))
-
-
-_OPTIONS: Final = frozenset(
-    (
-        "think",
-        "effort",
-        "system",
-        "temperature",
-        "top_p",
-        "max_output_tokens",
-        "new",
-        "after",
-        "history",
-        "carry",
-    )
-)
-
-
-def _known(options: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise UsageError(
-            f"There is no option {unknown[0]!r}.",
-            hint="The options are: chat, data, images, model, rows, schema, timeout, tools, "
-            + ", ".join(sorted(_OPTIONS)),
-        )
-    return options
-
-
-def _tools(given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]]) -> Tools:
-    """Names of built-in tools, tool dicts and functions, mixed."""
-    if isinstance(given, str):
-        given = given.split(",")
-    named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
-    names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
-    return resolve_tools(names, named)
-
-
-def _images(given: Sequence[object]) -> dict[str, object]:
-    """Images by a name to call them: paths and addresses by themselves."""
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        given = [given]
-    return {
-        image if isinstance(image, str) else f"image {number}": (
-            None if isinstance(image, str) else image
-        )
-        for number, image in enumerate(given, 1)
-    }
 
 
 def _checked(answer: Answer) -> Answer:

@@ -62,7 +62,7 @@ class Asker:
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.book.current
         self._settings_changed()
-        self.session.prompt = prompt_for
+        self.session.calling.prompt = prompt_for
         settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
@@ -235,9 +235,10 @@ class Asker:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
         self.session.budget = self.settings.budget
         allows = self.settings.unattended == "allow"
-        self.session.permissions.unattended = "allow" if allows else "refuse"
-        self.session.may_nest = self.settings.nest_asyncio
-        self.session.limits = CallLimits(
+        calling = self.session.calling
+        calling.permissions.unattended = "allow" if allows else "refuse"
+        calling.may_nest = self.settings.nest_asyncio
+        calling.limits = CallLimits(
             self.settings.tool_rounds,
             self.settings.tool_seconds,
             self.settings.tool_bytes,

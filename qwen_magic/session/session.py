@@ -12,15 +12,10 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.usage import check_budget
-from qwen_magic.document.question import Question, Verdict
-from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import FunctionCall
-from qwen_magic.session import nesting
-from qwen_magic.session.calls import CallLimits, Prompt, TurnCalls
+from qwen_magic.session.calling import Calling
 from qwen_magic.session.endpoints import Endpoints
 from qwen_magic.session.figures import FigureFetcher
-from qwen_magic.session.invoking import interruptible
-from qwen_magic.session.permissions import Permissions
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.settling import asettle, settle
 from qwen_magic.session.view import TICK, NoView, View
@@ -29,6 +24,7 @@ from qwen_magic.settings import FIGURE_HOSTS
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
+    from qwen_magic.session.calls import TurnCalls
     from qwen_magic.session.run import TurnRun
 
 RECENT: Final = 3600.0  # seconds
@@ -51,10 +47,7 @@ class Session:
         self.book = book or Book(MemoryRecall())
         self.figure_hosts = tuple(figure_hosts)
         self.budget = 0  # tokens; 0: none
-        self.permissions = Permissions()
-        self.limits = CallLimits()
-        self.may_nest = True  # whether nest_asyncio2 may be used
-        self.prompt: Prompt = lambda question: None  # asks the user where the view cannot
+        self.calling = Calling()
         self._keeps_ids: dict[str, bool] = {}  # by host, as far as it was found out
         self._client: Client | None = None
 
@@ -98,7 +91,7 @@ class Session:
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        self._check_functions(plan.ask)
+        self.calling.check_blocking(plan.ask)
         run = self._open(plan if keep else replace(plan, chat=""), view)
 
         def look() -> None:
@@ -129,7 +122,7 @@ class Session:
         recorded as stopped, and the `CancelledError` goes on. `told`: whoever asks tells of a
         failure, so that the view need not."""
         run = self._open(plan, view, told=told)
-        calls = self._calls(plan, prompts=told)
+        calls = self.calling.of(plan, prompts=told)
         ticker = asyncio.ensure_future(_tick(run, step))
         try:
             while True:
@@ -156,7 +149,7 @@ class Session:
 
     def events(self, plan: Plan) -> Iterator[Event]:
         """The events of a plan's answer as they come; recorded at the end, or when left early."""
-        self._check_functions(plan.ask)
+        self.calling.check_blocking(plan.ask)
         run = self._open(plan, NoView())
         try:
             for batch in self._batches(run, 0.0, run.tick):
@@ -184,7 +177,7 @@ class Session:
         self, run: TurnRun, interval: float, look: Callable[[], None]
     ) -> Iterator[list[Received]]:
         """What comes in all responses of a turn; the function calls between them are answered."""
-        calls = self._calls(run.plan)
+        calls = self.calling.of(run.plan)
         while True:
             for batch in run.stream.batches_sync(interval):
                 run.feed(batch)
@@ -194,7 +187,7 @@ class Session:
                 continue
             if not calls.wanted(run):
                 return
-            settle(calls.answers(run), run, look, may_nest=self.may_nest)
+            settle(calls.answers(run), run, look, may_nest=self.calling.may_nest)
             if not self._go_on(run, calls):
                 return
 
@@ -210,27 +203,6 @@ class Session:
 
     def _stream(self, plan: Plan) -> Stream:
         return self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
-
-    def _calls(self, plan: Plan, *, prompts: bool = True) -> TurnCalls:
-        """`prompts`: whether somebody waits for this turn, and could be asked by a line of text."""
-
-        def prompt(question: Question) -> Verdict | None:
-            if not prompts:
-                return None
-            with interruptible():  # ■ is to end the question, not only what comes after it
-                return self.prompt(question)
-
-        return TurnCalls(plan.ask.functions, self.permissions, self.limits, prompt)
-
-    def _check_functions(self, ask: Ask) -> None:
-        """Raises `UsageError` where an asynchronous function could not run in a blocking call."""
-        waits = next((tool.name for tool in ask.functions if tool.is_async), "")
-        if waits and not self.may_nest and nesting.loop_runs():
-            raise UsageError(
-                f"{waits} is asynchronous, and this call blocks the event loop that it needs.",
-                why="nest_asyncio2, which would help, is forbidden (QwenMagics.nest_asyncio).",
-                hint="Ask at the top of a cell with %%qwen, or with await qwen.aask(…).",
-            )
 
     def _go_on(self, run: TurnRun, calls: TurnCalls) -> bool:
         """Ask the model on with what its calls gave. False where the turn was stopped, or has used

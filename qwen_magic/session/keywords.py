@@ -1,0 +1,120 @@
+"""The keywords of a Python call as a question: what `Qwen`'s methods take besides the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from qwen_magic.context.attachments import attach
+from qwen_magic.context.messages import check_messages
+from qwen_magic.context.schema import Schema
+from qwen_magic.context.tools import Tools, resolve_tools
+from qwen_magic.errors import UsageError
+from qwen_magic.session.plan import Ask
+from qwen_magic.session.wishes import NoWish, SchemaWish
+from qwen_magic.settings import Endpoint
+
+_SILENCE: Final = 300.0  # seconds
+_PLAIN: Final = frozenset(
+    (
+        "think",
+        "effort",
+        "system",
+        "temperature",
+        "top_p",
+        "max_output_tokens",
+        "new",
+        "after",
+        "history",
+        "carry",
+    )
+)
+
+
+def read_wish(
+    prompt: str | Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    *,
+    endpoint: Endpoint,
+    model: str,
+    chat: str,
+) -> SchemaWish | NoWish:
+    """The question with its `schema`, which may be read already. Raises `UsageError`."""
+    options = dict(options)
+    schema = read_schema(options.pop("schema", None))
+    ask = read_ask(prompt, options, endpoint=endpoint, model=model, chat=chat)
+    return NoWish(ask) if schema is None else SchemaWish(ask, schema)
+
+
+def read_schema(given: object) -> Schema | None:
+    """A schema, or what one can be made of; None: none is asked for. Raises `UsageError`."""
+    return given if given is None or isinstance(given, Schema) else Schema.of(given)
+
+
+def read_ask(
+    prompt: str | Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    *,
+    endpoint: Endpoint,
+    model: str,
+    chat: str,
+) -> Ask:
+    """The question. `model` and `chat` are what holds where `options` name no other. Raises
+    `UsageError`."""
+    options = dict(options)
+    given = prompt if isinstance(prompt, str) else check_messages(prompt)
+    model = options.pop("model", model)
+    tools = _tools(options.pop("tools", ()))
+    images = _images(options.pop("images", ()))
+    data: Mapping[str, object] = options.pop("data", {})
+    attached = attach(
+        given,
+        {**data, **images},
+        model=model,
+        data=tuple(data),
+        rows=options.pop("rows", None),
+        images=tuple(images),
+    )
+    return Ask(
+        prompt=prompt if isinstance(prompt, str) else "",
+        input=attached.input,
+        model=model,
+        endpoint=endpoint,
+        chat=options.pop("chat", chat),
+        tools=tools.definitions,
+        functions=tools.functions,
+        silence=options.pop("timeout", _SILENCE),
+        **_known(options),
+    )
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(options.keys() - _PLAIN)
+    if unknown:
+        raise UsageError(
+            f"There is no option {unknown[0]!r}.",
+            hint="The options are: chat, data, images, model, rows, schema, timeout, tools, "
+            + ", ".join(sorted(_PLAIN)),
+        )
+    return options
+
+
+def _tools(given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]]) -> Tools:
+    """Names of built-in tools, tool dicts and functions, mixed."""
+    if isinstance(given, str):
+        given = given.split(",")
+    named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
+    names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
+    return resolve_tools(names, named)
+
+
+def _images(given: Sequence[object]) -> dict[str, object]:
+    """Images by a name to call them: paths and addresses by themselves."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        given = [given]
+    return {
+        image if isinstance(image, str) else f"image {number}": (
+            None if isinstance(image, str) else image
+        )
+        for number, image in enumerate(given, 1)
+    }
