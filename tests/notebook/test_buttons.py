@@ -1,6 +1,7 @@
 """The buttons under an answer that a cell has asked for, in JupyterLab."""
 
 import pytest
+from demo_log import asked
 from real_jupyter import running_demo, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -10,10 +11,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 def server():
     with running_demo(delay=0.002) as demo:
         yield demo
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def test_fork_siblings_and_nothing_dead_in_the_file(open_page, server):

@@ -1,7 +1,6 @@
 """Data in, objects and code out, in a real kernel."""
 
 import pytest
-from real_jupyter import running_demo
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
 pytestmark = pytest.mark.kernel
@@ -18,12 +17,6 @@ def process(tmp_path_factory):
     )
     yield kernel
     kernel.close()
-
-
-@pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
 
 
 @pytest.fixture

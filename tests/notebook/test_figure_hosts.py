@@ -52,12 +52,6 @@ def asking(process, server):
 
 
 @pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
-
-
-@pytest.fixture
 def kernel(process, server):
     with asking(process, server) as kernel:
         yield kernel

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from demo_log import asked
 from real_jupyter import KERNELS, running_demo, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -64,10 +65,6 @@ def server():
 
 def setup(server):
     return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"\n{TOOLS}'
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def choose(page, index, word):

@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from real_jupyter import running_demo, wait_until
+from demo_log import asked
+from real_jupyter import wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -59,12 +60,6 @@ except TimeoutError:
 
 
 @pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
-
-
-@pytest.fixture
 def kernel(process, server):
     process.ok("%reset -f")
     process.ok("%reload_ext qwen_magic")
@@ -81,10 +76,6 @@ def kernel(process, server):
 def allowing(kernel):
     kernel.ok('%config QwenMagics.unattended = "allow"')
     return kernel
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def value(kernel, expression):

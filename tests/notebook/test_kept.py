@@ -7,16 +7,11 @@ import sqlite3
 import time
 
 import pytest
+from demo_log import asked
 from real_jupyter import running_demo, wait_until
 from real_kernel import PYTHONS, Kernel
 
 pytestmark = pytest.mark.kernel
-
-
-@pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
 
 
 @pytest.fixture
@@ -43,10 +38,6 @@ def start(tmp_path, server):
     yield started
     for kernel in kernels:
         kernel.close()
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def test_a_conversation_goes_on_after_a_restart(start, server):

@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from demo_log import asked
 from real_jupyter import running_demo, wait_until
 from real_kernel import PYTHONS, Kernel
 
@@ -14,22 +15,12 @@ KEY = "sk-canary0123456789abcdef0123456789"
 
 
 @pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
-
-
-@pytest.fixture
 def kernel(process, server):
     process.ok("%reset -f")
     process.ok("%reload_ext qwen_magic")
     process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
     yield process
     process.ok("%unload_ext qwen_magic")
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def test_the_output_ends_as_the_static_bundle(kernel):

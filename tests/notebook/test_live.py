@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from demo_log import asked
 from real_jupyter import KERNELS, running_demo, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -25,10 +26,6 @@ def server():
 
 def setup(server):
     return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"'
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def test_a_conversation_from_the_first_cell_to_the_saved_file(front, server, open_page):

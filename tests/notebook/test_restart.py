@@ -1,6 +1,7 @@
 """A conversation outlives its kernel, seen in JupyterLab; answers in the background."""
 
 import pytest
+from demo_log import asked
 from real_jupyter import KERNELS, running_demo, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -14,10 +15,6 @@ def server():
 
 def setup(server):
     return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"'
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

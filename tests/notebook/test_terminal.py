@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from real_jupyter import running_demo, wait_until
+from real_jupyter import wait_until
 
 
 class Terminal:
@@ -52,12 +52,6 @@ class Terminal:
             self.process.kill()
             self.input.close()
             self.out.close()
-
-
-@pytest.fixture
-def server():
-    with running_demo(delay=0.0) as demo:
-        yield demo
 
 
 @pytest.fixture

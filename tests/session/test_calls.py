@@ -9,6 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from demo_log import asked
 
 from qwen_magic import CallLimits, Qwen, tool
 from qwen_magic.demo import DemoServer
@@ -55,10 +56,6 @@ def tools(ran):
         return n + 1
 
     return {each.__name__: each for each in (rows, boom, later, big, count_up)}
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def qwen_of(server, **options):

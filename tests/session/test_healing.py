@@ -1,6 +1,7 @@
 """A conversation goes on whatever the server does with response ids."""
 
 import pytest
+from demo_log import asked
 
 from qwen_magic import Qwen
 from qwen_magic.demo import DemoServer
@@ -18,10 +19,6 @@ TALK = (
 def server():
     with DemoServer(delay=0.0) as demo:
         yield demo
-
-
-def asked(server):
-    return [r for r in server.requests if r.path.endswith("/responses")]
 
 
 def said(record):
