@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.errors import UsageError
+from qwen_magic.protocol.items import Usage
 
 UsageGroup: TypeAlias = Literal["model", "conversation", "day"]
 BudgetLevel: TypeAlias = Literal["ok", "warn", "refused"]
@@ -45,7 +46,7 @@ class UsageRow:
 @dataclass(frozen=True, slots=True)
 class UsageTable:
     """Rows by `group`: days from the first to the last, models and conversations by tokens, the
-    most first. `total` is over all of them."""
+    most first. `total` is over all of them; its tokens are what a budget is compared with."""
 
     group: UsageGroup
     rows: tuple[UsageRow, ...]
@@ -84,11 +85,6 @@ def usage_table(
     return UsageTable(group, tuple(rows), _row("total", once.values()))
 
 
-def tokens_used(turns: Iterable[Turn]) -> int:
-    """All tokens of `turns`, each counted once: what a budget is compared with."""
-    return sum(map(_total, {turn.key: turn for turn in turns}.values()))
-
-
 def _labels(group: UsageGroup, day_of: Callable[[float], str]) -> Callable[[Turn], str]:
     if group == "model":
         return lambda turn: turn.model or UNKNOWN
@@ -100,6 +96,7 @@ def _labels(group: UsageGroup, day_of: Callable[[float], str]) -> Callable[[Turn
 def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
     members = list(turns)
     figures = [turn.usage for turn in members if turn.usage and turn.usage.known]
+    spent = sum(figures, Usage())
     tools: Counter[str] = Counter()
     for turn in members:
         if turn.usage:  # tool calls are also told where tokens are not
@@ -109,10 +106,10 @@ def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
         label=label,
         turns=len(members),
         without_figures=len(members) - len(figures),
-        input_tokens=sum(usage.input_tokens for usage in figures),
-        cached_tokens=sum(usage.cached_tokens for usage in figures),
-        output_tokens=sum(usage.output_tokens for usage in figures),
-        reasoning_tokens=sum(usage.reasoning_tokens for usage in figures),
+        input_tokens=spent.input_tokens,
+        cached_tokens=spent.cached_tokens,
+        output_tokens=spent.output_tokens,
+        reasoning_tokens=spent.reasoning_tokens,
         total_tokens=sum(map(_total, members)),
         tools=dict(sorted(tools.items())),
     )

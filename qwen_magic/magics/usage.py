@@ -10,7 +10,6 @@ from qwen_magic.conversation.usage import (
     UsageRow,
     check_budget,
     local_day,
-    tokens_used,
     usage_table,
 )
 from qwen_magic.errors import UsageError
@@ -28,11 +27,10 @@ def show_usage(book: Book, group: str, budget: int) -> None:
     """Show what the turns of `book` used. Raises `UsageError` for a group that there is not."""
     if group not in _GROUPS:
         raise UsageError(f"%qwen_usage takes model, conversation or day, not {group!r}.")
-    turns = list(book.turns())
-    table = usage_table(turns, _GROUPS[group], day_of=local_day())
+    table = usage_table(book.turns(), _GROUPS[group], day_of=local_day())
     rows = [_row(row) for row in (*table.rows, table.total)]
     header = [table.group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
-    notes = [table.total.note, _budget(tokens_used(turns), budget)]
+    notes = [table.total.note, _budget(table.total.total_tokens, budget)]
     show_table(header, rows, "; ".join(note for note in notes if note))
 
 

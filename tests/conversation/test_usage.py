@@ -6,7 +6,7 @@ from datetime import UTC, timedelta, timezone
 import pytest
 
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.conversation.usage import check_budget, local_day, tokens_used, usage_table
+from qwen_magic.conversation.usage import check_budget, local_day, usage_table
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import Usage
 
@@ -77,7 +77,7 @@ def test_a_time_that_no_calendar_has_is_no_day():
 
 def test_a_shared_turn_counts_once():
     assert table("model", turns=[*TURNS, TURNS[0]]).total.turns == 5
-    assert tokens_used([*TURNS, *TURNS]) == 1635
+    assert table("model", turns=[*TURNS, *TURNS]).total.total_tokens == 1635
 
 
 def test_an_empty_table():
