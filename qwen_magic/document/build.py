@@ -139,7 +139,8 @@ class Document:
         patches += self._wait("")
         patches += self._thought_tokens(state)
         self.pictures = Pictures(s for group in self._groups.all for s in group.sections)
-        patches += self.pictures.replacements(self._tree.snapshot())
+        if self.pictures:  # a long answer's snapshot is long
+            patches += self.pictures.replacements(self._tree.snapshot())
         patches += self._mark_cited(state)
         patches += self._groups.join(is_over=True)
         patches += self._end(state, outcome)

@@ -43,6 +43,10 @@ class Pictures:
         self._prose = {each.id: each for each in prose if LOST_OPEN in each.html}
         self._data = meant_pictures([each.source for each in self._prose.values()], drawn)
 
+    def __bool__(self) -> bool:
+        """Whether the prose shows any."""
+        return bool(self._data)
+
     def __contains__(self, address: str) -> bool:
         """Whether a figure stands where the prose has an image with this address."""
         return address in self._data
@@ -65,8 +69,6 @@ class Pictures:
 
     def replacements(self, snapshot: Sequence[ViewPatch]) -> list[ViewPatch]:
         """The patches that bring the figures into a view that has no more than `snapshot`."""
-        if not self._data:
-            return []
         return [
             Replace(after.id, after.html)
             for before, after in zip(snapshot, self.shown(snapshot), strict=True)
