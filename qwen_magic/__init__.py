@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.api import Chat, Qwen
-    from qwen_magic.context.functions import tool
     from qwen_magic.errors import QwenError
-    from qwen_magic.session.calls import CallLimits
+    from qwen_magic.tools.definition import tool
+    from qwen_magic.tools.loop import CallLimits
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "CallLimits", "Chat", "Qwen", "QwenError", "__version__", "tool"]
 
 _HOMES = {
     "Answer": "qwen_magic.answer",
-    "CallLimits": "qwen_magic.session.calls",
+    "CallLimits": "qwen_magic.tools.loop",
     "Chat": "qwen_magic.api",
     "Qwen": "qwen_magic.api",
     "QwenError": "qwen_magic.errors",
-    "tool": "qwen_magic.context.functions",
+    "tool": "qwen_magic.tools.definition",
 }
 
 

@@ -6,26 +6,26 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.book import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.chain import Turn
+from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
+from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint, default_endpoint_name
 from qwen_magic.frontends.prompt import prompt_for
-from qwen_magic.session.calls import CallLimits, Prompt
-from qwen_magic.session.endpoints import DEMO
+from qwen_magic.session.endpoint_keys import DEMO
 from qwen_magic.session.keywords import read_ask, read_schema, read_wish
-from qwen_magic.session.permissions import Unattended
 from qwen_magic.session.plan import check_key
 from qwen_magic.session.session import Session
+from qwen_magic.session.structured_output import NoWish, SchemaWish
 from qwen_magic.session.view import NoView
-from qwen_magic.session.wishes import NoWish, SchemaWish
-from qwen_magic.settings import DEFAULT_MODEL, Endpoint, default_endpoint_name
+from qwen_magic.tools.loop import CallLimits, Prompt
+from qwen_magic.tools.permissions import Unattended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from qwen_magic.batch.asker import Asker
+    from qwen_magic.batch.result import MapResult
     from qwen_magic.protocol.events import Event
-    from qwen_magic.session.mapping.asker import Asker
-    from qwen_magic.session.mapping.result import MapResult
 
 
 class _Defaults(TypedDict):
@@ -133,25 +133,26 @@ class Qwen:
         all rows slow down. Raises `QwenError` for what ends the whole map, such as a used-up quota;
         then, and after a Ctrl-C, `mapped` has what was done.
         """
-        from qwen_magic.session.mapping import kept, mapping, pace, result
-        from qwen_magic.session.mapping import prompts as given
-        from qwen_magic.session.mapping.progress import make_progress
+        from qwen_magic.batch import map as batch_map
+        from qwen_magic.batch import rate_limiter, result, result_cache
+        from qwen_magic.batch import rows as given
+        from qwen_magic.batch.progress import make_progress
 
-        mapping.check_options(options)
-        mapping.check_concurrency(concurrency)
+        batch_map.check_options(options)
+        batch_map.check_concurrency(concurrency)
         rows = given.read_rows(prompts, template)
         options = {**options, "schema": read_schema(options.get("schema")), "history": False}
         wishes = [self._wish(row.prompt, options) for row in rows]
         plans = [self._session.plan(wish.ask) for wish in wishes]
-        mapping.check_plans(plans)
+        batch_map.check_plans(plans)
         wished = wishes[0].fulfilled if wishes and options["schema"] is not None else None
         self.mapped = result.MapResult(rows, fulfilled=wished)
-        with kept.keeping(resume) as answers:
-            mapping.run_map(
+        with result_cache.keeping(resume) as answers:
+            batch_map.run_map(
                 self._session,
                 plans,
                 self.mapped,
-                pace=pace.Pace(concurrency),
+                pace=rate_limiter.Pace(concurrency),
                 progress=lambda: make_progress(len(rows), wanted=progress),
                 kept=answers,
             )
@@ -162,8 +163,8 @@ class Qwen:
 
         It carries no key: each worker reads its own environment. `options` are those of `map`.
         """
-        from qwen_magic.session.mapping.asker import Asker
-        from qwen_magic.session.mapping.mapping import check_plans
+        from qwen_magic.batch.asker import Asker
+        from qwen_magic.batch.map import check_plans
 
         endpoint = self._endpoint
         if "://" in endpoint:  # without what else the URL may hold

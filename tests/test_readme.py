@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from qwen_magic.endpoints import ENDPOINT_NAMES
 from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
@@ -11,7 +12,6 @@ from qwen_magic.magics.fixing import FixMagics
 from qwen_magic.magics.option_table import OPTIONS
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
-from qwen_magic.settings import ENDPOINT_NAMES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -9,17 +9,17 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from qwen_magic.client import whole
+from qwen_magic.client import fetch
+from qwen_magic.client.engine import Engine
 from qwen_magic.client.http import Ask, Http, Transport
-from qwen_magic.client.outages import own_fault
+from qwen_magic.client.redact import hush
 from qwen_magic.client.retry import AttemptError, Backoff
-from qwen_magic.client.secrecy import hush
 from qwen_magic.client.stream import Sleep, Stream
-from qwen_magic.engine import Engine
+from qwen_magic.client.transport_errors import own_fault
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import AuthenticationError, QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.settings import Endpoint
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ class Client:
     async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
         # The error is given back, not raised: its frames here would hold the key.
         try:
-            return await whole.get_json(self._http_here(), endpoint, path, timeout)
+            return await fetch.get_json(self._http_here(), endpoint, path, timeout)
         except AttemptError as failure:
             return hush(failure.error, endpoint.key)
         except Exception as fault:
@@ -149,7 +149,7 @@ class Client:
 
     async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
         try:
-            return await whole.get_bytes(self._http_here(), url, limit, timeout)
+            return await fetch.get_bytes(self._http_here(), url, limit, timeout)
         except AttemptError as failure:
             raise failure.error from None
 

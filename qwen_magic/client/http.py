@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import httpx
 
-from qwen_magic.client import outages, redirects
+from qwen_magic.client import redirects, transport_errors
 from qwen_magic.client.retry import AttemptError
 from qwen_magic.errors import ProtocolError, UsageError
 
@@ -107,7 +107,7 @@ class Http:
             raise AttemptError(
                 UsageError(f"{url!r} cannot be asked.", why=str(exc), hint="Check the base URL.")
             ) from exc
-        client = self._client(direct=outages.is_loopback(url))
+        client = self._client(direct=transport_errors.is_loopback(url))
         try:
             return await client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx.HTTPError as exc:
@@ -126,7 +126,7 @@ class Http:
                     limits=httpx.Limits(max_connections=None),
                 )
             except (ImportError, ValueError, httpx.InvalidURL) as exc:
-                raise outages.proxy_unusable(exc) from exc
+                raise transport_errors.proxy_unusable(exc) from exc
             self._clients[direct] = client
         return client
 
@@ -151,15 +151,15 @@ def _timeout(ask: Ask) -> dict[str, float | None]:
 def _failure(exc: httpx.HTTPError, url: str, ask: Ask) -> AttemptError:
     match exc:
         case httpx.ConnectTimeout():
-            return outages.not_connected_in_time(url, ask.connect)
+            return transport_errors.not_connected_in_time(url, ask.connect)
         case httpx.ConnectError() | httpx.PoolTimeout():
-            return outages.not_connected(exc, url)
+            return transport_errors.not_connected(exc, url)
         case httpx.ProxyError():
-            return outages.proxy_refused(exc, url)
+            return transport_errors.proxy_refused(exc, url)
         case httpx.ReadTimeout():
-            return outages.silent(url, ask.silence)
+            return transport_errors.silent(url, ask.silence)
         case httpx.WriteTimeout():
-            return outages.not_taken(url, _WRITE)
+            return transport_errors.not_taken(url, _WRITE)
         case httpx.DecodingError():
             return AttemptError(
                 ProtocolError("The server's compression cannot be read.", why=str(exc))
@@ -168,7 +168,7 @@ def _failure(exc: httpx.HTTPError, url: str, ask: Ask) -> AttemptError:
             # Its words may hold a header's value, and so the key.
             return AttemptError(UsageError("The request cannot be written as HTTP."))
         case _:
-            return outages.cut(exc, url)
+            return transport_errors.cut(exc, url)
 
 
 def _agent() -> str:

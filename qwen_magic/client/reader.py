@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from qwen_magic.client.failures import classify
-from qwen_magic.client.faults import (
+from qwen_magic.client.error_body import (
     Fault,
     excerpt,
     is_page,
@@ -24,7 +23,9 @@ from qwen_magic.client.faults import (
     read_fault,
     request_id,
 )
+from qwen_magic.client.error_map import classify
 from qwen_magic.client.retry import AttemptError, read_retry_after
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionLostError, ProtocolError
 from qwen_magic.protocol.bodies import response_error
 from qwen_magic.protocol.events import (
@@ -36,7 +37,6 @@ from qwen_magic.protocol.events import (
     ResponseStarted,
 )
 from qwen_magic.protocol.stream import EventDecoder
-from qwen_magic.settings import Endpoint
 
 _LARGEST: Final = 64 * 1024  # bytes that are read of an error body or a web page
 

@@ -22,16 +22,16 @@ from types import TracebackType
 from typing import Final
 
 from qwen_magic.client.cancelling import Canceller
-from qwen_magic.client.faults import request_id
-from qwen_magic.client.handoff import Handoff
+from qwen_magic.client.engine import Engine
+from qwen_magic.client.error_body import request_id
 from qwen_magic.client.http import Ask, Http, Reply
-from qwen_magic.client.outages import own_fault
 from qwen_magic.client.reader import AnswerReader, Received
+from qwen_magic.client.redact import hush
 from qwen_magic.client.retry import AttemptError, Backoff
-from qwen_magic.client.secrecy import hush
-from qwen_magic.engine import Engine
+from qwen_magic.client.thread_queue import Handoff
+from qwen_magic.client.transport_errors import own_fault
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError, redact
-from qwen_magic.settings import Endpoint
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.conversation.chain import SHORTEST_ID, CellKey, TurnStatus
-from qwen_magic.conversation.growth import common_length
+from qwen_magic.conversation.text_diff import common_length
 
 MOST_ON_WAY: Final = 80  # turns of the way to the head: its first ones and its last
 FIRST_ON_WAY: Final = 10

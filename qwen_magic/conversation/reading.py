@@ -7,9 +7,9 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from qwen_magic.conversation.chain import Mark, Record, Turn
-from qwen_magic.conversation.growth import Growth, grown
 from qwen_magic.conversation.rows import COLUMNS, read_turn, text_value, value_key, value_text
 from qwen_magic.conversation.summary import PREVIEW, Recent, Summary
+from qwen_magic.conversation.text_diff import Growth, grown
 
 _COLUMNS: Final = (
     "chats.name",

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from qwen_magic.conversation.chain import Mark, Turn
-from qwen_magic.conversation.growth import growth
 from qwen_magic.conversation.rows import (
     CHANGING,
     COLUMNS,
@@ -22,6 +21,7 @@ from qwen_magic.conversation.rows import (
     text_value,
     turn_row,
 )
+from qwen_magic.conversation.text_diff import growth
 
 _RECORD: Final = (
     "INSERT INTO records (seq, chat, kind, key, at, moves_head) VALUES (?, ?, ?, ?, ?, ?)"

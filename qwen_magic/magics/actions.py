@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import Chain, Turn
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.document.facts import TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static

@@ -13,11 +13,9 @@ from qwen_magic.context.data import describe_value
 from qwen_magic.context.instructions import read_instructions
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
-from qwen_magic.context.schema import Schema
-from qwen_magic.context.tools import resolve_tools
 from qwen_magic.context.windows import window_of
-from qwen_magic.conversation.book import DEMO_CHAT, Book
 from qwen_magic.conversation.chain import CellKey
+from qwen_magic.conversation.conversations import DEMO_CHAT, Book
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
@@ -29,12 +27,14 @@ from qwen_magic.magics.keeping import open_book
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.stage import Stage
-from qwen_magic.session.calls import CallLimits
-from qwen_magic.session.endpoints import DEMO
+from qwen_magic.session.endpoint_keys import DEMO
 from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
-from qwen_magic.session.wishes import NoWish, SchemaWish
+from qwen_magic.session.structured_output import NoWish, SchemaWish
+from qwen_magic.tools.loop import CallLimits
+from qwen_magic.tools.schema import Schema
+from qwen_magic.tools.selection import resolve_tools
 
 if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import LiveView

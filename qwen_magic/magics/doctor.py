@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
 from qwen_magic.magics.asking import Asker
 from qwen_magic.magics.options import Options
 from qwen_magic.session.view import NoView
-from qwen_magic.settings import Endpoint
 
 _PACKAGES: Final = (
     "qwen-magic",

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from qwen_magic.conversation.book import Book
-from qwen_magic.conversation.kept import open_store
+from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder, notebook_scope
 
 

@@ -9,7 +9,7 @@ from IPython.core.magic import Magics
 from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.book import Book
+    from qwen_magic.conversation.conversations import Book
 
 
 class SessionMagics(Magics):

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
+from qwen_magic.endpoints import default_endpoint_name
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.failure import shortened
 from qwen_magic.magics.over_session import SessionMagics
 from qwen_magic.magics.qwen import QwenMagics
-from qwen_magic.settings import default_endpoint_name
 
 DEMO: Final = "demo"
 
@@ -44,8 +44,8 @@ class ServiceMagics(SessionMagics):
     def qwen_tools(self, line: str) -> None:
         """List the tools that -t takes: built-in ones, functions marked with @tool, and variables
         that hold tool dicts. `%qwen_tools --forget`: ask about every function again."""
-        from qwen_magic.context.tools import BUILT_IN, tool_variables
         from qwen_magic.frontends.table import show_table
+        from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
         if line.strip() == "--forget":
             count = self._magics.asker.session.calling.permissions.forget()
@@ -132,7 +132,7 @@ class ServiceMagics(SessionMagics):
 
 def _own_tool(name: str, value: object) -> list[str]:
     """A row about a variable that -t takes."""
-    from qwen_magic.context.functions import FunctionTool, is_tool
+    from qwen_magic.tools.definition import FunctionTool, is_tool
 
     if not is_tool(value):
         return [name, "in this notebook", "", ""]

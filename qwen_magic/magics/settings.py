@@ -11,8 +11,8 @@ from typing import Any
 
 from traitlets import Bool, CFloat, CInt, Dict, Enum, HasTraits, List, TraitType, Unicode
 
+from qwen_magic.endpoints import DEFAULT_MODEL, FIGURE_HOSTS, default_endpoint_name
 from qwen_magic.magics.option_table import EFFORTS
-from qwen_magic.settings import DEFAULT_MODEL, FIGURE_HOSTS, default_endpoint_name
 
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.frontends.kernel import cell_id, kernel_of, stop_reaches_sync_cell
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.session.facts import facts_of

@@ -38,8 +38,8 @@ class TabCompletion:
         if "%qwen" not in text:
             return {"completions": []}
         from qwen_magic.context.models import MODEL_NAMES
-        from qwen_magic.context.tools import TOOL_NAMES, tool_variables
         from qwen_magic.magics.completion import complete
+        from qwen_magic.tools.selection import TOOL_NAMES, tool_variables
 
         lines = text.split("\n")
         cursor = sum(len(line) + 1 for line in lines[: context.cursor_line])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.conversation.usage import (
     UsageGroup,
     UsageRow,

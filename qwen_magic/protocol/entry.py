@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from qwen_magic.protocol.events import TextKind
-from qwen_magic.protocol.growing import ITEM, GrowingText
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
     CustomToolCall,
@@ -22,6 +21,7 @@ from qwen_magic.protocol.items import (
     WebExtractorCall,
     WebSearchCall,
 )
+from qwen_magic.protocol.text import ITEM, GrowingText
 
 # A function call on this side: its user is asked whether it may run; it runs.
 CallPhase: TypeAlias = Literal["asking", "running"]

@@ -41,7 +41,6 @@ from qwen_magic.protocol.events import (
     UnknownEvent,
 )
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
-from qwen_magic.protocol.growing import PART_DONE, TERMINAL, TEXT_DONE
 from qwen_magic.protocol.items import (
     FunctionCall,
     Item,
@@ -51,6 +50,7 @@ from qwen_magic.protocol.items import (
     parse_item,
     parse_usage,
 )
+from qwen_magic.protocol.text import PART_DONE, TERMINAL, TEXT_DONE
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
-from qwen_magic.context.schema import Schema
-from qwen_magic.context.tools import Tools, resolve_tools
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.session.plan import Ask
-from qwen_magic.session.wishes import NoWish, SchemaWish
-from qwen_magic.settings import Endpoint
+from qwen_magic.session.structured_output import NoWish, SchemaWish
+from qwen_magic.tools.schema import Schema
+from qwen_magic.tools.selection import Tools, resolve_tools
 
 _SILENCE: Final = 300.0  # seconds
 _PLAIN: Final = frozenset(

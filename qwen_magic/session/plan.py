@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from textwrap import indent
 
-from qwen_magic.context.functions import FunctionTool
-from qwen_magic.context.tools import requirements
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.conversations import Book
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall, Item, output_json
 from qwen_magic.protocol.request import ResponseRequest
 from qwen_magic.session.transcript import as_items, own_items, transcript
-from qwen_magic.settings import Endpoint
+from qwen_magic.tools.definition import FunctionTool
+from qwen_magic.tools.selection import requirements
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.book import Book
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.usage import check_budget
+from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.protocol.items import FunctionCall
-from qwen_magic.session.calling import Calling
-from qwen_magic.session.endpoints import Endpoints
+from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
-from qwen_magic.session.settling import asettle, settle
 from qwen_magic.session.view import TICK, NoView, View
-from qwen_magic.settings import FIGURE_HOSTS
+from qwen_magic.tools.policy import Calling
+from qwen_magic.tools.runner import asettle, settle
 
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
-    from qwen_magic.session.calls import TurnCalls
     from qwen_magic.session.run import TurnRun
+    from qwen_magic.tools.loop import TurnCalls
 
 RECENT: Final = 3600.0  # seconds
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from qwen_magic.conversation.chain import Turn
+from qwen_magic.endpoints import Family
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall, Item, Message, items_json
-from qwen_magic.settings import Family
 
 _CALLS: Final[dict[Family, frozenset[str]]] = {
     "dashscope": frozenset({"function_call", "function_call_output", "web_search_call"}),

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.kept import open_store
+from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.protocol.items import Usage

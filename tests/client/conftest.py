@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from qwen_magic.client import Backoff, Client, Received, Stream
-from qwen_magic.engine import Engine
+from qwen_magic.client.engine import Engine
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.settings import Endpoint
 
 RESET = object()  # end the connection by a TCP reset
 HOLD = object()  # send nothing more until the client has gone

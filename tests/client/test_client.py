@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from qwen_magic.client import Client
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionFailedError
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.settings import Endpoint
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 REQUEST = ResponseRequest("qwen3-max", "Hi")

@@ -7,9 +7,9 @@ import pytest
 from qwen_magic import errors
 from qwen_magic.demo import DemoServer
 from qwen_magic.demo.faults import FAULTS
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.events import ResponseEnded, TextDelta
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.settings import Endpoint
 
 EXPECTED: dict[str, type[errors.QwenError] | None] = {
     "400": errors.InvalidRequestError,

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from qwen_magic.engine import Engine
+from qwen_magic.client.engine import Engine
 
 
 def engine_threads():

@@ -9,9 +9,10 @@ import subprocess
 import pytest
 
 from qwen_magic.client import Client
-from qwen_magic.client.outages import is_loopback, without_password
 from qwen_magic.client.redirects import redirected
 from qwen_magic.client.retry import AttemptError
+from qwen_magic.client.transport_errors import is_loopback, without_password
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -23,7 +24,6 @@ from qwen_magic.errors import (
 )
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.settings import Endpoint
 
 PAGE = b"\n<!DOCTYPE html><html><head><title>Corporate &amp; Login</title></head><body>x</body>"
 

@@ -160,8 +160,8 @@ def test_stop_before_anything(client, ask, serve, wire):
 
 def test_stop_in_a_pause(engine, serve, wire):
     from qwen_magic.client import Client
+    from qwen_magic.endpoints import Endpoint
     from qwen_magic.protocol.request import ResponseRequest
-    from qwen_magic.settings import Endpoint
 
     client = Client(engine)  # with its real pauses
     server = serve(wire.reply(429, {"message": "x"}, retry_after="50"))
@@ -250,8 +250,8 @@ def test_async_stop_ends_the_loop(serve, wire, ask):
 
 def test_an_empty_async_batch_tells_of_a_pause(serve, wire, engine):
     from qwen_magic.client import Client
+    from qwen_magic.endpoints import Endpoint
     from qwen_magic.protocol.request import ResponseRequest
-    from qwen_magic.settings import Endpoint
 
     release = threading.Event()
 

@@ -10,7 +10,7 @@ from qwen_magic.context.models import (
     think_required_for_code,
     think_required_for_extractor,
 )
-from qwen_magic.settings import DEFAULT_MODEL
+from qwen_magic.endpoints import DEFAULT_MODEL
 
 
 def test_known_models() -> None:

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Chain, Mark, Turn
 from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.conversation.outline import BEGINNING, outline_of
 from qwen_magic.conversation.recall import chain_of
 from qwen_magic.conversation.sqlite import SqliteStore

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from qwen_magic.context.schema import Schema, SchemaMismatchError
 from qwen_magic.demo.style import NOTE
 from qwen_magic.demo.switches import Switches
 from qwen_magic.demo.turn import read_turn
+from qwen_magic.tools.schema import Schema, SchemaMismatchError
 
 NUMBER, TEXT = {"type": "number"}, {"type": "string"}
 CODE = [{"type": "code_interpreter"}]

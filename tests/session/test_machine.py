@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey
-from qwen_magic.conversation.kept import open_store
+from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.demo import DemoServer
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConversationError
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView
-from qwen_magic.settings import Endpoint
 
 CELLS = st.sampled_from([None, CellKey("a"), CellKey("b"), CellKey("b", 1)])
 

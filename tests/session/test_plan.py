@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from qwen_magic.conversation.book import Book
 from qwen_magic.conversation.chain import CellKey, Turn
+from qwen_magic.conversation.conversations import Book
 from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.endpoints import Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
-from qwen_magic.settings import Endpoint, find_endpoint
 
 HOME = Endpoint("home", "https://home.example/v1", "dashscope", "DASHSCOPE_API_KEY", "k")
 ASK = Ask(prompt="Hi", input="Hi", model="qwen3-max", endpoint=HOME, chat="main")

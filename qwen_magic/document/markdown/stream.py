@@ -22,12 +22,12 @@ from typing import Any
 
 from qwen_magic.document.markdown.block import Entry, MarkdownBlock
 from qwen_magic.document.markdown.citations import Citation
-from qwen_magic.document.markdown.growing.grower import Grower, Highlights, Kit, is_blank
-from qwen_magic.document.markdown.growing.start import start_grower
 from qwen_magic.document.markdown.inline import text_html
 from qwen_magic.document.markdown.lines import LineSplitter, split_lines
 from qwen_magic.document.markdown.parser import new_env, parse
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, block_htmls
+from qwen_magic.document.markdown.rules.renderer import Grower, Highlights, Kit, is_blank
+from qwen_magic.document.markdown.rules.start import start_grower
 from qwen_magic.document.markdown.spans import Span, closed_count, looks_like_table, spans
 from qwen_magic.document.markdown.text import is_paragraph, paragraph_html
 from qwen_magic.document.markdown.unfinished import presentable

@@ -1,0 +1,151 @@
+"""What a map gave: answers and errors by row, in the order of the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from qwen_magic.answer import Answer
+from qwen_magic.batch.rows import Prompt, Row
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.items import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MapRow:
+    """One row: `answer` or `error`; neither, where it was not asked or not answered to the end;
+    both, where the answer is not the object that was asked for."""
+
+    number: int
+    prompt: Prompt
+    answer: Answer | None = None
+    error: QwenError | None = None
+
+    @property
+    def text(self) -> str | None:
+        return self.answer.text if self.answer else None
+
+
+class MapResult(Sequence[MapRow]):
+    """A row for each prompt, in their order; filled while the map runs.
+
+    `reused`: how many of the answers were kept from an earlier call, and cost nothing now. Those
+    are without `raw`.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], *, fulfilled: Callable[[Answer], Answer] | None = None
+    ) -> None:
+        """`fulfilled` gives an answer its object, or its error, where a schema was asked for."""
+        self._fulfilled = fulfilled
+        self._given = tuple(rows)
+        self._rows = [MapRow(number, row.prompt) for number, row in enumerate(rows)]
+        self.reused = 0
+
+    @property
+    def answers(self) -> list[Answer | None]:
+        return [row.answer for row in self._rows]
+
+    @property
+    def errors(self) -> list[QwenError | None]:
+        return [row.error for row in self._rows]
+
+    @property
+    def texts(self) -> list[str | None]:
+        return [row.text for row in self._rows]
+
+    @property
+    def parsed(self) -> list[object]:
+        """The objects that a schema asked for; None where there is none."""
+        return [row.answer.parsed if row.answer else None for row in self._rows]
+
+    @property
+    def usage(self) -> Usage:
+        """The sum over all answers, the reused ones among them."""
+        found = [row.answer.usage for row in self._rows if row.answer and row.answer.usage]
+        return sum(found, Usage())
+
+    @property
+    def answered(self) -> int:
+        return sum(row.answer is not None and row.error is None for row in self._rows)
+
+    @property
+    def failed(self) -> int:
+        return sum(row.error is not None for row in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[MapRow]:
+        return iter(tuple(self._rows))
+
+    @overload
+    def __getitem__(self, place: int) -> MapRow: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[MapRow]: ...
+    def __getitem__(self, place: int | slice) -> MapRow | Sequence[MapRow]:
+        return self._rows[place]
+
+    def set_answer(self, number: int, answer: Answer, *, reused: bool = False) -> None:
+        """The map's own: row `number` is answered."""
+        answer = self._fulfilled(answer) if self._fulfilled else answer
+        prompt = self._given[number].prompt
+        self._rows[number] = MapRow(number, prompt, answer, answer.error)
+        self.reused += reused
+
+    def set_error(self, number: int, error: QwenError) -> None:
+        """The map's own: row `number` has failed."""
+        self._rows[number] = MapRow(number, self._given[number].prompt, error=error)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: the columns of the data (or `prompt`), then `parsed` (with a schema),
+        `answer` (text), `status`, `error`, `input_tokens`, `output_tokens`; the index is that of
+        the data. A column of the data that has such a name already keeps it; ours then ends in `_`.
+
+        Raises `UsageError` without pandas.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise UsageError(
+                "A frame needs pandas, which is not installed here.", hint="pip install pandas"
+            ) from error
+        columns: dict[str, list[object]] = {}
+        for name in dict.fromkeys(name for row in self._given for name in row.values):
+            columns[name] = [row.values.get(name) for row in self._given]
+        if not columns:
+            columns["prompt"] = [row.prompt for row in self._given]
+        for name, cells in self._outcomes().items():
+            while name in columns:
+                name += "_"
+            columns[name] = cells
+        labels = [row.label for row in self._given]
+        return pandas.DataFrame(columns, index=pandas.Index(labels))
+
+    def _outcomes(self) -> dict[str, list[object]]:
+        usages = [row.answer.usage if row.answer else None for row in self._rows]
+        return {
+            **({"parsed": self.parsed} if self._fulfilled else {}),
+            "answer": list(self.texts),
+            "status": [_status(row) for row in self._rows],
+            "error": [str(row.error) if row.error else None for row in self._rows],
+            "input_tokens": [usage.input_tokens if usage else 0 for usage in usages],
+            "output_tokens": [usage.output_tokens if usage else 0 for usage in usages],
+        }
+
+    def __repr__(self) -> str:
+        from qwen_magic.batch.table import plain
+
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        from qwen_magic.batch.table import html
+
+        return html(self)
+
+
+def _status(row: MapRow) -> str:
+    if row.error is not None:
+        return "failed"
+    return row.answer.status if row.answer is not None else "not answered"

@@ -1,0 +1,136 @@
+"""The finished rows of a map in a small file, so that none is paid for twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from qwen_magic.answer import Answer
+from qwen_magic.batch.serialization import answer_json, read_answer
+from qwen_magic.conversation.scope import data_folder
+from qwen_magic.errors import UsageError
+
+T = TypeVar("T")
+
+_APPLICATION: Final = 0x71776D70  # "qwmp": what kind of SQLite file this is
+_VERSION: Final = 1
+_PATIENCE: Final = 10.0  # seconds that a write waits for another process
+_NAME: Final = re.compile(r"\w[\w.-]*")
+_ENDINGS: Final = (".sqlite3", ".sqlite", ".db")
+
+
+def kept_path(resume: str | Path, folder: Path) -> Path:
+    """The file that `resume` means: a path as it is; a name in `maps` below the data `folder`.
+
+    A string is a path where it has a separator or ends like a database. Raises `UsageError`.
+    """
+    if isinstance(resume, Path):
+        return resume
+    if "/" in resume or os.sep in resume or resume.endswith(_ENDINGS):
+        return Path(resume).expanduser()
+    if not _NAME.fullmatch(resume):
+        raise UsageError(
+            f"{resume!r} cannot be the name of a map.",
+            hint="Use letters, digits, '_', '-' and '.', or give a path.",
+        )
+    return folder / "maps" / f"{resume}.sqlite3"
+
+
+@contextmanager
+def keeping(resume: str | Path | None) -> Iterator[KeptAnswers | None]:
+    """The file that `resume` means, open meanwhile; nothing for None. Raises `UsageError`."""
+    if resume is None:
+        yield None
+        return
+    kept = KeptAnswers(kept_path(resume, data_folder(os.environ)))
+    try:
+        yield kept
+    finally:
+        kept.close()
+
+
+class KeptAnswers:
+    """Answers by `written.request_key`. Each is there for good once `keep` has returned, also
+    where the process is killed after that. Several processes may use one file.
+
+    May go from one thread to another, but is used by one at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, or makes it for the user alone. Raises `UsageError`."""
+        self.path = path
+        self._connection = self._told(self._open)
+
+    def find(self, keys: Iterable[str]) -> dict[str, Answer]:
+        """Those of `keys` that were answered."""
+        return self._told(lambda: dict(self._found(keys)))
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """The first answer to a key stays. Raises `UsageError` where the file fails."""
+        written = answer_json(answer)
+        self._told(
+            lambda: self._connection.execute(
+                "INSERT OR IGNORE INTO answers (key, answer) VALUES (?, ?)", (key, written)
+            )
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _found(self, keys: Iterable[str]) -> Iterable[tuple[str, Answer]]:
+        for key in keys:
+            query = "SELECT answer FROM answers WHERE key = ?"
+            for (written,) in self._connection.execute(query, (key,)):
+                yield key, read_answer(written)
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(
+            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            _prepare(connection)
+            connection.execute("COMMIT")
+            with suppress(
+                sqlite3.OperationalError
+            ):  # another process is in the way: it works as is
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _told(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise UsageError(
+                f"The answers of this map cannot be kept in {self.path}.",
+                why=str(error),
+                hint="Give another name or path as resume=, or leave it out.",
+            ) from error
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table in an empty file; refuse what is no file of this kind."""
+    (kind,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not kind and not version and not tables:
+        connection.execute(
+            "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT NOT NULL)"
+        )
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    elif kind != _APPLICATION:
+        raise ValueError("It is a database of something else.")
+    elif version > _VERSION:
+        raise ValueError("It was made by a newer qwen_magic.")

@@ -1,0 +1,204 @@
+"""Asks the rows of a map, as many at once as the pace allows, on an event loop of their own.
+
+    queued --begun--> running --answer--> kept, answered
+      ^                  |----rate limit, nothing said yet--> queued again, first in the line
+      '------------------|----another error--> failed
+                         '----stop--> neither
+
+After an error that every other row would meet too (no quota, a key that is refused), or where an
+answer cannot be kept, nothing more is begun; what runs is answered, since it is paid for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from qwen_magic.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    MissingKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaError,
+    QwenError,
+    RateLimitError,
+)
+from qwen_magic.session.view import NoView
+
+if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.batch.rate_limiter import Pace
+    from qwen_magic.batch.result import MapResult
+    from qwen_magic.session.plan import Plan
+    from qwen_magic.session.session import Session
+
+_SHARED: Final = (
+    AuthenticationError,
+    MissingKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaError,
+)
+_MOST: Final = 5  # times that a row is asked which meets the rate limit
+_TICK: Final = 0.05  # seconds between two looks at the pace
+_PATIENCE: Final = 1.0  # seconds that streams have to end after a stop
+
+Keep = Callable[[int, "Answer"], None]
+
+
+class Conductor:
+    """Runs once. `fatal`: the error that ended the map early, or None."""
+
+    def __init__(
+        self,
+        session: Session,
+        plans: Sequence[Plan],
+        table: MapResult,
+        *,
+        pace: Pace,
+        keep: Keep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`plans`: one for each row of `table`, outside any conversation; rows that have an answer
+        are left alone. `keep` is given each answer before it counts; what it raises is fatal."""
+        self.fatal: QwenError | None = None
+        self._session = session
+        self._plans = plans
+        self._table = table
+        self._pace = pace
+        self._keep = keep
+        self._clock = clock
+        self._queue = deque(row.number for row in table if row.answer is None)
+        self._tries: Counter[int] = Counter()
+        self._running: dict[asyncio.Task[Answer], _Row] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self._fault: BaseException | None = None
+
+    async def run(self) -> None:
+        """Until every row is answered or has failed, or after `stop`."""
+        self._loop = asyncio.get_running_loop()
+        while self._running or (self._queue and not self._stopping):
+            self._begin()
+            await self._next()
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self) -> None:
+        """Close every stream at once, and begin no other. From any thread; idempotent."""
+        self._stopping = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                self._loop.call_soon_threadsafe(self._stop_here)
+
+    # on the loop
+
+    def _stop_here(self) -> None:
+        for row in self._running.values():
+            row.stop()
+        loop = asyncio.get_running_loop()
+        loop.call_later(_PATIENCE, lambda: [task.cancel() for task in self._running])
+
+    def _begin(self) -> None:
+        while self._queue and not self._stopping:
+            now = self._clock()
+            if len(self._running) >= self._pace.allowed(now):
+                return
+            number = self._queue.popleft()
+            self._tries[number] += 1
+            row = _Row(number, self._pace, self._clock)
+            asked = self._session.arun(self._plans[number], row)
+            self._running[asyncio.ensure_future(asked)] = row
+
+    async def _next(self) -> None:
+        if not self._running:
+            await asyncio.sleep(_TICK)
+            return
+        done, _ = await asyncio.wait(
+            self._running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:
+            row = self._running.pop(task)
+            row.notice("")
+            self._settle(row, task)
+
+    def _settle(self, row: _Row, task: asyncio.Task[Answer]) -> None:
+        if task.cancelled():
+            return
+        failure = task.exception()
+        if isinstance(failure, QwenError):
+            self._fail(row, failure)
+        elif failure is not None:
+            self._fault = failure  # our own: what runs is stopped, what was answered stays
+            self.stop()
+        else:
+            self._take(row, task.result())
+
+    def _take(self, row: _Row, answer: Answer) -> None:
+        if answer.error is not None:
+            self._fail(row, answer.error, said=bool(answer.text or answer.items))
+        elif answer.status in ("stopped", "failed"):
+            if not self._stopping:
+                self._fail(row, ConnectionLostError("The answer was stopped before its end."))
+        else:
+            self._pace.answered()
+            self._settle_answer(row.number, answer)
+
+    def _settle_answer(self, number: int, answer: Answer) -> None:
+        self._table.set_answer(number, answer)
+        try:
+            self._keep(number, answer)
+        except QwenError as error:
+            self._end_early(error)
+
+    def _fail(self, row: _Row, error: QwenError, *, said: bool = False) -> None:
+        if isinstance(error, RateLimitError):
+            self._pace.refused(row.begun_at, self._clock())
+            if not said and _passes(error) and self._tries[row.number] < _MOST:
+                self._queue.appendleft(row.number)
+                return
+        self._table.set_error(row.number, error)
+        if isinstance(error, _SHARED):
+            self._end_early(error)
+
+    def _end_early(self, error: QwenError) -> None:
+        self.fatal = self.fatal or error
+        self._queue.clear()
+
+
+class _Row(NoView):
+    """One running row: it can be stopped, and tells the pace when the client waits to ask again."""
+
+    def __init__(self, number: int, pace: Pace, clock: Callable[[], float]) -> None:
+        self.number = number
+        self.begun_at = clock()
+        self._pace = pace
+        self._clock = clock
+        self._waits = False
+        self._stop: Callable[[], None] | None = None
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def stop(self) -> None:
+        if self._stop is not None:
+            self._stop()
+
+    def notice(self, text: str) -> None:
+        if bool(text) == self._waits:
+            return
+        self._waits = bool(text)
+        if self._waits:
+            self._pace.wait(self.begun_at, self._clock())
+        else:
+            self._pace.resume()
+
+
+def _passes(error: RateLimitError) -> bool:
+    """Whether waiting helps: not where one request is more than a minute's tokens."""
+    return "too large" not in error.why.lower()

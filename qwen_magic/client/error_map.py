@@ -1,0 +1,291 @@
+"""What a service's refusal means: the table from its words to one error of the tree.
+
+The first row that fits is taken. `{host}`, `{model}`, `{name}` (the endpoint's) and `{status}`
+stand in its texts. Codes and messages: responses of Alibaba Cloud Model Studio, OpenAI, vLLM,
+Ollama and llama.cpp, as documented or seen up to November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from qwen_magic.client.error_body import Fault
+from qwen_magic.client.redact import hush
+from qwen_magic.client.retry import Reason
+from qwen_magic.endpoints import Endpoint
+from qwen_magic.errors import (
+    APIError,
+    AuthenticationError,
+    InvalidRequestError,
+    ModerationError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaError,
+    RateLimitError,
+    ServerError,
+    UnknownResponseError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`pattern` is searched in "code message", without regard to case; `statuses` empty: any."""
+
+    kind: type[APIError]
+    message: str
+    hint: str = ""
+    pattern: str = ""
+    statuses: tuple[int, ...] = ()
+    family: str = ""
+    retry: Reason | None = None
+
+
+_KEY_REGION = (
+    "A key belongs to one region and workspace: check that yours is of the endpoint {name}, "
+    "or give another with %qwen_key."
+)
+_WAIT = "Limits are counted by the minute: wait that long, then run the cell again."
+_PATHS = {
+    "dashscope": "Check the base URL: DashScope's ends in /compatible-mode/v1.",
+    "": "Check the base URL: it usually ends in /v1, and the server must know /responses.",
+}
+
+ROWS: Final[tuple[Row, ...]] = (
+    Row(
+        InvalidRequestError,
+        "The request says two things that exclude each other.",
+        pattern=r"mutually exclusive",
+    ),
+    Row(
+        UnknownResponseError,
+        "{host} does not know the earlier answer (any more).",
+        "Answers are kept 7 days at most; %qwen_new starts afresh.",
+        pattern=r"previous[_ ]response",
+        statuses=(200, 400, 404, 422, 501),
+    ),
+    Row(
+        ModerationError,
+        "The provider's content filter refused this.",
+        "Word the prompt differently; earlier turns count too, and %qwen_new leaves them out.",
+        pattern=r"data_?inspection|inappropriate content|content_(filter|policy)|moderation",
+    ),
+    Row(
+        QuotaError,
+        "The account is in arrears.",
+        "Recharge it in the provider's console; it may take some minutes to be seen.",
+        pattern=r"arrearage|overdue|in good standing",
+    ),
+    Row(
+        QuotaError,
+        "The free quota of {model} is used up.",
+        "Allow paid use in the provider's console, or choose another model (-m).",
+        pattern=r"FreeTier|free (tier|quota)|AllocationQuota.*exhaust",
+    ),
+    Row(
+        QuotaError,
+        "The account has no quota left.",
+        "Check plan and balance in the provider's console.",
+        pattern=r"insufficient[_ ](quota|balance)|quota.*exhausted|exceeded your current quota",
+    ),
+    Row(
+        QuotaError,
+        "The account has no quota left.",
+        "Check plan and balance in the provider's console.",
+        statuses=(402,),
+    ),
+    Row(
+        RateLimitError,
+        "The request is larger than the tokens allowed in a minute.",
+        "Send less (%qwen_new leaves earlier turns out), or choose another model (-m).",
+        pattern=r"request too large",
+    ),
+    Row(
+        RateLimitError,
+        "Too many requests.",
+        _WAIT,
+        pattern=r"throttling|too many requests|<429>|rate[_ ]?limit|request rate increased"
+        r"|allocated quota exceeded",
+        retry="rate",
+    ),
+    Row(RateLimitError, "Too many requests.", _WAIT, statuses=(429,), retry="rate"),
+    Row(
+        AuthenticationError,
+        "{host} wants an API key, and none was sent.",
+        "Give one with %qwen_key; %qwen_demo on answers offline, without one.",
+        pattern=r"\bno[_ ]api[-_ ]key|didn't provide an api key|missing (api key|bearer)",
+    ),
+    Row(
+        AuthenticationError,
+        "{host} did not accept the API key.",
+        _KEY_REGION,
+        pattern=r"invalid_?api_?key|incorrect api key",
+        family="dashscope",
+    ),
+    Row(
+        AuthenticationError,
+        "{host} did not accept the API key.",
+        _KEY_REGION,
+        statuses=(401,),
+        family="dashscope",
+    ),
+    Row(
+        AuthenticationError,
+        "{host} did not accept the API key.",
+        "Give another with %qwen_key, or choose another endpoint with %config QwenMagics.endpoint.",
+        pattern=r"invalid_?api_?key|incorrect api key",
+    ),
+    Row(
+        AuthenticationError,
+        "{host} did not accept the API key.",
+        "Give another with %qwen_key, or choose another endpoint with %config QwenMagics.endpoint.",
+        statuses=(401,),
+    ),
+    Row(
+        PermissionDeniedError,
+        "The key may not be used in this workspace.",
+        "The workspace domain and the key must be of the same workspace; %qwen_key sets another.",
+        pattern=r"workspace",
+        statuses=(400, 403, 404),
+    ),
+    Row(
+        PermissionDeniedError,
+        "The key may not do this on {host}.",
+        "Check that its workspace may use {model}; a key of another workspace or region is "
+        "refused too (%qwen_key).",
+        statuses=(403,),
+    ),
+    Row(
+        NotFoundError,
+        "{host} has not got the model {model}.",
+        "%qwen_models lists what there is; `ollama pull {model}` fetches one for Ollama.",
+        pattern=r"try pulling it",
+    ),
+    Row(
+        InvalidRequestError,
+        "{model} cannot use these tools or this API.",
+        "Choose another model with -m, such as qwen3-max.",
+        pattern=r"agent capabilities are not enabled",
+    ),
+    Row(
+        NotFoundError,
+        "{host} has not got the model {model}.",
+        "%qwen_models lists the known ones; choose with -m.",
+        pattern=r"model_?not_?found|unsupported model|model\W.*(not exist|not found|not support)",
+    ),
+    Row(
+        InvalidRequestError,
+        "The conversation is too long for {model}.",
+        "%qwen_new starts an empty one; --after REF goes on from an earlier turn.",
+        pattern=r"range of input length|context_length|context (length|window|size)"
+        r"|(input|prompt) is too long",
+    ),
+    Row(
+        ServerError,
+        "{model} does not work with the Responses API.",
+        "Choose another model with -m, such as qwen3-max.",
+        pattern=r"validation error for event object",
+    ),
+    Row(
+        NotFoundError,
+        "{host} has nothing at this path.",
+        _PATHS["dashscope"],
+        "",
+        (404, 405),
+        "dashscope",
+    ),
+    Row(NotFoundError, "{host} has nothing at this path.", _PATHS[""], "", (404, 405)),
+    Row(
+        InvalidRequestError,
+        "{host} does not know `enable_thinking`.",
+        "Leave out --think and --no-think; -e LEVEL is the standard way.",
+        pattern=r"enable_thinking",
+        statuses=(400, 422),
+    ),
+    Row(
+        InvalidRequestError,
+        "The request is too large for {host}.",
+        "Send less data or a smaller image.",
+        statuses=(413,),
+    ),
+    Row(
+        InvalidRequestError,
+        "{host} wants the password of a proxy.",
+        "Put it into the proxy's URL in HTTPS_PROXY, or bypass the proxy with NO_PROXY.",
+        statuses=(407,),
+    ),
+    Row(
+        ServerError,
+        "The service failed in passing.",
+        "This is known to go away: run the cell again.",
+        pattern=r"backend buffer overflow|agent_api_metadata",
+    ),
+    Row(
+        ServerError,
+        "{host} is overloaded or down for the moment ({status}).",
+        "Run the cell again in a minute.",
+        statuses=(503,),
+        retry="busy",
+    ),
+    Row(
+        ServerError,
+        "The gateway of {host} got no answer from the service ({status}).",
+        "Run the cell again. It is not repeated by itself: the answer may have begun.",
+        statuses=(502, 504),
+    ),
+    Row(
+        InvalidRequestError,
+        "The service did not accept the request.",
+        "Change what it names; --dry-run shows the whole request.",
+        pattern=r"invalid_?(parameter|request|value)|missing_required|<400>|invalid '",
+    ),
+)
+_CLIENT_FAULT: Final = Row(
+    InvalidRequestError,
+    "The service did not accept the request ({status}).",
+    "--dry-run shows the whole request.",
+)
+_SERVER_FAULT: Final = Row(
+    ServerError, "The service failed ({status}).", "Run the cell again in a moment."
+)
+_STREAM_FAULT: Final = Row(ServerError, "The service failed.", "Run the cell again in a moment.")
+
+
+def classify(fault: Fault, endpoint: Endpoint, model: str = "") -> tuple[APIError, Reason | None]:
+    """The error of a fault, and why the request may be made again (None: it may not)."""
+    row = find_row(fault, endpoint.family)
+    names = {
+        "host": endpoint.host,
+        "name": endpoint.name,
+        "model": model or "the model",
+        "status": fault.status,
+    }
+    error = row.kind(
+        row.message.format_map(names),
+        why=fault.message or fault.code,
+        hint=row.hint.format_map(names),
+        status=fault.status,
+        code=fault.code,
+        request_id=fault.request_id,
+    )
+    hush(error, endpoint.key)
+    return error, row.retry
+
+
+def find_row(fault: Fault, family: str = "") -> Row:
+    """The first row that fits. A status that the message begins with (`<400> …`, `[400] …`)
+    counts in place of an HTTP 200."""
+    told = re.match(r"[<\[](\d{3})[>\]]", fault.message)
+    status = int(told[1]) if told and fault.status == 200 else fault.status
+    words = f"{fault.code} {fault.message}"
+    for row in ROWS:
+        if row.statuses and status not in row.statuses:
+            continue
+        if row.family and row.family != family:
+            continue
+        if re.search(row.pattern, words, re.IGNORECASE):
+            return row
+    if status < 300:
+        return _STREAM_FAULT
+    return _CLIENT_FAULT if status < 500 else _SERVER_FAULT

@@ -1,0 +1,231 @@
+"""Why no answer came: the words and the class of a failure of the network itself.
+
+Takes the exception that the HTTP library raised, by kind, and looks for the system's own cause
+behind it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from qwen_magic.client.error_body import one_line
+from qwen_magic.client.retry import AttemptError
+from qwen_magic.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    ProtocolError,
+    QwenError,
+    SilenceError,
+)
+
+# How to start the servers that people run on their own machine, by their usual port.
+_LOCAL_SERVERS: Final = {
+    11434: "Ollama is not running: start it with `ollama serve`.",
+    8000: "Start the server, for instance with `vllm serve MODEL`.",
+    1234: "LM Studio's server is not running: start it with `lms server start`.",
+    8080: "Start the server, for instance with `llama-server -m MODEL.gguf`.",
+    30000: "Start the server, for instance with `python -m sglang.launch_server`.",
+}
+
+
+def not_connected(cause: BaseException, url: str) -> AttemptError:
+    """The connection never stood."""
+    place = _place(url)
+    for root in _roots(cause):
+        match root:
+            case ssl.SSLError():
+                return _no_tls(root, url)
+            case socket.gaierror():
+                return _no_name(root, url)
+    refused = any(isinstance(root, ConnectionRefusedError) for root in _roots(cause))
+    what = "refused the connection" if refused else "cannot be reached"
+    system = next(
+        (root for root in _roots(cause) if isinstance(root, OSError) and root.errno), None
+    )
+    return AttemptError(
+        ConnectionFailedError(
+            f"{place} {what}.",
+            why="" if refused or system is None else one_line(system.strerror or str(system)),
+            hint=_start_hint(url),
+        ),
+        retry="connection",
+    )
+
+
+def not_connected_in_time(url: str, seconds: float) -> AttemptError:
+    return AttemptError(
+        ConnectionFailedError(
+            f"{_place(url)} did not take the connection within {seconds:g} s.",
+            hint=_start_hint(url),
+        ),
+        retry="connection",
+    )
+
+
+def proxy_refused(cause: BaseException, url: str) -> AttemptError:
+    """The proxy would not connect to the host: nothing was sent."""
+    words = one_line(str(cause))
+    return AttemptError(
+        ConnectionFailedError(
+            f"The proxy {proxy_of(url) or 'of the environment'} did not connect to {_host(url)}.",
+            why=without_password(words),
+            hint="It wants a password: put it into the URL in HTTPS_PROXY."
+            if "407" in words
+            else "Check HTTPS_PROXY, or add the host to NO_PROXY.",
+        )
+    )
+
+
+def proxy_unusable(cause: BaseException) -> AttemptError:
+    """The environment names a proxy that no connection can be made with."""
+    return AttemptError(
+        ConnectionFailedError(
+            "The proxy that the environment names cannot be used.",
+            why=without_password(one_line(str(cause))),
+            hint="For a SOCKS proxy run `pip install httpx[socks]`; else check HTTP_PROXY, "
+            "HTTPS_PROXY and ALL_PROXY.",
+        )
+    )
+
+
+def silent(url: str, seconds: float) -> AttemptError:
+    return AttemptError(
+        SilenceError(
+            f"No byte came from {_host(url)} for {seconds:g} s.",
+            hint="Run the cell again, or allow a longer silence with --timeout.",
+        )
+    )
+
+
+def not_taken(url: str, seconds: float) -> AttemptError:
+    return AttemptError(
+        SilenceError(
+            f"{_host(url)} took nothing more of the request for {seconds:g} s.",
+            hint="Check the network; send less data or a smaller image.",
+        )
+    )
+
+
+def cut(cause: BaseException | None, url: str) -> AttemptError:
+    """The connection broke after it stood: the request may have been taken up."""
+    words = one_line(str(cause or ""))
+    if "illegal" in words or "bad" in words.lower().split():
+        return AttemptError(
+            ProtocolError(
+                f"{_host(url)} does not speak HTTP there.",
+                why=words,
+                hint="Check the base URL: its port, and http against https.",
+            )
+        )
+    return AttemptError(
+        ConnectionLostError(
+            f"{_host(url)} cut the connection before the answer was complete.",
+            why=words,
+            hint="Run the cell again. It is not repeated by itself: the answer may have begun.",
+        )
+    )
+
+
+def own_fault(fault: BaseException) -> QwenError:
+    """An exception that nothing here expects. Its frames hold the key, so it is told in words."""
+    frame = fault.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    code = frame.tb_frame.f_code if frame else None
+    place = f" in {code.co_filename.rsplit('/', 1)[-1]}, {code.co_name}" if code else ""
+    return ProtocolError(
+        "The answer could not be read.",
+        why=f"{type(fault).__name__}{place}.",
+        hint="This is a fault of qwen_magic: please report these lines.",
+    )
+
+
+def proxy_of(url: str) -> str:
+    """Host and port of the proxy that the environment prescribes for `url`, or empty."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return ""
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return without_password(proxy).split("://")[-1].split("@")[-1].rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` is on this machine: no proxy can reach that."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def without_password(words: str) -> str:
+    """`words` with the user part of every URL left out."""
+    return re.sub(r"//[^/@\s]*@", "//", words)
+
+
+def _no_tls(cause: ssl.SSLError, url: str) -> AttemptError:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = f"Certificate: {cause.verify_message}."
+        hint = "Behind a company proxy, name its certificates with SSL_CERT_FILE."
+    else:
+        why = one_line((cause.reason or str(cause)).replace("_", " ").lower())
+        hint = "The server may not speak https there: check the base URL."
+    return AttemptError(
+        ConnectionFailedError(
+            f"No secure connection to {_place(url)} could be made.", why=why, hint=hint
+        )
+    )
+
+
+def _no_name(cause: socket.gaierror, url: str) -> AttemptError:
+    passing = cause.errno == socket.EAI_AGAIN
+    return AttemptError(
+        ConnectionFailedError(
+            f"The name {proxy_of(url) or _host(url)} cannot be resolved.",
+            why=one_line(cause.strerror or ""),
+            hint="Check the endpoint's URL and the network; %qwen_demo on answers offline.",
+        ),
+        retry="connection" if passing else None,
+    )
+
+
+def _place(url: str) -> str:
+    proxy = proxy_of(url)
+    if proxy:
+        return f"{_host(url)}, by way of the proxy {proxy},"
+    return _host(url)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _start_hint(url: str) -> str:
+    if proxy_of(url):
+        return "Check HTTPS_PROXY, or add the host to NO_PROXY."
+    if is_loopback(url):
+        return _LOCAL_SERVERS.get(
+            urlsplit(url).port or 80, "Is the server running, and the port right?"
+        )
+    return "Check the network and the endpoint's URL; %qwen_demo on answers offline."
+
+
+def _roots(cause: BaseException) -> Iterator[BaseException]:
+    """`cause` and all that stands behind it: causes, contexts and members of groups."""
+    waiting, seen = [cause], set[int]()
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        behind = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+        waiting.extend(one for one in behind if isinstance(one, BaseException))

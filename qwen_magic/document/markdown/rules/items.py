@@ -1,0 +1,161 @@
+"""A list, item by item, each item a flow of its own."""
+
+from __future__ import annotations
+
+import re
+
+from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, ordered_open
+from qwen_magic.document.markdown.rules.flow import Flow
+from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
+
+_MARK = re.compile(r"( {0,3})([-+*]|(\d{1,9})[.)])(?:( {1,4})(?=[^ \n])|(?=[ \n]|$))")
+_RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})\n?")
+_UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *)\n?")
+_TASK = re.compile(r"\[([ xX])\] ")
+
+
+class ListGrower:
+    """An open list. `tight` is what is known of it so far; later items may be loose."""
+
+    @classmethod
+    def of(cls, kit: Kit, opening: str, tight: bool, depth: int) -> ListGrower | None:
+        """Return the grower of a list whose first line is `opening`, None for an odd line."""
+        found = _MARK.match(_untabbed(opening))
+        return None if found is None else cls(kit, found, tight, depth)
+
+    def __init__(self, kit: Kit, found: re.Match[str], tight: bool, depth: int) -> None:
+        self._kit = kit
+        self._depth = depth + 1
+        self._kind = found.group(2)[-1]
+        self._tight = tight
+        self._blank = False
+        self._begun = False  # the line that has begun has opened its item already
+        self._inside = False  # the beginning of the line was absorbed
+        self._offset = 0
+        self._first = False  # the item's first line has not come yet
+        self._inner: Flow | None = None
+        if found.group(3):
+            kit.writer.open(ordered_open(int(found.group(3))), "</ol>")
+        else:
+            kit.writer.open(BULLETS_OPEN, "</ul>")
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the last item's last block is a paragraph that no blank line follows."""
+        return self._inner is not None and not self._blank and self._inner.lazy
+
+    def line(self, text: str) -> bool:
+        """Take the next line of an item, or the first of a new one."""
+        if self._inside and self._inner is not None:
+            self._inside = self._begun = self._blank = self._first = False
+            self._inner.line(text)
+            return True
+        text = _untabbed(text)
+        if not self._begun:
+            belongs = self._enter(text)
+            if belongs is not None:
+                return belongs
+        self._begun = False
+        self._feed(text)
+        return True
+
+    def show(self, partial: str) -> str | None:
+        """Return the HTML of the last item's tail."""
+        if self._inside:
+            return self._shown(partial)
+        partial = _untabbed(partial)
+        if not self._begun and (is_blank(partial) or _UNSURE.fullmatch(partial)):
+            return self._shown("")
+        if not self._begun and not self._continues(partial):
+            found = self._mark(partial)
+            if found is not None:
+                self._begin(found)
+                self._begun = True
+            elif not self.lazy or interrupts(partial):
+                return None
+            else:
+                return self._shown(partial.lstrip(" "))
+        return self._shown(self._content(partial))
+
+    def absorb(self, partial: str) -> bool:
+        """Absorb what the last item's paragraph can."""
+        self._inside = self._inner is not None and self._inner.absorb(partial)
+        return self._inside
+
+    def close(self) -> None:
+        """Settle what is left and leave the list."""
+        self._leave_item()
+        self._kit.writer.close()
+
+    def _enter(self, text: str) -> bool | None:
+        """Decide about a whole line; None: it is a line of the item that is now the last."""
+        if is_blank(text):
+            self._blank = True
+            if self._inner is not None:
+                self._inner.line("\n")
+            return True
+        if self._continues(text):
+            return None
+        found = self._mark(text)
+        if found is not None:
+            self._begin(found)
+            return None
+        if not self.lazy or interrupts(text) or self._inner is None:
+            return False
+        self._inner.line(text.lstrip(" "))
+        return True
+
+    def _continues(self, text: str) -> bool:
+        return self._inner is not None and text.startswith(" " * self._offset)
+
+    def _mark(self, text: str) -> re.Match[str] | None:
+        found = _MARK.match(text)
+        if found is None or found.group(2)[-1] != self._kind or _RULE.fullmatch(text):
+            return None
+        return found
+
+    def _begin(self, found: re.Match[str]) -> None:
+        """Open a new item."""
+        if self._inner is not None and self._blank:
+            self._tight = False
+        self._leave_item()
+        self._blank = False
+        self._offset = found.end() if found.group(4) else found.end(2) + 1
+        self._kit.writer.open(ITEM_OPEN, "</li>")
+        self._inner = Flow(self._kit, tight=self._tight, depth=self._depth)
+        self._first = True
+
+    def _leave_item(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+            self._kit.writer.close()
+            self._inner = None
+
+    def _feed(self, text: str) -> None:
+        inner = self._inner
+        if inner is None:
+            return
+        begun = inner.begun
+        inner.line(self._content(text))
+        if self._blank and inner.begun > begun > 0:
+            self._tight = inner.tight = False
+        self._blank = False
+        self._first = False
+
+    def _content(self, text: str) -> str:
+        """Return what a line says inside its item."""
+        content = text[self._offset :] or "\n"
+        if self._first and (found := _TASK.match(content)):
+            return ("☐ " if found.group(1) == " " else "☑ ") + content[found.end() :]
+        return content
+
+    def _shown(self, partial: str) -> str:
+        return self._inner.show(partial) if self._inner is not None else ""
+
+
+def _untabbed(text: str) -> str:
+    """Spell out the tabs in a line's indentation or behind its mark."""
+    if "\t" not in text:
+        return text
+    end = len(text) - len(text.lstrip(" \t-+*0123456789.)"))
+    return text[:end].expandtabs(4) + text[end:]

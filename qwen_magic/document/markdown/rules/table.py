@@ -1,0 +1,84 @@
+"""A table, row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from markdown_it.rules_block.table import escapedSplit
+from markdown_it.token import Token
+
+from qwen_magic.document.markdown.render import block_htmls, cell_open
+from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
+from qwen_magic.document.markdown.text import text_to_html
+from qwen_magic.document.markdown.unfinished import presentable
+
+_ROW = re.compile(r" {0,3}\|")
+LONGEST_LINE_SHOWN = 2000
+
+
+class TableGrower:
+    """An open table whose head is complete."""
+
+    lazy = False
+
+    def __init__(self, kit: Kit, tokens: Sequence[Token]) -> None:
+        heads = [token for token in tokens if token.type == "th_open"]
+        self._cells = [cell_open("td", str(token.attrs.get("style", ""))) for token in heads]
+        self._kit = kit
+        self._ended = False
+        end = next(i for i, token in enumerate(tokens) if token.type == "thead_close")
+        rest = [token for token in tokens[end + 1 :] if token.type == "table_close"]
+        whole = block_htmls([*tokens[: end + 1], *rest])[0]
+        self._opening = whole.removesuffix("</table></div>")
+        self._body = False
+        kit.writer.open(self._opening, "</div>", "</table>")
+
+    def line(self, text: str) -> bool:
+        """Take the next row."""
+        if self._ended or is_blank(text):
+            self._ended = True
+            return is_blank(text)
+        if not _ROW.match(text) and interrupts(text):
+            return False
+        if not self._body:
+            self._body = True
+            self._kit.writer.open("<tbody>", "</tbody>")
+        self._kit.writer.settle(self._row(text))
+        return True
+
+    def show(self, partial: str) -> str | None:
+        """Return the HTML of a row that has begun."""
+        if is_blank(partial):
+            return ""
+        if self._ended or (not _ROW.match(partial) and interrupts(partial)):
+            return None
+        if partial.strip() == "|":
+            return ""
+        row = self._row(partial[:LONGEST_LINE_SHOWN], begun=True)
+        return row if self._body else f"<tbody>{row}</tbody>"
+
+    def absorb(self, partial: str) -> bool:
+        """Lines are taken whole."""
+        return False
+
+    def close(self) -> None:
+        """Leave the table."""
+        self._kit.writer.close(3 if self._body else 2)
+
+    def _row(self, text: str, begun: bool = False) -> str:
+        columns = escapedSplit(text.strip())
+        if columns and columns[0] == "":
+            columns.pop(0)
+        if columns and columns[-1] == "":
+            columns.pop()
+        elif begun and columns:
+            columns[-1] = presentable(columns[-1])
+        columns += [""] * (len(self._cells) - len(columns))
+        cells = zip(self._cells, columns, strict=False)
+        inside = "".join(f"{opening}{self._cell(column)}</td>" for opening, column in cells)
+        return f'<tr class="qm-tr">{inside}</tr>'
+
+    def _cell(self, text: str) -> str:
+        text = text.strip()
+        return text_to_html(text, self._kit.env)

@@ -1,0 +1,49 @@
+"""Endpoints by name for one session: keys typed in, and the offline demo started when needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from qwen_magic.endpoints import Endpoint, find_endpoint
+
+if TYPE_CHECKING:
+    from qwen_magic.demo import DemoServer
+
+DEMO: Final = "demo"
+
+
+class Endpoints:
+    """Finds endpoints. Keys are held here and in nothing that is saved or shown."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._keys: dict[str, str] = {}
+        self._demo: DemoServer | None = None
+
+    def find(self, name_or_url: str) -> Endpoint:
+        """Raises `UsageError` where there is no such endpoint."""
+        if name_or_url == DEMO:
+            return Endpoint(DEMO, self._demo_url(), "demo")
+        endpoint = find_endpoint(name_or_url, self._environ)
+        key = self._keys.get(endpoint.host, "")
+        return find_endpoint(name_or_url, self._environ, key=key) if key else endpoint
+
+    def remember_key(self, endpoint: Endpoint, key: str) -> None:
+        """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
+        self._keys[endpoint.host] = key
+
+    def _demo_url(self) -> str:
+        if self._demo is None:
+            from qwen_magic.demo import DemoServer
+
+            self._demo = DemoServer()
+            self._demo.start()
+        return self._demo.base_url
+
+    def close(self) -> None:
+        """Stop the demo server, if it was started."""
+        if self._demo is not None:
+            self._demo.close()
+            self._demo = None

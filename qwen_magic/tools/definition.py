@@ -1,0 +1,259 @@
+"""Functions of the notebook as tools: what the model is told, what it asked for, what it gets.
+
+Nothing is run here: a function is inspected, its arguments are read. Whoever calls it asks the
+user first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, overload
+
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import CALL_FAILED
+from qwen_magic.tools.docstrings import read_docstring
+from qwen_magic.tools.schema.building import build
+from qwen_magic.tools.schema.coercion import coerce
+from qwen_magic.tools.schema.hints import resolved_hints, schema_of
+from qwen_magic.tools.schema.validation import Fault, SchemaMismatchError, find_faults
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_Kind: Final = inspect.Parameter
+_MARK: Final = "__qwen_tool__"
+_LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
+_LONGEST_FAILURE: Final = 2_000  # characters
+_GUESSED: Final = (bool, int, float, str, list, dict)
+
+
+class ArgumentsError(QwenError):
+    """The model called a function with arguments that do not fit. `faults` names the places."""
+
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(message, why="; ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function that the model may ask to be called.
+
+    `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
+    gives an awaitable.
+    """
+
+    name: str
+    description: str
+    parameters: JSON
+    function: Callable[..., Any]
+    is_async: bool = False
+    hints: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, function: object, name: str = "") -> FunctionTool:
+        """From any callable with a signature: a function, a method, a `functools.partial`, an
+        object with `__call__`; also one that `tool` has marked. `name` stands in where it has none.
+
+        Raises `UsageError` for what the model could not call by named arguments.
+        """
+        marked = getattr(function, _MARK, {})
+        if isinstance(function, type) or not callable(function):
+            raise UsageError(
+                f"{name or 'This'} is no function, but {_what(function)}.",
+                hint="A tool is a function with typed parameters and a docstring.",
+            )
+        own = marked.get("name") or getattr(function, "__name__", "") or name
+        own = re.sub(r"[^\w-]", "_", own, flags=re.ASCII)[:64].strip("_") or "function"
+        source = _source(function)
+        docstring = read_docstring(getattr(source, "__doc__", ""))
+        hints = resolved_hints(source)
+        parameters = _parameters(own, function, hints, docstring.parameters)
+        told = marked.get("description") or docstring.description
+        return cls(
+            own,
+            told[:_LONGEST_DESCRIPTION],
+            parameters,
+            function,
+            inspect.iscoroutinefunction(source),
+            {key: hint for key, hint in hints.items() if key in parameters["properties"]},
+        )
+
+    def definition(self) -> JSON:
+        """The tool as a request has it: flat, as the Responses API wants.
+
+        Not strict: OpenAI would otherwise make every parameter with a default a required one.
+        """
+        told = {"description": self.description} if self.description else {}
+        head = {"type": "function", "name": self.name, **told}
+        return {**head, "parameters": self.parameters, "strict": False}
+
+    def read_arguments(self, text: str) -> dict[str, Any]:
+        """The arguments that the model wrote (a JSON object; nothing counts as `{}`), as Python
+        objects of the parameters' types, to call `function(**arguments)`.
+
+        Mended without a word: a number, truth value, list or object written as text where the type
+        asks for it; 5.0 for an int; 5 for a float; null for a parameter with a default that takes
+        no null (left out). Everything else that does not fit raises `ArgumentsError`, whose text
+        may be sent to the model. Building objects runs their classes' own code: ask the user first.
+        """
+        arguments = self.check_arguments(text)
+        try:
+            return {
+                name: build(self.hints[name], value, name) if name in self.hints else value
+                for name, value in arguments.items()
+            }
+        except SchemaMismatchError as error:
+            raise ArgumentsError(
+                f"The arguments of {self.name} do not fit.", error.faults
+            ) from error
+
+    def check_arguments(self, text: str) -> JSON:
+        """The same as plain JSON values: nothing of the notebook is run for it."""
+        given = self._loaded(text)
+        schema = self.parameters
+        given = {name: value for name, value in given.items() if not self._is_absent(name, value)}
+        arguments: JSON = coerce(given, schema)
+        faults = find_faults(arguments, schema)
+        if faults:
+            raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
+        return arguments
+
+    def _loaded(self, text: str) -> dict[str, Any]:
+        try:
+            given = json.loads(text) if text.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise ArgumentsError(
+                f"The arguments of {self.name} are not JSON.", (Fault("", str(error)),)
+            ) from error
+        if not isinstance(given, dict):
+            raise ArgumentsError(
+                f"The arguments of {self.name} are no JSON object, but {type(given).__name__}."
+            )
+        return given
+
+    def _is_absent(self, name: str, value: object) -> bool:
+        optional = name not in self.parameters["required"]
+        schema = self.parameters["properties"].get(name)
+        if value is not None or not optional or schema is None:
+            return False
+        return bool(find_faults(None, {**schema, "$defs": self.parameters.get("$defs", {})}))
+
+
+@overload
+def tool(function: _F) -> _F: ...
+
+
+@overload
+def tool(*, name: str = "", description: str = "") -> Callable[[_F], _F]: ...
+
+
+def tool(function: Any = None, *, name: str = "", description: str = "") -> Any:
+    """Mark a function as a tool, for `-t` and completion; it stays the function that it was.
+
+    `name` and `description` replace its own. Raises `UsageError` where it cannot be one.
+    """
+
+    def mark(function: _F) -> _F:
+        setattr(function, _MARK, {"name": name, "description": description})
+        FunctionTool.of(function)  # to say at once what is wrong with it
+        return function
+
+    return mark if function is None else mark(function)
+
+
+def is_tool(value: object) -> bool:
+    """True for a function that `tool` has marked."""
+    return hasattr(value, _MARK) and not isinstance(value, type)
+
+
+def failure_text(error: BaseException) -> str:
+    """What the model is sent where a call failed: the kind of error and its words."""
+    try:
+        words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
+    except Exception:  # its words are the user's code
+        words = type(error).__name__
+    return CALL_FAILED + words[:_LONGEST_FAILURE]
+
+
+def _parameters(
+    name: str, function: Callable[..., Any], hints: Mapping[str, Any], told: Mapping[str, str]
+) -> JSON:
+    properties: JSON = {}
+    required: list[str] = []
+    definitions: JSON = {}
+    for parameter in _signature(name, function).parameters.values():
+        _check_kind(name, parameter)
+        schema = _of_parameter(name, parameter, hints)
+        definitions |= schema.pop("$defs", {})
+        if parameter.name in told:
+            schema = {"description": told[parameter.name], **schema}
+        properties[parameter.name] = schema
+        if parameter.default is _Kind.empty:
+            required.append(parameter.name)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+        **({"$defs": definitions} if definitions else {}),
+    }
+
+
+def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{name} has no signature that can be read.",
+            hint="Wrap it in a function with typed parameters.",
+        ) from error
+
+
+def _check_kind(name: str, parameter: inspect.Parameter) -> None:
+    words = {
+        _Kind.VAR_POSITIONAL: f"*{parameter.name}",
+        _Kind.VAR_KEYWORD: f"**{parameter.name}",
+        _Kind.POSITIONAL_ONLY: f"{parameter.name}, which has no name for its caller",
+    }
+    if parameter.kind in words:
+        raise UsageError(
+            f"{name} cannot be a tool: it takes {words[parameter.kind]}.",
+            why="The model names each argument, as the schema lists them.",
+            hint="Wrap it in a function with named parameters.",
+        )
+
+
+def _of_parameter(name: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> JSON:
+    default = parameter.default
+    if parameter.name in hints:
+        try:
+            schema = schema_of(hints[parameter.name])
+        except UsageError as error:
+            raise UsageError(
+                f"{name} cannot be a tool: its parameter {parameter.name} is of a type that JSON "
+                "does not have.",
+                why=error.message,
+                hint=error.hint,
+            ) from error
+    else:
+        schema = schema_of(type(default)) if type(default) in _GUESSED else {}
+    if type(default) in (bool, int, float, str):
+        schema = {**schema, "default": default}
+    return schema
+
+
+def _source(function: Any) -> Any:
+    """What holds the docstring and annotations: behind a partial, an object, a decorator."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    if not inspect.isroutine(function):
+        function = type(function).__call__
+    return inspect.unwrap(function)
+
+
+def _what(value: object) -> str:
+    return "a class" if isinstance(value, type) else f"a value of type {type(value).__name__}"

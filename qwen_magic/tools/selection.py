@@ -1,0 +1,274 @@
+"""Tools of a request: which were named, what they need to work."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from qwen_magic.context.models import think_required_for_code, think_required_for_extractor
+from qwen_magic.errors import UsageError
+from qwen_magic.protocol.items import JSON
+from qwen_magic.tools.definition import FunctionTool, is_tool
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A tool that the service runs itself. `settings` names the fields without which it cannot
+    be used, so that it has to come out of a variable; `cost` is as of November 2026."""
+
+    name: str
+    summary: str
+    cost: str = ""
+    requires: str = ""
+    settings: tuple[str, ...] = ()
+
+
+BUILT_IN: Final[tuple[BuiltIn, ...]] = (
+    BuiltIn(
+        "web_search",
+        "searches the web; the answer lists its sources",
+        "$10 per 1,000 searches (Singapore)",
+    ),
+    BuiltIn(
+        "web_extractor",
+        "reads the pages found, or named in the prompt",
+        "free for a limited time",
+        "web_search; on qwen3-max also thinking",
+    ),
+    BuiltIn(
+        "code_interpreter",
+        "writes Python and runs it in a cloud sandbox",
+        "free for a limited time; uses more tokens",
+        "thinking on qwen3-max, qwen3.7-max, qwen3.8-max and qwen3.8-flash",
+    ),
+    BuiltIn("web_search_image", "finds images on the web for a text"),
+    BuiltIn("image_search", "finds images that resemble a given one"),
+    BuiltIn(
+        "file_search",
+        "searches your own files in one vector store",
+        requires="a dict in a variable",
+        settings=("vector_store_ids",),
+    ),
+    BuiltIn(
+        "mcp",
+        "uses the tools of an MCP server",
+        requires="a dict in a variable",
+        settings=("server_label", "server_url"),
+    ),
+)
+ALL_TOOLS: Final = ("web_search", "web_extractor", "code_interpreter")
+_SETTINGS: Final = {tool.name: tool.settings for tool in BUILT_IN}
+_EXAMPLES: Final = {
+    "file_search": 'files = {"type": "file_search", "vector_store_ids": ["…"]}',
+    "mcp": 'maps = {"type": "mcp", "server_protocol": "sse", "server_label": "maps", '
+    '"server_url": "https://…"}',
+}
+TOOL_NAMES: Final[tuple[str, ...]] = (*_SETTINGS, "all", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """A request's tools and thinking, with what they need to work.
+
+    `added` and `dropped` are words for the footer; `include` is the request's field of that name.
+    """
+
+    tools: tuple[JSON, ...]
+    think: bool | None
+    added: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a request offers (`definitions`, as it has them); those of them that are `functions`
+    of the notebook are answered here."""
+
+    definitions: tuple[JSON, ...] = ()
+    functions: tuple[FunctionTool, ...] = ()
+
+
+def resolve_tools(names: Sequence[str], namespace: Mapping[str, object]) -> Tools:
+    """The tools that `names` stand for, each once, in the order named.
+
+    A name is a built-in tool, `all`, `none` (drops those before it), or a variable of `namespace`
+    that holds a function, a tool dict, or a list of such; the definitions share nothing with the
+    variables. Raises `UsageError`, also where two functions have one name for the model.
+    """
+    tools: list[JSON | FunctionTool] = []
+    for name in names:
+        if name == "none":
+            tools.clear()
+            continue
+        tools += [tool for tool in _named(name, namespace) if tool not in tools]
+    definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
+    _check_names(definitions)
+    return Tools(tuple(definitions), tuple(t for t in tools if isinstance(t, FunctionTool)))
+
+
+def _check_names(definitions: Sequence[JSON]) -> None:
+    names = [str(each.get("name")) for each in definitions if each.get("type") == "function"]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise UsageError(
+            f"Two functions are called {twice}: the model could not tell them apart.",
+            hint='Give one another name: @tool(name="…").',
+        )
+
+
+def _named(name: str, namespace: Mapping[str, object]) -> Sequence[JSON | FunctionTool]:
+    if name == "all":
+        return [{"type": tool} for tool in ALL_TOOLS]
+    if name in _SETTINGS and not _SETTINGS[name]:
+        return [{"type": name}]
+    if name in namespace:
+        return _from_variable(name, namespace[name])
+    if name in _SETTINGS:
+        raise UsageError(
+            f"The tool {name} needs its settings ({', '.join(_SETTINGS[name])}).",
+            hint=f"Put them in a variable, and name that: {_EXAMPLES[name]}",
+        )
+    raise UsageError(f"There is no tool or variable {name!r}.", hint=_nearest(name, namespace))
+
+
+def _nearest(name: str, namespace: Mapping[str, object]) -> str:
+    candidates = [*TOOL_NAMES, *tool_variables(namespace)]
+    within = [known for known in candidates if len(name) > 2 and name.lower() in known]
+    near = within or get_close_matches(name.lower(), candidates, n=1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return f"The tools are {', '.join(TOOL_NAMES)}, a function, or a variable with a tool dict."
+
+
+def tool_variables(namespace: Mapping[str, object]) -> list[str]:
+    """The public names of `namespace` that hold a function marked as a tool, a tool dict, or a
+    list of such. (Any other function may be named too; it is not offered.)"""
+    return [
+        name
+        for name, value in namespace.items()
+        if not name.startswith("_") and _holds_tools(value)
+    ]
+
+
+def _tool_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _holds_tools(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_is_tool, value))  # ends at the first that is none
+    return _is_tool(value)
+
+
+def _is_tool(value: object) -> bool:
+    return is_tool(value) or (
+        isinstance(value, Mapping)
+        and isinstance(value.get("type"), str)
+        and (value["type"] in _SETTINGS or value["type"] == "function")
+    )
+
+
+def _from_variable(name: str, value: object) -> list[JSON | FunctionTool]:
+    found = _tool_list(value)
+    if not found:
+        raise UsageError(f"The variable {name} is an empty list, and holds no tool.")
+    return [
+        FunctionTool.of(tool, name) if callable(tool) else _checked(name, tool) for tool in found
+    ]
+
+
+def _checked(name: str, tool: object) -> JSON:
+    if not isinstance(tool, Mapping) or not isinstance(tool.get("type"), str) or not tool["type"]:
+        raise UsageError(
+            f'The variable {name} holds no tool: {type(tool).__name__} without a "type".',
+            hint='A tool is a function, or a dict such as {"type": "web_search"}.',
+        )
+    if isinstance(tool.get("function"), Mapping):
+        raise UsageError(
+            f"The tool in {name} has the nested shape of Chat Completions.",
+            hint='The Responses API takes it flat: {"type": "function", "name": …, '
+            '"parameters": …}.',
+        )
+    missing = [field for field in _SETTINGS.get(tool["type"], ()) if not tool.get(field)]
+    # OpenAI's connectors stand in for the address of an MCP server.
+    if "server_url" in missing and tool.get("connector_id"):
+        missing.remove("server_url")
+    if missing:
+        raise UsageError(f"The {tool['type']} tool in {name} lacks {' and '.join(missing)}.")
+    return copy.deepcopy(dict(tool))
+
+
+def requirements(
+    model: str,
+    tools: Sequence[JSON],
+    *,
+    think: bool | None,
+    family: str,
+    effort: str | None = None,
+) -> Requirements:
+    """What `tools` need on `model`: more tools, thinking, or OpenAI's container.
+
+    `think` is what was asked for, None for nothing; `family` is the endpoint's. An `effort` decides
+    before `think`, as it does on the server. DashScope's needs: Alibaba Cloud's documentation,
+    September 2026. Servers of other families get what was asked for. Raises `UsageError` where
+    thinking is needed and was refused.
+    """
+    if family == "openai":
+        return _for_openai(tools, think)
+    if family not in ("dashscope", "demo"):
+        return Requirements(tuple(tools), think)
+    types = {tool.get("type") for tool in tools}
+    added: list[str] = []
+    if "web_extractor" in types and "web_search" not in types:
+        tools = [{"type": "web_search"}, *tools]
+        added.append("web_search (web_extractor needs it)")
+    needing = _thinking_tools(model, types)
+    if needing and _refused(think, effort):
+        raise UsageError(
+            f"{' and '.join(needing)} {_need(needing)} thinking on {model}.",
+            hint="Leave out --no-think (or --effort none), or take a model that does not, such as "
+            "-m qwen3.6-plus.",
+        )
+    if needing and think is None and effort is None:
+        think = True
+        added.append(f"thinking ({' and '.join(needing)} {_need(needing)} it on {model})")
+    return Requirements(tuple(tools), think, tuple(added))
+
+
+def _thinking_tools(model: str, types: set[object]) -> list[str]:
+    needing = []
+    if "web_extractor" in types and think_required_for_extractor(model):
+        needing.append("web_extractor")
+    if "code_interpreter" in types and think_required_for_code(model):
+        needing.append("code_interpreter")
+    return needing
+
+
+def _refused(think: bool | None, effort: str | None) -> bool:
+    return effort == "none" if effort is not None else think is False
+
+
+def _need(needing: Sequence[str]) -> str:
+    return "need" if len(needing) > 1 else "needs"
+
+
+def _for_openai(tools: Sequence[JSON], think: bool | None) -> Requirements:
+    """OpenAI rejects `enable_thinking`, wants a container for code, gives outputs on request."""
+    runs_code = any(tool.get("type") == "code_interpreter" for tool in tools)
+    return Requirements(
+        tuple(
+            {"container": {"type": "auto"}, **tool}
+            if tool.get("type") == "code_interpreter"
+            else tool
+            for tool in tools
+        ),
+        None,
+        dropped=()
+        if think is None
+        else (f"{'--think' if think else '--no-think'} (not for OpenAI: use --effort)",),
+        include=("code_interpreter_call.outputs",) if runs_code else (),
+    )

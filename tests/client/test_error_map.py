@@ -1,0 +1,253 @@
+"""The table of refusals, row by row, and that every kind comes out of a real reply."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_magic import errors
+from qwen_magic.client.error_body import Fault, read_fault
+from qwen_magic.client.error_map import ROWS, classify, find_row
+from qwen_magic.endpoints import Endpoint
+
+DASHSCOPE = Endpoint("beijing", "https://h.example/v1", "dashscope", "K", "sk-secret-1234567")
+OTHER = Endpoint("h.example", "https://h.example/v1", "other", "", "token-abcdefgh")
+ALGO = "<400> InternalError.Algo"
+
+# status, code, message, class, a piece of the hint
+CASES = [
+    (401, "InvalidApiKey", "Invalid API-key provided.", "AuthenticationError", "region"),
+    (401, "InvalidApiKey", "No API-key provided.", "AuthenticationError", "%qwen_demo"),
+    (401, "", "", "AuthenticationError", "%qwen_key"),
+    (403, "AccessDenied", "Access denied.", "PermissionDeniedError", "qwen3-max"),
+    (403, "Workspace.AccessDenied", "Workspace access denied.", "PermissionDeniedError", "same"),
+    (404, "Not Found", "Not support", "NotFoundError", "/compatible-mode/v1"),
+    (405, "Method Not Allowed", "x", "NotFoundError", "/compatible-mode/v1"),
+    (404, "ModelNotFound", "Model not found", "NotFoundError", "%qwen_models"),
+    (400, "InvalidParameter", "Unsupported model: 'x'", "NotFoundError", "%qwen_models"),
+    (404, "model_not_found", "The model `x` does not exist", "NotFoundError", "-m"),
+    (404, "api_error", 'model "x" not found, try pulling it first', "NotFoundError", "ollama pull"),
+    (
+        400,
+        "",
+        f"{ALGO}.InvalidParameter: Agent capabilities are not enabled for the current model.",
+        "InvalidRequestError",
+        "-m",
+    ),
+    (400, "Arrearage", "Access denied, account not in good standing", "QuotaError", "Recharge"),
+    (429, "insufficient_quota", "You exceeded your current quota", "QuotaError", "balance"),
+    (403, "AllocationQuota.FreeTierOnly", "The free tier is exhausted", "QuotaError", "paid"),
+    (402, "", "Insufficient Balance", "QuotaError", "balance"),
+    (402, "", "", "QuotaError", "balance"),
+    (429, "", "", "RateLimitError", "minute"),
+    (
+        400,
+        "InvalidParameter",
+        f"{ALGO}.DataInspectionFailed: Input text data may contain inappropriate content.",
+        "ModerationError",
+        "prompt",
+    ),
+    (
+        400,
+        "InvalidParameter",
+        "Not found previous_response_id: resp_x",
+        "UnknownResponseError",
+        "%qwen_new",
+    ),
+    (
+        404,
+        "previous_response_not_found",
+        "Previous response with id 'resp_x' not found.",
+        "UnknownResponseError",
+        "",
+    ),
+    (
+        400,
+        "",
+        "llama.cpp does not support 'previous_response_id'.",
+        "UnknownResponseError",
+        "",
+    ),
+    (
+        400,
+        "",
+        "Mutually exclusive parameters: Ensure you are only providing one of: "
+        "previous_response_id or conversation.",
+        "InvalidRequestError",
+        "",
+    ),
+    (
+        400,
+        "",
+        f"{ALGO}.InvalidParameter: Range of input length should be [1, 983616]",
+        "InvalidRequestError",
+        "--after REF",
+    ),
+    (400, "context_length_exceeded", "too many tokens", "InvalidRequestError", "%qwen_new"),
+    (500, "", "1 validation error for Event object", "ServerError", "qwen3-max"),
+    (429, "Throttling.RateQuota", "Requests rate limit exceeded", "RateLimitError", "minute"),
+    (429, "Throttling.AllocationQuota", "Allocated quota exceeded", "RateLimitError", "minute"),
+    (429, "", "Request rate increased too quickly", "RateLimitError", "minute"),
+    (
+        200,
+        "server_error",
+        "Operation model request rate limit exceeded, please try again later.",
+        "RateLimitError",
+        "minute",
+    ),
+    (200, "rate_limit_exceeded", "Request too large for x on TPM", "RateLimitError", "less"),
+    (
+        400,
+        "",
+        "[400] missing_required_parameter: Missing required parameter: 'model'.",
+        "InvalidRequestError",
+        "--dry-run",
+    ),
+    (400, "", "Unknown parameter: 'enable_thinking'", "InvalidRequestError", "--think"),
+    (413, "", "Payload too large", "InvalidRequestError", "smaller"),
+    (407, "", "", "InvalidRequestError", "HTTPS_PROXY"),
+    (500, "", "Backend buffer overflow", "ServerError", "again"),
+    (503, "", "", "ServerError", "minute"),
+    (502, "", "", "ServerError", "not repeated"),
+    (504, "", "", "ServerError", "not repeated"),
+    (418, "", "short and stout", "InvalidRequestError", "--dry-run"),
+    (599, "", "", "ServerError", "again"),
+    (200, "server_error", "Something else", "ServerError", "again"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "kind", "hint"), CASES)
+def test_rows(status, code, message, kind, hint):
+    error, _ = classify(Fault(status, code, message, "req-1"), DASHSCOPE, "qwen3-max")
+    assert type(error).__name__ == kind
+    assert hint in error.hint
+    assert error.message.endswith((".", ")."))
+    assert (error.status, error.code, error.request_id) == (status, code, "req-1")
+    assert error.why == (message or code)
+
+
+def test_every_row_is_reached():
+    reached = {
+        id(find_row(Fault(status, code, message), family))
+        for status, code, message, _, _ in CASES
+        for family in ("dashscope", "other")
+    } | {id(find_row(Fault(400, "InvalidApiKey", ""), family)) for family in ("dashscope", "other")}
+    assert [row for row in ROWS if id(row) not in reached] == []
+
+
+def test_only_these_may_be_tried_again():
+    again = {(s, c, m) for s, c, m, _, _ in CASES if classify(Fault(s, c, m), DASHSCOPE)[1]}
+    assert {status for status, _, _ in again} == {200, 429, 503}
+    assert not any("quota" in code for _, code, _ in again)
+
+
+def test_a_status_told_in_the_message_counts_inside_a_stream():
+    error, _ = classify(Fault(200, "server_error", f"{ALGO}.X: bad"), DASHSCOPE)
+    assert isinstance(error, errors.InvalidRequestError)
+    assert error.status == 200
+
+
+def test_a_key_hint_for_other_hosts_says_nothing_of_regions():
+    error, _ = classify(Fault(401, "invalid_api_key", "Incorrect API key"), OTHER)
+    assert "region" not in error.hint
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Incorrect API key provided: token-abcdefgh.",
+        "Incorrect API key provided: token-ab****efgh.",
+        "bad header 'Bearer token-abcdefgh'",
+        "key ending in bcdefgh is disabled",
+        "sk-proj-******************wxyz",
+    ],
+)
+def test_no_piece_of_a_key_is_repeated(echo):
+    error, _ = classify(Fault(401, echo, echo), OTHER)
+    shown = f"{error} {error!r} {error.code} {error.__dict__}"
+    for piece in ("token-ab", "bcdefgh", "efgh", "wxyz"):
+        assert piece not in shown
+
+
+BODIES = [
+    (b'{"request_id":"r","code":"C","message":"M"}', ("C", "M", "r")),
+    (b'{"error":{"code":"C","message":"M","type":"t"},"request_id":"r"}', ("C", "M", "r")),
+    (b'{"error":{"message":"M","type":"T","param":null,"code":null}}', ("T", "M", "head")),
+    (b'{"error":"M"}', ("", "M", "head")),
+    (b'{"object":"error","message":"M","code":404}', ("404", "M", "head")),
+    (b'{"detail":"M"}', ("", "M", "head")),
+    (b'{"detail":[{"loc":["body","input"],"msg":"M"}]}', ("", "input: M", "head")),
+    (b'{"errors":[{"code":"C","message":"M"}]}', ("C", "M", "head")),
+    (b'[{"error":{"code":"C","message":"M"}}]', ("C", "M", "head")),
+    (b'id:1\nevent:error\ndata:{"code":"C","message":"M","request_id":"r"}\n\n', ("C", "M", "r")),
+    (
+        b'data: {"type":"response.failed","response":{"error":{"code":"C","message":"M"}}}\n\n',
+        ("C", "M", "head"),
+    ),
+    (b"upstream\r\nconnect  error\x00", ("", "upstream connect error", "head")),
+    (b"", ("", "", "head")),
+    (b"\xff\xfe", ("", "��", "head")),
+    (b"null", ("", "null", "head")),
+    (b'{"error":{}}', ("", "", "head")),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), BODIES)
+def test_error_bodies(body, expected):
+    fault = read_fault(400, {"x-request-id": "head"}, body)
+    assert (fault.code, fault.message, fault.request_id) == expected
+
+
+def test_a_long_message_is_cut():
+    fault = read_fault(400, {}, b'{"message":"%s"}' % (b"x" * 5000))
+    assert len(fault.message) == 300
+
+
+def test_a_refusal_over_the_wire(serve, wire, whole):
+    body = {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "r-1"}
+    events, stream = whole(serve(wire.reply(401, body)))
+    assert events == []
+    assert isinstance(stream.error, errors.AuthenticationError)
+    assert stream.error.request_id == "r-1"
+    assert str(stream.error).count("\n") == 2
+    assert str(stream.error).endswith("(request id r-1)")
+
+
+@pytest.mark.parametrize("header", ["x_request_id", "x_dashscope_request_id"])
+def test_the_request_id_of_a_header(serve, wire, whole, header):
+    _, stream = whole(serve(wire.reply(500, b"oops", **{header: "r-2"})))
+    assert stream.error.request_id == "r-2"
+    assert stream.error.why == "oops"
+
+
+def test_a_failed_event(serve, wire, whole):
+    failed = wire.failed("InvalidParameter", "Not found previous_response_id: resp_9")
+    _, stream = whole(serve(wire.STREAM + failed))
+    assert isinstance(stream.error, errors.UnknownResponseError)
+    assert (stream.error.status, stream.error.code) == (200, "InvalidParameter")
+
+
+def test_a_failure_that_says_nothing(serve, wire, whole):
+    event = wire.event({"type": "response.failed", "response": wire.response("failed", output=[])})
+    _, stream = whole(serve(wire.STREAM + event))
+    assert isinstance(stream.error, errors.ServerError)
+    assert stream.error.message == "The service failed."
+
+
+def test_a_response_that_the_server_cancelled(serve, wire, whole):
+    event = wire.event({"type": "response.cancelled", "response": wire.response("cancelled")})
+    _, stream = whole(serve(wire.STREAM + event))
+    assert stream.error.why == "The response was cancelled."
+
+
+def test_completed_that_says_failed_inside(serve, wire, whole):
+    failed = wire.response("failed", error={"code": "c", "message": "Inner."}, output=[])
+    event = wire.event({"type": "response.completed", "response": failed})
+    _, stream = whole(serve(wire.STREAM + event))
+    assert stream.error.why == "Inner."
+
+
+def test_an_error_body_with_status_200(serve, wire, whole):
+    body = {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "r-3"}
+    _, stream = whole(serve(wire.reply(200, body)))
+    assert isinstance(stream.error, errors.AuthenticationError)
+    assert stream.error.request_id == "r-3"

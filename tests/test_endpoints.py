@@ -1,0 +1,86 @@
+"""Endpoints by name and URL, and which key goes where."""
+
+import pytest
+
+from qwen_magic.endpoints import default_endpoint_name, find_endpoint
+from qwen_magic.errors import UsageError
+
+KEYS = {"DASHSCOPE_API_KEY": "dash", "OPENAI_API_KEY": "open"}
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "family", "key"),
+    [
+        (
+            "singapore",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+            "dash",
+        ),
+        ("beijing", "https://dashscope.aliyuncs.com/compatible-mode/v1", "dashscope", "dash"),
+        (
+            "legacy",
+            "https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/compatible-mode/v1",
+            "dashscope",
+            "dash",
+        ),
+        ("openai", "https://api.openai.com/v1", "openai", "open"),
+        ("ollama", "http://127.0.0.1:11434/v1", "other", ""),
+        (
+            "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1/",
+            "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+            "dash",
+        ),
+        ("http://localhost:9999/v1/responses", "http://localhost:9999/v1", "other", ""),
+        (
+            "https://evil.example/aliyuncs.com/v1",
+            "https://evil.example/aliyuncs.com/v1",
+            "other",
+            "",
+        ),
+        ("https://notaliyuncs.com/v1", "https://notaliyuncs.com/v1", "other", ""),
+    ],
+)
+def test_endpoints(name, url, family, key):
+    endpoint = find_endpoint(name, KEYS)
+    assert (endpoint.base_url, endpoint.family, endpoint.key) == (url, family, key)
+
+
+def test_a_key_given_goes_with_any_url():
+    endpoint = find_endpoint("https://example.org/v1", {}, key="mine")
+    assert endpoint.headers() == {"Authorization": "Bearer mine"}
+
+
+def test_a_base_url_of_the_environment_takes_its_key():
+    environ = {**KEYS, "DASHSCOPE_BASE_URL": "https://proxy.example/v1/"}
+    assert default_endpoint_name(environ) == "https://proxy.example/v1/"
+    assert find_endpoint(default_endpoint_name(environ), environ).key == "dash"
+    assert find_endpoint("https://other.example/v1", environ).key == ""
+
+
+def test_the_key_is_not_in_the_repr():
+    assert "dash" not in repr(find_endpoint("singapore", KEYS)).replace("dashscope", "")
+
+
+def test_workspace_regions_ask_for_the_workspace():
+    with pytest.raises(UsageError, match="DASHSCOPE_WORKSPACE_ID"):
+        find_endpoint("tokyo", {})
+    found = find_endpoint("tokyo", {"DASHSCOPE_WORKSPACE_ID": "ws1"})
+    assert found.base_url == "https://ws1.ap-northeast-1.maas.aliyuncs.com/compatible-mode/v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("singapur", "Did you mean singapore"),
+        ("xyz", "one of: singapore"),
+        ("ftp://x/y", "not an http"),
+        ("http:///v1", "not an http"),
+        ("https://user:secret@host/v1", "user name or password"),
+    ],
+)
+def test_wrong_endpoints_say_what_to_do(name, says):
+    with pytest.raises(UsageError, match=says) as failed:
+        find_endpoint(name, {})
+    assert "secret" not in str(failed.value)

@@ -1,0 +1,247 @@
+"""Answers as objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.errors import UsageError
+from qwen_magic.tools.schema import Schema, SchemaMismatchError
+from qwen_magic.tools.schema.hints import schema_of
+
+unhurried = settings(deadline=None)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Odd(enum.Enum):
+    PAIR = (1, 2)
+
+
+class Place(TypedDict):
+    city: str
+    country: NotRequired[str]
+
+
+class Point(NamedTuple):
+    x: int
+    y: int = 0
+
+
+@dataclasses.dataclass
+class Person:
+    """Someone."""
+
+    name: str
+    born: datetime.date
+    colour: Colour = Colour.RED
+    places: list[Place] = dataclasses.field(default_factory=list)
+    height: Annotated[float | None, "in metres"] = None
+    parent: Person | None = None
+
+
+@dataclasses.dataclass
+class Even:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number % 2:
+            raise ValueError("it is odd")
+
+
+PERSON = {
+    "name": "Ann",
+    "born": "2001-02-03",
+    "colour": "blue",
+    "places": [{"city": "Bonn"}],
+    "height": 2,
+    "parent": {"name": "Bob", "born": "1970-01-01"},
+}
+
+
+def test_a_dataclass_is_asked_for_found_and_built():
+    schema = Schema.of(Person)
+    assert '"name": {\n' in schema.prompt()
+    assert "in metres" in schema.prompt()
+    text = f"Here it is:\n\n```json\n{json.dumps(PERSON)}\n```\nAnything else?"
+    person = schema.parse(text)
+    assert person == Person(
+        "Ann",
+        datetime.date(2001, 2, 3),
+        Colour.BLUE,
+        [{"city": "Bonn"}],
+        2.0,
+        Person("Bob", datetime.date(1970, 1, 1)),
+    )
+    assert type(person.height) is float
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"name": 5}, "name: expected string, got 5"),
+        ({"colour": "green"}, 'colour: expected one of "red", "blue", got "green"'),
+        ({"places": [{"city": "x"}, {}]}, "places[1].city: is missing"),
+        ({"places": "x"}, 'places: expected array, got "x"'),
+        ({"extra key": 1}, '["extra key"]: is not known; the names are name, born, '),
+        ({"height": "tall"}, 'height: "tall" fits none of the 2 options'),
+        ({"parent": {"name": "x"}}, "parent.born: is missing"),
+        ({"born": "yesterday"}, 'born: "yesterday" was refused: ValueError: '),
+    ],
+)
+def test_faults_name_their_place(change, fault):
+    with pytest.raises(SchemaMismatchError) as caught:
+        Schema.of(Person).validate({**PERSON, **change})
+    assert str(caught.value.faults[0]).startswith(fault)
+    assert fault in caught.value.why
+
+
+def test_the_repair_prompt_lists_the_faults():
+    schema = Schema.of(Person)
+    with pytest.raises(SchemaMismatchError) as caught:
+        schema.validate({})
+    assert "- name: is missing\n- born: is missing" in schema.repair(caught.value)
+    with pytest.raises(SchemaMismatchError) as caught:
+        schema.find("no value here")
+    assert "There is no JSON in the answer." in schema.repair(caught.value)
+
+
+def test_checks_of_the_users_own_are_faults():
+    with pytest.raises(SchemaMismatchError, match="ValueError: it is odd"):
+        Schema.of(list[Even]).validate([{"number": 2}, {"number": 3}])
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "built"),
+    [
+        (int, 5.0, 5),
+        (list[int], [1, 2.0], [1, 2]),
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (set[str], ["a"], {"a"}),
+        (dict[str, Point], {"p": {"x": 1}}, {"p": Point(1)}),
+        (Literal[1, "a"], 1, 1),
+        (int | str, "x", "x"),
+        (int | float, 1.0, 1.0),
+        (Odd, "PAIR", Odd.PAIR),
+        (decimal.Decimal, 1.1, decimal.Decimal("1.1")),
+        (Any, [None], [None]),
+        (Place, {"city": "x"}, {"city": "x"}),
+    ],
+)
+def test_types_and_what_they_build(hint, value, built):
+    made = Schema.of(hint, "x").validate(value)
+    assert made == built
+    assert type(made) is type(built)
+
+
+@pytest.mark.parametrize("hint", [complex, dict[int, str], Literal[b"x"], print])
+def test_types_without_a_schema(hint):
+    with pytest.raises(UsageError):
+        Schema.of(hint)
+
+
+@pytest.mark.parametrize("value", [5, None, "x", {}, {"a": 1}, [1], {"type": {1, 2}}])
+def test_values_that_are_no_schema(value):
+    with pytest.raises(UsageError):
+        Schema.of(value, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}',
+        'It is {"a": 1}.',
+        'Not {"b": 2}, but {"a": 1}',
+        '```\n{"a": 1}\n```',
+        '```python\n{"b": 2}\n```\n~~~json\n{"a": 1}\n~~~',
+        '{"broken": \n\n```json\n{"a": 1}',
+        '[{"a": 1}] and {"a": 1}',
+        "{" * 150 + '{"a": 1}',
+        '{"a": NaN} {"a": 1}',
+    ],
+)
+def test_json_is_found_in_prose(text):
+    schema = Schema.of({"type": "object", "required": ["a"], "properties": {"a": {"const": 1}}})
+    assert schema.parse(text) == {"a": 1}
+
+
+@unhurried
+@given(st.text(), st.text())
+def test_any_text_has_json_or_an_error(before, after):
+    value = {"a": [1, {"b": before}]}
+    schema = Schema.of({"type": "object", "required": ["a"]})
+    assert schema.find(f"{json.dumps(value)}") == value
+    try:
+        schema.find(before + after)
+    except SchemaMismatchError:
+        pass
+    assert schema.find(f"x\n\n```json\n{json.dumps(value)}\n```\n") == value
+
+
+def test_the_field_for_endpoints_that_honour_it():
+    loose, strict = Schema.of(Person).text_format(), Schema.of(Even).text_format()
+    assert loose["format"]["strict"] is False
+    assert strict == {
+        "format": {
+            "type": "json_schema",
+            "name": "Even",
+            "schema": {
+                "type": "object",
+                "properties": {"number": {"type": "integer"}},
+                "required": ["number"],
+                "additionalProperties": False,
+            },
+            "strict": True,
+        }
+    }
+    assert Schema.of(list[Even]).text_format() is None
+
+
+def test_pydantic_models_build_and_explain():
+    pydantic = pytest.importorskip("pydantic")
+
+    class Leaf(pydantic.BaseModel):
+        size: int = pydantic.Field(gt=0, description="in cm")
+        day: datetime.date | None = None
+        next: Leaf | None = None
+
+        @pydantic.field_validator("size")
+        @classmethod
+        def even(cls, size: int) -> int:
+            if size % 2:
+                raise ValueError("odd")
+            return size
+
+    Leaf.model_rebuild(_types_namespace={"Leaf": Leaf, "datetime": datetime})
+    schema = Schema.of(Leaf)
+    made = schema.parse('{"size": 2, "day": "2024-01-01", "next": {"size": 4}}')
+    assert made == Leaf(size=2, day=datetime.date(2024, 1, 1), next=Leaf(size=4))
+    with pytest.raises(SchemaMismatchError, match="size: expected more than 0, got -2"):
+        schema.parse('{"size": -2}')
+    with pytest.raises(SchemaMismatchError, match=r"\[1\]\.next\.size: Value error, odd"):
+        Schema.of(list[Leaf]).validate([{"size": 2}, {"size": 2, "next": {"size": 3}}])
+
+
+def test_backticks_of_a_schema_cannot_close_its_fence():
+    schema = Schema.of({"type": "string", "description": "\n```\nmore"})
+    assert schema.prompt().count("```") == 3
+    assert schema.find(schema.prompt().replace("Give", "x")) == schema.json
+
+
+def test_the_schema_of_a_record_that_holds_itself():
+    written = schema_of(Person)
+    assert written["$ref"] == "#/$defs/Person"
+    assert Schema.of(Person).json["$ref"] == "#/$defs/Person"
+    assert "$ref" not in Schema.of(Even).json

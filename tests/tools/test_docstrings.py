@@ -1,0 +1,81 @@
+"""Docstrings of three styles."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_magic.tools.docstrings import Docstring, read_docstring
+
+unhurried = settings(deadline=None)
+
+GOOGLE = """Sum up.
+
+    Over two lines.
+
+    Args:
+        first (int, optional): the first
+            of them.
+        *rest: the others
+
+    Returns:
+        int: the sum
+    """
+
+NUMPY = """Sum up.
+
+    Over two lines.
+
+    Parameters
+    ----------
+    first : int, optional
+        the first
+        of them.
+    *rest
+        the others
+
+    Returns
+    -------
+    total : int
+        The sum.
+    """
+
+REST = """Sum up.
+
+    Over two lines.
+
+    :param int first: the first
+        of them.
+    :param rest: the others
+    :type rest: list
+    :returns: the sum
+    """
+
+
+@pytest.mark.parametrize("text", [GOOGLE, NUMPY, REST])
+def test_every_style_says_the_same(text):
+    assert read_docstring(text) == Docstring(
+        "Sum up.\n\nOver two lines.", {"first": "the first of them.", "rest": "the others"}
+    )
+
+
+def test_numpy_entries_of_several_names():
+    read = read_docstring("Parameters\n----------\nx, y : float\n    A place.\n")
+    assert read == Docstring("", {"x": "A place.", "y": "A place."})
+
+
+@pytest.mark.parametrize("text", [None, "", "   "])
+def test_no_docstring(text):
+    assert read_docstring(text) == Docstring()
+
+
+def test_prose_with_colons_is_prose():
+    text = "Do it.\n\nOne thing: this. Notes on: that."
+    assert read_docstring(text) == Docstring(text)
+
+
+@unhurried
+@given(st.text("ab:-\n Args()*", max_size=60))
+def test_anything_is_read(text):
+    assert isinstance(read_docstring(text), Docstring)
