@@ -24,7 +24,8 @@ ROOMS = {
     "batch": ("session", "answer", "client", "tools", "conversation", "protocol", "endpoints",
               "errors"),
     "session": (
-        "answer", "client", "context", "conversation", "demo", "document", "endpoints", "protocol", "tools", "errors",
+        "answer", "client", "context", "conversation", "demo", "document", "endpoints", "protocol",
+        "tools", "errors",
     ),
     "magics": ("api", "session", "answer", "batch", "client", "context", "conversation", "document",
                "frontends", "endpoints", "protocol", "tools", "errors"),
@@ -35,7 +36,7 @@ ROOMS = {
 }  # fmt: skip
 
 HOMES = {
-    "httpx": ("client/http.py",),
+    "httpx2": ("client/http.py",),
     "markdown_it": ("document/markdown/",),
     "mdit_py_plugins": ("document/markdown/",),
     "pygments": ("document/highlight.py",),

@@ -8,8 +8,8 @@
     stop:     cancelling.Canceller: once, and when it is safe
     events -> handoff.Handoff -> the consumer's thread
 
-`http.py` is the only one that imports httpx. To import this package costs httpx's import time: the
-other rooms do it when the first request is made.
+`http.py` is the only one that imports httpx2. To import this package costs httpx2's import time:
+the other rooms do it when the first request is made.
 """
 
 from qwen_magic.client.client import Client

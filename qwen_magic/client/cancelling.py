@@ -1,6 +1,6 @@
 """Cancelling a request so that its connection is really closed.
 
-Two traps of httpcore 1.0, both seen: a second cancel, while the first closes the connection, leaves
+Two traps of httpcore, both seen: a second cancel, while the first closes the connection, leaves
 it open and the server writing; and a cancel between the connection's making and the first byte of
 the request leaves an open socket that nobody owns.
 """

@@ -39,7 +39,7 @@ class Client:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """`engine`: shared, or one of its own, which `close` then closes too; `transport`:
-        httpx's seam; `backoff`, `sleep`: how to wait before another attempt."""
+        httpx2's seam; `backoff`, `sleep`: how to wait before another attempt."""
         self._engine = engine or Engine()
         self._owns_engine = engine is None
         self._transport = transport

@@ -1,6 +1,6 @@
-"""The one place that knows httpx: requests out, replies in, its exceptions as `AttemptError`s.
+"""The one place that knows httpx2: requests out, replies in, its exceptions as `AttemptError`s.
 
-Lives on the engine's loop; one httpx client for its life, so that connections are used again.
+Lives on the engine's loop; one httpx2 client for its life, so that connections are used again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
 
-import httpx
+import httpx2
 
 from qwen_magic.client import redirects, transport_errors
 from qwen_magic.client.retry import AttemptError
 from qwen_magic.errors import ProtocolError, UsageError
 
-Transport: TypeAlias = httpx.AsyncBaseTransport
+Transport: TypeAlias = httpx2.AsyncBaseTransport
 Trace: TypeAlias = Callable[[str, object], Awaitable[None]]
 
 _CONNECT: Final = 10.0  # seconds
@@ -43,7 +43,7 @@ class Ask:
 class Reply:
     """The head of a response, and its body as it comes. `headers` have lower-case names."""
 
-    def __init__(self, response: httpx.Response, ask: Ask) -> None:
+    def __init__(self, response: httpx2.Response, ask: Ask) -> None:
         self._response = response
         self._ask = ask
         self.status = response.status_code
@@ -54,7 +54,7 @@ class Reply:
         try:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
-        except httpx.HTTPError as exc:
+        except httpx2.HTTPError as exc:
             raise _failure(exc, str(self._response.url), self._ask) from exc
 
 
@@ -62,9 +62,9 @@ class Http:
     """Opens requests. All of its methods belong to one event loop."""
 
     def __init__(self, transport: Transport | None = None) -> None:
-        """`transport`: httpx's own seam, to answer without a network."""
+        """`transport`: httpx2's own seam, to answer without a network."""
         self._transport = transport
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     @asynccontextmanager
     async def open(self, ask: Ask, trace: Trace | None = None) -> AsyncIterator[Reply]:
@@ -83,7 +83,7 @@ class Http:
         self._clients.clear()
         await asyncio.gather(*(client.aclose() for client in clients))
 
-    async def _follow(self, ask: Ask, trace: Trace | None) -> httpx.Response:
+    async def _follow(self, ask: Ask, trace: Trace | None) -> httpx2.Response:
         url = ask.url
         for _ in range(ask.redirects + 1):
             response = await self._send(ask, url, trace)
@@ -94,38 +94,38 @@ class Http:
             url = redirects.redirected(ask.method, url, response.status_code, location)
         raise redirects.too_many(url)
 
-    async def _send(self, ask: Ask, url: str, trace: Trace | None) -> httpx.Response:
+    async def _send(self, ask: Ask, url: str, trace: Trace | None) -> httpx2.Response:
         try:
-            request = httpx.Request(
+            request = httpx2.Request(
                 ask.method,
                 url,
                 headers=_headers(ask),
                 content=None if ask.content is None else _pieces(ask.content),
                 extensions={"timeout": _timeout(ask)} | ({"trace": trace} if trace else {}),
             )
-        except (httpx.InvalidURL, ValueError) as exc:
+        except (httpx2.InvalidURL, ValueError) as exc:
             raise AttemptError(
                 UsageError(f"{url!r} cannot be asked.", why=str(exc), hint="Check the base URL.")
             ) from exc
         client = self._client(direct=transport_errors.is_loopback(url))
         try:
             return await client.send(request, stream=True, auth=None, follow_redirects=False)
-        except httpx.HTTPError as exc:
+        except httpx2.HTTPError as exc:
             raise _failure(exc, url, ask) from exc
 
-    def _client(self, *, direct: bool) -> httpx.AsyncClient:
+    def _client(self, *, direct: bool) -> httpx2.AsyncClient:
         """By the proxies of the environment, or `direct`. Cookies of neither are ever sent:
         requests are not built by the client."""
         client = self._clients.get(direct)
         if client is None:
             try:
-                client = httpx.AsyncClient(
+                client = httpx2.AsyncClient(
                     transport=self._transport,
                     trust_env=not direct,
                     # A request cancelled before its connection stands keeps its slot for ever.
-                    limits=httpx.Limits(max_connections=None),
+                    limits=httpx2.Limits(max_connections=None),
                 )
-            except (ImportError, ValueError, httpx.InvalidURL) as exc:
+            except (ImportError, ValueError, httpx2.InvalidURL) as exc:
                 raise transport_errors.proxy_unusable(exc) from exc
             self._clients[direct] = client
         return client
@@ -145,26 +145,26 @@ async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
 
 
 def _timeout(ask: Ask) -> dict[str, float | None]:
-    return httpx.Timeout(connect=ask.connect, read=ask.silence, write=_WRITE, pool=None).as_dict()
+    return httpx2.Timeout(connect=ask.connect, read=ask.silence, write=_WRITE, pool=None).as_dict()
 
 
-def _failure(exc: httpx.HTTPError, url: str, ask: Ask) -> AttemptError:
+def _failure(exc: httpx2.HTTPError, url: str, ask: Ask) -> AttemptError:
     match exc:
-        case httpx.ConnectTimeout():
+        case httpx2.ConnectTimeout():
             return transport_errors.not_connected_in_time(url, ask.connect)
-        case httpx.ConnectError() | httpx.PoolTimeout():
+        case httpx2.ConnectError() | httpx2.PoolTimeout():
             return transport_errors.not_connected(exc, url)
-        case httpx.ProxyError():
+        case httpx2.ProxyError():
             return transport_errors.proxy_refused(exc, url)
-        case httpx.ReadTimeout():
+        case httpx2.ReadTimeout():
             return transport_errors.silent(url, ask.silence)
-        case httpx.WriteTimeout():
+        case httpx2.WriteTimeout():
             return transport_errors.not_taken(url, _WRITE)
-        case httpx.DecodingError():
+        case httpx2.DecodingError():
             return AttemptError(
                 ProtocolError("The server's compression cannot be read.", why=str(exc))
             )
-        case httpx.LocalProtocolError():
+        case httpx2.LocalProtocolError():
             # Its words may hold a header's value, and so the key.
             return AttemptError(UsageError("The request cannot be written as HTTP."))
         case _:

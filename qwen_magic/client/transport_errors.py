@@ -89,7 +89,7 @@ def proxy_unusable(cause: BaseException) -> AttemptError:
         ConnectionFailedError(
             "The proxy that the environment names cannot be used.",
             why=without_password(one_line(str(cause))),
-            hint="For a SOCKS proxy run `pip install httpx[socks]`; else check HTTP_PROXY, "
+            hint="For a SOCKS proxy run `pip install httpx2[socks]`; else check HTTP_PROXY, "
             "HTTPS_PROXY and ALL_PROXY.",
         )
     )

@@ -20,7 +20,7 @@ _PACKAGES: Final = (
     "ipykernel",
     "ipywidgets",
     "anywidget",
-    "httpx",
+    "httpx2",
     "markdown-it-py",
     "jupyterlab",
     "notebook",

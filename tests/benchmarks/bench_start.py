@@ -20,7 +20,7 @@ print((time.process_time() - began) * 1000)
 WHAT = {
     "load_ext qwen_magic": 'shell.run_line_magic("load_ext", "qwen_magic")',
     "import openai": "import openai",
-    "import httpx": "import httpx",
+    "import httpx2": "import httpx2",
 }
 
 

@@ -1,11 +1,11 @@
-"""The client as a whole: its end, proxies of the environment, httpx's own seam."""
+"""The client as a whole: its end, proxies of the environment, httpx2's own seam."""
 
 from __future__ import annotations
 
 import gc
 import threading
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.client import Client
@@ -75,9 +75,9 @@ def test_an_engine_closed_under_a_stream(engine, serve, wire):
 def test_the_seam_of_httpx(engine, wire):
     def answer(request):
         assert request.headers["authorization"] == "Bearer k"
-        return httpx.Response(200, content=wire.created() + wire.delta("x") + wire.completed())
+        return httpx2.Response(200, content=wire.created() + wire.delta("x") + wire.completed())
 
-    client = Client(engine, transport=httpx.MockTransport(answer))
+    client = Client(engine, transport=httpx2.MockTransport(answer))
     stream = client.stream(REQUEST, Endpoint("x", "https://h.example/v1", key="k"))
     assert stream.wait(5)
     assert stream.error is None
@@ -89,7 +89,7 @@ def test_a_fault_of_our_own_is_an_error_and_an_end(engine):
     def answer(request):
         raise LookupError("k-secret")
 
-    client = Client(engine, transport=httpx.MockTransport(answer))
+    client = Client(engine, transport=httpx2.MockTransport(answer))
     stream = client.stream(REQUEST, Endpoint("x", "https://h.example/v1", key="k-secret"))
     assert stream.wait(5)
     assert stream.drain() == ([], True)
@@ -165,7 +165,7 @@ def test_only_one_module_imports_httpx():
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
         if any(
-            line.split()[:2] in (["import", "httpx"], ["from", "httpx"])
+            line.split()[:2] in (["import", "httpx2"], ["from", "httpx2"])
             for line in path.read_text().splitlines()
         )
     }

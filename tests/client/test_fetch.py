@@ -70,12 +70,12 @@ def test_get_of_a_silent_server(serve, wire, get):
 
 
 def test_an_unexpected_fault_becomes_one_error_without_frames(client, serve, wire, monkeypatch):
-    import httpx
+    import httpx2
 
     async def broken(*_, **__):
         raise LookupError(KEY)
 
-    monkeypatch.setattr(httpx.AsyncClient, "send", broken)
+    monkeypatch.setattr(httpx2.AsyncClient, "send", broken)
     with pytest.raises(QwenError) as raised:
         client.get(Endpoint("x", "http://127.0.0.1:9/v1", key=KEY), "models")
     assert "LookupError" in raised.value.why

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.demo import DemoServer
@@ -40,7 +40,7 @@ class Client:
 
     def __init__(self, server):
         self.server = server
-        self.http = httpx.Client(base_url=server.base_url, timeout=30, verify=False)
+        self.http = httpx2.Client(base_url=server.base_url, timeout=30, verify=False)
 
     def post(self, input="Hello", **body):
         return self.http.post("/responses", json={"model": "any", "input": input, **body})

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.demo import DemoServer
@@ -81,8 +81,8 @@ def test_close_with_open_streams():
 
 def read_until_broken(server):
     with (
-        httpx.Client(verify=False) as http,
-        pytest.raises(httpx.RemoteProtocolError),
+        httpx2.Client(verify=False) as http,
+        pytest.raises(httpx2.RemoteProtocolError),
         http.stream(
             "POST",
             f"{server.base_url}/responses",
@@ -98,21 +98,21 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
     before = threading.active_count()
     with DemoServer(delay=0) as server:
         body = {"model": "m", "input": "3*4", "tools": [{"type": "code_interpreter"}]}
-        reply = httpx.post(f"{server.base_url}/responses", json=body, timeout=30, verify=False)
+        reply = httpx2.post(f"{server.base_url}/responses", json=body, timeout=30, verify=False)
         assert "**12**" in reply.text
         assert list(tmp_path.iterdir())
     assert threading.active_count() == before
     assert not list(tmp_path.iterdir())
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.base_url}/models")
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{server.base_url}/models")
 
 
 def test_a_port_may_be_used_again():
     with DemoServer() as first:
         port = first.port
-        httpx.get(f"{first.base_url}/models")
+        httpx2.get(f"{first.base_url}/models")
     with DemoServer(port) as second:
-        assert httpx.get(f"{second.base_url}/models").status_code == 200
+        assert httpx2.get(f"{second.base_url}/models").status_code == 200
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
@@ -155,8 +155,8 @@ def test_the_program_prints_where_it_listens(tmp_path):
         assert line.endswith("/compatible-mode/v1\n")
         base = line.split()[-1]
         headers = {"Authorization": "Bearer k"}
-        assert httpx.get(f"{base}/models", headers=headers).status_code == 200
-        assert httpx.get(f"{base}/models").status_code == 401
+        assert httpx2.get(f"{base}/models", headers=headers).status_code == 200
+        assert httpx2.get(f"{base}/models").status_code == 401
         program.terminate()
         assert program.wait(10) == 0
         assert program.stderr.read() == ""

@@ -1,6 +1,6 @@
 """Responses are kept, joined, deleted and forgotten as the service does it."""
 
-import httpx
+import httpx2
 import pytest
 
 
@@ -163,13 +163,13 @@ def test_old_responses_make_room(client, monkeypatch):
 )
 def test_all_three_paths(server, prefix):
     body = {"model": "m", "input": "Hello"}
-    assert httpx.post(f"{server.url}{prefix}/responses", json=body).json()["status"] == "completed"
-    models = httpx.get(f"{server.url}{prefix}/models").json()
+    assert httpx2.post(f"{server.url}{prefix}/responses", json=body).json()["status"] == "completed"
+    models = httpx2.get(f"{server.url}{prefix}/models").json()
     assert [model["id"] for model in models["data"]] == ["demo"]
 
 
 def test_wrong_paths_and_methods(server, client):
-    wrong = httpx.post(f"{server.url}/nowhere", json={})
+    wrong = httpx2.post(f"{server.url}/nowhere", json={})
     assert wrong.status_code == 404
     assert error_of(wrong) == {"code": "Not Found", "message": "Not support"}
     assert client.http.get("/nowhere").status_code == 404

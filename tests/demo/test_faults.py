@@ -2,7 +2,7 @@
 
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.demo.faults import FAULTS
@@ -59,7 +59,7 @@ def stream_until_it_breaks(client, prompt):
         try:
             for text in reply.iter_text():
                 received += text
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             return received, error
     return received, None
 
@@ -74,17 +74,17 @@ def test_a_stream_cut_without_a_terminal_event(client):
 def test_a_reset_in_mid_stream(client):
     received, error = stream_until_it_breaks(client, "tour\ndemo: error reset-mid")
     assert received.count("event:response.output_text.delta") <= 5
-    assert isinstance(error, httpx.ReadError)
+    assert isinstance(error, httpx2.ReadError)
 
 
 def test_a_reset_before_any_byte(client):
-    with pytest.raises(httpx.ReadError):
+    with pytest.raises(httpx2.ReadError):
         client.post("demo: error reset")
 
 
 @pytest.mark.parametrize("name", ["silence", "silence-mid"])
 def test_silence(client, server, name):
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(httpx2.ReadTimeout):
         client.http.post(
             "/responses",
             json={"model": "m", "input": f"tour\ndemo: error {name}", "stream": True},
@@ -123,7 +123,7 @@ def test_a_fault_in_mid_stream_strikes_a_short_answer_too(client):
 @pytest.mark.parametrize("name", [n for n in OF_KIND["stream"] if not n.startswith("silence")])
 def test_a_fault_in_mid_stream_without_a_stream(client, name):
     if name in ("cut", "reset-mid"):
-        with pytest.raises(httpx.ReadError):
+        with pytest.raises(httpx2.ReadError):
             client.post(f"tour\ndemo: error {name}")
     else:
         status = "incomplete" if name.startswith("incomplete") else "failed"

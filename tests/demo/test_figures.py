@@ -2,7 +2,7 @@
 
 import re
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.demo.serving_figures import HUGE
@@ -31,7 +31,7 @@ def test_each_figure_keeps_its_own_mode(client):
 
 def test_a_link_that_breaks_the_connection(client):
     link = figure_link(client, "down")
-    with pytest.raises(httpx.NetworkError):
+    with pytest.raises(httpx2.NetworkError):
         client.http.get(link)
 
 

