@@ -220,7 +220,7 @@ class Chat:
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The turns from the first to the head."""
-        chain = self._qwen._session.book.chain(self.name)
+        chain = self._qwen._session.conversations.chain(self.name)
         return tuple(chain.path(chain.head))
 
 

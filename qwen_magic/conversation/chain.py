@@ -1,6 +1,6 @@
 """One conversation as a chain of turns, each linked to its parent.
 
-A chain only ever grows: a turn is appended once, when it has ended, and never changed. A `Mark`
+A chain only ever grows: a turn is appended once, when it has ended, and never changed. A `HeadMove`
 records what a person decided since: that the head is another turn. Replaying turns and marks in
 their order gives the same chain. What moves:
 
@@ -86,7 +86,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class HeadMove:
     """A decision about a conversation, kept in the order of its turns.
 
     `head`: the turn `key` is the head from here on, and the current one of its cell; None: the
@@ -100,7 +100,7 @@ class Mark:
     at: float = 0.0
 
 
-Record: TypeAlias = Turn | Mark
+Record: TypeAlias = Turn | HeadMove
 
 
 class Chain:

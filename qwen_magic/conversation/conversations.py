@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from qwen_magic.conversation.archive.conversation import Conversation
-from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
+from qwen_magic.conversation.chain import Chain, HeadMove, Record, Turn
 from qwen_magic.conversation.chain_tree import ChainTree
 from qwen_magic.conversation.outline import Outline, outline_of
-from qwen_magic.conversation.recall import RecallStore, chain_of, shared_turns
+from qwen_magic.conversation.recall import MemoryRecall, RecallStore, chain_of, shared_turns
 from qwen_magic.conversation.summary import Recent, Summary
 from qwen_magic.errors import ConversationError
 
@@ -22,11 +22,13 @@ FIRST_CHAT: Final = "main"
 DEMO_CHAT: Final = "demo"
 
 
-class Book:
-    """Chains by name over a store. `clock` gives seconds since 1970."""
+class Conversations:
+    """Chains by name over a store (None: in memory). `clock` gives seconds since 1970."""
 
-    def __init__(self, store: RecallStore, *, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
+    def __init__(
+        self, store: RecallStore | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store or MemoryRecall()
         self._clock = clock
         self._chains: dict[str, Chain] = {}
         self._found: dict[str, int] = {}
@@ -110,9 +112,9 @@ class Book:
         """Begin a conversation that continues after `turn` of `source`, and shares the turns up to
         it. Raises `ConversationError` where `name` has turns."""
         self.new(name)
-        mark = Mark(name, "fork", turn.key, self._clock())
-        self._store.append(mark)
-        self._chains[name] = Chain(name, [mark], base=source.path(turn))
+        begin = HeadMove(name, "fork", turn.key, self._clock())
+        self._store.append(begin)
+        self._chains[name] = Chain(name, [begin], base=source.path(turn))
         return self._chains[name]
 
     def adopt(self, name: str, records: Sequence[Record]) -> Chain:
@@ -169,7 +171,7 @@ class Book:
     def _move(self, chain: Chain, turn: Turn | None) -> None:
         key = turn.key if turn is not None else None
         chain.move(key)
-        self._store.append(Mark(chain.name, "head", key, self._clock()))
+        self._store.append(HeadMove(chain.name, "head", key, self._clock()))
 
     def _has_turns(self, name: str) -> bool:
         return bool(self._chains[name].turns) if name in self._chains else self._store.has(name)

@@ -24,7 +24,7 @@ LineKind: TypeAlias = Literal["way", "branch", "follower", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class TurnSummary:
     """A turn as far as a line tells it: `prompt` is its beginning, at most `BEGINNING` characters,
     `number` its place on its own way from the first turn, from 1."""
 
@@ -52,7 +52,7 @@ class Line:
 
     kind: LineKind
     depth: int
-    turn: Glimpse | None = None
+    turn: TurnSummary | None = None
     hidden: int = 0
     ref: str = ""
     place: int = 1
@@ -84,17 +84,17 @@ class Tree(Protocol):
     @property
     def tokens(self) -> int: ...
 
-    def way(self, first: int, last: int) -> Sequence[Glimpse]:
+    def way(self, first: int, last: int) -> Sequence[TurnSummary]:
         """Of the way to the head its first turns and its last, each once and in their order."""
 
-    def children(self, key: str | None, most: int) -> Sequence[Glimpse]:
+    def children(self, key: str | None, most: int) -> Sequence[TurnSummary]:
         """The oldest `most` turns that follow the turn `key` (None: that begin the conversation),
         in the order in which they ended."""
 
-    def place(self, glimpse: Glimpse) -> tuple[int, int]:
+    def place(self, glimpse: TurnSummary) -> tuple[int, int]:
         """As which of how many turns its cell made it; (1, 1) without a cell."""
 
-    def is_current(self, glimpse: Glimpse) -> bool:
+    def is_current(self, glimpse: TurnSummary) -> bool:
         """Whether it is the current turn of its cell."""
 
     def beside_id(self, response_id: str) -> Sequence[str]:
@@ -161,7 +161,7 @@ class _Choice:
             lines.append(Line("gap", 1))
         return lines
 
-    def _beside(self, key: str | None) -> list[Glimpse]:
+    def _beside(self, key: str | None) -> list[TurnSummary]:
         """The turns after `key` that are not on the way, as many as could be drawn: one of those
         asked for may be on it, and one more than is drawn shows that there are more."""
         found = self._tree.children(key, MOST_OF_TURN + 2)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import Mark, Record, Turn
+from qwen_magic.conversation.chain import HeadMove, Record, Turn
 from qwen_magic.conversation.rows import COLUMNS, read_turn, text_value, value_key, value_text
 from qwen_magic.conversation.summary import PREVIEW, Recent, Summary
 from qwen_magic.conversation.text_diff import Growth, grown
@@ -161,7 +161,7 @@ def _named(row: sqlite3.Row) -> dict[str, Any]:
 def _record(connection: sqlite3.Connection, row: dict[str, Any]) -> Record:
     if row["kind"] == "turn":
         return _turn(connection, row)
-    return Mark(value_text(row["name"]), row["kind"], value_key(row["key"]), row["at"])
+    return HeadMove(value_text(row["name"]), row["kind"], value_key(row["key"]), row["at"])
 
 
 def _turn(connection: sqlite3.Connection, row: dict[str, Any]) -> Turn:

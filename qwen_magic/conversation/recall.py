@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
+from qwen_magic.conversation.chain import Chain, HeadMove, Record, Turn
 from qwen_magic.conversation.chain_tree import ChainTree
 from qwen_magic.conversation.outline import Outline, outline_of
 from qwen_magic.conversation.store import ChainStore, MemoryStore
@@ -38,7 +38,7 @@ class RecallStore(ChainStore, Protocol):
 def shared_turns(store: RecallStore, records: Sequence[Record]) -> Sequence[Turn]:
     """The turns that a fork of these records shares with the conversation it leaves."""
     first = records[0] if records else None
-    if not isinstance(first, Mark) or first.kind != "fork" or first.key is None:
+    if not isinstance(first, HeadMove) or first.kind != "fork" or first.key is None:
         return ()
     return store.path_to(first.key)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from qwen_magic.conversation.chain import CellKey
-from qwen_magic.conversation.outline import BEGINNING, Glimpse
+from qwen_magic.conversation.outline import BEGINNING, TurnSummary
 from qwen_magic.conversation.rows import Value, key_value, text_value, value_text
 
 _SEEN: Final = f"""
@@ -114,7 +114,7 @@ class StoredTree:
         self._made: dict[CellKey, int] = {}
         self._current: dict[CellKey, str] = {}
 
-    def way(self, first: int, last: int) -> Sequence[Glimpse]:
+    def way(self, first: int, last: int) -> Sequence[TurnSummary]:
         row = self._connection.execute(_HEAD, {"chat": self._chat}).fetchone()
         if row is None or row["key"] is None:
             return ()
@@ -132,10 +132,10 @@ class StoredTree:
         ).fetchone()
         return [*self._back(landmark, most=first), *newest]
 
-    def children(self, key: str | None, most: int) -> Sequence[Glimpse]:
-        return self._glimpses(_CHILDREN, (self._chat, key_value(key), most))
+    def children(self, key: str | None, most: int) -> Sequence[TurnSummary]:
+        return self._turn_summaries(_CHILDREN, (self._chat, key_value(key), most))
 
-    def place(self, glimpse: Glimpse) -> tuple[int, int]:
+    def place(self, glimpse: TurnSummary) -> tuple[int, int]:
         cell = glimpse.cell
         if cell is None:
             return 1, 1
@@ -146,7 +146,7 @@ class StoredTree:
             return 1, 1
         return self._count(_PLACE, {**self._in_cell(cell), "key": key_value(glimpse.key)}), made
 
-    def is_current(self, glimpse: Glimpse) -> bool:
+    def is_current(self, glimpse: TurnSummary) -> bool:
         cell = glimpse.cell
         if cell is None:
             return False
@@ -165,9 +165,11 @@ class StoredTree:
         ).fetchone()
         return [value_text(value) for value in found if value is not None]
 
-    def _back(self, key: Value, *, until: int = 1, most: int = 2**62) -> list[Glimpse]:
+    def _back(self, key: Value, *, until: int = 1, most: int = 2**62) -> list[TurnSummary]:
         """From the turn number `until` of the way to `key`, but none after number `most`."""
-        return self._glimpses(_WAY, {"chat": self._chat, "key": key, "until": until, "most": most})
+        return self._turn_summaries(
+            _WAY, {"chat": self._chat, "key": key, "until": until, "most": most}
+        )
 
     def _current_of(self, cell: CellKey) -> str:
         """The key of the current turn of a cell; empty where it has none."""
@@ -185,17 +187,17 @@ class StoredTree:
     def _in_cell(self, cell: CellKey) -> dict[str, Value]:
         return {"chat": self._chat, "cell_id": text_value(cell.cell_id), "cell_call": cell.call}
 
-    def _glimpses(self, query: str, values: Any) -> list[Glimpse]:
-        return [_glimpse(*row) for row in self._connection.execute(query, values)]
+    def _turn_summaries(self, query: str, values: Any) -> list[TurnSummary]:
+        return [_turn_summary(*row) for row in self._connection.execute(query, values)]
 
 
-def _glimpse(
+def _turn_summary(
     key: Any, number: Any, status: Any, id: Any, model: Any, tokens: Any, at: Any,
     cell_id: Any, call: Any, prompt: Any,
-) -> Glimpse:  # fmt: skip
+) -> TurnSummary:  # fmt: skip
     """Raises `sqlite3.DatabaseError` where what is in the file cannot have been written by us."""
     try:
-        return Glimpse(
+        return TurnSummary(
             key=value_text(key),
             number=number,
             prompt=value_text(prompt)[:BEGINNING],

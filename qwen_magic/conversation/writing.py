@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Final
 
-from qwen_magic.conversation.chain import Mark, Turn
+from qwen_magic.conversation.chain import HeadMove, Turn
 from qwen_magic.conversation.rows import (
     CHANGING,
     COLUMNS,
@@ -58,7 +58,7 @@ def chat_id(connection: sqlite3.Connection, scope: str, name: str) -> int:
     return int(row["id"])
 
 
-def insert_mark(connection: sqlite3.Connection, chat: int, mark: Mark) -> None:
+def insert_mark(connection: sqlite3.Connection, chat: int, mark: HeadMove) -> None:
     record = (None, chat, mark.kind, key_value(mark.key), mark.at, True)
     connection.execute(_RECORD, record)
     connection.execute(_COUNT, (0, 0, mark.at, chat))

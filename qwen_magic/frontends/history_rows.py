@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from qwen_magic.conversation.outline import Glimpse, Line, Outline
+from qwen_magic.conversation.outline import Line, Outline, TurnSummary
 from qwen_magic.document.words import NO_BREAK, counted, shorten
 
 DEEPEST: Final = 6  # levels that are drawn
@@ -118,7 +118,7 @@ def _fork_row(fork: Fork, depth: int, now: float) -> Row:
     return Row("fork", depth, shorten(fork.name, 24), _preview(fork.prompt), facts)
 
 
-def _facts(line: Line, turn: Glimpse, now: float) -> tuple[str, ...]:
+def _facts(line: Line, turn: TurnSummary, now: float) -> tuple[str, ...]:
     sibling = f"{line.place}/{line.made}" if line.made > 1 else ""
     facts = [sibling, _STATUS.get(turn.status, ""), turn.model]
     if turn.tokens:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
 from qwen_magic.conversation.chain import Chain, Turn
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.facts import TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
@@ -23,8 +23,8 @@ _KEPT: Final = 100  # outputs that are kept as they were, with their figures
 class AnswerActions:
     """Answers the page's clicks, for the turns that this kernel has answered."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
         self._place: dict[str, str] = {}  # key -> chat
         self._outputs: OrderedDict[str, tuple[Mapping[str, str], JSON]] = OrderedDict()
         self._widget = ActionsWidget(on_action=self._act, describe=self._describe)
@@ -52,7 +52,7 @@ class AnswerActions:
         return keys
 
     def _find(self, key: str) -> tuple[Chain, Turn]:
-        chain = self._book.chain(self._place[key])
+        chain = self._conversations.chain(self._place[key])
         return chain, chain.turns[key]
 
     def _describe(self, key: str) -> AnswerFacts:
@@ -70,9 +70,9 @@ class AnswerActions:
             case "copy":
                 return Text(turn.text)
             case "fork":
-                name = self._book.fresh_name()
-                self._book.fork(name, chain, turn)
-                self._book.switch(name)
+                name = self._conversations.fresh_name()
+                self._conversations.fork(name, chain, turn)
+                self._conversations.switch(name)
                 return Say(f"New conversation {name}: the next cell continues from here.")
             case "sibling":
                 return self._show(chain, turn, argument)
@@ -86,7 +86,7 @@ class AnswerActions:
             raise ConversationError(f"There is no answer {place} of {len(siblings)}.")
         chosen = siblings[place - 1]
         if chosen.may_be_head:
-            self._book.pick(chain, chosen)
+            self._conversations.pick(chain, chosen)
         if chosen.key not in self._outputs:
             facts = TurnFacts(
                 model=chosen.model,

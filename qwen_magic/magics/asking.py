@@ -15,15 +15,14 @@ from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.windows import window_of
 from qwen_magic.conversation.chain import CellKey
-from qwen_magic.conversation.conversations import DEMO_CHAT, Book
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.magics.background import until_done, wait_for_place
 from qwen_magic.magics.code import offer_code
 from qwen_magic.magics.failure import interrupted
-from qwen_magic.magics.keeping import open_book
+from qwen_magic.magics.keeping import open_conversations
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.stage import Stage
@@ -53,14 +52,14 @@ class Asker:
         self.shell = shell
         self.settings = settings
         self.session = Session(
-            book=open_book(shell.user_ns) if settings.keep else Book(MemoryRecall()),
+            conversations=open_conversations(shell.user_ns) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
-        self._stage = Stage(shell, settings, self.session.book)
+        self._stage = Stage(shell, settings, self.session.conversations)
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
-        self._before_demo = self.session.book.current
+        self._before_demo = self.session.conversations.current
         self._settings_changed()
         self.session.calling.prompt = prompt_for
         settings.observe(self._settings_changed, list(_WATCHED))
@@ -76,7 +75,7 @@ class Asker:
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
-        chat = options.chat or self.session.book.current
+        chat = options.chat or self.session.conversations.current
         defaults = self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(_options(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
@@ -248,12 +247,12 @@ class Asker:
 
     def _follow_endpoint(self) -> None:
         """Demo answers live in a conversation of their own; leaving the demo leaves it."""
-        book, on = self.session.book, self.settings.endpoint == DEMO
-        if on and book.current != DEMO_CHAT:
-            self._before_demo = book.current
-            book.switch(DEMO_CHAT)
-        elif not on and book.current == DEMO_CHAT:
-            book.switch(self._before_demo)
+        conversations, on = self.session.conversations, self.settings.endpoint == DEMO
+        if on and conversations.current != DEMO_CHAT:
+            self._before_demo = conversations.current
+            conversations.switch(DEMO_CHAT)
+        elif not on and conversations.current == DEMO_CHAT:
+            conversations.switch(self._before_demo)
 
     def _input(
         self, prompt: str, namespace: Mapping[str, object], *, raw: bool

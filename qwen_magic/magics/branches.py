@@ -37,8 +37,8 @@ class BranchMagics(SessionMagics):
             if asked.compact:
                 compact(self._magics.asker, asked.name, chain, turn)
             else:
-                self._book.fork(asked.name, chain, turn)
-            self._book.switch(asked.name)
+                self._conversations.fork(asked.name, chain, turn)
+            self._conversations.switch(asked.name)
         except QwenError as error:
             raise shortened(error) from error.__cause__
         how = "a summary of" if asked.compact else "turn"
@@ -52,9 +52,9 @@ class BranchMagics(SessionMagics):
         """Step back: %qwen_undo [N] makes the turn before the last N the head again."""
         from qwen_magic.magics.branch_lines import read_steps
 
-        name = self._book.current
+        name = self._conversations.current
         try:
-            head = self._book.undo(name, read_steps(line))
+            head = self._conversations.undo(name, read_steps(line))
         except QwenError as error:
             raise shortened(error) from error.__cause__
         print(f"{name} {self._continues(head)}")
@@ -67,8 +67,8 @@ class BranchMagics(SessionMagics):
         from qwen_magic.magics.branch_lines import read_ref
 
         try:
-            chain, turn = self._book.find(read_ref(line), self._book.current)
-            self._book.pick(chain, turn)
+            chain, turn = self._conversations.find(read_ref(line), self._conversations.current)
+            self._conversations.pick(chain, turn)
         except QwenError as error:
             raise shortened(error) from error.__cause__
         print(f"{chain.name} {self._continues(turn)}")
@@ -83,7 +83,7 @@ class BranchMagics(SessionMagics):
         from qwen_magic.magics.branch_lines import read_name
 
         try:
-            outline = self._book.outline(read_name(line) or self._book.current)
+            outline = self._conversations.outline(read_name(line) or self._conversations.current)
         except QwenError as error:
             raise shortened(error) from error.__cause__
         now = time.time()
@@ -98,8 +98,8 @@ class BranchMagics(SessionMagics):
         from qwen_magic.errors import ConversationError
 
         if ref:
-            return self._book.find(ref, self._book.current)
-        chain = self._book.chain(self._book.current)
+            return self._conversations.find(ref, self._conversations.current)
+        chain = self._conversations.chain(self._conversations.current)
         if chain.head is None:
             raise ConversationError(
                 f"{chain.name} has no turn to continue from.", hint="%qwen_chat lists others."

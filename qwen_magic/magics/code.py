@@ -41,13 +41,14 @@ class CodeMagics(SessionMagics):
     def _turn(self, ref: str) -> Turn:
         from qwen_magic.errors import ConversationError
 
-        book = self._book
+        conversations = self._conversations
         if ref:
-            return book.find(ref, book.current)[1]
-        head = book.chain(book.current).head
+            return conversations.find(ref, conversations.current)[1]
+        head = conversations.chain(conversations.current).head
         if head is None:
             raise ConversationError(
-                f"{book.current} has no answer yet.", hint="%qwen_chat lists other conversations."
+                f"{conversations.current} has no answer yet.",
+                hint="%qwen_chat lists other conversations.",
             )
         return head
 

@@ -25,14 +25,14 @@ def compact(asker: Asker, name: str, chain: Chain, turn: Turn) -> None:
     The question for the summary joins no conversation. The new one begins with a turn that was
     never sent: it goes as text with the next question. Raises `QwenError`.
     """
-    book = asker.session.book
-    book.new(name)
+    conversations = asker.session.conversations
+    conversations.new(name)
     options = Options(after=f"{chain.name}:{turn.response_id}", raw=True, tools=())
     plan = asker.session.plan(asker.ask(options, _ASK))
     answer = asker.session.run(plan, NoView(), keep=False)
     if answer.error is not None:
         raise answer.error
-    book.adopt(name, [_beginning(name, turn, answer.text, answer.id)])
+    conversations.adopt(name, [_beginning(name, turn, answer.text, answer.id)])
 
 
 def _beginning(name: str, turn: Turn, summary: str, response_id: str) -> Turn:

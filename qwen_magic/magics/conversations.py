@@ -52,7 +52,7 @@ class ConversationMagics(SessionMagics):
             if typed.name is None and typed.defaults == Options():
                 self._list()
                 return
-            self._switch(typed.name or self._book.current, typed.defaults)
+            self._switch(typed.name or self._conversations.current, typed.defaults)
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
@@ -63,17 +63,17 @@ class ConversationMagics(SessionMagics):
         from qwen_magic.magics.options import read_new
 
         try:
-            chain = self._book.new(read_new(line) or "")
+            chain = self._conversations.new(read_new(line) or "")
         except QwenError as error:
             raise shortened(error) from error.__cause__
-        self._book.switch(chain.name)
+        self._conversations.switch(chain.name)
         print(f"New conversation: {chain.name}")
 
     def _switch(self, name: str, defaults: Options) -> None:
-        self._book.switch(name)
+        self._conversations.switch(name)
         earlier = self._defaults.get(name)
         self._defaults[name] = defaults.merged_over(earlier) if earlier else defaults
-        outline = self._book.outline(name)
+        outline = self._conversations.outline(name)
         turns = outline.on_way
         state = f"{turns} turn{'' if turns == 1 else 's'}" if outline.turns else "new"
         said = [f"Conversation: {name} ({state})", *_shown(self._defaults.get(name))]
@@ -83,10 +83,12 @@ class ConversationMagics(SessionMagics):
         from qwen_magic.conversation.summary import Recent
         from qwen_magic.frontends.table import show_table
 
-        book = self._book
-        recent = Recent(tuple(book.summaries())) if everything else book.recent(LISTED)
+        conversations = self._conversations
+        recent = (
+            Recent(tuple(conversations.summaries())) if everything else conversations.recent(LISTED)
+        )
         listed: dict[str, Summary | None] = {each.chat: each for each in recent.summaries}
-        listed |= {name: None for name in book.empty() if name not in listed}
+        listed |= {name: None for name in conversations.empty() if name not in listed}
         rows = [self._row(name, summary) for name, summary in listed.items()]
         older = f"and {recent.older:,} older: %qwen_chat --all" if recent.older else ""
         header = ["", "conversation", "turns", "head", "age", "tokens", "defaults"]
@@ -98,7 +100,7 @@ class ConversationMagics(SessionMagics):
 
         now = time.time()
         return [
-            "→" if name == self._book.current else "",
+            "→" if name == self._conversations.current else "",
             name,
             f"{summary.turns:,}" if summary else "0",
             _preview(summary.prompt) if summary else "",

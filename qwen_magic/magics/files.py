@@ -33,7 +33,7 @@ class FileMagics(SessionMagics):
 
         try:
             path, name = read_file(line, "qwen_export")
-            self._export(path, name or self._book.current)
+            self._export(path, name or self._conversations.current)
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
@@ -50,7 +50,7 @@ class FileMagics(SessionMagics):
             made = self._adopt(import_json(read_text(path)), name)
         except QwenError as error:
             raise shortened(error) from error.__cause__
-        self._book.switch(made)
+        self._conversations.switch(made)
         print(f"Imported: {made}")
 
     @no_var_expand
@@ -67,7 +67,7 @@ class FileMagics(SessionMagics):
             made = [self._adopt(one, "") for one in restored.conversations]
         except QwenError as error:
             raise shortened(error) from error.__cause__
-        self._book.switch(made[0])
+        self._conversations.switch(made[0])
         print(f"Restored: {', '.join(made)}")
         for note in restored.notes:
             print(note)
@@ -79,7 +79,7 @@ class FileMagics(SessionMagics):
         from qwen_magic.magics.usage import show_usage
 
         try:
-            show_usage(self._book, line.strip(), self._magics.budget)
+            show_usage(self._conversations, line.strip(), self._magics.budget)
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
@@ -89,11 +89,11 @@ class FileMagics(SessionMagics):
         from qwen_magic.errors import UsageError
         from qwen_magic.magics.reading_files import local_zone, write_text
 
-        chain = self._book.known(name)
+        chain = self._conversations.known(name)
         if path.suffix == ".md":
             text = export_markdown(chain, zone=local_zone())
         elif path.suffix == ".json":
-            text = export_json(self._book.conversation(name))
+            text = export_json(self._conversations.conversation(name))
         else:
             raise UsageError(
                 f"{path.name} ends neither in .md nor in .json.",
@@ -104,9 +104,9 @@ class FileMagics(SessionMagics):
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
-        book = self._book
+        conversations = self._conversations
         wanted = name or conversation.name
-        if not name and wanted in book.names() and book.chain(wanted).turns:
-            wanted = book.fresh_name()
-        book.adopt(wanted, conversation.adopted(wanted, lambda: uuid.uuid4().hex))
+        if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
+            wanted = conversations.fresh_name()
+        conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid.uuid4().hex))
         return wanted

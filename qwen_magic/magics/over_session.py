@@ -9,7 +9,7 @@ from IPython.core.magic import Magics
 from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.conversations import Book
+    from qwen_magic.conversation.conversations import Conversations
 
 
 class SessionMagics(Magics):
@@ -20,5 +20,5 @@ class SessionMagics(Magics):
         self._magics = magics
 
     @property
-    def _book(self) -> Book:
-        return self._magics.asker.session.book
+    def _conversations(self) -> Conversations:
+        return self._magics.asker.session.conversations

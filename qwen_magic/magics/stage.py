@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.frontends.kernel import cell_id, kernel_of, stop_reaches_sync_cell
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.session.facts import facts_of
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class Stage:
     """Makes the views of a shell, by what it can show, and keeps what outlives them."""
 
-    def __init__(self, shell: Any, settings: QwenSettings, book: Book) -> None:
+    def __init__(self, shell: Any, settings: QwenSettings, conversations: Conversations) -> None:
         self._shell = shell
         self._settings = settings
-        self._book = book
+        self._conversations = conversations
         self._shelf: WidgetShelf | None = None
         self._actions: AnswerActions | None = None
 
@@ -61,7 +61,7 @@ class Stage:
             return
         from qwen_magic.magics.actions import AnswerActions
 
-        self._actions = self._actions or AnswerActions(self._book)
+        self._actions = self._actions or AnswerActions(self._conversations)
         self._actions.offer(answer)
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ class TabCompletion:
             cursor,
             models=MODEL_NAMES,
             tools=[*TOOL_NAMES, *tool_variables(self._shell.user_ns)],
-            chats=self._magics.asker.session.book.names(),
+            chats=self._magics.asker.session.conversations.names(),
             names=lambda: list(self._shell.user_ns),
         )
         result: SimpleMatcherResult = {

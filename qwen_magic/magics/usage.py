@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import (
     UsageGroup,
     UsageRow,
@@ -23,11 +23,11 @@ _GROUPS: Final[dict[str, UsageGroup]] = {
 }
 
 
-def show_usage(book: Book, group: str, budget: int) -> None:
-    """Show what the turns of `book` used. Raises `UsageError` for a group that there is not."""
+def show_usage(conversations: Conversations, group: str, budget: int) -> None:
+    """Show what the turns used. Raises `UsageError` for a group that there is not."""
     if group not in _GROUPS:
         raise UsageError(f"%qwen_usage takes model, conversation or day, not {group!r}.")
-    table = usage_table(book.turns(), _GROUPS[group], day_of=local_day())
+    table = usage_table(conversations.turns(), _GROUPS[group], day_of=local_day())
     rows = [_row(row) for row in (*table.rows, table.total)]
     header = [table.group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
     notes = [table.total.note, _budget(table.total.total_tokens, budget)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from textwrap import indent
 
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError
 from qwen_magic.protocol.fields import JSON
@@ -140,7 +140,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(ask: Ask, book: Book, *, keeps_ids: bool = True) -> Plan:
+def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> Plan:
     """Settle where `ask` belongs and what is sent. Raises `UsageError`, `ConversationError`.
 
     `keeps_ids`: whether the endpoint is known, or taken, to continue after response ids.
@@ -152,7 +152,7 @@ def plan(ask: Ask, book: Book, *, keeps_ids: bool = True) -> Plan:
         family=ask.endpoint.family,
         effort=ask.effort or None,
     )
-    chain, parent = _place(ask, book)
+    chain, parent = _place(ask, conversations)
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
@@ -192,17 +192,17 @@ def check_key(endpoint: Endpoint) -> None:
         )
 
 
-def _place(ask: Ask, book: Book) -> tuple[Chain | None, Turn | None]:
+def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn | None]:
     """The conversation that this turn joins, and the turn that it follows."""
     if not ask.history:
         return None, None
     if ask.new:
-        return book.new(), None
+        return conversations.new(), None
     parent: Turn | None
     if ask.after:
-        chain, parent = book.find(ask.after, ask.chat)
+        chain, parent = conversations.find(ask.after, ask.chat)
     else:
-        chain = book.chain(ask.chat)
+        chain = conversations.chain(ask.chat)
         parent = chain.parent_for(ask.cell)
     if parent is not None and parent.host != ask.endpoint.host and not ask.carry:
         raise ConversationError(

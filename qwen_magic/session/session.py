@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.conversations import Book
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import check_budget
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.protocol.items import FunctionCall
@@ -40,11 +39,11 @@ class Session:
         self,
         *,
         endpoints: Endpoints | None = None,
-        book: Book | None = None,
+        conversations: Conversations | None = None,
         figure_hosts: Collection[str] = FIGURE_HOSTS,
     ) -> None:
         self.endpoints = endpoints or Endpoints()
-        self.book = book or Book(MemoryRecall())
+        self.conversations = conversations or Conversations()
         self.figure_hosts = tuple(figure_hosts)
         self.budget = 0  # tokens; 0: none
         self.calling = Calling()
@@ -65,9 +64,9 @@ class Session:
         state = check_budget(used, self.budget)
         if state.error is not None:
             raise state.error
-        made = plan(ask, self.book, keeps_ids=self._keeps_ids.get(ask.endpoint.host, True))
+        made = plan(ask, self.conversations, keeps_ids=self._keeps_ids.get(ask.endpoint.host, True))
         notes = [state.warning] if state.warning else []
-        found = self.book.found(made.chat) if made.path else 0
+        found = self.conversations.found(made.chat) if made.path else 0
         if found:
             turns = "turn" if found == 1 else "turns"
             notes.append(f"{made.chat} was found with {found} {turns}; --new begins afresh")
@@ -75,7 +74,7 @@ class Session:
 
     def tokens_used(self) -> int:
         """All tokens of the turns that are kept."""
-        return sum(summary.tokens for summary in self.book.summaries())
+        return sum(summary.tokens for summary in self.conversations.summaries())
 
     def run(
         self,
@@ -171,7 +170,7 @@ class Session:
             self._client.close()
             self._client = None
         self.endpoints.close()
-        self.book.close()
+        self.conversations.close()
 
     def _batches(
         self, run: TurnRun, interval: float, look: Callable[[], None]
@@ -198,7 +197,7 @@ class Session:
         stream = self._stream(plan)
         own_host = plan.ask.endpoint.base_url.split("/")[2]
         figures = FigureFetcher(self.client, [*self.figure_hosts, own_host])
-        keep = self.book.checkpoint if plan.chat else (lambda turn: None)
+        keep = self.conversations.checkpoint if plan.chat else (lambda turn: None)
         return TurnRun(plan, stream, view, figures, keep=keep, told=told)
 
     def _stream(self, plan: Plan) -> Stream:
@@ -250,7 +249,7 @@ class Session:
     def _record(self, run: TurnRun) -> Answer:
         answer, turn = run.finish()
         if turn.chat:
-            self.book.append(turn)
+            self.conversations.append(turn)
         return answer
 
     def _wait_for_figures(self, run: TurnRun) -> None:

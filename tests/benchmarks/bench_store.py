@@ -17,7 +17,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.conversations import ConversationMagics
@@ -61,11 +61,11 @@ def filled(folder: Path, turns: int, each: int) -> Path:
 
 def kernel(path: Path, *, loaded: bool = False) -> SimpleNamespace:
     """What the magics ask of a kernel that has just opened the file."""
-    book = Book(open_store(path, "scope")[0])
-    book.current = "chat-0"
+    conversations = Conversations(open_store(path, "scope")[0])
+    conversations.current = "chat-0"
     if loaded:
-        book.chain(book.current)
-    asker = SimpleNamespace(session=SimpleNamespace(book=book), chat_defaults={})
+        conversations.chain(conversations.current)
+    asker = SimpleNamespace(session=SimpleNamespace(conversations=conversations), chat_defaults={})
     return SimpleNamespace(asker=asker)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_magic.conversation.chain import Mark, Turn
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.chain import HeadMove, Turn
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.migrations import MIGRATIONS
 from qwen_magic.conversation.sqlite import SqliteStore
@@ -68,7 +68,7 @@ def works_in_memory(store):
     parent = store.records("main")[-1].key if store.records("main") else None
     store.checkpoint(turn("new", parent, text="te"))
     store.append(turn("new", parent))
-    store.append(Mark("side", "fork", "new"))
+    store.append(HeadMove("side", "fork", "new"))
     assert store.records("main")[-1] == turn("new", parent)
     assert store.turn("new") == turn("new", parent)
     assert store.path_to("new")[-1].key == "new"
@@ -279,7 +279,7 @@ def test_a_key_is_never_in_the_files(path):
     store, _ = open_store(path, SCOPE)
     with DemoServer(delay=0.0) as demo:
         endpoint = Endpoint("canary", demo.base_url, "other", "CANARY_KEY", CANARY)
-        session = Session(book=Book(store))
+        session = Session(conversations=Conversations(store))
         ask = Ask("My name is John", "My name is John", "qwen3-max", endpoint, "main")
         answer = session.run(session.plan(ask), NoView())
         store.checkpoint(turn("running", text="so far"))

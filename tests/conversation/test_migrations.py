@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_magic.conversation.chain import CellKey, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, migrate, version_of
 from qwen_magic.conversation.readonly import readable_records
 from qwen_magic.conversation.sqlite import SqliteStore
@@ -48,8 +48,8 @@ SECOND = Turn(
     text="It is 6",
 )
 RECORDS = {
-    "main": (FIRST, SECOND, Mark("main", "head", "a", 3.0)),
-    "side": (Mark("side", "fork", "a"),),
+    "main": (FIRST, SECOND, HeadMove("main", "head", "a", 3.0)),
+    "side": (HeadMove("side", "fork", "a"),),
 }
 
 
@@ -86,7 +86,7 @@ def test_the_shape_of_an_earlier_file_is_as_if_it_had_been_kept_all_along(tmp_pa
             store.append(Turn(f"{number}", "main", "completed", parent, cell=CellKey("c", number)))
         for key, parent in (("root", None), ("half \ud83d", "root"), ("x", "half \ud83d")):
             store.append(Turn(key, "main", "completed", parent))
-        store.append(Mark("side", "fork", "7"))
+        store.append(HeadMove("side", "fork", "7"))
         store.append(Turn("s", "side", "completed", "7"))
         store.append(Turn("t", "side", "completed", "s"))
     with connect(path) as connection:

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from qwen_magic.conversation.chain import CellKey, Chain, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn
 from qwen_magic.conversation.chain_tree import ChainTree
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.outline import BEGINNING, outline_of
 from qwen_magic.conversation.recall import chain_of
 from qwen_magic.conversation.sqlite import SqliteStore
@@ -49,7 +49,7 @@ def grown(size, branching, seed, chat="main"):
         turns.append(made)
         records.append(made)
         if chosen.random() < branching / 4:
-            records.append(Mark(chat, "head", chosen.choice(turns[-40:]).key, 1e9 + number))
+            records.append(HeadMove(chat, "head", chosen.choice(turns[-40:]).key, 1e9 + number))
     return records
 
 
@@ -71,7 +71,7 @@ def test_the_file_tells_what_the_whole_conversation_does(store, size, branching)
 
 @pytest.mark.parametrize("key", [None, "main 0", "main 99", "main 100", "main 249"])
 def test_wherever_the_head_stands(store, key):
-    keep(store, [*grown(250, 0.0, seed=1), Mark("main", "head", key)])
+    keep(store, [*grown(250, 0.0, seed=1), HeadMove("main", "head", key)])
     assert store.outline("main") == whole(store)
     assert store.outline("main").on_way == (0 if key is None else int(key.split()[1]) + 1)
 
@@ -79,7 +79,7 @@ def test_wherever_the_head_stands(store, key):
 def test_a_fork_counts_what_it_shares_and_what_was_used_here(store):
     for key, parent in (("a", None), ("b", "a"), ("c", "b")):
         store.append(turn(key, parent, usage=Usage(1, 1, 2)))
-    store.append(Mark("side", "fork", "b"))
+    store.append(HeadMove("side", "fork", "b"))
     store.append(turn("d", "b", "side", usage=Usage(2, 3, 5)))
     side = store.outline("side")
     assert (side.turns, side.on_way, side.tokens) == (3, 3, 5)
@@ -102,7 +102,7 @@ def test_a_ref_names_one_turn_though_other_conversations_have_ids_alike(store):
     keep(store, [turn("a"), turn("b", response_id="resp_abcdef12-3")])
     keep(store, [turn("c", chat="side", response_id="resp_abcdef1999")])
     keep(store, [turn("d", response_id="resp_12345678-9"), turn("e", "a", response_id="")])
-    store.append(Mark("main", "head", "a"))
+    store.append(HeadMove("main", "head", "a"))
     refs = {line.turn.key: line.ref for line in store.outline("main").lines}
     assert refs == {"a": "1", "b": "abcdef12", "d": "12345678-", "e": ""}
     assert Chain("main", store.records("main")).find("abcdef12").key == "b"
@@ -111,7 +111,7 @@ def test_a_ref_names_one_turn_though_other_conversations_have_ids_alike(store):
 def test_only_the_beginning_of_a_prompt_is_read(store):
     store.append(Turn("a", "main", "completed", prompt="é\0" * 1000, response_id="r", text="x"))
     store.append(Turn("b", "main", "completed", prompt="字" * 1000, response_id="r", text="x"))
-    store.append(Mark("main", "head", None))
+    store.append(HeadMove("main", "head", None))
     assert [len(line.turn.prompt) for line in store.outline("main").lines] == [BEGINNING] * 2
     assert store.outline("main") == whole(store)
 
@@ -150,19 +150,19 @@ def test_the_work_does_not_grow_with_the_conversation(store):
 
 def test_a_history_loads_nothing_until_the_conversation_is_continued(store):
     keep(store, [turn("a"), turn("b", "a")])
-    book = Book(store)
-    book.switch("main")
-    first = book.outline("main")
+    conversations = Conversations(store)
+    conversations.switch("main")
+    first = conversations.outline("main")
     store.append(turn("c", "b"))  # as another kernel would
-    assert book.outline("main").turns == 3, "it is read anew: nothing was loaded"
-    book.chain("main")
+    assert conversations.outline("main").turns == 3, "it is read anew: nothing was loaded"
+    conversations.chain("main")
     store.append(turn("d", "c"))
-    assert book.outline("main").turns == 3, "it tells where this kernel goes on"
+    assert conversations.outline("main").turns == 3, "it tells where this kernel goes on"
     assert first.on_way == 2
 
 
 def test_a_conversation_that_there_is_not_has_no_outline(store):
-    book = Book(store)
-    assert book.outline("main").turns == 0, "the current one is there from the start"
+    conversations = Conversations(store)
+    assert conversations.outline("main").turns == 0, "the current one is there from the start"
     with pytest.raises(ConversationError, match="no conversation 'nobody'"):
-        book.outline("nobody")
+        conversations.outline("nobody")

@@ -10,7 +10,7 @@ from drawn_turns import TEXTS, histories, turns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.chain import CellKey, Chain, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn
 from qwen_magic.conversation.reading import select_chats, select_records, select_summaries
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.rows import COLUMNS
@@ -159,7 +159,7 @@ def test_of_two_answers_at_once_the_one_that_ended_last_is_the_head(store):
     assert list(replayed.turns) == list(live.turns)
 
 
-@pytest.mark.parametrize("follows", [turn("child", "run"), Mark("main", "head", "run")])
+@pytest.mark.parametrize("follows", [turn("child", "run"), HeadMove("main", "head", "run")])
 def test_what_another_process_put_after_a_running_turn_stays_after_it(store, follows):
     store.checkpoint(turn("run", status="stopped"))
     with again(store) as other:
@@ -185,12 +185,12 @@ def test_a_turn_that_was_left_behind_may_be_finished_by_another_process(store):
 def test_the_way_to_a_turn_leads_through_forks(store):
     store.append(turn("a"))
     store.append(turn("b", "a"))
-    store.append(Mark("side", "fork", "a"))
+    store.append(HeadMove("side", "fork", "a"))
     store.append(turn("c", "a", "side"))
-    store.append(Mark("far", "fork", "c"))
+    store.append(HeadMove("far", "fork", "c"))
     store.append(turn("d", "c", "far"))
     assert [each.key for each in store.path_to("d")] == ["a", "c", "d"]
-    assert store.records("far")[0] == Mark("far", "fork", "c")
+    assert store.records("far")[0] == HeadMove("far", "fork", "c")
     assert Chain("far", store.records("far"), base=store.path_to("c")).head.key == "d"
 
 
@@ -205,8 +205,8 @@ def test_a_copy_of_a_conversation_keeps_to_itself(store):
 def test_a_summary_tells_the_conversation_in_a_line(store):
     store.append(turn("a", prompt="First " * 100, created_at=100.0, seconds=5.0))
     store.append(turn("b", "a", prompt="Second"))
-    store.append(Mark("main", "head", "a", 200.0))
-    store.append(Mark("side", "fork", "b", 300.0))
+    store.append(HeadMove("main", "head", "a", 200.0))
+    store.append(HeadMove("side", "fork", "b", 300.0))
     main, side = store.summaries()
     assert (main.chat, main.turns, main.head, main.newest) == ("main", 2, "a", 200.0)
     assert main.prompt == ("First " * 100)[:200]

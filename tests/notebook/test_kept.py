@@ -83,8 +83,11 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
     again = start()
     listed = again.ok("%qwen_history").displays[0][1]["text/plain"]
     assert "stopped" in listed
-    again.ok("book = get_ipython().magics_manager.registry['QwenMagics'].asker.session.book")
-    text = again.ok("print([*book.chain('main').turns.values()][0].text)").stdout
+    again.ok(
+        "magics = get_ipython().magics_manager.registry['QwenMagics']\n"
+        "conversations = magics.asker.session.conversations"
+    )
+    text = again.ok("print([*conversations.chain('main').turns.values()][0].text)").stdout
     tour = "".join(_deltas(server, sent))
     assert len(text) >= len(tour) * 0.9, "what was on the screen a second before is kept"
     assert text.startswith("# A tour")

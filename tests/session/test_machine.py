@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from qwen_magic.conversation.chain import CellKey
-from qwen_magic.conversation.conversations import Book
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.demo import DemoServer
 from qwen_magic.endpoints import Endpoint
@@ -35,7 +35,7 @@ class StopsEarly(NoView):
             self._stop()
 
 
-class Conversations(RuleBasedStateMachine):
+class ConversationMachine(RuleBasedStateMachine):
     chats = Bundle("chats")
 
     def __init__(self):
@@ -50,7 +50,7 @@ class Conversations(RuleBasedStateMachine):
     def _open(self):
         store, trouble = open_store(self.folder / "c.sqlite3", "scope")
         assert not trouble
-        return Session(book=Book(store))
+        return Session(conversations=Conversations(store))
 
     def teardown(self):
         self.session.close()
@@ -69,38 +69,42 @@ class Conversations(RuleBasedStateMachine):
         return answer, made
 
     def _turns(self):
-        book = self.session.book
-        return [item for name in book.names() for item in book.chain(name).turns.items()]
+        conversations = self.session.conversations
+        return [
+            item
+            for name in conversations.names()
+            for item in conversations.chain(name).turns.items()
+        ]
 
     @rule(target=chats, cell=CELLS)
     def ask(self, cell):
         answer, turn = self._ask(cell=cell)
         assert answer.status == "completed"
-        assert self.session.book.chain("main").head == turn
+        assert self.session.conversations.chain("main").head == turn
         return "main"
 
     @rule(chat=chats, cell=CELLS)
     def ask_in(self, chat, cell):
         _answer, turn = self._ask(chat=chat, cell=cell)
-        assert self.session.book.chain(chat).head == turn
+        assert self.session.conversations.chain(chat).head == turn
 
     @rule(chat=chats)
     def stop(self, chat):
-        head = self.session.book.chain(chat).head
+        head = self.session.conversations.chain(chat).head
         self.server.set(delay=0.01)
         answer, turn = self._ask(StopsEarly(), chat=chat)
         self.server.set(delay=0.0)
         if answer.status == "stopped":
-            assert self.session.book.chain(chat).head == head
+            assert self.session.conversations.chain(chat).head == head
             assert turn.text
 
     @rule(chat=chats)
     def fail(self, chat):
-        head = self.session.book.chain(chat).head
+        head = self.session.conversations.chain(chat).head
         answer, turn = self._ask(chat=chat, switch="demo: error 500")
         assert answer.error is not None
         assert turn.status == "failed"
-        assert self.session.book.chain(chat).head == head
+        assert self.session.conversations.chain(chat).head == head
 
     @rule(chat=chats)
     def heal(self, chat):
@@ -110,42 +114,42 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(target=chats, chat=chats, back=st.integers(0, 3))
     def fork(self, chat, back):
-        book = self.session.book
-        path = book.chain(chat).path(book.chain(chat).head)
-        name = book.fresh_name()
+        conversations = self.session.conversations
+        path = conversations.chain(chat).path(conversations.chain(chat).head)
+        name = conversations.fresh_name()
         if not path:
             return chat
-        chain = book.fork(name, book.chain(chat), path[-1 - back % len(path)])
+        chain = conversations.fork(name, conversations.chain(chat), path[-1 - back % len(path)])
         assert chain.head == path[-1 - back % len(path)]
         return name
 
     @rule(chat=chats, steps=st.integers(1, 3))
     def undo(self, chat, steps):
-        book = self.session.book
-        path = book.chain(chat).path(book.chain(chat).head)
+        conversations = self.session.conversations
+        path = conversations.chain(chat).path(conversations.chain(chat).head)
         if steps > len(path):
             with pytest.raises(ConversationError):
-                book.undo(chat, steps)
+                conversations.undo(chat, steps)
             return
-        head = book.undo(chat, steps)
+        head = conversations.undo(chat, steps)
         assert head == (path[-1 - steps] if steps < len(path) else None)
 
     @rule(chat=chats, choice=st.integers(0, 1000))
     def pick(self, chat, choice):
-        chain = self.session.book.chain(chat)
+        chain = self.session.conversations.chain(chat)
         able = [turn for turn in chain.turns.values() if turn.may_be_head]
         if able:
-            self.session.book.pick(chain, able[choice % len(able)])
+            self.session.conversations.pick(chain, able[choice % len(able)])
 
     @precondition(lambda self: self.asked)
     @rule()
     def restart(self):
-        book = self.session.book
-        heads = {name: book.chain(name).head for name in book.names()}
+        conversations = self.session.conversations
+        heads = {name: conversations.chain(name).head for name in conversations.names()}
         self.session.close()
         self.session = self._open()
         for name, head in heads.items():
-            assert self.session.book.chain(name).head == head, name
+            assert self.session.conversations.chain(name).head == head, name
 
     @invariant()
     def nothing_is_deleted_or_changed(self):
@@ -155,8 +159,8 @@ class Conversations(RuleBasedStateMachine):
 
     @invariant()
     def chains_are_whole(self):
-        for name in self.session.book.names():
-            chain = self.session.book.chain(name)
+        for name in self.session.conversations.names():
+            chain = self.session.conversations.chain(name)
             assert chain.head is None or chain.head.may_be_head
             before = set()
             for key, turn in chain.turns.items():
@@ -165,8 +169,8 @@ class Conversations(RuleBasedStateMachine):
 
     @invariant()
     def a_cells_parent_is_the_current_sibling(self):
-        for name in self.session.book.names():
-            chain = self.session.book.chain(name)
+        for name in self.session.conversations.names():
+            chain = self.session.conversations.chain(name)
             for turn in chain.turns.values():
                 parent = chain.parent_for(turn.cell) if turn.cell else None
                 if parent is not None and parent.cell is not None:
@@ -176,10 +180,10 @@ class Conversations(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path_factory):
-    Conversations.tmp_path_factory = tmp_path_factory
+    ConversationMachine.tmp_path_factory = tmp_path_factory
 
 
-TestConversations = Conversations.TestCase
+TestConversations = ConversationMachine.TestCase
 TestConversations.settings = settings(
     max_examples=25,
     stateful_step_count=20,

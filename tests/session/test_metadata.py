@@ -7,8 +7,7 @@ import pytest
 
 from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.conversations import Book
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.items import Usage
 from qwen_magic.session.metadata import METADATA_KEY, turn_metadata
@@ -25,8 +24,8 @@ ANSWER = Turn(
 
 
 @pytest.fixture
-def book():
-    return Book(MemoryRecall())
+def conversations():
+    return Conversations()
 
 
 def restored(*metadata):
@@ -38,24 +37,24 @@ def restored(*metadata):
     return conversation.records
 
 
-def test_a_turn_comes_back_but_for_what_braces_put_in(book):
-    metadata = turn_metadata(ANSWER, plan(ASK, book))
+def test_a_turn_comes_back_but_for_what_braces_put_in(conversations):
+    metadata = turn_metadata(ANSWER, plan(ASK, conversations))
     assert restored(metadata) == (replace(ANSWER, input="Sum {df}"),)
     assert "SECRET" not in json.dumps(metadata)
     assert "canary" not in json.dumps(metadata)
 
 
-def test_what_differs_from_the_usual_is_kept(book):
-    book.append(ANSWER)
-    first = turn_metadata(ANSWER, plan(ASK, Book(MemoryRecall())))
+def test_what_differs_from_the_usual_is_kept(conversations):
+    conversations.append(ANSWER)
+    first = turn_metadata(ANSWER, plan(ASK, Conversations()))
     odd = replace(
         ANSWER, key="k2", parent="k1", response_id="resp_2", previous_response_id="", text="Shown",
         stored=False, status="stopped", cell=CellKey("c2"), input="Sum {df}",
     )  # fmt: skip
-    second = turn_metadata(odd, plan(ASK, book))
+    second = turn_metadata(odd, plan(ASK, conversations))
     assert restored(first, second)[1] == odd
 
 
-def test_the_usual_takes_no_room(book):
-    said = turn_metadata(ANSWER, plan(ASK, book))[METADATA_KEY]
+def test_the_usual_takes_no_room(conversations):
+    said = turn_metadata(ANSWER, plan(ASK, conversations))[METADATA_KEY]
     assert not {"text", "stored", "previous_response_id", "parent", "input"} & set(said)

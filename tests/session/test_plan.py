@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.conversations import Book
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
@@ -21,21 +20,21 @@ def turn(key, parent=None, status="completed", host="home.example", **more):
 
 
 @pytest.fixture
-def book():
-    return Book(MemoryRecall())
+def conversations():
+    return Conversations()
 
 
-def test_nothing_is_sent_that_was_not_asked_for(book):
-    body = plan(ASK, book).request.body()
+def test_nothing_is_sent_that_was_not_asked_for(conversations):
+    body = plan(ASK, conversations).request.body()
     assert body == {"model": "qwen3-max", "input": "Hi", "stream": True}
 
 
-def test_everything_that_was_asked_for_is_sent(book):
+def test_everything_that_was_asked_for_is_sent(conversations):
     ask = replace(
         ASK, think=True, effort="low", system="Be terse.", temperature=0.5, top_p=0.9,
         max_output_tokens=64, tools=({"type": "web_search"},),
     )  # fmt: skip
-    assert plan(ask, book).request.body() == {
+    assert plan(ask, conversations).request.body() == {
         "model": "qwen3-max",
         "input": "Hi",
         "instructions": "Be terse.",
@@ -49,25 +48,25 @@ def test_everything_that_was_asked_for_is_sent(book):
     }
 
 
-def test_a_turn_continues_after_the_head(book):
-    book.append(turn("a"))
-    made = plan(ASK, book)
+def test_a_turn_continues_after_the_head(conversations):
+    conversations.append(turn("a"))
+    made = plan(ASK, conversations)
     assert made.request.previous_response_id == "resp_a"
     assert (made.number, made.parent.key) == (2, "a")
 
 
-def test_a_cell_that_runs_again_is_numbered_among_its_siblings(book):
+def test_a_cell_that_runs_again_is_numbered_among_its_siblings(conversations):
     cell = CellKey("c")
-    book.append(turn("a", cell=cell))
-    made = plan(replace(ASK, cell=cell), book)
+    conversations.append(turn("a", cell=cell))
+    made = plan(replace(ASK, cell=cell), conversations)
     assert (made.sibling, made.parent, made.number) == ((2, 2), None, 1)
     assert made.request.previous_response_id == ""
 
 
-def test_after_a_stopped_turn_its_text_is_told(book):
-    book.append(turn("a"))
-    book.append(turn("b", "a", status="stopped"))
-    made = plan(replace(ASK, after="resp_b"), book)
+def test_after_a_stopped_turn_its_text_is_told(conversations):
+    conversations.append(turn("a"))
+    conversations.append(turn("b", "a", status="stopped"))
+    made = plan(replace(ASK, after="resp_b"), conversations)
     assert made.request.previous_response_id == "resp_a"
     assert made.request.input == (
         {"role": "user", "content": "question b"},
@@ -76,51 +75,53 @@ def test_after_a_stopped_turn_its_text_is_told(book):
     )
 
 
-def test_outside_any_conversation(book):
-    book.append(turn("a"))
-    made = plan(replace(ASK, history=False), book)
+def test_outside_any_conversation(conversations):
+    conversations.append(turn("a"))
+    made = plan(replace(ASK, history=False), conversations)
     assert (made.chat, made.request.previous_response_id) == ("", "")
 
 
-def test_a_fresh_conversation_does_not_switch(book):
-    book.append(turn("a"))
-    made = plan(replace(ASK, new=True), book)
+def test_a_fresh_conversation_does_not_switch(conversations):
+    conversations.append(turn("a"))
+    made = plan(replace(ASK, new=True), conversations)
     assert made.chat == "chat-2"
-    assert book.current == "main"
+    assert conversations.current == "main"
 
 
-def test_another_host_is_refused(book):
-    book.append(turn("a", host="elsewhere.example"))
+def test_another_host_is_refused(conversations):
+    conversations.append(turn("a", host="elsewhere.example"))
     with pytest.raises(ConversationError, match=r"elsewhere\.example"):
-        plan(ASK, book)
+        plan(ASK, conversations)
 
 
-def test_needed_tools_are_added_and_said(book):
-    made = plan(replace(ASK, tools=({"type": "web_extractor"},)), book)
+def test_needed_tools_are_added_and_said(conversations):
+    made = plan(replace(ASK, tools=({"type": "web_extractor"},)), conversations)
     assert [t["type"] for t in made.request.tools] == ["web_search", "web_extractor"]
     assert made.request.enable_thinking is True
     assert len(made.added) == 2
     with pytest.raises(UsageError, match="thinking"):
-        plan(replace(ASK, tools=({"type": "code_interpreter"},), think=False), book)
+        plan(replace(ASK, tools=({"type": "code_interpreter"},), think=False), conversations)
 
 
-def test_openai_gets_its_own_forms(book):
+def test_openai_gets_its_own_forms(conversations):
     openai = find_endpoint("openai", {"OPENAI_API_KEY": "k"})
     tools = ({"type": "code_interpreter"},)
-    body = plan(replace(ASK, endpoint=openai, tools=tools, think=True), book).request.body()
+    body = plan(
+        replace(ASK, endpoint=openai, tools=tools, think=True), conversations
+    ).request.body()
     assert body["tools"] == [{"type": "code_interpreter", "container": {"type": "auto"}}]
     assert body["include"] == ["code_interpreter_call.outputs"]
     assert "enable_thinking" not in body
 
 
-def test_a_dry_run_describes_it_without_the_key(book):
-    said = plan(replace(ASK, expanded=("{x} → 3 characters",)), book).describe()
+def test_a_dry_run_describes_it_without_the_key(conversations):
+    said = plan(replace(ASK, expanded=("{x} → 3 characters",)), conversations).describe()
     assert "POST https://home.example/v1/responses" in said
     assert '"input": "Hi"' in said
     assert "{x} → 3 characters" in said
     assert "turn 1 of main" in said
     assert "as it reads" not in said
-    long = plan(replace(ASK, input="Hi\n\n| a |"), book).describe()
+    long = plan(replace(ASK, input="Hi\n\n| a |"), conversations).describe()
     assert "The input as it reads:\n  Hi\n\n  | a |" in long
 
 

@@ -4,7 +4,7 @@ import string
 
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.chain import CellKey, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.protocol.items import Usage
 
 # All of Unicode, with NUL and halves of surrogate pairs more often than by chance.
@@ -63,14 +63,14 @@ def histories(draw, max_size=8):
             others = [key for known in keys.values() for key in known]
             keys[chat] = []
             if others and draw(st.booleans()):
-                fork = Mark(chat, "fork", draw(st.sampled_from(others)), draw(SECONDS))
+                fork = HeadMove(chat, "fork", draw(st.sampled_from(others)), draw(SECONDS))
                 records.append(fork)
                 keys[chat].append(fork.key)
                 continue
         own = keys[chat]
         if own and draw(st.booleans()):
             key = draw(st.sampled_from([None, *own]))
-            records.append(Mark(chat, "head", key, draw(SECONDS)))
+            records.append(HeadMove(chat, "head", key, draw(SECONDS)))
             continue
         records.append(draw(turns(f"{number}{draw(TEXTS)}", chat, own)))
         own.append(records[-1].key)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from qwen_magic.conversation.archive.conversation import Conversation
 from qwen_magic.conversation.archive.metadata import SavedTurn
-from qwen_magic.conversation.chain import Mark, Turn
+from qwen_magic.conversation.chain import HeadMove, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _conversation(
             turns.append(replace(each.turn, parent=None))
     if not base:
         return Conversation(chat, tuple(turns))
-    fork = Mark(chat, "fork", base[-1].key, turns[0].created_at)
+    fork = HeadMove(chat, "fork", base[-1].key, turns[0].created_at)
     return Conversation(chat, (fork, *turns), tuple(base))
 
 

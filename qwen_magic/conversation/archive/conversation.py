@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from qwen_magic.conversation.chain import Chain, Mark, Record, Turn
+from qwen_magic.conversation.chain import Chain, HeadMove, Record, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ class Conversation:
             elif record.key is None or record.key in keys:
                 # A fork's mark says where it begins; of its own, the head says that.
                 key = None if record.key is None else keys[record.key]
-                own.append(Mark(name, "head", key, record.at))
+                own.append(HeadMove(name, "head", key, record.at))
         return tuple(own)

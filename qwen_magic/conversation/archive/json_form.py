@@ -11,7 +11,7 @@ from qwen_magic.conversation.archive.checked import Node, load
 from qwen_magic.conversation.archive.conversation import Conversation
 from qwen_magic.conversation.archive.records import mark_json, read_mark, read_turn, turn_json
 from qwen_magic.conversation.archive.schema import FORMAT, VERSION
-from qwen_magic.conversation.chain import Mark, Record, Turn
+from qwen_magic.conversation.chain import HeadMove, Record, Turn
 from qwen_magic.protocol.fields import JSON
 
 MOST_RECORDS: Final = 100_000
@@ -50,7 +50,7 @@ def import_json(text: str) -> Conversation:
         record = _record(node, links)
         if record.chat != name:
             node.get("chat").refuse(f"is {record.chat!r}; the conversation is {name!r}")
-        if isinstance(record, Mark) and record.kind == "fork" and number > 0:
+        if isinstance(record, HeadMove) and record.kind == "fork" and number > 0:
             node.refuse("is a fork, which only the first record may be")
         records.append(record)
     return Conversation(name, tuple(records), tuple(base))

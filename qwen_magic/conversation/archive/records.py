@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qwen_magic.conversation.archive.checked import Node
 from qwen_magic.conversation.archive.schema import MARKS, STATUSES
-from qwen_magic.conversation.chain import CellKey, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import Usage
 
@@ -31,7 +31,7 @@ def usage_json(usage: Usage) -> JSON:
     return {**said, "tools": dict(usage.tools)}
 
 
-def mark_json(mark: Mark) -> JSON:
+def mark_json(mark: HeadMove) -> JSON:
     return {"record": "mark", **asdict(mark)}
 
 
@@ -45,12 +45,12 @@ def read_turn(node: Node) -> Turn:
     return Turn(**found)
 
 
-def read_mark(node: Node) -> Mark:
+def read_mark(node: Node) -> HeadMove:
     """Raises `ConversationError` with the place of what is wrong."""
     kind, key, at = node.get("kind"), node.get("key"), node.get("at")
     if kind.value not in MARKS:
         kind.wrong(" or ".join(MARKS))
-    return Mark(
+    return HeadMove(
         chat=node.get("chat").name(),
         kind="fork" if kind.value == "fork" else "head",
         key=_key(key) if key.present else None,

@@ -14,7 +14,7 @@ from qwen_magic.conversation.archive.conversation import Conversation
 from qwen_magic.conversation.archive.json_form import export_json, import_json
 from qwen_magic.conversation.archive.records import TURN_FIELDS
 from qwen_magic.conversation.archive.schema import SCHEMA
-from qwen_magic.conversation.chain import CellKey, Mark, Turn
+from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.items import Usage
 
@@ -67,12 +67,12 @@ def conversations(draw):
             )
         )
     base, own = turns[:base_size], turns[base_size:]
-    records = [Mark(name, "fork", base[-1].key, draw(times))] if base else []
+    records = [HeadMove(name, "fork", base[-1].key, draw(times))] if base else []
     for turn in own:
         records.append(turn)
         if draw(st.booleans()):
             known = [t.key for t in base] + [r.key for r in records if isinstance(r, Turn)]
-            records.append(Mark(name, "head", draw(st.none() | st.sampled_from(known)), 5.0))
+            records.append(HeadMove(name, "head", draw(st.none() | st.sampled_from(known)), 5.0))
     return Conversation(name, tuple(records), tuple(base))
 
 

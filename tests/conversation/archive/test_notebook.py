@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qwen_magic.conversation.archive.checked import LARGEST_FILE
 from qwen_magic.conversation.archive.notebook import read_notebook
-from qwen_magic.conversation.chain import CellKey, Chain, Mark
+from qwen_magic.conversation.chain import CellKey, Chain, HeadMove
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.items import Usage
 
@@ -44,7 +44,7 @@ def restore(*cells):
 
 
 def keys(conversation):
-    return [turn.key for turn in conversation.records if not isinstance(turn, Mark)]
+    return [turn.key for turn in conversation.records if not isinstance(turn, HeadMove)]
 
 
 def test_a_conversation_comes_back_from_its_outputs():
@@ -155,7 +155,7 @@ def test_conversations_come_apart_and_a_fork_is_told():
     )
     assert list(chats) == ["other", "main", "proof"]
     fork = chats["proof"]
-    assert fork.records[0] == Mark("proof", "fork", "a", 102.0)
+    assert fork.records[0] == HeadMove("proof", "fork", "a", 102.0)
     assert [turn.key for turn in fork.base] == ["a"]
     assert [turn.key for turn in fork.chain().path(fork.chain().head)] == ["a", "f", "g"]
     assert notes == ()
@@ -169,7 +169,7 @@ def test_a_fork_that_went_back_before_its_beginning():
         cell(said("g", "b", chat="proof", created_at=103.0)),
     )
     fork = chats["proof"]
-    assert fork.records[0] == Mark("proof", "fork", "b", 102.0)
+    assert fork.records[0] == HeadMove("proof", "fork", "b", 102.0)
     assert [(t.key, t.parent) for t in fork.chain().turns.values()] == [
         ("a", None), ("b", "a"), ("f", "a"), ("g", "b"),
     ]  # fmt: skip
