@@ -111,7 +111,7 @@ def _function_verb(item: FunctionCall, phase: str, is_done: bool) -> tuple[str, 
 
 def _first_line(item: FunctionCall) -> str:
     line = (item.output or "").strip().partition("\n")[0]
-    return line.removeprefix(CALL_FAILED) or "nothing"
+    return (line.removeprefix(CALL_FAILED) if item.failed else line) or "nothing"
 
 
 def _cut(text: str) -> str:

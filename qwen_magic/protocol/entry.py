@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from qwen_magic.protocol.events import TextKind
 from qwen_magic.protocol.items import (
+    CallResult,
     CodeInterpreterCall,
     CustomToolCall,
     FileSearchCall,
@@ -119,10 +120,10 @@ class Entry:
         self.started_at, self.ended_at = at, None
         self.version += 1
 
-    def answer(self, output: str, at: float) -> None:
+    def answer(self, result: CallResult, at: float) -> None:
         """What became of a function call that was taken up."""
         assert isinstance(self.item, FunctionCall)
-        self.item = replace(self.item, output=output)
+        self.item = replace(self.item, output=result.text, output_status=result.status)
         self.phase = "failed" if self.item.failed else "completed"
         self.done = True
         self.ended_at = at

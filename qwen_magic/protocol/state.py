@@ -42,6 +42,7 @@ from qwen_magic.protocol.events import (
 )
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 from qwen_magic.protocol.items import (
+    CallResult,
     FunctionCall,
     Item,
     Message,
@@ -134,10 +135,10 @@ class ResponseState:
         self.version += 1
         entry.call(phase, at)
 
-    def answer_call(self, entry: Entry, output: str, at: float) -> None:
+    def answer_call(self, entry: Entry, result: CallResult, at: float) -> None:
         """What will be sent back for one of `calls`."""
         self.version += 1
-        entry.answer(output, at)
+        entry.answer(result, at)
 
     def next_response(self) -> None:
         """Begin the next response of the same turn; what is there stays in front of it."""

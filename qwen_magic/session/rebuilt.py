@@ -8,7 +8,7 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.protocol.events import EndStatus, ResponseEnded
-from qwen_magic.protocol.items import JSON, FunctionCall, Item, item_json, parse_items
+from qwen_magic.protocol.items import JSON, CallResult, FunctionCall, Item, item_json, parse_items
 from qwen_magic.protocol.state import ResponseState
 
 
@@ -20,7 +20,7 @@ def document_of(turn: Turn, facts: TurnFacts) -> Document:
     state.apply(ResponseEnded(ended, _response(turn, items)))
     for entry, item in zip(state.entries, items, strict=True):
         if isinstance(item, FunctionCall) and item.output is not None:
-            state.answer_call(entry, item.output, 0.0)
+            state.answer_call(entry, CallResult(item.output, item.output_status), 0.0)
     state.usage = turn.usage
     document = Document(facts)
     document.update(state, turn.seconds)

@@ -12,7 +12,7 @@ from qwen_magic.context.windows import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import UnknownResponseError
-from qwen_magic.protocol.items import CodeInterpreterCall, items_json
+from qwen_magic.protocol.items import CallResult, CodeInterpreterCall, items_json
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
 from qwen_magic.session.metadata import turn_metadata
@@ -149,10 +149,10 @@ class TurnRun:
         self.state.take_call(entry, phase, self._clock())
         self._view.update(self.state, self._clock())
 
-    def answer_call(self, entry: Entry, output: str) -> None:
+    def answer_call(self, entry: Entry, result: CallResult) -> None:
         """Show what is sent back for a call."""
         self._between = True
-        self.state.answer_call(entry, output, self._clock())
+        self.state.answer_call(entry, result, self._clock())
         self._view.update(self.state, self._clock())
 
     def go_on(self, plan: Plan, stream: Stream) -> None:

@@ -14,7 +14,14 @@ from typing import Final
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.endpoints import Family
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import FunctionCall, Item, Message, items_json
+from qwen_magic.protocol.items import (
+    CALL_OUTPUT,
+    FunctionCall,
+    Item,
+    Message,
+    item_json,
+    output_json,
+)
 
 _CALLS: Final[dict[Family, frozenset[str]]] = {
     "dashscope": frozenset({"function_call", "function_call_output", "web_search_call"}),
@@ -36,7 +43,9 @@ def own_items(items: Iterable[Item]) -> Iterator[JSON]:
     """What a turn that is not over has said and called, for any server that takes calls."""
     for item in items:
         if isinstance(item, FunctionCall):
-            yield from items_json([item])
+            yield item_json(item)
+            if item.output is not None:
+                yield output_json(item)
         elif isinstance(item, Message) and item.text:
             yield {"role": "assistant", "content": item.text}
 
@@ -45,6 +54,13 @@ def _items(turn: Turn, family: Family) -> Iterator[JSON]:
     yield from as_items(turn.input)
     kept = _CALLS.get(family, frozenset())
     if turn.status == "completed":  # half a call would be refused
-        yield from (item for item in turn.items if item.get("type") in kept)
+        yield from (_sent(item) for item in turn.items if item.get("type") in kept)
     if turn.text:
         yield {"role": "assistant", "content": turn.text}
+
+
+def _sent(item: JSON) -> JSON:
+    """A recorded item without what only the record keeps: how a function call ended."""
+    if item.get("type") != CALL_OUTPUT:
+        return item
+    return {key: value for key, value in item.items() if key != "status"}

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import CALL_FAILED
+from qwen_magic.protocol.items import CallResult
 from qwen_magic.tools.docstrings import read_docstring
 from qwen_magic.tools.schema.building import build
 from qwen_magic.tools.schema.coercion import coerce
@@ -170,13 +170,13 @@ def is_tool(value: object) -> bool:
     return hasattr(value, _MARK) and not isinstance(value, type)
 
 
-def failure_text(error: BaseException) -> str:
+def failure_of(error: BaseException) -> CallResult:
     """What the model is sent where a call failed: the kind of error and its words."""
     try:
         words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
     except Exception:  # its words are the user's code
         words = type(error).__name__
-    return CALL_FAILED + words[:_LONGEST_FAILURE]
+    return CallResult.failure(words[:_LONGEST_FAILURE])
 
 
 def _parameters(

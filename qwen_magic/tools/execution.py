@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
+from qwen_magic.protocol.items import CallResult
 from qwen_magic.session.view import TICK
-from qwen_magic.tools.definition import failure_text
+from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke
 
 # What a function may raise without ending more than itself.
@@ -41,29 +42,29 @@ class OutOfTimeError(TimeoutError):
         super().__init__(f"not finished after {seconds:.3g} s, and ended")
 
 
-def outcome(need: Invoke) -> str | Awaitable[Any]:
-    """What is sent back for a call: the text of what the function gave, or of its failure; an
+def outcome(need: Invoke) -> CallResult | Awaitable[Any]:
+    """What is sent back for a call: what the function gave, or its failure; an
     awaitable is handed on. The time holds where the platform can interrupt a function (POSIX, the
     main thread)."""
     try:
         with interruptible(), _at_most(need.seconds):
             value = need.tool.function(**need.tool.read_arguments(need.arguments))
-            return value if inspect.isawaitable(value) else need.text(value)
+            return value if inspect.isawaitable(value) else need.result(value)
     except _FAILURES as error:
-        return failure_text(error)
+        return failure_of(error)
 
 
 async def awaited_outcome(
     need: Invoke, awaited: Awaitable[Any], *, watch: Callable[[], bool]
-) -> str:
+) -> CallResult:
     """The same for what an asynchronous function gave. `watch` is called about thirty times a
     second; True ends the wait."""
     try:
         value = await _wait_for(awaited, need.seconds, watch)
         with interruptible(), _at_most(need.seconds):
-            return need.text(value)
+            return need.result(value)
     except _FAILURES as error:
-        return failure_text(error)
+        return failure_of(error)
 
 
 async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[], bool]) -> Any:

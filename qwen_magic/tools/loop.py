@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import QwenError
-from qwen_magic.protocol.items import CALL_FAILED, CALL_REFUSED, FunctionCall
-from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_text
+from qwen_magic.protocol.items import CallResult, FunctionCall
+from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
 from qwen_magic.tools.permissions import Permissions, Standing
 from qwen_magic.tools.results import MAX_RESULT_BYTES, result_text
 
@@ -54,16 +54,16 @@ class Consult:
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Run a function with these arguments (JSON) for so many seconds; the text to send back."""
+    """Run a function with these arguments (JSON) for so many seconds; gives a `CallResult`."""
 
     tool: FunctionTool
     arguments: str
     seconds: float
     limits: CallLimits
 
-    def text(self, value: object) -> str:
+    def result(self, value: object) -> CallResult:
         """What is sent for the value that it gave."""
-        return result_text(value, self.limits.size, self.limits.mask)
+        return CallResult(result_text(value, self.limits.size, self.limits.mask))
 
 
 Need: TypeAlias = Consult | Invoke
@@ -126,44 +126,46 @@ class TurnCalls:
         self._rounds += 1
         for place, entry in enumerate(run.state.calls):
             if place >= _MOST_CALLS:
-                run.answer_call(entry, f"{CALL_FAILED}not run: too many calls at once")
+                run.answer_call(entry, CallResult.failure("not run: too many calls at once"))
                 continue
             run.answer_call(entry, (yield from self._answer(run, entry)))
 
-    def _answer(self, run: TurnRun, entry: Entry) -> Generator[Need, Any, str]:
+    def _answer(self, run: TurnRun, entry: Entry) -> Generator[Need, Any, CallResult]:
         call = entry.finished()  # what is shown and recorded
         assert isinstance(call, FunctionCall)
         tool = self._tools.get(call.name)
+        if tool is None:
+            there_are = ", ".join(self._tools)
+            return CallResult.failure(f"there is no function {call.name!r}; there are: {there_are}")
         why_not = self._why_not(call, tool)
-        if why_not or tool is None:
+        if why_not is not None:
             return why_not
         decision = yield from self._decide(run, entry, call, tool)
         if decision != "run":
             return self._refusal(run, tool, decision)
         if run.stop_asked:
-            return f"{CALL_REFUSED}: the turn was stopped"
+            return CallResult.refusal("the turn was stopped")
         run.take_call(entry, "running")
         began = self._clock()
-        output = yield Invoke(tool, call.arguments, self._left, self._limits)
+        result: CallResult = yield Invoke(tool, call.arguments, self._left, self._limits)
         self._left -= self._clock() - began
-        return str(output)
+        return result
 
-    def _why_not(self, call: FunctionCall, tool: FunctionTool | None) -> str:
-        """Why this call cannot run, whatever the user would say; empty where it can."""
-        if tool is None:
-            there_are = ", ".join(self._tools)
-            return f"{CALL_FAILED}there is no function {call.name!r}; there are: {there_are}"
+    def _why_not(self, call: FunctionCall, tool: FunctionTool) -> CallResult | None:
+        """Why this call cannot run, whatever the user would say; None where it can."""
         if self._is_last:
             rounds = _rounds(self._limits.rounds)
-            return f"{CALL_FAILED}not run: the limit of {rounds} of calls is reached; answer now"
+            why = f"not run: the limit of {rounds} of calls is reached; answer now"
+            return CallResult.failure(why)
         if self._left <= 0:
             seconds = f"{self._limits.seconds:.3g}"
-            return f"{CALL_FAILED}not run: the {seconds} s for functions are used; answer now"
+            why = f"not run: the {seconds} s for functions are used; answer now"
+            return CallResult.failure(why)
         try:
             tool.check_arguments(call.arguments)
         except ArgumentsError as error:
-            return failure_text(error)
-        return ""
+            return failure_of(error)
+        return None
 
     def _decide(
         self, run: TurnRun, entry: Entry, call: FunctionCall, tool: FunctionTool
@@ -196,14 +198,14 @@ class TurnCalls:
         else:
             self._said[tool.name] = said
 
-    def _refusal(self, run: TurnRun, tool: FunctionTool, decision: Decision) -> str:
+    def _refusal(self, run: TurnRun, tool: FunctionTool, decision: Decision) -> CallResult:
         if decision == "refused":
-            return f"{CALL_REFUSED}: the user refused this call of {tool.name}"
+            return CallResult.refusal(f"the user refused this call of {tool.name}")
         run.warn(
             f"{tool.name} was not run: nobody could be asked "
             "(%config QwenMagics.unattended = 'allow' lets it)"
         )
-        return f"{CALL_REFUSED}: nobody is there to allow this call of {tool.name}"
+        return CallResult.refusal(f"nobody is there to allow this call of {tool.name}")
 
     def _is_foreign(self, run: TurnRun, entry: Entry) -> bool:
         """Whether the call is of a function that was offered as a bare dict."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qwen_magic.protocol.items import CALL_FAILED
+from qwen_magic.protocol.items import CallResult
 from qwen_magic.session.view import TICK
 from qwen_magic.tools import nesting
 from qwen_magic.tools.execution import awaited_outcome, outcome
@@ -66,9 +66,9 @@ def _meet(need: Need, run: TurnRun, look: Callable[[], None], may_nest: bool) ->
             return _invoke(need, run, look, may_nest)
 
 
-def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None], may_nest: bool) -> str:
+def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None], may_nest: bool) -> CallResult:
     given = outcome(need)
-    if isinstance(given, str):
+    if isinstance(given, CallResult):
         return given
     if nesting.loop_runs():
         if not may_nest:
@@ -83,11 +83,11 @@ def _invoke(need: Invoke, run: TurnRun, look: Callable[[], None], may_nest: bool
     return nesting.run_here(awaited_outcome(need, given, watch=watch))
 
 
-def _left_alone(awaitable: Any) -> str:
+def _left_alone(awaitable: Any) -> CallResult:
     """For a function that only when it ran turned out to be asynchronous."""
     if inspect.iscoroutine(awaitable):
         awaitable.close()
-    return f"{CALL_FAILED}it is asynchronous, and this blocking call may not wait for it"
+    return CallResult.failure("it is asynchronous, and this blocking call may not wait for it")
 
 
 async def _ameet(need: Need, run: TurnRun) -> object:
@@ -98,6 +98,6 @@ async def _ameet(need: Need, run: TurnRun) -> object:
             return verdict
         case Invoke():
             given = outcome(need)
-            if isinstance(given, str):
+            if isinstance(given, CallResult):
                 return given
             return await awaited_outcome(need, given, watch=lambda: run.stop_asked)

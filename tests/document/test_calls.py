@@ -7,12 +7,12 @@ from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.html import question_html
 from qwen_magic.document.question import Question, read_choice
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
-from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.protocol.items import CallResult, FunctionCall
 from qwen_magic.protocol.state import ResponseState
 
 
-def step(output=None, *, phase="completed", is_done=True, arguments='{"where": "a"}'):
-    item = FunctionCall("f", "rows", arguments, "c1", "completed", output)
+def step(output=None, ended="completed", *, phase="completed", is_done=True):
+    item = FunctionCall("f", "rows", '{"where": "a"}', "c1", "completed", output, ended)
     return function_step(item, phase=phase, is_done=is_done)
 
 
@@ -27,8 +27,9 @@ def called():
 def test_the_line_tells_what_became_of_it():
     told = [
         step(is_done=False), step(), step(phase="asking", is_done=False),
-        step(phase="running", is_done=False), step("[7]"), step(""), step("Error: KeyError: 'x'"),
-        step("Error: not allowed: the user refused this call of rows"),
+        step(phase="running", is_done=False), step("[7]"), step(""),
+        step("Error: KeyError: 'x'", "failed"), step("Error: not allowed: …", "refused"),
+        step("Error: an answer like any other"),
     ]  # fmt: skip
     assert [(each.verb, each.what, each.state) for each in told] == [
         ("Asking for a function", 'rows(where="a")', "live"),
@@ -39,6 +40,7 @@ def test_the_line_tells_what_became_of_it():
         ("Called", 'rows(where="a") → nothing', "done"),
         ("Function failed", "rows(where=\"a\") → KeyError: 'x'", "bad"),
         ("Refused", 'rows(where="a")', "done"),
+        ("Called", 'rows(where="a") → Error: an answer like any other', "done"),
     ]
 
 
@@ -83,7 +85,7 @@ def test_a_question_goes_when_the_call_goes_on():
     [put] = document.ask(entry, Question("rows", "{}"))
     assert "qm-ask" in put.html
     assert any(patch.id == put.id for patch in document.snapshot()), "for a page that is reloaded"
-    state.answer_call(entry, "7", 3.0)
+    state.answer_call(entry, CallResult("7"), 3.0)
     document.update(state, 3.0)
     assert all(patch.id != put.id for patch in document.snapshot())
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_magic.protocol.decoding import decode_event
-from qwen_magic.protocol.items import FunctionCall, Message, Usage, items_json, parse_items
+from qwen_magic.protocol.items import (
+    CallResult,
+    FunctionCall,
+    Message,
+    Usage,
+    items_json,
+    output_json,
+    parse_items,
+)
 from qwen_magic.protocol.state import ResponseState
 
 
@@ -47,7 +55,7 @@ def test_calls_are_taken_up_and_answered_in_their_own_time() -> None:
     )
     state.take_call(first, "running", 6.0)
     version = state.version
-    state.answer_call(first, "7", 8.5)
+    state.answer_call(first, CallResult("7"), 8.5)
     assert (first.phase, first.done, first.started_at, first.ended_at) == (
         "completed",
         True,
@@ -56,14 +64,14 @@ def test_calls_are_taken_up_and_answered_in_their_own_time() -> None:
     )
     assert state.version > version
     assert state.calls == [second]
-    state.answer_call(second, "Error: KeyError: 'x'", 9.0)
+    state.answer_call(second, CallResult.failure("KeyError: 'x'"), 9.0)
     assert (second.phase, state.calls) == ("failed", [])
 
 
 def test_the_next_response_stands_behind_the_first() -> None:
     state = ResponseState()
     completed(state, message("Let me look."), call(1), id="r1", usage=usage(10))
-    state.answer_call(state.calls[0], "7", 2.0)
+    state.answer_call(state.calls[0], CallResult("7"), 2.0)
     state.next_response()
     assert (state.status, state.terminal, state.newest, state.calls) == ("queued", False, [], [])
     completed(state, message("It is 7."), id="r2", usage=usage(30))
@@ -77,7 +85,7 @@ def test_the_next_response_stands_behind_the_first() -> None:
 def test_a_response_that_is_asked_for_again_leaves_the_earlier_ones() -> None:
     state = ResponseState()
     completed(state, call(1), usage=usage(10))
-    state.answer_call(state.calls[0], "7", 2.0)
+    state.answer_call(state.calls[0], CallResult("7"), 2.0)
     state.next_response()
     completed(state, message("What?"), usage=usage(99))
     state.again()
@@ -98,13 +106,29 @@ def test_outputs_stand_directly_behind_their_calls_on_the_wire() -> None:
     ]  # fmt: skip
 
 
+def read(*, status: str | None, output: str) -> FunctionCall:
+    """A call as it is read from a record."""
+    kept = {"type": "function_call_output", "call_id": "c1", "output": output}
+    [item] = parse_items([call(1), kept | ({} if status is None else {"status": status})])
+    assert isinstance(item, FunctionCall)
+    return item
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "refused"])
+def test_how_a_call_ended_stands_beside_its_output(status: str) -> None:
+    told = read(status=status, output="Error: as a log file has it")
+    assert (told.failed, told.refused) == (status != "completed", status == "refused")
+    assert parse_items(items_json([told])) == (told,)
+    assert "status" not in output_json(told), "the service is told in words"
+
+
 @pytest.mark.parametrize(
     ("output", "failed", "refused"),
-    [(None, False, False), ("", False, False), ("7", False, False),
+    [("", False, False), ("7", False, False),
      ("Error: KeyError: 'x'", True, False), ("Error: not allowed: …", True, True)],
 )  # fmt: skip
-def test_what_an_output_tells(output: str | None, failed: bool, refused: bool) -> None:
-    told = FunctionCall("f", "rows", output=output)
+def test_outputs_in_records_of_earlier_versions(output: str, failed: bool, refused: bool) -> None:
+    told = read(status=None, output=output)
     assert (told.failed, told.refused) == (failed, refused)
 
 

@@ -9,6 +9,7 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.protocol.events import ResponseEnded
+from qwen_magic.protocol.items import CallResult
 from qwen_magic.protocol.state import ResponseState
 
 
@@ -194,10 +195,10 @@ def _ended(events):
 EMEA = "region == 'EMEA' and year >= 2024 and product in ('Aurora lamp', 'Tidal fan')"
 CALLS = [
     ("rows", {"where": EMEA, "limit": 20},
-     '[{"region": "EMEA", "product": "Aurora lamp", "sold": 1204}]'),
-    ("forecast", {"months": 60}, "Error: ValueError: at most 36 months"),
+     CallResult('[{"region": "EMEA", "product": "Aurora lamp", "sold": 1204}]')),
+    ("forecast", {"months": 60}, CallResult.failure("ValueError: at most 36 months")),
     ("delete_rows", {"where": "year < 2020"},
-     "Error: not allowed: the user refused this call of delete_rows"),
+     CallResult.refusal("the user refused this call of delete_rows")),
 ]  # fmt: skip
 
 
@@ -225,9 +226,9 @@ def _functions(*, asked):
         document.update(response, 4.0)
         document.ask(first, Question("rows", first.item.arguments, about, "main"))
         return State("asking", document, None, 4.0)
-    for entry, (_name, _arguments, output) in zip(response.calls, CALLS, strict=True):
+    for entry, (_name, _arguments, result) in zip(response.calls, CALLS, strict=True):
         response.take_call(entry, "running", 4.0)
-        response.answer_call(entry, output, 4.3)
+        response.answer_call(entry, result, 4.3)
     response.next_response()
     for at, event in _ended(text("EMEA bought **1,204** Aurora lamps.", 5.0)):
         response.apply(event, at)

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, TypedDict
 import pytest
 
 from qwen_magic.errors import UsageError
+from qwen_magic.protocol.items import CallResult
 from qwen_magic.tools.definition import (
     ArgumentsError,
     FunctionTool,
-    failure_text,
+    failure_of,
     is_tool,
     tool,
 )
@@ -146,7 +147,7 @@ def test_arguments_that_do_not_fit(text, words):
     with pytest.raises(ArgumentsError) as caught:
         WEATHER.read_arguments(text)
     assert words in str(caught.value)
-    assert "of weather" in failure_text(caught.value)
+    assert "of weather" in failure_of(caught.value).text
 
 
 def test_what_fits_one_of_several_types_is_left_alone():
@@ -253,5 +254,5 @@ def test_models_of_pydantic_are_built():
 
 
 def test_failures_are_told_to_the_model():
-    assert failure_text(KeyError("x")) == "Error: KeyError: 'x'"
-    assert len(failure_text(ValueError("x" * 10_000))) == len("Error: ") + 2_000
+    assert failure_of(KeyError("x")) == CallResult.failure("KeyError: 'x'")
+    assert len(failure_of(ValueError("x" * 10_000)).text) == len("Error: ") + 2_000

@@ -8,11 +8,18 @@ for a sequence, where the output of a function call is an item of its own.
 from __future__ import annotations
 
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items.read import PLACEHOLDER_QUERY, parse_item, parse_items, parse_usage
+from qwen_magic.protocol.items.read import (
+    CALL_OUTPUT,
+    PLACEHOLDER_QUERY,
+    parse_item,
+    parse_items,
+    parse_usage,
+)
 from qwen_magic.protocol.items.values import (
     CALL_FAILED,
-    CALL_REFUSED,
     Annotation,
+    CallResult,
+    CallStatus,
     CodeInterpreterCall,
     CodeOutput,
     CustomToolCall,
@@ -36,10 +43,12 @@ from qwen_magic.protocol.items.write import item_json, items_json, output_json
 
 __all__ = [
     "CALL_FAILED",
-    "CALL_REFUSED",
+    "CALL_OUTPUT",
     "JSON",
     "PLACEHOLDER_QUERY",
     "Annotation",
+    "CallResult",
+    "CallStatus",
     "CodeInterpreterCall",
     "CodeOutput",
     "CustomToolCall",

@@ -9,7 +9,9 @@ from typing import Final
 
 from qwen_magic.protocol.fields import JSON, count, mapping, mappings, number, strings, text
 from qwen_magic.protocol.items.values import (
+    CALL_FAILED,
     Annotation,
+    CallStatus,
     CodeInterpreterCall,
     CodeOutput,
     CustomToolCall,
@@ -58,7 +60,8 @@ def _answer(items: list[Item], raw: JSON) -> bool:
     wanted = text(raw.get("call_id"))
     for place, item in enumerate(items):
         if isinstance(item, FunctionCall) and item.call_id == wanted and item.output is None:
-            items[place] = replace(item, output=_output_text(raw.get("output")))
+            output = _output_text(raw.get("output"))
+            items[place] = replace(item, output=output, output_status=_output_status(raw, output))
             return True
     return False
 
@@ -68,6 +71,19 @@ def _output_text(output: object) -> str:
     if isinstance(output, list):
         return "".join(text(part.get("text")) for part in mappings(output))
     return _json_text(output)
+
+
+def _output_status(raw: JSON, output: str) -> CallStatus:
+    """How the call ended, which records keep as `status`.
+
+    Records of earlier versions have none: of those the text tells.
+    """
+    match text(raw.get("status")):
+        case "completed" | "failed" | "refused" as status:
+            return status
+    if output.startswith(f"{CALL_FAILED}not allowed"):
+        return "refused"
+    return "failed" if output.startswith(CALL_FAILED) else "completed"
 
 
 def parse_annotation(raw: JSON) -> Annotation:

@@ -8,13 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from qwen_magic.protocol.fields import JSON
 
-# How the output of a function call begins that failed, or was not allowed.
-CALL_FAILED: Final = "Error: "
-CALL_REFUSED: Final = "Error: not allowed"
+# How a call of a function of the caller's ended; `refused`: it was not run.
+CallStatus: TypeAlias = Literal["completed", "failed", "refused"]
+CALL_FAILED: Final = "Error: "  # how the model is told so; the status is what counts here
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What is sent back for a function call, and how the call ended.
+
+    The wire has the text alone, so that a failure's text says what it is; nothing here reads that
+    back: what a function gives may begin with "Error:" too.
+    """
+
+    text: str
+    status: CallStatus = "completed"
+
+    @classmethod
+    def failure(cls, why: str) -> CallResult:
+        """The function raised, or could not be run."""
+        return cls(CALL_FAILED + why, "failed")
+
+    @classmethod
+    def refusal(cls, why: str) -> CallResult:
+        """Nobody allowed the call."""
+        return cls(f"{CALL_FAILED}not allowed: {why}", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +122,8 @@ class CodeInterpreterCall:
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
     """`output` is what the caller's side sent back for it (on the wire an item of its own,
-    `function_call_output`); None while, or where, nothing was."""
+    `function_call_output`); None while, or where, nothing was. `output_status`: how the call ended
+    there."""
 
     id: str
     name: str = ""
@@ -108,16 +131,17 @@ class FunctionCall:
     call_id: str = ""
     status: str = ""
     output: str | None = None
+    output_status: CallStatus = "completed"
 
     @property
     def failed(self) -> bool:
-        """Whether the output tells of a failure; the wire has no field for that."""
-        return self.output is not None and self.output.startswith(CALL_FAILED)
+        """Whether it did not run to its end, or was not run at all."""
+        return self.output is not None and self.output_status != "completed"
 
     @property
     def refused(self) -> bool:
         """Whether it was not run, since nobody allowed it."""
-        return self.output is not None and self.output.startswith(CALL_REFUSED)
+        return self.output is not None and self.output_status == "refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,18 +71,18 @@ def item_json(item: Item) -> JSON:
 
 
 def items_json(items: Iterable[Item]) -> tuple[JSON, ...]:
-    """Items as input items. The output of a function call is one of its own, directly behind the
-    call, as the service wants it."""
+    """Items as records keep them. The output of a function call is an item of its own, directly
+    behind the call, with how the call ended; the service is sent `output_json`, without."""
     written: list[JSON] = []
     for item in items:
         written.append(item_json(item))
         if isinstance(item, FunctionCall) and item.output is not None:
-            written.append(output_json(item))
+            written.append({**output_json(item), "status": item.output_status})
     return tuple(written)
 
 
 def output_json(call: FunctionCall) -> JSON:
-    """The `function_call_output` of an answered call."""
+    """The `function_call_output` of an answered call, as it is sent."""
     return {"type": CALL_OUTPUT, "call_id": call.call_id, "output": call.output or ""}
 
 

@@ -68,7 +68,7 @@ def test_steps_fold_and_sources_are_named():
         CodeInterpreterCall("c", "print('```')", (CodeOutput(
             "```\n[1, 2]\n```\n![fig-1](http://oss.example/f.png?OSSAccessKeyId=1&Signature=2)"),)),
         FunctionCall("f", "rows", '{"a": 1}', "c1", output="[7, 8]"),
-        FunctionCall("g", "delete", "{}", "c2", output="Error: not allowed: …"),
+        FunctionCall("g", "delete", "{}", "c2", output="no", output_status="refused"),
         FunctionCall("h", "later", "{}", "c3"),
         CustomToolCall("t", "tool", "input"),
         McpCall("m", "maps", "amap", "{}", "out"),
