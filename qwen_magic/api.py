@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
-from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint, default_endpoint_name
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.frontends.prompt import prompt_for
-from qwen_magic.session.endpoint_keys import DEMO
 from qwen_magic.session.keywords import read_ask, read_schema, read_wish
 from qwen_magic.session.plan import check_key
 from qwen_magic.session.session import Session

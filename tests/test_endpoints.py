@@ -2,49 +2,57 @@
 
 import pytest
 
-from qwen_magic.endpoints import default_endpoint_name, find_endpoint
+from qwen_magic.endpoints import (
+    DASHSCOPE,
+    DEMO_SERVER,
+    OPENAI,
+    UNKNOWN_SERVER,
+    default_endpoint_name,
+    find_endpoint,
+)
 from qwen_magic.errors import UsageError
 
 KEYS = {"DASHSCOPE_API_KEY": "dash", "OPENAI_API_KEY": "open"}
 
 
 @pytest.mark.parametrize(
-    ("name", "url", "family", "key"),
+    ("name", "url", "capabilities", "key"),
     [
         (
             "singapore",
             "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-            "dashscope",
+            DASHSCOPE,
             "dash",
         ),
-        ("beijing", "https://dashscope.aliyuncs.com/compatible-mode/v1", "dashscope", "dash"),
+        ("beijing", "https://dashscope.aliyuncs.com/compatible-mode/v1", DASHSCOPE, "dash"),
         (
             "legacy",
             "https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/compatible-mode/v1",
-            "dashscope",
+            DASHSCOPE,
             "dash",
         ),
-        ("openai", "https://api.openai.com/v1", "openai", "open"),
-        ("ollama", "http://127.0.0.1:11434/v1", "other", ""),
+        ("openai", "https://api.openai.com/v1", OPENAI, "open"),
+        ("ollama", "http://127.0.0.1:11434/v1", UNKNOWN_SERVER, ""),
         (
             "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1/",
             "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1",
-            "dashscope",
+            DASHSCOPE,
             "dash",
         ),
-        ("http://localhost:9999/v1/responses", "http://localhost:9999/v1", "other", ""),
+        ("http://localhost:9999/v1/responses", "http://localhost:9999/v1", UNKNOWN_SERVER, ""),
         (
             "https://evil.example/aliyuncs.com/v1",
             "https://evil.example/aliyuncs.com/v1",
-            "other",
+            UNKNOWN_SERVER,
             "",
         ),
-        ("https://notaliyuncs.com/v1", "https://notaliyuncs.com/v1", "other", ""),
+        ("https://notaliyuncs.com/v1", "https://notaliyuncs.com/v1", UNKNOWN_SERVER, ""),
     ],
 )
-def test_endpoints(name, url, family, key):
+def test_endpoints(name, url, capabilities, key):
     endpoint = find_endpoint(name, KEYS)
-    assert (endpoint.base_url, endpoint.family, endpoint.key) == (url, family, key)
+    assert (endpoint.base_url, endpoint.key) == (url, key)
+    assert endpoint.capabilities is capabilities
 
 
 def test_a_key_given_goes_with_any_url():
@@ -57,6 +65,24 @@ def test_a_base_url_of_the_environment_takes_its_key():
     assert default_endpoint_name(environ) == "https://proxy.example/v1/"
     assert find_endpoint(default_endpoint_name(environ), environ).key == "dash"
     assert find_endpoint("https://other.example/v1", environ).key == ""
+
+
+def test_the_demo_is_a_row_of_the_table():
+    endpoint = find_endpoint("demo", {})
+    assert (endpoint.host, endpoint.capabilities) == ("demo", DEMO_SERVER)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "parameter", "reads"),
+    [
+        (DASHSCOPE, "text", False),
+        (DASHSCOPE, "enable_thinking", True),
+        (OPENAI, "enable_thinking", False),
+        (UNKNOWN_SERVER, "text", True),
+    ],
+)
+def test_parameters_that_have_an_effect(capabilities, parameter, reads):
+    assert capabilities.reads(parameter) is reads
 
 
 def test_the_key_is_not_in_the_repr():

@@ -1,8 +1,9 @@
 """What a service's refusal means: the table from its words to one error of the tree.
 
-The first row that fits is taken. `{host}`, `{model}`, `{name}` (the endpoint's) and `{status}`
-stand in its texts. Codes and messages: responses of Alibaba Cloud Model Studio, OpenAI, vLLM,
-Ollama and llama.cpp, as documented or seen up to November 2026.
+The first row that fits is taken. In its texts stand `{host}`, `{model}`, `{status}`, and what the
+endpoint's capabilities say of such a refusal (`{key_hint}`, `{path_hint}`). Codes and messages:
+responses of Alibaba Cloud Model Studio, OpenAI, vLLM, Ollama and llama.cpp, as documented or seen
+up to November 2026.
 """
 
 from __future__ import annotations
@@ -38,19 +39,10 @@ class Row:
     hint: str = ""
     pattern: str = ""
     statuses: tuple[int, ...] = ()
-    family: str = ""
     retry: Reason | None = None
 
 
-_KEY_REGION = (
-    "A key belongs to one region and workspace: check that yours is of the endpoint {name}, "
-    "or give another with %qwen_key."
-)
 _WAIT = "Limits are counted by the minute: wait that long, then run the cell again."
-_PATHS = {
-    "dashscope": "Check the base URL: DashScope's ends in /compatible-mode/v1.",
-    "": "Check the base URL: it usually ends in /v1, and the server must know /responses.",
-}
 
 ROWS: Final[tuple[Row, ...]] = (
     Row(
@@ -119,27 +111,13 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         AuthenticationError,
         "{host} did not accept the API key.",
-        _KEY_REGION,
-        pattern=r"invalid_?api_?key|incorrect api key",
-        family="dashscope",
-    ),
-    Row(
-        AuthenticationError,
-        "{host} did not accept the API key.",
-        _KEY_REGION,
-        statuses=(401,),
-        family="dashscope",
-    ),
-    Row(
-        AuthenticationError,
-        "{host} did not accept the API key.",
-        "Give another with %qwen_key, or choose another endpoint with %config QwenMagics.endpoint.",
+        "{key_hint}",
         pattern=r"invalid_?api_?key|incorrect api key",
     ),
     Row(
         AuthenticationError,
         "{host} did not accept the API key.",
-        "Give another with %qwen_key, or choose another endpoint with %config QwenMagics.endpoint.",
+        "{key_hint}",
         statuses=(401,),
     ),
     Row(
@@ -190,12 +168,9 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         NotFoundError,
         "{host} has nothing at this path.",
-        _PATHS["dashscope"],
-        "",
-        (404, 405),
-        "dashscope",
+        "{path_hint}",
+        statuses=(404, 405),
     ),
-    Row(NotFoundError, "{host} has nothing at this path.", _PATHS[""], "", (404, 405)),
     Row(
         InvalidRequestError,
         "{host} does not know `enable_thinking`.",
@@ -254,10 +229,11 @@ _STREAM_FAULT: Final = Row(ServerError, "The service failed.", "Run the cell aga
 
 def classify(fault: Fault, endpoint: Endpoint, model: str = "") -> tuple[APIError, Reason | None]:
     """The error of a fault, and why the request may be made again (None: it may not)."""
-    row = find_row(fault, endpoint.family)
+    row = find_row(fault)
     names = {
         "host": endpoint.host,
-        "name": endpoint.name,
+        "key_hint": endpoint.capabilities.key_hint.format(name=endpoint.name),
+        "path_hint": endpoint.capabilities.path_hint,
         "model": model or "the model",
         "status": fault.status,
     }
@@ -273,7 +249,7 @@ def classify(fault: Fault, endpoint: Endpoint, model: str = "") -> tuple[APIErro
     return error, row.retry
 
 
-def find_row(fault: Fault, family: str = "") -> Row:
+def find_row(fault: Fault) -> Row:
     """The first row that fits. A status that the message begins with (`<400> …`, `[400] …`)
     counts in place of an HTTP 200."""
     told = re.match(r"[<\[](\d{3})[>\]]", fault.message)
@@ -281,8 +257,6 @@ def find_row(fault: Fault, family: str = "") -> Row:
     words = f"{fault.code} {fault.message}"
     for row in ROWS:
         if row.statuses and status not in row.statuses:
-            continue
-        if row.family and row.family != family:
             continue
         if re.search(row.pattern, words, re.IGNORECASE):
             return row

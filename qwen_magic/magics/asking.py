@@ -16,6 +16,7 @@ from qwen_magic.context.messages import message_list
 from qwen_magic.context.windows import window_of
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
+from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
@@ -26,7 +27,6 @@ from qwen_magic.magics.keeping import open_conversations
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.stage import Stage
-from qwen_magic.session.endpoint_keys import DEMO
 from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
@@ -114,7 +114,9 @@ class Asker:
             history=not options.no_history,
             carry=options.carry,
             # The same name elsewhere may have any window.
-            window=window_of(model, known) if endpoint.family == "dashscope" else known.get(model),
+            window=window_of(model, known)
+            if endpoint.capabilities.has_known_models
+            else known.get(model),
             cell=self._cell_key(),
             expanded=(*expanded, *_told(system), *attached.told),
         )

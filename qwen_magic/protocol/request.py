@@ -14,7 +14,8 @@ class ResponseRequest:
     """One `POST /responses`. Empty and None mean "not asked": the service's own default holds.
 
     `input`: the prompt, or input items; `effort`: `reasoning.effort`; `extra`: further parameters
-    of the body, which win over those named here (an object is merged with its namesake).
+    of the body, which win over those named here (an object is merged with its namesake);
+    `left_out`: parameters that this server rejects.
     """
 
     model: str
@@ -30,6 +31,7 @@ class ResponseRequest:
     store: bool | None = None
     stream: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def body(self) -> JSON:
         """The JSON to send: only what was set, in a fixed order."""
@@ -54,4 +56,4 @@ class ResponseRequest:
             known = body.get(name)
             both = isinstance(known, dict) and isinstance(value, Mapping)
             body[name] = {**known, **value} if both and known is not None else value
-        return body
+        return {name: value for name, value in body.items() if name not in self.left_out}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from qwen_magic.endpoints import Endpoint, find_endpoint
+from qwen_magic.endpoints import DEMO, Endpoint, find_endpoint
 
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
-
-DEMO: Final = "demo"
 
 
 class Endpoints:
@@ -24,9 +23,9 @@ class Endpoints:
 
     def find(self, name_or_url: str) -> Endpoint:
         """Raises `UsageError` where there is no such endpoint."""
-        if name_or_url == DEMO:
-            return Endpoint(DEMO, self._demo_url(), "demo")
         endpoint = find_endpoint(name_or_url, self._environ)
+        if endpoint.name == DEMO:
+            return replace(endpoint, base_url=self._demo_url())
         key = self._keys.get(endpoint.host, "")
         return find_endpoint(name_or_url, self._environ, key=key) if key else endpoint
 

@@ -9,7 +9,7 @@ from qwen_magic.session.plan import Ask, Plan
 def facts_of(plan: Plan) -> TurnFacts:
     """The facts of a planned turn."""
     ask = plan.ask
-    is_demo = ask.endpoint.family == "demo"
+    notice = ask.endpoint.capabilities.notice
     return TurnFacts(
         model=ask.model,
         chat=plan.chat,
@@ -17,8 +17,8 @@ def facts_of(plan: Plan) -> TurnFacts:
         sibling=plan.sibling,
         added=plan.added,
         expanded=(*ask.expanded, *plan.notes),
-        notices=("offline demo",) if is_demo else (),
-        endpoint="" if is_demo else ask.endpoint.name,
+        notices=(notice,) if notice else (),
+        endpoint="" if notice else ask.endpoint.name,
         key=plan.key if plan.chat else "",
     )
 

@@ -121,8 +121,8 @@ class Plan:
         return replace(made, request=request)
 
     def _told_request(self) -> ResponseRequest:
-        family = self.ask.endpoint.family
-        told = (*transcript(self.path, family), *as_items(self.ask.input), *self.so_far)
+        kinds = self.ask.endpoint.capabilities.transcript_items
+        told = (*transcript(self.path, kinds), *as_items(self.ask.input), *self.so_far)
         return replace(self.request, previous_response_id="", input=told)
 
     def describe(self) -> str:
@@ -145,11 +145,12 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
 
     `keeps_ids`: whether the endpoint is known, or taken, to continue after response ids.
     """
+    capabilities = ask.endpoint.capabilities
     needs = requirements(
         ask.model,
         ask.tools,
         think=ask.think,
-        family=ask.endpoint.family,
+        capabilities=capabilities,
         effort=ask.effort or None,
     )
     chain, parent = _place(ask, conversations)
@@ -158,7 +159,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
     request = ResponseRequest(
         model=ask.model,
-        input=_input(ask.input, transcript(told, ask.endpoint.family)),
+        input=_input(ask.input, transcript(told, capabilities.transcript_items)),
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
@@ -169,13 +170,18 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         max_output_tokens=ask.max_output_tokens,
         extra={**({"include": list(needs.include)} if needs.include else {}), **ask.extra},
     )
+    rejected = [name for name in capabilities.rejects if name in request.body()]
+    request = replace(request, left_out=tuple(rejected))
     return Plan(
         ask=ask,
         request=request,
         chat=chain.name if chain else "",
         path=path,
         earlier=len(chain.siblings(ask.cell)) if chain else 0,
-        added=(*needs.added, *(f"without {dropped}" for dropped in needs.dropped)),
+        added=(
+            *needs.added,
+            *(f"without {name} ({capabilities.rejects[name]})" for name in rejected),
+        ),
         notes=(f"carried over from {elsewhere}",) if elsewhere else (),
         keeps_ids=keeps_ids,
     )

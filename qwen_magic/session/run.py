@@ -121,7 +121,11 @@ class TurnRun:
         if isinstance(self.stream.error, UnknownResponseError):
             return "" if self.state.newest else "the server no longer had the earlier turns"
         unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
-        if self.plan.ask.endpoint.family == "other" and unnamed and not self.stream.error:
+        if (
+            self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
+            and unnamed
+            and not self.stream.error
+        ):
             return "the server keeps no earlier turns"
         return ""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import check_budget
-from qwen_magic.endpoints import FIGURE_HOSTS
+from qwen_magic.endpoints import FIGURE_HOSTS, Endpoint
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.figures import FigureFetcher
@@ -64,7 +64,7 @@ class Session:
         state = check_budget(used, self.budget)
         if state.error is not None:
             raise state.error
-        made = plan(ask, self.conversations, keeps_ids=self._keeps_ids.get(ask.endpoint.host, True))
+        made = plan(ask, self.conversations, keeps_ids=self._keeps(ask.endpoint))
         notes = [state.warning] if state.warning else []
         found = self.conversations.found(made.chat) if made.path else 0
         if found:
@@ -223,6 +223,10 @@ class Session:
             run.fail(error)
         return error is not None
 
+    def _keeps(self, endpoint: Endpoint) -> bool:
+        """Whether the server is known, or taken, to continue after response ids."""
+        return self._keeps_ids.get(endpoint.host, endpoint.capabilities.keeps_ids != "no")
+
     def _heal(self, run: TurnRun) -> bool:
         """Ask once more, with the conversation as text, where the server turns out not to have it.
 
@@ -235,13 +239,13 @@ class Session:
         plan, endpoint = run.plan, run.plan.ask.endpoint
         recent = plan.parent is not None and time.time() - plan.parent.created_at < RECENT
         recent = recent or bool(plan.so_far)  # an answer of this very turn
-        if endpoint.family == "other" and recent:
+        if endpoint.capabilities.keeps_ids == "unknown" and recent:
             self._keeps_ids[endpoint.host] = False
         count = len(plan.path) + bool(plan.so_far)
         turns = "turn was" if count == 1 else "turns were"
         told = plan.told(
             f"{why}: {count} {turns} sent again as text",
-            keeps_ids=self._keeps_ids.get(endpoint.host, True),
+            keeps_ids=self._keeps(endpoint),
         )
         run.restart(told, self._stream(told))
         return True

@@ -15,7 +15,6 @@ from qwen_magic.session.plan import Ask
 from qwen_magic.tools.schema import Schema, SchemaMismatchError
 
 REPAIRS: Final = 2
-_HONOURED: Final = ("openai", "other")  # families whose servers read `text.format`
 
 
 class NoWish:
@@ -72,7 +71,7 @@ class SchemaWish:
 
     def _format(self, ask: Ask) -> JSON:
         wanted = self._schema.text_format()
-        return {"text": wanted} if wanted and ask.endpoint.family in _HONOURED else {}
+        return {"text": wanted} if wanted and ask.endpoint.capabilities.reads("text") else {}
 
 
 def _with(given: str | tuple[JSON, ...], words: str) -> str | tuple[JSON, ...]:

@@ -8,11 +8,9 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator
 
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.endpoints import Family
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import (
     CALL_OUTPUT,
@@ -23,15 +21,11 @@ from qwen_magic.protocol.items import (
     output_json,
 )
 
-_CALLS: Final[dict[Family, frozenset[str]]] = {
-    "dashscope": frozenset({"function_call", "function_call_output", "web_search_call"}),
-    "openai": frozenset({"function_call", "function_call_output"}),
-}
 
-
-def transcript(turns: Iterable[Turn], family: Family) -> list[JSON]:
-    """What was asked and answered, oldest first."""
-    return [item for turn in turns for item in _items(turn, family)]
+def transcript(turns: Iterable[Turn], kinds: Collection[str]) -> list[JSON]:
+    """What was asked and answered, oldest first. `kinds`: types of items, beside messages, that the
+    server takes (`Capabilities.transcript_items`)."""
+    return [item for turn in turns for item in _items(turn, kinds)]
 
 
 def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
@@ -50,11 +44,10 @@ def own_items(items: Iterable[Item]) -> Iterator[JSON]:
             yield {"role": "assistant", "content": item.text}
 
 
-def _items(turn: Turn, family: Family) -> Iterator[JSON]:
+def _items(turn: Turn, kinds: Collection[str]) -> Iterator[JSON]:
     yield from as_items(turn.input)
-    kept = _CALLS.get(family, frozenset())
     if turn.status == "completed":  # half a call would be refused
-        yield from (_sent(item) for item in turn.items if item.get("type") in kept)
+        yield from (_sent(item) for item in turn.items if item.get("type") in kinds)
     if turn.text:
         yield {"role": "assistant", "content": turn.text}
 

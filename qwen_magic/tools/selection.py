@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from qwen_magic.context.models import think_required_for_code, think_required_for_extractor
+from qwen_magic.endpoints import Capabilities
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import JSON
 from qwen_magic.tools.definition import FunctionTool, is_tool
@@ -73,13 +74,12 @@ TOOL_NAMES: Final[tuple[str, ...]] = (*_SETTINGS, "all", "none")
 class Requirements:
     """A request's tools and thinking, with what they need to work.
 
-    `added` and `dropped` are words for the footer; `include` is the request's field of that name.
+    `added`: words for the footer; `include`: the request's field of that name.
     """
 
     tools: tuple[JSON, ...]
     think: bool | None
     added: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
 
 
@@ -207,26 +207,22 @@ def requirements(
     tools: Sequence[JSON],
     *,
     think: bool | None,
-    family: str,
+    capabilities: Capabilities,
     effort: str | None = None,
 ) -> Requirements:
-    """What `tools` need on `model`: more tools, thinking, or OpenAI's container.
+    """What `tools` need on `model`: more tools, settings, thinking, or outputs to be asked for.
 
-    `think` is what was asked for, None for nothing; `family` is the endpoint's. An `effort` decides
-    before `think`, as it does on the server. DashScope's needs: Alibaba Cloud's documentation,
-    September 2026. Servers of other families get what was asked for. Raises `UsageError` where
-    thinking is needed and was refused.
+    `think` is what was asked for, None for nothing; `capabilities` are the endpoint's. An `effort`
+    decides before `think`, as it does on the server. Raises `UsageError` where thinking is needed
+    and was refused.
     """
-    if family == "openai":
-        return _for_openai(tools, think)
-    if family not in ("dashscope", "demo"):
-        return Requirements(tuple(tools), think)
     types = {tool.get("type") for tool in tools}
     added: list[str] = []
-    if "web_extractor" in types and "web_search" not in types:
-        tools = [{"type": "web_search"}, *tools]
-        added.append("web_search (web_extractor needs it)")
-    needing = _thinking_tools(model, types)
+    for tool, companion in capabilities.tool_companions.items():
+        if tool in types and companion not in types:
+            tools = [{"type": companion}, *tools]
+            added.append(f"{companion} ({tool} needs it)")
+    needing = _thinking_tools(model, types) if capabilities.tools_need_thinking else []
     if needing and _refused(think, effort):
         raise UsageError(
             f"{' and '.join(needing)} {_need(needing)} thinking on {model}.",
@@ -236,7 +232,13 @@ def requirements(
     if needing and think is None and effort is None:
         think = True
         added.append(f"thinking ({' and '.join(needing)} {_need(needing)} it on {model})")
-    return Requirements(tuple(tools), think, tuple(added))
+    settings, outputs = capabilities.tool_settings, capabilities.tool_outputs
+    return Requirements(
+        tuple({**settings.get(str(tool.get("type")), {}), **tool} for tool in tools),
+        think,
+        tuple(added),
+        include=tuple(output for tool, output in outputs.items() if tool in types),
+    )
 
 
 def _thinking_tools(model: str, types: set[object]) -> list[str]:
@@ -254,21 +256,3 @@ def _refused(think: bool | None, effort: str | None) -> bool:
 
 def _need(needing: Sequence[str]) -> str:
     return "need" if len(needing) > 1 else "needs"
-
-
-def _for_openai(tools: Sequence[JSON], think: bool | None) -> Requirements:
-    """OpenAI rejects `enable_thinking`, wants a container for code, gives outputs on request."""
-    runs_code = any(tool.get("type") == "code_interpreter" for tool in tools)
-    return Requirements(
-        tuple(
-            {"container": {"type": "auto"}, **tool}
-            if tool.get("type") == "code_interpreter"
-            else tool
-            for tool in tools
-        ),
-        None,
-        dropped=()
-        if think is None
-        else (f"{'--think' if think else '--no-think'} (not for OpenAI: use --effort)",),
-        include=("code_interpreter_call.outputs",) if runs_code else (),
-    )

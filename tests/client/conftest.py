@@ -15,7 +15,7 @@ import pytest
 
 from qwen_magic.client import Backoff, Client, Received, Stream
 from qwen_magic.client.engine import Engine
-from qwen_magic.endpoints import Endpoint
+from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.protocol.request import ResponseRequest
 
 RESET = object()  # end the connection by a TCP reset
@@ -257,8 +257,7 @@ def ask(client: Client) -> Callable[..., Stream]:
         server: ScriptedServer | str, key: str = "sk-secret-1234567", **options: Any
     ) -> Stream:
         url = server if isinstance(server, str) else server.url
-        family = options.pop("family", "dashscope")
-        endpoint = Endpoint("singapore", url, family, "DASHSCOPE_API_KEY", key)
+        endpoint = Endpoint("singapore", url, DASHSCOPE, "DASHSCOPE_API_KEY", key)
         return client.stream(ResponseRequest("qwen3-max", "Hi"), endpoint, **options)
 
     return begin

@@ -66,7 +66,7 @@ def test_no_fault_is_left_out():
 @pytest.fixture(scope="module")
 def demo():
     with DemoServer(delay=0) as server:
-        yield Endpoint("demo", server.base_url, "demo")
+        yield Endpoint("demo", server.base_url)
 
 
 @pytest.fixture

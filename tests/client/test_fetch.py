@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_magic.client import Client
-from qwen_magic.endpoints import Endpoint
+from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -21,7 +21,7 @@ KEY = "token-abcdefgh-12345"
 @pytest.fixture
 def get(client: Client):
     def run(server, path="models", **options):
-        return client.get(Endpoint("x", server.url, "dashscope", "K", KEY), path, **options)
+        return client.get(Endpoint("x", server.url, DASHSCOPE, "K", KEY), path, **options)
 
     return run
 

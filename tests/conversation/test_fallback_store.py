@@ -278,7 +278,7 @@ def test_words_for_all_else():
 def test_a_key_is_never_in_the_files(path):
     store, _ = open_store(path, SCOPE)
     with DemoServer(delay=0.0) as demo:
-        endpoint = Endpoint("canary", demo.base_url, "other", "CANARY_KEY", CANARY)
+        endpoint = Endpoint("canary", demo.base_url, key_variable="CANARY_KEY", key=CANARY)
         session = Session(conversations=Conversations(store))
         ask = Ask("My name is John", "My name is John", "qwen3-max", endpoint, "main")
         answer = session.run(session.plan(ask), NoView())

@@ -8,12 +8,12 @@ import pytest
 from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.endpoints import Endpoint
+from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.protocol.items import Usage
 from qwen_magic.session.metadata import METADATA_KEY, turn_metadata
 from qwen_magic.session.plan import Ask, plan
 
-HOME = Endpoint("home", "https://home.example/v1", "dashscope", "DASHSCOPE_API_KEY", "sk-canary-1")
+HOME = Endpoint("home", "https://home.example/v1", DASHSCOPE, "DASHSCOPE_API_KEY", "sk-canary-1")
 ASK = Ask(prompt="Sum {df}", input="Sum of SECRET", model="qwen3-max", endpoint=HOME, chat="main")
 SAID = {"type": "message", "content": [{"type": "output_text", "text": "It is 5."}]}
 ANSWER = Turn(

@@ -6,11 +6,11 @@ import pytest
 
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.endpoints import Endpoint, find_endpoint
+from qwen_magic.endpoints import DASHSCOPE, Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
 
-HOME = Endpoint("home", "https://home.example/v1", "dashscope", "DASHSCOPE_API_KEY", "k")
+HOME = Endpoint("home", "https://home.example/v1", DASHSCOPE, "DASHSCOPE_API_KEY", "k")
 ASK = Ask(prompt="Hi", input="Hi", model="qwen3-max", endpoint=HOME, chat="main")
 
 
@@ -131,3 +131,12 @@ def test_a_missing_key_says_how_to_set_one_and_how_to_do_without():
     assert "%qwen_key" in str(failed.value)
     assert "%qwen_demo on" in str(failed.value)
     check_key(find_endpoint("ollama", {}))
+
+
+@pytest.mark.parametrize("think", [True, False])
+def test_a_parameter_that_the_server_rejects_is_left_out_and_said(conversations, think):
+    openai = find_endpoint("openai", {}, key="k")
+    made = plan(replace(ASK, think=think, endpoint=openai, model="gpt-5"), conversations)
+    assert "enable_thinking" not in made.request.body()
+    assert made.added == ("without enable_thinking (not for OpenAI: use --effort)",)
+    assert plan(replace(ASK, endpoint=openai), conversations).added == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qwen_magic.endpoints import DASHSCOPE, DEMO_SERVER, OPENAI, UNKNOWN_SERVER
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.items import JSON
 from qwen_magic.tools.definition import tool
@@ -198,37 +199,35 @@ def test_variables_that_hold_tools() -> None:
 def test_requirements(
     model: str, tools: tuple[JSON, ...], think: bool | None, expected: Requirements
 ) -> None:
-    for family in ("dashscope", "demo"):
-        assert requirements(model, tools, think=think, family=family) == expected
+    for server in (DASHSCOPE, DEMO_SERVER):
+        assert requirements(model, tools, think=think, capabilities=server) == expected
 
 
 @pytest.mark.parametrize(("think", "effort"), [(False, None), (None, "none"), (True, "none")])
 def test_a_need_that_was_refused(think: bool | None, effort: str | None) -> None:
     with pytest.raises(UsageError) as caught:
-        requirements("qwen3-max", (CODE,), think=think, effort=effort, family="dashscope")
+        requirements("qwen3-max", (CODE,), think=think, effort=effort, capabilities=DASHSCOPE)
     assert caught.value.message == "code_interpreter needs thinking on qwen3-max."
     assert "--no-think" in caught.value.hint
 
 
 def test_an_effort_is_thinking() -> None:
-    needed = requirements("qwen3-max", (CODE,), think=None, effort="low", family="dashscope")
+    needed = requirements("qwen3-max", (CODE,), think=None, effort="low", capabilities=DASHSCOPE)
     assert needed == Requirements((CODE,), None)
 
 
-def test_openai_takes_a_container_but_no_enable_thinking() -> None:
-    needed = requirements("gpt-5", (SEARCH, CODE), think=True, family="openai")
+def test_openai_wants_a_container_and_an_include() -> None:
+    needed = requirements("gpt-5", (SEARCH, CODE), think=None, capabilities=OPENAI)
     assert needed.tools == (SEARCH, {"type": "code_interpreter", "container": {"type": "auto"}})
-    assert needed.think is None
-    assert needed.dropped == ("--think (not for OpenAI: use --effort)",)
     assert needed.include == ("code_interpreter_call.outputs",)
     assert CODE == {"type": "code_interpreter"}
     own: JSON = {"type": "code_interpreter", "container": "cntr_1"}
-    assert requirements("gpt-5", (own,), think=None, family="openai").tools == (own,)
-    assert requirements("gpt-5", (), think=None, family="openai") == Requirements((), None)
+    assert requirements("gpt-5", (own,), think=None, capabilities=OPENAI).tools == (own,)
+    assert requirements("gpt-5", (), think=None, capabilities=OPENAI) == Requirements((), None)
 
 
 def test_other_servers_get_what_was_asked_for() -> None:
-    asked = requirements("qwen3-max", (PAGES, CODE), think=False, family="other")
+    asked = requirements("qwen3-max", (PAGES, CODE), think=False, capabilities=UNKNOWN_SERVER)
     assert asked == Requirements((PAGES, CODE), False)
 
 
