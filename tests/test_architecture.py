@@ -50,6 +50,9 @@ HOMES = {
     "numpy": ("demo/", "context/"),
     "pandas": ("context/", "document/extract/", "batch/"),
     "PIL": ("context/pictures.py",),
+    "jsonschema": ("tools/validation.py",),
+    "jsonschema_specifications": ("tools/validation.py",),
+    "referencing": ("tools/validation.py",),
     "tqdm": ("batch/progress.py",),
     "matplotlib": ("demo/",),
 }

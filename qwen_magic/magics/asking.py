@@ -31,8 +31,8 @@ from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.structured_output import NoWish, SchemaWish
+from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.loop import CallLimits
-from qwen_magic.tools.schema import Schema
 from qwen_magic.tools.selection import resolve_tools
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.structured_output import NoWish, SchemaWish
-from qwen_magic.tools.schema import Schema
+from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.selection import Tools, resolve_tools
 
 _SILENCE: Final = 300.0  # seconds

@@ -12,7 +12,8 @@ from typing import Final
 from qwen_magic.answer import Answer
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.session.plan import Ask
-from qwen_magic.tools.schema import Schema, SchemaMismatchError
+from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.validation import SchemaMismatchError
 
 REPAIRS: Final = 2
 

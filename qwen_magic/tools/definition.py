@@ -16,11 +16,10 @@ from typing import Any, Final, TypeVar, overload
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import CallResult
+from qwen_magic.tools.building import build, coerce
 from qwen_magic.tools.docstrings import read_docstring
-from qwen_magic.tools.schema.building import build
-from qwen_magic.tools.schema.coercion import coerce
-from qwen_magic.tools.schema.hints import resolved_hints, schema_of
-from qwen_magic.tools.schema.validation import Fault, SchemaMismatchError, find_faults
+from qwen_magic.tools.type_schema import resolved_hints, schema_of
+from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter

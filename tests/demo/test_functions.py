@@ -157,7 +157,7 @@ def test_arguments_stand_right_behind_the_name(after, arguments):
 
 
 def test_a_schema_below_the_prompt_is_no_argument(client):
-    from qwen_magic.tools.schema import Schema
+    from qwen_magic.tools.answer_schema import Schema
 
     wish = Schema.of({"type": "object", "properties": {"f": {}, "a": {}}}, "wish").prompt()
     assert calls_of(client.ask(f"call f(a=1)?\n\n{wish}", tools=TOOLS)) == ['f({"a": 1})']

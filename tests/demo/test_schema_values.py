@@ -7,8 +7,8 @@ from qwen_magic.demo.schema.fitting import fits
 from qwen_magic.demo.schema.sources import Source, prompt_source
 from qwen_magic.demo.schema.wish import is_repair, wished_schema, without_wish
 from qwen_magic.demo.turn import Turn
-from qwen_magic.tools.schema import Schema, SchemaMismatchError
-from qwen_magic.tools.schema.validation import Fault, find_faults
+from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults
 
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
 YES_NO, DAY = {"type": "boolean"}, {"type": "string", "format": "date"}

@@ -7,7 +7,8 @@ import pytest
 from qwen_magic.demo.style import NOTE
 from qwen_magic.demo.switches import Switches
 from qwen_magic.demo.turn import read_turn
-from qwen_magic.tools.schema import Schema, SchemaMismatchError
+from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.validation import SchemaMismatchError
 
 NUMBER, TEXT = {"type": "number"}, {"type": "string"}
 CODE = [{"type": "code_interpreter"}]

@@ -1,20 +1,22 @@
-"""Python objects out of JSON that fits their type."""
+"""Python objects out of JSON.
+
+`coerce` makes right what means the right thing in the wrong type (models write `"5"` for 5); what
+then fits the schema of a type, `build` makes an object of it.
+"""
 
 from __future__ import annotations
 
-import collections.abc
-import datetime
-import decimal
 import enum
 import json
-import pathlib
+import re
 import types
 import typing
-import uuid
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from qwen_magic.tools.schema.hints import (
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.tools.type_schema import (
     ARRAYS,
     OBJECTS,
     SETS,
@@ -23,24 +25,81 @@ from qwen_magic.tools.schema.hints import (
     is_model,
     is_record,
     schema_of,
+    simple_type,
     unwrapped,
 )
-from qwen_magic.tools.schema.validation import (
+from qwen_magic.tools.validation import (
     Fault,
     SchemaMismatchError,
     find_faults,
     join,
+    resolve,
     shown,
+    wrong_type,
 )
 
-_READ: Final[Mapping[Any, Callable[[Any], Any]]] = {
-    datetime.datetime: datetime.datetime.fromisoformat,
-    datetime.date: datetime.date.fromisoformat,
-    datetime.time: datetime.time.fromisoformat,
-    decimal.Decimal: lambda value: decimal.Decimal(str(value)),
-    uuid.UUID: uuid.UUID,
-    pathlib.Path: pathlib.Path,
-}
+_INTEGER: Final = re.compile(r"[+-]?\d{1,18}(?:\.0*)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_TRUTHS: Final = {"true": True, "false": False}
+
+
+def coerce(value: Any, schema: JSON) -> Any:
+    """`value` with text read as number, truth value, list or object where only that fits, and whole
+    floats as integers. What cannot be read stays, for the check to name."""
+    return _coerced(value, schema, schema)
+
+
+def _coerced(value: Any, schema: object, root: JSON) -> Any:
+    if not isinstance(schema, Mapping):
+        return value
+    schema = resolve(schema, root)
+    for keyword in ("anyOf", "oneOf"):
+        if isinstance(schema.get(keyword), list):
+            return _of_options(value, schema[keyword], root)
+    if isinstance(value, str) and wrong_type(value, schema):
+        value = _read(value, schema)
+    if schema.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        items = schema.get("items")
+        return [_coerced(item, items, root) for item in value]
+    if isinstance(value, dict):
+        known, more = schema.get("properties", {}), schema.get("additionalProperties")
+        return {name: _coerced(item, known.get(name, more), root) for name, item in value.items()}
+    return value
+
+
+def _of_options(value: Any, options: list[Any], root: JSON) -> Any:
+    """As it is where it fits one of them; else as the first that it can be read as."""
+    for made in (value, *(_coerced(value, option, root) for option in options)):
+        for option in options:
+            if isinstance(option, dict) and not find_faults(made, _within(root, option)):
+                return made
+    return value
+
+
+def _within(root: JSON, option: JSON) -> JSON:
+    return {"$defs": root.get("$defs", {}), **option}
+
+
+def _read(text: str, schema: Mapping[str, Any]) -> Any:
+    kind, bare = schema.get("type"), text.strip()
+    if kind == "integer" and _INTEGER.fullmatch(bare):
+        return int(bare.partition(".")[0])
+    if kind == "number" and _NUMBER.fullmatch(bare):
+        return float(bare)
+    if kind == "boolean":
+        return _TRUTHS.get(bare.lower(), text)
+    if kind in ("array", "object"):
+        try:
+            made = json.loads(bare)
+        except (ValueError, RecursionError):
+            return text
+        return text if wrong_type(made, schema) else made
+    return text
+
+
+# Building ----------------------------------------------------------------------------------------
 
 
 def build(hint: Any, value: Any, path: str = "") -> Any:
@@ -56,12 +115,10 @@ def build(hint: Any, value: Any, path: str = "") -> Any:
         return _record(hint, value, path)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return list(hint)[_place(value, enum_values(hint))]
-    if isinstance(hint, collections.abc.Hashable) and hint in _READ:
-        return _attempt(lambda: _READ[hint](value), path, shown(value))
-    if hint is int:
-        return int(value)
-    if hint is float:
-        return float(value)
+    simple = simple_type(hint)
+    if simple is not None:
+        read = simple.read
+        return value if read is None else _attempt(lambda: read(value), path, shown(value))
     return _generic(get_origin(hint) or hint, get_args(hint), value, path)
 
 
@@ -124,14 +181,8 @@ def _model(model: Any, value: Any, path: str) -> Any:
         listed = getattr(error, "errors", None)
         if not callable(listed):
             raise SchemaMismatchError("The model refused it.", [Fault(path, str(error))]) from error
-        faults = [Fault(_place_of(path, one["loc"]), str(one["msg"])) for one in listed()]
+        faults = [Fault(reduce(join, one["loc"], path), str(one["msg"])) for one in listed()]
         raise SchemaMismatchError(f"It does not fit {model.__name__}.", faults) from error
-
-
-def _place_of(path: str, steps: tuple[str | int, ...]) -> str:
-    for step in steps:
-        path = f"{path}[{step}]" if isinstance(step, int) else join(path, step)
-    return path
 
 
 def _attempt(make: Callable[[], Any], path: str, what: str) -> Any:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import UsageError
-from qwen_magic.tools.schema import Schema, SchemaMismatchError
-from qwen_magic.tools.schema.hints import schema_of
+from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.type_schema import schema_of
+from qwen_magic.tools.validation import SchemaMismatchError
 
 unhurried = settings(deadline=None)
 

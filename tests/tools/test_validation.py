@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_magic.errors import UsageError
-from qwen_magic.tools.schema.validation import MOST_FAULTS, find_faults
+from qwen_magic.tools.validation import MOST_FAULTS, find_faults
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,21 @@ from qwen_magic.tools.schema.validation import MOST_FAULTS, find_faults
             {"anyOf": [{"type": "object", "required": ["a"]}, {"type": "null"}]},
             {},
             "a: is missing",
+        ),
+        ({"dependentRequired": {"a": ["b"]}}, {"a": 1}, "the whole: 'b' is a dependency of 'a'"),
+        ({"contains": {"const": 1}}, [2], "the whole: [2] does not contain items matching"),
+        ({"propertyNames": {"maxLength": 1}}, {"ab": 1}, "the whole: expected at most 1 char"),
+        ({"if": {"minimum": 5}, "then": {"maximum": 7}}, 8, "the whole: expected at most 7, got 8"),
+        ({"properties": {"a": {}}, "unevaluatedProperties": False}, {"b": 1}, "the whole: "),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "null"}]},
+            [1],
+            "[0]: expected null, got 1",
+        ),
+        (
+            {"$defs": {"x": {"$anchor": "a", "type": "null"}}, "$ref": "#a"},
+            1,
+            "the whole: expected",
         ),
         (
             {"$defs": {"a/b": {"type": "null"}}, "items": {"$ref": "#/$defs/a~1b"}},
@@ -78,6 +93,16 @@ def test_references_that_lead_nowhere(reference):
     schema = {"$ref": reference, "$defs": {"loop": {"$ref": "#/$defs/loop"}}}
     with pytest.raises(UsageError, match="leads nowhere"):
         find_faults(1, schema)
+
+
+def test_a_message_is_no_longer_than_helps():
+    [fault] = find_faults(["x" * 10_000], {"contains": {"const": 1}})
+    assert len(fault.message) <= 300
+
+
+def test_what_is_no_schema():
+    with pytest.raises(UsageError, match="no valid JSON schema"):
+        find_faults({"a": 1}, {"properties": ["a"]})
 
 
 def test_no_more_faults_than_help():

@@ -1,4 +1,4 @@
-"""Types of Python to JSON schemas."""
+"""Types of Python, and the JSON schemas that ask for them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,35 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 
-_SIMPLE: Final[Mapping[Any, JSON]] = {
-    str: {"type": "string"},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    type(None): {"type": "null"},
-    None: {"type": "null"},
-    datetime.datetime: {"type": "string", "format": "date-time"},
-    datetime.date: {"type": "string", "format": "date"},
-    datetime.time: {"type": "string", "format": "time"},
-    decimal.Decimal: {"type": ["string", "number"], "format": "decimal"},
-    uuid.UUID: {"type": "string", "format": "uuid"},
-    pathlib.Path: {"type": "string"},
-    Any: {},
-    object: {},
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SimpleType:
+    """How a type that is no collection stands in JSON; `read` makes one of it (None: it is one)."""
+
+    schema: JSON
+    read: Callable[[Any], Any] | None = None
+
+
+SIMPLE_TYPES: Final[Mapping[Any, SimpleType]] = {
+    str: SimpleType({"type": "string"}),
+    bool: SimpleType({"type": "boolean"}),
+    int: SimpleType({"type": "integer"}, int),
+    float: SimpleType({"type": "number"}, float),
+    type(None): SimpleType({"type": "null"}),
+    None: SimpleType({"type": "null"}),
+    datetime.datetime: SimpleType(
+        {"type": "string", "format": "date-time"}, datetime.datetime.fromisoformat
+    ),
+    datetime.date: SimpleType({"type": "string", "format": "date"}, datetime.date.fromisoformat),
+    datetime.time: SimpleType({"type": "string", "format": "time"}, datetime.time.fromisoformat),
+    decimal.Decimal: SimpleType(
+        {"type": ["string", "number"], "format": "decimal"},
+        lambda value: decimal.Decimal(str(value)),
+    ),
+    uuid.UUID: SimpleType({"type": "string", "format": "uuid"}, uuid.UUID),
+    pathlib.Path: SimpleType({"type": "string"}, pathlib.Path),
+    Any: SimpleType({}),
+    object: SimpleType({}),
 }
 SETS: Final = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
 ARRAYS: Final = (
@@ -59,6 +73,11 @@ def schema_of(hint: Any) -> JSON:
     writer = _Writer()
     schema = writer.of(hint)
     return {**schema, "$defs": writer.definitions} if writer.definitions else schema
+
+
+def simple_type(hint: Any) -> SimpleType | None:
+    """How `hint` stands in JSON, where it is a simple type."""
+    return SIMPLE_TYPES.get(hint) if isinstance(hint, collections.abc.Hashable) else None
 
 
 def is_model(hint: object) -> bool:
@@ -158,8 +177,9 @@ class _Writer:
         return {**self._of(unwrapped(hint)), **({"description": told} if told else {})}
 
     def _of(self, hint: Any) -> JSON:
-        if isinstance(hint, collections.abc.Hashable) and hint in _SIMPLE:
-            return dict(_SIMPLE[hint])
+        simple = simple_type(hint)
+        if simple is not None:
+            return dict(simple.schema)
         if is_model(hint) or is_record(hint):
             return {"$ref": f"#/$defs/{self._definition(hint)}"}
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -243,7 +263,7 @@ def _told(hint: Any) -> str:
 def _of_values(values: list[Any]) -> JSON:
     if not all(type(value) in _LITERALS for value in values):
         raise UsageError(f"The values {values!r} of a Literal cannot stand in JSON.")
-    kinds = {_SIMPLE[type(value)]["type"] for value in values}
+    kinds = {SIMPLE_TYPES[type(value)].schema["type"] for value in values}
     return {**({"type": kinds.pop()} if len(kinds) == 1 else {}), "enum": values}
 
 

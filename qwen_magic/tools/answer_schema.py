@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.tools.schema.building import build
-from qwen_magic.tools.schema.finding import candidates
-from qwen_magic.tools.schema.hints import schema_of
-from qwen_magic.tools.schema.validation import SchemaMismatchError, find_faults, resolve
+from qwen_magic.tools.building import build
+from qwen_magic.tools.type_schema import schema_of
+from qwen_magic.tools.validation import SchemaMismatchError, find_faults, resolve
 
 _KEYWORDS: Final = (
     "type",
@@ -26,6 +25,12 @@ _KEYWORDS: Final = (
     "const",
     "items",
 )
+_FENCE: Final = re.compile(
+    r"^[ \t>]*(`{3,}|~{3,})[ \t]*(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^[ \t>]*\1",
+    re.DOTALL | re.M,
+)
+_START: Final = re.compile(r"[{\[]")
+_MOST_STARTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +149,40 @@ def _safe(name: str) -> str:
 def _unfenced(written: str) -> str:
     """Without a line that would close the fence; in JSON backticks have another spelling."""
     return written.replace("```", "\\u0060\\u0060\\u0060")
+
+
+# JSON inside prose -------------------------------------------------------------------------------
+
+
+def candidates(text: str) -> Iterator[Any]:
+    """The JSON values in `text`, the likeliest first: the whole, fences called json, other fences,
+    then objects and lists in the prose."""
+    yield from _loaded(text)
+    fences = list(_FENCE.finditer(text))
+    for fence in sorted(fences, key=lambda fence: not fence["language"].lower().startswith("json")):
+        yield from _loaded(fence["body"])
+    yield from _free(text)
+
+
+def _loaded(text: str) -> Iterator[Any]:
+    try:
+        yield json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return
+
+
+def _free(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    position, tries = 0, 0
+    while (start := _START.search(text, position)) and tries < _MOST_STARTS:
+        tries += 1
+        try:
+            value, position = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            position = start.end()
+            continue
+        yield value
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

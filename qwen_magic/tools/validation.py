@@ -1,0 +1,286 @@
+"""A JSON value checked against a JSON schema, with errors that name the place.
+
+The check is jsonschema's, of the draft that `$schema` names (else 2020-12), without `format`; the
+library is imported with the first check. Its errors are worded anew, for a model to mend: the
+place, what was expected, what came, in bounded length.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any, Final
+
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.fields import JSON
+
+MOST_FAULTS: Final = 10
+_LONGEST_SHOWN: Final = 60
+_LONGEST_MESSAGE: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`path` is like `items[2].price`, empty for the whole value."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the whole'}: {self.message}"
+
+
+class SchemaMismatchError(QwenError):
+    """JSON that is missing, or does not fit its schema. `faults` lists what is wrong, for the
+    model to mend."""
+
+    def __init__(self, message: str, faults: Sequence[Fault] = (), *, hint: str = "") -> None:
+        super().__init__(message, why="; ".join(map(str, faults)), hint=hint)
+        self.faults = tuple(faults)
+
+
+def find_faults(value: object, schema: JSON) -> list[Fault]:
+    """What is wrong with `value`, at most `MOST_FAULTS`; nothing where it fits. What is nested too
+    deeply for Python's stack counts as fitting.
+
+    Raises `UsageError` where a `$ref` of the schema leads nowhere (nothing is ever fetched for
+    one), or the schema is none.
+    """
+    from referencing.exceptions import Unresolvable
+
+    found: dict[Fault, None] = {}
+    try:
+        for fault in _faults(value, schema):
+            found[fault] = None
+            if len(found) == MOST_FAULTS:
+                break
+    except Unresolvable as error:
+        raise _dead(str(error.ref)) from error
+    except RecursionError:
+        _check_references(schema, schema)
+    except (TypeError, ValueError, AttributeError) as error:  # of keywords with odd values
+        raise UsageError("The schema is no valid JSON schema.", why=str(error)) from error
+    return list(found)
+
+
+def resolve(schema: Mapping[str, Any], root: JSON) -> Mapping[str, Any]:
+    """The schema that a `$ref` stands for, however long its chain; else `schema` itself."""
+    seen: list[str] = []
+    while isinstance(reference := schema.get("$ref"), str):
+        if reference in seen:
+            raise _dead(reference)
+        seen.append(reference)
+        target: Any = root
+        for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
+            step = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(target, Mapping) or step not in target:
+                raise _dead(reference)
+            target = target[step]
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**target, **rest} if isinstance(target, Mapping) else {}
+    return schema
+
+
+def _check_references(part: object, root: JSON) -> None:
+    """Raises `UsageError` where a reference leads back to itself alone."""
+    if isinstance(part, Mapping):
+        resolve(part, root)
+    for inner in part.values() if isinstance(part, Mapping) else ():
+        for each in inner if isinstance(inner, list) else [inner]:
+            _check_references(each, root)
+
+
+def _dead(reference: str) -> UsageError:
+    return UsageError(
+        f"The schema's reference {reference!r} leads nowhere.",
+        hint='References look like {"$ref": "#/$defs/Name"}, with Name under "$defs".',
+    )
+
+
+def join(path: str, step: str | int) -> str:
+    """`path` with one more name, or place in a list."""
+    if isinstance(step, int):
+        return f"{path}[{step}]"
+    if not step.isidentifier():
+        return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
+    return f"{path}.{step}" if path else step
+
+
+def shown(value: object) -> str:
+    """`value` as short JSON."""
+    return _cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_SHOWN)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# Checking ----------------------------------------------------------------------------------------
+
+
+def _faults(value: object, schema: JSON) -> Iterator[Fault]:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+    from jsonschema_specifications import REGISTRY  # without it jsonschema would ask the network
+
+    kind = _checker(validator_for(schema, default=Draft202012Validator))
+    checker = kind(schema, registry=REGISTRY)
+    for error in checker.iter_errors(value):
+        yield from _worded(error, "", checker)
+
+
+@cache
+def _checker(draft: Any) -> Any:
+    """The validator of a draft, where models and people are less strict than it."""
+    from jsonschema.validators import extend
+
+    return extend(draft, {"type": _type, "pattern": _pattern, "multipleOf": _multiple})
+
+
+def _type(checker: Any, types: Any, value: Any, schema: Any) -> Iterator[Exception]:
+    """Types that no draft knows allow anything."""
+    from jsonschema import ValidationError
+
+    if wrong_type(value, {"type": types}):
+        yield ValidationError("")
+
+
+def _pattern(checker: Any, pattern: str, value: Any, schema: Any) -> Iterator[Exception]:
+    """A pattern of another dialect of regular expressions allows anything."""
+    from jsonschema import ValidationError
+
+    try:
+        fits = not isinstance(value, str) or re.search(pattern, value)
+    except re.error:
+        return
+    if not fits:
+        yield ValidationError("")
+
+
+def _multiple(checker: Any, step: Any, value: Any, schema: Any) -> Iterator[Exception]:
+    """Of the numbers as they are written: 0.3 is a multiple of 0.1, though not in binary."""
+    from jsonschema import ValidationError
+
+    if not checker.is_type(value, "number"):
+        return
+    if not math.isfinite(value) or Fraction(str(value)) % Fraction(str(step)):
+        yield ValidationError("")
+
+
+_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "integer": lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+    ),
+}
+
+
+def wrong_type(value: object, schema: Mapping[str, Any]) -> str:
+    """The types that were expected, in words; empty where `value` has one of them."""
+    given = schema.get("type")
+    names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+    known = [name for name in names if name in _TYPES]
+    return "" if not known or any(_TYPES[n](value) for n in known) else " or ".join(known)
+
+
+# Wording -----------------------------------------------------------------------------------------
+
+_BOUNDS: Final = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minProperties": "at least {} properties",
+    "maxProperties": "at most {} properties",
+}
+
+
+def _worded(error: Any, path: str, checker: Any) -> Iterator[Fault]:
+    """An error of jsonschema's as faults; `path` leads to where its own path begins."""
+    for step in error.relative_path:
+        path = join(path, step)
+    keyword, limit, value = error.validator, error.validator_value, error.instance
+    match keyword:
+        case "required":  # an error for each that is missing, which does not tell them apart
+            missing = [name for name in limit if name not in value]
+            yield from (Fault(join(path, name), "is missing") for name in missing)
+        case "additionalProperties" if limit is False:
+            yield from _unknown(error, path)
+        case "anyOf" | "oneOf" if error.context:
+            yield from _nearest(error, path, checker)
+        case "items" if limit is False:
+            for place in range(len(error.schema.get("prefixItems", [])), len(value)):
+                yield Fault(join(path, place), "nothing is allowed here")
+        case "enum" | "const" if wrong_type(value, error.schema):
+            return  # which is said already
+        case _:
+            yield Fault(path, _message(error, checker))
+
+
+def _message(error: Any, checker: Any) -> str:
+    limit, value = error.validator_value, error.instance
+    match error.validator:
+        case "type":
+            return f"expected {wrong_type(value, error.schema)}, got {shown(value)}"
+        case "enum":
+            return f"expected one of {', '.join(map(shown, limit))}, got {shown(value)}"
+        case "const":
+            return f"expected {shown(limit)}, got {shown(value)}"
+        case "pattern":
+            return f"{shown(value)} does not match the pattern {limit}"
+        case "uniqueItems":
+            return "has an item twice"
+        case "not":
+            return f"{shown(value)} is what may not stand here"
+        case "oneOf":
+            fitting = sum(checker.evolve(schema=option).is_valid(value) for option in limit)
+            return f"fits {fitting} of the options, where one is asked for"
+        case None:  # the schema is `false`
+            return "nothing is allowed here"
+        case bound if bound in _BOUNDS:
+            came = len(value) if isinstance(value, str | list | dict) else value
+            return f"expected {_BOUNDS[bound].format(limit)}, got {came}"
+    return _cut(error.message.replace(repr(value), shown(value)), _LONGEST_MESSAGE)
+
+
+def _unknown(error: Any, path: str) -> Iterator[Fault]:
+    """A fault for each name that the schema does not know."""
+    known = error.schema.get("properties", {})
+    patterns = error.schema.get("patternProperties", {})
+    listed = ", ".join(known) or "none"
+    for name in error.instance:
+        if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+            yield Fault(join(path, name), f"is not known; the names are {listed}")
+
+
+def _nearest(error: Any, path: str, checker: Any) -> Iterator[Fault]:
+    """The faults of the one option whose type is right, or that none fits."""
+    options: dict[int, list[Any]] = {}
+    for each in error.context:
+        options.setdefault(each.relative_schema_path[0], []).append(each)
+    right = [
+        faults
+        for faults in options.values()
+        if not any(each.validator == "type" and not each.relative_path for each in faults)
+    ]
+    if len(right) == 1:
+        for each in right[0]:
+            yield from _worded(each, path, checker)
+    else:
+        count = len(error.validator_value)
+        yield Fault(path, f"{shown(error.instance)} fits none of the {count} options")
