@@ -50,6 +50,7 @@ HOMES = {
     "numpy": ("demo/", "context/"),
     "pandas": ("context/", "document/extract/", "batch/"),
     "PIL": ("context/pictures.py",),
+    "docstring_parser": ("tools/definition.py",),
     "jsonschema": ("tools/validation.py",),
     "jsonschema_specifications": ("tools/validation.py",),
     "referencing": ("tools/validation.py",),

@@ -11,13 +11,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import CallResult
 from qwen_magic.tools.building import build, coerce
-from qwen_magic.tools.docstrings import read_docstring
 from qwen_magic.tools.type_schema import resolved_hints, schema_of
 from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults
 
@@ -26,6 +26,7 @@ _Kind: Final = inspect.Parameter
 _MARK: Final = "__qwen_tool__"
 _LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
+_BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
 _GUESSED: Final = (bool, int, float, str, list, dict)
 
 
@@ -243,6 +244,52 @@ def _of_parameter(name: str, parameter: inspect.Parameter, hints: Mapping[str, A
     if type(default) in (bool, int, float, str):
         schema = {**schema, "default": default}
     return schema
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring:
+    """`description` is what comes before the sections; `parameters` maps names to their words, each
+    on one line."""
+
+    description: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def read_docstring(text: str | None) -> Docstring:
+    """What `text` says, in the style (Google, numpy, reST) that finds most in it. Never fails: what
+    is of no known style is description."""
+    from docstring_parser import ParseError, numpydoc, rest
+
+    text = _BULLET.sub(r"\1", inspect.cleandoc(text or ""))
+    found = []
+    for parse in (_google().parse, numpydoc.parse, rest.parse):
+        try:
+            found.append(parse(text))
+        except ParseError:  # words that the style has no place for
+            continue
+    best = max(found, key=lambda one: len(one.meta))
+    parameters = {
+        name.strip().lstrip("*"): " ".join((one.description or "").split())
+        for one in best.params
+        for name in one.arg_name.split(",")
+    }
+    return Docstring((best.description or "").strip(), parameters)
+
+
+@cache
+def _google() -> Any:
+    """Google's style, with the sections that docstring_parser does not know."""
+    from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
+
+    of_parameters = ("Keyword Args", "Keyword Arguments", "Other Parameters")
+    of_text = ("Note", "Notes", "See Also", "References", "Warning", "Warnings", "Todo", "Yield")
+    return GoogleParser(
+        [
+            *DEFAULT_SECTIONS,
+            *(Section(title, "param", SectionType.MULTIPLE) for title in of_parameters),
+            *(Section(title, title.lower(), SectionType.SINGULAR) for title in of_text),
+        ]
+    )
 
 
 def _source(function: Any) -> Any:

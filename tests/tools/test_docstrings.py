@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.tools.docstrings import Docstring, read_docstring
+from qwen_magic.tools.definition import Docstring, read_docstring
 
 unhurried = settings(deadline=None)
 
@@ -63,6 +63,18 @@ def test_every_style_says_the_same(text):
 def test_numpy_entries_of_several_names():
     read = read_docstring("Parameters\n----------\nx, y : float\n    A place.\n")
     assert read == Docstring("", {"x": "A place.", "y": "A place."})
+
+
+@pytest.mark.parametrize("heading", ["Args", "Arguments", "Keyword Args", "Other Parameters"])
+@pytest.mark.parametrize("mark", ["", "- ", "* "])
+def test_entries_may_be_a_list(heading, mark):
+    text = (
+        f"Do it.\n\n    {heading}:\n        {mark}mode: how: one\n            and more\n"
+        f"        {mark}other (int): what\n\n    Note:\n        - as: it is"
+    )
+    assert read_docstring(text) == Docstring(
+        "Do it.", {"mode": "how: one and more", "other": "what"}
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "   "])
