@@ -258,16 +258,18 @@ class Docstring:
 def read_docstring(text: str | None) -> Docstring:
     """What `text` says, in the style (Google, numpy, reST) that finds most in it. Never fails: what
     is of no known style is description."""
-    from docstring_parser import ParseError, numpydoc, rest
+    from docstring_parser import Docstring as Parsed
+    from docstring_parser import numpydoc, rest
 
     text = _BULLET.sub(r"\1", inspect.cleandoc(text or ""))
-    found = []
+    best = Parsed()
+    best.short_description = text
     for parse in (_google().parse, numpydoc.parse, rest.parse):
         try:
-            found.append(parse(text))
-        except ParseError:  # words that the style has no place for
+            found = parse(text)
+        except Exception:  # odd text: ParseError, but IndexError and others too
             continue
-    best = max(found, key=lambda one: len(one.meta))
+        best = found if len(found.meta) > len(best.meta) else best
     parameters = {
         name.strip().lstrip("*"): " ".join((one.description or "").split())
         for one in best.params
