@@ -49,7 +49,7 @@ HOMES = {
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("demo/", "context/"),
     "pandas": ("context/", "document/extract/", "batch/"),
-    "PIL": ("context/pictures.py",),
+    "PIL": ("context/images.py",),
     "docstring_parser": ("tools/definition.py",),
     "jsonschema": ("tools/validation.py",),
     "jsonschema_specifications": ("tools/validation.py",),

@@ -1,16 +1,22 @@
-"""What goes with a prompt: described variables and images."""
+"""What goes with a prompt: described variables, images, and the instructions of `--system`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
 
-from qwen_magic.context.data import describe_data
-from qwen_magic.context.data.describing import RowCount
+from qwen_magic.context.dataframe import describe_data
+from qwen_magic.context.dataframe.describing import RowCount
+from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.images import check_vision, image_part, image_words
+from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
+
+MAX_FILE_BYTES: Final = 1_000_000  # of instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +67,35 @@ def _value(name: str, namespace: Mapping[str, object]) -> object:
         f"There is no variable {name!r} to describe.",
         hint=f"Did you mean {near[0]}?" if near else "-d takes names of the notebook's variables.",
     )
+
+
+def read_instructions(
+    typed: str,
+    namespace: Mapping[str, object],
+    *,
+    folder: Path = Path(),
+    describe: Callable[[object], str] = describe_in_short,
+) -> Interpolated:
+    """The instructions that `typed` stands for.
+
+    `@path` (relative to `folder`; `~` is home) is the UTF-8 text of that file to the letter;
+    anything else is interpolated. Raises `UsageError` where the file cannot be read.
+    """
+    if not typed.startswith("@"):
+        return interpolate(typed, namespace, describe=describe)
+    path = folder / Path(typed[1:]).expanduser()
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(
+                f"The file {typed[1:]} of --system has more than {MAX_FILE_BYTES:,} bytes."
+            )
+        return Interpolated(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The file {typed[1:]} of --system is not UTF-8 text.") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"The file {typed[1:]} of --system cannot be read.",
+            why=getattr(error, "strerror", None) or str(error),
+            hint=f"It is looked for from {path.parent.absolute()}; begin with another character "
+            "than @ for text.",
+        ) from error

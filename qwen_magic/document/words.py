@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote, urlsplit
 
 NO_BREAK = "\u00a0"
@@ -57,3 +58,10 @@ def sentence(text: str) -> str:
     """`text` with a full stop where it ends without punctuation."""
     text = text.strip()
     return text if not text or text[-1] in ".!?…:。！？" else text + "."
+
+
+def fenced(text: str, language: str = "") -> str:
+    """`text` as a fenced code block: its fence is longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.attachments import attach
-from qwen_magic.context.data import describe_value
-from qwen_magic.context.instructions import read_instructions
+from qwen_magic.context.attachments import attach, read_instructions
+from qwen_magic.context.dataframe import describe_value
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
-from qwen_magic.context.windows import window_of
+from qwen_magic.context.models import window_of
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.endpoints import DEMO

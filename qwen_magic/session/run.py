@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.windows import fullness, window_fact, window_warning
+from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import UnknownResponseError

@@ -9,8 +9,8 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
 
-from qwen_magic.context.data.describing import describe_value, visible_part
-from qwen_magic.context.data.masking import without_masked
+from qwen_magic.context.dataframe.describing import describe_value, visible_part
+from qwen_magic.context.dataframe.frames import without_masked
 from qwen_magic.context.description import describe
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens

@@ -11,8 +11,14 @@ import matplotlib
 import numpy as np
 import pytest
 
-from qwen_magic.context.images import check_vision, image_part, image_words, needs_vision
-from qwen_magic.context.pictures import MAX_BYTES, MAX_EDGE
+from qwen_magic.context.images import (
+    MAX_BYTES,
+    MAX_EDGE,
+    check_vision,
+    image_part,
+    image_words,
+    needs_vision,
+)
 from qwen_magic.errors import UsageError
 
 PIL_Image = pytest.importorskip("PIL.Image")

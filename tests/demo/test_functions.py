@@ -120,7 +120,7 @@ def test_names_in_a_description_of_data_are_not_called(client):
     pytest.importorskip("pandas")
     import pandas as pd
 
-    from qwen_magic.context.data.describing import describe_data
+    from qwen_magic.context.dataframe.describing import describe_data
 
     described = describe_data("f", pd.DataFrame({"g": [1]})).text
     assert not calls_of(client.ask(f"How many rows?\n\n{described}", tools=TOOLS))

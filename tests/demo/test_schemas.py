@@ -114,7 +114,7 @@ def test_json_that_code_printed(client):
 
 def test_a_table_that_code_printed(client):
     pd = pytest.importorskip("pandas")
-    from qwen_magic.context.data.describing import describe_data
+    from qwen_magic.context.dataframe.describing import describe_data
 
     frame = pd.DataFrame({"kind": ["a", "a", "b"], "mass": [1.0, 2.0, 5.0]})
     rows = describe_data("things", frame, rows="all").text

@@ -16,7 +16,7 @@ from qwen_magic.demo.tasks.frame_figures import figure
 
 pd = pytest.importorskip("pandas")
 
-from qwen_magic.context.data.describing import describe_data  # noqa: E402 (it needs pandas)
+from qwen_magic.context.dataframe.describing import describe_data  # noqa: E402 (it needs pandas)
 
 TOOL = [{"type": "code_interpreter"}]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_magic.context.instructions import MAX_FILE_BYTES, read_instructions
+from qwen_magic.context.attachments import MAX_FILE_BYTES, read_instructions
 from qwen_magic.errors import UsageError
 
 

@@ -29,9 +29,10 @@ from typing import Any, Final
 
 import pandas as pd  # type: ignore[import-untyped]
 
-from qwen_magic.context.data.encoding import Encoded, Spec, encode
-from qwen_magic.context.data.rebuilding import IMPORTS, READERS, arranged, frame, plain
-from qwen_magic.context.data.text import fenced, printable
+from qwen_magic.context.dataframe.columns import escape_unprintable
+from qwen_magic.context.dataframe.encoding import Encoded, Spec, encode
+from qwen_magic.context.dataframe.rebuilding import IMPORTS, READERS, arranged, frame, plain
+from qwen_magic.document.words import fenced
 from qwen_magic.errors import UsageError
 
 _BLOCK: Final = re.compile(r"^(`{3,})python\n(# rebuilds .*?)^\1`*$", re.DOTALL | re.MULTILINE)
@@ -141,7 +142,7 @@ def _line(row: Sequence[str]) -> str:
 
 
 def _escaped(line: str) -> str:
-    return printable(line.replace("\\", "\\\\").replace('"""', '""\\"'))
+    return escape_unprintable(line.replace("\\", "\\\\").replace('"""', '""\\"'))
 
 
 def _code(name: str, shape: tuple[int, int], specs: Sequence[Spec], data: str, layout: Spec) -> str:
@@ -162,7 +163,7 @@ def _code(name: str, shape: tuple[int, int], specs: Sequence[Spec], data: str, l
 
 
 def _repr(value: object) -> str:
-    return printable(repr(value))
+    return escape_unprintable(repr(value))
 
 
 def _functions(specs: Sequence[Spec], arrange: Callable[..., Any]) -> str:

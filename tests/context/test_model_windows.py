@@ -2,8 +2,8 @@
 
 import pytest
 
-from qwen_magic.context.models import MODEL_NAMES
-from qwen_magic.context.windows import (
+from qwen_magic.context.models import (
+    MODEL_NAMES,
     WINDOWS,
     fullness,
     window_fact,

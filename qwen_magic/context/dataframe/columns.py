@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Collection
 from typing import Any, Final
 
-from qwen_magic.context.data.masking import is_masked
-from qwen_magic.context.data.text import printable
+from qwen_magic.context.dataframe.frames import is_masked
 
 MAX_COLUMNS: Final = 60
 ROWS_LOOKED_AT: Final = 200_000  # for statistics: more would keep the reader waiting
@@ -47,7 +46,7 @@ def _line(role: str, label: object, values: Any, mask: Collection[str]) -> str:
 
 
 def _name(label: object) -> str:
-    return printable(_cut(repr(label), 200))
+    return escape_unprintable(_cut(repr(label), 200))
 
 
 def _missing(values: Any) -> list[str]:
@@ -113,8 +112,13 @@ def _different(present: Any) -> str:
 
 def _value(value: object) -> str:
     text = repr(value) if isinstance(value, str | bytes) else str(value)
-    return printable(_cut(text, _LONGEST_VALUE))
+    return escape_unprintable(_cut(text, _LONGEST_VALUE))
 
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def escape_unprintable(text: str) -> str:
+    r"""`text` with `\n`, `\x..` and the like for what does not print, as Python writes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

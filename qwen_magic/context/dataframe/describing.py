@@ -11,14 +11,21 @@ import io
 import re
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from qwen_magic.context.data.columns import schema
-from qwen_magic.context.data.frames import as_pandas, is_column, is_table
-from qwen_magic.context.data.masking import MOST_ITEMS, is_masked, without_masked
-from qwen_magic.context.data.part import DataPart, counted, size_words
-from qwen_magic.context.data.text import fenced, printable
+from qwen_magic.context.dataframe.columns import escape_unprintable, schema
+from qwen_magic.context.dataframe.frames import (
+    MOST_ITEMS,
+    as_pandas,
+    is_column,
+    is_masked,
+    is_table,
+    without_masked,
+)
 from qwen_magic.context.description import describe
+from qwen_magic.document.words import NO_BREAK, fenced
+from qwen_magic.document.words import counted as counted_unbroken
 from qwen_magic.errors import UsageError
 
 RowCount: TypeAlias = int | Literal["all"] | None
@@ -28,6 +35,32 @@ MANY_ROWS: Final = 300  # above it the model's retyping is warned of
 MOST_ROWS: Final = 20_000  # above it nothing is sent: no model could
 _SAMPLE_COLUMNS: Final = 60
 _LONGEST_CELL: Final = 80
+# Characters a token, roughly: Qwen's tokenizer takes digits one by one.
+_DIGIT: Final = re.compile(r"[0-9]")
+_WIDE: Final = re.compile(r"[^\x00-\u024f]")
+_REST_PER_TOKEN: Final = 3.5
+_WIDE_PER_TOKEN: Final = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class DataPart:
+    """`text` goes into the prompt; `summary` is the visible line about it; `warning` is a second
+    one, or empty. `masked` names the columns whose values were kept back."""
+
+    text: str
+    summary: str
+    warning: str = ""
+    masked: tuple[str, ...] = ()
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens `text` takes, to two figures: counted by kinds of characters, since no
+    tokenizer is at hand. Expect it within a third of the truth."""
+    digits = len(_DIGIT.findall(text))
+    wide = len(_WIDE.findall(text))
+    rest = len(text) - digits - wide
+    count = digits + wide / _WIDE_PER_TOKEN + rest / _REST_PER_TOKEN
+    return int(float(f"{count:.2g}"))
 
 
 def describe_data(
@@ -184,7 +217,7 @@ def _sample(shown: Any) -> str:
     written = io.StringIO()
     named = type(head.index).__name__ != "RangeIndex" or head.index.name is not None
     short = head.astype(object).map(_cell)
-    short.columns = [printable(str(label)) for label in head.columns]
+    short.columns = [escape_unprintable(str(label)) for label in head.columns]
     if named:
         short.index = short.index.map(_cell)
     short.to_csv(written, index=named, lineterminator="\n")
@@ -199,7 +232,9 @@ def _cell(value: Any) -> Any:
         return f"<{type(value).__name__}>"
     if not isinstance(value, str) and len(text) <= _LONGEST_CELL:
         return value
-    return printable(text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…")
+    return escape_unprintable(
+        text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+    )
 
 
 def _for_this_kernel(name: str) -> str:
@@ -213,7 +248,7 @@ def _for_this_kernel(name: str) -> str:
 def _rows(
     name: str, table: Any, count: int, total: int, single: bool
 ) -> tuple[str, tuple[str, ...]]:
-    from qwen_magic.context.data.rows import write_rows
+    from qwen_magic.context.dataframe.rows import write_rows
 
     variable = re.sub(r"\W+", "_", name).strip("_") or "data"
     variable = variable if variable.isidentifier() else f"data_{variable}"
@@ -254,7 +289,18 @@ def _foreign(name: str, value: Any) -> DataPart:
         missing = f", {one.null_count:,} missing" if one.null_count else ""
         lines.append(f"{column!r}: {one.dtype[0].name.lower()}{missing}")
     count = "" if told is None or told.num_rows() is None else f", {told.num_rows():,} rows"
-    body = "\n".join(map(printable, lines)) or _kind(value)
+    body = "\n".join(map(escape_unprintable, lines)) or _kind(value)
     parts = [_intro(name, f"{_kind(value)}{count}"), fenced(body), _for_this_kernel(name)]
     text = "\n\n".join(parts)
     return DataPart(text, f"{name}: {_kind(value)}{count}; schema sent, {size_words(text)}")
+
+
+def size_words(text: str) -> str:
+    """ "312 bytes, about 90 tokens"."""
+    size = len(text.encode("utf-8", "replace"))
+    return f"{size:,} bytes, about {estimate_tokens(text):,} tokens"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 row", "1,204 rows"."""
+    return counted_unbroken(number, noun).replace(NO_BREAK, " ")
