@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from qwen_magic.api import Chat, Qwen
     from qwen_magic.errors import QwenError
     from qwen_magic.tools.definition import tool
-    from qwen_magic.tools.loop import CallLimits
+    from qwen_magic.tools.policy import CallLimits
 
 __version__ = "0.1.0"
 __all__ = ["Answer", "CallLimits", "Chat", "Qwen", "QwenError", "__version__", "tool"]
 
 _HOMES = {
     "Answer": "qwen_magic.answer",
-    "CallLimits": "qwen_magic.tools.loop",
+    "CallLimits": "qwen_magic.tools.policy",
     "Chat": "qwen_magic.api",
     "Qwen": "qwen_magic.api",
     "QwenError": "qwen_magic.errors",

@@ -10,13 +10,10 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.frontends.prompt import prompt_for
-from qwen_magic.session.keywords import read_ask, read_schema, read_wish
-from qwen_magic.session.plan import check_key
+from qwen_magic.session.keywords import read_ask, read_schema
+from qwen_magic.session.plan import Ask, check_key
 from qwen_magic.session.session import Session
-from qwen_magic.session.structured_output import NoWish, SchemaWish
-from qwen_magic.session.view import NoView
-from qwen_magic.tools.loop import CallLimits, Prompt
-from qwen_magic.tools.permissions import Unattended
+from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,10 +70,9 @@ class Qwen:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self._session = Session()
-        calling = self._session.calling
-        calling.prompt, calling.may_nest = approve, may_nest
-        calling.permissions.unattended = unattended
-        calling.limits = limits or calling.limits
+        policy = self._session.tool_policy
+        policy.prompt, policy.unattended = approve, unattended
+        policy.limits, policy.may_nest = limits or policy.limits, may_nest
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
             found = self._session.endpoints.find(self._endpoint)
@@ -87,26 +83,18 @@ class Qwen:
 
         Blocks. Raises `QwenError`; a Ctrl-C closes the connection and records what came.
         """
-        wish = self._wish(prompt, options)
-        answer = self._session.run(self._session.plan(wish.ask), NoView())
-        while (repair := wish.repair(answer)) is not None:
-            answer = self._session.run(self._session.plan(repair), NoView())
-        return _checked(wish.fulfilled(answer))
+        return _checked(self._session.ask(self._ask(prompt, options)))
 
     async def aask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """The same for async code. Cancelling the task closes the connection."""
-        wish = self._wish(prompt, options)
-        answer = await self._session.arun(self._session.plan(wish.ask), NoView())
-        while (repair := wish.repair(answer)) is not None:
-            answer = await self._session.arun(self._session.plan(repair), NoView())
-        return _checked(wish.fulfilled(answer))
+        return _checked(await self._session.aask(self._ask(prompt, options)))
 
     def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
         """The events of the answer as they come (`qwen_magic.protocol.events`).
 
         The turn is recorded when the stream has ended; leaving the loop early stops it.
         """
-        plan = self._session.plan(read_ask(prompt, options, **self._defaults()))
+        plan = self._session.plan(self._ask(prompt, options))
         check_key(plan.ask.endpoint)
         return self._session.events(plan)
 
@@ -140,12 +128,12 @@ class Qwen:
         batch_map.check_options(options)
         batch_map.check_concurrency(concurrency)
         rows = given.read_rows(prompts, template)
-        options = {**options, "schema": read_schema(options.get("schema")), "history": False}
-        wishes = [self._wish(row.prompt, options) for row in rows]
-        plans = [self._session.plan(wish.ask) for wish in wishes]
+        options = {**options, "history": False}
+        if options.get("schema") is not None:
+            options["schema"] = read_schema(options["schema"])  # once for all rows
+        plans = [self._session.plan(self._ask(row.prompt, options)) for row in rows]
         batch_map.check_plans(plans)
-        wished = wishes[0].fulfilled if wishes and options["schema"] is not None else None
-        self.mapped = result.MapResult(rows, fulfilled=wished)
+        self.mapped = result.MapResult(rows, has_objects=options.get("schema") is not None)
         with result_cache.keeping(resume) as answers:
             batch_map.run_map(
                 self._session,
@@ -169,8 +157,7 @@ class Qwen:
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
-        wish = self._wish("", {**options, "history": False})
-        check_plans([self._session.plan(wish.ask)])
+        check_plans([self._session.plan(self._ask("", {**options, "history": False}))])
         return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
@@ -186,10 +173,8 @@ class Qwen:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _wish(
-        self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]
-    ) -> SchemaWish | NoWish:
-        return read_wish(prompt, options, **self._defaults())
+    def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
+        return read_ask(prompt, options, **self._defaults())
 
     def _defaults(self) -> _Defaults:
         """What holds where no option says otherwise."""

@@ -94,9 +94,10 @@ def _reuse(plans: Sequence[Plan], table: MapResult, kept: KeptAnswers) -> Keep:
         keys.append(request_key(plan, seen[key]) if seen[key] else key)
         seen[key] += 1
     found = kept.find(keys)
-    for number, key in enumerate(keys):
+    for number, (plan, key) in enumerate(zip(plans, keys, strict=True)):
         if key in found:
-            table.set_answer(number, found[key], reused=True)
+            output, answer = plan.ask.output, found[key]
+            table.set_answer(number, output.parse(answer) if output else answer, reused=True)
     return lambda number, answer: kept.keep(keys[number], answer)
 
 

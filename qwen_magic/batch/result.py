@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -34,11 +34,9 @@ class MapResult(Sequence[MapRow]):
     are without `raw`.
     """
 
-    def __init__(
-        self, rows: Sequence[Row], *, fulfilled: Callable[[Answer], Answer] | None = None
-    ) -> None:
-        """`fulfilled` gives an answer its object, or its error, where a schema was asked for."""
-        self._fulfilled = fulfilled
+    def __init__(self, rows: Sequence[Row], *, has_objects: bool = False) -> None:
+        """`has_objects`: a schema was asked for."""
+        self._has_objects = has_objects
         self._given = tuple(rows)
         self._rows = [MapRow(number, row.prompt) for number, row in enumerate(rows)]
         self.reused = 0
@@ -89,7 +87,6 @@ class MapResult(Sequence[MapRow]):
 
     def set_answer(self, number: int, answer: Answer, *, reused: bool = False) -> None:
         """The map's own: row `number` is answered."""
-        answer = self._fulfilled(answer) if self._fulfilled else answer
         prompt = self._given[number].prompt
         self._rows[number] = MapRow(number, prompt, answer, answer.error)
         self.reused += reused
@@ -126,7 +123,7 @@ class MapResult(Sequence[MapRow]):
     def _outcomes(self) -> dict[str, list[object]]:
         usages = [row.answer.usage if row.answer else None for row in self._rows]
         return {
-            **({"parsed": self.parsed} if self._fulfilled else {}),
+            **({"parsed": self.parsed} if self._has_objects else {}),
             "answer": list(self.texts),
             "status": [_status(row) for row in self._rows],
             "error": [str(row.error) if row.error else None for row in self._rows],

@@ -29,6 +29,7 @@ from qwen_magic.errors import (
     RateLimitError,
 )
 from qwen_magic.session.view import NoView
+from qwen_magic.tools.validation import SchemaMismatchError
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
@@ -140,7 +141,7 @@ class Conductor:
             self._take(row, task.result())
 
     def _take(self, row: _Row, answer: Answer) -> None:
-        if answer.error is not None:
+        if answer.error is not None and not isinstance(answer.error, SchemaMismatchError):
             self._fail(row, answer.error, said=bool(answer.text or answer.items))
         elif answer.status in ("stopped", "failed"):
             if not self._stopping:

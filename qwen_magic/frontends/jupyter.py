@@ -80,7 +80,7 @@ class LiveView:
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
         self._listening = False
         self._html = _Throttle(_HTML_SHARE)
-        self._started = clock()
+        self._started = document.started
         self._begun = False
         self._chosen: dict[str, Choice] = {}  # entry key -> what was clicked
         self._quiet_until = 0.0

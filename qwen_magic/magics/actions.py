@@ -10,12 +10,14 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.document.facts import TurnFacts
+from qwen_magic.document.build import Document
+from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
 from qwen_magic.frontends.actions import ActionsWidget, AnswerFacts, Reply, Say, Show, Text
-from qwen_magic.protocol.items import JSON
-from qwen_magic.session.rebuilt import document_of
+from qwen_magic.protocol.events import EndStatus, ResponseEnded
+from qwen_magic.protocol.items import JSON, CallResult, FunctionCall, item_json, parse_items
+from qwen_magic.protocol.state import ResponseState
 
 _KEPT: Final = 100  # outputs that are kept as they were, with their figures
 
@@ -98,3 +100,21 @@ class AnswerActions:
             return Show(static.bundle(document_of(chosen, facts)), {})
         bundle, metadata = self._outputs[chosen.key]
         return Show(bundle, metadata)
+
+
+def document_of(turn: Turn, facts: TurnFacts) -> Document:
+    """The document of `turn`: without its figures, which are not kept, and without durations."""
+    state = ResponseState()
+    ended: EndStatus = "completed" if turn.status == "completed" else "incomplete"
+    items = parse_items(turn.items)
+    output = [item_json(item) for item in items]
+    response: JSON = {"id": turn.response_id, "model": turn.model, "output": output}
+    state.apply(ResponseEnded(ended, response))
+    for entry, item in zip(state.entries, items, strict=True):
+        if isinstance(item, FunctionCall) and item.output is not None:
+            state.answer_call(entry, CallResult(item.output, item.output_status), 0.0)
+    state.usage = turn.usage
+    document = Document(facts)
+    document.update(state, turn.seconds)
+    document.finish(state, turn.seconds, Outcome(turn.status))
+    return document

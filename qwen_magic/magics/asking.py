@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -26,12 +27,11 @@ from qwen_magic.magics.keeping import open_conversations
 from qwen_magic.magics.options import Options
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.stage import Stage
-from qwen_magic.session.facts import facts_of, provisional_facts
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
-from qwen_magic.session.structured_output import NoWish, SchemaWish
+from qwen_magic.session.view import View, facts_of, provisional_facts
 from qwen_magic.tools.answer_schema import Schema
-from qwen_magic.tools.loop import CallLimits
+from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Asker:
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
-        self.session.calling.prompt = prompt_for
+        self.session.tool_policy.prompt = prompt_for
         settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
@@ -122,60 +122,50 @@ class Asker:
 
     def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
-        wish = self._wish(options, ask)
-        answer = self._answer(wish.ask, options)
-        while (repair := wish.repair(answer)) is not None:
-            answer = self._answer(repair, options)
-        return self._deliver(wish.fulfilled(answer), options)
-
-    async def aanswer(self, ask: Ask, options: Options) -> Answer:
-        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
-        wish = self._wish(options, ask)
-        answer = await self._aanswer(wish.ask, options)
-        while (repair := wish.repair(answer)) is not None:
-            answer = await self._aanswer(repair, options)
-        return self._deliver(wish.fulfilled(answer), options)
-
-    def _answer(self, ask: Ask, options: Options) -> Answer:
+        ask = self._with_schema(ask, options)
         if self._depends_on(ask):
             raise UsageError(
                 f"An answer in {ask.chat} is still being written in the background.",
                 hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
             )
-        plan = self.session.plan(ask)
         pump = CommPump(self.shell)
-        view = self._stage.view(plan, quiet=options.quiet, awaited=False)
+
+        def view(plan: Plan, started: float) -> View:
+            return self._stage.view(plan, started, quiet=options.quiet, awaited=False)
+
         try:
-            answer = self.session.run(plan, view, step=pump.step_now)
+            answer = self.session.ask(ask, view, step=pump.step_now, each=self._stage.offer)
         except KeyboardInterrupt:
             raise interrupted() from None
         finally:
             pump.close()
-        self._stage.offer(answer)
-        return answer
+        return self._deliver(answer, options)
 
-    async def _aanswer(self, ask: Ask, options: Options) -> Answer:
+    async def aanswer(self, ask: Ask, options: Options) -> Answer:
+        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
+        ask = self._with_schema(ask, options)
         pump = CommPump(self.shell)
+
+        def view(plan: Plan, started: float) -> View:
+            return self._stage.view(plan, started, quiet=options.quiet, awaited=True)
+
         try:
             await until_done(self._depends_on(ask), pump.step)
-            plan = self.session.plan(ask)
-            view = self._stage.view(plan, quiet=options.quiet, awaited=True)
-            answer = await self.session.arun(plan, view, step=pump.step)
+            answer = await self.session.aask(ask, view, step=pump.step, each=self._stage.offer)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell; one in a
             # function that the model called comes as that too.
             raise interrupted() from None
         finally:
             pump.close()
-        self._stage.offer(answer)
-        return answer
+        return self._deliver(answer, options)
 
-    def _wish(self, options: Options, ask: Ask) -> SchemaWish | NoWish:
+    def _with_schema(self, ask: Ask, options: Options) -> Ask:
         if options.schema is None:
-            return NoWish(ask)
+            return ask
         if options.schema not in self.shell.user_ns:
             raise UsageError(f"There is no {options.schema} in the notebook to be a schema.")
-        return SchemaWish(ask, Schema.of(self.shell.user_ns[options.schema], options.schema))
+        return ask.asking_for(Schema.of(self.shell.user_ns[options.schema], options.schema))
 
     def begin(self, ask: Ask, options: Options) -> None:
         """Answer in the background: the output is begun here, and goes on by itself."""
@@ -185,9 +175,10 @@ class Asker:
         before = self._depends_on(ask)
         plan = None if before else self.session.plan(ask)
         facts = facts_of(plan) if plan else provisional_facts(ask)
-        view = self._stage.live_view(facts, awaited=True)
+        started = time.monotonic()  # the one clock of the turn: the wait for its place counts
+        view = self._stage.live_view(facts, started, awaited=True)
         view.begin(lambda: None)  # in this cell: a task may run when another one does
-        task = asyncio.ensure_future(self._in_background(ask, plan, before, view, options))
+        task = asyncio.ensure_future(self._in_background(ask, plan, before, view, started, options))
         running = self._running.setdefault(ask.chat, set())
         running.add(task)
         task.add_done_callback(running.discard)
@@ -198,13 +189,14 @@ class Asker:
         plan: Plan | None,
         before: set[asyncio.Future[None]],
         view: LiveView,
+        started: float,
         options: Options,
     ) -> None:
         plan = plan or await wait_for_place(lambda: self.session.plan(ask), before, view)
         if plan is None:
             return
         try:
-            answer = await self.session.arun(plan, view, told=False)
+            answer = await self.session.arun(plan, view, report_errors=False, started=started)
         except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
             return
         self._stage.offer(answer)
@@ -235,10 +227,10 @@ class Asker:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
         self.session.budget = self.settings.budget
         allows = self.settings.unattended == "allow"
-        calling = self.session.calling
-        calling.permissions.unattended = "allow" if allows else "refuse"
-        calling.may_nest = self.settings.nest_asyncio
-        calling.limits = CallLimits(
+        policy = self.session.tool_policy
+        policy.unattended = "allow" if allows else "refuse"
+        policy.may_nest = self.settings.nest_asyncio
+        policy.limits = CallLimits(
             self.settings.tool_rounds,
             self.settings.tool_seconds,
             self.settings.tool_bytes,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.session.facts import facts_of
+from qwen_magic.session.view import facts_of
 
 if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import LiveView

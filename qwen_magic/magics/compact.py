@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from typing import Final
 
 from qwen_magic.conversation.chain import Chain, Turn
@@ -28,8 +29,8 @@ def compact(asker: Asker, name: str, chain: Chain, turn: Turn) -> None:
     conversations = asker.session.conversations
     conversations.new(name)
     options = Options(after=f"{chain.name}:{turn.response_id}", raw=True, tools=())
-    plan = asker.session.plan(asker.ask(options, _ASK))
-    answer = asker.session.run(plan, NoView(), keep=False)
+    plan = replace(asker.session.plan(asker.ask(options, _ASK)), chat="")
+    answer = asker.session.run(plan, NoView())
     if answer.error is not None:
         raise answer.error
     conversations.adopt(name, [_beginning(name, turn, answer.text, answer.id)])

@@ -48,7 +48,7 @@ class ServiceMagics(SessionMagics):
         from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
         if line.strip() == "--forget":
-            count = self._magics.asker.session.calling.permissions.forget()
+            count = self._magics.asker.session.tool_policy.forget()
             print(f"Forgotten: {count} standing answer{'' if count == 1 else 's'} about functions.")
             return
         _no_arguments("qwen_tools", line)

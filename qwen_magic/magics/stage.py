@@ -10,9 +10,8 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.frontends.kernel import cell_id, kernel_of, stop_reaches_sync_cell
 from qwen_magic.magics.settings import QwenSettings
-from qwen_magic.session.facts import facts_of
 from qwen_magic.session.plan import Plan
-from qwen_magic.session.view import NoView, View
+from qwen_magic.session.view import NoView, View, facts_of
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import TurnFacts
@@ -30,17 +29,18 @@ class Stage:
         self._shelf: WidgetShelf | None = None
         self._actions: AnswerActions | None = None
 
-    def view(self, plan: Plan, *, quiet: bool, awaited: bool) -> View:
-        """The view of a turn. `awaited`: its cell awaits, so that clicks are seen meanwhile."""
+    def view(self, plan: Plan, started: float, *, quiet: bool, awaited: bool) -> View:
+        """The view of a turn that was asked at `started` (`time.monotonic`). `awaited`: its cell
+        awaits, so that clicks are seen meanwhile."""
         if quiet:
             return NoView()
         if kernel_of(self._shell) is None or not self._settings.live:
             from qwen_magic.frontends.terminal import TerminalView
 
-            return TerminalView(facts_of(plan), sys.stdout, started=time.monotonic())
-        return self.live_view(facts_of(plan), awaited=awaited)
+            return TerminalView(facts_of(plan), sys.stdout, started=started)
+        return self.live_view(facts_of(plan), started, awaited=awaited)
 
-    def live_view(self, facts: TurnFacts, *, awaited: bool) -> LiveView:
+    def live_view(self, facts: TurnFacts, started: float, *, awaited: bool) -> LiveView:
         """A live view in the running cell's output."""
         from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
@@ -48,7 +48,7 @@ class Stage:
         self._shelf = self._shelf or WidgetShelf()
         shell = self._shell
         return LiveView(
-            Document(facts, started=time.monotonic()),
+            Document(facts, started=started),
             shelf=self._shelf,
             clock=time.monotonic,
             cell_id=cell_id(shell),

@@ -10,7 +10,6 @@ from qwen_magic.context.messages import check_messages
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.session.plan import Ask
-from qwen_magic.session.structured_output import NoWish, SchemaWish
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.selection import Tools, resolve_tools
 
@@ -31,24 +30,9 @@ _PLAIN: Final = frozenset(
 )
 
 
-def read_wish(
-    prompt: str | Sequence[Mapping[str, Any]],
-    options: Mapping[str, Any],
-    *,
-    endpoint: Endpoint,
-    model: str,
-    chat: str,
-) -> SchemaWish | NoWish:
-    """The question with its `schema`, which may be read already. Raises `UsageError`."""
-    options = dict(options)
-    schema = read_schema(options.pop("schema", None))
-    ask = read_ask(prompt, options, endpoint=endpoint, model=model, chat=chat)
-    return NoWish(ask) if schema is None else SchemaWish(ask, schema)
-
-
-def read_schema(given: object) -> Schema | None:
-    """A schema, or what one can be made of; None: none is asked for. Raises `UsageError`."""
-    return given if given is None or isinstance(given, Schema) else Schema.of(given)
+def read_schema(given: object) -> Schema:
+    """A schema, or what one can be made of. Raises `UsageError`."""
+    return given if isinstance(given, Schema) else Schema.of(given)
 
 
 def read_ask(
@@ -59,11 +43,12 @@ def read_ask(
     model: str,
     chat: str,
 ) -> Ask:
-    """The question. `model` and `chat` are what holds where `options` name no other. Raises
-    `UsageError`."""
+    """The question, with its `schema`, which may be read already. `model` and `chat` are what holds
+    where `options` name no other. Raises `UsageError`."""
     options = dict(options)
     given = prompt if isinstance(prompt, str) else check_messages(prompt)
     model = options.pop("model", model)
+    schema = options.pop("schema", None)
     tools = _tools(options.pop("tools", ()))
     images = _images(options.pop("images", ()))
     data: Mapping[str, object] = options.pop("data", {})
@@ -75,7 +60,7 @@ def read_ask(
         rows=options.pop("rows", None),
         images=tuple(images),
     )
-    return Ask(
+    ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
         input=attached.input,
         model=model,
@@ -86,6 +71,7 @@ def read_ask(
         silence=options.pop("timeout", _SILENCE),
         **_known(options),
     )
+    return ask if schema is None else ask.asking_for(read_schema(schema))
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from textwrap import indent
 
+from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Endpoint
@@ -18,7 +19,9 @@ from qwen_magic.errors import ConversationError, MissingKeyError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall, Item, output_json
 from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
+from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.selection import requirements
 
@@ -32,7 +35,8 @@ class Ask:
     `carry`: a conversation may be taken along to another host. `window`: the model's context
     window in tokens, where it is known. `extra`: further parameters of the request.
     `silence` is the longest time without a byte, in seconds. `expanded`: what braces became.
-    `functions`: those of the `tools` that are answered here.
+    `functions`: those of the `tools` that are answered here. `output`: where the answer is to be
+    an object (`asking_for` sets it).
     """
 
     prompt: str
@@ -57,6 +61,32 @@ class Ask:
     expanded: tuple[str, ...] = ()
     extra: JSON = field(default_factory=dict)
     functions: tuple[FunctionTool, ...] = ()
+    output: StructuredOutput | None = None
+
+    def asking_for(self, schema: Schema) -> Ask:
+        """The same question, for an answer that is an object."""
+        output = StructuredOutput(schema)
+        extra = {**self.extra, **output.parameters(self.endpoint)}
+        return replace(self, output=output, input=output.prompt(self.input), extra=extra)
+
+    def retry(self, answer: Answer) -> Ask | None:
+        """The question that asks for a better answer than this one; None where it fits, or there is
+        none to ask. Each is one more call of the same cell."""
+        output = self.output
+        words = output.retry_prompt(answer) if output else ""
+        if output is None or not words:
+            return None
+        cell = self.cell
+        return replace(
+            self,
+            prompt=words,
+            input=words,
+            chat=answer.chat or self.chat,
+            new=False,
+            after="",
+            cell=replace(cell, call=cell.call + 1000) if cell else None,
+            output=replace(output, retries=output.retries - 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)

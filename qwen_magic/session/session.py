@@ -1,4 +1,15 @@
-"""A session: one client, its endpoints and conversations; runs turns, in a cell or in a script."""
+"""A session: one client, its endpoints and conversations; runs turns, in a cell or in a script.
+
+The shells of `session.turn` are here. They do what a turn's machine asks for, each in its own way
+of waiting:
+
+    run, ask      block
+    events        block, and hand on the events as they come
+    arun, aask    await, on the caller's event loop
+
+`ask` and `aask` are a whole question: its turn, and where the answer is to be an object, the turns
+that ask for a better one.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +17,26 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import check_budget
-from qwen_magic.endpoints import FIGURE_HOSTS, Endpoint
-from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.endpoints import FIGURE_HOSTS
+from qwen_magic.errors import QwenError
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.view import TICK, NoView, View
-from qwen_magic.tools.policy import Calling
-from qwen_magic.tools.runner import asettle, settle
+from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
-    from qwen_magic.session.run import TurnRun
-    from qwen_magic.tools.loop import TurnCalls
+    from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
 
-RECENT: Final = 3600.0  # seconds
-FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
-_LATE: Final = f"it did not come within {FIGURE_PATIENCE:.0f} s"
+# Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
+ViewFactory: TypeAlias = Callable[[Plan, float], View]
 
 
 class Session:
@@ -46,8 +54,8 @@ class Session:
         self.conversations = conversations or Conversations()
         self.figure_hosts = tuple(figure_hosts)
         self.budget = 0  # tokens; 0: none
-        self.calling = Calling()
-        self._keeps_ids: dict[str, bool] = {}  # by host, as far as it was found out
+        self.tool_policy = ToolPolicy()
+        self._forgetful: set[str] = set()  # hosts that were found to keep no answers
         self._client: Client | None = None
 
     @property
@@ -58,13 +66,23 @@ class Session:
             self._client = Client()
         return self._client
 
+    def close(self) -> None:
+        """Close every connection and the demo server. A running turn ends as stopped."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self.endpoints.close()
+        self.conversations.close()
+
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
         used = self.tokens_used() if self.budget > 0 else 0  # a look into the store
         state = check_budget(used, self.budget)
         if state.error is not None:
             raise state.error
-        made = plan(ask, self.conversations, keeps_ids=self._keeps(ask.endpoint))
+        may_keep = ask.endpoint.capabilities.keeps_ids != "no"
+        keeps_ids = may_keep and ask.endpoint.host not in self._forgetful
+        made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         notes = [state.warning] if state.warning else []
         found = self.conversations.found(made.chat) if made.path else 0
         if found:
@@ -76,38 +94,70 @@ class Session:
         """All tokens of the turns that are kept."""
         return sum(summary.tokens for summary in self.conversations.summaries())
 
+    def ask(
+        self,
+        ask: Ask,
+        view_factory: ViewFactory = lambda plan, started: NoView(),
+        *,
+        step: Callable[[], None] = lambda: None,
+        each: Callable[[Answer], None] = lambda answer: None,
+    ) -> Answer:
+        """Answer a question, blocking, as `run` does. `each` is given the answer of every turn."""
+        question: Ask | None = ask
+        while question is not None:
+            plan, started = self.plan(question), time.monotonic()
+            answer = self.run(plan, view_factory(plan, started), step=step, started=started)
+            each(answer)
+            question = question.retry(answer)
+        return answer
+
+    async def aask(
+        self,
+        ask: Ask,
+        view_factory: ViewFactory = lambda plan, started: NoView(),
+        *,
+        step: Callable[[], Awaitable[None]] | None = None,
+        each: Callable[[Answer], None] = lambda answer: None,
+    ) -> Answer:
+        """The same on the caller's event loop, as `arun` does."""
+        question: Ask | None = ask
+        while question is not None:
+            plan, started = self.plan(question), time.monotonic()
+            view = view_factory(plan, started)
+            answer = await self.arun(plan, view, step=step, started=started)
+            each(answer)
+            question = question.retry(answer)
+        return answer
+
     def run(
         self,
         plan: Plan,
         view: View,
         *,
-        step: Callable[[], None] | None = None,
-        keep: bool = True,
+        step: Callable[[], None] = lambda: None,
+        started: float | None = None,
     ) -> Answer:
         """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
-        Without `keep` the turn joins no conversation.
+        `started`: when it was asked, on `time.monotonic`; None: now.
 
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        self.calling.check_blocking(plan.ask)
-        run = self._open(plan if keep else replace(plan, chat=""), view)
+        self.tool_policy.check_blocking(plan.ask.functions)
+        turn = self._begin(plan, view, started=started)
 
         def look() -> None:
-            run.tick()
-            if step is not None:
-                step()
+            turn.tick()
+            step()
 
         try:
-            for _ in self._batches(run, TICK, look):
+            for _ in self._drive(turn, TICK, look):
                 pass
-            self._wait_for_figures(run)
         except BaseException:
-            run.stop()
-            run.stream.wait(1.0)
-            self._record(run)
+            turn.cut_off(patience=1.0)
+            self._record(turn)
             raise
-        return self._record(run)
+        return self._record(turn)
 
     async def arun(
         self,
@@ -115,166 +165,201 @@ class Session:
         view: View,
         *,
         step: Callable[[], Awaitable[None]] | None = None,
-        told: bool = True,
+        report_errors: bool = True,
+        started: float | None = None,
     ) -> Answer:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
-        recorded as stopped, and the `CancelledError` goes on. `told`: whoever asks tells of a
-        failure, so that the view need not."""
-        run = self._open(plan, view, told=told)
-        calls = self.calling.of(plan, prompts=told)
-        ticker = asyncio.ensure_future(_tick(run, step))
+        recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
+        of a failure and could be asked by a line of text, so that the view need not tell."""
+        turn = self._begin(plan, view, report_errors=report_errors, started=started)
+        ticker = asyncio.ensure_future(_keep_ticking(turn, step))
         try:
-            while True:
-                async for batch in run.stream.batches(TICK):
-                    run.feed(batch)
-                if self._heal(run):
-                    continue
-                if not calls.wanted(run):
-                    break
-                await asettle(calls.answers(run), run)
-                if not self._go_on(run, calls):
-                    break
-            await self._await_figures(run)
+            await self._adrive(turn)
         except BaseException:
             # Waiting blocks the loop, for the milliseconds that closing a connection takes: this
             # task is being cancelled, and an `await` here might not come back.
-            run.stop()
-            run.stream.wait(0.5)
-            self._record(run)
+            turn.cut_off(patience=0.5)
+            self._record(turn)
             raise
         finally:
             ticker.cancel()
-        return self._record(run)
+        return self._record(turn)
 
     def events(self, plan: Plan) -> Iterator[Event]:
-        """The events of a plan's answer as they come; recorded at the end, or when left early."""
-        self.calling.check_blocking(plan.ask)
-        run = self._open(plan, NoView())
+        """The events of a plan's answer as they come; recorded at the end, or when left early.
+        Figures are not fetched: nobody would see them."""
+        self.tool_policy.check_blocking(plan.ask.functions)
+        turn = self._begin(plan, NoView(), fetches=False)
         try:
-            for batch in self._batches(run, 0.0, run.tick):
+            for batch in self._drive(turn, 0.0, turn.tick):
                 for received in batch:
                     yield received.event
         except BaseException:
-            run.stop()
+            turn.cut_off(patience=1.0)
+            self._record(turn)
             raise
-        finally:
-            run.stream.stop()  # nothing, where it has ended
-            run.stream.wait(1.0)
-            answer = self._record(run)
+        answer = self._record(turn)
         if answer.error is not None:
             raise answer.error
 
-    def close(self) -> None:
-        """Close every connection and the demo server. A running turn ends as stopped."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-        self.endpoints.close()
-        self.conversations.close()
-
-    def _batches(
-        self, run: TurnRun, interval: float, look: Callable[[], None]
+    def _drive(
+        self, turn: _RunningTurn, interval: float, look: Callable[[], None]
     ) -> Iterator[list[Received]]:
-        """What comes in all responses of a turn; the function calls between them are answered."""
-        calls = self.calling.of(run.plan)
-        while True:
-            for batch in run.stream.batches_sync(interval):
-                run.feed(batch)
-                look()
-                yield batch
-            if self._heal(run):
-                continue
-            if not calls.wanted(run):
-                return
-            settle(calls.answers(run), run, look, may_nest=self.calling.may_nest)
-            if not self._go_on(run, calls):
-                return
+        """Do what the turn asks for, blocking, and hand on what its streams bring. `look` is called
+        about thirty times a second."""
+        from qwen_magic.session.turn import Open
+        from qwen_magic.tools.execution import approve, invoke
+        from qwen_magic.tools.loop import Approve, Invoke, Wait
 
-    def _open(self, plan: Plan, view: View, *, told: bool = True) -> TurnRun:
-        from qwen_magic.session.run import TurnRun
+        def watch() -> bool:
+            look()
+            return turn.machine.stop_asked
+
+        while (action := turn.next()) is not None:
+            match action:
+                case Open(plan=plan):
+                    for batch in turn.open(plan).batches_sync(interval):
+                        turn.machine.feed(batch)
+                        look()
+                        yield batch
+                    turn.reply = turn.stream_end()
+                case Approve(question=question):
+                    turn.reply = approve(question, self.tool_policy.prompt)
+                case Invoke():
+                    may_nest, warn = self.tool_policy.may_nest, turn.machine.warn
+                    turn.reply = invoke(action, watch, may_nest=may_nest, warn=warn)
+                case Wait():
+                    time.sleep(TICK)
+                    look()
+                case _:
+                    assert_never(action)
+
+    async def _adrive(self, turn: _RunningTurn) -> None:
+        """The same on the caller's event loop; whoever ticks goes on ticking."""
+        from qwen_magic.session.turn import Open
+        from qwen_magic.tools.execution import ainvoke, approve, interrupt_cancels
+        from qwen_magic.tools.loop import Approve, Invoke, Wait
+
+        while (action := turn.next()) is not None:
+            match action:
+                case Open(plan=plan):
+                    async for batch in turn.open(plan).batches(TICK):
+                        turn.machine.feed(batch)
+                    turn.reply = turn.stream_end()
+                case Approve(question=question):
+                    with interrupt_cancels():
+                        turn.reply = approve(question, self.tool_policy.prompt)
+                case Invoke():
+                    with interrupt_cancels():
+                        turn.reply = await ainvoke(action, lambda: turn.machine.stop_asked)
+                case Wait():
+                    await asyncio.sleep(TICK)
+                case _:
+                    assert_never(action)
+
+    def _begin(
+        self,
+        plan: Plan,
+        view: View,
+        *,
+        report_errors: bool = True,
+        started: float | None = None,
+        fetches: bool = True,
+    ) -> _RunningTurn:
+        from qwen_magic.session.turn import TurnMachine
 
         check_key(plan.ask.endpoint)
-        stream = self._stream(plan)
         own_host = plan.ask.endpoint.base_url.split("/")[2]
-        figures = FigureFetcher(self.client, [*self.figure_hosts, own_host])
-        keep = self.conversations.checkpoint if plan.chat else (lambda turn: None)
-        return TurnRun(plan, stream, view, figures, keep=keep, told=told)
-
-    def _stream(self, plan: Plan) -> Stream:
-        return self.client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.silence)
-
-    def _go_on(self, run: TurnRun, calls: TurnCalls) -> bool:
-        """Ask the model on with what its calls gave. False where the turn was stopped, or has used
-        up the budget."""
-        if run.stop_asked or self._over_budget(run):
-            return False
-        answered = [e.item for e in run.state.newest if isinstance(e.item, FunctionCall)]
-        items = run.state.items
-        plan = run.plan.going_on(run.state.id, items, answered, is_last=calls.exhausted)
-        run.go_on(plan, self._stream(plan))
-        return True
-
-    def _over_budget(self, run: TurnRun) -> bool:
-        if self.budget <= 0 or run.state.usage is None:
-            return False
-        used = self.tokens_used() + run.state.usage.total_tokens
-        error = check_budget(used, self.budget).error
-        if error is not None:
-            run.fail(error)
-        return error is not None
-
-    def _keeps(self, endpoint: Endpoint) -> bool:
-        """Whether the server is known, or taken, to continue after response ids."""
-        return self._keeps_ids.get(endpoint.host, endpoint.capabilities.keeps_ids != "no")
-
-    def _heal(self, run: TurnRun) -> bool:
-        """Ask once more, with the conversation as text, where the server turns out not to have it.
-
-        A server of which nothing is known, and that does not have an answer of the last hour, is
-        taken to keep none: its host is remembered. DashScope and OpenAI keep what they are told.
-        """
-        why = run.lost()
-        if not why:
-            return False
-        plan, endpoint = run.plan, run.plan.ask.endpoint
-        recent = plan.parent is not None and time.time() - plan.parent.created_at < RECENT
-        recent = recent or bool(plan.so_far)  # an answer of this very turn
-        if endpoint.capabilities.keeps_ids == "unknown" and recent:
-            self._keeps_ids[endpoint.host] = False
-        count = len(plan.path) + bool(plan.so_far)
-        turns = "turn was" if count == 1 else "turns were"
-        told = plan.told(
-            f"{why}: {count} {turns} sent again as text",
-            keeps_ids=self._keeps(endpoint),
+        hosts = [*self.figure_hosts, own_host] if fetches else []
+        machine = TurnMachine(
+            plan,
+            view,
+            figures=FigureFetcher(self.client, hosts),
+            policy=self.tool_policy,
+            checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
+            over_budget=self._over_budget,
+            report_errors=report_errors,
+            started=started,
         )
-        run.restart(told, self._stream(told))
-        return True
+        return _RunningTurn(machine, self.client, view)
 
-    def _record(self, run: TurnRun) -> Answer:
-        answer, turn = run.finish()
+    def _over_budget(self, tokens: int) -> QwenError | None:
+        if self.budget <= 0:
+            return None
+        return check_budget(self.tokens_used() + tokens, self.budget).error
+
+    def _record(self, running: _RunningTurn) -> Answer:
+        answer, turn = running.machine.finish()
+        if not turn.stored:
+            self._forgetful.add(turn.host)
         if turn.chat:
             self.conversations.append(turn)
         return answer
 
-    def _wait_for_figures(self, run: TurnRun) -> None:
-        deadline = time.monotonic() + FIGURE_PATIENCE
-        while run.waits_for_figures and time.monotonic() < deadline:
-            time.sleep(TICK)
-            run.tick()
-        run.give_up_figures(_LATE)
 
-    async def _await_figures(self, run: TurnRun) -> None:
-        deadline = time.monotonic() + FIGURE_PATIENCE
-        while run.waits_for_figures and time.monotonic() < deadline:
-            await asyncio.sleep(TICK)  # the ticker collects them
-        run.give_up_figures(_LATE)
+class _RunningTurn:
+    """A turn's machine with what it touches of the world: its open stream."""
+
+    def __init__(self, machine: TurnMachine, client: Client, view: View) -> None:
+        """The first stream is opened at once: what cannot be sent at all fails before anything is
+        shown. Raises `UsageError`, `AuthenticationError`."""
+        self.machine = machine
+        self.reply: object = None  # what came of the action that was done last
+        self._client = client
+        self._steps = machine.steps()
+        self._plan = machine.plan
+        self._stream = self._ask(machine.plan)
+        view.begin(self.stop)
+
+    def next(self) -> Action | None:
+        """What is to be done now; None: nothing more."""
+        reply, self.reply = self.reply, None
+        try:
+            return self._steps.send(reply)
+        except StopIteration:
+            return None
+
+    def open(self, plan: Plan) -> Stream:
+        """The stream of `plan`."""
+        if plan is not self._plan:
+            self._plan, self._stream = plan, self._ask(plan)
+            if self.machine.stop_asked:  # just before there was this stream
+                self._stream.stop()
+        return self._stream
+
+    def stream_end(self) -> StreamEnd:
+        """How the stream ended."""
+        from qwen_magic.session.turn import StreamEnd
+
+        return StreamEnd(self._stream.error, self._stream.stopped)
+
+    def tick(self) -> None:
+        self.machine.tick(self._stream.retrying)
+
+    def stop(self) -> None:
+        """End the turn, from any thread."""
+        self.machine.stop_asked = True
+        self._stream.stop()
+
+    def cut_off(self, *, patience: float) -> None:
+        """End the turn where it stands, and take what came: the connection has `patience` seconds
+        to close."""
+        self.stop()
+        self._stream.wait(patience)
+        batch, _ended = self._stream.drain()
+        self.machine.feed(batch)
+        self.machine.cut_off(self.stream_end())
+
+    def _ask(self, plan: Plan) -> Stream:
+        ask = plan.ask
+        return self._client.stream(plan.request, ask.endpoint, silence=ask.silence)
 
 
-async def _tick(run: TurnRun, step: Callable[[], Awaitable[None]] | None) -> None:
+async def _keep_ticking(turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> None:
     """Tick for as long as the turn runs. It also wakes the kernel's loop, which a SIGINT does not
     do by itself, so that an interrupt is seen at once."""
     while True:
-        run.tick()
+        turn.tick()
         if step is not None:
             await step()
         await asyncio.sleep(TICK)

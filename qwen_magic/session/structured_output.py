@@ -1,82 +1,60 @@
-"""An answer as an object: asked for in the prompt, checked here, repaired at most twice.
+"""An answer as an object: asked for in the prompt, checked here, asked for again at most twice.
 
-The service ignores `text.format`, so the schema goes into the prompt; endpoints that honour it get
-both.
+Alibaba's service ignores `text.format`, so the schema goes into the prompt; endpoints that honour
+it get both. Where an answer does not fit, the next turn of the same conversation asks for a better
+one:
+
+    Ask --with the schema--> answer --parse--> an object
+                               ^        '--does not fit--> retry_prompt, the next Ask
+                               '-------------------------------------'
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qwen_magic.answer import Answer
+from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.session.plan import Ask
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.validation import SchemaMismatchError
 
-REPAIRS: Final = 2
+RETRIES: Final = 2
 
 
-class NoWish:
-    """A question whose answer is text."""
+@dataclass(frozen=True, slots=True)
+class StructuredOutput:
+    """What an answer is to look like, and how often a better one may still be asked for."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    schema: Schema
+    retries: int = RETRIES
 
-    def repair(self, answer: Answer) -> Ask | None:
-        return None
+    def prompt(self, given: str | tuple[JSON, ...]) -> str | tuple[JSON, ...]:
+        """The prompt with the schema below it."""
+        words = self.schema.prompt()
+        if isinstance(given, str):
+            return f"{given}\n\n{words}"
+        return (*given, {"role": "user", "content": words})
 
-    def fulfilled(self, answer: Answer) -> Answer:
-        return answer
+    def parameters(self, endpoint: Endpoint) -> JSON:
+        """The request's `text` parameter, where this endpoint reads it; else nothing."""
+        form = self.schema.text_format()
+        return {"text": form} if form and endpoint.capabilities.reads("text") else {}
 
-
-class SchemaWish:
-    """A question whose answer is to be an object."""
-
-    def __init__(self, ask: Ask, schema: Schema) -> None:
-        self._schema = schema
-        self._repairs = 0
-        self.ask = replace(
-            ask,
-            input=_with(ask.input, self._schema.prompt()),
-            extra={**ask.extra, **self._format(ask)},
-        )
-
-    def repair(self, answer: Answer) -> Ask | None:
-        """The question that asks for a better one; None where it fits, or enough was tried."""
-        if answer.status != "completed" or self._repairs == REPAIRS:
-            return None
-        try:
-            self._schema.parse(answer.text)
-        except SchemaMismatchError as error:
-            self._repairs += 1
-            words = self._schema.repair(error)
-            chat = answer.chat or self.ask.chat
-            cell = self.ask.cell
-            if cell is not None:  # one more call of the same cell
-                cell = replace(cell, call=cell.call + 1000 * self._repairs)
-            return replace(
-                self.ask, prompt=words, input=words, chat=chat, new=False, after="", cell=cell
-            )
-        return None
-
-    def fulfilled(self, answer: Answer) -> Answer:
-        """The answer with its object; with the mismatch as its error where it has none."""
+    def parse(self, answer: Answer) -> Answer:
+        """The answer with its object as `parsed`; with a `SchemaMismatchError` as its `error`,
+        where its text has none that fits. An answer that is not complete stays as it is."""
         if answer.error is not None or answer.status != "completed":
             return answer
         try:
-            return replace(answer, parsed=self._schema.parse(answer.text))
+            return replace(answer, parsed=self.schema.parse(answer.text))
         except SchemaMismatchError as error:
             return replace(answer, error=error)
 
-    def _format(self, ask: Ask) -> JSON:
-        wanted = self._schema.text_format()
-        return {"text": wanted} if wanted and ask.endpoint.capabilities.reads("text") else {}
-
-
-def _with(given: str | tuple[JSON, ...], words: str) -> str | tuple[JSON, ...]:
-    """The prompt with `words` below it."""
-    if isinstance(given, str):
-        return f"{given}\n\n{words}"
-    return (*given, {"role": "user", "content": words})
+    def retry_prompt(self, answer: Answer) -> str:
+        """The prompt that asks for a better answer; empty where this one fits, failed otherwise,
+        or enough was tried."""
+        if not self.retries or not isinstance(answer.error, SchemaMismatchError):
+            return ""
+        return self.schema.repair(answer.error)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
-from qwen_magic.document.question import Question, Verdict
-from qwen_magic.protocol.items import JSON
+from qwen_magic.document.facts import TurnFacts
+from qwen_magic.session.plan import Ask, Plan
 
 if TYPE_CHECKING:
     from qwen_magic.document.facts import Outcome
+    from qwen_magic.document.question import Question
+    from qwen_magic.protocol.items import JSON
     from qwen_magic.protocol.state import Entry, ResponseState
+    from qwen_magic.tools.loop import Poll
 
 TICK: Final = 1 / 30  # seconds between two looks, and between updates of a view
-Poll: TypeAlias = Callable[[], Verdict | None]
 
 
 class View(Protocol):
@@ -81,3 +83,25 @@ class NoView:
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
         return {}
+
+
+def facts_of(plan: Plan) -> TurnFacts:
+    """What a view is told of a planned turn: the words of its footer."""
+    ask = plan.ask
+    notice = ask.endpoint.capabilities.notice
+    return TurnFacts(
+        model=ask.model,
+        chat=plan.chat,
+        turn_number=plan.number if plan.chat else 0,
+        sibling=plan.sibling,
+        added=plan.added,
+        expanded=(*ask.expanded, *plan.notes),
+        notices=(notice,) if notice else (),
+        endpoint="" if notice else ask.endpoint.name,
+        key=plan.key if plan.chat else "",
+    )
+
+
+def provisional_facts(ask: Ask) -> TurnFacts:
+    """What is known of a turn whose place is not settled yet."""
+    return TurnFacts(model=ask.model, chat=ask.chat)

@@ -1,5 +1,8 @@
 """Running one function of the notebook, on the thread that asked, within its time.
 
+    invoke    in a caller that blocks
+    ainvoke   in one that awaits
+
 A synchronous function blocks that thread. ■ and Ctrl-C must reach it all the same: in a cell that
 awaits, ipykernel's own SIGINT handler cancels the cell, which synchronous code notices only at its
 end (seen on 6.31 and 7.4); so Python's handler is put in its place meanwhile.
@@ -17,16 +20,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
+from qwen_magic.document.question import Question, Verdict
 from qwen_magic.protocol.items import CallResult
-from qwen_magic.session.view import TICK
+from qwen_magic.tools import nesting
 from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke
+from qwen_magic.tools.policy import Prompt
 
+_LOOK: Final = 1 / 30  # seconds between two looks at whether to go on
 # What a function may raise without ending more than itself.
 _FAILURES: Final = (Exception, SystemExit)
-_AGAIN: Final = (
-    1.0  # seconds after which a function that swallowed the end of its time is told again
-)
+# Seconds after which a function that swallowed the end of its time is told again.
+_AGAIN: Final = 1.0
 _LONGEST: Final = 1e7  # seconds that a timer takes
 _TO_CLEAN_UP: Final = 1.0  # seconds that a cancelled function has
 
@@ -42,29 +47,69 @@ class OutOfTimeError(TimeoutError):
         super().__init__(f"not finished after {seconds:.3g} s, and ended")
 
 
-def outcome(need: Invoke) -> CallResult | Awaitable[Any]:
-    """What is sent back for a call: what the function gave, or its failure; an
-    awaitable is handed on. The time holds where the platform can interrupt a function (POSIX, the
-    main thread)."""
-    try:
-        with interruptible(), _at_most(need.seconds):
-            value = need.tool.function(**need.tool.read_arguments(need.arguments))
-            return value if inspect.isawaitable(value) else need.result(value)
-    except _FAILURES as error:
-        return failure_of(error)
-
-
-async def awaited_outcome(
-    need: Invoke, awaited: Awaitable[Any], *, watch: Callable[[], bool]
+def invoke(
+    call: Invoke,
+    watch: Callable[[], bool],
+    *,
+    may_nest: bool,
+    warn: Callable[[str], None],
 ) -> CallResult:
-    """The same for what an asynchronous function gave. `watch` is called about thirty times a
-    second; True ends the wait."""
+    """What is sent back for a call: what the function gave, or its failure. The time holds where
+    the platform can interrupt a function (POSIX, the main thread).
+
+    `watch` is called about thirty times a second while an asynchronous function is waited for; True
+    ends the wait. `may_nest`: a running event loop may be made re-entrant for that, which `warn` is
+    told. Raises what is no function's own: `KeyboardInterrupt`, and `UsageError` where the loop
+    cannot be re-entered.
+    """
+    given = _begin(call)
+    if isinstance(given, CallResult):
+        return given
+    if nesting.loop_runs():
+        if not may_nest:
+            return _left_alone(given)
+        if not nesting.is_nested():
+            warn("nest_asyncio2 made this event loop re-entrant, for an async function")
+    return nesting.run_here(_finish(call, given, watch))
+
+
+async def ainvoke(call: Invoke, watch: Callable[[], bool]) -> CallResult:
+    """The same on the caller's event loop."""
+    given = _begin(call)
+    return given if isinstance(given, CallResult) else await _finish(call, given, watch)
+
+
+def approve(question: Question, prompt: Prompt) -> Verdict | None:
+    """Ask by `prompt`. ■ is to end the question, not only what comes after it."""
+    with interruptible():
+        return prompt(question)
+
+
+def _begin(call: Invoke) -> CallResult | Awaitable[Any]:
+    """The result of a synchronous function; what an asynchronous one gave is handed on."""
     try:
-        value = await _wait_for(awaited, need.seconds, watch)
-        with interruptible(), _at_most(need.seconds):
-            return need.result(value)
+        with interruptible(), _at_most(call.seconds):
+            value = call.tool.function(**call.tool.read_arguments(call.arguments))
+            return value if inspect.isawaitable(value) else call.result(value)
     except _FAILURES as error:
         return failure_of(error)
+
+
+async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]) -> CallResult:
+    """The result of an asynchronous function."""
+    try:
+        value = await _wait_for(given, call.seconds, watch)
+        with interruptible(), _at_most(call.seconds):
+            return call.result(value)
+    except _FAILURES as error:
+        return failure_of(error)
+
+
+def _left_alone(awaitable: Any) -> CallResult:
+    """For a function that only when it ran turned out to be asynchronous."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+    return CallResult.failure("it is asynchronous, and this blocking call may not wait for it")
 
 
 async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[], bool]) -> Any:
@@ -74,7 +119,7 @@ async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[],
     ends_at = time.monotonic() + seconds
     try:
         while not task.done():
-            await asyncio.wait({task}, timeout=TICK)
+            await asyncio.wait({task}, timeout=_LOOK)
             late = time.monotonic() > ends_at
             if not task.done() and (watch() or late):
                 task.cancel()
@@ -94,6 +139,22 @@ async def _contained(awaited: Awaitable[Any]) -> Any:
         return await awaited
     except SystemExit as error:
         raise RuntimeError(f"SystemExit: {error}") from error
+
+
+@contextmanager
+def interrupt_cancels() -> Iterator[None]:
+    """In a task, turns a `KeyboardInterrupt` into the cancellation of what the user sees running.
+
+    Out of a task it would end the event loop, and with it the kernel. So it is told to the loop's
+    own SIGINT handler, which is back in its place by now and cancels the running cell.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler) and handler is not signal.default_int_handler:
+            handler(signal.SIGINT, None)
+        raise asyncio.CancelledError from None
 
 
 @contextmanager

@@ -1,60 +1,52 @@
 """The function calls of one turn: which may run, what is sent back, when it is enough.
 
-    answers(run) -> needs        Consult: wait for the user's word; Invoke: run a function
+    pending(calls)           whether the newest response waits for functions of ours
+    answers(calls, turn)     answers them, in order: a generator of what has to be done meanwhile,
+                             which is sent what came of it
 
-A generator of what it needs, so that a cell that awaits and one that blocks share it (`settling`
-meets the needs in either way).
+        asking --(a button of the view: `Wait`; else a line of text: `Approve`)--> running | refused
+        running --(`Invoke`)--> answered
+
+Nothing here waits, asks or runs: whoever drives the turn does that in its own way. A turn that was
+stopped ends where it stands; its calls stay unanswered.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Verdict
-from qwen_magic.errors import QwenError
-from qwen_magic.protocol.items import CallResult, FunctionCall
+from qwen_magic.protocol.items import JSON, CallResult, FunctionCall
 from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
-from qwen_magic.tools.permissions import Permissions, Standing
-from qwen_magic.tools.results import MAX_RESULT_BYTES, result_text
+from qwen_magic.tools.policy import CallLimits, Standing, ToolPolicy
+from qwen_magic.tools.results import result_text
 
 if TYPE_CHECKING:
-    from qwen_magic.protocol.state import Entry
-    from qwen_magic.session.run import TurnRun
+    from qwen_magic.protocol.entry import CallPhase, Entry
 
-Prompt: TypeAlias = Callable[[Question], Verdict | None]
+Poll: TypeAlias = Callable[[], Verdict | None]
 Decision: TypeAlias = Literal["run", "refused", "nobody"]
 
 _MOST_CALLS: Final = 50  # in one response
 
 
 @dataclass(frozen=True, slots=True)
-class CallLimits:
-    """What the functions may take of one question. `rounds`: how often the model is asked on with
-    what it called; `seconds`: of all functions together; `size`: bytes of one result; `mask`:
-    columns and keys whose values are kept back (names or patterns). Besides, one response may call
-    at most 50 times. A synchronous function is ended in time where the platform can (POSIX, the
-    main thread); elsewhere it runs to its end.
-    """
-
-    rounds: int = 10
-    seconds: float = 300.0
-    size: int = MAX_RESULT_BYTES
-    mask: tuple[str, ...] = ()
+class Wait:
+    """Let a moment pass (a thirtieth of a second), and go on. Sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Consult:
-    """Wait until `poll` gives a verdict."""
+class Approve:
+    """Ask the user by a line of text. Sends the `Verdict`, None where nobody can be asked."""
 
-    poll: Callable[[], Verdict | None]
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Run a function with these arguments (JSON) for so many seconds; gives a `CallResult`."""
+    """Run a function with these arguments (JSON) for so many seconds. Sends a `CallResult`."""
 
     tool: FunctionTool
     arguments: str
@@ -66,8 +58,28 @@ class Invoke:
         return CallResult(result_text(value, self.limits.size, self.limits.mask))
 
 
-Need: TypeAlias = Consult | Invoke
-Needs: TypeAlias = Generator[Need, Any, None]
+Action: TypeAlias = Wait | Approve | Invoke
+
+
+class CallingTurn(Protocol):
+    """What the calls need of their turn: somebody who shows what becomes of them."""
+
+    stop_asked: bool
+
+    def take_call(self, entry: Entry, phase: CallPhase) -> None:
+        """A call is asked about, or runs."""
+
+    def answer_call(self, entry: Entry, result: CallResult) -> None:
+        """This is sent back for it."""
+
+    def ask_about(self, entry: Entry, question: Question) -> Poll | None:
+        """Ask by buttons: a function to look for the verdict with. None: there are none."""
+
+    def tell(self, fact: str) -> None:
+        """Say it in the footer."""
+
+    def warn(self, fact: str) -> None:
+        """Say it wherever it can be read."""
 
 
 class TurnCalls:
@@ -76,61 +88,62 @@ class TurnCalls:
     def __init__(
         self,
         tools: Sequence[FunctionTool],
-        permissions: Permissions,
-        limits: CallLimits,
-        prompt: Prompt,
+        policy: ToolPolicy,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        chat: str,
+        offered: Sequence[JSON],
+        prompts: bool,
+        clock: Callable[[], float],
     ) -> None:
-        """`prompt` asks the user where the view cannot; None: nobody can be asked."""
+        """`chat`: the conversation, empty outside any. `offered`: all tools of the request, those
+        that are answered elsewhere among them. `prompts`: somebody waits for this turn, and could
+        be asked by a line of text. `clock` gives seconds that only grow."""
         self._tools = {tool.name: tool for tool in tools}
-        self._permissions = permissions
-        self._limits = limits
-        self._prompt = prompt
+        self._policy = policy
+        self._limits = policy.limits
+        self._chat = chat
+        named = {tool.get("name") for tool in offered if tool.get("type") == "function"}
+        self._foreign = named - set(self._tools)
+        self._prompts = prompts
         self._clock = clock
-        self._left = limits.seconds
+        self._left = self._limits.seconds
         self._rounds = 0
         self._said: dict[str, Standing] = {}  # of functions, outside any conversation
 
-    def wanted(self, run: TurnRun) -> bool:
-        """Whether the newest response waits for functions of ours. Tells `run` of a failure where
-        the model goes on calling after its last round."""
-        calls = run.state.calls
-        if not self._tools or not calls or not run.ended_well:
-            return False
-        if any(self._is_foreign(run, entry) for entry in calls):
-            return False  # whoever offered it answers it
-        if self._is_last:
-            run.fail(
-                QwenError(
-                    f"The model called functions again after {_rounds(self._limits.rounds)}, "
-                    "though it was told to answer.",
-                    hint="Ask more narrowly, or raise %config QwenMagics.tool_rounds.",
-                )
-            )
-            return False
-        return True
+    def pending(self, calls: Sequence[Entry]) -> bool:
+        """Whether `calls` wait for functions of ours. A function that was offered as a bare dict is
+        answered by whoever offered it, and with it all that was called beside it."""
+        names = [entry.item.name for entry in calls if isinstance(entry.item, FunctionCall)]
+        return bool(self._tools and names) and self._foreign.isdisjoint(names)
 
     @property
     def exhausted(self) -> bool:
         """Whether the model is now asked to answer with what it has."""
-        return self._is_last or self._left <= 0
+        return self.is_last or self._left <= 0
 
     @property
-    def _is_last(self) -> bool:
+    def is_last(self) -> bool:
         """Whether all rounds are used: calls are answered now, but not run."""
         return self._rounds > self._limits.rounds
 
-    def answers(self, run: TurnRun) -> Needs:
+    @property
+    def rounds(self) -> str:
+        """How many rounds there are, in words."""
+        return f"{self._limits.rounds} round{'' if self._limits.rounds == 1 else 's'}"
+
+    def answers(self, calls: Sequence[Entry], turn: CallingTurn) -> Generator[Action, Any, None]:
         """Answer every call of the newest response, in order."""
         self._rounds += 1
-        for place, entry in enumerate(run.state.calls):
-            if place >= _MOST_CALLS:
-                run.answer_call(entry, CallResult.failure("not run: too many calls at once"))
-                continue
-            run.answer_call(entry, (yield from self._answer(run, entry)))
+        for place, entry in enumerate(calls):
+            if place < _MOST_CALLS:
+                result = yield from self._answer(turn, entry)
+            else:
+                result = CallResult.failure("not run: too many calls at once")
+            if turn.stop_asked:
+                return
+            turn.answer_call(entry, result)
 
-    def _answer(self, run: TurnRun, entry: Entry) -> Generator[Need, Any, CallResult]:
+    def _answer(self, turn: CallingTurn, entry: Entry) -> Generator[Action, Any, CallResult]:
         call = entry.finished()  # what is shown and recorded
         assert isinstance(call, FunctionCall)
         tool = self._tools.get(call.name)
@@ -140,12 +153,12 @@ class TurnCalls:
         why_not = self._why_not(call, tool)
         if why_not is not None:
             return why_not
-        decision = yield from self._decide(run, entry, call, tool)
-        if decision != "run":
-            return self._refusal(run, tool, decision)
-        if run.stop_asked:
+        decision = yield from self._decide(turn, entry, call, tool)
+        if turn.stop_asked:
             return CallResult.refusal("the turn was stopped")
-        run.take_call(entry, "running")
+        if decision != "run":
+            return _refusal(turn, tool, decision)
+        turn.take_call(entry, "running")
         began = self._clock()
         result: CallResult = yield Invoke(tool, call.arguments, self._left, self._limits)
         self._left -= self._clock() - began
@@ -153,9 +166,8 @@ class TurnCalls:
 
     def _why_not(self, call: FunctionCall, tool: FunctionTool) -> CallResult | None:
         """Why this call cannot run, whatever the user would say; None where it can."""
-        if self._is_last:
-            rounds = _rounds(self._limits.rounds)
-            why = f"not run: the limit of {rounds} of calls is reached; answer now"
+        if self.is_last:
+            why = f"not run: the limit of {self.rounds} of calls is reached; answer now"
             return CallResult.failure(why)
         if self._left <= 0:
             seconds = f"{self._limits.seconds:.3g}"
@@ -168,51 +180,56 @@ class TurnCalls:
         return None
 
     def _decide(
-        self, run: TurnRun, entry: Entry, call: FunctionCall, tool: FunctionTool
-    ) -> Generator[Need, Any, Decision]:
-        chat = run.plan.chat
-        standing = self._permissions.standing(chat, tool) if chat else self._said.get(tool.name)
+        self, turn: CallingTurn, entry: Entry, call: FunctionCall, tool: FunctionTool
+    ) -> Generator[Action, Any, Decision]:
+        chat = self._chat
+        standing = self._policy.standing(chat, tool) if chat else self._said.get(tool.name)
         if standing == "always":
             return "run"
         if standing == "never":
             if chat:
-                run.tell(f"{tool.name} is refused in {chat} (%qwen_tools --forget asks again)")
+                turn.tell(f"{tool.name} is refused in {chat} (%qwen_tools --forget asks again)")
             return "refused"
         about = tool.description.partition("\n\n")[0]
         question = Question(tool.name, call.arguments, about, chat)
-        run.take_call(entry, "asking")
-        poll = run.ask(entry, question)
-        verdict: Verdict | None = (yield Consult(poll)) if poll is not None else "nobody"
-        if verdict == "nobody":
-            verdict = self._prompt(question)
-        match verdict:
+        turn.take_call(entry, "asking")
+        match (yield from self._consult(turn, entry, question)):
+            case "once":
+                return "run"
+            case "always" | "never" as said:
+                self._keep(tool, said)
+                return "run" if said == "always" else "refused"
             case None | "nobody":
-                return "run" if self._permissions.unattended == "allow" else "nobody"
-            case "always" | "never":
-                self._keep(chat, tool, verdict)
-        return "run" if verdict in ("once", "always") else "refused"
+                return "run" if self._policy.unattended == "allow" else "nobody"
+            case _:
+                return "refused"
 
-    def _keep(self, chat: str, tool: FunctionTool, said: Standing) -> None:
-        if chat:
-            self._permissions.remember(chat, tool, said)
+    def _consult(
+        self, turn: CallingTurn, entry: Entry, question: Question
+    ) -> Generator[Action, Any, Verdict | None]:
+        """What the user says: by a button of the view, where it has any that somebody sees; else
+        by a line of text, where somebody waits for the answer. None after a stop."""
+        poll = turn.ask_about(entry, question)
+        verdict: Verdict | None = "nobody"
+        if poll is not None:
+            while (verdict := poll()) is None and not turn.stop_asked:
+                yield Wait()
+        if verdict == "nobody" and self._prompts:
+            verdict = yield Approve(question)
+        return verdict
+
+    def _keep(self, tool: FunctionTool, said: Standing) -> None:
+        if self._chat:
+            self._policy.remember(self._chat, tool, said)
         else:
             self._said[tool.name] = said
 
-    def _refusal(self, run: TurnRun, tool: FunctionTool, decision: Decision) -> CallResult:
-        if decision == "refused":
-            return CallResult.refusal(f"the user refused this call of {tool.name}")
-        run.warn(
-            f"{tool.name} was not run: nobody could be asked "
-            "(%config QwenMagics.unattended = 'allow' lets it)"
-        )
-        return CallResult.refusal(f"nobody is there to allow this call of {tool.name}")
 
-    def _is_foreign(self, run: TurnRun, entry: Entry) -> bool:
-        """Whether the call is of a function that was offered as a bare dict."""
-        name = entry.item.name if isinstance(entry.item, FunctionCall) else ""
-        offered = (tool for tool in run.plan.ask.tools if tool.get("type") == "function")
-        return name not in self._tools and any(tool.get("name") == name for tool in offered)
-
-
-def _rounds(count: int) -> str:
-    return f"{count} round{'' if count == 1 else 's'}"
+def _refusal(turn: CallingTurn, tool: FunctionTool, decision: Decision) -> CallResult:
+    if decision == "refused":
+        return CallResult.refusal(f"the user refused this call of {tool.name}")
+    turn.warn(
+        f"{tool.name} was not run: nobody could be asked "
+        "(%config QwenMagics.unattended = 'allow' lets it)"
+    )
+    return CallResult.refusal(f"nobody is there to allow this call of {tool.name}")

@@ -205,7 +205,7 @@ def test_nothing_else_is_begun_while_the_client_waits_to_ask_again(qwen, server)
 def run(qwen, prompts, pace):
     """A map with a pace of our own."""
     table = MapResult(read_rows(prompts))
-    plans = [qwen._session.plan(qwen._wish(row.prompt, {"history": False}).ask) for row in table]
+    plans = [qwen._session.plan(qwen._ask(row.prompt, {"history": False})) for row in table]
     run_map(qwen._session, plans, table, pace=pace)
     return table
 

@@ -75,7 +75,7 @@ def test_a_memory_that_was_wiped_is_healed_once(server):
 def test_after_an_id_has_expired_the_chain_goes_on_by_ids(server, monkeypatch):
     """A server that keeps answers for a week, and has lost an old one."""
     with Qwen(endpoint=server.base_url) as qwen:
-        monkeypatch.setattr("qwen_magic.session.session.RECENT", 0.0)
+        monkeypatch.setattr("qwen_magic.session.turn.RECENT", 0.0)
         qwen.ask("My name is John")
         server.forget()
         healed = qwen.ask("hello")

@@ -1,0 +1,388 @@
+"""One turn as a machine without input and output: what came is given to it, what is to be done it
+gives back. It knows no socket, thread, display or way of waiting; its clock is an argument.
+
+    machine = TurnMachine(plan, view, …)
+    for action in machine.steps():      # a generator: what came of an action is sent into it
+        Open      open a stream for this plan's request; `feed` what it brings, sends a `StreamEnd`
+        Invoke    run a function of the notebook, sends its `CallResult`
+        Approve   ask the user by a line of text, sends the `Verdict`
+        Wait      let a moment pass
+    machine.finish()                    # the answer, and the turn to record
+
+What takes time is an action, so that a caller that blocks and one that awaits drive the same
+machine (`session.session` has both). What takes none is a call of what the machine was given: the
+`view` shows, `figures` begins to fetch, `checkpoint` keeps. While a stream is open or an action is
+under way, the caller calls `tick` about thirty times a second.
+
+    ┌──────────────────────────── heal: the same question, told as text ─────────────────┐
+    v                                                                                    │
+    streaming ──StreamEnd──> ended ──the server no longer had the earlier turns──────────┘
+    ^                          ├──the model called functions of ours──> answering
+    │                          │                                            │
+    └───────── the next response of the same turn <── not stopped, in budget┘
+                               └──else──> waiting for figures ──all came, or 10 s──> over
+
+- At most one stream is open. A click on Stop (`stop_asked`, from any thread) leads to the end from
+  every state; whoever drives closes the stream at once, and the machine asks for no other.
+- A response is told as text at most once: the request then names no previous response.
+- `finish` may be called in any state, and once: a turn that is cut short by Stop, by an interrupt
+  or by a failure is recorded with what came.
+- There is one clock. What the view shows and what is recorded as `seconds` count from `started`,
+  to one and the same `now` at the end.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from qwen_magic.answer import Answer
+from qwen_magic.context.models import fullness, window_fact, window_warning
+from qwen_magic.conversation.chain import Turn, TurnStatus
+from qwen_magic.document.facts import Outcome, failure
+from qwen_magic.errors import QwenError, UnknownResponseError
+from qwen_magic.protocol.items import CallResult, CodeInterpreterCall, FunctionCall, items_json
+from qwen_magic.protocol.state import ResponseState
+from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
+from qwen_magic.session.metadata import turn_metadata
+from qwen_magic.session.plan import Plan
+from qwen_magic.session.view import NoView, View
+from qwen_magic.tools.loop import Action as CallAction
+from qwen_magic.tools.loop import Poll, TurnCalls, Wait
+from qwen_magic.tools.policy import ToolPolicy
+
+if TYPE_CHECKING:
+    from qwen_magic.client import Received
+    from qwen_magic.document.question import Question
+    from qwen_magic.protocol.entry import CallPhase, Entry
+
+CHECKPOINT: Final = 1.0  # seconds between two
+RECENT: Final = 3600.0  # seconds in which a server that keeps answers has not lost one
+FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a stream for `plan.request`, and feed what it brings to its end."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a stream ended: by itself, with an error, or `stopped` before its end."""
+
+    error: QwenError | None = None
+    stopped: bool = False
+
+
+Action: TypeAlias = Open | CallAction
+Steps: TypeAlias = Generator[Action, Any, None]
+
+
+class TurnMachine:
+    """One turn: what its streams bring becomes a state, a view, an answer and a record.
+
+    `clock` gives seconds that only grow, in the unit of what is fed; `wall`, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        view: View,
+        *,
+        figures: FigureFetcher,
+        policy: ToolPolicy,
+        checkpoint: Callable[[Turn], None] = lambda turn: None,
+        over_budget: Callable[[int], QwenError | None] = lambda tokens: None,
+        report_errors: bool = True,
+        started: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`checkpoint` is given the turn as far as it has come, about once a second.
+        `over_budget` gives the error of a turn that has used so many tokens so far, or None.
+        `report_errors`: whoever waits for the turn is told of a failure (the cell fails with it),
+        so that the view need only name it; and could be asked by a line of text. `started`: when
+        it was asked, on `clock`; None: now."""
+        self.plan = plan
+        self.state = ResponseState()
+        self.stop_asked = False
+        self._view = view
+        self._figures = figures
+        self._checkpoint = checkpoint
+        self._over_budget = over_budget
+        self._report_errors = report_errors
+        self._clock = clock
+        self._wall = wall
+        self._started = clock() if started is None else started
+        self._created_at = wall()
+        self._calls = TurnCalls(
+            plan.ask.functions,
+            policy,
+            chat=plan.chat,
+            offered=plan.ask.tools,
+            prompts=report_errors,
+            clock=clock,
+        )
+        self._end = StreamEnd()  # of the newest stream
+        self._answering = False  # a response has ended, and its function calls are being answered
+        self._previous_id = plan.request.previous_response_id  # of the first response's request
+        self._failure: QwenError | None = None  # the turn's own, not the server's
+        self._notice = ""
+        self._checked_at = self._started
+        self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
+        self._said: set[str] = set()
+
+    # what is to be done
+
+    def steps(self) -> Steps:
+        """The actions of the turn, one after another, to its end."""
+        while True:
+            self._end = yield Open(self.plan)
+            if not (self._heal() or (yield from self._answer_calls())):
+                break
+        yield from self._await_figures()
+
+    def _heal(self) -> bool:
+        """Whether to ask once more, with the conversation as text: the server turned out not to
+        have it.
+
+        A server of which nothing is known, and that does not have an answer of the last hour, is
+        taken to keep none (`plan.keeps_ids`). DashScope and OpenAI keep what they are told.
+        """
+        why = self._lost()
+        if not why:
+            return False
+        plan = self.plan
+        is_recent = bool(plan.so_far) or (  # an answer of this very turn
+            plan.parent is not None and self._wall() - plan.parent.created_at < RECENT
+        )
+        forgets = plan.ask.endpoint.capabilities.keeps_ids == "unknown" and is_recent
+        count = len(plan.path) + bool(plan.so_far)
+        turns = "turn was" if count == 1 else "turns were"
+        note = f"{why}: {count} {turns} sent again as text"
+        self.plan = plan.told(note, keeps_ids=plan.keeps_ids and not forgets)
+        if not plan.so_far:
+            self._previous_id = ""
+        is_shown = bool(self.state.newest)
+        self.state.again()
+        self._looked_into = {entry.key for entry in self.state.entries}
+        if is_shown:
+            self._view.restart()
+            self._show()
+        self._view.tell(note)
+        return True
+
+    def _lost(self) -> str:
+        """Why the conversation must be told again as text; empty where it need not.
+
+        Either the server says so, or, where nothing is known of it, it names no previous response
+        at the end though one was given (DashScope is not known to name it always).
+        """
+        if not self.plan.request.previous_response_id or self.stop_asked or self._end.stopped:
+            return ""
+        error = self._end.error
+        if isinstance(error, UnknownResponseError):
+            return "" if self.state.newest else "the server no longer had the earlier turns"
+        unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
+        may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
+        if may_forget and unnamed and not error:
+            return "the server keeps no earlier turns"
+        return ""
+
+    def _answer_calls(self) -> Generator[CallAction, Any, bool]:
+        """Answer what the newest response called; whether the model is to go on with that."""
+        calls, state = self.state.calls, self.state
+        ended_well = state.status == "completed" and not (self.stop_asked or self._end.error)
+        if not ended_well or not self._calls.pending(calls):
+            return False
+        if self._calls.is_last:
+            self._failure = QwenError(
+                f"The model called functions again after {self._calls.rounds}, "
+                "though it was told to answer.",
+                hint="Ask more narrowly, or raise %config QwenMagics.tool_rounds.",
+            )
+            return False
+        yield from self._calls.answers(calls, self)
+        if self.stop_asked or self._is_over_budget():
+            return False
+        answered = [entry.item for entry in state.newest if isinstance(entry.item, FunctionCall)]
+        self.plan = self.plan.going_on(
+            state.id, state.items, answered, is_last=self._calls.exhausted
+        )
+        state.next_response()
+        self._answering = False
+        self._show()
+        return True
+
+    def _is_over_budget(self) -> bool:
+        if self.state.usage is not None:
+            self._failure = self._over_budget(self.state.usage.total_tokens)
+        return self._failure is not None
+
+    def _await_figures(self) -> Generator[Wait, None, None]:
+        until = self._clock() + FIGURE_PATIENCE
+        while self._figures.pending and self._clock() < until and not self.stop_asked:
+            yield Wait()
+        if not self.stop_asked:
+            self._figures.give_up(f"it did not come within {FIGURE_PATIENCE:.0f} s")
+
+    # what came
+
+    def feed(self, batch: Sequence[Received]) -> None:
+        """Apply what a stream brought, and show it."""
+        if not batch:
+            return
+        for received in batch:
+            self.state.apply(received.event, received.at)
+        self._want_figures()
+        self._show()
+
+    def tick(self, retrying: str = "") -> None:
+        """Time has passed. `retrying`: while the connection is tried again, a line that says so."""
+        if retrying != self._notice:
+            self._notice = retrying
+            self._view.notice(retrying)
+        self._figures.collect(self._show_figure)
+        now = self._clock()
+        if now - self._checked_at >= CHECKPOINT and self.state.entries:
+            self._checked_at = now
+            self._checkpoint(self._turn("stopped", now))
+        self._view.tick(self.state, now)
+
+    # what becomes of the calls (`tools.loop.CallingTurn`)
+
+    def take_call(self, entry: Entry, phase: CallPhase) -> None:
+        self._answering = True
+        self.state.take_call(entry, phase, self._clock())
+        self._show()
+
+    def answer_call(self, entry: Entry, result: CallResult) -> None:
+        self._answering = True
+        self.state.answer_call(entry, result, self._clock())
+        self._show()
+
+    def ask_about(self, entry: Entry, question: Question) -> Poll | None:
+        return self._view.ask(entry, question)
+
+    def tell(self, fact: str) -> None:
+        if fact not in self._said:
+            self._said.add(fact)
+            self._view.tell(fact)
+
+    def warn(self, fact: str) -> None:
+        """In the footer; on stderr, where nothing is shown."""
+        if fact not in self._said and isinstance(self._view, NoView):
+            sys.stderr.write(f"{fact}\n")
+        self.tell(fact)
+
+    # the end
+
+    def cut_off(self, end: StreamEnd) -> None:
+        """No step follows: an interrupt or a fault ended the turn, whose newest stream ended so."""
+        self.stop_asked = True
+        self._end = end
+
+    def finish(self) -> tuple[Answer, Turn]:
+        """Show the end, and give the answer with the turn to record."""
+        self._figures.give_up("the turn ended before it came")
+        self._figures.collect(self._show_figure)
+        error = None if self._stopped else self._failure or self._end.error
+        outcome = self._outcome(error)
+        now = self._clock()
+        turn = self._turn(outcome.status, now)
+        metadata = turn_metadata(turn, self.plan)
+        self._tell_window()
+        bundle = self._view.finish(self.state, now, outcome, metadata)
+        answer = Answer(
+            text=turn.text,
+            reasoning=self.state.reasoning,
+            items=self.state.items,
+            figures=tuple(f.content for f in self._figures.figures if f.content),
+            usage=self.state.usage,
+            id=self.state.id,
+            status=outcome.status,
+            model=turn.model,
+            chat=turn.chat,
+            seconds=turn.seconds,
+            raw=self.state.raw,
+            bundle=bundle,
+            metadata=metadata,
+            error=error,
+        )
+        output = self.plan.ask.output
+        return (output.parse(answer) if output else answer), turn
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether the turn was ended before it was over."""
+        is_over = self.state.terminal and not self._is_open
+        return self._end.stopped or (self.stop_asked and not is_over)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether calls of the newest response wait for an answer from here."""
+        return self._answering or bool(self.plan.ask.functions and self.state.calls)
+
+    def _outcome(self, error: QwenError | None) -> Outcome:
+        if self._stopped and (self._is_open or not self.state.terminal):
+            return Outcome("stopped")
+        if error is not None:
+            return failure(error, told=self._report_errors)
+        if self.state.status == "incomplete":
+            reason, limit = self.state.incomplete_reason, self.plan.ask.max_output_tokens or 0
+            says = reason and "max_output_tokens" not in reason
+            why = f"The server's reason: {reason}." if says else ""
+            return Outcome("incomplete", limit=limit, why=why)
+        return Outcome("completed")
+
+    def _turn(self, status: TurnStatus, now: float) -> Turn:
+        plan, ask, state = self.plan, self.plan.ask, self.state
+        return Turn(
+            key=plan.key,
+            chat=plan.chat,
+            status=status,
+            parent=plan.parent.key if plan.parent else None,
+            response_id=state.id,
+            previous_response_id=self._previous_id,
+            cell=ask.cell,
+            prompt=ask.prompt,
+            input=ask.input,
+            text=state.text,
+            items=items_json(state.items),
+            model=state.model or ask.model,
+            host=ask.endpoint.host,
+            usage=state.usage,
+            created_at=self._created_at,
+            seconds=now - self._started,
+            stored=plan.keeps_ids,
+        )
+
+    # what is shown
+
+    def _show(self) -> None:
+        self._view.update(self.state, self._clock())
+
+    def _show_figure(self, figure: Figure) -> None:
+        self._view.figure(figure.url, figure.data_uri, figure.reason)
+
+    def _want_figures(self) -> None:
+        """Begin to fetch what the finished code runs drew."""
+        for entry in self.state.entries:
+            item = entry.item
+            if not isinstance(item, CodeInterpreterCall) or entry.key in self._looked_into:
+                continue
+            if entry.done:
+                self._looked_into.add(entry.key)
+                for url in figure_urls(item):
+                    self._figures.want(url)
+
+    def _tell_window(self) -> None:
+        full = fullness(self.state.response_usage, self.plan.ask.window)
+        for words in (window_fact(full), window_warning(full)):
+            if words:
+                self._view.tell(words)
