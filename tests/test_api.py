@@ -5,9 +5,9 @@ import pickle
 import threading
 
 import pytest
+from demo_server import demo_server
 
 from qwen_magic import Answer, Qwen
-from qwen_magic.demo import DemoServer
 from qwen_magic.errors import AuthenticationError, QwenError, UsageError
 from qwen_magic.protocol.events import TextDelta
 
@@ -16,7 +16,7 @@ KEY = "sk-canary-0123456789"
 
 @pytest.fixture
 def server():
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 

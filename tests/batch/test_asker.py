@@ -3,9 +3,9 @@
 import pickle
 
 import pytest
+from demo_server import demo_server
 
 from qwen_magic import Qwen
-from qwen_magic.demo import DemoServer
 from qwen_magic.errors import AuthenticationError, UsageError
 
 KEY = "sk-canary-0123456789"
@@ -19,7 +19,7 @@ SECRET_TOOL = {
 
 @pytest.fixture
 def server():
-    with DemoServer(key=KEY, delay=0.0) as demo:
+    with demo_server(key=KEY) as demo:
         yield demo
 
 

@@ -14,13 +14,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from demo_server import demo_server
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import run_map
 from qwen_magic.batch.rate_limiter import Pace
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import read_rows
-from qwen_magic.demo import DemoServer
 from qwen_magic.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -45,7 +45,7 @@ PROMPTS = [prompt(number) for number in range(COUNT)]
 
 @pytest.fixture
 def server():
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from demo_server import demo_server
 from real_kernel import PYTHONS, Kernel
-
-from qwen_magic.demo import DemoServer
 
 ROOT = Path(__file__).parents[2]
 BEGIN = "from qwen_magic import Qwen\nqwen = Qwen(endpoint={!r})\n"
@@ -16,7 +15,7 @@ SLOW = 'qwen.map(["Show me the tour\\ndemo: delay 0.2"] * 9, concurrency=3)'
 
 @pytest.fixture
 def server():
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from demo_server import demo_server
 
 from qwen_magic import errors
-from qwen_magic.demo import DemoServer
 from qwen_magic.demo.faults import FAULTS
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.events import ResponseEnded, TextDelta
@@ -65,7 +65,7 @@ def test_no_fault_is_left_out():
 
 @pytest.fixture(scope="module")
 def demo():
-    with DemoServer(delay=0) as server:
+    with demo_server() as server:
         yield Endpoint("demo", server.base_url)
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from demo_server import demo_server
 
 from qwen_magic.conversation.chain import HeadMove, Turn
 from qwen_magic.conversation.conversations import Conversations
@@ -17,7 +18,6 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.migrations import MIGRATIONS
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store_errors import explain
-from qwen_magic.demo import DemoServer
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
@@ -277,7 +277,7 @@ def test_words_for_all_else():
 
 def test_a_key_is_never_in_the_files(path):
     store, _ = open_store(path, SCOPE)
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         endpoint = Endpoint("canary", demo.base_url, key_variable="CANARY_KEY", key=CANARY)
         session = Session(conversations=Conversations(store))
         ask = Ask("My name is John", "My name is John", "qwen3-max", endpoint, "main")

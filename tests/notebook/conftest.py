@@ -1,14 +1,15 @@
 """Notebooks, open in real front ends."""
 
 import pytest
-from real_jupyter import Jupyter, Page, running_demo
+from demo_server import demo_server
+from real_jupyter import Jupyter, Page
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
 
 @pytest.fixture
 def server():
     """A demo server of its own for each test, which streams as fast as it can."""
-    with running_demo(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 

@@ -1,15 +1,15 @@
 """The buttons under an answer that a cell has asked for, in JupyterLab."""
 
 import pytest
-from demo_log import asked
-from real_jupyter import running_demo, wait_until
+from demo_server import asked, demo_server
+from real_jupyter import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
 def server():
-    with running_demo(delay=0.002) as demo:
+    with demo_server(delay=0.002) as demo:
         yield demo
 
 

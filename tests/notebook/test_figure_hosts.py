@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from real_jupyter import running_demo, wait_until
+from demo_server import demo_server
+from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
 SIGNATURE = "b'\\x89PNG\\r\\n\\x1a\\n'"
@@ -104,7 +105,7 @@ class Failed:
 @pytest.fixture(scope="module", params=FAILURES)
 def failed(request, process):
     """One run for each way of failing; slow takes ten seconds."""
-    with running_demo(delay=0.0) as server, asking(process, server) as kernel:
+    with demo_server() as server, asking(process, server) as kernel:
         words = {way: said.format(host=host_of(server)) for way, said in FAILURES.items()}
         final = draw(kernel, f"figures {request.param}")
         figures, text = value(kernel, "drawn.figures, drawn.status"), kernel.ok("print(drawn)")

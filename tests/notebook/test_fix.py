@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from real_jupyter import running_demo
+from demo_server import demo_server
 from real_kernel import PYTHONS, Kernel
 
 pytestmark = pytest.mark.kernel
@@ -15,7 +15,7 @@ KEY = "sk-canary0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def server():
-    with running_demo(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 

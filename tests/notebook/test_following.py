@@ -1,7 +1,8 @@
 """The page follows the end of an answer, in real front ends, while the reader is there."""
 
 import pytest
-from real_jupyter import running_demo, wait_until
+from demo_server import demo_server
+from real_jupyter import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -18,7 +19,7 @@ PLACE = """() => {
 
 @pytest.mark.parametrize("front", ["lab", "notebook"])
 def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
-    with running_demo(delay=0.02) as server:
+    with demo_server(delay=0.02) as server:
         page = open_page(front, f"follow-{front}.ipynb", [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
             "%%qwen --think\nshow me the tour",

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from demo_log import asked
+from demo_server import asked
 from real_jupyter import wait_until
 
 pytestmark = pytest.mark.kernel

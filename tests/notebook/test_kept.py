@@ -7,8 +7,8 @@ import sqlite3
 import time
 
 import pytest
-from demo_log import asked
-from real_jupyter import running_demo, wait_until
+from demo_server import asked, demo_server
+from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel
 
 pytestmark = pytest.mark.kernel
@@ -95,7 +95,7 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
 
 def _deltas(server, events):
     """About the text of the first `events` events of the tour."""
-    with running_demo(delay=0.0) as other:
+    with demo_server() as other:
         import httpx2
 
         body = {"model": "m", "input": "show me the tour", "stream": True}

@@ -4,8 +4,8 @@ import os
 import time
 
 import pytest
-from demo_log import asked
-from real_jupyter import running_demo, wait_until
+from demo_server import asked, demo_server
+from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel
 
 pytestmark = pytest.mark.kernel
@@ -240,7 +240,7 @@ def test_the_demo_has_a_conversation_of_its_own(kernel, server):
 
 def test_another_host_gets_nothing_of_a_conversation(kernel, server):
     kernel.ok("%%qwen\nhello")
-    with running_demo() as other:
+    with demo_server() as other:
         kernel.ok(f'%config QwenMagics.endpoint = "{other.base_url}"')
         ran = kernel.run("%%qwen\nhello")
         assert "--new" in "\n".join(ran.traceback)
@@ -348,7 +348,7 @@ def test_unloading_puts_everything_back(process, server):
 
 
 def test_a_shutdown_with_an_open_stream(tmp_path):
-    with running_demo(delay=0.2) as server:
+    with demo_server(delay=0.2) as server:
         kernel = Kernel(
             PYTHONS["this"], {**os.environ, "IPYTHONDIR": str(tmp_path), "QWEN_MAGIC_KEEP": "False"}
         )

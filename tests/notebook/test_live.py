@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from demo_log import asked
-from real_jupyter import KERNELS, running_demo, wait_until
+from demo_server import asked, demo_server
+from real_jupyter import KERNELS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -20,7 +20,7 @@ def front(request):
 
 @pytest.fixture
 def server():
-    with running_demo() as demo:
+    with demo_server(delay=0.028) as demo:
         yield demo
 
 

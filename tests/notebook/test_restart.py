@@ -1,15 +1,15 @@
 """A conversation outlives its kernel, seen in JupyterLab; answers in the background."""
 
 import pytest
-from demo_log import asked
-from real_jupyter import KERNELS, running_demo, wait_until
+from demo_server import asked, demo_server
+from real_jupyter import KERNELS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
 def server():
-    with running_demo() as demo:
+    with demo_server(delay=0.028) as demo:
         yield demo
 
 

@@ -8,7 +8,8 @@ import time
 
 import nbformat
 import pytest
-from real_jupyter import running_demo, wait_until
+from demo_server import demo_server
+from real_jupyter import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -100,7 +101,7 @@ def test_the_metadata_holds_the_turn_and_no_key(answered, jupyter):
 
 
 def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, jupyter):
-    with running_demo(delay=0.05) as server:
+    with demo_server(delay=0.05) as server:
         page = open_page("lab", "killed.ipynb", [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
             "%%qwen --think\nshow me the tour",
@@ -126,7 +127,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
 
 @pytest.mark.parametrize("front", ["lab", "notebook"])
 def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front):
-    with running_demo(delay=0.04) as server:
+    with demo_server(delay=0.04) as server:
         name = f"reloaded-{front}.ipynb"
         page = open_page(front, name, [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',

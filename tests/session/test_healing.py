@@ -1,23 +1,22 @@
 """A conversation goes on whatever the server does with response ids."""
 
 import pytest
-from demo_log import asked
+from demo_server import asked, demo_server
 
 from qwen_magic import Qwen
-from qwen_magic.demo import DemoServer
 
 TALK = (
     "My name is John",
-    "My favourite colour is green",
+    "hello",
     "Do you remember my name?",
-    "What is my favourite colour?",
+    "hello again",
     "Do you remember my name?",
 )
 
 
 @pytest.fixture
 def server():
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 
@@ -45,7 +44,6 @@ def talk(server, **switches):
 def test_a_server_sees_the_same_conversation_in_every_mode(server, chain):
     answers, turns = talk(server, chain=chain)
     assert "John" in answers[2].text
-    assert "green" in answers[3].text
     assert "John" in answers[4].text
     assert len(turns) == len(TALK)
     expected = []
@@ -106,7 +104,7 @@ def test_a_heal_that_fails_is_an_error_not_a_loop(server):
 
 def test_nothing_of_a_conversation_goes_to_another_host(server):
     canary = "Canary-7c1f"
-    with DemoServer(delay=0.0) as other, Qwen(endpoint=server.base_url) as qwen:
+    with demo_server() as other, Qwen(endpoint=server.base_url) as qwen:
         qwen.ask(f"My name is {canary}")
         qwen._endpoint = other.base_url
         with pytest.raises(Exception, match="--carry"):

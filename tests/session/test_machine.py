@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from demo_server import demo_server
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
@@ -14,7 +15,6 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
-from qwen_magic.demo import DemoServer
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConversationError
 from qwen_magic.session.plan import Ask
@@ -41,7 +41,7 @@ class ConversationMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = self.tmp_path_factory.mktemp("store")
-        self.server = DemoServer(delay=0.0).start()
+        self.server = demo_server().start()
         self.endpoint = Endpoint("here", self.server.base_url)
         self.seen = {}  # key -> turn, as it was recorded
         self.asked = 0

@@ -11,12 +11,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-
-from qwen_magic.demo import DemoServer
 
 ROOT = Path(__file__).parents[2]
 OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
@@ -254,13 +251,3 @@ class Page:
             self.page.evaluate(f"() => {self._WIDGET}.context.sessionContext.shutdown()")
         finally:
             self.page.close()
-
-
-@contextmanager
-def running_demo(**switches):
-    server = DemoServer(**switches)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.close()

@@ -9,17 +9,16 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from demo_log import asked
+from demo_server import asked, demo_server
 
 from qwen_magic import CallLimits, Qwen, tool
-from qwen_magic.demo import DemoServer
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.events import ResponseEnded
 
 
 @pytest.fixture
 def server():
-    with DemoServer(delay=0.0) as demo:
+    with demo_server() as demo:
         yield demo
 
 
@@ -127,7 +126,7 @@ def test_rounds_follow_one_another(server, tools, ran):
 
 def test_an_endless_loop_ends_with_an_answer(server, tools, ran):
     with qwen_of(server, limits=CallLimits(rounds=3)) as qwen:
-        prompt = "call count_up(n=1) again and again, without end"
+        prompt = "call count_up(n=1) again and again"
         answer = qwen.ask(prompt, tools=[tools["count_up"]])
     assert len(ran) == 3
     assert answer.status == "completed"
@@ -476,7 +475,7 @@ def test_objects_are_built_only_after_the_word(server, ran):
         """Buys it."""
         return tea.leaf
 
-    prompt = 'call buy {"tea": {"leaf": "green"}}'
+    prompt = 'call buy(tea={"leaf": "green"})'
     with qwen_of(server, approve=lambda question: "no") as qwen:
         qwen.ask(prompt, tools=[buy])
     assert ran == []
