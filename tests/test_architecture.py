@@ -54,6 +54,8 @@ HOMES = {
     "jsonschema": ("tools/validation.py",),
     "jsonschema_specifications": ("tools/validation.py",),
     "referencing": ("tools/validation.py",),
+    "pure_eval": ("context/exception/",),
+    "stack_data": ("context/exception/",),
     "tqdm": ("batch/progress.py",),
     "matplotlib": ("demo/",),
 }

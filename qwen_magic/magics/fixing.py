@@ -16,7 +16,7 @@ from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
-    from qwen_magic.context.failure_report import FailureReport
+    from qwen_magic.context.exception.report import ExceptionReport
     from qwen_magic.magics.options import Options
     from qwen_magic.session.plan import Ask
 
@@ -93,15 +93,15 @@ class FixMagics(SessionMagics):
             return None
         return ask, options
 
-    def _report(self) -> FailureReport:
-        from qwen_magic.context.failure_report import failure_report
-        from qwen_magic.context.failure_secrets import known_secrets
+    def _report(self) -> ExceptionReport:
+        from qwen_magic.context.exception.masking import known_secrets
+        from qwen_magic.context.exception.report import exception_report
 
         shell: Any = self.shell
         inputs = shell.history_manager.input_hist_raw
         endpoints = self._magics.asker.session.endpoints
         key = endpoints.find(self._magics.endpoint).key
-        return failure_report(
+        return exception_report(
             self._last_exception(),
             # Private to IPython, and in all its versions since 7.23: without it the cells of a
             # traceback have no numbers.

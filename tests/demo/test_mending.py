@@ -5,7 +5,7 @@ import linecache
 
 import pytest
 
-from qwen_magic.context.failure_report import failure_report
+from qwen_magic.context.exception.report import exception_report
 from qwen_magic.demo.mending.failure import read_failure
 from qwen_magic.demo.mending.rules import RULES, mend
 
@@ -32,7 +32,7 @@ class Notebook:
     def report(self, source):
         error = self.run(source)
         assert error is not None, "it runs"
-        return failure_report(error, cells=self.cells, last_input=source).text
+        return exception_report(error, cells=self.cells, last_input=source).text
 
 
 def mended(source, **namespace):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from qwen_magic.context.description import describe
-from qwen_magic.context.failure_frames import Place
-from qwen_magic.context.failure_secrets import MASKED, Secrets, is_secret_name, without_secrets
+from qwen_magic.context.exception.masking import MASKED, Secrets, is_secret_name, without_secrets
+from qwen_magic.context.exception.places import Place
 
 MAX_VALUES: Final = 12
-MAX_CHARS: Final = 500  # of one value
+_LONGEST_VALUE: Final = 500  # characters
 _LOOKED_AT: Final = 20_000  # characters of a text
 # Of these the name says nothing about what is in them.
 _CODE: Final = (
@@ -45,7 +45,9 @@ def _told(name: str, value: object, secrets: Secrets) -> str:
     """` = 5` for what fits a line, else the text in lines below; always with the type."""
     kind = secrets.mask(type(value).__name__)
     text = _described(name, value, secrets)
-    return f"{kind} = {text}" if "\n" not in text else f"{kind}\n{_indented(text)}"
+    if "\n" not in text:
+        return f"{kind} = {text}"
+    return "\n".join([kind, *(f"    {line}" for line in text.splitlines())])
 
 
 def _described(name: str, value: object, secrets: Secrets) -> str:
@@ -61,7 +63,7 @@ def _described(name: str, value: object, secrets: Secrets) -> str:
     except BaseException:  # a `__repr__` may even raise SystemExit
         return "(it cannot be described)"
     masked = secrets.mask_cut(text.rstrip().partition("…\n(cut: ")[0])
-    return masked if len(masked) <= MAX_CHARS else f"{masked[:MAX_CHARS]}… (cut)"
+    return masked if len(masked) <= _LONGEST_VALUE else f"{masked[:_LONGEST_VALUE]}… (cut)"
 
 
 def _is_secret(name: str, value: object) -> bool:
@@ -76,26 +78,10 @@ def _search_table(value: Any, secrets: Secrets) -> None:
     """Keep back the first cells of a table's columns that have a secret's name."""
     if not hasattr(type(value), "shape"):
         return
-    for name in _columns(value):
-        if any(is_secret_name(part) for part in _strings(name)):
-            column = value.column(name) if hasattr(value, "column_names") else value[name]
+    arrow = hasattr(type(value), "column_names")  # whose `columns` are the data
+    for name in list(value.column_names if arrow else getattr(value, "columns", ())):
+        parts = name if isinstance(name, tuple) else (name,)
+        if any(is_secret_name(part) for part in parts if isinstance(part, str)):
+            column = value.column(name) if arrow else value[name]
             for cell in list(column[:10]):
                 secrets.add(str(cell))
-
-
-def _columns(value: Any) -> list[object]:
-    for attribute in ("column_names", "columns"):
-        if hasattr(type(value), attribute) or attribute == "columns":
-            found = getattr(value, attribute, ())
-            return list(found)
-    return []
-
-
-def _strings(name: object) -> Iterator[str]:
-    for part in name if isinstance(name, tuple) else (name,):
-        if isinstance(part, str):
-            yield part
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from qwen_magic.context.failure_frames import parsed
-from qwen_magic.context.failure_secrets import QUOTED, is_secret_name
+from qwen_magic.context.exception.masking import QUOTED, is_secret_name
 
 _INSIDE: Final = re.compile(r"(?<![\w\-])([A-Za-z_][\w\-]*)=([^\s,;&'\"]{4,})")
 
@@ -16,16 +15,19 @@ _INSIDE: Final = re.compile(r"(?<![\w\-])([A-Za-z_][\w\-]*)=([^\s,;&'\"]{4,})")
 def written_secrets(source: str) -> Iterator[str | bytes]:
     """The literals in `source` that are given to a secret name, compared with one, or passed beside
     one; and what stands behind `password=` inside a text. None where it does not parse."""
-    tree = parsed(source)
-    for node in ast.walk(tree) if tree is not None else ():
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
         for target, value in _given(node):
             if any(map(is_secret_name, _names(target))):
-                for literal in _literals(value):
+                for literal in (each for part in value for each in _literals(part)):
                     yield from _written(source, literal)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for name, value in _INSIDE.findall(node.value):
+            for name, inside in _INSIDE.findall(node.value):
                 if is_secret_name(name):
-                    yield value
+                    yield inside
 
 
 def _given(node: ast.AST) -> Iterator[tuple[Iterable[ast.AST], Iterable[ast.AST]]]:
@@ -34,14 +36,12 @@ def _given(node: ast.AST) -> Iterator[tuple[Iterable[ast.AST], Iterable[ast.AST]
         case ast.Assign():
             yield node.targets, [node.value]
         case ast.AnnAssign() | ast.AugAssign() | ast.NamedExpr():
-            if node.value is not None:
-                yield [node.target], [node.value]
+            yield [node.target], [node.value] if node.value else []
         case ast.keyword() if node.arg:
             yield [ast.Name(node.arg)], [node.value]
         case ast.Dict():
-            for name, value in zip(node.keys, node.values, strict=True):
-                if name is not None:
-                    yield [name], [value]
+            pairs = zip(node.keys, node.values, strict=True)
+            yield from (([name], [value]) for name, value in pairs if name is not None)
         case ast.Compare():
             yield [node.left, *node.comparators], [node.left, *node.comparators]
         case ast.Call():
@@ -52,13 +52,14 @@ def _given(node: ast.AST) -> Iterator[tuple[Iterable[ast.AST], Iterable[ast.AST]
         case ast.Tuple() if len(node.elts) == 2:
             yield node.elts[:1], node.elts[1:]
         case ast.arguments():
-            positional = [*node.posonlyargs, *node.args]
-            given = positional[len(positional) - len(node.defaults) :]
-            for arg, default in zip(given, node.defaults, strict=True):
-                yield [ast.Name(arg.arg)], [default]
-            for arg, only in zip(node.kwonlyargs, node.kw_defaults, strict=True):
-                if only is not None:
-                    yield [ast.Name(arg.arg)], [only]
+            positional = reversed([*node.posonlyargs, *node.args])
+            defaults = [*zip(positional, reversed(node.defaults), strict=False)]
+            defaults += [
+                (arg, default)
+                for arg, default in zip(node.kwonlyargs, node.kw_defaults, strict=True)
+                if default is not None
+            ]
+            yield from (([ast.Name(arg.arg)], [default]) for arg, default in defaults)
 
 
 def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -76,29 +77,18 @@ def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 yield from _names(node.elts)
 
 
-def _literals(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
+def _literals(node: ast.AST) -> Iterator[ast.Constant]:
     """Texts that the value is made of; not the names that it is looked up by."""
-    for node in nodes:
-        match node:
-            case ast.Constant(value=str() | bytes() as text):
-                if not (isinstance(text, str) and _is_name(text)):
-                    yield node
-            case ast.BinOp():
-                yield from _literals([node.left, node.right])
-            case ast.BoolOp() | ast.JoinedStr():
-                yield from _literals(node.values)
-            case ast.FormattedValue():
-                yield from _literals([node.value])
-            case ast.IfExp():
-                yield from _literals([node.body, node.orelse])
-            case ast.Tuple() | ast.List() | ast.Set():
-                yield from _literals(node.elts)
-            case ast.Dict():
-                yield from _literals(node.values)
-            case ast.Call(func=ast.Attribute(value=receiver)):
-                yield from _literals([receiver, *node.args])
-            case ast.Call():
-                yield from _literals(node.args)
+    match node:
+        case ast.Constant(value=str() | bytes() as text):
+            if isinstance(text, bytes) or not _is_name(text):
+                yield node
+        case ast.Subscript():
+            yield from _literals(node.value)
+        case ast.Dict():
+            yield from (each for value in node.values for each in _literals(value))
+        case _:
+            yield from (each for part in ast.iter_child_nodes(node) for each in _literals(part))
 
 
 def _written(source: str, literal: ast.Constant) -> Iterator[str | bytes]:

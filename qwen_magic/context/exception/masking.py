@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import json
 import re
+import types
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, zip_longest
 from typing import Any, Final
-
-from qwen_magic.context.failure_parts import parts_of
 
 MASKED: Final = "[masked]"
 _NODES: Final = 20_000  # values looked at in search of secrets
 _DEPTH: Final = 5
+_MOST_PARTS: Final = 2_000  # of one value
+_HARMLESS: Final = (bool, types.NoneType)
 _MOST: Final = 3_000  # texts that are looked for everywhere
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _LONG: Final = 8  # shorter secrets are taken out only where they stand as a word
 
 _PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
@@ -118,7 +121,7 @@ class Secrets:
             if depth > _DEPTH or id(node) in seen:
                 continue
             seen.add(id(node))
-            for name, part in parts_of(node):
+            for name, part in _parts(node):
                 strong = secret or (is_secret_name(name) and not _is_harmless(name, part))
                 waiting.append((part, depth + 1, strong))
 
@@ -155,6 +158,38 @@ class Secrets:
         return re.sub("|".join(words), _masked, text)
 
 
+def _parts(value: Any) -> Iterator[tuple[str, object]]:
+    """Items and attributes, each with its name there (a dict's key), or "". None of the value's
+    own code is run for it."""
+    kind = type(value)
+    base: Any = next((base for base in _CONTAINERS if issubclass(kind, base)), None)
+    if base is dict:
+        for name, part in islice(list(dict.items(value)), _MOST_PARTS):
+            yield (name if isinstance(name, str) else ""), part
+    elif base is not None:
+        fields = getattr(kind, "_fields", ())  # of a named tuple
+        names = map(str, fields) if isinstance(fields, tuple) else ()
+        yield from islice(zip_longest(names, base.__iter__(value), fillvalue=""), _MOST_PARTS)
+    elif not issubclass(kind, type | types.ModuleType | types.FunctionType):
+        yield from _attributes(value)
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        own = {}
+    if type(own) is dict:
+        yield from islice(list(own.items()), _MOST_PARTS)
+    for base in type(value).__mro__:
+        for name, member in list(base.__dict__.items()):
+            if isinstance(member, types.MemberDescriptorType):  # of `__slots__`
+                try:
+                    yield name, member.__get__(value)
+                except AttributeError:  # not set
+                    continue
+
+
 def without_secrets(value: object, depth: int = 0) -> object:
     """Plain containers with `[masked]` behind secret names; other values as they are."""
     if depth > _DEPTH:
@@ -162,14 +197,14 @@ def without_secrets(value: object, depth: int = 0) -> object:
     if type(value) is dict:
         return {
             name: MASKED
-            if isinstance(name, str) and is_secret_name(name) and _may_be_secret(part)
+            if isinstance(name, str) and is_secret_name(name) and not isinstance(part, _HARMLESS)
             else without_secrets(part, depth + 1)
-            for name, part in list(value.items())[:2_000]
+            for name, part in list(value.items())[:_MOST_PARTS]
         }
     if type(value) is list:
-        return [without_secrets(part, depth + 1) for part in value[:2_000]]
+        return [without_secrets(part, depth + 1) for part in value[:_MOST_PARTS]]
     if type(value) is tuple:
-        return tuple(without_secrets(part, depth + 1) for part in value[:2_000])
+        return tuple(without_secrets(part, depth + 1) for part in value[:_MOST_PARTS])
     return value
 
 
@@ -179,10 +214,6 @@ def _is_harmless(name: str, part: object) -> bool:
     if any(word in _STRONG or (_is_secret_word(word) and word not in _WEAK) for word in words):
         return False
     return not isinstance(part, str) or bool(re.fullmatch(r"[A-Za-z_ .\-]{0,24}", part))
-
-
-def _may_be_secret(part: object) -> bool:
-    return part is not None and not isinstance(part, bool)
 
 
 def _masked(found: re.Match[str]) -> str:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.failure_report import MAX_CHARS, failure_report
-from qwen_magic.context.failure_secrets import Secrets, is_secret_name, known_secrets
+from qwen_magic.context.exception.masking import Secrets, is_secret_name, known_secrets
+from qwen_magic.context.exception.report import MAX_CHARS, exception_report
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -41,7 +41,7 @@ class Cells:
             return error
 
     def report(self, source, **options):
-        return failure_report(self.run(source), cells=self.numbers, **options)
+        return exception_report(self.run(source), cells=self.numbers, **options)
 
 
 def test_the_cell_the_way_and_the_values():
@@ -137,7 +137,7 @@ def test_exceptions_that_belong_to_themselves():
     error = Cells().run("1 / 0")
     error.__cause__ = ValueError("round")
     error.__cause__.__cause__ = error
-    assert failure_report(error).text.count("round") == 1
+    assert exception_report(error).text.count("round") == 1
 
 
 def test_a_recursion_is_counted():
@@ -173,10 +173,10 @@ def test_everything_is_capped():
 
 
 def test_what_was_never_raised_and_errors_without_a_source():
-    report = failure_report(ValueError("made by hand"), last_input="x = 1")
+    report = exception_report(ValueError("made by hand"), last_input="x = 1")
     assert "The input" in report.text
     assert report.contents == "the last input, the traceback"
-    assert failure_report(ValueError("made by hand")).contents == "the traceback"
+    assert exception_report(ValueError("made by hand")).contents == "the traceback"
 
 
 def test_fences_hold_what_has_fences():

@@ -5,15 +5,16 @@ It tells what nobody typed, so that it keeps back what looks like a secret, and 
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from qwen_magic.context.failure_frames import Place, places, source_lines
-from qwen_magic.context.failure_literals import written_secrets
-from qwen_magic.context.failure_secrets import Secrets
-from qwen_magic.context.failure_values import named_values
+from qwen_magic.context.exception.masking import Secrets
+from qwen_magic.context.exception.named_values import named_values
+from qwen_magic.context.exception.places import Place, places, source_of
+from qwen_magic.context.exception.source_literals import written_secrets
+from qwen_magic.document.words import fenced
 
 MAX_CHARS: Final = 6_000  # of the traceback, and of the cell
 _MESSAGE: Final = 1_000
@@ -25,7 +26,7 @@ _PLACES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class FailureReport:
+class ExceptionReport:
     """`text`: Markdown for the model. `title`: the exception's type. `cell`: the number of the
     cell that failed, or None. `names`: those whose values are in the text. `has_source`: the cell,
     or the last input, is in it."""
@@ -48,14 +49,14 @@ class FailureReport:
         return ", ".join(parts)
 
 
-def failure_report(
+def exception_report(
     error: BaseException,
     *,
     cells: Mapping[str, int] | None = None,
     typed: Mapping[int, str] | None = None,
     last_input: str = "",
     secrets: Iterable[str] = (),
-) -> FailureReport:
+) -> ExceptionReport:
     """Tell of `error`.
 
     `cells`: for each file name that `linecache` knows as a cell's, the cell's number. `typed`: the
@@ -66,59 +67,57 @@ def failure_report(
     return _Telling(error, cells or {}, typed or {}, last_input, Secrets(secrets)).report()
 
 
+@dataclass
 class _Telling:
     """One report in the making."""
 
-    def __init__(
-        self,
-        error: BaseException,
-        cells: Mapping[str, int],
-        typed: Mapping[int, str],
-        last_input: str,
-        secrets: Secrets,
-    ) -> None:
-        self.error = error
-        self.typed = typed
-        self.secrets = secrets
+    error: BaseException
+    cells: Mapping[str, int]
+    typed: Mapping[int, str]
+    last_input: str
+    secrets: Secrets
+
+    def __post_init__(self) -> None:
         self.masked: dict[str, list[str]] = {}  # sources without secrets, by file name
-        self.related = list(_related(error))[:_RELATED]
-        self.places = {id(each): places(each, cells) for _, each in [("", error), *self.related]}
-        self.own = self.places[id(error)]
-        self.cell, self.source, self.marked = self._failing_cell(cells, last_input)
+        self.related = list(_related(self.error))[:_RELATED]
+        errors = [self.error, *(error for _, error in self.related)]
+        self.places = {id(error): places(error, self.cells) for error in errors}
+        self.own = self.places[id(self.error)]
+        self.cell, self.source, self.marked = self._failing_cell()
         self._find_secrets()
 
-    def report(self) -> FailureReport:
-        title = self._title(self.error)
+    def report(self) -> ExceptionReport:
         values = named_values(self._innermost_first(), self.secrets)
         where = f"Cell {self.cell}" if self.cell is not None else "The input"
-        sections = [
-            f"The exception:\n{_fenced(self._message(self.error))}",
-            f"{where} (`>>` marks what was running):\n{_fenced(self._cell_text())}",
-            f"The traceback, outermost first:\n{_fenced(self._traceback())}",
-        ]
-        if not self.source:
-            del sections[1]
-        if self.related:
-            sections.append(f"It belongs to:\n{_fenced(self._related_text())}")
-        if values:
-            listed = "\n".join(f"{name}: {told}" for name, told in values.items())
-            sections.append(f"Values now, of what the failing lines name:\n{_fenced(listed)}")
-        text = self.secrets.mask("\n\n".join(sections), code=True)
-        return FailureReport(text, title, self.cell, tuple(values), bool(self.source))
+        sections = {
+            "The exception:": self._message(self.error),
+            f"{where} (`>>` marks what was running):": self._cell_text(),
+            "The traceback, outermost first:": self._traceback(),
+            "It belongs to:": self._related_text(),
+            "Values now, of what the failing lines name:": "\n".join(
+                f"{name}: {told}" for name, told in values.items()
+            ),
+        }
+        text = "\n\n".join(
+            f"{title}\n{fenced(body, 'text')}" for title, body in sections.items() if body
+        )
+        masked = self.secrets.mask(text, code=True)
+        return ExceptionReport(
+            masked, _title(self.error), self.cell, tuple(values), bool(self.source)
+        )
 
-    def _failing_cell(
-        self, cells: Mapping[str, int], last_input: str
-    ) -> tuple[int | None, str, set[int]]:
+    def _failing_cell(self) -> tuple[int | None, str, set[int]]:
         """The number, the source and the failing lines of the cell that was run."""
         first = next((place for place in self.own if place.cell is not None), None)
         if first is not None:
             lines = {p.line for p in self.own if p.filename == first.filename}
-            return first.cell, self._as_typed(first.cell, first.lines), lines
-        if isinstance(self.error, SyntaxError) and (name := self.error.filename) in cells:
-            self.own = []  # only what compiles cells
-            number, ran = cells[name or ""], source_lines(name or "")
-            return number, self._as_typed(number, ran) or last_input, {self.error.lineno or 0}
-        return None, last_input, set()
+            return first.cell, self._as_typed(first.cell, first.source.lines), lines
+        error = self.error
+        if isinstance(error, SyntaxError) and (name := error.filename or "") in self.cells:
+            self.own = self.places[id(error)] = []  # only what compiles cells
+            number, ran = self.cells[name], source_of(name).lines
+            return number, self._as_typed(number, ran) or self.last_input, {error.lineno or 0}
+        return None, self.last_input, set()
 
     def _as_typed(self, number: int | None, ran: list[str]) -> str:
         """As typed, where only magics differ in what ran, so that the lines are the same."""
@@ -132,7 +131,7 @@ class _Telling:
     def _find_secrets(self) -> None:
         """In the sources and the variables along the way, before anything is told."""
         users = [place for of in self.places.values() for place in of if place.is_users]
-        sources = {"\n".join(place.lines) for place in users} | {self.source}
+        sources = {"\n".join(place.source.lines) for place in users} | {self.source}
         for literal in (each for source in sources for each in written_secrets(source)):
             self.secrets.add(literal)
         scopes = {id(scope): scope for place in users[-50:] for scope in place.scopes}
@@ -140,21 +139,11 @@ class _Telling:
 
     def _innermost_first(self) -> list[Place]:
         """The places whose values are told: each line once, however often it recurs."""
-        chains = [self.own, *(self._of(error) for _, error in self.related)]
         found: dict[tuple[str, int], Place] = {}
-        for chain in chains:
+        for chain in self.places.values():  # in the order of `errors`
             for place in reversed(chain):
                 found.setdefault((place.filename, place.line), place)
         return list(found.values())[:_PLACES]
-
-    def _of(self, error: BaseException) -> list[Place]:
-        return self.places[id(error)]
-
-    def _title(self, error: BaseException) -> str:
-        kind = type(error)
-        module = kind.__module__
-        prefix = "" if module in ("builtins", "__main__") else f"{module}."
-        return f"{prefix}{kind.__qualname__}"
 
     def _message(self, error: BaseException) -> str:
         try:
@@ -168,33 +157,32 @@ class _Telling:
             message, notes = f"(no message: it raises {type(broken).__name__})", []
         text = self.secrets.mask("\n".join([message, *notes])[:20_000])
         text = text if len(text) <= _MESSAGE else f"{text[:_MESSAGE]}… (cut)"
-        return f"{self._title(error)}: {text}" if text else self._title(error)
+        return f"{_title(error)}: {text}" if text else _title(error)
 
     def _cell_text(self) -> str:
+        if not self.source:
+            return ""
         lines = self.secrets.mask(self.source, code=True).split("\n")
         return _numbered(lines, 1, self.marked)
 
     def _traceback(self) -> str:
         """The user's functions whole, a library's places in one line each."""
         told: list[str] = []
-        counts: dict[tuple[str, int], int] = {}
-        repeated = 0
+        counts: Counter[tuple[str, int]] = Counter()
         for place in self.own:
             at = (place.filename, place.line)
-            counts[at] = counts.get(at, 0) + 1
-            if counts[at] > _REPEATS:
-                repeated += 1
-                continue
-            told.append(self._place(place, again=counts[at] > 1))
-        if repeated:
+            counts[at] += 1
+            if counts[at] <= _REPEATS:
+                told.append(self._place(place, again=counts[at] > 1))
+        if repeated := len(self.own) - len(told):
             told.append(f"(and {repeated:,} more times through these places)")
         return _middle_out("\n".join(told) or "(none: it was not run)")
 
     def _place(self, place: Place, *, again: bool) -> str:
-        if not place.is_users or not place.lines:
+        if not place.is_users or not place.source.lines:
             return place.where
         if place.filename not in self.masked:
-            text = self.secrets.mask("\n".join(place.lines), code=True)
+            text = self.secrets.mask("\n".join(place.source.lines), code=True)
             self.masked[place.filename] = text.split("\n")
         lines = self.masked[place.filename]
         first, last = place.span
@@ -208,9 +196,16 @@ class _Telling:
             for how, error in self.related
             for line in (
                 f"{how}: {self._message(error)}",
-                *(f"    {p.where}" for p in self._of(error)[-3:]),
+                *(f"    {p.where}" for p in self.places[id(error)][-3:]),
             )
         )
+
+
+def _title(error: BaseException) -> str:
+    """The exception's type, as Python's own tracebacks name it."""
+    module = type(error).__module__
+    prefix = "" if module in ("builtins", "__main__") else f"{module}."
+    return prefix + type(error).__qualname__
 
 
 def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
@@ -260,9 +255,3 @@ def _middle_out(text: str) -> str:
     if len(text) <= MAX_CHARS:
         return text
     return f"{text[: MAX_CHARS // 3]}\n… (left out) …\n{text[-MAX_CHARS * 2 // 3 :]}"
-
-
-def _fenced(text: str) -> str:
-    longest = max(map(len, re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,129 @@
+"""Where an exception came by: the places of its traceback, and what their statements name.
+
+stack_data (which IPython brings) finds the source and its statements, and its pure_eval looks up
+names and attributes without running any code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sysconfig
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, cast
+
+from pure_eval import CannotEval, Evaluator
+from stack_data.core import Source
+
+_LIBRARIES: Final = tuple(
+    {
+        path
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        if (path := sysconfig.get_paths().get(name))
+    }
+)
+_INSTALLED: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
+_CELL: Final = re.compile(r"^<ipython-input-|[/\\]ipykernel_\d+[/\\]")
+_NOBODYS: Final = ("get_ipython",)  # what magics became
+
+
+@dataclass(frozen=True)
+class Place:
+    """One line on the way of an exception. `cell` is the number of its notebook cell, or None."""
+
+    filename: str
+    line: int
+    frame: types.FrameType
+    cell: int | None = None
+
+    @property
+    def function(self) -> str:
+        return self.frame.f_code.co_qualname
+
+    @cached_property
+    def is_users(self) -> bool:
+        """Whether it is in a cell or module of the user's, not in a library."""
+        if self.cell is not None or _CELL.search(self.filename):
+            return True
+        module = str(self.frame.f_globals.get("__name__", ""))
+        if self.filename.startswith("<") or module.partition(".")[0] == "qwen_magic":
+            return False
+        return not (_INSTALLED.search(self.filename) or self.filename.startswith(_LIBRARIES))
+
+    @property
+    def where(self) -> str:
+        """The place in words, without the folders that a person's name may be in."""
+        if self.cell is not None:
+            return f"cell {self.cell}, line {self.line}, in {self.function}"
+        name = self.filename
+        if found := _INSTALLED.search(name):
+            name = name[found.end() :]
+        for library in sorted(_LIBRARIES, key=len, reverse=True):
+            name = name.removeprefix(library + "/")
+        name = name if name != self.filename or name.startswith("<") else Path(name).name
+        return f"{name}:{self.line}, in {self.function}"
+
+    @cached_property
+    def source(self) -> Source:
+        return source_of(self.filename, self.frame.f_globals)
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """The first and last line of the function that the place is in, from 1."""
+        code = self.frame.f_code
+        last = max([self.line, *(line for _, _, line in code.co_lines() if line)])
+        if code.co_name == "<module>":
+            return 1, max(last, len(self.source.lines))
+        return min(code.co_firstlineno, self.line), last
+
+    @property
+    def scopes(self) -> tuple[Mapping[str, object], ...]:
+        """Its variables: the local ones, then those of its module."""
+        return self.frame.f_locals, self.frame.f_globals
+
+    def named(self) -> Iterator[tuple[str, object]]:
+        """What the statement at this place names (of one with a block only its head), with the
+        values, in the order of the source: `a.b` as `a`, then `a.b`."""
+        pieces: list[range] = self.source.pieces  # type: ignore[misc]  # it has no types
+        piece = next((piece for piece in pieces if self.line in piece), range(0))
+        look_up = Evaluator.from_frame(self.frame)
+        nodes = [
+            node
+            for node in ast.walk(self.source.tree or ast.Module([], []))
+            if isinstance(node, ast.Name | ast.Attribute) and node.lineno in piece
+        ]
+        for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset, n.end_col_offset or 0)):
+            name = ast.unparse(node)
+            try:
+                value = look_up[node]
+            except CannotEval:  # not there, or only a property could tell
+                continue
+            if name not in _NOBODYS and not isinstance(value, types.ModuleType):
+                yield name, value
+
+
+def places(error: BaseException, cells: Mapping[str, int]) -> list[Place]:
+    """The places of `error`, outermost first, from the first cell (else the first place of the
+    user's) on. `cells`: the number of the cell for each file name that is one."""
+    found: list[Place] = []
+    step = error.__traceback__
+    while step is not None:
+        filename = step.tb_frame.f_code.co_filename
+        found.append(Place(filename, step.tb_lineno or 1, step.tb_frame, cells.get(filename)))
+        step = step.tb_next
+    in_cells = [number for number, place in enumerate(found) if place.cell is not None]
+    ours = in_cells or [number for number, place in enumerate(found) if place.is_users]
+    return found[ours[0] :] if ours else found
+
+
+def source_of(filename: str, module: dict[str, object] | None = None) -> Source:
+    """The source of a file or cell; `module`: the globals of its code. Without lines where it is
+    not to be had, without a tree where it is no Python."""
+    try:
+        return cast(Source, Source.for_filename(filename, module))
+    except Exception:  # a loader of the user's may fail in any way
+        return Source(filename, [])
