@@ -48,7 +48,7 @@ HOMES = {
     "nest_asyncio2": ("tools/nesting.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("demo/", "context/"),
-    "pandas": ("context/", "document/extract/", "batch/"),
+    "pandas": ("context/", "document/extract.py", "batch/"),
     "PIL": ("context/images.py",),
     "docstring_parser": ("tools/definition.py",),
     "jsonschema": ("tools/validation.py",),

@@ -1,4 +1,8 @@
-"""What an opened step shows, as values that every form of the view renders in its own way."""
+"""What an answer shows, as values that every form of it renders in its own way.
+
+A `Step` is one thing that the model did; a `Block` is a part of what an opened step shows. The rest
+are places and lines of the answer's tree (`tree`), beside `Note` and `Footer` (`footer`).
+"""
 
 from __future__ import annotations
 
@@ -122,3 +126,48 @@ class Step:
     figures: tuple[Figure, ...] = ()
     tally: Tally = Tally()
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What opens below its first child, the line of a step. `is_joined`: it holds steps."""
+
+    is_open: bool = False
+    is_joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A place for others, or for a Markdown text, whose `source` it has when that has ended."""
+
+    kind: Literal["steps", "body", "thought", "figures", "answer"]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLine:
+    """What goes on now, where there is nothing to open yet: "Waiting for qwen3-max"."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a screen reader is told."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceList:
+    """The pages that the answer rests on."""
+
+    sources: tuple[NumberedSource, ...]
+
+    @property
+    def cited(self) -> tuple[NumberedSource, ...]:
+        return tuple(source for source in self.sources if source.cited)
+
+    @property
+    def others(self) -> tuple[NumberedSource, ...]:
+        return tuple(source for source in self.sources if not source.cited)

@@ -4,36 +4,31 @@
     Document.finish(state) -> patches      once
     Document.snapshot()    -> patches      for a view that begins late or missed a batch
 
-The same document, finished, is what the saved forms are made of (`groups`, `sources`, `note`,
-`footer`). Its patches go to one element that every view makes for itself, `turn`; besides it a
-view has an element `say` for what a screen reader is told.
+The same document, finished, is what the saved forms are made of: they walk its `tree`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from qwen_magic.document import html
-from qwen_magic.document.blocks import NumberedSource
+from qwen_magic.document.blocks import LiveLine, NumberedSource, SourceList, Spoken
 from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
-from qwen_magic.document.footer import Footer, make_footer
-from qwen_magic.document.groups import ROOT, Group, Groups
-from qwen_magic.document.notes import Note, make_note
-from qwen_magic.document.pictures import Pictures
-from qwen_magic.document.question import Question
+from qwen_magic.document.footer import make_footer, make_note
+from qwen_magic.document.groups import Groups
+from qwen_magic.document.patches import ViewPatch
+from qwen_magic.document.question import Asked, Question
+from qwen_magic.document.sandbox_images import drawn_figures, meant_figures
 from qwen_magic.document.sections import (
     ProseSection,
     Section,
     ThoughtSection,
+    ToolSection,
     make_section,
     section_type,
 )
 from qwen_magic.document.sources import all_sources, number_sources
 from qwen_magic.document.steps import FigureState, StepContext, figure_urls
-from qwen_magic.document.tree import Tree
-from qwen_magic.document.wire import ViewPatch
+from qwen_magic.document.tree import ROOT, SAY, Tree
 from qwen_magic.document.words import counted
 from qwen_magic.protocol.items import WebSearchCall
 
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
 
     from qwen_magic.protocol.state import Entry, ResponseState
 
-_CITED: Final = re.compile(r'class="qm-cite"[^>]*>\[(\d+)\]<')
 _CUT: Final[Mapping[OutcomeStatus, str]] = {
     "completed": "no end was seen",
     "incomplete": "cut off",
@@ -55,6 +49,9 @@ _ENDED: Final[Mapping[OutcomeStatus, str]] = {
     "failed": "Failed",
     "stopped": "Stopped",
 }
+
+
+_S = TypeVar("_S", bound=Section)
 
 
 def _question_id(entry: Entry) -> str:
@@ -72,42 +69,23 @@ class Document:
         self.turn = turn
         self.started = started
         self.seconds = 0.0
-        self.sources: Sequence[NumberedSource] = ()
-        self.note: Note | None = None
-        self.footer: Footer | None = None
+        self.tree = Tree()
         self.status = f"Waiting for {turn.model}"
-        self.pictures = Pictures()
         self._outcome: Outcome | None = None
-        self._tree = Tree()
-        self._groups = Groups(self._tree)
+        self._groups = Groups(self.tree)
         self._sections: dict[str, tuple[Section, str]] = {}  # entry key -> (section, parent)
         self._seen: dict[str, int] = {}  # entry key -> the version that is shown
         self._figures: dict[str, FigureState] = {}
-        self._wanted: dict[str, str] = {}  # figure address -> the key of the run that drew it
+        self._drawn_by: dict[str, str] = {}  # figure address -> the key of the run that drew it
         self._numbered: tuple[NumberedSource, ...] = ()
         self._starts: dict[str, int] = {}  # search's entry key -> how many sources come before
-        self.waiting = ""  # the line that stands where nothing has come yet
         self._wait(self.status)
-
-    @property
-    def groups(self) -> Sequence[Group]:
-        """The sections in order, neighbours of a kind together."""
-        return self._groups.all
-
-    @property
-    def is_finished(self) -> bool:
-        return self._outcome is not None
-
-    @property
-    def wanted_figures(self) -> tuple[str, ...]:
-        """Addresses in the logs of code runs for which `figure` was not called yet."""
-        return tuple(url for url in self._wanted if url not in self._figures)
 
     def figure(self, url: str, data: str = "", reason: str = "") -> None:
         """A figure has come (`data`: its data URI), or cannot (`reason`: why, in a few words).
         The next `update` or `finish` shows it."""
         self._figures[url] = FigureState(data, reason)
-        self._seen.pop(self._wanted.get(url, ""), None)
+        self._seen.pop(self._drawn_by.get(url, ""), None)
 
     def notice(self, text: str) -> list[ViewPatch]:
         """Show a line about the connection ("Trying again in 4 s") until something comes; empty
@@ -118,7 +96,7 @@ class Document:
 
     def ask(self, entry: Entry, question: Question) -> list[ViewPatch]:
         """Ask whether a function call may run. The question goes when the call goes on."""
-        return self._tree.put(_question_id(entry), ROOT, html.question_html(question, entry.key))
+        return self.tree.put(_question_id(entry), ROOT, Asked(question, entry.key))
 
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
         """The patches since the last call. Costs what changed, not what is there."""
@@ -138,9 +116,7 @@ class Document:
         patches = self._update_entries(state)
         patches += self._wait("")
         patches += self._thought_tokens(state)
-        self.pictures = Pictures(s for group in self._groups.all for s in group.sections)
-        if self.pictures:  # a long answer's snapshot is long
-            patches += self.pictures.replacements(self._tree.snapshot())
+        patches += self._show_sandbox_images()
         patches += self._mark_cited(state)
         patches += self._groups.join(is_over=True)
         patches += self._end(state, outcome)
@@ -148,7 +124,7 @@ class Document:
 
     def snapshot(self) -> list[ViewPatch]:
         """The patches that build the whole view, as of the last call, from nothing."""
-        return self.pictures.shown(self._tree.snapshot())
+        return self.tree.snapshot()
 
     def _is_shown(self, entry: Entry) -> bool:
         return (
@@ -175,25 +151,24 @@ class Document:
             section = None
         if section is None:
             patches += self._wait("")
-            section = make_section(self._tree, entry, self._cite)
+            section = make_section(self.tree, entry, self._cite)
             parent, made = self._groups.place(section)
             patches += made
             self._sections[entry.key] = (section, parent)
         for url in figure_urls(entry.item):
-            self._wanted.setdefault(url, entry.key)
+            self._drawn_by.setdefault(url, entry.key)
         patches += section.update(entry, parent, self._context(entry))
         if entry.phase != "asking" or self._outcome is not None:
-            patches += self._tree.drop(_question_id(entry))
+            patches += self.tree.drop(_question_id(entry))
         if section.is_empty:
             patches += self._groups.take_out(section)
             del self._sections[entry.key]
         return patches
 
     def _wait(self, text: str) -> list[ViewPatch]:
-        self.waiting = text
         if not text:
-            return self._tree.drop("wait")
-        return self._tree.put("wait", ROOT, html.waiting(text))
+            return self.tree.drop("wait")
+        return self.tree.put("wait", ROOT, LiveLine(text))
 
     def _context(self, entry: Entry) -> StepContext:
         sources: tuple[NumberedSource, ...] = ()
@@ -217,29 +192,35 @@ class Document:
         found = 1 <= number <= len(self._numbered)
         return self._numbered[number - 1].url if found else None
 
-    def _prose(self) -> str:
-        return "".join(
-            section.html
-            for group in self._groups.all
-            for section in group.sections
-            if isinstance(section, ProseSection)
-        )
+    def _show_sandbox_images(self) -> list[ViewPatch]:
+        """Put figures that runs drew where the prose shows files of the sandbox."""
+        prose = self._of_type(ProseSection)
+        addresses = [address for section in prose for address in section.images]
+        if not addresses:
+            return []
+        drawn = drawn_figures(section.step for section in self._of_type(ToolSection))
+        figures = meant_figures(addresses, drawn)
+        return [patch for section in prose for patch in section.show_figures(figures)]
 
     def _mark_cited(self, state: ResponseState) -> list[ViewPatch]:
         """Tell the sources that the prose cites, here and in the searches that found them.
         Without prose there is nothing that they would be the sources of."""
-        prose = self._prose()
+        prose = [section for section in self._of_type(ProseSection) if section.is_shown]
         if not prose:
             return []
-        cited = {int(number) for number in _CITED.findall(prose)}
-        items = [entry.item for entry in state.entries]
-        self.sources = all_sources(items, cited)
-        self._numbered = tuple(source for source in self.sources if source.number)
+        cited = {number for section in prose for number in section.cited}
+        sources = all_sources([entry.item for entry in state.entries], cited)
+        self._numbered = tuple(source for source in sources if source.number)
         patches: list[ViewPatch] = []
         for entry in state.entries:
             if isinstance(entry.item, WebSearchCall):
                 patches += self._update_entry(entry)
+        if sources:
+            patches += self.tree.put("sources", ROOT, SourceList(sources))
         return patches
+
+    def _of_type(self, kind: type[_S]) -> list[_S]:
+        return [section for section in self._groups.sections if isinstance(section, kind)]
 
     def _activity(self, state: ResponseState) -> str:
         """What goes on now: the words of the last section that is not done."""
@@ -252,40 +233,27 @@ class Document:
 
     def _say(self, status: str) -> list[ViewPatch]:
         self.status = status
-        return self._tree.put("say.0", "say", html.spoken(status))
+        return self.tree.put("say.0", SAY, Spoken(status))
 
     def _thought_tokens(self, state: ResponseState) -> list[ViewPatch]:
         """The reasoning tokens, on the line of the only thought; of several, none is known."""
-        thoughts = [
-            section
-            for group in self._groups.all
-            for section in group.sections
-            if isinstance(section, ThoughtSection)
-        ]
+        thoughts = self._of_type(ThoughtSection)
         tokens = state.usage.reasoning_tokens if state.usage is not None else 0
         if len(thoughts) != 1 or not tokens:
             return []
         return thoughts[0].add_fact(counted(tokens, "token"))
 
     def _end(self, state: ResponseState, outcome: Outcome) -> list[ViewPatch]:
-        if outcome.told and not self._groups.all:
+        if outcome.told and not self._sections:
             return []
-        items = [entry.item for entry in state.entries]
-        self.note = make_note(
-            outcome, self.turn, self.seconds, state.usage, state.incomplete_reason
-        )
-        self.footer = make_footer(
+        note = make_note(outcome, self.turn, self.seconds, state.usage, state.incomplete_reason)
+        footer = make_footer(
             self.turn,
             model=state.model,
             seconds=self.seconds,
             usage=state.usage,
-            items=items,
+            items=[entry.item for entry in state.entries],
             id=state.id,
         )
-        patches: list[ViewPatch] = []
-        sources = html.sources_html(self.sources)
-        if sources:
-            patches += self._tree.put("sources", ROOT, sources)
-        if self.note is not None:
-            patches += self._tree.put("note", ROOT, html.note_html(self.note, announce=True))
-        return patches + self._tree.put("foot", ROOT, html.footer_html(self.footer))
+        patches = self.tree.put("note", ROOT, note) if note is not None else []
+        return patches + self.tree.put("foot", ROOT, footer)

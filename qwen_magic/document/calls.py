@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from qwen_magic.document.blocks import (
     Block,
@@ -18,10 +18,10 @@ from qwen_magic.document.blocks import (
     StepState,
     Wait,
 )
-from qwen_magic.document.words import counted, host_of, page_of, shorten
+from qwen_magic.document.links import host_of, page_of
+from qwen_magic.document.words import counted, shorten
 from qwen_magic.protocol.items import (
     CALL_FAILED,
-    CustomToolCall,
     FileSearchCall,
     FunctionCall,
     ImageSearchCall,
@@ -30,28 +30,8 @@ from qwen_magic.protocol.items import (
     UnknownItem,
 )
 
-OtherCall: TypeAlias = (
-    CustomToolCall | McpCall | McpListTools | FileSearchCall | ImageSearchCall | UnknownItem
-)
 LONGEST_DETAIL: Final = 120
 LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown
-
-
-def call_step(item: OtherCall, text: str, *, is_done: bool, is_bad: bool) -> Step:
-    """The step of a call; `text` is what streamed of its arguments."""
-    match item:
-        case CustomToolCall():
-            return _custom(item.name, item.input or text, is_done)
-        case McpCall():
-            return _mcp(item, item.arguments or text, is_done, is_bad)
-        case McpListTools():
-            return _mcp_tools(item, is_done)
-        case FileSearchCall():
-            return _files(item, is_done, is_bad)
-        case ImageSearchCall():
-            return _images(item, item.arguments or text, is_done, is_bad)
-        case UnknownItem():
-            return _unknown(item, is_done, is_bad)
 
 
 def quoted(queries: tuple[str, ...]) -> str:
@@ -120,7 +100,7 @@ def _cut(text: str) -> str:
     return f"{text[:LONGEST_RAW]}\n… ({len(text) - LONGEST_RAW:,} more characters)"
 
 
-def _custom(name: str, given: str, is_done: bool) -> Step:
+def custom_step(name: str, given: str, is_done: bool) -> Step:
     verb = "Asked for a tool" if is_done else "Asking for a tool"
     blocks: tuple[Block, ...] = (
         (Label("Input"), Output(given)) if given else (Wait("Without input"),)
@@ -130,7 +110,7 @@ def _custom(name: str, given: str, is_done: bool) -> Step:
     )
 
 
-def _mcp(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+def mcp_step(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
     server = item.server_label or "an MCP server"
     failed = is_bad or bool(item.error)
     verb = f"Calling {server}"
@@ -147,7 +127,7 @@ def _mcp(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
     return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
 
 
-def _mcp_tools(item: McpListTools, is_done: bool) -> Step:
+def mcp_tools_step(item: McpListTools, is_done: bool) -> Step:
     server = item.server_label or "an MCP server"
     if not is_done:
         waiting = (Wait("The list comes when it ends"),)
@@ -163,8 +143,8 @@ def _mcp_tools(item: McpListTools, is_done: bool) -> Step:
     return Step(f"Asked {server} for its tools", "", False, facts, "done", blocks)
 
 
-def _files(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
-    verb, state = _verbs("Searching files", "Searched files", "File search failed", is_done, is_bad)
+def file_search_step(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
+    verb, state = verbs("Searching files", "Searched files", "File search failed", is_done, is_bad)
     blocks: list[Block] = [Label("Queries"), Lines(item.queries)] if item.queries else []
     for result in item.results:
         score = f" · score {result.score:.2f}" if result.score else ""
@@ -175,17 +155,10 @@ def _files(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
     return Step(verb, quoted(item.queries), False, facts, state, tuple(blocks))
 
 
-def _images(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
-    by_image = item.type == "image_search_call"
-    now, then = (
-        ("Searching by image", "Searched by image")
-        if by_image
-        else (
-            "Searching images",
-            "Searched images",
-        )
-    )
-    verb, state = _verbs(now, then, "Image search failed", is_done, is_bad)
+def image_search_step(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+    what = "by image" if item.type == "image_search_call" else "images"
+    now, then = f"Searching {what}", f"Searched {what}"
+    verb, state = verbs(now, then, "Image search failed", is_done, is_bad)
     queries = _queries(arguments)
     found = _found_images(item.output)
     blocks: list[Block] = [Label("Queries"), Lines(queries)] if queries else []
@@ -199,9 +172,9 @@ def _images(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) 
     return Step(verb, quoted(queries), False, facts, state, tuple(blocks))
 
 
-def _unknown(item: UnknownItem, is_done: bool, is_bad: bool) -> Step:
+def unknown_step(item: UnknownItem, is_done: bool, is_bad: bool) -> Step:
     kind = shorten(item.type.removesuffix("_call"), 60) or "unknown"
-    verb, state = _verbs("Using a tool", "Used a tool", "A tool failed", is_done, is_bad)
+    verb, state = verbs("Using a tool", "Used a tool", "A tool failed", is_done, is_bad)
     if not item.type.endswith("_call"):
         verb = "Something new"
     raw = json.dumps(item.raw, indent=2, ensure_ascii=False, default=str)
@@ -212,7 +185,7 @@ def _state(is_done: bool) -> StepState:
     return "done" if is_done else "live"
 
 
-def _verbs(now: str, then: str, failed: str, is_done: bool, is_bad: bool) -> tuple[str, StepState]:
+def verbs(now: str, then: str, failed: str, is_done: bool, is_bad: bool) -> tuple[str, StepState]:
     if not is_done:
         return now, "live"
     return (failed, "bad") if is_bad else (then, "done")

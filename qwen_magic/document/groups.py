@@ -1,19 +1,27 @@
-"""How sections stand together: neighbours of a kind share one wrapper, many steps one line."""
+"""How sections stand together: neighbours of a kind share one wrapper, many steps one line.
+
+A timeline of forty lines is no longer read. Where more than `MANY` steps of one group are done,
+neighbours join in a panel, in their order; its line counts them by kind ("6 searches, 92 sources ·
+5 thoughts"). The newest `RECENT` stand apart while the group may still grow, so that the reader
+sees what has just happened, and the height of the timeline stays the same. What was drawn to be
+seen, and what still runs, never joins; nothing joins across it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
-from qwen_magic.document import html
-from qwen_magic.document.blocks import Step
-from qwen_magic.document.joins import joined_step, runs_to_join
+from qwen_magic.document.blocks import Box, Panel, SourceGroups, Step
+from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.sections import GroupKind, ProseSection, Section, StepSection
-from qwen_magic.document.tree import Tree
-from qwen_magic.document.wire import ViewPatch
+from qwen_magic.document.tree import ROOT, Tree
+from qwen_magic.document.words import NO_BREAK, counted, duration
 
-ROOT: Final = "turn"  # the element that the view makes for itself
+MANY: Final = 8  # finished steps that are shown one by one
+RECENT: Final = 3
+FEWEST: Final = 2  # that are worth a panel
 
 
 @dataclass(slots=True)
@@ -23,35 +31,15 @@ class Joined:
     id: str
     sections: list[StepSection] = field(default_factory=list)
 
-    @property
-    def step(self) -> Step:
-        return joined_step([section.step for section in self.sections])
-
-
-Row: TypeAlias = Section | Joined
-
 
 @dataclass(slots=True)
 class Group:
+    """Neighbours of a kind, in order. `joined`: the panels that hold some of them."""
+
     id: str
     kind: GroupKind
     sections: list[Section] = field(default_factory=list)
     joined: list[Joined] = field(default_factory=list)
-
-    @property
-    def steps(self) -> list[StepSection]:
-        return [section for section in self.sections if not isinstance(section, ProseSection)]
-
-    @property
-    def rows(self) -> Iterator[Row]:
-        """What stands in it, in order: sections, and panels of joined ones."""
-        heads = {id(joined.sections[0]): joined for joined in self.joined}
-        hidden = {id(section) for joined in self.joined for section in joined.sections}
-        for section in self.sections:
-            if id(section) in heads:
-                yield heads[id(section)]
-            elif id(section) not in hidden:
-                yield section
 
 
 class Groups:
@@ -60,7 +48,12 @@ class Groups:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._made = 0
-        self.all: list[Group] = []
+        self._all: list[Group] = []
+
+    @property
+    def sections(self) -> list[Section]:
+        """All sections in order."""
+        return [section for group in self._all for section in group.sections]
 
     def place(self, section: Section) -> tuple[str, list[ViewPatch]]:
         """Where the section goes: the id of its parent, made if need be."""
@@ -68,17 +61,17 @@ class Groups:
         group.sections.append(section)
         if section.kind == "answer":
             return ROOT, []
-        return group.id, self._tree.put(group.id, ROOT, html.STEPS)
+        return group.id, self._tree.put(group.id, ROOT, Box("steps"))
 
     def take_out(self, section: Section) -> list[ViewPatch]:
         """Remove a section, with what holds nothing else."""
         patches = self._tree.drop(section.id)
-        for group in self.all:
+        for group in self._all:
             if section in group.sections:
                 group.sections.remove(section)
                 patches += self._leave(group, section)
                 if not group.sections:
-                    self.all.remove(group)
+                    self._all.remove(group)
                     patches += self._tree.drop(group.id)
                 break
         return patches
@@ -86,12 +79,11 @@ class Groups:
     def join(self, *, is_over: bool) -> list[ViewPatch]:
         """Join what has become many since the last call. `is_over`: nothing will be added."""
         patches: list[ViewPatch] = []
-        for group in self.all:
-            if group.kind == "steps":
-                steps = group.steps
-                is_closed = is_over or group is not self.all[-1]
-                for run in runs_to_join([each.step for each in steps], is_closed=is_closed):
-                    patches += self._join(group, [steps[at] for at in run])
+        for group in self._all:
+            steps = [each for each in group.sections if not isinstance(each, ProseSection)]
+            is_closed = is_over or group is not self._all[-1]
+            for run in runs_to_join([each.step for each in steps], is_closed=is_closed):
+                patches += self._join(group, [steps[at] for at in run])
         return patches
 
     def _join(self, group: Group, run: list[StepSection]) -> list[ViewPatch]:
@@ -102,11 +94,12 @@ class Groups:
             self._made += 1
             joined = Joined(f"j{self._made}")
             group.joined.append(joined)
-            patches += self._tree.put_before(joined.id, run[0].id, html.details())
+            patches += self._tree.put_before(joined.id, run[0].id, Panel(is_joined=True))
         new = run[len(joined.sections) :]
         joined.sections += new
-        patches += self._tree.put(f"{joined.id}.h", joined.id, html.head(joined.step))
-        patches += self._tree.put(f"{joined.id}.b", joined.id, html.BODY)
+        step = joined_step([section.step for section in joined.sections])
+        patches += self._tree.put(f"{joined.id}.h", joined.id, step)
+        patches += self._tree.put(f"{joined.id}.b", joined.id, Box("body"))
         for section in new:
             patches += self._tree.move(section.id, f"{joined.id}.b")
             patches += self._tree.drop(f"{section.id}.f")  # where no figure came
@@ -122,8 +115,51 @@ class Groups:
         return []
 
     def _group(self, kind: GroupKind) -> Group:
-        if self.all and self.all[-1].kind == kind:
-            return self.all[-1]
+        if self._all and self._all[-1].kind == kind:
+            return self._all[-1]
         self._made += 1
-        self.all.append(Group(f"g{self._made}", kind))
-        return self.all[-1]
+        self._all.append(Group(f"g{self._made}", kind))
+        return self._all[-1]
+
+
+def runs_to_join(steps: Sequence[Step], *, is_closed: bool) -> list[range]:
+    """The places of the steps that join, a range for each panel. `is_closed`: no step will be
+    added."""
+    live = next((at for at, step in enumerate(steps) if step.state == "live"), len(steps))
+    if live <= MANY:
+        return []
+    end = live if is_closed else live - RECENT
+    runs: list[range] = []
+    start = 0
+    for at in range(end + 1):
+        if at == end or steps[at].figures:
+            if at - start >= FEWEST:
+                runs.append(range(start, at))
+            start = at + 1
+    return runs
+
+
+def joined_step(steps: Sequence[Step]) -> Step:
+    """The line of a panel of these steps: their counts by kind, in the order of first sight,
+    thoughts last."""
+    counts: dict[str, tuple[int, str]] = {}
+    for step in steps:
+        tally = step.tally
+        counts[tally.one] = (counts.get(tally.one, (0, ""))[0] + tally.count, tally.many)
+    thoughts = counts.pop("thought", None)
+    if thoughts is not None:
+        counts["thought"] = thoughts
+    sources = sum(map(_sources, steps))
+    parts = [counted(count, one, many) for one, (count, many) in counts.items()]
+    if sources:
+        place = next((at for at, one in enumerate(counts) if one == "search"), 0)
+        parts[place] += f", {counted(sources, 'source')}"
+    failed = sum(step.state == "bad" for step in steps)
+    if failed:
+        parts.append(f"{failed}{NO_BREAK}failed")
+    took = duration(sum(step.seconds for step in steps))
+    return Step(parts[0], " · ".join(parts[1:]), facts=(took,) if took else ())
+
+
+def _sources(step: Step) -> int:
+    return sum(len(block.sources) for block in step.blocks if isinstance(block, SourceGroups))

@@ -39,19 +39,31 @@ _SLASHED = frozenset(
         *("Scala", "SQL", "Swift", "TSX", "TypeScript"),
     )
 )
+# What counts as Python. A console's session or a traceback (`pycon`, `pytb`) is none to run.
+_PYTHON = frozenset(("", "python", "py", "python3", "py3", "ipython", "ipython3", "pyspark"))
 _ANGLED = frozenset(("HTML", "XML", "Vue", "Svelte"))
 _SPELLINGS = {"Text only": "Text", "Bash Session": "Console"}
 
 
-def highlight(code: str, language: str) -> str:
-    """Return the HTML of `code`; of an unknown language it is only escaped."""
+def highlight_pieces(code: str, language: str) -> list[str]:
+    """The HTML of each of the code's `pieces`; of an unknown language it is only escaped."""
     highlighter = LineHighlighter(language)
-    return "".join(highlighter.line(piece) for piece in pieces(code))
+    return [highlighter.line(piece) for piece in pieces(code)]
 
 
 def pieces(code: str) -> list[str]:
     """Cut code into the pieces a highlighter takes: its lines, long ones cut again."""
     return _PIECE.findall(code)
+
+
+def is_python(language: str) -> bool:
+    """Whether code in a block of this language (`py`; "" where none is named) runs as Python."""
+    return language.lower() in _PYTHON
+
+
+def python_labels() -> list[str]:
+    """The labels, in lower case, by which a page knows blocks of Python."""
+    return sorted({language_label(language).lower() for language in _PYTHON})
 
 
 def language_label(language: str) -> str:

@@ -1,4 +1,6 @@
-"""Blocks and steps as safe HTML: one form for the live view and for the saved output.
+"""What an answer shows as safe HTML: one form for the live view and for the saved output.
+
+    markup(value) -> (HTML before what is in the element, HTML behind)     for a tree's values
 
 It reads without any style sheet, since most places that show a saved notebook strip it: verbs are
 `<b>`, parts of a line are separated by " · " (out of sight where there is style), indents are
@@ -11,59 +13,86 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from qwen_magic.document.blocks import (
     Block,
+    Box,
     Code,
     Extract,
     Figure,
     Label,
     Lines,
     Link,
+    LiveLine,
     NumberedSource,
     Output,
+    Panel,
     SourceGroups,
+    SourceList,
+    Spoken,
     Step,
     Text,
     Wait,
 )
-from qwen_magic.document.footer import Footer
-from qwen_magic.document.highlight import highlight
-from qwen_magic.document.markdown.inline import text_html
-from qwen_magic.document.markdown.links import is_linkable, is_picture
-from qwen_magic.document.markdown.render import CODE_CLOSE, code_open
-from qwen_magic.document.notes import Note
-from qwen_magic.document.question import Question
+from qwen_magic.document.footer import Footer, Note
+from qwen_magic.document.highlight import highlight_pieces
+from qwen_magic.document.links import is_picture, link_open
+from qwen_magic.document.markdown.render import FIGURE_ALT, CodeHtml, text_html
+from qwen_magic.document.question import Asked, Question
 from qwen_magic.document.sources import by_host
 from qwen_magic.document.words import counted
 
 SEP: Final = '<span class="qm-sep"> · </span>'
-STEPS: Final = '<div class="qm-steps"></div>'
-ANSWER: Final = '<div class="qm-answer"></div>'
 _PADDED: Final = 'style="padding: 2px 0 12px 18px"'
 _NOTE_PADDED: Final = 'style="padding: 4px 0 4px 12px"'
-BODY: Final = f'<div class="qm-body" {_PADDED}></div>'
-THOUGHT: Final = (
-    f'<div class="qm-body qm-think" {_PADDED} tabindex="0" role="region" aria-label="Reasoning">'
-    "</div>"
+_BOXES: Final = {
+    "steps": '<div class="qm-steps">',
+    "body": f'<div class="qm-body" {_PADDED}>',
+    "thought": f'<div class="qm-body qm-think" {_PADDED} tabindex="0" role="region"'
+    ' aria-label="Reasoning">',
+    "figures": '<div class="qm-figs" style="padding: 2px 0 8px 0">',
+    "answer": '<div class="qm-answer">',
+}
+
+Value: TypeAlias = (
+    Block | Step | Panel | Box | LiveLine | Spoken | Asked | SourceList | Note | Footer
 )
-FIGURES: Final = '<div class="qm-figs" style="padding: 2px 0 8px 0"></div>'
+Markup: TypeAlias = tuple[str, str]
+NOTHING: Final = Spoken("")
+
+
+def markup(value: Value) -> Markup:
+    """The element of a value. Of a block of code, the first is a `CodeHtml`."""
+    match value:
+        case Step():
+            return head(value), ""
+        case Panel(is_open=is_open):
+            return f'<details class="qm-step"{" open" if is_open else ""}>', "</details>"
+        case Box(kind=kind):
+            return _BOXES[kind], "</div>"
+        case LiveLine(text=text):
+            return waiting(text), ""
+        case Spoken(text=text):
+            return spoken(text), ""
+        case Asked(question=question, key=key):
+            return question_html(question, key), ""
+        case SourceList(sources=sources):
+            return sources_html(sources), ""
+        case Note():
+            return note_html(value, announce=True), ""
+        case Footer():
+            return footer_html(value), ""
+        case _:
+            return block_html(value), ""
 
 
 def link(url: str, text: str, kind: str) -> str:
     """A link of this class around `text`, or the bare text where `url` is none to follow."""
-    if not is_linkable(url):
+    opening = link_open(url, kind=kind)
+    if not opening:
         return f'<span class="{kind}">{text_html(text)}</span>'
-    return (
-        f'<a class="{kind}" href="{escape(url)}" rel="noopener noreferrer" target="_blank">'
-        f"{text_html(text)}</a>"
-    )
-
-
-def details(*, is_open: bool = False) -> str:
-    """The empty panel of a step."""
-    return f'<details class="qm-step"{" open" if is_open else ""}></details>'
+    return f"{opening}{text_html(text)}</a>"
 
 
 def head(step: Step) -> str:
@@ -137,12 +166,12 @@ def _pre(inside: str, label: str, kind: str = "") -> str:
 
 def code_html(code: str, language: str) -> str:
     """A code block, as the Markdown renderer makes its own."""
-    return code_open(language) + highlight(code, language) + CODE_CLOSE
+    return CodeHtml.of(code, language, highlight_pieces(code, language))
 
 
 def figure_html(figure: Figure) -> str:
     """The picture where it is at hand; else a quiet link to it, which loads nothing."""
-    alt = escape(figure.alt or "Figure drawn by the code")
+    alt = escape(figure.alt or FIGURE_ALT)
     if is_picture(figure.data):
         return (
             f'<figure class="qm-fig"><img class="qm-img" src="{escape(figure.data)}" alt="{alt}">'
@@ -238,9 +267,3 @@ def footer_html(footer: Footer) -> str:
 
 def _fact(text: str) -> str:
     return f'<span class="qm-fact">{text_html(text)}</span>'
-
-
-def inside(element: str, content: str) -> str:
-    """`content` put into an empty element of this module."""
-    opening, closing, end = element.rpartition("</")
-    return opening + content + closing + end

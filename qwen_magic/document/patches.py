@@ -1,29 +1,30 @@
-"""Patches that carry one rendered Markdown text to a view.
+"""Patches that lead a view to the tree of an answer, and the form in which they travel.
 
-A text is a sequence of blocks, each exactly one root element with an id of its own. A view keeps
-the elements by id and, per block, the nodes of its *tail*: the provisional end of an open block.
+A view keeps elements by id. A Markdown text is a sequence of blocks, each exactly one root element
+with an id of its own; of a block the view also keeps the nodes of its *tail*, the provisional end
+of an open block.
 
-    Add      put the element of a new block behind the last child of `parent`; it has no tail
-    Replace  put another element in the place of the block's; its tail is forgotten
+    Add      put a new element behind the last child of `parent`; it has no tail
+    Insert   put a new element in front of its sibling `before`
+    Replace  put another element in the place of the element; its tail is forgotten
     Extend   drop the nodes of the block's tail, wherever they were put, then append `html`
              (settled for good), then append `tail` (provisional) inside the element `at`
-    Remove   take the block's element away
+    Move     make an element, with all that is in it, the last child of `parent`
+    Fold, Unfold   close or open a panel, unless the reader has done so by hand
+    Remove   take the element away
 
 Applied in order, they lead every view to the same tree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Append a block as the last child of `parent`.
-
-    `html` is one element; `parent` is the id of the element that holds the text ("" is the root).
-    """
+    """`html` is one element; `parent` the id of the one that holds it ("" is the root)."""
 
     id: str
     parent: str
@@ -31,8 +32,17 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Insert:
+    """`before` is the id of a sibling."""
+
+    id: str
+    before: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replace:
-    """Put the one element `html` in the place of the block's element."""
+    """`html` is one element."""
 
     id: str
     html: str
@@ -55,10 +65,39 @@ class Extend:
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
-    """Take the block's element away."""
+class Move:
+    """`parent` is the id of the element that takes it."""
+
+    id: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """`id` is a panel's."""
 
     id: str
 
 
-Patch: TypeAlias = Add | Replace | Extend | Remove
+@dataclass(frozen=True, slots=True)
+class Unfold:
+    """`id` is a panel's."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """`id` is any element's."""
+
+    id: str
+
+
+Patch: TypeAlias = Add | Replace | Extend | Remove  # of a Markdown text
+ViewPatch: TypeAlias = Patch | Insert | Move | Fold | Unfold
+
+
+def patch_json(patch: ViewPatch) -> dict[str, Any]:
+    """The patch's fields, and what it does: `{"do": "add", "id": …, "parent": …, "html": …}`."""
+    values = {field.name: getattr(patch, field.name) for field in fields(patch)}
+    return {"do": type(patch).__name__.lower(), **values}

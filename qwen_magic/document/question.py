@@ -61,6 +61,14 @@ class Question:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about the call of the entry `key`, with its buttons: for the live view only."""
+
+    question: Question
+    key: str
+
+
 def read_choice(text: str) -> Choice | None:
     """The choice of that name."""
     return next((choice for choice in get_args(Choice) if choice == text), None)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from qwen_magic.document.blocks import NumberedSource
-from qwen_magic.document.words import host_of, page_of
+from qwen_magic.document.links import host_of, page_of
 from qwen_magic.protocol.items import Item, Message, Source, WebSearchCall
 
 

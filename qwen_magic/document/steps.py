@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from qwen_magic.document import calls
 from qwen_magic.document.blocks import (
@@ -29,13 +29,20 @@ from qwen_magic.document.blocks import (
     Text,
     Wait,
 )
+from qwen_magic.document.links import host_of
 from qwen_magic.document.logs import LogFigure, LogPart, LogText, find_error, parse_logs
-from qwen_magic.document.words import NO_BREAK, counted, duration, host_of, shorten
+from qwen_magic.document.words import NO_BREAK, counted, duration, shorten
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
+    CustomToolCall,
+    FileSearchCall,
     FunctionCall,
+    ImageSearchCall,
+    McpCall,
+    McpListTools,
     Message,
     Reasoning,
+    UnknownItem,
     WebExtractorCall,
     WebSearchCall,
 )
@@ -74,31 +81,37 @@ class StepContext:
 
 def make_step(entry: Entry, context: StepContext) -> Step:
     """The step of any item but a message."""
-    match entry.item:
-        case Reasoning():
-            return thinking(entry, context)
-        case WebSearchCall() as item:
-            return _search(item, entry, context)
-        case WebExtractorCall() as item:
-            return _extract(item, entry, context)
-        case CodeInterpreterCall() as item:
-            return _code(item, entry, context)
-        case FunctionCall() as item:
-            is_done = entry.done and not context.cut
-            call = entry.finished()
-            assert isinstance(call, FunctionCall)
-            step = calls.function_step(call, phase=entry.phase, is_done=is_done)
-            return _timed(step, entry, context)
+    item = entry.item
+    ended = (entry.done and not context.cut, entry.phase == "failed")
+    match item:
         case Message():
             raise TypeError("A message is prose, not a step.")
-        case item:
-            is_done = entry.done and not context.cut
-            step = calls.call_step(item, entry.text, is_done=is_done, is_bad=is_bad(entry))
-            return _timed(step, entry, context)
-
-
-def is_bad(entry: Entry) -> bool:
-    return entry.phase == "failed"
+        case Reasoning():
+            return thinking(entry, context)
+        case WebSearchCall():
+            step = _search(item, entry, context)
+        case WebExtractorCall():
+            step = _extract(item, entry, context)
+        case CodeInterpreterCall():
+            step = _code(item, entry, context)
+        case FunctionCall():
+            call = replace(item, arguments=entry.text or item.arguments)
+            step = calls.function_step(call, phase=entry.phase, is_done=ended[0])
+        case CustomToolCall():
+            step = calls.custom_step(item.name, item.input or entry.text, ended[0])
+        case McpCall():
+            step = calls.mcp_step(item, item.arguments or entry.text, *ended)
+        case McpListTools():
+            step = calls.mcp_tools_step(item, ended[0])
+        case FileSearchCall():
+            step = calls.file_search_step(item, *ended)
+        case ImageSearchCall():
+            step = calls.image_search_step(item, item.arguments or entry.text, *ended)
+        case UnknownItem():
+            step = calls.unknown_step(item, *ended)
+        case _:
+            assert_never(item)
+    return _timed(step, entry, context)
 
 
 def thinking(entry: Entry, context: StepContext) -> Step:
@@ -138,9 +151,8 @@ def _seconds(entry: Entry) -> float:
 def _verb(
     entry: Entry, context: StepContext, now: str, then: str, failed: str
 ) -> tuple[str, StepState]:
-    if not entry.done or context.cut:
-        return now, "live"
-    return (failed, "bad") if is_bad(entry) else (then, "done")
+    is_done = entry.done and not context.cut
+    return calls.verbs(now, then, failed, is_done, entry.phase == "failed")
 
 
 _SEARCH_VERBS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -168,8 +180,7 @@ def _search(item: WebSearchCall, entry: Entry, context: StepContext) -> Step:
     what = calls.quoted(item.queries)
     if item.action in _SEARCH_VERBS and item.sources:
         what = " · ".join(part for part in (host_of(item.sources[0].url), what) if part)
-    step = Step(verb, what, False, facts, state, tuple(blocks), tally=_SEARCH)
-    return _timed(step, entry, context)
+    return Step(verb, what, False, facts, state, tuple(blocks), tally=_SEARCH)
 
 
 def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step:
@@ -189,8 +200,7 @@ def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step
         blocks.append(Wait("The extract comes when the page is read"))
     what = shorten(what, LONGEST_DETAIL)
     tally = Tally(max(1, len(item.urls)), "page", "pages")
-    step = Step(verb, what, False, (), state, tuple(blocks), tally=tally)
-    return _timed(step, entry, context)
+    return Step(verb, what, False, (), state, tuple(blocks), tally=tally)
 
 
 def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step:
@@ -212,8 +222,7 @@ def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step
         blocks.append(Wait("No output was sent"))
     what = error if error and entry.done else _code_detail(code, texts)
     what = shorten(what, LONGEST_DETAIL)
-    step = Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)
-    return _timed(step, entry, context)
+    return Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)
 
 
 def _outputs(item: CodeInterpreterCall) -> tuple[LogPart, ...]:

@@ -1,121 +1,176 @@
-"""What the browser has, kept beside it, so that a fresh view can be built at any time."""
+"""The answer as one tree, from which every form of it is made.
+
+    turn                        the root, an element that every view makes for itself
+      g1  Box steps             steps that follow one another
+        e0  Panel               a step: e0.h its line (Step), e0.b its body (Box), in which stand
+                                blocks (e1.b.0 …) or a thought's Markdown
+        j1  Panel, joined       many steps behind one line: j1.h, j1.b, in which stand their panels
+        e3.f  Box figures       what a run drew
+      a4  Box answer            a message's Markdown
+      sources, note, foot       SourceList, Note, Footer
+    say                         for screen readers: say.0 is what they are told
+
+`Tree` makes every change, and returns it as the patches that repeat it in a browser: the live view.
+The saved forms (`frontends.static`, `saved_markdown`, `plain`) walk it from `root`. Nothing is read
+back out of HTML: what a node shows is its `value`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from qwen_magic.document import html
+from qwen_magic.document.blocks import Panel
 from qwen_magic.document.markdown import MarkdownStream
-from qwen_magic.document.patches import Add, Extend, Remove, Replace
-from qwen_magic.document.wire import Fold, Insert, Move, Unfold, ViewPatch
+from qwen_magic.document.patches import (
+    Add,
+    Extend,
+    Fold,
+    Insert,
+    Move,
+    Remove,
+    Replace,
+    Unfold,
+    ViewPatch,
+)
+
+ROOT: Final = "turn"
+SAY: Final = "say"
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """`markup` is the HTML before what is in it and behind: its children, or the blocks of the
+    Markdown text that is mounted on it."""
+
+    id: str
+    parent: str
+    value: html.Value
+    markup: html.Markup
+    children: list[Node] = field(default_factory=list)
+    text: MarkdownStream | None = None
+
+    @property
+    def family(self) -> Iterator[Node]:
+        """The node and all that hangs from it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.family
 
 
 class Tree:
-    """The elements of the view by id, in the order of their making.
-
-    Every change is made here and returned as the patches that repeat it in a browser. A Markdown
-    text is mounted on its parent: its blocks are its own, and patch themselves.
-    """
+    """The nodes by id; ids are unique for good."""
 
     def __init__(self) -> None:
-        self._elements: dict[str, tuple[str, str]] = {}  # id -> (parent, html)
-        self._texts: dict[str, MarkdownStream] = {}  # parent -> the text it holds
+        self._nodes = {id: Node(id, "", html.NOTHING, ("", "")) for id in (ROOT, SAY)}
+
+    @property
+    def root(self) -> Node:
+        """The answer."""
+        return self._nodes[ROOT]
 
     def __contains__(self, id: str) -> bool:
-        return id in self._elements
+        return id in self._nodes
 
-    def put(self, id: str, parent: str, html: str) -> list[ViewPatch]:
-        """Make the element, or replace it where its HTML differs. Only leaves may be replaced."""
-        known = self._elements.get(id)
-        self._elements[id] = (parent, html)
+    def put(self, id: str, parent: str, value: html.Value) -> list[ViewPatch]:
+        """Make the node, the last in its parent; or let it show another value. Only leaves may
+        show another, but for `Box` and `Panel` whose HTML stays the same."""
+        known = self._nodes.get(id)
         if known is None:
-            return [Add(id, parent, html)]
-        return [] if known[1] == html else [Replace(id, html)]
+            node = self._new(id, parent, value)
+            self._nodes[parent].children.append(node)
+            return [Add(id, parent, "".join(node.markup))]
+        if known.value == value:
+            return []
+        before = known.markup
+        known.value, known.markup = value, html.markup(value)
+        return [] if known.markup == before else [Replace(id, "".join(known.markup))]
 
-    def put_before(self, id: str, before: str, html: str) -> list[ViewPatch]:
-        """Make a new element in front of its sibling `before`."""
-        parent, _ = self._elements[before]
-        order = list(self._elements.items())
-        place = next(number for number, (known, _) in enumerate(order) if known == before)
-        self._elements = dict([*order[:place], (id, (parent, html)), *order[place:]])
-        return [Insert(id, before, html)]
+    def put_before(self, id: str, before: str, value: html.Value) -> list[ViewPatch]:
+        """Make a new node in front of its sibling `before`."""
+        sibling = self._nodes[before]
+        node = self._new(id, sibling.parent, value)
+        siblings = self._nodes[sibling.parent].children
+        siblings.insert(siblings.index(sibling), node)
+        return [Insert(id, before, "".join(node.markup))]
 
-    def move(self, id: str, parent: str) -> list[ViewPatch]:
-        """Make an element, with all that hangs from it, the last in `parent`."""
-        _, html = self._elements[id]
-        for each in self._family(id):
-            self._elements[each] = self._elements.pop(each)
-        self._elements[id] = (parent, html)
-        return [Move(id, parent)]
-
-    def _family(self, id: str) -> list[str]:
-        """The element and all that hangs from it, in order."""
-        family = [id]
-        for child, (parent, _) in self._elements.items():
-            if parent in family:
-                family.append(child)
-        return family
-
-    def put_list(self, parent: str, htmls: Sequence[str]) -> list[ViewPatch]:
-        """Make `parent` hold these elements and no others, touching only those that differ."""
+    def put_list(self, parent: str, values: Sequence[html.Value]) -> list[ViewPatch]:
+        """Make `parent` hold these values and no others, touching only those that differ."""
         patches: list[ViewPatch] = []
-        for number, html in enumerate(htmls):
-            patches += self.put(f"{parent}.{number}", parent, html)
-        number = len(htmls)
-        while f"{parent}.{number}" in self._elements:
-            patches += self.drop(f"{parent}.{number}")
-            number += 1
+        for number, value in enumerate(values):
+            patches += self.put(f"{parent}.{number}", parent, value)
+        for node in self._nodes[parent].children[len(values) :]:
+            patches += self.drop(node.id)
         return patches
 
+    def move(self, id: str, parent: str) -> list[ViewPatch]:
+        """Make a node, with all that hangs from it, the last in `parent`."""
+        node = self._nodes[id]
+        self._nodes[node.parent].children.remove(node)
+        self._nodes[parent].children.append(node)
+        node.parent = parent
+        return [Move(id, parent)]
+
     def fold(self, id: str) -> list[ViewPatch]:
-        """Close a `<details>`; nothing where it is closed."""
-        parent, html = self._elements[id]
-        closed = html.replace(" open>", ">", 1)
-        self._elements[id] = (parent, closed)
-        return [] if closed == html else [Fold(id)]
+        """Close a panel; nothing where it is closed."""
+        return [Fold(id)] if self._open(id, False) else []
 
     def unfold(self, id: str) -> list[ViewPatch]:
-        """Open a `<details>`; nothing where it is open."""
-        parent, html = self._elements[id]
-        if " open>" in html:
-            return []
-        self._elements[id] = (parent, html.replace(">", " open>", 1))
-        return [Unfold(id)]
+        """Open a panel; nothing where it is open."""
+        return [Unfold(id)] if self._open(id, True) else []
 
     def drop(self, id: str) -> list[ViewPatch]:
-        """Remove the element with all that hangs from it; nothing where there is none."""
-        if id not in self._elements:
+        """Remove the node with all that hangs from it; nothing where there is none."""
+        node = self._nodes.get(id)
+        if node is None:
             return []
-        self._forget(id)
+        self._nodes[node.parent].children.remove(node)
+        for each in node.family:
+            del self._nodes[each.id]
         return [Remove(id)]
 
-    def _forget(self, id: str) -> None:
-        del self._elements[id]
-        self._texts.pop(id, None)
-        children = [child for child, (parent, _) in self._elements.items() if parent == id]
-        for child in children:
-            self._forget(child)
-
     def mount(self, parent: str, text: MarkdownStream) -> None:
-        self._texts[parent] = text
+        """Let the node hold a Markdown text: its blocks are its own, and patch themselves."""
+        self._nodes[parent].text = text
 
     def unmount(self, parent: str) -> list[ViewPatch]:
         """Take the text off its parent, with its blocks."""
-        text = self._texts.pop(parent, None)
-        return [Remove(block.id) for block in text.blocks] if text is not None else []
+        node = self._nodes.get(parent)
+        if node is None or node.text is None:
+            return []
+        blocks, node.text = node.text.blocks, None
+        return [Remove(block.id) for block in blocks]
 
     def snapshot(self) -> list[ViewPatch]:
+        """The patches that build the whole from nothing."""
         patches: list[ViewPatch] = []
-        for id, (parent, html) in self._elements.items():
-            patches.append(Add(id, parent, html))
-            if id in self._texts:
-                patches += _blocks(id, self._texts[id])
+        for root in (self._nodes[ROOT], self._nodes[SAY]):
+            for child in root.children:
+                for node in child.family:
+                    patches.append(Add(node.id, node.parent, "".join(node.markup)))
+                    patches += _blocks(node)
         return patches
 
+    def _new(self, id: str, parent: str, value: html.Value) -> Node:
+        self._nodes[id] = Node(id, parent, value, html.markup(value))
+        return self._nodes[id]
 
-def _blocks(parent: str, text: MarkdownStream) -> list[ViewPatch]:
+    def _open(self, id: str, is_open: bool) -> bool:
+        """Whether this changed anything."""
+        node = self._nodes[id]
+        if not isinstance(node.value, Panel) or node.value.is_open == is_open:
+            return False
+        node.value = replace(node.value, is_open=is_open)
+        node.markup = html.markup(node.value)
+        return True
+
+
+def _blocks(node: Node) -> list[ViewPatch]:
     patches: list[ViewPatch] = []
-    for block in text.blocks:
-        patches.append(Add(block.id, parent, block.settled_html))
+    for block in node.text.blocks if node.text is not None else ():
+        patches.append(Add(block.id, node.id, block.settled_html))
         if block.tail:
             patches.append(Extend(block.id, block.at, "", block.tail))
     return patches

@@ -1,9 +1,8 @@
-"""How numbers, durations and addresses read."""
+"""How numbers, durations, sentences and fences read."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
 
 NO_BREAK = "\u00a0"
 
@@ -33,27 +32,6 @@ def shorten(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
-def host_of(url: str) -> str:
-    """The host of an address without `www.`; the address itself where it has none."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        host = ""
-    return host.removeprefix("www.") or shorten(url, 60)
-
-
-def page_of(url: str) -> str:
-    """The last part of an address's path as a title; the host where the path is empty."""
-    try:
-        parts = [part for part in urlsplit(url).path.split("/") if part]
-    except ValueError:
-        parts = []
-    if not parts:
-        return host_of(url)
-    title = unquote(parts[-1], errors="replace").replace("_", " ")
-    return shorten(title, 80) or host_of(url)
-
-
 def sentence(text: str) -> str:
     """`text` with a full stop where it ends without punctuation."""
     text = text.strip()
@@ -64,4 +42,4 @@ def fenced(text: str, language: str = "") -> str:
     """`text` as a fenced code block: its fence is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -6,14 +6,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
-from qwen_magic.document.blocks import Figure, NumberedSource, Step
+from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.document.footer import make_footer
-from qwen_magic.document.notes import Note, make_note
-from qwen_magic.document.sections import ProseSection, Section
+from qwen_magic.document.footer import Footer, Note, make_footer, make_note
+from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.steps import StepContext, make_step
-from qwen_magic.document.words import NO_BREAK, host_of, page_of
+from qwen_magic.document.tree import Node
+from qwen_magic.document.words import NO_BREAK
 from qwen_magic.protocol.items import FunctionCall, Message, Reasoning, WebSearchCall
 
 if TYPE_CHECKING:
@@ -30,26 +30,30 @@ def printable(text: str) -> str:
 
 def plain_of(document: Document) -> str:
     """The whole turn: a line for each step, the answer as written, sources, note, footer."""
-    parts: list[str] = []
-    for group in document.groups:
-        texts = [_section(section) for section in group.sections]
-        parts.append(("\n" if group.kind == "steps" else "\n\n").join(texts))
-    cited = [source for source in document.sources if source.cited]
-    if cited:
-        parts.append("\n".join(["Sources", *map(_source, cited)]))
-    if document.note is not None:
-        parts.append(_note(document.note))
-    if document.footer is not None:
-        parts.append(document.footer.text())
+    parts = map(_node, document.tree.root.children)
     return _spaced("\n\n".join(part for part in parts if part))
+
+
+def _node(node: Node) -> str:
+    match node.value:
+        case Box(kind="answer", source=source):
+            return source.strip()
+        case Panel(is_joined=False) if isinstance(step := node.children[0].value, Step):
+            return step_line(step)
+        case Panel() | Box(kind="steps" | "body"):
+            return "\n".join(line for line in map(_node, node.children) if line)
+        case SourceList(cited=cited) if cited:
+            return "\n".join(["Sources", *map(_source, cited)])
+        case Note() as note:
+            return _note(note)
+        case Footer() as footer:
+            return footer.text()
+        case _:
+            return ""
 
 
 def _spaced(text: str) -> str:
     return printable(text).replace(NO_BREAK, " ")
-
-
-def _section(section: Section) -> str:
-    return section.source.strip() if isinstance(section, ProseSection) else step_line(section.step)
 
 
 def step_line(step: Step) -> str:

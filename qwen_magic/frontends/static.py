@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from qwen_magic.document import html
-from qwen_magic.document.blocks import Figure, Step
+from qwen_magic.document.blocks import Box
 from qwen_magic.document.build import Document
-from qwen_magic.document.groups import Joined, Row
-from qwen_magic.document.sections import ProseSection, ThoughtSection, ToolSection
-from qwen_magic.frontends.folding import fold_long_code
-from qwen_magic.frontends.markdown import markdown_of
+from qwen_magic.document.footer import Note
+from qwen_magic.document.markdown.render import CodeHtml
+from qwen_magic.document.question import Asked
+from qwen_magic.document.tree import Node
 from qwen_magic.frontends.plain import plain_of
-from qwen_magic.frontends.style import saved_style
+from qwen_magic.frontends.saved_markdown import markdown_of
 
-# Where no style sheet comes along, code would touch what stands around it.
-_CODE: Final = '<div class="qm-code">'
-_CODE_APART: Final = '<div class="qm-code" style="padding: 4px 0 12px 0">'
-
+_SHEET: Final = Path(__file__).with_name("widget.css")
+_LIVE_ONLY: Final = "/* === live only === */"
 _MARK_LENGTH: Final = 12  # characters of a turn's key
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -45,47 +45,36 @@ def mark_of(key: str) -> str:
 
 
 def _turn(document: Document) -> str:
-    parts = [f"<style>{saved_style()}</style>"]
-    for group in document.groups:
-        rows = "".join(_row(document, row) for row in group.rows)
-        parts.append(f'<div class="qm-steps">{rows}</div>' if group.kind == "steps" else rows)
-    if document.waiting:
-        parts.append(html.waiting(document.waiting))
-    parts.append(html.sources_html(document.sources))
-    if document.note is not None:
-        parts.append(html.note_html(document.note))
-    if document.footer is not None:
-        parts.append(html.footer_html(document.footer))
-    content = fold_long_code("".join(parts)).replace(_CODE, _CODE_APART)
+    content = "".join(map(_saved, document.tree.root.children))
     mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
-    return f'<div class="qm-turn qm-saved{mark}">{content}</div>'
+    return f'<div class="qm-turn qm-saved{mark}"><style>{saved_style()}</style>{content}</div>'
 
 
-def _row(document: Document, row: Row) -> str:
-    match row:
-        case ProseSection():
-            return html.inside(html.ANSWER, document.pictures.html(row))
-        case Joined():
-            return _panel(row.step, "".join(_row(document, each) for each in row.sections))
-        case ThoughtSection():
-            return _thought(row)
-        case ToolSection():
-            blocks = "".join(map(html.block_html, row.step.blocks))
-            return _panel(row.step, blocks) + _figures(row.step.figures)
+def _saved(node: Node) -> str:
+    """A node as it is saved: without what only a live view needs, with long code folded."""
+    match node.value:
+        case Asked() | Box(kind="figures") if not node.children:
+            return ""
+        case Note() as note:
+            return html.note_html(note)
+    opening, closing = map(_piece, node.markup)
+    text = map(_piece, node.text.pieces) if node.text is not None else ()
+    return "".join([opening, *text, *map(_saved, node.children), closing])
 
 
-def _panel(step: Step, content: str) -> str:
-    return html.inside(html.details(), html.head(step) + html.inside(html.BODY, content))
+def _piece(piece: str) -> str:
+    return piece.saved() if isinstance(piece, CodeHtml) else piece
 
 
-def _thought(section: ThoughtSection) -> str:
-    if not section.thought_html:
-        return html.waiting(section.step.verb)
-    panel = html.details(is_open=section.step.state == "live")
-    body = html.inside(html.THOUGHT, section.thought_html)
-    return html.inside(panel, html.head(section.step) + body)
+@lru_cache(maxsize=1)
+def saved_style() -> str:
+    """widget.css down to its mark "live only", without comments and needless space.
 
-
-def _figures(figures: tuple[Figure, ...]) -> str:
-    shown = "".join(map(html.figure_html, figures))
-    return html.inside(html.FIGURES, shown) if shown else ""
+    All of it is nested in `.qm-turn.qm-turn`, so it touches nothing else on the page, and it
+    outweighs the notebook's own rules for `pre`, `code` and `td`.
+    """
+    sheet = _SHEET.read_text("utf-8").partition(_LIVE_ONLY)[0]
+    sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
+    sheet = re.sub(r"\s+", " ", sheet)
+    sheet = re.sub(r" ?([{};,>]|!important) ?|(?<=:) ", lambda found: found[1] or "", sheet)
+    return sheet.replace(";}", "}").strip()

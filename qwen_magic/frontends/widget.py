@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 import anywidget
 import traitlets
 
-from qwen_magic.document.wire import ViewPatch, patch_json
+from qwen_magic.document.patches import ViewPatch, patch_json
 
 _HERE: Final = Path(__file__).parent
 

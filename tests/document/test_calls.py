@@ -1,6 +1,6 @@
 """Calls of functions on this side: their line, what it opens to, the question."""
 
-from qwen_magic.document.blocks import Label, Output
+from qwen_magic.document.blocks import Label, LiveLine, Output
 from qwen_magic.document.build import Document
 from qwen_magic.document.calls import function_step
 from qwen_magic.document.facts import Outcome, TurnFacts
@@ -91,9 +91,9 @@ def test_a_question_goes_when_the_call_goes_on():
 
     state.next_response()
     document.update(state, 3.1)
-    assert document.waiting == "Waiting for m"
+    assert document.tree.root.children[-1].value == LiveLine("Waiting for m")
     document.finish(state, 4.0, Outcome("stopped"))
-    assert not document.waiting
+    assert "wait" not in document.tree
 
 
 def test_a_turn_that_is_stopped_takes_its_question_along():
@@ -105,4 +105,4 @@ def test_a_turn_that_is_stopped_takes_its_question_along():
     document.ask(entry, Question("rows", "{}"))
     document.finish(state, 3.0, Outcome("stopped"))
     assert not any("qm-ask" in getattr(patch, "html", "") for patch in document.snapshot())
-    assert document.groups[0].sections[0].step.what == "rows() · stopped"
+    assert document.tree.root.children[0].children[0].children[0].value.what == "rows() · stopped"

@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 from qwen_magic.document.highlight import (
     LONGEST_PIECE,
     LineHighlighter,
-    highlight,
+    highlight_pieces,
+    is_python,
     language_label,
     pieces,
+    python_labels,
 )
 
 LANGUAGES = ("python", "json", "bash", "c", "js", "yaml", "html", "sql", "php", "ruby", "nothing")
+
+
+def highlight(code: str, language: str) -> str:
+    return "".join(highlight_pieces(code, language))
 
 
 def text_of(html: str) -> str:
@@ -93,3 +99,13 @@ def test_a_long_line_is_cut_in_bounded_pieces() -> None:
 @given(st.text(alphabet="ab\"'`/*<!->#\\\n {}:$e1", max_size=200), st.sampled_from(LANGUAGES))
 def test_no_character_is_lost(code: str, language: str) -> None:
     assert text_of(highlight(code, language)) == code
+
+
+def test_the_page_knows_the_same_languages_as_python() -> None:
+    assert is_python("Py")
+    assert is_python("pyspark")
+    assert is_python("")
+    assert not any(map(is_python, ("pycon", "pytb", "pypy", "sql")))
+    labels = python_labels()
+    assert {"", "python", "pyspark"} <= set(labels)
+    assert not {language_label(name).lower() for name in ("pycon", "pytb")} & set(labels)

@@ -21,8 +21,7 @@ from qwen_magic.document.blocks import (
     Text,
     Wait,
 )
-from qwen_magic.document.footer import Footer
-from qwen_magic.document.notes import Note
+from qwen_magic.document.footer import Footer, Note
 
 TAGS = set(
     "a b br code details div figure i img li p pre small span summary ul".split()  # noqa: SIM905

@@ -3,11 +3,10 @@
 import pytest
 from answer_states import QUERIES, many_sources, search, thought
 
-from qwen_magic.document.blocks import Figure, Step, Tally
+from qwen_magic.document.blocks import Figure, Panel, Step, Tally
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.document.groups import Joined
-from qwen_magic.document.joins import joined_step, runs_to_join
+from qwen_magic.document.groups import joined_step, runs_to_join
 from qwen_magic.protocol.state import ResponseState
 
 DONE, LIVE = Step("a"), Step("b", state="live")
@@ -54,12 +53,21 @@ def _document(events, outcome=None):
     return document
 
 
+def rows(document):
+    """The panels of the first group."""
+    return document.tree.root.children[0].children
+
+
+def steps(joined):
+    """The steps behind a panel's line."""
+    return [panel.children[0].value for panel in joined.children[1].children]
+
+
 def test_the_order_stays():
-    document = _document(many_sources(), Outcome())
-    (joined,) = document.groups[0].rows
-    assert isinstance(joined, Joined)
-    assert joined.step.verb == "6\u00a0searches, 93\u00a0sources"
-    assert [each.step.verb.split()[0] for each in joined.sections] == ["Thought", "Searched"] * 6
+    (joined,) = rows(_document(many_sources(), Outcome()))
+    assert joined.value == Panel(is_joined=True)
+    assert joined.children[0].value.verb == "6\u00a0searches, 93\u00a0sources"
+    assert [step.verb.split()[0] for step in steps(joined)] == ["Thought", "Searched"] * 6
 
 
 def test_while_it_runs_the_newest_stand_apart():
@@ -67,6 +75,6 @@ def test_while_it_runs_the_newest_stand_apart():
     for number, query in enumerate(QUERIES[:5]):
         events += thought("So.", 6.0 * number, 3.0, 2 * number)
         events += search(query, 2, 6.0 * number + 3.1, 2 * number + 1)
-    rows = list(_document(events).groups[0].rows)
-    assert [isinstance(row, Joined) for row in rows] == [True, False, False, False]
-    assert len(rows[0].sections) == 7
+    panels = rows(_document(events))
+    assert [panel.value.is_joined for panel in panels] == [True, False, False, False]
+    assert len(steps(panels[0])) == 7

@@ -1,7 +1,7 @@
 """The words for a turn that did not simply complete."""
 
 from qwen_magic.document.facts import Outcome, TurnFacts, failure
-from qwen_magic.document.notes import make_note
+from qwen_magic.document.footer import make_note
 from qwen_magic.errors import QwenError, RateLimitError, SilenceError
 from qwen_magic.protocol.items import Usage
 

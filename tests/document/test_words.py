@@ -2,7 +2,8 @@
 
 import pytest
 
-from qwen_magic.document.words import counted, duration, host_of, page_of, sentence, shorten
+from qwen_magic.document.links import host_of, page_of
+from qwen_magic.document.words import counted, duration, fenced, sentence, shorten
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,8 @@ def test_sentence():
     assert sentence("Try again ") == "Try again."
     assert sentence("Why?") == "Why?"
     assert sentence("") == ""
+
+
+def test_nothing_in_a_block_closes_its_fence():
+    assert fenced("x = 1", "python") == "```python\nx = 1\n```"
+    assert fenced("```\na\n````") == "`````\n```\na\n````\n`````"

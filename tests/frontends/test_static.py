@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_magic.document.facts import Outcome
 from qwen_magic.document.markdown import render_markdown
-from qwen_magic.frontends.static import bundle, live_html
-from qwen_magic.frontends.style import saved_style
+from qwen_magic.frontends.static import bundle, live_html, saved_style
 
 VOID = {"br", "hr", "img"}
 

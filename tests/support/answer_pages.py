@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import HTMLExporter
 
-from qwen_magic.document.wire import patch_json
+from qwen_magic.document.patches import patch_json
 from qwen_magic.frontends.static import bundle, mark_of
 
 FRONTENDS = Path(__file__).parents[2] / "qwen_magic" / "frontends"

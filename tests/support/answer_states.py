@@ -8,6 +8,7 @@ from pathlib import Path
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.question import Question
+from qwen_magic.document.steps import figure_urls
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.items import CallResult
 from qwen_magic.protocol.state import ResponseState
@@ -163,8 +164,9 @@ def _played(events, until, outcome, **facts):
         if at <= until:
             response.apply(event, at)
             document.update(response, at)
-    for url in document.wanted_figures:
-        document.figure(url, turns.png())
+    for entry in response.entries:
+        for url in figure_urls(entry.item):
+            document.figure(url, turns.png())
     seconds = min(until, events[-1][0])
     if outcome is None:
         document.update(response, seconds)

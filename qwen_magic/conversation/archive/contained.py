@@ -41,13 +41,6 @@ def quoted(markdown: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in contained(markdown).split("\n"))
 
 
-def fenced(text: str, language: str = "") -> str:
-    """`text` to the letter, in a fence longer than any run of backticks in it."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
 def as_line(text: str) -> str:
     """`text` on one line, every character of it text in Markdown and in HTML."""
     line = " ".join(text.split())

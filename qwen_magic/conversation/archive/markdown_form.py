@@ -10,7 +10,7 @@ from typing import Final
 from qwen_magic.conversation.archive.contained import as_line, contained, quoted
 from qwen_magic.conversation.archive.markdown_steps import step_markdown
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
-from qwen_magic.document.markdown.links import is_linkable
+from qwen_magic.document.links import is_linkable
 from qwen_magic.document.sources import all_sources
 from qwen_magic.document.words import counted, duration, shorten
 from qwen_magic.protocol.items import Item, parse_items

@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import assert_never
 
-from qwen_magic.conversation.archive.contained import as_line, contained, fenced
+from qwen_magic.conversation.archive.contained import as_line, contained
 from qwen_magic.document.logs import LogFigure, parse_logs
-from qwen_magic.document.words import counted, shorten
+from qwen_magic.document.words import counted, fenced, shorten
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
     CustomToolCall,

@@ -1,14 +1,15 @@
 """Markdown to safe HTML, whole or while it arrives.
 
-`parser` says what our Markdown is (CommonMark, tables, strikethrough; `maths` and `citations` add
-rules); `render` turns its tokens into HTML, `links` decides what may be linked or shown.
-`render_markdown` is one whole render, `MarkdownStream` the same text piece by piece.
+`parser` says what our Markdown is (`maths` adds a rule); `render` turns its tokens into HTML.
+`render_markdown` is one whole render, `MarkdownStream` (`incremental`) the same text piece by
+piece: `rules` has a renderer for each kind of block that is still open, `unfinished` closes the
+marks that its last line leaves open, `sent` keeps what the views have.
 """
 
 from __future__ import annotations
 
-from qwen_magic.document.markdown.block import MarkdownBlock
-from qwen_magic.document.markdown.parser import render_markdown
-from qwen_magic.document.markdown.stream import MarkdownStream
+from qwen_magic.document.markdown.incremental import MarkdownStream
+from qwen_magic.document.markdown.render import render_markdown
+from qwen_magic.document.markdown.sent import MarkdownBlock
 
 __all__ = ["MarkdownBlock", "MarkdownStream", "render_markdown"]

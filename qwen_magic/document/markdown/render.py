@@ -1,33 +1,42 @@
-"""Block tokens to HTML.
+"""Tokens to safe HTML.
 
 Between elements there is no whitespace but one newline after each top-level block, so that what a
 view builds from patches is the tree that a browser builds from the whole.
+
+Two pieces of a block's HTML are more than text, since a saved answer or a figure that comes later
+needs what they stand for: `CodeHtml` and `SandboxImage`. Both are strings, the HTML that live views
+show, and are joined as such.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from markdown_it.token import Token
+from qwen_magic.document.highlight import highlight_pieces, language_label, pieces
+from qwen_magic.document.links import is_picture, is_sandbox_file, link_open, remote_host
+from qwen_magic.document.markdown.parser import Citation, Token, new_env, parse
+from qwen_magic.document.words import counted
 
-from qwen_magic.document.highlight import highlight, language_label
-from qwen_magic.document.markdown.inline import inline_html, text_html
+# (code, language) -> the HTML of its `pieces`; one that remembers gives what the highlighter gives.
+Highlighted: TypeAlias = Callable[[str, str], Sequence[str]]
 
-CodeHtml: TypeAlias = Callable[[str, str], str]
+PARAGRAPH_OPEN: Final = '<p class="qm-p" dir="auto">'
+ITEM_OPEN: Final = '<li class="qm-li">'
+QUOTE_OPEN: Final = '<blockquote class="qm-quote" dir="auto">'
+BULLETS_OPEN: Final = '<ul class="qm-list" dir="auto">'
+TABLE_OPEN: Final = '<div class="qm-scroll" tabindex="0"><table class="qm-table">'
+MATHS_OPEN: Final = '<div class="qm-math" dir="ltr">'
+_CODE_APART: Final = ' style="padding: 4px 0 12px 0"'
+_PRE_OPEN: Final = '<pre class="qm-pre" tabindex="0"><code>'
+_PRE_CLOSE: Final = "</code></pre>"
+LONGEST_CODE: Final = 40  # lines of a block that a saved answer shows unfolded
+FIGURE_ALT: Final = "Figure drawn by the code"
 
-PARAGRAPH_OPEN = '<p class="qm-p" dir="auto">'
-ITEM_OPEN = '<li class="qm-li">'
-QUOTE_OPEN = '<blockquote class="qm-quote" dir="auto">'
-BULLETS_OPEN = '<ul class="qm-list" dir="auto">'
-TABLE_OPEN = '<div class="qm-scroll" tabindex="0"><table class="qm-table">'
-TABLE_CLOSE = "</table></div>"
-MATHS_OPEN = '<div class="qm-math" dir="ltr">'
-CODE_CLOSE = "</code></pre></div>"
-
-_FIXED = {
+_FIXED: Final = {
     "paragraph_open": PARAGRAPH_OPEN,
     "paragraph_close": "</p>",
     "bullet_list_open": BULLETS_OPEN,
@@ -39,7 +48,7 @@ _FIXED = {
     "blockquote_close": "</blockquote>",
     "hr": '<hr class="qm-hr">',
     "table_open": TABLE_OPEN,
-    "table_close": TABLE_CLOSE,
+    "table_close": "</table></div>",
     "thead_open": "<thead>",
     "thead_close": "</thead>",
     "tbody_open": "<tbody>",
@@ -48,51 +57,134 @@ _FIXED = {
     "tr_close": "</tr>",
     "th_close": "</th>",
     "td_close": "</td>",
+    "em_open": "<em>",
+    "em_close": "</em>",
+    "strong_open": "<strong>",
+    "strong_close": "</strong>",
+    "s_open": "<s>",
+    "s_close": "</s>",
+    "softbreak": "\n",
+    "hardbreak": "<br>",
 }
-_ALIGNED = {  # what follows the class names, and the rest of the tag
+_ALIGNED: Final = {  # what follows the class names, and the rest of the tag
     "text-align:right": (" qm-num", ' align="right"'),
     "text-align:center": ("", ' style="text-align:center"'),
 }
-_HEADING_CLASS = {"h1": "qm-h1", "h2": "qm-h2"}
-_TASK = re.compile(r"\[([ xX])\] ")
-_LANGUAGE = re.compile(r"\{?\.?([^\s{},]*)")
+_HEADING_CLASS: Final = {"h1": "qm-h1", "h2": "qm-h2"}
+_TASK: Final = re.compile(r"\[([ xX])\] ")
+_LANGUAGE: Final = re.compile(r"\{?\.?([^\s{},]*)")
 
 
-def render_blocks(tokens: Sequence[Token]) -> str:
-    """Return the HTML of block tokens, each top-level block with a newline behind it."""
-    return "".join(f"{html}\n" for html in block_htmls(tokens))
+class CodeHtml(str):
+    """A code block; it knows its code, and the HTML of each of the code's `pieces`."""
+
+    __slots__ = ("code", "highlighted", "language")
+    code: str
+    language: str
+    highlighted: Sequence[str]
+
+    @classmethod
+    def of(cls, code: str, language: str, highlighted: Sequence[str]) -> CodeHtml:
+        html = cls(code_open(language) + "".join(highlighted) + _PRE_CLOSE + "</div>")
+        html.code, html.language, html.highlighted = code, language, highlighted
+        return html
+
+    def saved(self) -> str:
+        """The form in which nothing but HTML is needed: apart from what stands around it, and of
+        long code the first lines in sight, the rest behind "62 more lines". widget.js folds code
+        on a live page in the same way."""
+        ends = [at for at, piece in enumerate(pieces(self.code), 1) if piece.endswith("\n")]
+        cut = ends[LONGEST_CODE - 1] if len(ends) >= LONGEST_CODE else len(self.highlighted)
+        first, rest = "".join(self.highlighted[:cut]), "".join(self.highlighted[cut:])
+        folded = ""
+        if rest:
+            hidden = "".join(pieces(self.code)[cut:]).rstrip("\n")
+            more = counted(hidden.count("\n") + 1, "more line")
+            folded = (
+                f'<details class="qm-more"><summary class="qm-more-head">{more}</summary>'
+                f"{_PRE_OPEN}{rest}{_PRE_CLOSE}</details>"
+            )
+        opening = code_open(self.language, _CODE_APART)
+        return f"{opening}{first}{_PRE_CLOSE}{folded}</div>"
 
 
-def block_htmls(tokens: Iterable[Token], code_html: CodeHtml = highlight) -> list[str]:
-    """Return the HTML of each block at the level of the first token.
+class SandboxImage(str):
+    """An image that is a file of the sandbox: its words, or the figure that it means (`with_data`)
+    once that is known."""
 
-    `code_html` turns (code, language) into HTML; one that remembers gives what `highlight` gives.
-    """
-    blocks: list[str] = []
+    __slots__ = ("address", "alt", "data")
+    address: str
+    alt: str
+    data: str
+
+    @classmethod
+    def of(cls, address: str, alt: str, data: str = "") -> SandboxImage:
+        html = cls(
+            f'<img class="qm-img" src="{escape(data)}" alt="{escape(alt or FIGURE_ALT)}">'
+            if data
+            else f'<span class="qm-lost">{text_html(alt)}</span>'
+        )
+        html.address, html.alt, html.data = address, alt, data
+        return html
+
+    def with_data(self, data: str) -> SandboxImage:
+        """The same image with the data URI of its figure."""
+        return SandboxImage.of(self.address, self.alt, data)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedBlock:
+    """One block's HTML in pieces, some of which may be `CodeHtml` and `SandboxImage`."""
+
+    pieces: tuple[str, ...]
+
+    @property
+    def html(self) -> str:
+        return "".join(self.pieces)
+
+
+def render_markdown(text: str, citation: Citation | None = None) -> str:
+    """The safe HTML of a whole Markdown text, one root element per block (`citation`: as of
+    `new_env`)."""
+    blocks = render_blocks(parse(text, new_env(citation)))
+    return "".join(f"{block.html}\n" for block in blocks)
+
+
+def block_htmls(tokens: Iterable[Token], highlighted: Highlighted = highlight_pieces) -> list[str]:
+    """The HTML of each block at the level of the first token."""
+    return [block.html for block in render_blocks(tokens, highlighted)]
+
+
+def render_blocks(
+    tokens: Iterable[Token], highlighted: Highlighted = highlight_pieces
+) -> list[RenderedBlock]:
+    """Each block at the level of the first token; what is not closed counts as one."""
+    blocks: list[RenderedBlock] = []
     out: list[str] = []
     task = 0  # 2 behind a list item's opening, 1 behind the paragraph's in it
     depth = 0
     for token in tokens:
         depth += token.nesting
         if token.type == "inline":
-            html = inline_html(token.children or [])
-            out.append(_task_box(html, token.content) if task == 1 else html)
+            inside = _inline_pieces(token.children or [])
+            if task == 1 and (found := _TASK.match(token.content)):
+                inside[0] = _with_box(inside[0], found)
+            out += inside
         elif token.type == "fence":
             language = fence_language(token.info)
-            out.append(code_open(language) + code_html(token.content, language) + CODE_CLOSE)
+            out.append(CodeHtml.of(token.content, language, highlighted(token.content, language)))
         elif not token.hidden:
             out.append(_FIXED.get(token.type) or _element(token))
         task = 2 if token.type == "list_item_open" else task - 1
         if depth == 0 and out:
-            blocks.append("".join(out))
+            blocks.append(RenderedBlock(tuple(out)))
             out = []
-    return blocks
+    return [*blocks, RenderedBlock(tuple(out))] if out else blocks
 
 
-def _task_box(html: str, content: str) -> str:
-    """Draw the box of a task list's item."""
-    found = _TASK.match(content)
-    if found is None or not html.startswith(found.group()):
+def _with_box(html: str, found: re.Match[str]) -> str:
+    """The beginning of a task list's item, with its box drawn."""
+    if not html.startswith(found.group()):  # the brackets are a link
         return html
     return ("☐ " if found.group(1) == " " else "☑ ") + html[found.end() :]
 
@@ -106,9 +198,9 @@ def _element(token: Token) -> str:
         case "ordered_list_open":
             return ordered_open(int(token.attrs.get("start", 1)))
         case "th_open" | "td_open":
-            return cell_open(token.tag, str(token.attrs.get("style", "")))
+            return cell_open(token.tag, _attr(token, "style"))
         case "code_block":
-            return code_open("") + escape(token.content, quote=False) + CODE_CLOSE
+            return CodeHtml.of(token.content, "", highlight_pieces(token.content, ""))
         case "maths_block":
             return f"{MATHS_OPEN}{escape(token.content, quote=False)}</div>"
         case "plain_block":
@@ -118,27 +210,105 @@ def _element(token: Token) -> str:
 
 
 def ordered_open(start: int) -> str:
-    """Return the opening tag of an ordered list whose first number is `start`."""
+    """The opening tag of an ordered list whose first number is `start`."""
     return '<ol class="qm-list" dir="auto"' + (f' start="{start}">' if start != 1 else ">")
 
 
 def fence_language(info: str) -> str:
-    """Return the language that a fence's info string names, "" for none."""
+    """The language that a fence's info string names, "" for none."""
     found = _LANGUAGE.match(info.strip())
     return found.group(1) if found else ""
 
 
-def code_open(language: str) -> str:
-    """Return all that stands before the code of a code block."""
+def code_open(language: str, attributes: str = "") -> str:
+    """All that stands before the code of a code block."""
     label = escape(language_label(language)) if language else ""
     return (
-        f'<div class="qm-code"><div class="qm-bar"><span class="qm-lang">{label}</span></div>'
-        '<pre class="qm-pre" tabindex="0"><code>'
+        f'<div class="qm-code"{attributes}><div class="qm-bar">'
+        f'<span class="qm-lang">{label}</span></div>{_PRE_OPEN}'
     )
 
 
 def cell_open(tag: str, style: str) -> str:
-    """Return the opening tag of a table's cell (`th` or `td`) aligned by `style`."""
+    """The opening tag of a table's cell (`th` or `td`) aligned by `style`."""
     name, rest = _ALIGNED.get(style, ("", ""))
     scope = ' scope="col"' if tag == "th" else ""
     return f'<{tag} class="qm-cell qm-{tag}{name}"{scope}{rest}>'
+
+
+def text_html(text: str) -> str:
+    r"""Text, escaped, whose dollars (or `\(`, `\[`) a typesetter does not take for maths."""
+    html = escape(text, quote=False)
+    if "$" in html:
+        html = html.replace("$", "<span>$</span>")
+    if "\\" in html:
+        html = html.replace("\\(", "\\<span>(</span>").replace("\\[", "\\<span>[</span>")
+    return html
+
+
+def inline_html(tokens: Sequence[Token]) -> str:
+    """The HTML of the children of an inline token."""
+    return "".join(_inline_pieces(tokens))
+
+
+def _inline_pieces(tokens: Sequence[Token]) -> list[str]:
+    out: list[str] = []
+    links: list[bool] = []  # the links we are inside, and whether each was opened
+    for token in tokens:
+        kind = token.type
+        if kind == "text":
+            out.append(text_html(token.content))
+        elif kind in _FIXED:
+            out.append(_FIXED[kind])
+        elif kind == "link_open":
+            html = "" if any(links) else link_open(_attr(token, "href"), _attr(token, "title"))
+            links.append(html != "")
+            out.append(html)
+        elif kind == "link_close":
+            out.append("</a>" if links.pop() else "")
+        else:
+            out.append(_leaf(token, inside_link=any(links)))
+    return out
+
+
+def _leaf(token: Token, inside_link: bool) -> str:
+    if token.type == "code_inline":
+        return f'<code class="qm-c">{escape(token.content, quote=False)}</code>'
+    if token.type == "maths_inline":  # left to right also where it stands in other writing
+        return f'<span dir="ltr">{escape(token.content, quote=False)}</span>'
+    if token.type == "image":
+        return _image(token, inside_link)
+    if token.type == "citation" and not inside_link:
+        url = _attr(token, "href")
+        opening = link_open(url, remote_host(url), "qm-cite")
+        return opening + token.content + "</a>" if opening else token.content
+    return text_html(token.content)
+
+
+def _image(token: Token, inside_link: bool) -> str:
+    """A picture that is in the text itself is shown; any other is named, with a link to it."""
+    url, alt = _attr(token, "src"), text_of(token.children or [])
+    if is_picture(url):
+        return f'<img class="qm-img" src="{escape(url)}" alt="{escape(alt)}">'
+    if is_sandbox_file(url):
+        return SandboxImage.of(url, alt)
+    host = remote_host(url)
+    name = f"{alt} ({host})" if alt and host else alt or host
+    opening = "" if inside_link else link_open(url, _attr(token, "title"), "qm-a qm-remote")
+    return f"{opening}{text_html(name)}</a>" if opening else text_html(name)
+
+
+def text_of(tokens: Sequence[Token]) -> str:
+    """The text of inline tokens: of links and pictures their words, of code its code."""
+    return "".join(
+        "\n"
+        if token.type in ("softbreak", "hardbreak")
+        else text_of(token.children)
+        if token.children
+        else token.content
+        for token in tokens
+    )
+
+
+def _attr(token: Token, name: str) -> str:
+    return str(token.attrs.get(name, ""))

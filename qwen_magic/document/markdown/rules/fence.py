@@ -1,37 +1,36 @@
-"""Code and display maths: lines that mean nothing but themselves."""
+"""Fences, display maths, indented code: lines that mean nothing but themselves."""
 
 from __future__ import annotations
 
 import re
 from html import escape
 
-from markdown_it.token import Token
-
 from qwen_magic.document.highlight import LineHighlighter, pieces
 from qwen_magic.document.markdown.maths import closes, opening_mark
+from qwen_magic.document.markdown.parser import Token
 from qwen_magic.document.markdown.render import MATHS_OPEN, code_open, fence_language
-from qwen_magic.document.markdown.rules.renderer import Kit
+from qwen_magic.document.markdown.rules.renderer import Context
 
 _OPENING = re.compile(r"( {0,3})(`{3,}|~{3,})")
 
 
-class FenceGrower:
+class FenceRenderer:
     """An open code fence, highlighted line by line."""
 
     lazy = False
 
-    def __init__(self, kit: Kit, token: Token, opening: str) -> None:
+    def __init__(self, context: Context, token: Token, opening: str) -> None:
         found = _OPENING.match(opening)
         self._indent = len(found.group(1)) if found else 0
         self._closing = re.compile(rf" {{0,3}}{token.markup[0]}{{{len(token.markup)},}}[ \t]*\n?")
-        self._kit = kit
+        self._context = context
         self._language = fence_language(token.info)
         self._highlighter = LineHighlighter(self._language)
         self._code: list[str] = []
         self._html: list[str] = []
         self._ended = False
         self._taken = 0  # how much of the line that has begun is settled
-        kit.writer.open(code_open(self._language), "</div>", "</pre>", "</code>")
+        context.writer.open(code_open(self._language), "</div>", "</pre>", "</code>")
 
     def line(self, text: str) -> bool:
         """Take the next line of code, or the closing fence."""
@@ -59,20 +58,20 @@ class FenceGrower:
             self._taken += len(piece)
         return self._highlighter.preview(begun[-1]) if begun else ""
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Lines are taken whole."""
         return False
 
     def close(self) -> None:
         """Leave the code block, whose HTML is then known for good."""
-        self._kit.highlights.known["".join(self._code), self._language] = "".join(self._html)
-        self._kit.writer.close(3)
+        self._context.highlights.known["".join(self._code), self._language] = self._html
+        self._context.writer.close(3)
 
     def _settle(self, code: str) -> None:
         for piece in pieces(code):
             html = self._highlighter.line(piece)
             self._html.append(html)
-            self._kit.writer.settle(html)
+            self._context.writer.settle(html)
 
     def _dedented(self, text: str) -> str:
         for _ in range(self._indent):
@@ -80,25 +79,25 @@ class FenceGrower:
         return text
 
 
-class MathsGrower:
+class MathsRenderer:
     """Open display maths, kept as it is written."""
 
     lazy = False
 
-    def __init__(self, kit: Kit, opening: str) -> None:
-        self._kit = kit
+    def __init__(self, context: Context, opening: str) -> None:
+        self._context = context
         self._mark = opening_mark(opening)
         self._before = ""  # the newline that the next line brings with it
         self._ended = False
         self._indent = len(opening) - len(opening.lstrip(" "))
         self._first = True
-        kit.writer.open(MATHS_OPEN, "</div>")
+        context.writer.open(MATHS_OPEN, "</div>")
 
     def line(self, text: str) -> bool:
         """Take the next line of TeX."""
         if self._ended:
             return not text.strip()
-        self._kit.writer.settle(self._before + self._escaped(text.rstrip("\n")))
+        self._context.writer.settle(self._before + self._escaped(text.rstrip("\n")))
         self._before = "\n"
         self._ended = not self._first and closes(text, self._mark)
         self._first = False
@@ -110,28 +109,28 @@ class MathsGrower:
             return None if partial.strip() else ""
         return self._before + self._escaped(partial) if partial else ""
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Lines are taken whole."""
         return False
 
     def close(self) -> None:
         """Leave the maths."""
-        self._kit.writer.close()
+        self._context.writer.close()
 
     def _escaped(self, text: str) -> str:
         spaces = len(text) - len(text.lstrip(" "))
         return escape(text[min(spaces, self._indent) :], quote=False)
 
 
-class IndentedGrower:
+class IndentedCodeRenderer:
     """An open indented code block."""
 
     lazy = False
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._blanks: list[str] = []
-        kit.writer.open(code_open(""), "</div>", "</pre>", "</code>")
+        context.writer.open(code_open(""), "</div>", "</pre>", "</code>")
 
     def line(self, text: str) -> bool:
         """Take the next line of code."""
@@ -141,7 +140,7 @@ class IndentedGrower:
             return True
         if not text.startswith("    "):
             return False
-        self._kit.writer.settle(escape("".join(self._blanks) + text[4:], quote=False))
+        self._context.writer.settle(escape("".join(self._blanks) + text[4:], quote=False))
         self._blanks = []
         return True
 
@@ -153,10 +152,10 @@ class IndentedGrower:
             return None
         return escape("".join(self._blanks) + partial[4:], quote=False)
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Lines are taken whole."""
         return False
 
     def close(self) -> None:
         """Leave the code block."""
-        self._kit.writer.close(3)
+        self._context.writer.close(3)

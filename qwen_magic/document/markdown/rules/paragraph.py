@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
-from qwen_magic.document.markdown.inline import inline_html, text_html
 from qwen_magic.document.markdown.parser import parse_inline
-from qwen_magic.document.markdown.render import PARAGRAPH_OPEN
-from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
-from qwen_magic.document.markdown.text import is_plain, text_to_html
+from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
+from qwen_magic.document.markdown.rules.renderer import (
+    Context,
+    interrupts,
+    is_blank,
+    is_plain,
+    text_to_html,
+)
 from qwen_magic.document.markdown.unfinished import pending, presentable
 
 SHORTEST_CUT = 80  # characters that are worth settling
@@ -22,23 +26,23 @@ _UNDERLINE = re.compile(r"\s*(?:=+|-+)\s*")
 _TARGET = re.compile(r"\]\([^\s)]*$")
 
 
-class ParagraphGrower:
+class ParagraphRenderer:
     """An open paragraph; in a tight list (`bare`) it has no element of its own."""
 
     lazy = True
 
-    def __init__(self, kit: Kit, bare: bool = False) -> None:
-        self._kit = kit
+    def __init__(self, context: Context, bare: bool = False) -> None:
+        self._context = context
         self._bare = bare
         self._rest = ""  # the text that is not settled
         self._last = "x\n"  # the last whole line
         self._taken = 0  # how much of the line that has begun is in the rest
-        self._inside = False  # the beginning of the line was absorbed
+        self._inside = False  # the beginning of the line was committed
         self._due = 0  # the length of the rest from which it is rendered again
         self._blocked = 0  # the length of the rest from which a cut is tried again
         self._shown = ("", 0)  # its HTML when it was last rendered, its length then
         if not bare:
-            kit.writer.open(PARAGRAPH_OPEN, "</p>")
+            context.writer.open(PARAGRAPH_OPEN, "</p>")
 
     def line(self, text: str) -> bool:
         """Take the next line of text."""
@@ -61,7 +65,7 @@ class ParagraphGrower:
         self._take(partial)
         return self._render()
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Take the line that has begun for good."""
         if not self._taken:
             return False
@@ -71,9 +75,9 @@ class ParagraphGrower:
 
     def close(self) -> None:
         """Settle the rest and leave the paragraph."""
-        self._kit.writer.settle(self._html(self._rest.rstrip()))
+        self._context.writer.settle(self._html(self._rest.rstrip()))
         if not self._bare:
-            self._kit.writer.close()
+            self._context.writer.close()
 
     def _take(self, text: str) -> None:
         if not self._inside:
@@ -102,7 +106,7 @@ class ParagraphGrower:
             if is_plain(text):
                 self._settle(cut, text_html(text))
                 return
-            tokens = parse_inline(text, self._kit.env)
+            tokens = parse_inline(text, self._context.env)
             mark = pending(tokens)
             if not mark:
                 self._settle(cut, inline_html(tokens))
@@ -116,7 +120,7 @@ class ParagraphGrower:
                 self._blocked = len(self._rest) * 3 // 2
 
     def _settle(self, cut: int, html: str) -> None:
-        self._kit.writer.settle(html)
+        self._context.writer.settle(html)
         self._rest = self._rest[cut:]
         self._blocked = 0
 
@@ -135,7 +139,7 @@ class ParagraphGrower:
         return cut + 1
 
     def _html(self, text: str) -> str:
-        return text_to_html(text, self._kit.env)
+        return text_to_html(text, self._context.env)
 
 
 def _last_space(text: str, limit: int) -> int:

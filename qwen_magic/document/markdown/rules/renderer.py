@@ -1,19 +1,39 @@
-"""What the growers have in common: their interface, what they share."""
+"""What the renderers of open blocks have in common: their interface, and what they share.
+
+A `BlockRenderer` takes the lines of its block in order and settles HTML through the context's
+`Writer`; the line that has only begun is shown as the tail. Whether a block has really ended, and
+what it then looks like to the letter, is for a whole parse to say (`incremental`): a renderer may
+be wrong about odd cases while its block is open, never for good. Of a list that arrives:
+
+    line("- one\n")       opens <ul><li>, settles `one`
+    show("- **tw")        closes that <li>, opens the next, returns the tail <strong>tw</strong>
+    line("- **two**\n")   settles <strong>two</strong>
+    line("End.\n")        False: not a line of this list; `incremental` parses, and closes it
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from qwen_magic.document.highlight import highlight
-from qwen_magic.document.markdown.parser import Env, parse_structure
-from qwen_magic.document.markdown.spans import Span, spans
-from qwen_magic.document.markdown.text import is_paragraph
-from qwen_magic.document.markdown.writer import Writer
+from qwen_magic.document.highlight import highlight_pieces
+from qwen_magic.document.markdown.parser import (
+    Env,
+    ParsedBlock,
+    blocks_of,
+    parse_inline,
+    parse_structure,
+)
+from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
+from qwen_magic.document.markdown.sent import Writer
+
+_MARKS: Final = re.compile(r"[\\`*_~\[<&$]|[ \t]\n|\n[ \t]")
+_PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
 
-class Grower(Protocol):
+class BlockRenderer(Protocol):
     """One open block."""
 
     @property
@@ -32,10 +52,10 @@ class Grower(Protocol):
         """
         ...
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Take for good the line that has begun, as it was last shown, if that is possible.
 
-        True: what comes next is the rest of that line, without what is absorbed.
+        True: what comes next is the rest of that line, without what is committed.
         """
         ...
 
@@ -48,27 +68,33 @@ class Grower(Protocol):
 class Highlights:
     """Remembers the HTML of code that was highlighted while it arrived."""
 
-    known: dict[tuple[str, str], str] = field(default_factory=dict)
+    known: dict[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
-    def __call__(self, code: str, language: str) -> str:
-        """Return the HTML of `code`, as `highlight` gives it."""
-        html = self.known.get((code, language))
-        return highlight(code, language) if html is None else html
+    def __call__(self, code: str, language: str) -> Sequence[str]:
+        """The HTML of the code's pieces, as `highlight_pieces` gives it."""
+        known = self.known.get((code, language))
+        return highlight_pieces(code, language) if known is None else known
 
 
 class Start(Protocol):
-    """Hands open blocks to growers."""
+    """Hands open blocks to renderers."""
 
     def __call__(
-        self, span: Span, lines: Sequence[str], partial: str, kit: Kit, tight: bool, depth: int
-    ) -> Grower | None:
-        """Return a grower that has taken the whole `lines` of the block `span`, None for none."""
+        self,
+        block: ParsedBlock,
+        lines: Sequence[str],
+        partial: str,
+        context: Context,
+        tight: bool,
+        depth: int,
+    ) -> BlockRenderer | None:
+        """A renderer that has taken the whole `lines` of the block, None for none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """What the growers of one block share."""
+class Context:
+    """What the renderers of one block share."""
 
     writer: Writer
     env: Env
@@ -80,10 +106,31 @@ def interrupts(line: str, before: str = "x\n") -> bool:
     """Tell whether `line` begins a block of its own below a paragraph that ends with `before`."""
     if is_paragraph(line):
         return False
-    found = spans(parse_structure(before + line))
+    found = blocks_of(parse_structure(before + line))
     return len(found) != 1 or found[0].kind != "paragraph_open"
 
 
 def is_blank(line: str) -> bool:
     """Tell whether a line holds only spaces."""
     return not line.strip(" \t\n")
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether `text` holds no mark that inline Markdown would read."""
+    return _MARKS.search(text) is None
+
+
+def text_to_html(text: str, env: Env) -> str:
+    """Return the HTML of inline Markdown."""
+    return text_html(text) if is_plain(text) else inline_html(parse_inline(text, env))
+
+
+def is_paragraph(line: str) -> bool:
+    """Tell whether a line, alone, can only be a paragraph, whatever it still grows to."""
+    return _PARAGRAPH.match(line) is not None
+
+
+def paragraph_html(text: str, env: Env, bare: bool = False) -> str:
+    """Return the HTML of a paragraph of one line; `bare`: without its element."""
+    html = text_to_html(text.strip(), env)
+    return html if bare else f"{PARAGRAPH_OPEN}{html}</p>"

@@ -1,65 +1,74 @@
-"""Which grower an open block is handed to."""
+"""Which renderer an open block is handed to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from markdown_it.token import Token
-
 from qwen_magic.document.markdown.maths import opening_mark
-from qwen_magic.document.markdown.rules.fence import FenceGrower, IndentedGrower, MathsGrower
-from qwen_magic.document.markdown.rules.items import ListGrower
-from qwen_magic.document.markdown.rules.paragraph import ParagraphGrower
-from qwen_magic.document.markdown.rules.quote import QuoteGrower
-from qwen_magic.document.markdown.rules.renderer import Grower, Kit
-from qwen_magic.document.markdown.rules.table import TableGrower
-from qwen_magic.document.markdown.spans import Span
+from qwen_magic.document.markdown.parser import ParsedBlock, Token
+from qwen_magic.document.markdown.rules.block_quote import BlockQuoteRenderer
+from qwen_magic.document.markdown.rules.fence import (
+    FenceRenderer,
+    IndentedCodeRenderer,
+    MathsRenderer,
+)
+from qwen_magic.document.markdown.rules.list_items import ListRenderer
+from qwen_magic.document.markdown.rules.paragraph import ParagraphRenderer
+from qwen_magic.document.markdown.rules.pipe_table import TableRenderer
+from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context
 
-LARGE = 160  # characters from which a container or a paragraph is worth a grower
+LARGE = 160  # characters from which a container or a paragraph is worth a renderer
 SMALL = 8  # the same for a container in a container
 DEEPEST = 45  # containers in containers; below, blocks are rendered whole
 
 
-def start_grower(
-    span: Span, lines: Sequence[str], partial: str, kit: Kit, tight: bool, depth: int
-) -> Grower | None:
-    """Return a grower that has taken the whole `lines` of the open block `span`, None for none.
+def start_block(
+    block: ParsedBlock,
+    lines: Sequence[str],
+    partial: str,
+    context: Context,
+    tight: bool,
+    depth: int,
+) -> BlockRenderer | None:
+    """A renderer that has taken the whole `lines` of the open block, None for none.
 
     `partial` is the line that has begun behind them; `tight`: a paragraph has no element.
     """
-    grower = _line_grower(span, lines, kit)
-    large = LARGE if depth == 0 or span.kind == "paragraph_open" else SMALL
-    if grower is None and sum(map(len, lines)) + len(partial) >= large:
-        grower = _text_grower(span, [*lines, partial][0], kit, tight, depth)
-    if grower is None:
+    renderer = _by_lines(block, lines, context)
+    large = LARGE if depth == 0 or block.kind == "paragraph_open" else SMALL
+    if renderer is None and sum(map(len, lines)) + len(partial) >= large:
+        renderer = _by_size(block, [*lines, partial][0], context, tight, depth)
+    if renderer is None:
         return None
-    for line in lines[{"fence": 1, "table_open": 2}.get(span.kind, 0) :]:
-        grower.line(line)
-    return grower
+    for line in lines[{"fence": 1, "table_open": 2}.get(block.kind, 0) :]:
+        renderer.line(line)
+    return renderer
 
 
-def _line_grower(span: Span, lines: Sequence[str], kit: Kit) -> Grower | None:
+def _by_lines(block: ParsedBlock, lines: Sequence[str], context: Context) -> BlockRenderer | None:
     """Blocks that go by lines."""
-    kind = span.kind
+    kind = block.kind
     if kind == "fence" and lines:
-        return FenceGrower(kit, span.tokens[0], lines[0])
+        return FenceRenderer(context, block.tokens[0], lines[0])
     if kind == "table_open" and len(lines) >= 2:
-        return TableGrower(kit, span.tokens)
+        return TableRenderer(context, block.tokens)
     if kind == "maths_block" and lines and opening_mark(lines[0]):
-        return MathsGrower(kit, lines[0])
-    return IndentedGrower(kit) if kind == "code_block" and lines else None
+        return MathsRenderer(context, lines[0])
+    return IndentedCodeRenderer(context) if kind == "code_block" and lines else None
 
 
-def _text_grower(span: Span, opening: str, kit: Kit, tight: bool, depth: int) -> Grower | None:
+def _by_size(
+    block: ParsedBlock, opening: str, context: Context, tight: bool, depth: int
+) -> BlockRenderer | None:
     """Blocks that are worth it when they are large."""
-    kind = span.kind
+    kind = block.kind
     if kind == "paragraph_open":
-        return ParagraphGrower(kit, bare=tight)
+        return ParagraphRenderer(context, bare=tight)
     if depth >= DEEPEST:
         return None
     if kind in ("bullet_list_open", "ordered_list_open"):
-        return ListGrower.of(kit, opening, is_tight(span.tokens), depth)
-    return QuoteGrower(kit, depth) if kind == "blockquote_open" else None
+        return ListRenderer.of(context, opening, is_tight(block.tokens), depth)
+    return BlockQuoteRenderer(context, depth) if kind == "blockquote_open" else None
 
 
 def is_tight(tokens: Sequence[Token]) -> bool:

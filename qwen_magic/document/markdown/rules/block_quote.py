@@ -6,19 +6,19 @@ import re
 
 from qwen_magic.document.markdown.render import QUOTE_OPEN
 from qwen_magic.document.markdown.rules.flow import Flow
-from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
+from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank
 
 _MARK = re.compile(r" {0,3}> ?")
 
 
-class QuoteGrower:
+class BlockQuoteRenderer:
     """An open block quote."""
 
-    def __init__(self, kit: Kit, depth: int) -> None:
-        self._kit = kit
-        kit.writer.open(QUOTE_OPEN, "</blockquote>")
-        self._inner = Flow(kit, depth=depth + 1)
-        self._inside = False  # the beginning of the line was absorbed
+    def __init__(self, context: Context, depth: int) -> None:
+        self._context = context
+        context.writer.open(QUOTE_OPEN, "</blockquote>")
+        self._inner = Flow(context, depth=depth + 1)
+        self._inside = False  # the beginning of the line was committed
 
     @property
     def lazy(self) -> bool:
@@ -48,12 +48,12 @@ class QuoteGrower:
             return None
         return self._inner.show(partial[found.end() :] if found else partial)
 
-    def absorb(self, partial: str) -> bool:
-        """Absorb what the inner paragraph can."""
-        self._inside = self._inner.absorb(partial)
+    def commit(self, partial: str) -> bool:
+        """Commit what the inner paragraph can."""
+        self._inside = self._inner.commit(partial)
         return self._inside
 
     def close(self) -> None:
         """Settle what is left and leave the quote."""
         self._inner.close()
-        self._kit.writer.close()
+        self._context.writer.close()

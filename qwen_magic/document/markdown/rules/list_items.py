@@ -6,7 +6,7 @@ import re
 
 from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, ordered_open
 from qwen_magic.document.markdown.rules.flow import Flow
-from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
+from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank
 
 _MARK = re.compile(r"( {0,3})([-+*]|(\d{1,9})[.)])(?:( {1,4})(?=[^ \n])|(?=[ \n]|$))")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})\n?")
@@ -14,30 +14,30 @@ _UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *)\n?")
 _TASK = re.compile(r"\[([ xX])\] ")
 
 
-class ListGrower:
+class ListRenderer:
     """An open list. `tight` is what is known of it so far; later items may be loose."""
 
     @classmethod
-    def of(cls, kit: Kit, opening: str, tight: bool, depth: int) -> ListGrower | None:
-        """Return the grower of a list whose first line is `opening`, None for an odd line."""
+    def of(cls, context: Context, opening: str, tight: bool, depth: int) -> ListRenderer | None:
+        """Return the renderer of a list whose first line is `opening`, None for an odd line."""
         found = _MARK.match(_untabbed(opening))
-        return None if found is None else cls(kit, found, tight, depth)
+        return None if found is None else cls(context, found, tight, depth)
 
-    def __init__(self, kit: Kit, found: re.Match[str], tight: bool, depth: int) -> None:
-        self._kit = kit
+    def __init__(self, context: Context, found: re.Match[str], tight: bool, depth: int) -> None:
+        self._context = context
         self._depth = depth + 1
         self._kind = found.group(2)[-1]
         self._tight = tight
         self._blank = False
         self._begun = False  # the line that has begun has opened its item already
-        self._inside = False  # the beginning of the line was absorbed
+        self._inside = False  # the beginning of the line was committed
         self._offset = 0
         self._first = False  # the item's first line has not come yet
         self._inner: Flow | None = None
         if found.group(3):
-            kit.writer.open(ordered_open(int(found.group(3))), "</ol>")
+            context.writer.open(ordered_open(int(found.group(3))), "</ol>")
         else:
-            kit.writer.open(BULLETS_OPEN, "</ul>")
+            context.writer.open(BULLETS_OPEN, "</ul>")
 
     @property
     def lazy(self) -> bool:
@@ -77,15 +77,15 @@ class ListGrower:
                 return self._shown(partial.lstrip(" "))
         return self._shown(self._content(partial))
 
-    def absorb(self, partial: str) -> bool:
-        """Absorb what the last item's paragraph can."""
-        self._inside = self._inner is not None and self._inner.absorb(partial)
+    def commit(self, partial: str) -> bool:
+        """Commit what the last item's paragraph can."""
+        self._inside = self._inner is not None and self._inner.commit(partial)
         return self._inside
 
     def close(self) -> None:
         """Settle what is left and leave the list."""
         self._leave_item()
-        self._kit.writer.close()
+        self._context.writer.close()
 
     def _enter(self, text: str) -> bool | None:
         """Decide about a whole line; None: it is a line of the item that is now the last."""
@@ -121,14 +121,14 @@ class ListGrower:
         self._leave_item()
         self._blank = False
         self._offset = found.end() if found.group(4) else found.end(2) + 1
-        self._kit.writer.open(ITEM_OPEN, "</li>")
-        self._inner = Flow(self._kit, tight=self._tight, depth=self._depth)
+        self._context.writer.open(ITEM_OPEN, "</li>")
+        self._inner = Flow(self._context, tight=self._tight, depth=self._depth)
         self._first = True
 
     def _leave_item(self) -> None:
         if self._inner is not None:
             self._inner.close()
-            self._kit.writer.close()
+            self._context.writer.close()
             self._inner = None
 
     def _feed(self, text: str) -> None:

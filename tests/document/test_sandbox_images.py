@@ -4,8 +4,10 @@ import pytest
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.markdown import MarkdownStream
+from qwen_magic.document.markdown.render import SandboxImage
 from qwen_magic.document.patches import Add, Replace
-from qwen_magic.document.pictures import Drawn, meant_pictures, saved_names, with_pictures
+from qwen_magic.document.sandbox_images import Drawn, meant_figures, saved_names
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import parse_item
@@ -51,15 +53,18 @@ def test_the_names_of_saved_figures(code, count, names):
     ],
 )  # fmt: skip
 def test_the_figure_that_is_meant(text, drawn, meant):
-    assert meant_pictures([text], drawn) == meant
+    stream = MarkdownStream()
+    stream.append(text)
+    stream.finish()
+    assert meant_figures([image.address for image in stream.images], drawn) == meant
 
 
-def test_only_pictures_are_put_in():
-    html = '<p><span class="qm-lost">a "b" &lt;c&gt; <span>$</span></span></p>'
-    assert with_pictures(html, iter([FIRST])) == (
-        f'<p><img class="qm-img" src="{FIRST}" alt="a &quot;b&quot; &lt;c&gt; $"></p>'
+def test_an_image_is_its_words_until_its_figure_is_known():
+    image = SandboxImage.of("a.png", 'a "b" <c> $')
+    assert image == '<span class="qm-lost">a "b" &lt;c&gt; <span>$</span></span>'
+    assert image.with_data(FIRST) == (
+        f'<img class="qm-img" src="{FIRST}" alt="a &quot;b&quot; &lt;c&gt; $">'
     )
-    assert with_pictures(html, iter([])) == html
 
 
 def ended(text, *, data=FIRST):

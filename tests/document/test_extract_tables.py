@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.extract import tables
+from qwen_magic.document.extract import PipeTable, find_tables, tables
 
 unhurried = settings(deadline=None)
 
@@ -129,3 +129,20 @@ def test_without_pandas_a_table_says_so():
         "else:\n    raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tables_keep_alignment_and_rows_of_one_length():
+    text = "| a | b | c | d |\n|:--|:-:|--:|---|\n| 1 |\n| *x* | y\\|z | `p` | ![alt](u) |\n\ntext"
+    assert find_tables(text) == (
+        PipeTable(
+            ("a", "b", "c", "d"),
+            (("1", "", "", ""), ("x", "y|z", "p", "alt")),
+            ("left", "center", "right", ""),
+        ),
+    )
+
+
+def test_two_tables_are_two():
+    text = "| a |\n|---|\n| 1 |\n\nbetween\n\n| b |\n|---|\n"
+    assert [table.header for table in find_tables(text)] == [("a",), ("b",)]
+    assert [table.rows for table in find_tables(text)] == [(("1",),), ()]

@@ -16,6 +16,8 @@ from qwen_magic.document.extract import CodeBlock, code_blocks
         ("````md\n```python\nx\n```\n````", (CodeBlock("md", "```python\nx\n```"),)),
         ("- a\n\n  ```sql\n  select 1\n  ```\n", (CodeBlock("sql", "select 1"),)),
         ("> ```\n> x\n> ```\n", (CodeBlock("", "x"),)),
+        ("```Python title=x\na\n```", (CodeBlock("python", "a"),)),
+        ("1. x\n\n       indented\n", (CodeBlock("", "indented"),)),
         ("text\n\n    indented\n", (CodeBlock("", "indented"),)),
         ("```{.python .numberLines}\nx\n```", (CodeBlock("python", "x"),)),
         ("```python\nx = 1\ny", (CodeBlock("python", "x = 1\ny"),)),

@@ -6,33 +6,29 @@ import re
 from collections.abc import Sequence
 
 from markdown_it.rules_block.table import escapedSplit
-from markdown_it.token import Token
 
+from qwen_magic.document.markdown.parser import Token
 from qwen_magic.document.markdown.render import block_htmls, cell_open
-from qwen_magic.document.markdown.rules.renderer import Kit, interrupts, is_blank
-from qwen_magic.document.markdown.text import text_to_html
+from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank, text_to_html
 from qwen_magic.document.markdown.unfinished import presentable
 
 _ROW = re.compile(r" {0,3}\|")
 LONGEST_LINE_SHOWN = 2000
 
 
-class TableGrower:
+class TableRenderer:
     """An open table whose head is complete."""
 
     lazy = False
 
-    def __init__(self, kit: Kit, tokens: Sequence[Token]) -> None:
+    def __init__(self, context: Context, tokens: Sequence[Token]) -> None:
         heads = [token for token in tokens if token.type == "th_open"]
         self._cells = [cell_open("td", str(token.attrs.get("style", ""))) for token in heads]
-        self._kit = kit
+        self._context = context
         self._ended = False
         end = next(i for i, token in enumerate(tokens) if token.type == "thead_close")
-        rest = [token for token in tokens[end + 1 :] if token.type == "table_close"]
-        whole = block_htmls([*tokens[: end + 1], *rest])[0]
-        self._opening = whole.removesuffix("</table></div>")
         self._body = False
-        kit.writer.open(self._opening, "</div>", "</table>")
+        context.writer.open(block_htmls(tokens[: end + 1])[0], "</div>", "</table>")
 
     def line(self, text: str) -> bool:
         """Take the next row."""
@@ -43,8 +39,8 @@ class TableGrower:
             return False
         if not self._body:
             self._body = True
-            self._kit.writer.open("<tbody>", "</tbody>")
-        self._kit.writer.settle(self._row(text))
+            self._context.writer.open("<tbody>", "</tbody>")
+        self._context.writer.settle(self._row(text))
         return True
 
     def show(self, partial: str) -> str | None:
@@ -58,13 +54,13 @@ class TableGrower:
         row = self._row(partial[:LONGEST_LINE_SHOWN], begun=True)
         return row if self._body else f"<tbody>{row}</tbody>"
 
-    def absorb(self, partial: str) -> bool:
+    def commit(self, partial: str) -> bool:
         """Lines are taken whole."""
         return False
 
     def close(self) -> None:
         """Leave the table."""
-        self._kit.writer.close(3 if self._body else 2)
+        self._context.writer.close(3 if self._body else 2)
 
     def _row(self, text: str, begun: bool = False) -> str:
         columns = escapedSplit(text.strip())
@@ -81,4 +77,4 @@ class TableGrower:
 
     def _cell(self, text: str) -> str:
         text = text.strip()
-        return text_to_html(text, self._kit.env)
+        return text_to_html(text, self._context.env)

@@ -7,66 +7,95 @@ What came from outside is escaped, but for the model's own Markdown.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from qwen_magic.document.blocks import (
     Block,
+    Box,
     Code,
     Extract,
     Figure,
     Label,
     Lines,
     Link,
+    LiveLine,
     NumberedSource,
     Output,
+    Panel,
     SourceGroups,
+    SourceList,
+    Spoken,
     Step,
     Text,
     Wait,
 )
 from qwen_magic.document.build import Document
-from qwen_magic.document.groups import Joined, Row
-from qwen_magic.document.markdown.links import is_linkable
-from qwen_magic.document.markdown.parts import replace_images
-from qwen_magic.document.sections import ProseSection, ThoughtSection, ToolSection
-from qwen_magic.document.words import counted
+from qwen_magic.document.footer import Footer, Note
+from qwen_magic.document.html import Value
+from qwen_magic.document.links import is_linkable
+from qwen_magic.document.markdown import MarkdownStream
+from qwen_magic.document.markdown.parser import replace_images
+from qwen_magic.document.question import Asked
+from qwen_magic.document.tree import Node
+from qwen_magic.document.words import counted, fenced
 
 _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|$~&]")
 
 
 def markdown_of(document: Document) -> str:
     """The whole turn."""
-    parts = [_row(document, row) for group in document.groups for row in group.rows]
-    parts.append(_sources([source for source in document.sources if source.cited], "Sources"))
-    others = [source for source in document.sources if not source.cited]
-    if others:
-        listed = _sources(others, "")
-        parts.append(_details(Step(f"{counted(len(others), 'source')}, not cited"), listed))
-    if document.note is not None:
-        note = document.note
-        request = f" (request {escaped(note.request_id)})" if note.request_id else ""
-        parts.append(f"**{escaped(note.title)}** {escaped(note.text)}{request}".strip())
-    if document.footer is not None:
-        lines = document.footer.text().split("\n")
-        parts.append("---\n\n" + "  \n".join(f"*{escaped(line)}*" for line in lines))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _inside(document.tree.root) + "\n"
 
 
-def _row(document: Document, row: Row) -> str:
-    match row:
-        case ProseSection():
-            return replace_images(
-                row.source.strip("\n"),
-                lambda alt, url: _shown_in_html(alt) if url in document.pictures else None,
-            )
-        case Joined():
-            return _details(row.step, "\n\n".join(_row(document, each) for each in row.sections))
-        case ThoughtSection():
-            return _details(row.step, row.source.strip())
-        case ToolSection():
-            body = "\n\n".join(map(_block, row.step.blocks))
-            figures = "\n\n".join(map(_figure, row.step.figures))
-            return "\n\n".join(part for part in (_details(row.step, body), figures) if part)
+def _inside(node: Node) -> str:
+    parts = map(_node, node.children)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _node(node: Node) -> str:
+    match node.value:
+        case Panel() if isinstance(step := node.children[0].value, Step):
+            return _details(step, "\n\n".join(map(_node, node.children[1:])))
+        case Box(kind="answer", source=source):
+            return _with_figures(source.strip("\n"), node.text)
+        case Box(kind="thought", source=source):
+            return source.strip()
+        case Panel() | Box():
+            return _inside(node)
+        case value:
+            return _value(value)
+
+
+def _with_figures(source: str, text: MarkdownStream | None) -> str:
+    """The answer as the model wrote it, but for files of the sandbox in whose place the HTML form
+    has a figure."""
+    shown = {image.address for image in text.images if image.data} if text is not None else set()
+    if not shown:
+        return source
+    return replace_images(
+        source,
+        lambda image: _shown_in_html(image.content) if image.attrs["src"] in shown else None,
+    )
+
+
+def _value(value: Value) -> str:
+    match value:
+        case SourceList():
+            others = value.others
+            listed = _details(Step(f"{counted(len(others), 'source')}, not cited"), _lines(others))
+            cited = f"**Sources**\n\n{_lines(value.cited)}" if value.cited else ""
+            return "\n\n".join(part for part in (cited, listed if others else "") if part)
+        case Note(title=title, text=text, request_id=id):
+            request = f" (request {escaped(id)})" if id else ""
+            return f"**{escaped(title)}** {escaped(text)}{request}".strip()
+        case Footer():
+            lines = value.text().split("\n")
+            return "---\n\n" + "  \n".join(f"*{escaped(line)}*" for line in lines)
+        case Panel() | Box() | Step() | LiveLine() | Spoken() | Asked():
+            return ""
+        case _:
+            return _block(value)
 
 
 def _details(step: Step, body: str) -> str:
@@ -100,23 +129,17 @@ def _block(block: Block) -> str:
         case Link(url=url):
             return _link(url, url)
         case Code(code=code, language=language):
-            return _fenced(code, language)
+            return fenced(code, language)
         case Output(text=text):
-            return _fenced(text, "")
+            return fenced(text)
         case Extract(text=text):
             return "\n".join(f"> {escaped(line)}" for line in text.split("\n"))
         case Figure():
             return _figure(block)
         case SourceGroups(sources=sources):
-            return "\n".join(_source(source) for source in sources)
+            return _lines(sources)
         case _:
             assert_never(block)
-
-
-def _fenced(text: str, language: str) -> str:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def _link(url: str, text: str) -> str:
@@ -138,11 +161,8 @@ def _figure(figure: Figure) -> str:
     return f"*Figure: {_link(figure.url, name)} ({escaped(figure.reason or 'not fetched')})*"
 
 
-def _sources(sources: list[NumberedSource], title: str) -> str:
-    if not sources:
-        return ""
-    head = f"**{title}**\n\n" if title else ""
-    return head + "\n".join(_source(source) for source in sources)
+def _lines(sources: Sequence[NumberedSource]) -> str:
+    return "\n".join(map(_source, sources))
 
 
 def _source(source: NumberedSource) -> str:

@@ -1,0 +1,396 @@
+"""A Markdown text that arrives piece by piece.
+
+Theory. CommonMark's blocks are decided line by line, and what ends a block is a line behind it. So
+the text is a row of blocks of which all but the last are *closed*: their HTML is that of a whole
+parse, and no later line changes it (but for link references used before they are defined, which
+`finish` puts right). The last is *open*: any next line may still belong to it, or make it something
+else ("Title" is a paragraph, until "=====" comes below).
+
+States. The open block begins at the first line of `_source`. Who has it is one of:
+
+    nobody      it is small, or of a kind that is rendered whole: every update parses it again, or,
+                when it is large, only after it has grown by `GROWTH` (meanwhile what is new of it
+                shows as plain text)
+    a renderer  (`rules`) takes its lines one by one, settles HTML through a writer, shows the rest
+                as a tail: the work of an update does not grow with the block
+    finish      one whole parse of the whole text, the last word
+
+Transitions. Complete lines that came go to the renderer, if there is one. Where there is none, or
+it meets a line which is not its own, `_settle` parses `_source`: every block of it that has another
+behind it is closed (`closed_count`), `_source` begins anew at the last, and a renderer is looked
+for. Where such a parse closes nothing although a renderer had the block, the renderer was wrong
+about it, and nobody has the block any more (`_odd`).
+
+Example, three updates:
+
+    append "# Sum\n\nIt is"     h1 closed; a paragraph open: nobody, parsed at each update
+    append " **4**, and …"      160 characters on, a ParagraphRenderer settles up to a space
+    append "…\n\n- a"           its line ends it; `_settle` closes the paragraph; a list is open
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from qwen_magic.document.links import is_linkable
+from qwen_magic.document.markdown.parser import Citation, ParsedBlock, blocks_of, new_env, parse
+from qwen_magic.document.markdown.render import (
+    PARAGRAPH_OPEN,
+    RenderedBlock,
+    SandboxImage,
+    block_htmls,
+    render_blocks,
+    text_html,
+)
+from qwen_magic.document.markdown.rules.renderer import (
+    BlockRenderer,
+    Context,
+    Highlights,
+    is_blank,
+    is_paragraph,
+    paragraph_html,
+)
+from qwen_magic.document.markdown.rules.start import start_block
+from qwen_magic.document.markdown.sent import MarkdownBlock, SentBlock, Writer
+from qwen_magic.document.markdown.unfinished import presentable
+from qwen_magic.document.patches import Patch, Remove
+
+LARGE: Final = 1000  # characters from which a block that nobody has is rendered only now and then
+LONGEST_LINE: Final = 4096  # … from here on, what was shown of it is put away
+LONG_LINE: Final = 160  # a line that has begun and is this long counts as a line
+GROWTH: Final = 0.12
+LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+class MarkdownStream:
+    """Turns a growing Markdown text into patches of its HTML.
+
+    `append` only stores; `update` does the work and returns what changed since the last call.
+    `parent` is the id of the element that holds the text, `prefix` begins the ids of its blocks.
+    `citation` maps the number of a `[n]` to a URL, or None.
+    """
+
+    def __init__(
+        self, parent: str = "", prefix: str = "b", citation: Citation | None = None
+    ) -> None:
+        self._parent = parent
+        self._prefix = prefix
+        self._env = new_env(citation)
+        self._highlights = Highlights()
+        self._splitter = LineSplitter()
+        self._entries: list[SentBlock] = []
+        self._closed = 0  # how many entries are closed
+        self._sent = 0  # how many of them every view has
+        self._numbered = 0
+        self._gone: list[SentBlock] = []
+        self._source: list[str] = []  # the complete lines from the open block's first
+        self._size = 0  # their characters
+        self._due = 0  # the size from which they are parsed again
+        self._shown = 0  # how much of them the open entries show, when nobody has the block
+        self._renderer: BlockRenderer | None = None
+        self._writer: Writer | None = None
+        self._committed = False  # the source holds a line in pieces
+        self._odd = False  # a renderer was wrong about the open block
+        self._plain: Writer | None = None  # text of a large block that is not rendered yet
+        self._plain_size = 0
+        self.cited: set[int] = set()  # after `finish`: the numbers of the citations
+
+    @property
+    def blocks(self) -> Sequence[MarkdownBlock]:
+        """The blocks as they stand after the last update."""
+        return [entry.block(index < self._closed) for index, entry in enumerate(self._entries)]
+
+    @property
+    def html(self) -> str:
+        """The whole as it stands; after `finish`, what `render_markdown` gives."""
+        return "".join(f"{entry.html}\n" for entry in self._entries)
+
+    def append(self, text: str) -> None:
+        """Add text at the end."""
+        self._splitter.feed(text)
+
+    def update(self) -> list[Patch]:
+        """Return the patches that lead from the last call to the text as it is now."""
+        lines = self._splitter.lines()
+        if lines is not None:
+            self._take(lines)
+            self._show()
+        return self._patches()
+
+    def finish(self) -> list[Patch]:
+        """Parse the whole once; return the patches that lead there."""
+        self._end_renderer()
+        text = self._splitter.finish()
+        env = new_env(self._env["citation"])
+        tokens = parse(text, env)
+        self.cited = {
+            child.meta["number"]
+            for token in tokens
+            for child in token.children or ()
+            if child.type == "citation" and is_linkable(str(child.attrs["href"]))
+        }
+        self._closed = self._sent = 0
+        for rendered in render_blocks(tokens, self._highlights):
+            self._close(rendered)
+        self._drop_open()
+        self._source = []
+        return self._patches()
+
+    @property
+    def images(self) -> list[SandboxImage]:
+        """The images that are files of the sandbox, in order, in closed blocks."""
+        return [piece for piece in self.pieces if isinstance(piece, SandboxImage)]
+
+    @property
+    def pieces(self) -> list[str]:
+        """The HTML in the renderer's pieces; of an open block it is one."""
+        return [
+            piece for entry in self._entries for piece in (*(entry.pieces or (entry.html,)), "\n")
+        ]
+
+    def show_figures(self, figures: Mapping[str, str]) -> list[Patch]:
+        """Put figures in the place of the sandbox's files (`figures`: a data URI by address), after
+        `finish`."""
+        for entry in self._entries:
+            entry.show_figures(figures)
+        self._sent = 0
+        return self._patches()
+
+    def _take(self, lines: list[str]) -> None:
+        """Take complete lines."""
+        before = len(self._source)
+        for line in lines:
+            if self._renderer is not None and not self._renderer.line(line):
+                self._end_renderer()
+                before = len(self._source)
+            self._source.append(line)
+            self._size += len(line)
+        if self._renderer is None and self._size >= self._due:
+            # A blank line begins no block, nor does the first line of a paragraph end one.
+            new = [line for line in self._source[before:] if not is_blank(line)]
+            alone = before == 0 and len(lines) == 1 and is_paragraph(lines[0])
+            if new and not (alone and self._size < LONG_LINE):
+                self._settle()
+
+    def _end_renderer(self) -> None:
+        """Let the renderer finish; its writer goes on showing the block until it is closed."""
+        if self._renderer is not None and self._writer is not None:
+            self._renderer.close()
+            self._renderer = None
+            self._due = 0
+            self._writer.tail = ""
+
+    def _settle(self, partial: str = "") -> None:
+        """Close the blocks that are closed; find somebody for the open one.
+
+        `partial` counts as a line.
+        """
+        lines = [*self._source, partial] if partial else self._source
+        if self._committed:
+            self._committed = False
+            lines = _LINE.findall("".join(lines))
+            self._source = lines[:-1] if partial else lines
+        found = blocks_of(parse("".join(lines), self._child_env()))
+        count = closed_count(found, lines)
+        for block in found[:count]:
+            self._close_block(block)
+        self._odd = count == 0 and (self._odd or self._writer is not None)
+        self._writer = self._plain = None
+        first = found[count].start if found else len(self._source)
+        self._source = self._source[first:]
+        self._size = sum(map(len, self._source))
+        self._due = int(self._size * (1 + GROWTH)) if self._size > LARGE else 0
+        self._shown = 0
+        if len(found) == count + 1 and not partial:
+            self._start(found[-1], "")
+
+    def _start(self, block: ParsedBlock, partial: str) -> None:
+        """Hand the open block to a renderer, if there is one for it."""
+        if self._odd:
+            return
+        env = self._child_env()
+        writer = Writer()
+        context = Context(writer, env, self._highlights, start_block)
+        self._renderer = start_block(block, self._source, partial, context, False, 0)
+        self._writer = writer if self._renderer is not None else None
+
+    def _show(self) -> None:
+        """Show the open block."""
+        partial = self._splitter.partial
+        if self._writer is None and not self._waits():
+            self._show_parsed(partial)
+        if self._writer is None:
+            return
+        tail = "" if is_blank(partial) else None
+        if self._renderer is not None:
+            tail = self._renderer.show(partial)
+        if tail is None and len(partial) > LONG_LINE and is_paragraph(partial):
+            self._end_renderer()
+            self._settle(partial)
+            self._show()
+            return
+        if self._renderer is not None:
+            self._writer.tail = (self._renderer.show("") or "") if tail is None else tail
+            if len(partial) > LONGEST_LINE and tail is not None and self._renderer.commit(partial):
+                self._source.append(partial)
+                self._size += len(partial)
+                self._splitter.partial = ""
+                self._committed = True
+        self._open_entries([self._writer, *(self._htmls(partial) if tail is None else [])])
+
+    def _show_parsed(self, partial: str) -> None:
+        """Show an open block that nobody has, or find somebody for it."""
+        text = "".join(self._source) + partial
+        if len(text) < LONG_LINE and self._is_line(partial):
+            self._open_entries([paragraph_html(presentable(text), self._env)])
+            return
+        found = blocks_of(parse(presentable(text), self._child_env())) if text else []
+        if len(found) == 1 and partial:
+            self._start(found[0], partial)
+        if self._renderer is None:
+            self._open_entries(self._visible(found))
+            self._shown = len(text)
+            self._plain = None
+
+    def _is_line(self, partial: str) -> bool:
+        """Tell whether all there is is one line, and it can only be a paragraph."""
+        if not self._source:
+            return is_paragraph(partial)
+        rest = [*self._source[1:], partial]
+        return is_paragraph(self._source[0]) and all(map(is_blank, rest))
+
+    def _waits(self) -> bool:
+        """Show what is new of a large block as plain text until it is parsed again."""
+        size = self._size + len(self._splitter.partial)
+        if not self._shown or size < LARGE or size >= self._shown * (1 + GROWTH):
+            return False
+        if self._plain is None:
+            self._plain = Writer()
+            self._plain.open(PARAGRAPH_OPEN, "</p>")
+            self._plain_size = self._shown
+            shown = [entry.content for entry in self._entries[self._closed :]]
+            self._open_entries([*shown, self._plain])
+        text = "".join(self._source)[self._plain_size :] if self._size > self._plain_size else ""
+        begun = self._splitter.partial[max(0, self._plain_size - self._size) :]
+        self._plain.settle(text_html(text + begun))
+        self._plain_size = size
+        return True
+
+    def _htmls(self, text: str) -> list[str]:
+        if is_blank(text):
+            return []
+        return self._visible(blocks_of(parse(presentable(text), self._child_env())))
+
+    def _visible(self, found: Sequence[ParsedBlock]) -> list[str]:
+        shown = found[:-1] if found and looks_like_table(found[-1]) else found
+        return [html for block in shown for html in block_htmls(block.tokens, self._highlights)]
+
+    def _child_env(self) -> dict[str, Any]:
+        """Return an env whose new references do not count until their block is closed."""
+        return {**self._env, "references": ChainMap({}, self._env["references"])}
+
+    def _close_block(self, block: ParsedBlock) -> None:
+        for token in block.tokens:
+            if token.type == "definition":
+                for label, target in token.meta.items():
+                    self._env["references"].setdefault(label, target)
+        for rendered in render_blocks(block.tokens, self._highlights):
+            self._close(rendered)
+
+    def _close(self, rendered: RenderedBlock) -> None:
+        """Give the first open entry its last HTML."""
+        if self._closed == len(self._entries):
+            self._entries.append(self._new_entry())
+        self._entries[self._closed].close(rendered)
+        self._closed += 1
+
+    def _open_entries(self, contents: Sequence[str | Writer]) -> None:
+        """Let the entries behind the closed ones show these."""
+        for index, content in enumerate(contents, self._closed):
+            if index == len(self._entries):
+                self._entries.append(self._new_entry())
+            self._entries[index].content = content
+        self._drop_open(len(contents))
+
+    def _drop_open(self, kept: int = 0) -> None:
+        self._gone.extend(self._entries[self._closed + kept :])
+        del self._entries[self._closed + kept :]
+
+    def _new_entry(self) -> SentBlock:
+        self._numbered += 1
+        return SentBlock(f"{self._prefix}{self._numbered}")
+
+    def _patches(self) -> list[Patch]:
+        patches: list[Patch] = [Remove(entry.id) for entry in self._gone if entry.is_shown]
+        self._gone = []
+        for entry in self._entries[self._sent :]:
+            patches.extend(entry.patches(self._parent))
+        for entry in self._entries[self._sent : self._closed]:
+            entry.freeze()
+        self._sent = self._closed
+        return patches
+
+
+def closed_count(found: Sequence[ParsedBlock], lines: Sequence[str]) -> int:
+    """Return how many of the blocks of these complete lines no later line can change.
+
+    All but the last; but text right below a definition may still turn out to be its title.
+    """
+    count = len(found) - 1
+    while (
+        count > 0
+        and found[count - 1].kind == "definition"
+        and found[count].start == found[count - 1].end
+        and lines[found[count].start].lstrip()[:1] in ('"', "'", "(")
+    ):
+        count -= 1
+    return max(0, count)
+
+
+def looks_like_table(block: ParsedBlock) -> bool:
+    """Tell whether a paragraph may be the head of a table whose second line is to come."""
+    if block.kind != "paragraph_open":
+        return False
+    text = block.tokens[1].content
+    return text.startswith("|") and text.count("\n") < 2 and len(text) < LONGEST_HEAD
+
+
+class LineSplitter:
+    r"""Cuts text into lines as the parser does: "\r\n" and "\r" end one too, NUL is replaced."""
+
+    def __init__(self) -> None:
+        self.partial = ""  # the line that has begun
+        self._fed: list[str] = []
+        self._whole: list[str] = []
+        self._carriage = ""  # an "\r" whose "\n" may be about to come
+
+    def feed(self, text: str) -> None:
+        """Add text at the end."""
+        if text:
+            self._fed.append(text)
+
+    def lines(self) -> list[str] | None:
+        """Return the lines completed since the last call, None when nothing came."""
+        if not self._fed:
+            return None
+        text = self._carriage + "".join(self._fed)
+        self._fed = []
+        self._carriage = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r")
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        self._whole.append(text)
+        if "\n" not in text:
+            self.partial += text
+            return []
+        lines = _LINE.findall(self.partial + text)
+        self.partial = "" if lines[-1].endswith("\n") else lines.pop()
+        return lines
+
+    def finish(self) -> str:
+        """Return the whole text."""
+        self.lines()
+        return "".join(self._whole) + ("\n" if self._carriage else "")
