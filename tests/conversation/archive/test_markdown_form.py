@@ -4,11 +4,12 @@ import html.parser
 
 import pytest
 
-from qwen_magic.conversation.archive.contained import as_line, contained, fenced, quoted
+from qwen_magic.conversation.archive.contained import as_line, contained, quoted
 from qwen_magic.conversation.archive.markdown_form import export_markdown
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.parser import parse_structure
+from qwen_magic.document.words import fenced
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
     CodeOutput,
