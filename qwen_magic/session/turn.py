@@ -44,6 +44,7 @@ from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import QwenError, UnknownResponseError
+from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import CallResult, CodeInterpreterCall, FunctionCall, items_json
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
@@ -239,7 +240,8 @@ class TurnMachine:
             return
         for received in batch:
             self.state.apply(received.event, received.at)
-        self._want_figures()
+        if any(isinstance(received.event, ItemDone | ResponseEnded) for received in batch):
+            self._want_figures()
         self._show()
 
     def tick(self, retrying: str = "") -> None:
