@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from qwen_magic.frontends.markdown import escaped
 from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.saved_markdown import escaped
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
