@@ -1,7 +1,8 @@
-"""Imports go one way, and each third-party library has one home."""
+"""Imports go one way, between files too, and each third-party library has one home."""
 
 import ast
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,11 @@ ROOMS = {
               "errors"),
     "session": (
         "answer", "client", "context", "conversation", "demo", "document", "endpoints", "protocol",
-        "tools", "errors",
+        "options", "tools", "errors",
     ),
-    "magics": ("api", "session", "answer", "batch", "client", "context", "conversation", "document",
-               "frontends", "endpoints", "protocol", "tools", "errors"),
+    "options": ("endpoints",),
+    "magics": ("api", "options", "session", "answer", "batch", "client", "context", "conversation",
+               "document", "frontends", "endpoints", "protocol", "tools", "errors"),
     "api": ("session", "answer", "batch", "context", "conversation", "frontends", "endpoints",
             "protocol", "tools", "errors"),
     "cli": ("__init__",),
@@ -61,6 +63,7 @@ HOMES = {
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+FILES = set(MODULES)
 
 
 def imports_of(path):
@@ -90,6 +93,45 @@ def test_the_rooms_form_no_circle():
     for room, others in ROOMS.items():
         for other in others:
             assert room not in ROOMS[other], f"{room} and {other}"
+
+
+def run_time_nodes(tree):
+    """All nodes but those under `if TYPE_CHECKING`: what is imported there is never run."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        yield node
+        waiting += ast.iter_child_nodes(node)
+
+
+def file_of(module):
+    """The file of a module of the package; None where there is no such module."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    found = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p in FILES]
+    return found[0] if found else None
+
+
+def files_imported_by(path):
+    """The files that `path` imports when it is loaded, or later inside a function."""
+    for node in run_time_nodes(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (file_of(alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:  # a module of a package, or a name in a module
+                yield file_of(f"{node.module}.{alias.name}") or file_of(node.module)
+
+
+def test_the_files_form_no_circle():
+    graph = {path: set(files_imported_by(path)) - {path, None} for path in MODULES}
+    assert sum(map(len, graph.values())) > len(graph)  # it saw the imports
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = " <- ".join(path.relative_to(PACKAGE).as_posix() for path in error.args[1])
+        pytest.fail(f"files import each other: {circle}")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -3,22 +3,17 @@
 import re
 from pathlib import Path
 
-from qwen_magic.endpoints import ENDPOINT_NAMES
-from qwen_magic.magics.branches import BranchMagics
+from qwen_magic.endpoints import TABLE
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
-from qwen_magic.magics.fixing import FixMagics
-from qwen_magic.magics.option_table import OPTIONS
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
+from qwen_magic.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-MAGICS = (
-    *(BranchMagics, CodeMagics, ConversationMagics, FileMagics),
-    *(FixMagics, QwenMagics, ServiceMagics),
-)
+MAGICS = (CodeMagics, ConversationMagics, FileMagics, QwenMagics, ServiceMagics)
 
 
 def test_every_magic_is_named_and_every_named_one_exists():
@@ -27,15 +22,19 @@ def test_every_magic_is_named_and_every_named_one_exists():
     assert named - {"qwen_magic"} == there
 
 
-def test_every_option_is_named():
-    for option in OPTIONS:
-        spelled = option.spellings if option.long == "--help" else (option.long,)
-        assert any(f"{name}" in README for name in spelled), option.long
+def test_the_table_of_options_is_that_of_the_package():
+    """Where this fails, put what it expects into the README."""
+    rows = [
+        f"| `{', '.join(option.spellings)} {option.metavar}".rstrip() + f"` | {option.help} |"
+        for option in OPTIONS
+    ]
+    head = ["| option of `%%qwen` and `%qwen` | meaning |", "|---|---|"]
+    assert "\n".join(head + rows) + "\n\n" in README
 
 
 def test_every_endpoint_is_named():
-    for name in ENDPOINT_NAMES:
-        assert f"`{name}`" in README
+    for row in TABLE:
+        assert f"`{row.name}`" in README
 
 
 def test_the_pictures_and_folders_are_there():

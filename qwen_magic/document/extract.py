@@ -48,6 +48,11 @@ def code_blocks(markdown: str) -> tuple[CodeBlock, ...]:
     return tuple(block for block in blocks if block.code.strip())
 
 
+def first_python(text: str) -> CodeBlock | None:
+    """The first Python block of an answer's `text`."""
+    return next((block for block in code_blocks(text) if block.is_python), None)
+
+
 @dataclass(frozen=True, slots=True)
 class PipeTable:
     """A table as text: the cells without markup, as many in each row as the header has.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.answer import Answer
@@ -16,17 +19,17 @@ from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
-from qwen_magic.endpoints import DEMO
+from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.conversation.scope import STORE_NAME, data_folder, notebook_scope
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.magics.background import until_done, wait_for_place
-from qwen_magic.magics.code import offer_code
-from qwen_magic.magics.failure import interrupted
-from qwen_magic.magics.keeping import open_conversations
-from qwen_magic.magics.options import Options
+from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
-from qwen_magic.magics.stage import Stage
+from qwen_magic.magics.view_factory import ViewFactory
+from qwen_magic.options import Options, ask_fields
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import View, facts_of, provisional_facts
@@ -51,12 +54,12 @@ class Asker:
         self.shell = shell
         self.settings = settings
         self.session = Session(
-            conversations=open_conversations(shell.user_ns) if settings.keep else Conversations(),
+            conversations=_open_conversations(shell.user_ns) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
-        self._stage = Stage(shell, settings, self.session.conversations)
+        self._views = ViewFactory(shell, settings, self.session.conversations)
         self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
@@ -70,18 +73,18 @@ class Asker:
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
-        self._stage.close()
+        self._views.close()
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
         chat = options.chat or self.session.conversations.current
         defaults = self.chat_defaults.get(chat, Options())
-        options = options.merged_over(defaults).merged_over(_options(self.settings))
+        options = options.merged_over(defaults).merged_over(Options.of(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
         given, expanded = self._input(prompt, namespace, raw=options.raw)
         system = read_instructions(options.system or "", namespace, describe=self._describe)
         endpoint = self.session.endpoints.find(self.settings.endpoint)
-        model = options.model or self.settings.model
+        model = options.model or DEFAULT_MODEL
         attached = attach(
             given,
             namespace,
@@ -89,35 +92,22 @@ class Asker:
             data=options.data or (),
             rows=options.rows,
             mask=self.settings.masked_columns,
-            images=options.image or (),
+            images=options.images or (),
         )
         known = self.settings.windows
         tools = resolve_tools(options.tools or (), namespace)
+        is_known = endpoint.capabilities.has_known_models  # elsewhere a name says nothing of it
+        settled = {"model": model, "chat": chat, "system": system.text}
         return Ask(
             prompt=prompt,
             input=attached.input,
-            model=model,
             endpoint=endpoint,
-            chat=chat,
             tools=tools.definitions,
             functions=tools.functions,
-            think=options.think,
-            effort=options.effort or "",
-            system=system.text,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            max_output_tokens=options.max_output_tokens,
-            silence=options.timeout or self.settings.timeout,
-            new=options.new,
-            after=options.after or "",
-            history=not options.no_history,
-            carry=options.carry,
-            # The same name elsewhere may have any window.
-            window=window_of(model, known)
-            if endpoint.capabilities.has_known_models
-            else known.get(model),
+            window=window_of(model, known) if is_known else known.get(model),
             cell=self._cell_key(),
             expanded=(*expanded, *_told(system), *attached.told),
+            **ask_fields({**asdict(options), **settled}),
         )
 
     def answer(self, ask: Ask, options: Options) -> Answer:
@@ -131,10 +121,10 @@ class Asker:
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            return self._stage.view(plan, started, quiet=options.quiet, awaited=False)
+            return self._views.view(plan, started, quiet=options.quiet, awaited=False)
 
         try:
-            answer = self.session.ask(ask, view, step=pump.step_now, each=self._stage.offer)
+            answer = self.session.ask(ask, view, step=pump.step_now, each=self._views.offer)
         except KeyboardInterrupt:
             raise interrupted() from None
         finally:
@@ -147,11 +137,11 @@ class Asker:
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            return self._stage.view(plan, started, quiet=options.quiet, awaited=True)
+            return self._views.view(plan, started, quiet=options.quiet, awaited=True)
 
         try:
             await until_done(self._depends_on(ask), pump.step)
-            answer = await self.session.aask(ask, view, step=pump.step, each=self._stage.offer)
+            answer = await self.session.aask(ask, view, step=pump.step, each=self._views.offer)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell; one in a
             # function that the model called comes as that too.
@@ -176,7 +166,7 @@ class Asker:
         plan = None if before else self.session.plan(ask)
         facts = facts_of(plan) if plan else provisional_facts(ask)
         started = time.monotonic()  # the one clock of the turn: the wait for its place counts
-        view = self._stage.live_view(facts, started, awaited=True)
+        view = self._views.live_view(facts, started, awaited=True)
         view.begin(lambda: None)  # in this cell: a task may run when another one does
         task = asyncio.ensure_future(self._in_background(ask, plan, before, view, started, options))
         running = self._running.setdefault(ask.chat, set())
@@ -199,7 +189,7 @@ class Asker:
             answer = await self.session.arun(plan, view, report_errors=False, started=started)
         except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
             return
-        self._stage.offer(answer)
+        self._views.offer(answer)
         if options.out:
             self.shell.user_ns[options.out] = answer
 
@@ -269,19 +259,32 @@ class Asker:
         return CellKey(cell, self._calls - 1)
 
 
-def _options(settings: QwenSettings) -> Options:
-    """The traits as the options that they are the defaults of."""
-    return Options(
-        model=settings.model,
-        tools=tuple(settings.tools),
-        think=settings.think,
-        effort=settings.effort,
-        system=settings.system or None,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_output_tokens=settings.max_output_tokens,
-        timeout=settings.timeout,
-    )
+def offer_code(shell: Any, text: str) -> bool:
+    """What `--code` does with an answer's `text`: put its first Python block into the next cell.
+
+    False where it has none: a block of another language is not for a cell of this kernel.
+    """
+    from qwen_magic.document.extract import first_python
+
+    block = first_python(text)
+    if block is not None:
+        shell.set_next_input(block.code, replace=False)
+    return block is not None
+
+
+def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
+    """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
+    that says why, where the file cannot be used."""
+    vscode = str(namespace.get("__vsc_ipynb_file__") or "")
+    scope = notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode)
+    store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
+    if trouble:
+        _warn(trouble)
+    return Conversations(store)
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _told(read: Interpolated) -> tuple[str, ...]:

@@ -1,27 +1,48 @@
-"""`%qwen_code`: code out of an answer into the next cell, which is never run."""
+"""`%qwen_code` and `%qwen_fix`: code out of an answer, and an answer to an exception."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from IPython.core.magic import line_magic, magics_class, no_var_expand
+from IPython.core.magic import magics_class
 
-from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.over_session import SessionMagics
+from qwen_magic.errors import ConversationError, QwenError, UsageError
+from qwen_magic.magics.base import SessionMagics, command, shortened
+from qwen_magic.magics.qwen import QwenMagics, help_text
 
 if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.context.exception.report import ExceptionReport
     from qwen_magic.conversation.chain import Turn
     from qwen_magic.document.extract import CodeBlock
+    from qwen_magic.options import Options
+    from qwen_magic.session.plan import Ask
+
+_TASK: Final = """\
+My notebook raised the exception below. Explain in a few sentences what went wrong, then give the \
+corrected code of the cell in one Python code block that can replace it whole. Where the fault is \
+in code of another cell, correct that one, and say which it is. Do not guess at data that you \
+cannot see. [masked] stands for a secret that is not shown."""
+_HINT: Final = "%qwen_code puts the code into the next cell."
 
 
 @magics_class
 class CodeMagics(SessionMagics):
-    """Code from the model's side to the user's: inserted where it can be read first."""
+    """Code between the model and the user: it is put where it can be read first, and never run.
 
-    @no_var_expand
-    @line_magic
+    `%qwen_fix` is the one magic that sends values that nobody typed: it says which.
+    """
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell, magics)
+        self._last: BaseException | None = None  # of the user's cells
+        shell.events.register("post_run_cell", self._remember)
+
+    @command
     def qwen_code(self, line: str) -> None:
         """Put a code block of an answer into the next cell; it is never run.
 
@@ -31,16 +52,30 @@ class CodeMagics(SessionMagics):
         """
         from qwen_magic.document.extract import code_blocks
 
+        ref, number = read_code_line(line)
+        block = choose(code_blocks(self._turn(ref).text), number)
+        self.shell.set_next_input(block.code, replace=False)  # type: ignore[union-attr]
+
+    @command
+    def qwen_fix(self, line: str) -> Answer | None:
+        """Explain and fix the last exception: %qwen_fix [options] [words].
+
+        It sends the failing cell, the traceback and the values that the failing lines name (cut
+        short, without what looks like a secret), and says so. The options are those of %qwen;
+        %qwen_fix --dry-run shows all that would be sent. Words are for the model, as typed.
+        """
+        begun = self._begin(line)
+        return _with_hint(self._asker.answer(*begun)) if begun else None
+
+    async def aqwen_fix(self, line: str) -> Answer | None:
+        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
         try:
-            ref, number = read_code_line(line)
-            block = choose(code_blocks(self._turn(ref).text), number)
+            begun = self._begin(line)
+            return _with_hint(await self._asker.aanswer(*begun)) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
-        put_into_next_cell(self.shell, block)
 
     def _turn(self, ref: str) -> Turn:
-        from qwen_magic.errors import ConversationError
-
         conversations = self._conversations
         if ref:
             return conversations.find(ref, conversations.current)[1]
@@ -52,27 +87,84 @@ class CodeMagics(SessionMagics):
             )
         return head
 
+    def _begin(self, line: str) -> tuple[Ask, Options] | None:
+        """What to ask; None where that is done: help, a dry run, in the background."""
+        from qwen_magic.magics.line import read_line
+
+        options, words = read_line(line)
+        if options.help:
+            print(f"{CodeMagics.qwen_fix.__doc__}\n{help_text()}")
+            return None
+        report = self._report()
+        asker = self._asker
+        parts = [_TASK, words.strip(), report.text]
+        # Braces in code are no references to values.
+        ask = asker.ask(replace(options, raw=True), "\n\n".join(part for part in parts if part))
+        ask = replace(ask, prompt=f"%qwen_fix {line}".strip())
+        if options.dry_run:
+            print(f"Would be sent besides: {report.contents}.")
+            print(asker.session.plan(ask).describe())
+            return None
+        print(f"Sent besides: {report.contents}. (%qwen_fix --dry-run shows it all.)")
+        if options.bg:
+            asker.begin(ask, options)
+            return None
+        return ask, options
+
+    def _report(self) -> ExceptionReport:
+        from qwen_magic.context.exception.masking import known_secrets
+        from qwen_magic.context.exception.report import exception_report
+
+        shell: Any = self.shell
+        inputs = shell.history_manager.input_hist_raw
+        key = self._asker.session.endpoints.find(self._magics.endpoint).key
+        return exception_report(
+            self._last_exception(),
+            # Private to IPython, and in all its versions since 7.23: without it the cells of a
+            # traceback have no numbers.
+            cells=dict(getattr(shell.compile, "_filename_map", {})),
+            typed=dict(enumerate(inputs)),
+            last_input=inputs[-2] if len(inputs) > 1 else "",  # before the one that asks
+            secrets=[*known_secrets(os.environ), *([key] if key else [])],
+        )
+
+    def _last_exception(self) -> BaseException:
+        """That of the user's code; our own failures since are no matter for a model."""
+        last = sys.exc_info()[1] or getattr(sys, "last_value", None)
+        if last is not None and not _is_ours(last):
+            return last
+        if self._last is not None:
+            return self._last
+        if last is not None:
+            raise UsageError(
+                f"The last exception, {type(last).__name__}, is one of qwen_magic's own.",
+                hint="Its lines say what to do. Run the cell to be fixed again, then %qwen_fix.",
+            )
+        raise UsageError(
+            "There is no exception to fix.", hint="Run the failing cell, then %qwen_fix."
+        )
+
+    def _remember(self, result: Any) -> None:
+        """After each cell: its exception, for when one of our own comes after it."""
+        shell: Any = self.shell
+        if all(each is not self for each in shell.configurables):  # the extension was unloaded
+            shell.events.unregister("post_run_cell", self._remember)
+            return
+        error = result.error_in_exec or result.error_before_exec
+        if error is not None and not _is_ours(error):
+            self._last = error
+
 
 def read_code_line(line: str) -> tuple[str, int | None]:
     """REF ("" for the head) and N (None for the first Python block) of `[REF] [-n N]`.
 
     Raises `UsageError`.
     """
-    ref, number = "", None
-    words = line.split()
-    while words:
-        word = words.pop(0)
-        if word == "-n":
-            number = _number(words.pop(0) if words else "")
-        elif word.startswith("-n"):
-            number = _number(word[2:].removeprefix("="))
-        elif ref:
-            raise UsageError(
-                f"%qwen_code takes one turn and -n N, and knows nothing to do with {word!r}."
-            )
-        else:
-            ref = word
-    return ref, number
+    from qwen_magic.magics.line import read_words
+
+    words, given = read_words("qwen_code", line, "one turn", most=1)
+    number = given.get("n")
+    return "".join(words), number if isinstance(number, int) else None
 
 
 def choose(blocks: Sequence[CodeBlock], number: int | None = None) -> CodeBlock:
@@ -90,35 +182,21 @@ def choose(blocks: Sequence[CodeBlock], number: int | None = None) -> CodeBlock:
     return blocks[number - 1 if number > 0 else number]
 
 
-def put_into_next_cell(shell: Any, block: CodeBlock) -> None:
-    """Insert the block below, as it is: reading and running it is left to the user."""
-    shell.set_next_input(block.code, replace=False)
+def _is_ours(error: BaseException) -> bool:
+    """A failure of this package, or its stopping of an answer."""
+    if isinstance(error, QwenError):
+        return True
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    module = str(step.tb_frame.f_globals.get("__name__", "")) if step is not None else ""
+    return isinstance(error, KeyboardInterrupt) and module.startswith("qwen_magic")
 
 
-def offer_code(shell: Any, text: str) -> bool:
-    """What `--code` does with an answer's `text`: put its first Python block into the next cell.
+def _with_hint(answer: Answer) -> Answer:
+    """`answer`, after a line that says where its code can go."""
+    from qwen_magic.document.extract import first_python
 
-    False where it has none: a block of another language is not for a cell of this kernel.
-    """
-    block = first_python(text)
-    if block is not None:
-        put_into_next_cell(shell, block)
-    return block is not None
-
-
-def first_python(text: str) -> CodeBlock | None:
-    """The first Python block of an answer's `text`."""
-    from qwen_magic.document.extract import code_blocks
-
-    return next((block for block in code_blocks(text) if block.is_python), None)
-
-
-def _number(word: str) -> int:
-    try:
-        return int(word)
-    except ValueError:
-        raise UsageError(
-            "-n needs the number of a code block, from 1; -1 is the last."
-            if not word
-            else f"-n takes the number of a code block, from 1, not {word!r}."
-        ) from None
+    if first_python(answer.text) is not None:
+        print(_HINT)
+    return answer

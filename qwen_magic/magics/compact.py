@@ -9,7 +9,7 @@ from typing import Final
 
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.magics.asking import Asker
-from qwen_magic.magics.options import Options
+from qwen_magic.options import Options
 from qwen_magic.session.view import NoView
 
 _ASK: Final = (

@@ -1,7 +1,8 @@
-"""What Tab offers in `%qwen`, `%%qwen` and `%qwen_chat`: a pure function of text and cursor.
+"""What Tab offers after `%qwen`, `%%qwen` and the others: a pure function of text and cursor.
 
-In the options: their names and values. In the prompt, of the line or of the body of a cell:
-`{names` of the notebook. Elsewhere nothing, so that IPython's own completion goes on.
+In the options: their names and values. A conversation's name after `%qwen_chat`. In the prompt, of
+the line or of the body of a cell: `{names` of the notebook. Elsewhere nothing, so that IPython's
+own completion goes on.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from typing import Final
 
 from qwen_magic.context.interpolation import open_reference
 from qwen_magic.errors import OptionError
-from qwen_magic.magics.option_scan import OptionScanner
-from qwen_magic.magics.option_table import BY_SPELLING, EFFORTS, OPTIONS, Form, Option
+from qwen_magic.magics.line import OptionScanner
+from qwen_magic.options import Option, options_of
 
 # `x = %qwen`, `a, b = %qwen`, `x["k"] = %qwen` as well.
 _LINE_MAGIC: Final = re.compile(
-    r"[ \t]*(?:[^\n=%{}]+=[ \t]*)?(?P<magic>%%qwen|%qwen_chat|%qwen)(?=[ \t])"
+    r"[ \t]*(?:[^\n=%{}]+=[ \t]*)?(?:%(?=%qwen[ \t]))?%(?P<magic>qwen(?:_[a-z]+)?)(?=[ \t])"
 )
 _CELL_MAGIC: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*%%qwen(?=[ \t\n]|\Z)")
+_WITH_PROMPT: Final = ("qwen", "qwen_fix")
+# How many words may stand before an option: none where they begin a prompt.
+_WORDS: Final = {"qwen": 0, "qwen_fix": 0, "qwen_chat": 1}
 _LAST_WORD: Final = re.compile(r"\S*\Z")
 _COMMAS: Final = re.compile("[,，]")
 
@@ -44,17 +48,8 @@ class Choices:
     names: Callable[[], Iterable[str]]
 
 
-def complete(
-    text: str,
-    cursor: int,
-    *,
-    models: Sequence[str],
-    tools: Sequence[str],
-    chats: Sequence[str],
-    names: Callable[[], Iterable[str]],
-) -> Completions:
+def complete(text: str, cursor: int, choices: Choices) -> Completions:
     """What Tab offers at `cursor` (an offset into `text`, a whole cell or a line)."""
-    choices = Choices(models, tools, chats, names)
     line_start = text.rfind("\n", 0, cursor) + 1
     cell = _CELL_MAGIC.match(text)
     if cell and line_start > cell.end():
@@ -62,33 +57,35 @@ def complete(
     magic = _LINE_MAGIC.match(text, line_start, cursor)
     if magic is None:
         return Completions(cursor, cursor)
-    form: Form = "chat" if magic["magic"] == "%qwen_chat" else "line"
-    found = _in_line(text[magic.end() : cursor], cursor, form, choices)
+    found = _in_line(text[magic.end() : cursor], cursor, magic["magic"], choices)
     if found is not None:
         return found
+    if magic["magic"] not in _WITH_PROMPT:
+        return Completions(cursor, cursor)
     return _reference(text, magic.end(), cursor, choices)
 
 
-def _in_line(typed: str, cursor: int, form: Form, choices: Choices) -> Completions | None:
+def _in_line(typed: str, cursor: int, magic: str, choices: Choices) -> Completions | None:
     """What the options of a line offer at its end; None where a prompt is being typed."""
     last = _LAST_WORD.search(typed)
     word = last[0] if last else ""
-    before = _before(typed[: len(typed) - len(word)], form)
+    before = _before(typed[: len(typed) - len(word)], magic)
     if isinstance(before, Option):
         return _values(before, word, cursor, choices)
-    if before is None or before > (form == "chat"):
+    if before is None:
         return None
     if not word.startswith("-"):
-        return _matching(word, choices.chats, cursor) if form == "chat" and not before else None
-    option, value = _attached(word)
-    return _values(option, value, cursor, choices) if option else _flags(word, cursor, form)
+        named = magic == "qwen_chat" and not before
+        return _matching(word, choices.chats, cursor) if named else None
+    option, value = _attached(word, magic)
+    return _values(option, value, cursor, choices) if option else _flags(word, cursor, magic)
 
 
-def _before(typed: str, form: Form) -> Option | int | None:
+def _before(typed: str, magic: str) -> Option | int | None:
     """What comes after `typed`, which ends in white space: the value of an option; or one more
     option, where the number says how many words stand before it that are none. None where options
     have ended."""
-    scanner = OptionScanner(typed)
+    scanner = OptionScanner(typed, magic)
     words = 0
     try:
         while True:
@@ -104,46 +101,58 @@ def _before(typed: str, form: Form) -> Option | int | None:
             if not scanner.word():
                 return words
             words += 1
-            if form != "chat":
-                return words
+            if words > _WORDS.get(magic, 2):
+                return None
     except OptionError:
         return None
 
 
-def _attached(word: str) -> tuple[Option | None, str]:
+def _attached(word: str, magic: str) -> tuple[Option | None, str]:
     """The option and the beginning of its value in `--model=q` or `-mq`."""
+    known = {name: option for option in options_of(magic) for name in option.spellings}
     name, equals, value = word.partition("=")
-    option = BY_SPELLING.get(name)
+    option = known.get(name)
     if equals and option:
         return (option, value) if option.takes_value else (None, "")
     if len(word) > 2 and not word.startswith("--"):
-        option = BY_SPELLING.get(word[:2])
+        option = known.get(word[:2])
         return (option, word[2:]) if option and option.takes_value else (None, "")
     return None, ""
 
 
-def _flags(word: str, cursor: int, form: Form) -> Completions:
-    offered = [name for o in OPTIONS if form in o.forms for name in o.spellings]
+def _flags(word: str, cursor: int, magic: str) -> Completions:
+    offered = [name for option in options_of(magic) for name in option.spellings]
     # Long names first: they explain themselves.
     return _matching(word, sorted(offered, key=lambda name: not name.startswith("--")), cursor)
 
 
 def _values(option: Option, word: str, cursor: int, choices: Choices) -> Completions:
-    match option.kind:
-        case "list":
-            *earlier, word = _COMMAS.split(word)
-            return _matching(word, [t for t in choices.tools if t not in earlier], cursor)
-        case "effort":
-            return _matching(word, EFFORTS, cursor)
-        case "chat":
-            return _matching(word, choices.chats, cursor)
-        case "variable":
-            return _matching(word, _public(choices.names(), word), cursor)
-    if option.field == "model":
-        return _matching(word, choices.models, cursor)
-    if option.field == "system" and (opened := open_reference(word.lstrip("\"'"))) is not None:
-        return _braced(opened, "}", cursor, choices)
-    return Completions(cursor, cursor)
+    offered: Iterable[str] = ()
+    if option.kind == "list":
+        *earlier, word = _COMMAS.split(word)
+    match option.offers:
+        case "models":
+            offered = choices.models
+        case "tools":
+            offered = choices.tools
+        case "chats":
+            offered = choices.chats
+        case "choices":
+            offered = option.choices
+        case "names":
+            offered = _public(choices.names(), word)
+        case "references":
+            opened = open_reference(word.lstrip("\"'"))
+            return (
+                Completions(cursor, cursor)
+                if opened is None
+                else _braced(opened, "}", cursor, choices)
+            )
+        case "":
+            pass
+    if option.kind == "list":
+        offered = [name for name in offered if name not in earlier]
+    return _matching(word, offered, cursor)
 
 
 def _reference(text: str, prompt_start: int, cursor: int, choices: Choices) -> Completions:

@@ -1,35 +1,44 @@
-"""`%qwen_chat` and `%qwen_new`."""
+"""`%qwen_chat`, `_new`, `_fork`, `_undo`, `_pick`, `_history`: which turn comes before the next.
+
+Nothing is ever deleted by them: they name conversations, and move where one goes on.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
 
-from IPython.core.magic import line_magic, magics_class, no_var_expand
+from IPython.core.magic import magics_class
 
-from qwen_magic.errors import QwenError
-from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.helptext import chat_help_text
-from qwen_magic.magics.over_session import SessionMagics
+from qwen_magic.errors import ConversationError, UsageError
+from qwen_magic.magics.base import SessionMagics, command
+from qwen_magic.magics.qwen import options_table
+from qwen_magic.options import OPTIONS, Options
 
 if TYPE_CHECKING:
+    from qwen_magic.conversation.chain import Chain, Turn
     from qwen_magic.conversation.summary import Summary
-    from qwen_magic.magics.options import Options
 
 
 LISTED: Final = 10  # conversations, where not all of them were asked for
 
 
+def chat_help_text() -> str:
+    """The help of `%qwen_chat`."""
+    return (
+        "%qwen_chat                  list the conversations used last\n"
+        "%qwen_chat --all            list them all\n"
+        "%qwen_chat NAME [options]   go to one, new or not; options become its defaults\n\n"
+        f"{options_table('qwen_chat')}\n\n"
+        "Example\n  %qwen_chat sales -t code_interpreter --think -m qwen3-max\n"
+    )
+
+
 @magics_class
 class ConversationMagics(SessionMagics):
-    """Listing, switching and beginning conversations."""
+    """Listing, beginning and switching conversations, and stepping back in one."""
 
-    @property
-    def _defaults(self) -> dict[str, Options]:
-        return self._magics.asker.chat_defaults
-
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_chat(self, line: str) -> None:
         """List the conversations, or go on with one.
 
@@ -39,59 +48,104 @@ class ConversationMagics(SessionMagics):
         %qwen_chat sales --think -m qwen3-max -t code_interpreter
                                       the same; the options become its defaults
         """
-        from qwen_magic.magics.options import Options, read_chat
+        from qwen_magic.magics.line import read_chat
 
-        if line.split() == ["--all"]:
-            self._list(everything=True)
-            return
-        try:
-            typed = read_chat(line)
-            if typed.defaults.help:
-                print(chat_help_text())
-                return
-            if typed.name is None and typed.defaults == Options():
-                self._list()
-                return
+        typed = read_chat(line)
+        if typed.defaults.help:
+            print(chat_help_text())
+        elif typed.everything or (typed.name is None and typed.defaults == Options()):
+            self._list(everything=typed.everything)
+        else:
             self._switch(typed.name or self._conversations.current, typed.defaults)
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
 
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_new(self, line: str) -> None:
         """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …)."""
-        from qwen_magic.magics.options import read_new
-
-        try:
-            chain = self._conversations.new(read_new(line) or "")
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
+        chain = self._conversations.new(_name("qwen_new", line))
         self._conversations.switch(chain.name)
         print(f"New conversation: {chain.name}")
 
-    def _switch(self, name: str, defaults: Options) -> None:
+    @command
+    def qwen_fork(self, line: str) -> None:
+        """Begin a conversation that continues from an earlier turn, and switch to it.
+
+        %qwen_fork other              from where the current conversation stands
+        %qwen_fork other --after 3    from its third turn (or main:3, -1, a response id)
+        %qwen_fork other --compact    from a summary that the model writes
+        """
+        from qwen_magic.magics.compact import compact
+        from qwen_magic.magics.line import read_words
+        from qwen_magic.magics.values import check_chat_name
+
+        words, given = read_words("qwen_fork", line, "one name", most=1)
+        if not words:
+            raise UsageError(
+                "%qwen_fork needs a name for the new conversation.",
+                hint="%qwen_fork other --after 3",
+            )
+        name = check_chat_name(words[0])
+        chain, turn = self._turn(str(given.get("after", "")))
+        number = len(chain.path(turn))
+        if "compact" in given:
+            compact(self._asker, name, chain, turn)
+            place = f"a summary of {chain.name} to turn {number}"
+        else:
+            self._conversations.fork(name, chain, turn)
+            place = f"turn {number} of {chain.name}"
         self._conversations.switch(name)
-        earlier = self._defaults.get(name)
-        self._defaults[name] = defaults.merged_over(earlier) if earlier else defaults
+        print(f"New conversation: {name}, after {place}")
+
+    @command
+    def qwen_undo(self, line: str) -> None:
+        """Step back: after %qwen_undo [N] the next question continues after the turn before the
+        last N."""
+        name = self._conversations.current
+        print(f"{name} {_continues(self._conversations.undo(name, read_steps(line)))}")
+
+    @command
+    def qwen_pick(self, line: str) -> None:
+        """Make a turn the current one: %qwen_pick REF (3, main:3, -1, or its id from
+        %qwen_history). Later turns, and cells below its own, continue after it."""
+        chain, turn = self._conversations.find(read_ref(line), self._conversations.current)
+        self._conversations.pick(chain, turn)
+        print(f"{chain.name} {_continues(turn)}")
+
+    @command
+    def qwen_history(self, line: str) -> None:
+        """The conversation as a tree: %qwen_history [NAME]."""
+        from qwen_magic.frontends.history import history_html, history_text
+        from qwen_magic.frontends.kernel import kernel_of
+        from qwen_magic.frontends.table import show_html
+
+        name = _name("qwen_history", line) or self._conversations.current
+        outline = self._conversations.outline(name)
+        now = time.time()
+        text = history_text(outline, now=now)
+        if kernel_of(self.shell) is None:
+            print(text)
+        else:
+            show_html(history_html(outline, now=now), text)
+
+    def _switch(self, name: str, typed: Options) -> None:
+        self._conversations.switch(name)
+        every = self._asker.chat_defaults
+        every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
         turns = outline.on_way
         state = f"{turns} turn{'' if turns == 1 else 's'}" if outline.turns else "new"
-        said = [f"Conversation: {name} ({state})", *_shown(self._defaults.get(name))]
-        print("; ".join(said))
+        print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
-    def _list(self, *, everything: bool = False) -> None:
+    def _list(self, *, everything: bool) -> None:
         from qwen_magic.conversation.summary import Recent
         from qwen_magic.frontends.table import show_table
 
-        conversations = self._conversations
-        recent = (
-            Recent(tuple(conversations.summaries())) if everything else conversations.recent(LISTED)
-        )
+        there = self._conversations
+        recent = Recent(tuple(there.summaries())) if everything else there.recent(LISTED)
         listed: dict[str, Summary | None] = {each.chat: each for each in recent.summaries}
-        listed |= {name: None for name in conversations.empty() if name not in listed}
+        listed |= {name: None for name in there.empty() if name not in listed}
         rows = [self._row(name, summary) for name, summary in listed.items()]
         older = f"and {recent.older:,} older: %qwen_chat --all" if recent.older else ""
-        header = ["", "conversation", "turns", "head", "age", "tokens", "defaults"]
+        header = ["", "conversation", "turns", "continues after", "age", "tokens", "defaults"]
         show_table(header, rows, older)
 
     def _row(self, name: str, summary: Summary | None) -> list[str]:
@@ -103,30 +157,83 @@ class ConversationMagics(SessionMagics):
             "→" if name == self._conversations.current else "",
             name,
             f"{summary.turns:,}" if summary else "0",
-            _preview(summary.prompt) if summary else "",
+            _cut(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
             f"{summary.tokens:,}" if summary and summary.tokens else "",
-            ", ".join(_shown(self._defaults.get(name))),
+            ", ".join(_shown(self._asker.chat_defaults.get(name, Options()))),
         ]
 
+    def _turn(self, ref: str) -> tuple[Chain, Turn]:
+        """The turn that REF names, or the newest of the current conversation."""
+        if ref:
+            return self._conversations.find(ref, self._conversations.current)
+        chain = self._conversations.chain(self._conversations.current)
+        if chain.head is None:
+            raise ConversationError(
+                f"{chain.name} has no turn to continue from.", hint="%qwen_chat lists others."
+            )
+        return chain, chain.head
 
-def _preview(prompt: str) -> str:
+
+def read_steps(line: str) -> int:
+    """How many turns `%qwen_undo` steps back: 1 where nothing was typed. Raises `UsageError`."""
+    word = line.strip()
+    if not word:
+        return 1
+    if not word.isdecimal() or int(word) < 1:
+        raise UsageError(
+            f"%qwen_undo takes how many turns to step back, not {word!r}.",
+            hint="%qwen_pick REF makes any turn the current one.",
+        )
+    return int(word)
+
+
+def read_ref(line: str) -> str:
+    """The REF of `%qwen_pick`. Raises `UsageError`."""
+    words = line.split()
+    if len(words) != 1:
+        raise UsageError(
+            "%qwen_pick needs one turn: 3, main:3, -1 or a response id.",
+            hint="%qwen_history shows them.",
+        )
+    return words[0]
+
+
+def _name(magic: str, line: str) -> str:
+    """One name, or nothing. Raises `UsageError`."""
+    from qwen_magic.magics.values import check_chat_name
+
+    words = line.split()
+    if len(words) > 1:
+        raise UsageError(
+            f"%{magic} takes one name, without spaces, not {line.strip()!r}.",
+            hint=f"Write %{magic} {'-'.join(words)}",
+        )
+    return check_chat_name(words[0]) if words else ""
+
+
+def _continues(head: Turn | None) -> str:
+    if head is None:
+        return "stands before its first turn."
+    return f"continues after “{_cut(head.prompt, 60)}”"
+
+
+def _cut(prompt: str, most: int) -> str:
     line = " ".join(prompt.split())
-    return line if len(line) <= 40 else line[:39] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _shown(options: Options | None) -> list[str]:
-    if options is None:
-        return []
-    shown = {
-        "-m": options.model,
-        "-t": ",".join(options.tools) or "none" if options.tools is not None else None,
-        "-e": options.effort,
-        "-s": _preview(options.system) if options.system else None,
-        "--temperature": options.temperature,
-        "--top-p": options.top_p,
-        "--max-output-tokens": options.max_output_tokens,
-        "--timeout": options.timeout,
-    }
-    thinking = {True: ["--think"], False: ["--no-think"], None: []}[options.think]
-    return thinking + [f"{flag} {value}" for flag, value in shown.items() if value is not None]
+def _shown(defaults: Options) -> list[str]:
+    """The options that were set, as they would be typed."""
+    shown = []
+    for option in OPTIONS:
+        value = getattr(defaults, option.field)
+        if "qwen_chat" not in option.magics or value is None or option.field == "help":
+            continue
+        if not option.takes_value:
+            shown += [option.long] if value == option.value else []
+        elif isinstance(value, tuple):
+            shown.append(f"{option.spellings[0]} {','.join(value) or 'none'}")
+        elif value != "":
+            shown.append(f"{option.spellings[0]} {_cut(str(value), 40)}")
+    return shown

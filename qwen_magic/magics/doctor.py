@@ -11,7 +11,7 @@ from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
 from qwen_magic.magics.asking import Asker
-from qwen_magic.magics.options import Options
+from qwen_magic.options import Options
 from qwen_magic.session.view import NoView
 
 _PACKAGES: Final = (
@@ -93,7 +93,7 @@ def _key(endpoint: Endpoint) -> str:
 
 def _round_trip(asker: Asker) -> str:
     """One tiny question, outside any conversation."""
-    options = Options(no_history=True, raw=True, max_output_tokens=_TOKENS, tools=(), timeout=30.0)
+    options = Options(history=False, raw=True, max_output_tokens=_TOKENS, tools=(), timeout=30.0)
     try:
         plan = asker.session.plan(asker.ask(options, _QUESTION))
         answer = asker.session.run(plan, NoView())

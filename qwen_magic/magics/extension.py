@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+
 from qwen_magic.frontends.kernel import kernel_of
-from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
-from qwen_magic.magics.fixing import FixMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
-from qwen_magic.magics.tab import TabCompletion
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
 _ATTRIBUTE: Final = "_qwen_magic"  # where a shell keeps its extension
@@ -34,21 +39,19 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.magics = QwenMagics(shell)
-        fixing = FixMagics(shell, self.magics)
+        code = CodeMagics(shell, self.magics)
         self._awaited = {
             ASYNC_NAMES["qwen"]: self.magics.aqwen,
-            ASYNC_NAMES["qwen_fix"]: fixing.aqwen_fix,
+            ASYNC_NAMES["qwen_fix"]: code.aqwen_fix,
         }
         self._all = [
             self.magics,
             ConversationMagics(shell, self.magics),
-            BranchMagics(shell, self.magics),
             FileMagics(shell, self.magics),
-            CodeMagics(shell, self.magics),
-            fixing,
+            code,
             ServiceMagics(shell, self.magics),
         ]
-        self._tab = TabCompletion(shell, self.magics)
+        self._complete = self._matcher()
         self._depth = 0
         self._unloading = threading.Event()
 
@@ -61,7 +64,7 @@ class Extension:
         shell.events.register("post_run_cell", self._post_run_cell)
         shell.user_ns.update(self._awaited)
         shell.user_ns_hidden.update(self._awaited)
-        self._tab.install()
+        shell.Completer.custom_matchers.append(self._complete)
         atexit.register(self.magics.close)
         if self.magics.warm_up:
             threading.Thread(target=self._warm_up, name="qwen-warm-up", daemon=True).start()
@@ -70,7 +73,7 @@ class Extension:
         """Put everything back. A stream that is open ends as stopped."""
         shell = self.shell
         self._unloading.set()
-        self._tab.remove()
+        shell.Completer.custom_matchers.remove(self._complete)
         shell.input_transformers_cleanup.remove(self._transform)
         shell.events.unregister("pre_run_cell", self._pre_run_cell)
         shell.events.unregister("post_run_cell", self._post_run_cell)
@@ -100,6 +103,40 @@ class Extension:
 
     def _post_run_cell(self, result: object) -> None:
         self._depth = max(0, self._depth - 1)
+
+    def _matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
+        """What joins the shell's own completers; `completion` says what Tab offers."""
+
+        @context_matcher(identifier="qwen_magic")  # type: ignore[untyped-decorator]
+        def match(context: CompletionContext) -> SimpleMatcherResult:
+            text = context.full_text
+            if "%qwen" not in text:
+                return {"completions": []}
+            from qwen_magic.context.models import MODEL_NAMES
+            from qwen_magic.magics.completion import Choices, complete
+            from qwen_magic.tools.selection import TOOL_NAMES, tool_variables
+
+            lines = text.split("\n")
+            cursor = sum(len(line) + 1 for line in lines[: context.cursor_line])
+            cursor += context.cursor_position
+            names = self.shell.user_ns
+            choices = Choices(
+                models=MODEL_NAMES,
+                tools=[*TOOL_NAMES, *tool_variables(names)],
+                chats=self.magics.asker.session.conversations.names(),
+                names=lambda: list(names),
+            )
+            found = complete(text, cursor, choices)
+            result: SimpleMatcherResult = {
+                "completions": [SimpleCompletion(text=match) for match in found.matches]
+            }
+            if found.matches:
+                result["matched_fragment"] = text[found.start : cursor]
+                result["suppress"] = True
+            return result
+
+        matcher: Callable[[CompletionContext], SimpleMatcherResult] = match
+        return matcher
 
     def _warm_up(self) -> None:
         for module in _WARM:

@@ -1,97 +1,42 @@
-"""`%qwen_export`, `%qwen_import`, `%qwen_restore`, `%qwen_usage`."""
+"""`%qwen_export`, `%qwen_import`, `%qwen_restore`: conversations in and out of files."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from IPython.core.magic import line_magic, magics_class, no_var_expand
+from IPython.core.magic import magics_class
 
-from qwen_magic.errors import QwenError
-from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.over_session import SessionMagics
+from qwen_magic.errors import UsageError
+from qwen_magic.magics.base import SessionMagics, command
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwen_magic.conversation.archive.conversation import Conversation
+
+LARGEST: Final = 256 * 1024 * 1024  # bytes; a notebook with many figures is large
 
 
 @magics_class
 class FileMagics(SessionMagics):
-    """Conversations in and out of files, and what they have used."""
+    """What is kept in one file goes to others, and comes back."""
 
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_export(self, line: str) -> None:
         """Write a conversation to a file: %qwen_export FILE [NAME].
 
         A name that ends in .md gives a document to read, .json a file that %qwen_import takes back
         whole.
         """
-        from qwen_magic.magics.branch_lines import read_file
-
-        try:
-            path, name = read_file(line, "qwen_export")
-            self._export(path, name or self._conversations.current)
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
-
-    @no_var_expand
-    @line_magic
-    def qwen_import(self, line: str) -> None:
-        """Take back what %qwen_export wrote to a .json file: %qwen_import FILE [NAME]."""
-        from qwen_magic.conversation.archive.json_form import import_json
-        from qwen_magic.magics.branch_lines import read_file
-        from qwen_magic.magics.reading_files import read_text
-
-        try:
-            path, name = read_file(line, "qwen_import")
-            made = self._adopt(import_json(read_text(path)), name)
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
-        self._conversations.switch(made)
-        print(f"Imported: {made}")
-
-    @no_var_expand
-    @line_magic
-    def qwen_restore(self, line: str) -> None:
-        """Rebuild the conversations that a notebook's outputs tell: %qwen_restore FILE.ipynb."""
-        from qwen_magic.conversation.archive.notebook import read_notebook
-        from qwen_magic.magics.branch_lines import read_file
-        from qwen_magic.magics.reading_files import read_text
-
-        try:
-            path, _name = read_file(line, "qwen_restore")
-            restored = read_notebook(read_text(path))
-            made = [self._adopt(one, "") for one in restored.conversations]
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
-        self._conversations.switch(made[0])
-        print(f"Restored: {', '.join(made)}")
-        for note in restored.notes:
-            print(note)
-
-    @no_var_expand
-    @line_magic
-    def qwen_usage(self, line: str) -> None:
-        """Tokens and tool calls of this notebook's turns: %qwen_usage [model|conversation|day]."""
-        from qwen_magic.magics.usage import show_usage
-
-        try:
-            show_usage(self._conversations, line.strip(), self._magics.budget)
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
-
-    def _export(self, path: Path, name: str) -> None:
         from qwen_magic.conversation.archive.json_form import export_json
         from qwen_magic.conversation.archive.markdown_form import export_markdown
-        from qwen_magic.errors import UsageError
-        from qwen_magic.magics.reading_files import local_zone, write_text
 
+        path, name = _file("qwen_export", line)
+        name = name or self._conversations.current
         chain = self._conversations.known(name)
         if path.suffix == ".md":
-            text = export_markdown(chain, zone=local_zone())
+            text = export_markdown(chain, zone=datetime.now().astimezone().tzinfo or UTC)
         elif path.suffix == ".json":
             text = export_json(self._conversations.conversation(name))
         else:
@@ -99,8 +44,31 @@ class FileMagics(SessionMagics):
                 f"{path.name} ends neither in .md nor in .json.",
                 hint=".md gives a document to read, .json a file for %qwen_import.",
             )
-        write_text(path, text)
+        _write_text(path, text)
         print(f"{name} is in {path}")
+
+    @command
+    def qwen_import(self, line: str) -> None:
+        """Take back what %qwen_export wrote to a .json file: %qwen_import FILE [NAME]."""
+        from qwen_magic.conversation.archive.json_form import import_json
+
+        path, name = _file("qwen_import", line)
+        made = self._adopt(import_json(_read_text(path)), name)
+        self._conversations.switch(made)
+        print(f"Imported: {made}")
+
+    @command
+    def qwen_restore(self, line: str) -> None:
+        """Rebuild the conversations that a notebook's outputs tell: %qwen_restore FILE.ipynb."""
+        from qwen_magic.conversation.archive.notebook import read_notebook
+
+        path, _name = _file("qwen_restore", line)
+        restored = read_notebook(_read_text(path))
+        made = [self._adopt(one, "") for one in restored.conversations]
+        self._conversations.switch(made[0])
+        print(f"Restored: {', '.join(made)}")
+        for note in restored.notes:
+            print(note)
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
@@ -110,3 +78,38 @@ class FileMagics(SessionMagics):
             wanted = conversations.fresh_name()
         conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid.uuid4().hex))
         return wanted
+
+
+def _file(magic: str, line: str) -> tuple[Path, str]:
+    """A file and perhaps a conversation's name. Raises `UsageError`."""
+    from qwen_magic.magics.line import read_words
+    from qwen_magic.magics.values import check_chat_name
+
+    words, _ = read_words(magic, line, "a file and a conversation's name", most=2)
+    if not words:
+        raise UsageError(f"%{magic} needs a file, and perhaps a conversation's name after it.")
+    return Path(words[0]).expanduser(), check_chat_name(words[1]) if len(words) == 2 else ""
+
+
+def _read_text(path: Path) -> str:
+    """Raises `UsageError` where there is no such file, or it is no UTF-8 text."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"{path} has more than {LARGEST // 1024**2} MiB.")
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read.", why=_reason(error)) from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Raises `UsageError` where the file cannot be written."""
+    try:
+        path.write_text(text, "utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""`%%qwen` and `%qwen`.
+"""`%%qwen` and `%qwen`, with their help.
 
 Loading the extension imports this module and little more; what a question needs is imported when
 it is asked, or before in the background.
@@ -6,21 +6,68 @@ it is asked, or before in the background.
 
 from __future__ import annotations
 
+import textwrap
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError
-from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.helptext import docstring, help_text
+from qwen_magic.magics.base import shortened
 from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.options import OPTIONS, Option
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.magics.asking import Asker
-    from qwen_magic.magics.options import Options
+    from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask
+
+
+_WIDTH: Final = 80
+_COLUMN: Final = 27  # where the explanations begin
+
+_USAGE: Final = """\
+%%qwen [options]            and the prompt in the lines below
+%qwen [options] prompt      the same in one line; x = %qwen … assigns the Answer"""
+
+_NOTES: Final = """\
+The first word that is no option begins the prompt, which is taken to the
+letter; -- ends the options. {name}, {name.attr}, {name[0]} and {name["key"]}
+are replaced by values of the notebook, outside code and $maths$."""
+
+EXAMPLES: Final = (
+    "%qwen What is a prime number?",
+    "%qwen -t web_search,web_extractor What is new in Python this month?",
+    "%qwen -t code_interpreter -m qwen3-max Plot the first 100 primes",
+    '%qwen -s "You are a patient teacher" --new Explain {error}',
+    "%qwen -e high -o plan How would you test {function}?",
+)
+
+
+def help_text() -> str:
+    """What `%qwen -h` prints and `%%qwen?` shows, at most 80 columns wide."""
+    examples = "\n".join(f"  {example}" for example in EXAMPLES)
+    return f"{_USAGE}\n\n{options_table('qwen')}\n\n{_NOTES}\n\nExamples\n{examples}\n"
+
+
+def options_table(magic: str) -> str:
+    """The options of `%magic` with their help, a line or more each."""
+    return "\n".join(_row(option) for option in OPTIONS if magic in option.magics)
+
+
+def _row(option: Option) -> str:
+    names = f"{option.short}, {option.long}" if option.short else f"    {option.long}"
+    head = f"  {names} {option.metavar}".rstrip()
+    lines = textwrap.wrap(
+        option.help.replace("`", ""),
+        _WIDTH - _COLUMN,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    if len(head) > _COLUMN - 2:
+        return "\n".join([head, *(" " * _COLUMN + line for line in lines)])
+    return ("\n" + " " * _COLUMN).join([head.ljust(_COLUMN) + lines[0], *lines[1:]])
 
 
 @magics_class
@@ -66,7 +113,7 @@ class QwenMagics(Magics, QwenSettings):
 
     def _begin(self, line: str, cell: str | None) -> tuple[Ask, Options] | None:
         """What to ask; None where that is done: help, a dry run, in the background."""
-        from qwen_magic.magics.options import read_cell, read_prompt
+        from qwen_magic.magics.line import read_cell, read_prompt
 
         options, prompt = read_prompt(line) if cell is None else read_cell(line, cell)
         if options.help:
@@ -82,4 +129,4 @@ class QwenMagics(Magics, QwenSettings):
         return ask, options
 
 
-QwenMagics.qwen.__doc__ = docstring()
+QwenMagics.qwen.__doc__ = f"Ask the model; the answer is shown as it is written.\n\n{help_text()}"

@@ -1,17 +1,26 @@
-"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_demo`, `%qwen_doctor`."""
+"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_usage`, `%qwen_demo`, `%qwen_doctor`."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from IPython.core.magic import line_magic, magics_class, no_var_expand
+from IPython.core.magic import magics_class
 
 from qwen_magic.endpoints import default_endpoint_name
-from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.magics.failure import shortened
-from qwen_magic.magics.over_session import SessionMagics
+from qwen_magic.errors import UsageError
+from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
 
+if TYPE_CHECKING:
+    from qwen_magic.conversation.usage import UsageGroup, UsageRow
+
+_GROUPS: Final[Mapping[str, UsageGroup]] = {
+    "": "model",
+    "model": "model",
+    "conversation": "conversation",
+    "day": "day",
+}
 DEMO: Final = "demo"
 
 
@@ -24,14 +33,13 @@ class ServiceMagics(SessionMagics):
         self._namespace: dict[str, Any] = shell.user_ns
         self._before_demo = ""  # the endpoint that the demo took the place of
 
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_models(self, line: str) -> None:
         """List known models. Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
         from qwen_magic.frontends.table import show_table
 
-        _no_arguments("qwen_models", line)
+        _no_words("qwen_models", line)
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
         show_table(
             ["model", "images", "note"],
@@ -39,35 +47,29 @@ class ServiceMagics(SessionMagics):
             "Known in November 2026 on DashScope; any other name is sent as it is.",
         )
 
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_tools(self, line: str) -> None:
         """List the tools that -t takes: built-in ones, functions marked with @tool, and variables
         that hold tool dicts. `%qwen_tools --forget`: ask about every function again."""
         from qwen_magic.frontends.table import show_table
         from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
-        if line.strip() == "--forget":
-            count = self._magics.asker.session.tool_policy.forget()
+        if "forget" in _no_words("qwen_tools", line):
+            count = self._asker.session.tool_policy.forget()
             print(f"Forgotten: {count} standing answer{'' if count == 1 else 's'} about functions.")
             return
-        _no_arguments("qwen_tools", line)
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
         rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]
         show_table(["tool", "what it does", "needs", "cost"], rows)
 
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_key(self, line: str) -> None:
         """Ask for the API key without showing it. It is kept in this kernel only."""
         from getpass import getpass
 
-        _no_arguments("qwen_key", line)
-        endpoints = self._magics.asker.session.endpoints
-        try:
-            endpoint = endpoints.find(self._magics.endpoint)
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
+        _no_words("qwen_key", line)
+        endpoints = self._asker.session.endpoints
+        endpoint = endpoints.find(self._magics.endpoint)
         if not endpoint.needs_key:
             print(f"The endpoint {endpoint.name} needs no key.")
             return
@@ -76,40 +78,52 @@ class ServiceMagics(SessionMagics):
         said = "set, for this kernel only" if key else "nothing was typed; none is set"
         print(f"Key for {endpoint.host}: {said}.")
 
-    @no_var_expand
-    @line_magic
+    @command
+    def qwen_usage(self, line: str) -> None:
+        """Tokens and tool calls of this notebook's turns: %qwen_usage [model|conversation|day]."""
+        from qwen_magic.conversation.usage import local_day, usage_table
+        from qwen_magic.frontends.table import show_table
+
+        group = _GROUPS.get(line.strip())
+        if group is None:
+            raise UsageError(f"%qwen_usage takes model, conversation or day, not {line.strip()!r}.")
+        table = usage_table(self._conversations.turns(), group, day_of=local_day())
+        rows = [_usage_row(row) for row in (*table.rows, table.total)]
+        header = [group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
+        notes = [table.total.note, _budget(table.total.total_tokens, self._magics.budget)]
+        show_table(header, rows, "; ".join(note for note in notes if note))
+
+    @command
     def qwen_demo(self, line: str) -> None:
         """The offline demo server as endpoint: %qwen_demo on | off | auto.
 
         `auto` is on unless an API key is set. Without a word it says which is the case.
         """
-        from qwen_magic.magics.options import read_demo
+        match line.strip():
+            case "on":
+                self._demo_on()
+            case "off":
+                self._demo_off()
+            case "auto":
+                self._demo_auto()
+            case "":
+                pass
+            case word:
+                raise UsageError(f"%qwen_demo takes on, off or auto, not {word!r}.")
+        print(self._demo_state())
 
-        try:
-            match read_demo(line):
-                case "on":
-                    self._demo_on()
-                case "off":
-                    self._demo_off()
-                case "auto":
-                    self._demo_auto()
-            print(self._demo_state())
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
-
-    @no_var_expand
-    @line_magic
+    @command
     def qwen_doctor(self, line: str) -> None:
         """Look at everything that an answer needs, and ask one tiny question."""
         from qwen_magic.magics.doctor import examine
 
-        _no_arguments("qwen_doctor", line)
-        for finding in examine(self._magics.asker):
+        _no_words("qwen_doctor", line)
+        for finding in examine(self._asker):
             print(finding)
 
     def _demo_on(self) -> None:
         if self._magics.endpoint != DEMO:
-            self._magics.asker.session.endpoints.find(DEMO)  # starts the server
+            self._asker.session.endpoints.find(DEMO)  # starts the server
             self._before_demo = self._magics.endpoint
             self._magics.endpoint = DEMO
 
@@ -119,14 +133,14 @@ class ServiceMagics(SessionMagics):
 
     def _demo_auto(self) -> None:
         """Off where a key is set, else on."""
-        endpoint = self._magics.asker.session.endpoints.find(self._magics.endpoint)
+        endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
         if endpoint.needs_key and not endpoint.key:
             self._demo_on()
 
     def _demo_state(self) -> str:
         if self._magics.endpoint != DEMO:
             return f"The offline demo is off: questions go to {self._magics.endpoint}."
-        url = self._magics.asker.session.endpoints.find(DEMO).base_url
+        url = self._asker.session.endpoints.find(DEMO).base_url
         return f"The offline demo is on: a small server inside this kernel answers, at {url}."
 
 
@@ -140,6 +154,30 @@ def _own_tool(name: str, value: object) -> list[str]:
     return [name, about or "a function of this notebook", "your approval of each call", ""]
 
 
-def _no_arguments(name: str, line: str) -> None:
-    if line.strip():
-        raise shortened(UsageError(f"%{name} takes nothing, not {line.strip()!r}."))
+def _usage_row(row: UsageRow) -> list[str]:
+    numbers = (
+        row.turns,
+        row.input_tokens,
+        row.cached_tokens,
+        row.output_tokens,
+        row.reasoning_tokens,
+        row.total_tokens,
+    )
+    calls = ", ".join(f"{count} {name}" for name, count in row.tools.items())
+    return [row.label, *(f"{number:,}" for number in numbers), calls]
+
+
+def _budget(used: int, budget: int) -> str:
+    from qwen_magic.conversation.usage import check_budget
+
+    state = check_budget(used, budget)
+    if state.level == "ok" and state.budget:
+        return f"{used:,} of the budget's {budget:,} tokens are used"
+    return state.warning or (state.error.message if state.error else "")
+
+
+def _no_words(magic: str, line: str) -> dict[str, object]:
+    """The options in a line that takes nothing else. Raises `UsageError`."""
+    from qwen_magic.magics.line import read_words
+
+    return read_words(magic, line)[1]

@@ -11,37 +11,42 @@ from typing import Any
 
 from traitlets import Bool, CFloat, CInt, Dict, Enum, HasTraits, List, TraitType, Unicode
 
-from qwen_magic.endpoints import DEFAULT_MODEL, FIGURE_HOSTS, default_endpoint_name
-from qwen_magic.magics.option_table import EFFORTS
+from qwen_magic.endpoints import FIGURE_HOSTS, TABLE, default_endpoint_name
+from qwen_magic.options import SETTINGS, Option
 
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
+
+
+def _trait(option: Option) -> TraitType[Any, Any]:
+    """The trait that gives `option` its default."""
+    assert option.setting is not None
+    default, about = option.setting.default, option.setting.help
+    trait: TraitType[Any, Any]
+    match option.kind:
+        case "flag":
+            trait = Bool(default, allow_none=True, help=about)
+        case "list":
+            trait = List(Unicode(), default, help=about)
+        case "choice":
+            trait = Enum([None, *option.choices], default, allow_none=True, help=about)
+        case "number":
+            trait = CFloat(default, allow_none=True, help=about)
+        case "integer":
+            trait = CInt(default, allow_none=True, help=about)
+        case _:
+            trait = Unicode(default, help=about)
+    return trait.tag(config=True)
 
 
 class QwenSettings(HasTraits):
     """The defaults of all magics; a flag or a conversation's default goes before them."""
 
-    model = Unicode(DEFAULT_MODEL, help="The model to ask.").tag(config=True)
+    vars().update({option.field: _trait(option) for option in SETTINGS})
+
     endpoint = Unicode(
-        help="Where to ask: a name (singapore, beijing, virginia, hongkong, frankfurt, tokyo, "
-        "legacy, openai, ollama, vllm, lmstudio, llama.cpp, demo) or a base URL. Default: "
-        "DASHSCOPE_BASE_URL, else singapore."
+        help=f"Where to ask: a name ({', '.join(row.name for row in TABLE)}) or a base URL. "
+        "Default: DASHSCOPE_BASE_URL, else singapore."
     ).tag(config=True)
-    tools = List(Unicode(), help="Tools that every question may use.").tag(config=True)
-    think = Bool(None, allow_none=True, help="enable_thinking; None leaves it to the service.").tag(
-        config=True
-    )
-    effort = Enum(
-        [None, *EFFORTS], None, allow_none=True, help="reasoning.effort; None: not sent."
-    ).tag(config=True)
-    system = Unicode("", help="Instructions sent with every turn: text, @file or {name}.").tag(
-        config=True
-    )
-    temperature = CFloat(None, allow_none=True, help="0 to 2; None: not sent.").tag(config=True)
-    top_p = CFloat(None, allow_none=True, help="Above 0, to 1; None: not sent.").tag(config=True)
-    max_output_tokens = CInt(None, allow_none=True, help="At least 16; None: not sent.").tag(
-        config=True
-    )
-    timeout = CFloat(300.0, help="The longest silence between bytes, in seconds.").tag(config=True)
     figure_hosts = List(
         Unicode(),
         list(FIGURE_HOSTS),

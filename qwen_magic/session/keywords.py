@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
+from qwen_magic.options import KEYWORDS, ask_fields
 from qwen_magic.session.plan import Ask
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.selection import Tools, resolve_tools
-
-_SILENCE: Final = 300.0  # seconds
-_PLAIN: Final = frozenset(
-    (
-        "think",
-        "effort",
-        "system",
-        "temperature",
-        "top_p",
-        "max_output_tokens",
-        "new",
-        "after",
-        "history",
-        "carry",
-    )
-)
 
 
 def read_schema(given: object) -> Schema:
@@ -45,44 +30,38 @@ def read_ask(
 ) -> Ask:
     """The question, with its `schema`, which may be read already. `model` and `chat` are what holds
     where `options` name no other. Raises `UsageError`."""
-    options = dict(options)
-    given = prompt if isinstance(prompt, str) else check_messages(prompt)
-    model = options.pop("model", model)
-    schema = options.pop("schema", None)
-    tools = _tools(options.pop("tools", ()))
-    images = _images(options.pop("images", ()))
-    data: Mapping[str, object] = options.pop("data", {})
+    _check_names(options)
+    options = {"model": model, "chat": chat, **options}
+    schema = options.get("schema")
+    tools = _tools(options.get("tools", ()))
+    images = _images(options.get("images", ()))
+    data: Mapping[str, object] = options.get("data", {})
     attached = attach(
-        given,
+        prompt if isinstance(prompt, str) else check_messages(prompt),
         {**data, **images},
-        model=model,
+        model=options["model"],
         data=tuple(data),
-        rows=options.pop("rows", None),
+        rows=options.get("rows"),
         images=tuple(images),
     )
     ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
         input=attached.input,
-        model=model,
         endpoint=endpoint,
-        chat=options.pop("chat", chat),
         tools=tools.definitions,
         functions=tools.functions,
-        silence=options.pop("timeout", _SILENCE),
-        **_known(options),
+        **ask_fields(options),
     )
     return ask if schema is None else ask.asking_for(read_schema(schema))
 
 
-def _known(options: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(options.keys() - _PLAIN)
+def _check_names(options: Mapping[str, Any]) -> None:
+    unknown = sorted(options.keys() - set(KEYWORDS))
     if unknown:
         raise UsageError(
             f"There is no option {unknown[0]!r}.",
-            hint="The options are: chat, data, images, model, rows, schema, timeout, tools, "
-            + ", ".join(sorted(_PLAIN)),
+            hint=f"The options are: {', '.join(sorted(KEYWORDS))}.",
         )
-    return options
 
 
 def _tools(given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]]) -> Tools:

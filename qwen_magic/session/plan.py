@@ -33,8 +33,8 @@ class Ask:
     `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation;
     with `new` a fresh one is begun instead, without `history` none is used. `after` is a REF.
     `carry`: a conversation may be taken along to another host. `window`: the model's context
-    window in tokens, where it is known. `extra`: further parameters of the request.
-    `silence` is the longest time without a byte, in seconds. `expanded`: what braces became.
+    window in tokens, where it is known. `extra`: further parameters of the request, by the wire's
+    names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
     `functions`: those of the `tools` that are answered here. `output`: where the answer is to be
     an object (`asking_for` sets it).
     """
@@ -48,10 +48,7 @@ class Ask:
     think: bool | None = None
     effort: str = ""
     system: str = ""
-    temperature: float | None = None
-    top_p: float | None = None
-    max_output_tokens: int | None = None
-    silence: float = 300.0
+    timeout: float = 300.0
     new: bool = False
     after: str = ""
     history: bool = True
@@ -195,9 +192,6 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         tools=needs.tools,
         enable_thinking=needs.think,
         effort=ask.effort,
-        temperature=ask.temperature,
-        top_p=ask.top_p,
-        max_output_tokens=ask.max_output_tokens,
         extra={**({"include": list(needs.include)} if needs.include else {}), **ask.extra},
     )
     rejected = [name for name in capabilities.rejects if name in request.body()]

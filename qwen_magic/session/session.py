@@ -352,7 +352,7 @@ class _RunningTurn:
 
     def _ask(self, plan: Plan) -> Stream:
         ask = plan.ask
-        return self._client.stream(plan.request, ask.endpoint, silence=ask.silence)
+        return self._client.stream(plan.request, ask.endpoint, silence=ask.timeout)
 
 
 async def _keep_ticking(turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> None:

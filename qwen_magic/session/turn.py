@@ -336,7 +336,8 @@ class TurnMachine:
         if error is not None:
             return failure(error, told=self._report_errors)
         if self.state.status == "incomplete":
-            reason, limit = self.state.incomplete_reason, self.plan.ask.max_output_tokens or 0
+            reason = self.state.incomplete_reason
+            limit = self.plan.ask.extra.get("max_output_tokens", 0)
             says = reason and "max_output_tokens" not in reason
             why = f"The server's reason: {reason}." if says else ""
             return Outcome("incomplete", limit=limit, why=why)

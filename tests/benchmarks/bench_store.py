@@ -19,7 +19,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
-from qwen_magic.magics.branches import BranchMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.protocol.items import Usage
 
@@ -71,7 +70,7 @@ def kernel(path: Path, *, loaded: bool = False) -> SimpleNamespace:
 
 def took(shell: NotebookShell, magic: str, magics: SimpleNamespace) -> float:
     """Milliseconds of one run."""
-    owner = {"qwen_chat": ConversationMagics, "qwen_history": BranchMagics}[magic]
+    owner = ConversationMagics
     run = getattr(owner(shell, magics), magic)
     began = time.perf_counter()
     run("")

@@ -6,7 +6,8 @@ import pytest
 
 from qwen_magic.document.extract import CodeBlock
 from qwen_magic.errors import UsageError
-from qwen_magic.magics.code import choose, offer_code, read_code_line
+from qwen_magic.magics.asking import offer_code
+from qwen_magic.magics.code import choose, read_code_line
 
 BLOCKS = [CodeBlock("sql", "select 1"), CodeBlock("python", "x = 1"), CodeBlock("", "y = 2")]
 
@@ -39,7 +40,7 @@ def test_lines(line, expected):
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("-n", "needs the number"), ("-n x", "not 'x'"), ("1 2", "'2'"), ("-n 1.5", "not '1.5'")],
+    [("-n", "needs a value"), ("-n x", "not 'x'"), ("1 2", "'2'"), ("-n 1.5", "not '1.5'")],
 )
 def test_lines_that_cannot_be_read(line, words):
     with pytest.raises(UsageError, match=words):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.magics.completion import Completions, complete
+from qwen_magic.magics.completion import Choices, Completions, complete
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -19,10 +19,12 @@ def at(marked: str) -> Completions:
     return complete(
         marked.replace("|", "", 1),
         cursor,
-        models=["qwen3-max", "qwen3.7-max", "other"],
-        tools=["web_search", "web_extractor", "code_interpreter", "all", "none"],
-        chats=["main", "sales-2026"],
-        names=lambda: NAMES,
+        Choices(
+            models=["qwen3-max", "qwen3.7-max", "other"],
+            tools=["web_search", "web_extractor", "code_interpreter", "all", "none"],
+            chats=["main", "sales-2026"],
+            names=lambda: NAMES,
+        ),
     )
 
 
@@ -63,6 +65,13 @@ def result(marked: str) -> list[str]:
         ("%qwen_chat sales-2026 -m o|", ["%qwen_chat sales-2026 -m other"]),
         ("%qwen_chat sales-2026 --thi|", ["%qwen_chat sales-2026 --think"]),
         ("%qwen_chat --thi|", ["%qwen_chat --think"]),
+        ("%qwen_chat --al|", ["%qwen_chat --all"]),
+        ("%qwen_fork other --co|", ["%qwen_fork other --compact"]),
+        ("%qwen_fork --af|", ["%qwen_fork --after"]),
+        ("%qwen_tools --|", ["%qwen_tools --forget"]),
+        ("%qwen_fix --dr|", ["%qwen_fix --dry-run"]),
+        ("%qwen -d sale|", ["%qwen -d sales"]),
+        ("%qwen -d salt,sale|", ["%qwen -d salt,sales"]),
     ],
 )
 def test_offers(marked: str, expected: list[str]) -> None:
@@ -86,6 +95,9 @@ def test_offers(marked: str, expected: list[str]) -> None:
         "%qwen --after m|",
         "%qwen_chat sales-2026 ma|",
         "%qwen_chat --dry|",
+        "%qwen --al|",
+        "%qwen_new --|",
+        "%qwen_fork {sal|",
         "%%qwen\n--mo|",
         "%%qwen\nsal|",
         "%%qwen\n%qwen --mo|",
@@ -109,5 +121,5 @@ def test_all_options_after_a_dash() -> None:
 @given(st.text(st.sampled_from("%qwen_chat -t,m={}\"'\n#x"), max_size=40), st.integers(0, 40))
 def test_never_raises(text: str, cursor: int) -> None:
     cursor = min(cursor, len(text))
-    found = complete(text, cursor, models=["m"], tools=["t"], chats=["c"], names=lambda: ["x"])
+    found = complete(text, cursor, Choices(["m"], ["t"], ["c"], lambda: ["x"]))
     assert 0 <= found.start <= found.end == cursor

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import inspect
 
-from qwen_magic.magics.helptext import EXAMPLES, WIDTH, chat_help_text, docstring, help_text
-from qwen_magic.magics.option_table import OPTIONS
-from qwen_magic.magics.options import Options, read_line
+from qwen_magic.magics.conversations import chat_help_text
+from qwen_magic.magics.line import read_line
+from qwen_magic.magics.qwen import EXAMPLES, QwenMagics, help_text
+from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.options import KEYWORDS, OPTIONS, SETTINGS, Options, ask_fields
+from qwen_magic.session.plan import Ask
+
+WIDTH = 80
 
 
 def test_it_fits_and_names_every_option() -> None:
@@ -15,7 +20,7 @@ def test_it_fits_and_names_every_option() -> None:
         assert not any(line.endswith(" ") for line in text.splitlines())
     for option in OPTIONS:
         assert f"{option.long}" in help_text()
-        assert (option.long in chat_help_text()) == ("chat" in option.forms)
+        assert (option.long in chat_help_text()) == ("qwen_chat" in option.magics)
 
 
 def test_its_examples_can_be_typed() -> None:
@@ -26,10 +31,35 @@ def test_its_examples_can_be_typed() -> None:
 
 
 def test_the_docstring_is_the_help() -> None:
-    assert help_text() in docstring()
-    assert docstring().splitlines()[1] == ""
-    assert inspect.cleandoc(docstring()).startswith("Ask the model")
+    docstring = QwenMagics.qwen.__doc__
+    assert help_text() in docstring
+    assert docstring.splitlines()[1] == ""
+    assert inspect.cleandoc(docstring).startswith("Ask the model")
 
 
-def test_every_option_of_the_table_is_a_field() -> None:
-    assert {option.field for option in OPTIONS} == set(Options.__slots__)
+def test_what_an_option_says_of_itself_is_true() -> None:
+    asked = set(Ask.__slots__)
+    for option in OPTIONS:
+        assert option.field in Options.__slots__
+        assert (option.place == "ask") <= (option.field in asked), option.long
+        assert bool(option.metavar) == option.takes_value
+        assert (option.kind in ("number", "integer")) == (option.allowed is not None)
+        assert "qwen_chat" in option.magics or not option.setting
+
+
+def test_the_defaults_are_the_traits() -> None:
+    settings = QwenSettings()
+    for option in SETTINGS:
+        assert settings.traits()[option.field].help == option.setting.help
+        assert getattr(settings, option.field) == option.setting.default
+    settings.temperature = "0.5"
+    assert Options.of(settings).temperature == 0.5
+
+
+def test_what_goes_into_the_question() -> None:
+    given = dict.fromkeys(KEYWORDS) | {"timeout": 3.0, "temperature": 0.0, "history": False}
+    assert ask_fields({**given, "code": True}) == {
+        "timeout": 3.0,
+        "history": False,
+        "extra": {"temperature": 0.0},
+    }

@@ -7,17 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import OptionError, UsageError
-from qwen_magic.magics.option_scan import LOOKS_LIKE_OPTION
-from qwen_magic.magics.option_table import LATER, OPTIONS
-from qwen_magic.magics.options import (
-    Options,
+from qwen_magic.magics.line import (
+    LOOKS_LIKE_OPTION,
     read_cell,
     read_chat,
-    read_demo,
     read_line,
-    read_new,
     read_prompt,
+    read_words,
 )
+from qwen_magic.options import LATER, OPTIONS, Options
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -58,7 +56,7 @@ unhurried = settings(deadline=None)  # the machine may be busy
         ("-c sales --after -1 x", Options(chat="sales", after="-1"), "x"),
         ("--after main:3 x", Options(after="main:3"), "x"),
         ("--new x", Options(new=True), "x"),
-        ("--no-history -o answer x", Options(no_history=True, out="answer"), "x"),
+        ("--no-history -o answer x", Options(history=False, out="answer"), "x"),
         ("--temperature 0 --top-p 1 x", Options(temperature=0.0, top_p=1.0), "x"),
         ("--max-output-tokens 16 x", Options(max_output_tokens=16), "x"),
         ("--timeout 2.5 x", Options(timeout=2.5), "x"),
@@ -293,17 +291,46 @@ def test_a_wrong_line_of_qwen_chat(line: str, said: str) -> None:
         read_chat(line)
 
 
-def test_a_line_of_qwen_new() -> None:
-    assert read_new("  ") is None
-    assert read_new(" plan-b ") == "plan-b"
+def test_all_conversations_are_listed_by_nothing_else() -> None:
+    assert read_chat("--all").everything
+    assert not read_chat("").everything
+    for line in ("sales --all", "--all sales", "--all -m x"):
+        with pytest.raises(UsageError, match="takes nothing besides"):
+            read_chat(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "given"),
+    [
+        ("", [], {}),
+        ("other", ["other"], {}),
+        ("other --after 3 --compact", ["other"], {"after": "3", "compact": True}),
+        ("--after=main:3 other", ["other"], {"after": "main:3"}),
+        ("--after -1 'an other'", ["an other"], {"after": "-1"}),
+        ("a\\ b", ["a b"], {}),
+        ("-- --odd", ["--odd"], {}),
+    ],
+)
+def test_words_and_options_of_another_magic(
+    line: str, words: list[str], given: dict[str, object]
+) -> None:
+    assert read_words("qwen_fork", line, "one name", most=1) == (words, given)
+
+
+@pytest.mark.parametrize(
+    ("magic", "line", "said"),
+    [
+        ("qwen_fork", "a --compct", "There is no option --compct; did you mean --compact?"),
+        ("qwen_fork", "a --think", "There is no option --think; %qwen_fork takes --after and"),
+        ("qwen_fork", "a --after", "--after needs a value: --after REF"),
+        ("qwen_tools", "nonsense", "%qwen_tools takes --forget, not 'nonsense'."),
+        ("qwen_tools", "--frget", "did you mean --forget?"),
+        ("qwen_models", "all", "%qwen_models takes nothing, not 'all'."),
+        ("qwen_models", "--all", "There is no option --all; %qwen_models takes none."),
+        ("qwen_models", "'x", "A quote is not closed"),
+    ],
+)
+def test_a_wrong_line_of_another_magic(magic: str, line: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read_new("plan b")
-    assert caught.value.hint == "Write %qwen_new plan-b"
-    with pytest.raises(UsageError, match="cannot name"):
-        read_new("-h")
-
-
-def test_a_line_of_qwen_demo() -> None:
-    assert [read_demo(line) for line in ("", " on ", "off", "auto")] == ["", "on", "off", "auto"]
-    with pytest.raises(UsageError, match="on, off or auto, not 'maybe'"):
-        read_demo("maybe")
+        read_words(magic, line)
+    assert said in str(caught.value)

@@ -21,12 +21,9 @@ def test_everything_asked() -> None:
         tools=(tool,),
         enable_thinking=False,
         effort="low",
-        temperature=0.0,
-        top_p=0.5,
-        max_output_tokens=16,
         store=False,
         stream=False,
-        extra={"tool_choice": "auto"},
+        extra={"temperature": 0.0, "max_output_tokens": 16, "tool_choice": "auto"},
     )
     assert request.body() == {
         "model": "m",
@@ -37,7 +34,6 @@ def test_everything_asked() -> None:
         "enable_thinking": False,
         "reasoning": {"effort": "low"},
         "temperature": 0.0,
-        "top_p": 0.5,
         "max_output_tokens": 16,
         "store": False,
         "stream": False,

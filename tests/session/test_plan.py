@@ -31,8 +31,8 @@ def test_nothing_is_sent_that_was_not_asked_for(conversations):
 
 def test_everything_that_was_asked_for_is_sent(conversations):
     ask = replace(
-        ASK, think=True, effort="low", system="Be terse.", temperature=0.5, top_p=0.9,
-        max_output_tokens=64, tools=({"type": "web_search"},),
+        ASK, think=True, effort="low", system="Be terse.", tools=({"type": "web_search"},),
+        extra={"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 64},
     )  # fmt: skip
     assert plan(ask, conversations).request.body() == {
         "model": "qwen3-max",

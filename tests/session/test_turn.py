@@ -221,7 +221,7 @@ def test_a_failure_is_the_answers_error(report):
 
 
 def test_a_cut_off_answer_says_the_limit():
-    bench = Bench(replace(ASK, max_output_tokens=7))
+    bench = Bench(replace(ASK, extra={"max_output_tokens": 7}))
     end = response(message("Hel"), status="incomplete",
                    incomplete_details={"reason": "max_output_tokens"})  # fmt: skip
     bench.play(([end], StreamEnd()))

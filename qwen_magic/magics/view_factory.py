@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qwen_magic.magics.actions import AnswerActions
 
 
-class Stage:
+class ViewFactory:
     """Makes the views of a shell, by what it can show, and keeps what outlives them."""
 
     def __init__(self, shell: Any, settings: QwenSettings, conversations: Conversations) -> None:

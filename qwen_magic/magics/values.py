@@ -5,26 +5,13 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
 from qwen_magic.errors import OptionError, UsageError
-from qwen_magic.magics.option_table import EFFORTS, Option
+from qwen_magic.options import Option
 
-MIN_OUTPUT_TOKENS: Final = 16
 _CHAT_NAME: Final = re.compile(r"\w[\w.+-]{0,63}")
-
-# field: what is allowed, what is said about it
-_RANGES: Final[Mapping[str, tuple[Callable[[float], bool], str]]] = {
-    "temperature": (lambda x: 0 <= x < 2, "a number from 0 up to, not including, 2"),
-    "top_p": (lambda x: 0 < x <= 1, "a number above 0, up to 1"),
-    "max_output_tokens": (
-        lambda x: x >= MIN_OUTPUT_TOKENS,
-        f"a whole number, at least {MIN_OUTPUT_TOKENS}",
-    ),
-    "timeout": (lambda x: x > 0, "a number of seconds above 0"),
-}
 
 
 def read_value(option: Option, typed: str, text: str) -> object:
@@ -32,8 +19,8 @@ def read_value(option: Option, typed: str, text: str) -> object:
     match option.kind:
         case "list":
             return read_names(typed, text)
-        case "effort":
-            return _effort(typed, text)
+        case "choice":
+            return _choice(option, typed, text)
         case "number" | "integer":
             return _number(option, typed, text)
         case "variable":
@@ -77,16 +64,17 @@ def check_chat_name(name: str) -> str:
     return name
 
 
-def _effort(typed: str, text: str) -> str:
-    if text in EFFORTS:
+def _choice(option: Option, typed: str, text: str) -> str:
+    if text in option.choices:
         return text
-    near = get_close_matches(text.lower(), EFFORTS, n=1)
-    wanted = f"did you mean {near[0]}?" if near else f"it takes {', '.join(EFFORTS)}."
+    near = get_close_matches(text.lower(), option.choices, n=1)
+    wanted = f"did you mean {near[0]}?" if near else f"it takes {', '.join(option.choices)}."
     raise OptionError(f"{typed} {' '.join(text.split())} does not exist; {wanted}")
 
 
 def _number(option: Option, typed: str, text: str) -> float | int:
-    allowed, wanted = _RANGES[option.field]
+    assert option.allowed is not None  # the table says it of every number
+    allowed, wanted = option.allowed
     try:
         number = int(text) if option.kind == "integer" else float(text)
     except ValueError:

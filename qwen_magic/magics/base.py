@@ -1,0 +1,73 @@
+"""What the magics share: how a line magic is made, what it works on, how a failure looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from IPython.core.magic import Magics, line_magic, no_var_expand
+
+from qwen_magic.errors import QwenError
+
+if TYPE_CHECKING:
+    from qwen_magic.conversation.conversations import Conversations
+    from qwen_magic.magics.asking import Asker
+    from qwen_magic.magics.qwen import QwenMagics
+
+_Of = TypeVar("_Of")
+_Result = TypeVar("_Result")
+
+
+class SessionMagics(Magics):
+    """Magics that work on what `%%qwen` of the same shell holds; it is made when one needs it."""
+
+    def __init__(self, shell: Any, magics: QwenMagics) -> None:
+        super().__init__(shell=shell)
+        self._magics = magics
+
+    @property
+    def _asker(self) -> Asker:
+        return self._magics.asker
+
+    @property
+    def _conversations(self) -> Conversations:
+        return self._asker.session.conversations
+
+
+def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:
+    """A line magic: it gets its line to the letter, and its failures are short."""
+
+    @wraps(method)
+    def magic(self: _Of, line: str) -> _Result:
+        try:
+            return method(self, line)
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(magic)))
+
+
+def shortened(error: BaseException) -> BaseException:
+    """`error`, set to render itself once as its two or three lines instead of a traceback.
+
+    IPython asks a value for `_render_traceback_`; ours takes itself away when it is called, so
+    that the next rendering (`%tb`) is IPython's own and gives the whole.
+    """
+    if isinstance(error, QwenError):
+        lines = str(error).split("\n")
+        lines[0] = f"{type(error).__name__}: {lines[0]}"
+    else:
+        lines = [f"{type(error).__name__}: {error}"]
+
+    def render() -> list[str]:
+        del error._render_traceback_  # type: ignore[attr-defined]
+        return lines
+
+    error._render_traceback_ = render  # type: ignore[attr-defined]
+    return error
+
+
+def interrupted() -> BaseException:
+    """What an interrupt (■, Ctrl-C) raises, so that Run All stops."""
+    return shortened(KeyboardInterrupt("the answer was stopped; what came of it is kept"))

@@ -1,0 +1,329 @@
+"""Reading what was typed after a magic's name: its options, then words or a prompt to the letter.
+
+Options of `%qwen` are a prefix. What opens with `-` and a letter, or `--` and a letter, is an
+option; `--` ends them; anything else (also `-`, `-5`, `->`) begins the prompt. `%%qwen` takes a
+prompt in its first line too: it comes before the body, on a line of its own. The other magics take
+words (names, turns, files) and their options in any order.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from qwen_magic.errors import OptionError, UsageError
+from qwen_magic.magics.values import check_chat_name, read_value
+from qwen_magic.options import CONTRADICTIONS, LATER, OPTIONS, Option, Options, disagree, options_of
+
+_SPACE: Final = re.compile(r"\s*")
+_WORD: Final = re.compile(r"\S*")
+# A word of a shell: quotes in it, or a backslash, hold it together with the space that follows.
+_SHELL_WORD: Final = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""", re.DOTALL)
+LOOKS_LIKE_OPTION: Final = re.compile(r"--?[A-Za-z]")
+_END_OF_OPTIONS: Final = re.compile(r"--(?=\s|\Z)")
+_LONG: Final = re.compile(r"--[^\s=]*")
+# The typographic pair too: many keyboards and editors make it.
+_QUOTED: Final = {
+    opening: re.compile(rf"{opening}((?:[^{closing}\\]|\\.)*){closing}", re.DOTALL)
+    for opening, closing in ('""', "''", "“”")
+}
+_ESCAPE: Final = re.compile(r"\\([\"'”\\])")
+
+
+class OptionScanner:
+    """Reads the line of `%magic` from the left; `position` is where it stands."""
+
+    def __init__(self, line: str, magic: str = "qwen") -> None:
+        self.line = line
+        self.position = 0
+        self.ended = False  # by `--`
+        self._magic = magic
+        # What is no default is known in `%qwen_chat` too, to be refused as such.
+        known = (*(OPTIONS if magic == "qwen_chat" else ()), *options_of(magic))
+        self._options = {name: option for option in known for name in option.spellings}
+
+    def next_option(self) -> tuple[Option, str, str | None] | None:
+        """The next option, as typed, with the value attached to it (`--x=v`, `-xv`) if any.
+
+        None where a word or the prompt begins. Raises `OptionError` for an option that does not
+        exist.
+        """
+        self._skip_space()
+        if self.ended:
+            return None
+        if end := _END_OF_OPTIONS.match(self.line, self.position):
+            self.position = end.end()
+            self.ended = True
+            return None
+        if not LOOKS_LIKE_OPTION.match(self.line, self.position):
+            return None
+        if self.line.startswith("--", self.position):
+            return self._long()
+        return self._short()
+
+    def value(self, typed: str, attached: str | None) -> str:
+        """The value of the option just read, without its quotes. Raises `OptionError`."""
+        if attached is None:
+            self._skip_space()
+            if self._at_option():
+                raise self._missing(typed)
+        quote = self.line[self.position : self.position + 1]
+        return self._quoted(typed, quote) if quote in _QUOTED else self._unquoted(typed)
+
+    def word(self) -> str:
+        """The next word, after white space; empty at the end."""
+        self._skip_space()
+        return self._take(_WORD)
+
+    def shell_word(self) -> str:
+        """The same for a name that may hold spaces: quotes and backslashes as in a shell. Raises
+        `UsageError`."""
+        self._skip_space()
+        word = self._take(_SHELL_WORD)
+        if not word and self.position < len(self.line):
+            raise UsageError(f"A quote is not closed in {self.line.strip()!r}.")
+        return "".join(shlex.split(word))
+
+    def rest(self) -> str:
+        """What is left, to the letter: after `--`, less the one character that separates it."""
+        if self.ended:
+            return self.line[self.position + 1 :]
+        self._skip_space()
+        return self.line[self.position :]
+
+    def _long(self) -> tuple[Option, str, str | None]:
+        name = self._take(_LONG)
+        option = self._find(name)
+        attached = self.line.startswith("=", self.position)
+        if attached:
+            self.position += 1
+        if attached and not option.takes_value:
+            raise OptionError(f"{name} takes no value.")
+        return option, name, "" if attached else None
+
+    def _short(self) -> tuple[Option, str, str | None]:
+        start = self.position
+        word = self._take(_WORD)
+        name = word[:2]
+        if len(word) > 2:
+            self._refuse_one_dash(word)
+        option = self._find(name, word)
+        self.position = start + 2
+        if len(word) == 2:
+            return option, name, None
+        if not option.takes_value:
+            raise OptionError(f"There is no option {word}; {name} takes no value.")
+        if word[2] == "=":
+            self.position += 1
+        return option, name, ""
+
+    def _quoted(self, typed: str, quote: str) -> str:
+        found = _QUOTED[quote].match(self.line, self.position)
+        if found is None:
+            raise OptionError(f"The value of {typed} begins with {quote}, which nothing closes.")
+        self.position = found.end()
+        if self.line[self.position : self.position + 1].strip():
+            raise OptionError(f"A space is missing after the quoted value of {typed}.")
+        return _ESCAPE.sub(r"\1", found[1])
+
+    def _unquoted(self, typed: str) -> str:
+        value = self._take(_WORD)
+        if not value:
+            raise self._missing(typed)
+        return value
+
+    def _at_option(self) -> bool:
+        return any(p.match(self.line, self.position) for p in (LOOKS_LIKE_OPTION, _END_OF_OPTIONS))
+
+    def _skip_space(self) -> None:
+        self._take(_SPACE)
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self.line, self.position)
+        assert found is not None  # each pattern matches the empty string, or the caller looked
+        self.position = found.end()
+        return found[0]
+
+    def _missing(self, typed: str) -> OptionError:
+        return OptionError(f"{typed} needs a value: {typed} {self._options[typed].metavar}")
+
+    def _find(self, name: str, typed: str = "") -> Option:
+        if name in self._options:
+            option = self._options[name]
+            if option not in options_of(self._magic):
+                raise OptionError(
+                    f"{name} is for one turn, and cannot be a conversation's default."
+                )
+            return option
+        if name in LATER:
+            raise OptionError(f"{name} is not in this version yet.")
+        if near := self._nearest(name):
+            advice = f"did you mean {near}?"
+        elif self._magic in ("qwen", "qwen_chat"):
+            advice = "-h lists them, and -- goes before a prompt that begins with a dash."
+        else:
+            advice = f"%{self._magic} takes {' and '.join(self._options) or 'none'}."
+        raise OptionError(f"There is no option {typed or name}; {advice}")
+
+    def _nearest(self, name: str) -> str:
+        """The option most like `name`, or empty: one that it abbreviates, else by its letters."""
+        if name.startswith("--"):
+            lowered = name.lower().replace("_", "-")
+            longs = [option.long for option in self._options.values()]
+            begun = [long for long in longs if long.startswith(lowered)]
+            near = begun or get_close_matches(lowered, longs, n=1)
+            return near[0] if near else ""
+        return name.lower() if name.lower() in self._options else ""
+
+    def _refuse_one_dash(self, word: str) -> None:
+        """`-model` is not `-m odel`. Raises `OptionError`."""
+        long = f"-{word.split('=')[0]}"
+        if long in self._options:
+            raise OptionError(f"There is no option {long[1:]}; did you mean {long}?")
+        if long in LATER:
+            raise OptionError(f"{long} is not in this version yet.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    """`%qwen_chat [NAME] [options]`: without a name and options it lists the conversations, with
+    `everything` all of them."""
+
+    name: str | None
+    defaults: Options
+    everything: bool = False
+
+
+def read_line(line: str) -> tuple[Options, str]:
+    """The options at the front of `line`, and the rest of it to the letter.
+
+    The prompt may be empty. Raises `OptionError`, always one line.
+    """
+    scanner = OptionScanner(line)
+    options = _options(_given(scanner))
+    return options, scanner.rest()
+
+
+def read_prompt(line: str) -> tuple[Options, str]:
+    """As `read_line`, for `%qwen`. Raises `UsageError` where no prompt is left."""
+    options, prompt = read_line(line)
+    _require(options, prompt)
+    return options, prompt
+
+
+def read_cell(line: str, body: str) -> tuple[Options, str]:
+    """The options and the prompt of a `%%qwen` cell.
+
+    The prompt is the body without the blank lines around it; words of the line that are no options
+    come before it, on a line of their own. Raises `OptionError`, and `UsageError` where both are
+    empty (unless `--help` was asked for).
+    """
+    options, words = read_line(line)
+    prompt = "\n".join(part for part in (words, _without_blank_edges(body)) if part.strip())
+    _require(options, prompt)
+    return options, prompt
+
+
+def read_chat(line: str) -> ChatLine:
+    """The name and the defaults in a line of `%qwen_chat`, in either order. Raises `UsageError`."""
+    scanner = OptionScanner(line, "qwen_chat")
+    given = _given(scanner)
+    name = scanner.word() or None
+    if name:
+        given = _given(scanner, given)
+    if left := scanner.rest().strip():
+        raise UsageError(
+            f"%qwen_chat takes one name and options, and knows nothing to do with {left!r}.",
+            hint="%qwen_chat -h shows them.",
+        )
+    everything = "all" in given
+    if everything and (name or len(given) > 1):
+        raise UsageError("%qwen_chat --all lists the conversations, and takes nothing besides.")
+    given.pop("all", None)
+    return ChatLine(check_chat_name(name) if name else None, _options(given), everything)
+
+
+def read_words(
+    magic: str, line: str, takes: str = "nothing", *, most: int = 0
+) -> tuple[list[str], dict[str, object]]:
+    """The words in the line of any other magic, at most so many, and its options by field.
+
+    `takes` names the words in the error. Raises `UsageError`.
+    """
+    scanner = OptionScanner(line, magic)
+    words: list[str] = []
+    given = _given(scanner)
+    while word := scanner.shell_word():
+        words.append(word)
+        given = _given(scanner, given)
+    if len(words) > most:
+        options = [f"{option.long} {option.metavar}".rstrip() for option in options_of(magic)]
+        known = " and ".join([takes, *options] if most else options or [takes])
+        raise UsageError(f"%{magic} takes {known}, not {' '.join(words[most:])!r}.")
+    return words, {field: value for field, (_, value) in given.items()}
+
+
+# What was typed, by field: its spelling and its value.
+_Given = dict[str, tuple[str, object]]
+
+
+def _given(scanner: OptionScanner, before: _Given | None = None) -> _Given:
+    """The options up to the next word, besides those `before`."""
+    given = dict(before or {})
+    while found := scanner.next_option():
+        option, name, attached = found
+        value = (
+            read_value(option, name, scanner.value(name, attached))
+            if option.takes_value
+            else option.value
+        )
+        if option.field == "think" and given.get("think", ("", value))[1] != value:
+            raise OptionError("--think and --no-think contradict each other.")
+        if option.repeatable and isinstance(value, tuple):
+            value = _extended(given.get(option.field, ("", ()))[1], value)
+        given[option.field] = (name, value)
+    return given
+
+
+def _extended(earlier: object, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A repeated list, each name once; `none` drops what came before it."""
+    assert isinstance(earlier, tuple)  # only lists repeat
+    joined: list[str] = [*earlier, *names]
+    if "none" in joined:
+        joined = joined[len(joined) - joined[::-1].index("none") :]
+    return tuple(dict.fromkeys(joined))
+
+
+def _options(given: _Given) -> Options:
+    """Raises `OptionError` for options that cannot both be meant."""
+    options = Options(**{field: value for field, (_, value) in given.items()})  # type: ignore[arg-type]
+    if options.help:
+        return options
+    for one, other in CONTRADICTIONS:
+        if one in given and other in given:
+            raise OptionError(
+                f"{given[one][0]} and {given[other][0]} contradict each other: "
+                "a turn has one place."
+            )
+    if disagree(options.think, options.effort):
+        switch, typed = given["think"][0], given["effort"][0]
+        raise OptionError(f"{switch} and {typed} {options.effort} contradict each other.")
+    return options
+
+
+def _without_blank_edges(body: str) -> str:
+    """`body` without the blank lines around it; the indentation of its first line stays."""
+    start = body.rfind("\n", 0, len(body) - len(body.lstrip())) + 1
+    end = body.find("\n", len(body.rstrip()))
+    return body[start:] if end < 0 else body[start:end].removesuffix("\r")
+
+
+def _require(options: Options, prompt: str) -> None:
+    if not prompt.strip() and not options.help:
+        raise UsageError(
+            "There is no prompt.",
+            hint="Type one in the lines below %%qwen, or after %qwen; %qwen -h shows the options.",
+        )
