@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwen_magic.conversation.chain import TurnStatus
-from qwen_magic.protocol.items import (
-    JSON,
-    Item,
-    Message,
-    Reasoning,
-    Source,
-    Usage,
-    WebSearchCall,
-)
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import Item, Message, Reasoning, Source, WebSearchCall
+from qwen_magic.protocol.response import Usage
 
 if TYPE_CHECKING:
     from qwen_magic.document.extract import CodeBlock

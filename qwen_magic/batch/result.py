@@ -9,7 +9,7 @@ from typing import Any, overload
 from qwen_magic.answer import Answer
 from qwen_magic.batch.rows import Prompt, Row
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from typing import get_args
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import JSON, Usage, items_json, parse_items
+from qwen_magic.protocol.call_outputs import items_json, parse_items
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.plan import Plan
 
 

@@ -27,16 +27,9 @@ from qwen_magic.client.error_map import classify
 from qwen_magic.client.retry import AttemptError, read_retry_after
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionLostError, ProtocolError
-from qwen_magic.protocol.bodies import response_error
-from qwen_magic.protocol.events import (
-    ErrorEvent,
-    Event,
-    KeepAlive,
-    ResponseEnded,
-    ResponseError,
-    ResponseStarted,
-)
-from qwen_magic.protocol.stream import EventDecoder
+from qwen_magic.protocol.body import EventDecoder
+from qwen_magic.protocol.events import ErrorEvent, Event, KeepAlive, ResponseEnded, ResponseStarted
+from qwen_magic.protocol.response import ResponseError, response_error
 
 _LARGEST: Final = 64 * 1024  # bytes that are read of an error body or a web page
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from qwen_magic.context.interpolation import single_reference
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 
 ROLES: Final = ("system", "developer", "user", "assistant")
 # Roles that other APIs have: they mark a list as meant for a model, and are refused by name.

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.items import JSON, Usage
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.response import Usage
 
 TurnStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped"]
 

@@ -8,8 +8,9 @@ from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.protocol.items import JSON, Usage
-from qwen_magic.protocol.surrogates import has_surrogates
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.response import Usage
+from qwen_magic.protocol.text import has_surrogates
 
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = dict[str, Value]

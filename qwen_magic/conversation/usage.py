@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 UsageGroup: TypeAlias = Literal["model", "conversation", "day"]
 BudgetLevel: TypeAlias = Literal["ok", "warn", "refused"]

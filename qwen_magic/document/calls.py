@@ -20,8 +20,8 @@ from qwen_magic.document.blocks import (
 )
 from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.words import counted, shorten
+from qwen_magic.protocol.call_outputs import CALL_FAILED
 from qwen_magic.protocol.items import (
-    CALL_FAILED,
     FileSearchCall,
     FunctionCall,
     ImageSearchCall,

@@ -16,10 +16,10 @@ from qwen_magic.protocol.items import (
     ImageSearchCall,
     Item,
     McpCall,
-    Usage,
     WebExtractorCall,
     WebSearchCall,
 )
+from qwen_magic.protocol.response import Usage
 
 _TOOLS: Mapping[str, tuple[str, str]] = {
     "web_search": ("search", "searches"),

@@ -25,7 +25,7 @@ from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.question import Choice, Question, Verdict, read_choice
 from qwen_magic.frontends import static
 from qwen_magic.frontends.widget import AnswerWidget
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.state import ResponseState
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TextIO
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.frontends.plain import PlainWriter
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.state import Entry, ResponseState
 
 

@@ -15,8 +15,11 @@ from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
 from qwen_magic.frontends.actions import ActionsWidget, AnswerFacts, Reply, Say, Show, Text
-from qwen_magic.protocol.events import EndStatus, ResponseEnded
-from qwen_magic.protocol.items import JSON, CallResult, FunctionCall, item_json, parse_items
+from qwen_magic.protocol.call_outputs import CallResult, parse_items
+from qwen_magic.protocol.events import ResponseEnded
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import FunctionCall, item_json
+from qwen_magic.protocol.response import EndStatus
 from qwen_magic.protocol.state import ResponseState
 
 _KEPT: Final = 100  # outputs that are kept as they were, with their figures

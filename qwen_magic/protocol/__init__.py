@@ -1,9 +1,9 @@
 """The Responses API on the wire, sans-IO: bytes in, events out, one state.
 
-    bytes -> sse.SSEDecoder -> stream.EventDecoder -> events.Event -> state.ResponseState
-                                 decoding, bodies: JSON -> Event
-                                                      entries, entry, growing: one output item each
-    request.ResponseRequest -> JSON body
+    bytes -> sse.SSEDecoder -> body.EventDecoder -> events.Event -> state.ResponseState
+               decode:   JSON -> Event, of     items, response:  its parts
+               entries:  the item an event speaks of, with its   text.TextAccumulator
+    request.ResponseRequest -> JSON body;   call_outputs: what is sent back for function calls
 
 Nothing here knows a socket, a clock, a thread or a display.
 """

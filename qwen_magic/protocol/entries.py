@@ -1,18 +1,175 @@
-"""Which output item an event speaks of.
+"""The output items of a response as they grow, and which of them an event speaks of.
 
 Servers name items by `item_id` and by `output_index`, and each fails somewhere: ids that change
 with every event (GitHub Copilot), an index that differs between `added` and `done` and is then
 another item's (DashScope), no id (Alibaba's samples), neither, or events that come before
 their item's `added`. So: by id; else by index, among open items of the same type; else, where
 the event gives no id, the newest open item of that type; else a new entry.
+
+    output_item.added   id "rs_1", output_index 0          a new entry, key "0"
+    reasoning….delta    id "rs_1"                          by id: "0"
+    output_item.added   id "ws_1", output_index 1          a new entry, key "1"
+    output_item.done    id "rs_1", output_index 1          by id: "0"; its index is not taken
+    output_text.delta   no id, no index                    no open message: a new entry, key "2"
+    output_item.added   a message, id "msg_1"              "2", which waited for it
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any, Final, Literal, TypeAlias
 
-from qwen_magic.protocol.entry import Entry
-from qwen_magic.protocol.items import Item, item_type, parse_item
+from qwen_magic.protocol.call_outputs import CallResult
+from qwen_magic.protocol.items import (
+    STREAMED,
+    FunctionCall,
+    Item,
+    McpCall,
+    McpListTools,
+    TextKind,
+    item_type,
+    parse_item,
+)
+from qwen_magic.protocol.text import ITEM, TextAccumulator
+
+# A function call on this side: its user is asked whether it may run; it runs.
+CallPhase: TypeAlias = Literal["asking", "running"]
+_ENDS: Final = ("completed", "failed", "incomplete")
+
+
+class Entry:
+    """An output item in a `ResponseState`, which alone changes it.
+
+    `key`: stable, unique in the turn. `item`: the newest whole value; its text may lag behind
+    `chunks` while it streams. `type`: the item's, as on the wire. `phase`: in_progress, searching,
+    interpreting, generating, completed, failed or incomplete; of a function call also a
+    `CallPhase`. `started_at`, `ended_at`: seconds, as given to `ResponseState.apply`. `version`
+    grows at every change.
+    """
+
+    __slots__ = (
+        "added",
+        "done",
+        "ended_at",
+        "growing",
+        "item",
+        "key",
+        "phase",
+        "started_at",
+        "type",
+        "version",
+    )
+
+    def __init__(self, key: str, item: Item, at: float, *, added: bool = True) -> None:
+        self.key = key
+        self.item = item
+        self.type = item_type(item)  # asked for with every delta
+        self.phase = "in_progress"
+        self.done = False
+        self.added = added  # False while the server has only spoken of it, by id or index
+        self.started_at = at
+        self.ended_at: float | None = None
+        self.growing = TextAccumulator()
+        self.version = 0
+
+    @property
+    def chunks(self) -> list[str]:
+        """The text so far, append-only within one `revision`: a message with its refusal,
+        reasoning with an empty line between summary parts, code, the arguments of calls."""
+        return self.growing.chunks
+
+    @property
+    def text(self) -> str:
+        """The chunks, joined; kept until more come."""
+        return self.growing.text
+
+    @property
+    def revision(self) -> int:
+        """Grows where `chunks` was replaced, because a better source of the text came."""
+        return self.growing.revision
+
+    def take(self, item: Item, source: int) -> None:
+        """A newer whole value of the item. What it leaves empty keeps its earlier value."""
+        merged = _merge(self.item, item)
+        grown = self.growing.replace(_texts(item), source)
+        if grown or merged != self.item:
+            self.version += 1
+        self.item, self.type = merged, item_type(merged)
+
+    def add(self, item: Item) -> None:
+        """The server shows the item at its start."""
+        self.added = True
+        self.take(item, ITEM)
+        if item.status in _ENDS and not self.done:
+            self.phase = item.status
+        elif isinstance(item, McpCall | McpListTools) and item.error:
+            self.phase = "failed"
+
+    def progress(self, phase: str) -> None:
+        if not self.done and phase != self.phase:
+            self.phase = phase
+            self.version += 1
+
+    def finish(self, phase: str, at: float) -> None:
+        """Nothing more comes for this item. `phase`: how it ended, where the item does not say."""
+        self.growing.close()
+        if self.done:
+            return
+        status = self.item.status
+        if self.phase not in ("failed", "incomplete"):
+            self.phase = status if status in _ENDS else phase
+        if status and status != self.phase:
+            self.item = replace(self.item, status=self.phase)
+        self.done = True
+        self.ended_at = at
+        self.version += 1
+
+    def call(self, phase: CallPhase, at: float) -> None:
+        """A finished function call is taken up here: its user is asked, or it runs."""
+        self.phase = phase
+        self.done = False
+        self.started_at, self.ended_at = at, None
+        self.version += 1
+
+    def answer(self, result: CallResult, at: float) -> None:
+        """What became of a function call that was taken up."""
+        assert isinstance(self.item, FunctionCall)
+        self.item = replace(self.item, output=result.text, output_status=result.status)
+        self.phase = "failed" if self.item.failed else "completed"
+        self.done = True
+        self.ended_at = at
+        self.version += 1
+
+    def finished(self) -> Item:
+        """The item with its final text."""
+        if not self.growing.chunks:
+            return self.item
+        streamed = STREAMED.get(type(self.item), ())
+        whole = len({name for _, name in streamed}) == 1  # one field takes all of the text
+        texts: dict[str, Any] = {
+            name: self.growing.text if whole else self.growing.text_of(kind)
+            for kind, name in streamed
+        }
+        return replace(self.item, **texts)
+
+
+def _texts(item: Item) -> list[tuple[TextKind, str]]:
+    """The streamed texts that a whole item holds, each in its usual kind."""
+    usual = {name: kind for kind, name in reversed(STREAMED.get(type(item), ()))}
+    return [(kind, getattr(item, name)) for name, kind in usual.items()]
+
+
+def _merge(old: Item, new: Item) -> Item:
+    """`new`, with `old`'s value in each field that it leaves empty."""
+    if type(old) is not type(new):
+        return new
+    empty = {
+        each.name: getattr(old, each.name)
+        for each in fields(new)
+        if not getattr(new, each.name) and getattr(old, each.name)
+    }
+    return replace(new, **empty) if empty else new
 
 
 class Entries:
@@ -120,15 +277,15 @@ class Entries:
 
 def _same_type(free: list[Entry], item: Item) -> Entry | None:
     kind = item_type(item)
-    return next((each for each in free if item_type(each.item) == kind), None)
+    return next((each for each in free if each.type == kind), None)
 
 
 def _is_open(entry: Entry, kind: str) -> bool:
-    return not entry.done and item_type(entry.item) == kind
+    return not entry.done and entry.type == kind
 
 
 def _fits(entry: Entry, kind: str) -> bool:
     """Whether the id's item may be of type `kind`: a call's arguments stream under the name of
     another call's on some servers, but text and thinking never do."""
-    own = item_type(entry.item)
+    own = entry.type
     return own == kind or (own.endswith("_call") and kind.endswith("_call"))

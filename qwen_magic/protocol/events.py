@@ -15,44 +15,18 @@
     UnknownEvent      any other, kept whole
 
 Events of one shape share a class, and a field tells them apart. Fields that servers leave out or
-null are empty: `sequence_number` and `output_index` None, `item_id` "". `decoding.py` and
-`bodies.py` make them.
+null are empty: `sequence_number` and `output_index` None, `item_id` "". `decode.py`
+makes them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import Annotation, Item
-
-Status: TypeAlias = Literal[
-    "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
-]
-EndStatus: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
-
-# Which text of an item a delta belongs to. The wire's other spellings (`reasoning.delta`,
-# `mcp_call.arguments.delta`, …) are read as these.
-TextKind: TypeAlias = Literal[
-    "output_text",
-    "refusal",
-    "reasoning_text",
-    "reasoning_summary_text",
-    "code_interpreter_call_code",
-    "function_call_arguments",
-    "mcp_call_arguments",
-    "custom_tool_call_input",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseError:
-    """Why a response failed, in the service's words; each field may be empty."""
-
-    code: str = ""
-    message: str = ""
-    request_id: str = ""
+from qwen_magic.protocol.items import Annotation, Item, TextKind
+from qwen_magic.protocol.response import EndStatus, ResponseError, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,27 @@
-"""Lenient reading of JSON fields: absent, null or of the wrong kind is empty.
+"""Fields of JSON objects: read leniently, and declared once where they are read and written.
 
-For fields that no answer depends on. What must be right is checked where it is used.
+Absent, null or of the wrong kind is empty: for fields that no answer depends on. What must be right
+is checked where it is used.
+
+A dataclass whose values stand in JSON declares how, field by field:
+
+    @dataclass(frozen=True, slots=True)
+    class McpListTools:
+        id: str                                                  # text, under its own name
+        tools: tuple[JSON, ...] = wire(mappings, ())             # another kind of value
+        error: str = wire(json_text, optional=True)              # not written where it is empty
+        seen: int = wire(None, 0)                                # not on the wire at all
+
+`read_fields(McpListTools, raw)` makes one, `write_fields(it)` gives its JSON.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeAlias, cast
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -17,6 +33,13 @@ def text(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return ""
+
+
+def json_text(value: object) -> str:
+    """JSON as text, also where a server gives the object itself."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return text(value)
 
 
 def integer(value: object) -> int | None:
@@ -55,3 +78,61 @@ def strings(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     return tuple(each for each in value if isinstance(each, str) and each)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """How one field of a dataclass stands in JSON. `read` None: it does not."""
+
+    read: Callable[[object], Any] | None = text
+    write: Callable[[Any], object] | None = None
+    other_key: str = ""
+    optional: bool = False
+
+
+def wire(
+    read: Callable[[object], Any] | None = text,
+    default: Any = "",
+    *,
+    write: Callable[[Any], object] | None = None,
+    other_key: str = "",
+    optional: bool = False,
+    streams: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that stands in JSON under its own name.
+
+    `read`: makes its value out of what stands there, a tuple of a list (None: the field is not on
+    the wire); `write`: what to write for a value, where that is not the value itself; `other_key`:
+    where to look when the field's own key gives nothing; `optional`: an empty value is not written;
+    `streams`: the kinds of text (`items.TextKind`) that come into it piece by piece.
+    """
+    how = _Wire(read, write, other_key, optional)
+    return field(default=default, metadata={"wire": how, "streams": streams})
+
+
+def read_fields(cls: type, raw: JSON) -> Any:
+    """The dataclass `cls` out of `raw`, by what its fields declare. Never raises."""
+    values: dict[str, Any] = {}
+    for name, how in _wires(cls):
+        if how.read is not None:
+            value = how.read(raw.get(name))
+            if how.other_key:
+                value = value or how.read(raw.get(how.other_key))
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return cast(Any, cls)(**values)
+
+
+def write_fields(value: Any) -> JSON:
+    """The JSON of a dataclass value, in the order of its fields."""
+    written: JSON = {}
+    for name, how in _wires(value.__class__):
+        held = getattr(value, name)
+        if how.read is not None and (held or not how.optional):
+            plain = list(held) if isinstance(held, tuple) else held
+            written[name] = how.write(held) if how.write else plain
+    return written
+
+
+@cache
+def _wires(cls: type) -> tuple[tuple[str, _Wire], ...]:
+    return tuple((each.name, each.metadata.get("wire", _Wire())) for each in fields(cast(Any, cls)))

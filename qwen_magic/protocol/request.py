@@ -14,8 +14,8 @@ class ResponseRequest:
     """One `POST /responses`. Empty and None mean "not asked": the service's own default holds.
 
     `input`: the prompt, or input items; `effort`: `reasoning.effort`; `extra`: further parameters
-    of the body (`temperature`, `max_output_tokens`, …), which win over those named here (an object
-    is merged with its namesake); `left_out`: parameters that this server rejects.
+    of the body, which win over those named here (an object is merged with its namesake);
+    `left_out`: parameters that this server rejects.
     """
 
     model: str
@@ -25,6 +25,9 @@ class ResponseRequest:
     tools: tuple[JSON, ...] = ()
     enable_thinking: bool | None = None
     effort: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
     store: bool | None = None
     stream: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -38,6 +41,9 @@ class ResponseRequest:
             "tools": list(self.tools) or None,
             "enable_thinking": self.enable_thinking,
             "reasoning": {"effort": self.effort} if self.effort else None,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_output_tokens": self.max_output_tokens,
             "store": self.store,
         }
         body: JSON = {

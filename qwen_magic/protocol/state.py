@@ -16,11 +16,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, assert_never
+from typing import assert_never
 
-from qwen_magic.protocol.bodies import response_error
-from qwen_magic.protocol.entries import Entries
-from qwen_magic.protocol.entry import CallPhase, Entry
+from qwen_magic.protocol.call_outputs import CallResult
+from qwen_magic.protocol.entries import CallPhase, Entries, Entry
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ErrorEvent,
@@ -31,40 +30,31 @@ from qwen_magic.protocol.events import (
     PartAdded,
     PartDone,
     ResponseEnded,
-    ResponseError,
     ResponseStarted,
-    Status,
     TextDelta,
     TextDone,
-    TextKind,
     ToolProgress,
     UnknownEvent,
 )
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 from qwen_magic.protocol.items import (
-    CallResult,
+    ITEM_TYPES,
     FunctionCall,
     Item,
     Message,
     Reasoning,
-    Usage,
     parse_item,
+)
+from qwen_magic.protocol.response import (
+    ResponseError,
+    Status,
+    Usage,
     parse_usage,
+    response_error,
 )
 from qwen_magic.protocol.text import PART_DONE, TERMINAL, TEXT_DONE
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
-
-_ITEM_TYPES: Final[dict[TextKind, str]] = {
-    "output_text": "message",
-    "refusal": "message",
-    "reasoning_text": "reasoning",
-    "reasoning_summary_text": "reasoning",
-    "code_interpreter_call_code": "code_interpreter_call",
-    "function_call_arguments": "function_call",
-    "mcp_call_arguments": "mcp_call",
-    "custom_tool_call_input": "custom_tool_call",
-}
 
 
 class ResponseState:
@@ -163,7 +153,7 @@ class ResponseState:
             case TextDelta():
                 self._begun()
                 entry = self._entries.streaming(
-                    _ITEM_TYPES[event.kind], event.item_id, event.output_index, at
+                    ITEM_TYPES[event.kind], event.item_id, event.output_index, at
                 )
                 if entry.growing.extend(event.kind, event.part_index, event.delta):
                     entry.version += 1
@@ -215,7 +205,7 @@ class ResponseState:
         if not event.text:
             return
         entry = self._entries.streaming(
-            _ITEM_TYPES[event.kind], event.item_id, event.output_index, at
+            ITEM_TYPES[event.kind], event.item_id, event.output_index, at
         )
         if entry.growing.offer(event.kind, event.part_index, event.text, source):
             entry.version += 1

@@ -7,16 +7,26 @@ list and `revision` one higher; in every other case `chunks` only grows.
 A text has parts (contents of a message, some of them a refusal; summaries of a reasoning), and
 precedence among the three streamed sources holds for each by itself. A run of chunks of one part
 is a *stretch*. Of a reasoning's two texts, thinking and summary, the first that streams speaks.
+
+    extend("output_text", 0, "Hel")      chunks ["Hel"]                    a stretch begins
+    extend("output_text", 0, "lo")       chunks ["Hel", "lo"]
+    offer("output_text", 0, "Hello!", TEXT_DONE)     no change: deltas are the better source
+    extend("refusal", 1, "No.")          chunks ["Hel", "lo", "No."]       another stretch
+    replace([("output_text", "Hi")], ITEM)           no change: something has streamed
+
+Text can always be encoded. JSON may spell half of a UTF-16 pair (`"\\ud83d"`), and a server may put
+the halves of one emoji into two deltas; Python keeps such a half as a code point that no encoder
+takes. A half at the end of a delta waits for its other half; a lone one becomes U+FFFD.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from qwen_magic.protocol.events import TextKind
-from qwen_magic.protocol.surrogates import join_surrogates, split_half
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import TextKind
 
 # Sources, the better the higher.
 TERMINAL, ITEM, PART_DONE, TEXT_DONE, DELTAS = 1, 2, 3, 4, 5
@@ -35,7 +45,7 @@ class _Stretch:
     start: int  # index in `chunks`
 
 
-class GrowingText:
+class TextAccumulator:
     """Text that grows by deltas and may be put right once, by a better source."""
 
     __slots__ = (
@@ -171,3 +181,43 @@ class GrowingText:
             self.revision += 1
         self._stretches.clear()
         self._whole = 0
+
+
+def join_surrogates(text: str) -> str:
+    """`text` with adjacent halves joined to their character, lone ones replaced by U+FFFD."""
+    if text.isascii() or not has_surrogates(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def split_half(text: str) -> tuple[str, str]:
+    """`text` without a high surrogate at its end, and that surrogate (or nothing)."""
+    if text and "\ud800" <= text[-1] <= "\udbff":
+        return text[:-1], text[-1]
+    return text, ""
+
+
+def clean(payload: JSON) -> JSON:
+    """`payload` with every string joined, but for a top-level `delta`, whose half may follow."""
+    return {
+        join_surrogates(key): value if key == "delta" and isinstance(value, str) else _clean(value)
+        for key, value in payload.items()
+    }
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return join_surrogates(value)
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {join_surrogates(key): _clean(each) for key, each in value.items()}
+    return value

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from qwen_magic.conversation.archive.metadata import METADATA_KEY, METADATA_VERSION, text_of
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 from qwen_magic.session.plan import Plan
 
 

@@ -16,8 +16,9 @@ from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError
+from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import FunctionCall, Item, output_json
+from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import ResponseRequest
 from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript

@@ -11,15 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from qwen_magic.conversation.chain import Turn
+from qwen_magic.protocol.call_outputs import CALL_OUTPUT, output_json
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import (
-    CALL_OUTPUT,
-    FunctionCall,
-    Item,
-    Message,
-    item_json,
-    output_json,
-)
+from qwen_magic.protocol.items import FunctionCall, Item, Message, item_json
 
 
 def transcript(turns: Iterable[Turn], kinds: Collection[str]) -> list[JSON]:

@@ -44,8 +44,9 @@ from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import QwenError, UnknownResponseError
+from qwen_magic.protocol.call_outputs import CallResult, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
-from qwen_magic.protocol.items import CallResult, CodeInterpreterCall, FunctionCall, items_json
+from qwen_magic.protocol.items import CodeInterpreterCall, FunctionCall
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
 from qwen_magic.session.metadata import turn_metadata
@@ -58,7 +59,7 @@ from qwen_magic.tools.policy import ToolPolicy
 if TYPE_CHECKING:
     from qwen_magic.client import Received
     from qwen_magic.document.question import Question
-    from qwen_magic.protocol.entry import CallPhase, Entry
+    from qwen_magic.protocol.entries import CallPhase, Entry
 
 CHECKPOINT: Final = 1.0  # seconds between two
 RECENT: Final = 3600.0  # seconds in which a server that keeps answers has not lost one

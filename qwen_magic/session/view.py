@@ -11,7 +11,7 @@ from qwen_magic.session.plan import Ask, Plan
 if TYPE_CHECKING:
     from qwen_magic.document.facts import Outcome
     from qwen_magic.document.question import Question
-    from qwen_magic.protocol.items import JSON
+    from qwen_magic.protocol.fields import JSON
     from qwen_magic.protocol.state import Entry, ResponseState
     from qwen_magic.tools.loop import Poll
 

@@ -15,8 +15,8 @@ from functools import cache
 from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import CallResult
 from qwen_magic.tools.building import build, coerce
 from qwen_magic.tools.type_schema import resolved_hints, schema_of
 from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 from qwen_magic.document.question import Question, Verdict
-from qwen_magic.protocol.items import CallResult
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.tools import nesting
 from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke

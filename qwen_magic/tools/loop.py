@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Verdict
-from qwen_magic.protocol.items import JSON, CallResult, FunctionCall
+from qwen_magic.protocol.call_outputs import CallResult
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
 from qwen_magic.tools.policy import CallLimits, Standing, ToolPolicy
 from qwen_magic.tools.results import result_text
 
 if TYPE_CHECKING:
-    from qwen_magic.protocol.entry import CallPhase, Entry
+    from qwen_magic.protocol.entries import CallPhase, Entry
 
 Poll: TypeAlias = Callable[[], Verdict | None]
 Decision: TypeAlias = Literal["run", "refused", "nobody"]

@@ -11,7 +11,7 @@ from typing import Final
 from qwen_magic.context.models import think_required_for_code, think_required_for_extractor
 from qwen_magic.endpoints import Capabilities
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import FunctionTool, is_tool
 
 

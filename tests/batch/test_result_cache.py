@@ -12,7 +12,8 @@ from qwen_magic.batch.result_cache import KeptAnswers, keeping, kept_path
 from qwen_magic.batch.rows import read_rows
 from qwen_magic.batch.serialization import answer_json, read_answer
 from qwen_magic.errors import ServerError, UsageError
-from qwen_magic.protocol.items import Message, Usage
+from qwen_magic.protocol.items import Message
+from qwen_magic.protocol.response import Usage
 
 ANSWER = Answer("text", items=(Message("msg_1", "text"),), figures=(b"\x89PNG\0",), id="resp_1")
 

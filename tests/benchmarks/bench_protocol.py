@@ -14,8 +14,8 @@ from openai._models import construct_type
 from openai._streaming import SSEDecoder as OpenAIDecoder
 from openai.types.responses import ResponseStreamEvent
 
+from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.protocol.stream import EventDecoder
 
 DELTAS = 3_350
 ITEM = "msg_16db29d6-c1d3-47d7-9177-0fba81964xxx"

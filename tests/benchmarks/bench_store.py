@@ -20,7 +20,7 @@ from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.magics.conversations import ConversationMagics
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 RUNS = 21
 MOST = 5.0  # times the cost at 100 turns

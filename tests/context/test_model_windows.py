@@ -10,7 +10,7 @@ from qwen_magic.context.models import (
     window_of,
     window_warning,
 )
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, migrate, version_of
 from qwen_magic.conversation.readonly import readable_records
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 # What each step was when it was released. A line is only ever added here.
 RELEASED = [

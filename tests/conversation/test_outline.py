@@ -15,7 +15,7 @@ from qwen_magic.conversation.recall import chain_of
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.stored_tree import stored_tree
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 SCOPE = "/home/me/a.ipynb"
 

@@ -15,7 +15,7 @@ from qwen_magic.conversation.reading import select_chats, select_records, select
 from qwen_magic.conversation.recall import MemoryRecall
 from qwen_magic.conversation.rows import COLUMNS
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 SCOPE = "/home/me/a.ipynb"
 

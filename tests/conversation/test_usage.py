@@ -8,7 +8,7 @@ import pytest
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.usage import check_budget, local_day, usage_table
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 NOON = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 

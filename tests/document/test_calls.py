@@ -6,8 +6,9 @@ from qwen_magic.document.calls import function_step
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.html import question_html
 from qwen_magic.document.question import Question, read_choice
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
-from qwen_magic.protocol.items import CallResult, FunctionCall
+from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
 
 

@@ -2,7 +2,8 @@
 
 from qwen_magic.document.facts import TurnFacts
 from qwen_magic.document.footer import make_footer
-from qwen_magic.protocol.items import CodeInterpreterCall, Usage, WebSearchCall
+from qwen_magic.protocol.items import CodeInterpreterCall, WebSearchCall
+from qwen_magic.protocol.response import Usage
 
 
 def footer(turn, usage=None, items=(), model="", id=""):

@@ -3,7 +3,7 @@
 from qwen_magic.document.facts import Outcome, TurnFacts, failure
 from qwen_magic.document.footer import make_note
 from qwen_magic.errors import QwenError, RateLimitError, SilenceError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 TURN = TurnFacts("qwen3-max", "main", 4)
 

@@ -12,7 +12,7 @@ from qwen_magic.conversation.chain_tree import ChainTree
 from qwen_magic.conversation.outline import outline_of
 from qwen_magic.frontends.history import history_html, history_text
 from qwen_magic.frontends.history_rows import Fork, age_words, history_of
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 NOW = 1_800_000_000.0
 

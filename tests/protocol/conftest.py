@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
+from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import Event
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.protocol.stream import EventDecoder
 
 DATA = Path(__file__).parent.parent / "data"
 

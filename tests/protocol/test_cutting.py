@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import Event
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.protocol.stream import EventDecoder
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(DATA.glob("streams/*.sse")) + sorted(DATA.glob("bodies/*.json"))

@@ -26,14 +26,13 @@ from qwen_magic.protocol.items import (
     Reasoning,
     Source,
     UnknownItem,
-    Usage,
     WebExtractorCall,
     WebSearchCall,
     item_json,
     item_type,
     parse_item,
-    parse_usage,
 )
+from qwen_magic.protocol.response import Usage, parse_usage
 
 URLS = (Source("https://a.example/"), Source("https://b.example/", "B"))
 OUTPUTS = (CodeOutput(logs="4\n"), CodeOutput(image_url="https://a.example/1.png"))

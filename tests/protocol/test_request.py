@@ -21,9 +21,12 @@ def test_everything_asked() -> None:
         tools=(tool,),
         enable_thinking=False,
         effort="low",
+        temperature=0.0,
+        top_p=0.5,
+        max_output_tokens=16,
         store=False,
         stream=False,
-        extra={"temperature": 0.0, "max_output_tokens": 16, "tool_choice": "auto"},
+        extra={"tool_choice": "auto"},
     )
     assert request.body() == {
         "model": "m",
@@ -34,6 +37,7 @@ def test_everything_asked() -> None:
         "enable_thinking": False,
         "reasoning": {"effort": "low"},
         "temperature": 0.0,
+        "top_p": 0.5,
         "max_output_tokens": 16,
         "store": False,
         "stream": False,

@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.protocol.decoding import decode_event
-from qwen_magic.protocol.items import (
-    CallResult,
-    FunctionCall,
-    Message,
-    Usage,
-    items_json,
-    output_json,
-    parse_items,
-)
+from qwen_magic.protocol.call_outputs import CallResult, items_json, output_json, parse_items
+from qwen_magic.protocol.decode import decode_event
+from qwen_magic.protocol.items import FunctionCall, Message
+from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 
 

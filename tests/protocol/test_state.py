@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qwen_magic.protocol.decoding import decode_event
+from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.events import Event
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.protocol.surrogates import clean, join_surrogates, split_half
+from qwen_magic.protocol.text import clean, join_surrogates, split_half
 
 HALVES = st.text(st.sampled_from("a你😀\ud83d\ude00\udbff\udc00"))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_magic.protocol.text import ITEM, PART_DONE, TERMINAL, TEXT_DONE, GrowingText
+from qwen_magic.protocol.text import ITEM, PART_DONE, TERMINAL, TEXT_DONE, TextAccumulator
 
 
 def test_deltas_append_and_nothing_overrules_them() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     assert text.extend("output_text", 0, "a")
     chunks = text.chunks
     assert text.extend("output_text", 0, "b")
@@ -21,14 +21,14 @@ def test_deltas_append_and_nothing_overrules_them() -> None:
 
 
 def test_an_empty_delta_is_none() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     assert not text.extend("output_text", 0, "")
     assert text.offer("output_text", 0, "done", TEXT_DONE)
     assert text.text == "done"
 
 
 def test_each_better_source_replaces_the_lesser() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     seen = []
     assert text.replace([("output_text", "end")], TERMINAL)
     seen.append((text.text, text.revision))
@@ -44,14 +44,14 @@ def test_each_better_source_replaces_the_lesser() -> None:
 
 
 def test_the_item_beats_the_terminal_response_in_either_order() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     assert text.replace([("output_text", "item")], ITEM)
     assert not text.replace([("output_text", "end")], TERMINAL)
     assert text.text == "item"
 
 
 def test_the_same_words_from_a_better_source_change_nothing() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.replace([("output_text", "same")], ITEM)
     assert not text.offer("output_text", 0, "same", TEXT_DONE)
     assert (text.chunks, text.revision) == (["same"], 0)
@@ -59,7 +59,7 @@ def test_the_same_words_from_a_better_source_change_nothing() -> None:
 
 
 def test_parts_of_a_message_are_joined_with_nothing() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "a")
     text.extend("output_text", 1, "b")
     assert text.offer("output_text", 2, "c", TEXT_DONE)
@@ -67,14 +67,14 @@ def test_parts_of_a_message_are_joined_with_nothing() -> None:
 
 
 def test_a_whole_that_came_as_deltas_of_another_index_is_not_doubled() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "all of it")
     assert not text.offer("output_text", 1, "all of it", TEXT_DONE)
     assert text.text == "all of it"
 
 
 def test_summaries_have_an_empty_line_between_them() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     for part in (0, 1):
         text.extend("reasoning_summary_text", part, "a")
         text.extend("reasoning_summary_text", part, "b")
@@ -84,7 +84,7 @@ def test_summaries_have_an_empty_line_between_them() -> None:
 
 
 def test_only_the_last_part_can_be_put_right() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.offer("output_text", 0, "one", PART_DONE)
     text.offer("output_text", 1, "two", PART_DONE)
     assert not text.extend("output_text", 0, "late")
@@ -95,7 +95,7 @@ def test_only_the_last_part_can_be_put_right() -> None:
 @pytest.mark.parametrize("first", ["reasoning_text", "reasoning_summary_text"])
 def test_of_two_channels_of_reasoning_the_first_speaks(first: str) -> None:
     other = {"reasoning_text": "reasoning_summary_text"}.get(first, "reasoning_text")
-    text = GrowingText()
+    text = TextAccumulator()
     assert text.extend(first, 0, "thought")  # type: ignore[arg-type]
     assert not text.extend(other, 0, "again")  # type: ignore[arg-type]
     assert not text.offer(other, 0, "again", TEXT_DONE)  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def test_of_two_channels_of_reasoning_the_first_speaks(first: str) -> None:
 
 
 def test_the_text_of_one_kind() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "Well, ")
     text.extend("refusal", 1, "no")
     text.extend("refusal", 1, ".")
@@ -114,7 +114,7 @@ def test_the_text_of_one_kind() -> None:
 
 
 def test_halves_of_a_character_are_joined_over_deltas() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     assert text.extend("output_text", 0, "a\ud83d")
     assert text.chunks == ["a"]
     assert text.extend("output_text", 0, "\ude00b")
@@ -122,14 +122,14 @@ def test_halves_of_a_character_are_joined_over_deltas() -> None:
 
 
 def test_a_half_does_not_wait_beyond_its_part() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "a\ud83d")
     text.extend("output_text", 1, "\ude00b")
     assert text.text == "a\ufffd\ufffdb"
 
 
 def test_a_half_that_stays_alone_is_replaced_at_the_end() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "a\ud83d")
     assert text.close()
     assert not text.close()
@@ -137,7 +137,7 @@ def test_a_half_that_stays_alone_is_replaced_at_the_end() -> None:
 
 
 def test_text_is_joined_once_for_each_state() -> None:
-    text = GrowingText()
+    text = TextAccumulator()
     text.extend("output_text", 0, "a")
     assert text.text is text.text
     text.extend("output_text", 0, "b")

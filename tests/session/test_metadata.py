@@ -9,7 +9,7 @@ from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, Endpoint
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.metadata import METADATA_KEY, turn_metadata
 from qwen_magic.session.plan import Ask, plan
 

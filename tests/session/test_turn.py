@@ -11,8 +11,9 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import ConnectionLostError, QwenError, UnknownResponseError
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ItemAdded, ItemDone, ResponseEnded, TextDelta
-from qwen_magic.protocol.items import CallResult, parse_item
+from qwen_magic.protocol.items import parse_item
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, plan
 from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, Open, StreamEnd, TurnMachine

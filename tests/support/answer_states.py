@@ -9,8 +9,8 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.document.steps import figure_urls
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ResponseEnded
-from qwen_magic.protocol.items import CallResult
 from qwen_magic.protocol.state import ResponseState
 
 

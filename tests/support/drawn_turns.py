@@ -5,7 +5,7 @@ import string
 from hypothesis import strategies as st
 
 from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 # All of Unicode, with NUL and halves of surrogate pairs more often than by chance.
 TEXTS = st.text(

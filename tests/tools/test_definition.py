@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import pytest
 
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import CallResult
+from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.tools.definition import (
     ArgumentsError,
     FunctionTool,

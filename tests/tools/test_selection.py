@@ -6,7 +6,7 @@ import pytest
 
 from qwen_magic.endpoints import DASHSCOPE, DEMO_SERVER, OPENAI, UNKNOWN_SERVER
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.items import JSON
+from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import tool
 from qwen_magic.tools.selection import (
     ALL_TOOLS,

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.surrogates import clean, join_surrogates
+from qwen_magic.protocol.text import clean, join_surrogates
 
 LARGEST_FILE: Final = 64 * 1024 * 1024  # bytes
 DEEPEST: Final = 100  # levels of lists and objects

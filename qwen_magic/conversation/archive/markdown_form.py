@@ -13,7 +13,8 @@ from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.links import is_linkable
 from qwen_magic.document.sources import all_sources
 from qwen_magic.document.words import counted, duration, shorten
-from qwen_magic.protocol.items import Item, parse_items
+from qwen_magic.protocol.call_outputs import parse_items
+from qwen_magic.protocol.items import Item
 
 TITLE_LENGTH: Final = 72  # characters of a prompt in a heading
 MOST_BRANCHES: Final = 5  # named after one turn

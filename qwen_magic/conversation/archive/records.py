@@ -10,7 +10,7 @@ from qwen_magic.conversation.archive.checked import Node
 from qwen_magic.conversation.archive.schema import MARKS, STATUSES
 from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 MOST_ITEMS: Final = 10_000  # of one turn
 _REQUIRED: Final = ("key", "chat", "status")

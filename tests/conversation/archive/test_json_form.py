@@ -16,7 +16,7 @@ from qwen_magic.conversation.archive.records import TURN_FIELDS
 from qwen_magic.conversation.archive.schema import SCHEMA
 from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 texts = st.text(max_size=30)
 ids = st.text(max_size=20)

@@ -10,6 +10,7 @@ from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.parser import parse_structure
 from qwen_magic.document.words import fenced
+from qwen_magic.protocol.call_outputs import items_json
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
     CodeOutput,
@@ -21,11 +22,10 @@ from qwen_magic.protocol.items import (
     Reasoning,
     Source,
     UnknownItem,
-    Usage,
     WebExtractorCall,
     WebSearchCall,
-    items_json,
 )
+from qwen_magic.protocol.response import Usage
 
 
 def turn(key, parent=None, *, prompt="Why?", text="Because.", status="completed", items=(), **more):

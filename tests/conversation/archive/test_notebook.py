@@ -10,7 +10,7 @@ from qwen_magic.conversation.archive.checked import LARGEST_FILE
 from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Chain, HeadMove
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.items import Usage
+from qwen_magic.protocol.response import Usage
 
 
 def said(key, parent=None, **more):

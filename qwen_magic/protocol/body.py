@@ -11,12 +11,12 @@ import codecs
 import json
 
 from qwen_magic.errors import ProtocolError, redact
-from qwen_magic.protocol.bodies import read_body
-from qwen_magic.protocol.decoding import decode_event
-from qwen_magic.protocol.events import ErrorEvent, Event, ResponseError, UnknownEvent
+from qwen_magic.protocol.decode import decode_event, read_whole
+from qwen_magic.protocol.events import ErrorEvent, Event, UnknownEvent
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.response import ResponseError
 from qwen_magic.protocol.sse import MAX_EVENT_CHARS, ServerSentEvent, SSEDecoder
-from qwen_magic.protocol.surrogates import clean
+from qwen_magic.protocol.text import clean
 
 _SPACE = b" \t\r\n"
 
@@ -114,7 +114,7 @@ def _read_plain(body: bytes) -> Event:
         payload = _object(json.loads(data), data)
     except (ValueError, RecursionError) as error:
         raise _not_json(data) from error
-    event = read_body(payload) or decode_event(payload)
+    event = read_whole(payload) or decode_event(payload)
     if isinstance(event, UnknownEvent):
         raise ProtocolError(
             "The server's JSON is neither a response nor an error.",

@@ -7,16 +7,16 @@ import json
 import pytest
 
 from qwen_magic.errors import ProtocolError
+from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import (
     ErrorEvent,
     KeepAlive,
     ResponseEnded,
-    ResponseError,
     ResponseStarted,
     TextDelta,
     UnknownEvent,
 )
-from qwen_magic.protocol.stream import EventDecoder
+from qwen_magic.protocol.response import ResponseError
 
 PING = b'data: {"type":"ping"}\n\n'
 

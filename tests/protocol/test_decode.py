@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import ProtocolError
-from qwen_magic.protocol.decoding import decode_event
+from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ItemAdded,

@@ -1,36 +1,43 @@
 """JSON payloads -> events.
 
-A malformed known event raises `ProtocolError`; an unknown one is kept.
+A malformed known event raises `ProtocolError`; an unknown one is kept. The tables at the end say
+which names of the wire are read, and by what; `decode_event` looks one up.
+
+    "response.output_text.delta"          _TEXTS["output_text"]    -> TextDelta("output_text", …)
+    "response.web_search_call.searching"  item type and phase      -> ToolProgress(…)
+    "response.hologram.delta"             in no table              -> UnknownEvent
+    {"object": "response", …} no `type`   a whole response         -> ResponseEnded
+
+A server asked to stream may answer with a whole object, as the body or inside the stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, TypeAlias, get_args
+from typing import Final, TypeAlias, cast, get_args
 
 from qwen_magic.errors import ProtocolError, redact
-from qwen_magic.protocol.bodies import read_body, read_error, response_ended, response_started
 from qwen_magic.protocol.events import (
     AnnotationAdded,
-    EndStatus,
+    ErrorEvent,
     Event,
     ItemAdded,
     ItemDone,
     KeepAlive,
     PartAdded,
     PartDone,
-    Status,
+    ResponseEnded,
+    ResponseStarted,
     TextDelta,
     TextDone,
-    TextKind,
     ToolProgress,
     UnknownEvent,
 )
 from qwen_magic.protocol.fields import JSON, integer, text
-from qwen_magic.protocol.items import parse_item
-from qwen_magic.protocol.items.read import parse_annotation
-from qwen_magic.protocol.surrogates import join_surrogates
+from qwen_magic.protocol.items import TOOL_TYPES, Annotation, TextKind, parse_item
+from qwen_magic.protocol.response import EndStatus, ResponseError, Status, response_error
+from qwen_magic.protocol.text import join_surrogates
 
 _Reader: TypeAlias = Callable[[JSON], Event]
 
@@ -44,7 +51,7 @@ def decode_event(payload: JSON, name: str = "") -> Event:
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is not None:
         return read(payload)
-    known = None if text(kind).startswith("response.") else read_body(payload)
+    known = None if text(kind).startswith("response.") else read_whole(payload)
     return known or _unknown(text(kind), payload)
 
 
@@ -80,58 +87,59 @@ def _malformed(payload: JSON, key: str, expected: str) -> ProtocolError:
     )
 
 
+def _started(named: Status, payload: JSON) -> Event:
+    """A running response, with its own status where that is a running one."""
+    response = _response(payload)
+    said = response.get("status")
+    status = cast(Status, said) if said in ("queued", "in_progress") else named
+    return ResponseStarted(status, response, integer(payload.get("sequence_number")))
+
+
+def _ended(named: EndStatus, payload: JSON) -> Event:
+    """An ended response, with its own status where that says how it ended."""
+    response = _response(payload)
+    said = response.get("status")
+    status = cast(EndStatus, said) if said in get_args(EndStatus) else named
+    return ResponseEnded(status, response, integer(payload.get("sequence_number")))
+
+
 def _response(payload: JSON) -> JSON:
     return {} if payload.get("response") is None else _required(payload, "response")
 
 
-def _started(status: Status, payload: JSON) -> Event:
-    return response_started(_response(payload), status, integer(payload.get("sequence_number")))
+def _item(make: type[ItemAdded] | type[ItemDone], payload: JSON) -> Event:
+    item = parse_item(_required(payload, "item"))
+    _, output_index, sequence_number = _place(payload)
+    return make(item, output_index, sequence_number)
 
 
-def _ended(status: EndStatus, payload: JSON) -> Event:
-    return response_ended(_response(payload), status, integer(payload.get("sequence_number")))
-
-
-def _item_added(payload: JSON) -> Event:
-    return ItemAdded(
-        parse_item(_required(payload, "item")),
+def _place(payload: JSON) -> tuple[str, int | None, int | None]:
+    """`item_id`, `output_index` and `sequence_number`."""
+    return (
+        text(payload.get("item_id")),
         integer(payload.get("output_index")),
         integer(payload.get("sequence_number")),
     )
 
 
-def _item_done(payload: JSON) -> Event:
-    return ItemDone(
-        parse_item(_required(payload, "item")),
-        integer(payload.get("output_index")),
-        integer(payload.get("sequence_number")),
-    )
+def _part_place(payload: JSON, index: str) -> tuple[str, int | None, int, int | None]:
+    """The same with the part's index, which `index` names, before the `sequence_number`."""
+    item_id, output_index, sequence_number = _place(payload)
+    return item_id, output_index, integer(payload.get(index)) or 0, sequence_number
 
 
 def _delta(kind: TextKind, index: str, payload: JSON) -> Event:
-    get = payload.get  # the one reader that runs thousands of times a response
-    delta = get("delta")
-    if type(delta) is not str:
-        delta = _string(payload, "delta")
-    return TextDelta(
-        kind,
-        delta,
-        text(get("item_id")),
-        integer(get("output_index")),
-        integer(get(index)) or 0,
-        integer(get("sequence_number")),
-    )
+    """The one reader that runs thousands of times a response: the usual kinds first."""
+    get = payload.get
+    delta, item_id = get("delta"), get("item_id")
+    at, part, number = get("output_index"), get(index, 0), get("sequence_number")
+    if type(delta) is type(item_id) is str and type(at) is type(part) is type(number) is int:
+        return TextDelta(kind, delta, item_id, at, part, number)
+    return TextDelta(kind, _string(payload, "delta"), *_part_place(payload, index))
 
 
 def _done(kind: TextKind, index: str, key: str, payload: JSON) -> Event:
-    return TextDone(
-        kind,
-        _string(payload, key),
-        text(payload.get("item_id")),
-        integer(payload.get("output_index")),
-        integer(payload.get(index)) or 0,
-        integer(payload.get("sequence_number")),
-    )
+    return TextDone(kind, _string(payload, key), *_part_place(payload, index))
 
 
 # The text that a part of a content holds, by the part's type.
@@ -145,38 +153,49 @@ _PART_KINDS: Final[Mapping[str, TextKind]] = {
 def _part(phase: str, default: TextKind, index: str, payload: JSON) -> Event:
     part = _required(payload, "part")
     kind = _PART_KINDS.get(text(part.get("type")), default)
-    place = (
-        text(payload.get("item_id")),
-        integer(payload.get("output_index")),
-        integer(payload.get(index)) or 0,
-        integer(payload.get("sequence_number")),
-    )
+    place = _part_place(payload, index)
     if phase == "added":
         return PartAdded(kind, *place)
     return PartDone(kind, _string(part, "refusal" if kind == "refusal" else "text"), *place)
 
 
 def _annotation(payload: JSON) -> Event:
-    return AnnotationAdded(
-        parse_annotation(_required(payload, "annotation")),
-        text(payload.get("item_id")),
-        integer(payload.get("output_index")),
-        integer(payload.get("sequence_number")),
-    )
+    return AnnotationAdded(Annotation.from_json(_required(payload, "annotation")), *_place(payload))
 
 
 def _progress(tool: str, phase: str, payload: JSON) -> Event:
-    return ToolProgress(
-        tool,
-        phase,
-        text(payload.get("item_id")),
-        integer(payload.get("output_index")),
-        integer(payload.get("sequence_number")),
-    )
+    return ToolProgress(tool, phase, *_place(payload))
 
 
 def _keep_alive(payload: JSON) -> Event:
     return KeepAlive(integer(payload.get("sequence_number")))
+
+
+def read_whole(body: JSON) -> Event | None:
+    """The one event that a whole object stands for; None where it is neither kind."""
+    if (
+        body.get("object") == "response"
+        or isinstance(body.get("output"), list)
+        or (body.get("id") and body.get("status") in get_args(Status))
+    ):
+        payload = {"response": body}
+        if body.get("status") in ("queued", "in_progress"):
+            return _started("in_progress", payload)
+        return _ended("failed" if body.get("error") else "completed", payload)
+    if body.get("error") or ("message" in body and "code" in body):
+        return _error(body)
+    return None
+
+
+def _error(payload: JSON) -> ErrorEvent:
+    """Flat and nested alike; an outer `request_id` belongs to a nested error too."""
+    flat = {key: value for key, value in payload.items() if key not in ("type", "error")}
+    error = response_error(payload.get("error")) or response_error(flat) or ResponseError()
+    request_id = error.request_id or redact(text(payload.get("request_id")))
+    return ErrorEvent(
+        ResponseError(error.code, error.message, request_id),
+        integer(payload.get("sequence_number")),
+    )
 
 
 # Name on the wire (after `response.`, before `.delta`) -> kind, index, key of the whole in `.done`.
@@ -203,17 +222,7 @@ _PARTS: Final[Mapping[str, tuple[TextKind, str]]] = {
     "reasoning_summary_part": ("reasoning_summary_text", "summary_index"),
 }
 # Not every pair of these exists today; one that appears means what it says.
-_TOOLS: Final = (
-    "web_search_call",
-    "web_extractor_call",
-    "code_interpreter_call",
-    "file_search_call",
-    "mcp_call",
-    "mcp_list_tools",
-    "web_search_image_call",
-    "image_search_call",
-    "image_generation_call",
-)
+_TOOLS: Final = (*TOOL_TYPES, "image_generation_call")
 _PHASES: Final = (
     "in_progress",
     "searching",
@@ -232,8 +241,8 @@ _RUNNING: Final[Mapping[str, Status]] = {
 
 def _readers() -> dict[str, _Reader]:
     table: dict[str, _Reader] = {
-        "output_item.added": _item_added,
-        "output_item.done": _item_done,
+        "output_item.added": partial(_item, ItemAdded),
+        "output_item.done": partial(_item, ItemDone),
         "output_text.annotation.added": _annotation,
         "output_text_annotation.added": _annotation,
     }
@@ -250,7 +259,7 @@ def _readers() -> dict[str, _Reader]:
     for tool in _TOOLS:
         for phase in _PHASES:
             table[f"{tool}.{phase}"] = partial(_progress, tool, phase)
-    bare: dict[str, _Reader] = {"error": read_error, "keepalive": _keep_alive, "ping": _keep_alive}
+    bare: dict[str, _Reader] = {"error": _error, "keepalive": _keep_alive, "ping": _keep_alive}
     return {f"response.{name}": read for name, read in table.items()} | bare
 
 

@@ -1,0 +1,82 @@
+"""What a response object says of itself: its status, its error, its usage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from qwen_magic.errors import redact
+from qwen_magic.protocol.fields import JSON, count, mapping, text
+
+Status: TypeAlias = Literal[
+    "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
+]
+EndStatus: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseError:
+    """Why a response failed, in the service's words; each field may be empty."""
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+
+
+def response_error(raw: object) -> ResponseError | None:
+    """A response's `error` field; None where it is null or says nothing."""
+    fields = {"message": raw} if isinstance(raw, str) else mapping(raw)
+    code = redact(text(fields.get("code")) or text(fields.get("type")))
+    message = redact(text(fields.get("message")))
+    if not code and not message:
+        return None
+    return ResponseError(code, message, redact(text(fields.get("request_id"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and tool calls of a response. All-zero usage is seen on the wire: `known` is then
+    False and nothing should be shown."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    tools: Mapping[str, int] = field(default_factory=dict)  # calls by tool (`x_tools`)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.input_tokens or self.output_tokens or self.total_tokens)
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together: the usage of several responses."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.total_tokens + other.total_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            {
+                name: self.tools.get(name, 0) + other.tools.get(name, 0)
+                for name in (*self.tools, *other.tools)
+            },
+        )
+
+
+def parse_usage(raw: JSON | None) -> Usage:
+    """Tokens, and calls by tool out of `x_tools`. None or nonsense gives an all-zero usage."""
+    raw = mapping(raw)
+    spent, got = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
+    return Usage(
+        input_tokens=spent,
+        output_tokens=got,
+        total_tokens=count(raw.get("total_tokens")) or spent + got,
+        cached_tokens=count(mapping(raw.get("input_tokens_details")).get("cached_tokens")),
+        reasoning_tokens=count(mapping(raw.get("output_tokens_details")).get("reasoning_tokens")),
+        tools={
+            name: count(mapping(tool).get("count"))
+            for name, tool in mapping(raw.get("x_tools")).items()
+        },
+    )
