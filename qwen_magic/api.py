@@ -120,28 +120,29 @@ class Qwen:
         all rows slow down. Raises `QwenError` for what ends the whole map, such as a used-up quota;
         then, and after a Ctrl-C, `mapped` has what was done.
         """
-        from qwen_magic.batch import map as batch_map
-        from qwen_magic.batch import rate_limiter, result, result_cache
-        from qwen_magic.batch import rows as given
-        from qwen_magic.batch.progress import make_progress
+        from qwen_magic.batch.map import check_concurrency, check_options, check_plans, run_map
+        from qwen_magic.batch.rate_limiter import RateLimiter
+        from qwen_magic.batch.result import MapResult
+        from qwen_magic.batch.result_cache import open_cache
+        from qwen_magic.batch.rows import read_rows
 
-        batch_map.check_options(options)
-        batch_map.check_concurrency(concurrency)
-        rows = given.read_rows(prompts, template)
+        check_options(options)
+        check_concurrency(concurrency)
+        rows = read_rows(prompts, template)
         options = {**options, "history": False}
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
         plans = [self._session.plan(self._ask(row.prompt, options)) for row in rows]
-        batch_map.check_plans(plans)
-        self.mapped = result.MapResult(rows, has_objects=options.get("schema") is not None)
-        with result_cache.keeping(resume) as answers:
-            batch_map.run_map(
+        check_plans(plans)
+        self.mapped = MapResult(rows, has_objects=options.get("schema") is not None)
+        with open_cache(resume) as cache:
+            run_map(
                 self._session,
                 plans,
                 self.mapped,
-                pace=rate_limiter.Pace(concurrency),
-                progress=lambda: make_progress(len(rows), wanted=progress),
-                kept=answers,
+                limiter=RateLimiter(concurrency),
+                shows_progress=progress,
+                cache=cache,
             )
         return self.mapped
 

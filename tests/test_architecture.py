@@ -58,7 +58,7 @@ HOMES = {
     "referencing": ("tools/validation.py",),
     "pure_eval": ("context/exception/",),
     "stack_data": ("context/exception/",),
-    "tqdm": ("batch/progress.py",),
+    "tqdm": ("batch/map.py",),
     "matplotlib": ("demo/",),
 }
 

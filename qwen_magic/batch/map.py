@@ -1,23 +1,27 @@
-"""Runs a map: the conductor on a thread of its own, progress and interrupts on the caller's."""
+"""Runs a map: the scheduler on a thread of its own, progress and interrupts on the caller's.
+
+rows.read_rows -> a Plan for each
+  -> scheduler.Scheduler, as many at once as rate_limiter.RateLimiter allows
+  -> answers in result_cache.ResultCache; answers and errors by row in result.MapResult
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from typing import Final
+from contextlib import closing
+from typing import Any, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.batch.progress import NoProgress, Progress
-from qwen_magic.batch.rate_limiter import Pace
-from qwen_magic.batch.result import MapResult
-from qwen_magic.batch.result_cache import KeptAnswers
-from qwen_magic.batch.scheduler import Conductor, Keep
-from qwen_magic.batch.serialization import request_key
-from qwen_magic.batch.table import summary
+from qwen_magic.batch.rate_limiter import RateLimiter
+from qwen_magic.batch.result import MapResult, summary
+from qwen_magic.batch.result_cache import ResultCache, request_key
+from qwen_magic.batch.scheduler import Keep, Scheduler
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.session.plan import Plan, check_key
 from qwen_magic.session.session import Session
@@ -60,58 +64,58 @@ def check_concurrency(concurrency: int) -> None:
 def run_map(
     session: Session,
     plans: Sequence[Plan],
-    table: MapResult,
+    result: MapResult,
     *,
-    pace: Pace,
-    progress: Callable[[], Progress] = NoProgress,
-    kept: KeptAnswers | None = None,
+    limiter: RateLimiter,
+    shows_progress: bool = False,
+    cache: ResultCache | None = None,
 ) -> None:
-    """Answer the rows of `table`, each by its plan; blocks, in a running event loop as well.
+    """Answer the rows of `result`, each by its plan; blocks, in a running event loop as well.
 
-    Rows that `kept` has are taken from there, and every new answer is kept at once. A row's error
-    is in the table. Raises `QwenError` for what ends the whole map; a Ctrl-C closes every stream.
-    Either way the table has what was done.
+    Rows that `cache` has are taken from there, and every new answer is kept at once. A row's error
+    is in the result. Raises `QwenError` for what ends the whole map; a Ctrl-C closes every stream.
+    Either way the result has what was done.
     """
     if plans:
         check_key(plans[0].ask.endpoint)
-    keep = _reuse(plans, table, kept) if kept else _forget
-    conductor = Conductor(session, plans, table, pace=pace, keep=keep)
-    shown = progress()
-    try:
-        _conduct(conductor, lambda: shown.show(table))
-    finally:
-        shown.close(table)
-    if conductor.fatal is not None:
-        raise _ended_early(conductor.fatal, table, kept)
+    keep = _reuse(plans, result, cache) if cache else _forget
+    scheduler = Scheduler(session, plans, result, limiter=limiter, keep=keep)
+    if shows_progress:
+        with closing(_Progress(result)) as progress:
+            _run(scheduler, progress.show)
+    else:
+        _run(scheduler, lambda: None)
+    if scheduler.fatal is not None:
+        raise _ended_early(scheduler.fatal, result, cache)
 
 
-def _reuse(plans: Sequence[Plan], table: MapResult, kept: KeptAnswers) -> Keep:
-    """Take over what is kept; a function that keeps what comes."""
+def _reuse(plans: Sequence[Plan], result: MapResult, cache: ResultCache) -> Keep:
+    """Take over what the cache has; a function that keeps what comes."""
     seen: Counter[str] = Counter()
     keys = []
     for plan in plans:
         key = request_key(plan)
         keys.append(request_key(plan, seen[key]) if seen[key] else key)
         seen[key] += 1
-    found = kept.find(keys)
+    found = cache.find(keys)
     for number, (plan, key) in enumerate(zip(plans, keys, strict=True)):
         if key in found:
             output, answer = plan.ask.output, found[key]
-            table.set_answer(number, output.parse(answer) if output else answer, reused=True)
-    return lambda number, answer: kept.keep(keys[number], answer)
+            result.set_answer(number, output.parse(answer) if output else answer, reused=True)
+    return lambda number, answer: cache.keep(keys[number], answer)
 
 
 def _forget(number: int, answer: Answer) -> None:
-    """Keep it in the table only."""
+    """Keep it in the result only."""
 
 
-def _conduct(conductor: Conductor, look: Callable[[], None]) -> None:
-    """Run the conductor in a thread, and look at it until it ends."""
+def _run(scheduler: Scheduler, look: Callable[[], None]) -> None:
+    """Run the scheduler in a thread, and look at it until it ends."""
     ended: Future[None] = Future()
 
     def work() -> None:
         try:
-            asyncio.run(conductor.run())
+            asyncio.run(scheduler.run())
         except BaseException as fault:
             ended.set_exception(fault)
         else:
@@ -123,17 +127,53 @@ def _conduct(conductor: Conductor, look: Callable[[], None]) -> None:
         while not wait([ended], timeout=_TICK).done:
             look()
     except BaseException:  # an interrupt
-        conductor.stop()
+        scheduler.stop()
         thread.join(_PATIENCE)
         raise
     thread.join()
     ended.result()
 
 
-def _ended_early(error: QwenError, table: MapResult, kept: KeptAnswers | None) -> QwenError:
+def _ended_early(error: QwenError, result: MapResult, cache: ResultCache | None) -> QwenError:
     """The same error, which also says how far the map came and how it goes on."""
     told = copy.copy(error)
-    told.message = f"{error.message} The map ended early: {summary(table)}."
-    again = "the same call asks only the rest" if kept else "resume= would have kept them in a file"
+    told.message = f"{error.message} The map ended early: {summary(result)}."
+    again = (
+        "the same call asks only the rest" if cache else "resume= would have kept them in a file"
+    )
     told.hint = f"{error.hint} What is done is in .mapped; {again}.".strip()
     return told
+
+
+class _Progress:
+    """How far a map is: tqdm's bar where that is installed (a widget in a notebook, a line in a
+    terminal), else one line on stderr at the end."""
+
+    def __init__(self, result: MapResult) -> None:
+        self._result = result
+        try:
+            from tqdm.auto import tqdm  # type: ignore[import-untyped]
+        except ImportError:
+            self._bar: Any = None
+        else:
+            self._bar = tqdm(total=len(result), unit="prompt")
+
+    def show(self) -> None:
+        """Some time has passed."""
+        if self._bar is None:
+            return
+        failed = self._result.failed
+        grown = self._result.answered + failed - self._bar.n
+        if failed:
+            self._bar.set_postfix(failed=failed, refresh=False)
+        if grown:
+            self._bar.update(grown)
+
+    def close(self) -> None:
+        """The map has ended, in whatever way."""
+        self.show()
+        if self._bar is None:
+            sys.stderr.write(summary(self._result) + "\n")
+            sys.stderr.flush()
+        else:
+            self._bar.close()

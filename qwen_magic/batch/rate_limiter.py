@@ -17,7 +17,7 @@ LONGEST: Final = 60.0  # seconds; DashScope's limits recover within a minute
 _BASE: Final = 4.0  # seconds of the first rest, at most
 
 
-class Pace:
+class RateLimiter:
     """Additive increase, multiplicative decrease. `at` and `now` are seconds that only grow."""
 
     def __init__(

@@ -1,15 +1,20 @@
-"""What a map gave: answers and errors by row, in the order of the prompts."""
+"""What a map gave: answers and errors by row, in the order of the prompts; and how it reads, as one
+line and as its first and last rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from html import escape
+from typing import Any, Final, overload
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.rows import Prompt, Row
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.response import Usage
+
+_MOST: Final = 10  # rows shown
+_WIDTH: Final = 60  # characters of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +137,73 @@ class MapResult(Sequence[MapRow]):
         }
 
     def __repr__(self) -> str:
-        from qwen_magic.batch.table import plain
-
-        return plain(self)
+        lines = [f"{row.number:>5}  {_asked(row)} -> {_told(row)}" for row in _some(self)]
+        return "\n".join([f"MapResult of {summary(self)}", *_with_gap(self, lines, "    …")])
 
     def _repr_html_(self) -> str:
-        from qwen_magic.batch.table import html
-
-        return html(self)
+        """A table without scripts, styles or links; all of it escaped."""
+        rows = [
+            f"<tr><td>{row.number}</td><td>{escape(_asked(row))}</td><td>{_cell(row)}</td></tr>"
+            for row in _some(self)
+        ]
+        body = "".join(_with_gap(self, rows, "<tr><td>…</td><td></td><td></td></tr>"))
+        head = "<tr><th></th><th>prompt</th><th>answer</th></tr>"
+        return (
+            f"<div><p>{escape(summary(self))}</p>"
+            f"<table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
+        )
 
 
 def _status(row: MapRow) -> str:
     if row.error is not None:
         return "failed"
     return row.answer.status if row.answer is not None else "not answered"
+
+
+def summary(result: MapResult) -> str:
+    """ "500 rows: 475 answered (120 kept from before), 25 failed; 12,345 tokens"."""
+    left = len(result) - result.answered - result.failed
+    kept = f" ({result.reused:,} kept from before)" if result.reused else ""
+    parts = [f"{result.answered:,} answered{kept}"]
+    parts += [f"{result.failed:,} failed"] if result.failed else []
+    parts += [f"{left:,} not answered"] if left else []
+    tokens = result.usage.total_tokens
+    told = f"; {tokens:,} tokens" if tokens else ""
+    rows = "row" if len(result) == 1 else "rows"
+    return f"{len(result):,} {rows}: {', '.join(parts)}{told}"
+
+
+def _some(result: MapResult) -> Sequence[MapRow]:
+    if len(result) <= _MOST:
+        return tuple(result)
+    return (*result[: _MOST // 2], *result[-_MOST // 2 :])
+
+
+def _with_gap(result: MapResult, lines: list[str], gap: str) -> list[str]:
+    if len(result) <= _MOST:
+        return lines
+    return [*lines[: _MOST // 2], gap, *lines[_MOST // 2 :]]
+
+
+def _cell(row: MapRow) -> str:
+    told = escape(_told(row))
+    return f"<em>{told}</em>" if row.answer is None else told
+
+
+def _asked(row: MapRow) -> str:
+    if isinstance(row.prompt, str):
+        return _short(row.prompt)
+    return _short(str(row.prompt[-1].get("content", "")))
+
+
+def _told(row: MapRow) -> str:
+    if row.answer is not None:
+        return _short(row.answer.text)
+    if row.error is not None:
+        return _short(f"{type(row.error).__name__}: {row.error.message}")
+    return "not answered"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

@@ -1,4 +1,4 @@
-"""Asks the rows of a map, as many at once as the pace allows, on an event loop of their own.
+"""Asks the rows of a map, as many at once as its rate allows, on an event loop of their own.
 
     queued --begun--> running --answer--> kept, answered
       ^                  |----rate limit, nothing said yet--> queued again, first in the line
@@ -33,7 +33,7 @@ from qwen_magic.tools.validation import SchemaMismatchError
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
-    from qwen_magic.batch.rate_limiter import Pace
+    from qwen_magic.batch.rate_limiter import RateLimiter
     from qwen_magic.batch.result import MapResult
     from qwen_magic.session.plan import Plan
     from qwen_magic.session.session import Session
@@ -46,37 +46,37 @@ _SHARED: Final = (
     QuotaError,
 )
 _MOST: Final = 5  # times that a row is asked which meets the rate limit
-_TICK: Final = 0.05  # seconds between two looks at the pace
+_TICK: Final = 0.05  # seconds between two looks at the rate limiter
 _PATIENCE: Final = 1.0  # seconds that streams have to end after a stop
 
 Keep = Callable[[int, "Answer"], None]
 
 
-class Conductor:
+class Scheduler:
     """Runs once. `fatal`: the error that ended the map early, or None."""
 
     def __init__(
         self,
         session: Session,
         plans: Sequence[Plan],
-        table: MapResult,
+        result: MapResult,
         *,
-        pace: Pace,
+        limiter: RateLimiter,
         keep: Keep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`plans`: one for each row of `table`, outside any conversation; rows that have an answer
+        """`plans`: one for each row of `result`, outside any conversation; rows that have an answer
         are left alone. `keep` is given each answer before it counts; what it raises is fatal."""
         self.fatal: QwenError | None = None
         self._session = session
         self._plans = plans
-        self._table = table
-        self._pace = pace
+        self._result = result
+        self._limiter = limiter
         self._keep = keep
         self._clock = clock
-        self._queue = deque(row.number for row in table if row.answer is None)
+        self._queue = deque(row.number for row in result if row.answer is None)
         self._tries: Counter[int] = Counter()
-        self._running: dict[asyncio.Task[Answer], _Row] = {}
+        self._running: dict[asyncio.Task[Answer], _RunningRow] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._fault: BaseException | None = None
@@ -108,11 +108,11 @@ class Conductor:
     def _begin(self) -> None:
         while self._queue and not self._stopping:
             now = self._clock()
-            if len(self._running) >= self._pace.allowed(now):
+            if len(self._running) >= self._limiter.allowed(now):
                 return
             number = self._queue.popleft()
             self._tries[number] += 1
-            row = _Row(number, self._pace, self._clock)
+            row = _RunningRow(number, self._limiter, self._clock)
             asked = self._session.arun(self._plans[number], row)
             self._running[asyncio.ensure_future(asked)] = row
 
@@ -128,7 +128,7 @@ class Conductor:
             row.notice("")
             self._settle(row, task)
 
-    def _settle(self, row: _Row, task: asyncio.Task[Answer]) -> None:
+    def _settle(self, row: _RunningRow, task: asyncio.Task[Answer]) -> None:
         if task.cancelled():
             return
         failure = task.exception()
@@ -140,30 +140,30 @@ class Conductor:
         else:
             self._take(row, task.result())
 
-    def _take(self, row: _Row, answer: Answer) -> None:
+    def _take(self, row: _RunningRow, answer: Answer) -> None:
         if answer.error is not None and not isinstance(answer.error, SchemaMismatchError):
             self._fail(row, answer.error, said=bool(answer.text or answer.items))
         elif answer.status in ("stopped", "failed"):
             if not self._stopping:
                 self._fail(row, ConnectionLostError("The answer was stopped before its end."))
         else:
-            self._pace.answered()
+            self._limiter.answered()
             self._settle_answer(row.number, answer)
 
     def _settle_answer(self, number: int, answer: Answer) -> None:
-        self._table.set_answer(number, answer)
+        self._result.set_answer(number, answer)
         try:
             self._keep(number, answer)
         except QwenError as error:
             self._end_early(error)
 
-    def _fail(self, row: _Row, error: QwenError, *, said: bool = False) -> None:
+    def _fail(self, row: _RunningRow, error: QwenError, *, said: bool = False) -> None:
         if isinstance(error, RateLimitError):
-            self._pace.refused(row.begun_at, self._clock())
+            self._limiter.refused(row.begun_at, self._clock())
             if not said and _passes(error) and self._tries[row.number] < _MOST:
                 self._queue.appendleft(row.number)
                 return
-        self._table.set_error(row.number, error)
+        self._result.set_error(row.number, error)
         if isinstance(error, _SHARED):
             self._end_early(error)
 
@@ -172,13 +172,13 @@ class Conductor:
         self._queue.clear()
 
 
-class _Row(NoView):
-    """One running row: it can be stopped, and tells the pace when the client waits to ask again."""
+class _RunningRow(NoView):
+    """One running row: it can be stopped, and tells when the client waits to ask again."""
 
-    def __init__(self, number: int, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, number: int, limiter: RateLimiter, clock: Callable[[], float]) -> None:
         self.number = number
         self.begun_at = clock()
-        self._pace = pace
+        self._limiter = limiter
         self._clock = clock
         self._waits = False
         self._stop: Callable[[], None] | None = None
@@ -195,9 +195,9 @@ class _Row(NoView):
             return
         self._waits = bool(text)
         if self._waits:
-            self._pace.wait(self.begun_at, self._clock())
+            self._limiter.wait(self.begun_at, self._clock())
         else:
-            self._pace.resume()
+            self._limiter.resume()
 
 
 def _passes(error: RateLimitError) -> bool:

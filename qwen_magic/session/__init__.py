@@ -1,10 +1,10 @@
 """The story of one turn: a question is planned, sent, shown as it is answered, and recorded.
 
-    Ask -> plan.plan -> Plan -> Client.stream -> run.TurnRun -> Answer, Turn
-                         ^                          |
-                         '------ calls.TurnCalls <--'  what the model calls of the notebook
+    Ask -> plan.plan -> Plan -> turn.TurnMachine -> Answer, Turn
+                                  ^  Open, Invoke, Approve, Wait
+                                  v
+                        session.Session: run, arun, events; ask and aask for a whole question
 
-A call is decided (`calling`, `permissions`, the view's question), run (`settling` in a caller that
-blocks or awaits, `invoking`, `nesting`), and what it gave goes back with the next request of the
-same turn. `keywords` reads a question from Python, `mapping` asks many at once.
+The machine decides, without input and output; the session's shells do what it asks for. What the
+model calls of the notebook is decided in `tools.loop` and run in `tools.execution`.
 """

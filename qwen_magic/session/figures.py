@@ -8,15 +8,18 @@ key is sent; size and time are capped; and what is not an image by its own bytes
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.items import CodeInterpreterCall
+
+if TYPE_CHECKING:
+    from qwen_magic.protocol.entries import Entry
 
 LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
 
@@ -79,6 +82,22 @@ class FigureFetcher:
         self._waiting: dict[str, Future[bytes]] = {}
         self._settled: dict[str, Figure] = {}
         self._handed_over: set[str] = set()
+        self._runs: set[str] = set()  # keys of code runs that were looked into
+
+    def look_into(self, entries: Iterable[Entry]) -> None:
+        """Begin to fetch what the finished code runs among `entries` drew, each run's once."""
+        for entry in entries:
+            item = entry.item
+            if not isinstance(item, CodeInterpreterCall) or entry.key in self._runs:
+                continue
+            if entry.done:
+                self._runs.add(entry.key)
+                for url in figure_urls(item):
+                    self.want(url)
+
+    def forget_runs(self, but: Iterable[Entry]) -> None:
+        """A response is asked for again: other runs than `but` may come under the same keys."""
+        self._runs &= {entry.key for entry in but}
 
     def want(self, url: str) -> None:
         """Begin to fetch `url`, unless that was done already or its host is not allowed."""

@@ -46,9 +46,9 @@ from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
-from qwen_magic.protocol.items import CodeInterpreterCall, FunctionCall
+from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.session.figures import Figure, FigureFetcher, figure_urls
+from qwen_magic.session.figures import Figure, FigureFetcher
 from qwen_magic.session.metadata import turn_metadata
 from qwen_magic.session.plan import Plan
 from qwen_magic.session.view import NoView, View
@@ -136,7 +136,6 @@ class TurnMachine:
         self._failure: QwenError | None = None  # the turn's own, not the server's
         self._notice = ""
         self._checked_at = self._started
-        self._looked_into: set[str] = set()  # keys of code runs whose figures were asked for
         self._said: set[str] = set()
 
     # what is to be done
@@ -172,7 +171,7 @@ class TurnMachine:
             self._previous_id = ""
         is_shown = bool(self.state.newest)
         self.state.again()
-        self._looked_into = {entry.key for entry in self.state.entries}
+        self._figures.forget_runs(self.state.entries)
         if is_shown:
             self._view.restart()
             self._show()
@@ -242,7 +241,7 @@ class TurnMachine:
         for received in batch:
             self.state.apply(received.event, received.at)
         if any(isinstance(received.event, ItemDone | ResponseEnded) for received in batch):
-            self._want_figures()
+            self._figures.look_into(self.state.entries)
         self._show()
 
     def tick(self, retrying: str = "") -> None:
@@ -373,17 +372,6 @@ class TurnMachine:
 
     def _show_figure(self, figure: Figure) -> None:
         self._view.figure(figure.url, figure.data_uri, figure.reason)
-
-    def _want_figures(self) -> None:
-        """Begin to fetch what the finished code runs drew."""
-        for entry in self.state.entries:
-            item = entry.item
-            if not isinstance(item, CodeInterpreterCall) or entry.key in self._looked_into:
-                continue
-            if entry.done:
-                self._looked_into.add(entry.key)
-                for url in figure_urls(item):
-                    self._figures.want(url)
 
     def _tell_window(self) -> None:
         full = fullness(self.state.response_usage, self.plan.ask.window)

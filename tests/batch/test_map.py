@@ -18,7 +18,7 @@ from demo_server import demo_server
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import run_map
-from qwen_magic.batch.rate_limiter import Pace
+from qwen_magic.batch.rate_limiter import RateLimiter
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import read_rows
 from qwen_magic.errors import (
@@ -202,16 +202,16 @@ def test_nothing_else_is_begun_while_the_client_waits_to_ask_again(qwen, server)
     assert order.index(0, 1) < 10, "though there was time for more"
 
 
-def run(qwen, prompts, pace):
-    """A map with a pace of our own."""
+def run(qwen, prompts, limiter):
+    """A map with a rate limiter of our own."""
     table = MapResult(read_rows(prompts))
     plans = [qwen._session.plan(qwen._ask(row.prompt, {"history": False})) for row in table]
-    run_map(qwen._session, plans, table, pace=pace)
+    run_map(qwen._session, plans, table, limiter=limiter)
     return table
 
 
-class Counted(Pace):
-    """A pace that counts what it is told."""
+class Counted(RateLimiter):
+    """A rate limiter that counts what it is told."""
 
     told = 0
 
@@ -254,7 +254,7 @@ def test_a_request_that_is_too_large_is_not_asked_again():
         thread.start()
         try:
             with Qwen(endpoint=f"http://127.0.0.1:{refusing.server_port}/v1") as qwen:
-                table = run(qwen, ["one"], Pace(2, base=0.0))
+                table = run(qwen, ["one"], RateLimiter(2, base=0.0))
         finally:
             refusing.shutdown()
             thread.join()
@@ -264,7 +264,7 @@ def test_a_request_that_is_too_large_is_not_asked_again():
 
 def test_a_rate_limit_without_end_is_the_rows_error(qwen, server):
     prompts = ["My name is Row0\ndemo: error 429, retry after 0", "My name is Row1"]
-    table = run(qwen, prompts, Pace(2, base=0.0))
+    table = run(qwen, prompts, RateLimiter(2, base=0.0))
     assert isinstance(table[0].error, RateLimitError)
     assert table[1].text.startswith("Hello, Row1!")
     assert rows_asked(server).count(0) == 5 * 3

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.batch.rate_limiter import LONGEST, Pace
+from qwen_magic.batch.rate_limiter import LONGEST, RateLimiter
 
 
 def pace(limit=8, share=1.0):
-    return Pace(limit, base=4.0, random=lambda: share)
+    return RateLimiter(limit, base=4.0, random=lambda: share)
 
 
 def test_full_speed_at_first():

@@ -8,9 +8,14 @@ import pytest
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.result import MapResult
-from qwen_magic.batch.result_cache import KeptAnswers, keeping, kept_path
+from qwen_magic.batch.result_cache import (
+    ResultCache,
+    answer_json,
+    cache_path,
+    open_cache,
+    read_answer,
+)
 from qwen_magic.batch.rows import read_rows
-from qwen_magic.batch.serialization import answer_json, read_answer
 from qwen_magic.errors import ServerError, UsageError
 from qwen_magic.protocol.items import Message
 from qwen_magic.protocol.response import Usage
@@ -29,27 +34,27 @@ ANSWER = Answer("text", items=(Message("msg_1", "text"),), figures=(b"\x89PNG\0"
     ],
 )
 def test_names_and_paths(resume, path):
-    assert kept_path(resume, Path("/data")) == path
+    assert cache_path(resume, Path("/data")) == path
 
 
 @pytest.mark.parametrize("name", ["", "..", "a b", "a\0b"])
 def test_what_is_no_name(name):
     with pytest.raises(UsageError):
-        kept_path(name, Path("/data"))
+        cache_path(name, Path("/data"))
 
 
 def test_a_name_is_below_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path))
-    with keeping("words") as kept:
+    with open_cache("words") as kept:
         kept.keep("k", ANSWER)
     assert (tmp_path / "maps" / "words.sqlite3").is_file()
-    with keeping(None) as kept:
+    with open_cache(None) as kept:
         assert kept is None
 
 
 def test_kept_answers_come_back(tmp_path):
     path = tmp_path / "r.sqlite3"
-    with closing(KeptAnswers(path)) as one, closing(KeptAnswers(path)) as other:
+    with closing(ResultCache(path)) as one, closing(ResultCache(path)) as other:
         one.keep("k", ANSWER)
         other.keep("k", Answer("later"))
         assert other.find(["k", "none"]) == {"k": ANSWER}, "the first stays"
@@ -71,14 +76,14 @@ def test_what_is_no_such_file(tmp_path):
     text.write_text("not a database, but long enough to be looked at" * 50)
     with closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE chats (id)")
-    KeptAnswers(newer).close()
+    ResultCache(newer).close()
     with closing(sqlite3.connect(newer)) as connection:
         connection.execute("PRAGMA user_version = 9")
     for path, why in ((text, "not a database"), (other, "something else"), (newer, "newer")):
         with pytest.raises(UsageError, match=why):
-            KeptAnswers(path)
+            ResultCache(path)
     with pytest.raises(UsageError, match="cannot be kept"):
-        KeptAnswers(text / "below")
+        ResultCache(text / "below")
 
 
 def table(count, prompt="<b>prompt</b>"):
