@@ -1,7 +1,12 @@
 """One conversation as a chain of turns, each linked to its parent.
 
+`Turn` is the one declaration of what is kept of a turn. The rows of the store, the JSON of an
+exported conversation and the metadata of a notebook's output derive from its fields: a field's
+annotation (`Id`, `Key | None`, `float`, …) says how it is kept and checked, in the tables of
+`rows.py` and `archive/json_form.py`. A new field needs a default, and a migration for its column.
+
 A chain only ever grows: a turn is appended once, when it has ended, and never changed. A `HeadMove`
-records what a person decided since: that the head is another turn. Replaying turns and marks in
+records what a person decided since: that the head is another turn. Replaying turns and moves in
 their order gives the same chain. What moves:
 
 - the **head**, after which the next turn continues: the newest turn that may be one;
@@ -18,18 +23,23 @@ earlier parent's cell, so that after editing cell 1, running cell 2 follows the 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.response import Usage
 
 TurnStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped"]
+MoveKind: TypeAlias = Literal["head", "fork"]
+Key: TypeAlias = str  # our own name of a turn, not empty
+Name: TypeAlias = str  # of a conversation: can be typed on one line
+Id: TypeAlias = str  # a short text that somebody else has chosen: a response id, a model, a host
 
 _CALLS: Final = ("function_call", "custom_tool_call")  # complete without a text
+PROMPT_BEGINNING: Final = 560  # characters: enough for a line, however it is spaced
 SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
 
 
@@ -51,19 +61,19 @@ class Turn:
     it, so that its id can be continued; else it goes as text.
     """
 
-    key: str
-    chat: str
+    key: Key
+    chat: Name
     status: TurnStatus
-    parent: str | None = None
-    response_id: str = ""
-    previous_response_id: str = ""
+    parent: Key | None = None
+    response_id: Id = ""
+    previous_response_id: Id = ""
     cell: CellKey | None = None
     prompt: str = ""
     input: str | tuple[JSON, ...] = ""
     text: str = ""
     items: tuple[JSON, ...] = ()
-    model: str = ""
-    host: str = ""
+    model: Id = ""
+    host: Id = ""
     usage: Usage | None = None
     created_at: float = 0.0
     seconds: float = 0.0
@@ -80,10 +90,35 @@ class Turn:
         return bool(self.text) or any(item.get("type") in _CALLS for item in self.items)
 
     @property
+    def tokens(self) -> int:
+        """All that this turn used; 0 where that is not known."""
+        return self.usage.total_tokens if self.usage else 0
+
+    @property
     def _has_open_calls(self) -> bool:
         """Whether it called functions that nothing was sent back for."""
         kinds = [item.get("type") for item in self.items]
         return kinds.count("function_call") > kinds.count("function_call_output")
+
+
+class TurnSummary(NamedTuple):
+    """A turn as far as a line tells it; read without its texts. `prompt` is its beginning, at most
+    `PROMPT_BEGINNING` characters.
+
+    A tuple, since a first look at a conversation may make ten thousand of them.
+    """
+
+    key: Key
+    chat: Name
+    status: TurnStatus
+    parent: Key | None
+    response_id: Id
+    cell: CellKey | None
+    prompt: str
+    model: Id
+    tokens: int
+    created_at: float
+    may_be_head: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +130,71 @@ class HeadMove:
     `key` of another one; always the first of its records. `at` is in seconds since 1970.
     """
 
-    chat: str
-    kind: Literal["head", "fork"]
-    key: str | None
+    chat: Name
+    kind: MoveKind
+    key: Key | None
     at: float = 0.0
 
 
+T = TypeVar("T", bound=Turn | TurnSummary)  # read whole, or as far as a line tells it
 Record: TypeAlias = Turn | HeadMove
 
 
-class Chain:
+@dataclass(frozen=True)  # no slots: Python 3.11 cannot call `RecordedTurns[Turn]` with them
+class RecordedTurns(Generic[T]):
+    """A conversation as it travels between stores and files: its records in the order in which
+    they were appended. `base`: the turns that a fork shares with the conversation it leaves, first
+    to last."""
+
+    name: str
+    records: tuple[T | HeadMove, ...]
+    base: tuple[T, ...] = ()
+
+    @property
+    def turns(self) -> Iterator[T]:
+        """All turns, those of the base first."""
+        yield from self.base
+        yield from (each for each in self.records if not isinstance(each, HeadMove))
+
+    def chain(self) -> TurnTree[T]:
+        return TurnTree(self.name, self.records, base=self.base)
+
+    def adopted(
+        self: RecordedTurns[Turn], name: str, new_key: Callable[[], str]
+    ) -> tuple[Record, ...]:
+        """The records as a conversation `name` of its own: every turn with a new key, those of the
+        base included, so that nothing meets what a store already has."""
+        keys = {turn.key: new_key() for turn in self.turns}
+        own: list[Record] = []
+        for record in (*self.base, *self.records):
+            if not isinstance(record, HeadMove):
+                parent = None if record.parent is None else keys[record.parent]
+                own.append(replace(record, chat=name, key=keys[record.key], parent=parent))
+            elif record.key is None or record.key in keys:
+                # A fork's record says where it begins; of its own, a move of the head says that.
+                key = None if record.key is None else keys[record.key]
+                own.append(HeadMove(name, "head", key, record.at))
+        return tuple(own)
+
+
+class TurnTree(Generic[T]):
     """The turns of one conversation. Changed only by `append` and `move`."""
 
     def __init__(
-        self, name: str, records: Sequence[Record] = (), *, base: Sequence[Turn] = ()
+        self, name: str, records: Sequence[T | HeadMove] = (), *, base: Sequence[T] = ()
     ) -> None:
         """`records` as they were appended; `base`: the turns that a fork shares, first to last."""
         self.name = name
         self.tokens = 0  # of the turns of this conversation, not of those that a fork shares
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, T] = {}
         self._head: str | None = None
         self._numbers: dict[str, int] = {}
         self._children: dict[str | None, list[str]] = {}
         self._made: dict[CellKey, list[str]] = {}
-        self._places: dict[str, int] = {}  # of the turns of a cell, from 1
-        self._ids: list[str] = []  # of the responses, sorted
+        self._ids: list[str] | None = None  # of the responses, sorted once they are asked for
         self._current: dict[CellKey, str] = {}
         for record in (*base, *records):
-            if isinstance(record, Turn):
+            if not isinstance(record, HeadMove):
                 self.append(record)
             elif record.key is None or record.key in self._turns:
                 self.move(record.key)
@@ -137,7 +209,7 @@ class Chain:
         if turn.cell is not None:
             self._current[turn.cell] = key
 
-    def append(self, turn: Turn) -> None:
+    def append(self, turn: T) -> None:
         """Add an ended turn; it becomes the head if it may. Its parent must be here already."""
         if turn.key in self._turns:
             raise ValueError(f"turn {turn.key} is in {self.name} already")
@@ -149,29 +221,27 @@ class Chain:
             if turn.cell is not None:
                 self._current[turn.cell] = turn.key
 
-    def _index(self, turn: Turn) -> None:
+    def _index(self, turn: T) -> None:
         """So that no question below costs more in a longer conversation, but for its paths."""
         self._turns[turn.key] = turn
         self._numbers[turn.key] = self._numbers[turn.parent] + 1 if turn.parent is not None else 1
         self._children.setdefault(turn.parent, []).append(turn.key)
         if turn.cell is not None:
-            made = self._made.setdefault(turn.cell, [])
-            made.append(turn.key)
-            self._places[turn.key] = len(made)
-        insort(self._ids, turn.response_id)
-        if turn.chat == self.name and turn.usage is not None:
-            self.tokens += turn.usage.total_tokens
+            self._made.setdefault(turn.cell, []).append(turn.key)
+        self._ids = None
+        if turn.chat == self.name:
+            self.tokens += turn.tokens
 
     @property
-    def turns(self) -> Mapping[str, Turn]:
+    def turns(self) -> Mapping[str, T]:
         """All turns by key, in the order in which they ended."""
         return self._turns
 
     @property
-    def head(self) -> Turn | None:
+    def head(self) -> T | None:
         return self._turns[self._head] if self._head is not None else None
 
-    def parent_for(self, cell: CellKey | None) -> Turn | None:
+    def parent_for(self, cell: CellKey | None) -> T | None:
         """The turn after which a call from `cell` continues (None: it begins the conversation)."""
         made = self._made.get(cell) if cell is not None else None
         if not made:
@@ -179,50 +249,51 @@ class Chain:
         parent = self._turns[made[-1]].parent
         return self._current_of(self._turns[parent]) if parent is not None else None
 
-    def _current_of(self, turn: Turn) -> Turn:
+    def _current_of(self, turn: T) -> T:
         """The current sibling in `turn`'s cell, or the turn itself where it has no cell."""
         if turn.cell is None or turn.cell not in self._current:
             return turn
         return self._turns[self._current[turn.cell]]
 
-    def path(self, turn: Turn | None) -> list[Turn]:
+    def path(self, turn: T | None) -> list[T]:
         """From the first turn of the conversation to `turn`."""
-        path: list[Turn] = []
+        path: list[T] = []
         while turn is not None:
             path.append(turn)
             turn = self._turns[turn.parent] if turn.parent is not None else None
         return path[::-1]
 
-    def number(self, parent: Turn | None) -> int:
+    def number(self, parent: T | None) -> int:
         """The number of a turn that follows `parent`: 1 for the first of a conversation."""
         return self._numbers[parent.key] + 1 if parent is not None else 1
 
-    def siblings(self, cell: CellKey | None) -> list[Turn]:
+    def siblings(self, cell: CellKey | None) -> list[T]:
         """All turns that this cell made here, oldest first."""
         made = self._made.get(cell, ()) if cell is not None else ()
         return [self._turns[key] for key in made]
 
-    def children(self, key: str | None, most: int) -> list[Turn]:
-        """The oldest `most` turns that follow the turn `key`; None: that begin the conversation."""
-        return [self._turns[key] for key in self._children.get(key, ())[:most]]
+    def children(self, key: str | None) -> list[T]:
+        """The turns that follow the turn `key`, oldest first; None: that begin the conversation."""
+        return [self._turns[each] for each in self._children.get(key, ())]
 
-    def place(self, turn: Turn) -> tuple[int, int]:
+    def place(self, turn: T) -> tuple[int, int]:
         """As which of how many turns its cell made it; (1, 1) without a cell."""
-        if turn.cell is None:
-            return 1, 1
-        return self._places[turn.key], len(self._made[turn.cell])
+        made = self._made[turn.cell] if turn.cell is not None else [turn.key]
+        return made.index(turn.key) + 1, len(made)
 
-    def is_current(self, turn: Turn) -> bool:
+    def is_current(self, turn: T) -> bool:
         """Whether it is the current turn of its cell."""
         return turn.cell is not None and self._current.get(turn.cell) == turn.key
 
     def beside_id(self, response_id: str) -> list[str]:
         """The other response ids that come right before and after this one, in their order."""
+        if self._ids is None:
+            self._ids = sorted(turn.response_id for turn in self._turns.values())
         first = bisect_left(self._ids, response_id)
         after = bisect_right(self._ids, response_id)
         return self._ids[max(0, first - 1) : first] + self._ids[after : after + 1]
 
-    def find(self, ref: str) -> Turn:
+    def find(self, ref: str) -> T:
         """The turn that REF names: its number on the path to the head, a negative number from its
         end, or a response id (at least six characters of it). Raises `ConversationError`."""
         number = int(ref) if ref.lstrip("-").isdecimal() else None
@@ -246,17 +317,21 @@ class Chain:
             "of its response id.",
         )
 
-    def _by_number(self, number: int) -> Turn:
+    def _by_number(self, number: int) -> T:
         path = self.path(self.head)
         index = number - 1 if number > 0 else len(path) + number
         if number != 0 and 0 <= index < len(path):
             return path[index]
-        count = f"{len(path)} turn" + ("" if len(path) == 1 else "s")
+        where = f"after turn {len(path)}" if path else "before the first turn"
         raise ConversationError(
-            f"{self.name} has no turn {number}: the way to its head has {count}.",
+            f"{self.name} has no turn {number}: the next question continues {where}.",
             hint="%qwen_chat lists the conversations.",
         )
 
 
-def _starts(turn: Turn, ref: str) -> bool:
+def _starts(turn: Turn | TurnSummary, ref: str) -> bool:
     return turn.response_id.startswith(ref) or turn.response_id.startswith("resp_" + ref)
+
+
+Chain: TypeAlias = TurnTree[Turn]
+Conversation: TypeAlias = RecordedTurns[Turn]

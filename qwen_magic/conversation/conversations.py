@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
-from qwen_magic.conversation.archive.conversation import Conversation
-from qwen_magic.conversation.chain import Chain, HeadMove, Record, Turn
-from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.chain import Chain, Conversation, HeadMove, Record, Turn, TurnSummary
 from qwen_magic.conversation.outline import Outline, outline_of
-from qwen_magic.conversation.recall import MemoryRecall, RecallStore, chain_of, shared_turns
-from qwen_magic.conversation.summary import Recent, Summary
+from qwen_magic.conversation.sqlite import SqliteStore
+from qwen_magic.conversation.store import ChatSummary, Fact, Store
 from qwen_magic.errors import ConversationError
 
 FIRST_CHAT: Final = "main"
@@ -26,9 +24,9 @@ class Conversations:
     """Chains by name over a store (None: in memory). `clock` gives seconds since 1970."""
 
     def __init__(
-        self, store: RecallStore | None = None, *, clock: Callable[[], float] = time.time
+        self, store: Store | None = None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._store = store or MemoryRecall()
+        self._store = store or SqliteStore()
         self._clock = clock
         self._chains: dict[str, Chain] = {}
         self._found: dict[str, int] = {}
@@ -37,7 +35,7 @@ class Conversations:
     def chain(self, name: str) -> Chain:
         """The conversation of that name, created where it is new."""
         if name not in self._chains:
-            chain = self._chains[name] = chain_of(self._store, name)
+            chain = self._chains[name] = self.conversation(name).chain()
             if chain.turns:
                 self._found[name] = chain.number(chain.head) - 1
         return self._chains[name]
@@ -55,20 +53,26 @@ class Conversations:
 
     def checkpoint(self, turn: Turn) -> None:
         """Keep a running turn as far as it has come."""
-        self._store.checkpoint(turn)
+        self._store.append(turn, running=True)
 
     def names(self) -> Sequence[str]:
         """All conversations, the oldest first; the current one even while it is empty."""
-        return list(dict.fromkeys([*self._store.chats(), *self._chains, self.current]))
+        stored = (each.chat for each in self.summaries())
+        return list(dict.fromkeys([*stored, *self._chains, self.current]))
 
-    def summaries(self) -> Sequence[Summary]:
+    def summaries(self) -> Sequence[ChatSummary]:
         """The conversations that have records, in a line each, without loading them."""
-        return self._store.summaries()
+        return self._store.chats()
 
-    def recent(self, most: int) -> Recent:
+    def recent(self, most: int) -> Sequence[ChatSummary]:
         """The `most` conversations with records that were used last, and the current one where it
-        has some; with the number of the others."""
-        return self._store.recent(most, self.current)
+        has some, in order of their first record."""
+        found = self.summaries()
+        by_age = sorted(range(len(found)), key=lambda place: (found[place].newest, place))
+        chosen = set(by_age[-most:])
+        return [
+            each for place, each in enumerate(found) if place in chosen or each.chat == self.current
+        ]
 
     def empty(self) -> Sequence[str]:
         """The conversations that were begun here, or are the current one, and have no turns yet."""
@@ -80,14 +84,14 @@ class Conversations:
         is no such conversation."""
         self._check_known(name)
         if name in self._chains:  # another kernel may have moved the head that the file has
-            return outline_of(ChainTree(self._chains[name]))
-        return self._store.outline(name)
+            return outline_of(self._chains[name])
+        return outline_of(self._store.load(name, TurnSummary).chain())
 
     def switch(self, name: str) -> None:
         """Make `name` the current conversation, created where it is new; it is loaded once it is
         continued."""
         self.current = name
-        if not self._store.has(name):
+        if not self._is_stored(name):
             self.chain(name)
 
     def fresh_name(self) -> str:
@@ -131,9 +135,9 @@ class Conversations:
         chain = self.chain(name)
         path = chain.path(chain.head)
         if steps > len(path):
-            count = f"{len(path)} turn" + ("" if len(path) == 1 else "s")
+            where = f"after turn {len(path)}" if path else "before the first turn"
             raise ConversationError(
-                f"{name} has {count} before its head, not {steps}.",
+                f"{name} cannot step back {steps}: the next question continues {where}.",
                 hint="%qwen_history shows them.",
             )
         head = path[-steps - 1] if steps < len(path) else None
@@ -158,12 +162,21 @@ class Conversations:
     def turns(self) -> Iterator[Turn]:
         """All turns that are kept, of all conversations."""
         for name in self.names():
-            yield from (each for each in self._store.records(name) if isinstance(each, Turn))
+            records = self.conversation(name).records
+            yield from (each for each in records if isinstance(each, Turn))
 
     def conversation(self, name: str) -> Conversation:
-        """All that is kept of `name`, to go to a file."""
-        records = self._store.records(name)
-        return Conversation(name, tuple(records), tuple(shared_turns(self._store, records)))
+        """All that is kept of `name`, as it was stored."""
+        return self._store.load(name, Turn)
+
+    def fact(self, namespace: str, key: str) -> Any:
+        """What was found out by this or another notebook, such as whether a host keeps ids
+        (`"keeps_ids"`, the host); None where nothing was."""
+        return self._store.fact(namespace, key)
+
+    def learn(self, namespace: str, key: str, value: Any) -> None:
+        """Keep a fact, in place of an earlier one. `value`: any JSON, never a secret."""
+        self._store.append(Fact(namespace, key, value, self._clock()))
 
     def close(self) -> None:
         self._store.close()
@@ -174,10 +187,13 @@ class Conversations:
         self._store.append(HeadMove(chain.name, "head", key, self._clock()))
 
     def _has_turns(self, name: str) -> bool:
-        return bool(self._chains[name].turns) if name in self._chains else self._store.has(name)
+        return bool(self._chains[name].turns) if name in self._chains else self._is_stored(name)
+
+    def _is_stored(self, name: str) -> bool:
+        return any(each.chat == name for each in self.summaries())
 
     def _check_known(self, name: str) -> None:
-        if name not in self._chains and name != self.current and not self._store.has(name):
+        if name not in self._chains and name != self.current and not self._is_stored(name):
             raise ConversationError(
                 f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
             )

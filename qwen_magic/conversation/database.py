@@ -1,4 +1,4 @@
-"""One SQLite file that several threads and processes use at once.
+"""One SQLite file that several threads and processes use at once, or one database in memory.
 
 Write-ahead logging: readers never wait, writers wait for each other. `synchronous=NORMAL`: a killed
 process loses nothing that was committed; a power cut may lose the last moments, never the file.
@@ -13,31 +13,28 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-from qwen_magic.conversation.migrations import check_version, migrate
 
 PATIENCE: Final = 10.0  # seconds that a write waits for the others
 _PAUSE: Final = 0.02  # seconds between two attempts to open
 
 
 class Database:
-    """A file and this process's connection to it.
+    """A file and this process's connection to it; without a path a database in memory, which is
+    there for as long as this object.
 
     One connection under a lock: two threads seldom write at once. None is open while the process
     forks: SQLite keeps what it has locked in the process, so that a child that inherits a
     connection, even if it opens another, takes its parent's locks for its own.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens the file, made and migrated where that is needed.
-
-        Raises `sqlite3.Error`, `NewerStoreError` and `OSError`.
-        """
+    def __init__(self, path: Path | None, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Opens it, see `open_database`."""
         self.path = path
+        self._prepare = prepare
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._use()
@@ -67,7 +64,7 @@ class Database:
     def close(self) -> None:
         """Give the file back. The next use opens it again."""
         with self._lock:
-            if self._connection is not None:
+            if self._connection is not None and self.path is not None:
                 self._connection.close()
                 self._connection = None
 
@@ -89,7 +86,9 @@ class Database:
 
     def _use(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = _open(self.path)
+            self._connection = open_database(self.path, self._prepare)
+            if self.path is None:  # closing it would lose what is in it
+                weakref.finalize(self, self._connection.close)
         elif self._connection.in_transaction:  # an interrupt came between its BEGIN and our `try`
             self._connection.execute("ROLLBACK")
         return self._connection
@@ -124,33 +123,37 @@ def _ended(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Asks again while others open the same new file: switching it to write-ahead logging needs
-    it alone for a moment, and does not wait by itself."""
-    if not path.exists():
+def open_database(
+    path: Path | None, prepare: Callable[[sqlite3.Connection], None]
+) -> sqlite3.Connection:
+    """A connection in autocommit mode, with rows by name, that any thread may use. The file is made
+    for the user alone where it is missing; None: a database in memory.
+
+    `prepare` makes the tables, in a transaction of its own; it refuses what is no file of its kind
+    by raising, before anything is written. It may be called again: while others open the same new
+    file, all of this is tried for `PATIENCE` seconds, since switching it to write-ahead logging
+    needs it alone for a moment, and does not wait by itself. Raises `sqlite3.Error`, `OSError` and
+    what `prepare` does.
+    """
+    if path is not None and not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     deadline = time.monotonic() + PATIENCE
     while True:
         connection = sqlite3.connect(
-            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(connection)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            prepare(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
             return connection
         except BaseException as error:
             connection.close()
             if not is_busy(error) or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.row_factory = sqlite3.Row
-    check_version(connection)  # before anything is written
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    migrate(connection)
 
 
 def primary_code(error: BaseException) -> int:

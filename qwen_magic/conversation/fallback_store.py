@@ -4,133 +4,214 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from qwen_magic.conversation.chain import Record, Turn
-from qwen_magic.conversation.migrations import NewerStoreError
-from qwen_magic.conversation.outline import Outline
-from qwen_magic.conversation.readonly import readable_records
-from qwen_magic.conversation.recall import MemoryRecall, RecallStore
+from qwen_magic.conversation.chain import Record, RecordedTurns, T, Turn
+from qwen_magic.conversation.database import primary_code
+from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, version_of
+from qwen_magic.conversation.reading import select_chats, select_conversation
+from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store_errors import explain
-from qwen_magic.conversation.summary import Recent, Summary
+from qwen_magic.conversation.store import ChatSummary, Fact, Kept
+from qwen_magic.errors import redact
 
-T = TypeVar("T")
+Done = TypeVar("Done")
 
-_TROUBLE: Final = (sqlite3.Error, OSError, NewerStoreError)
+_CONSEQUENCE: Final = "Conversations are kept in memory only from here on, and end with this kernel"
+_ELSEWHERE: Final = f"set {HOME_VARIABLE} to a folder that can be written"
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_REFUSED: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_FAILURES: Final = (sqlite3.Error, OSError, NewerStoreError)
 
 
 def open_store(
-    path: Path, scope: str, on_trouble: Callable[[str], None] | None = None
+    path: Path, scope: str, on_failure: Callable[[str], None] | None = None
 ) -> tuple[FallbackStore, str]:
     """The conversations of `scope` in the file at `path`, and one line about it: empty when all
     is well, else why they are in memory only.
 
     Never raises for what is wrong with the file: the store works either way. Its folder is made
-    where it is missing, for the user alone. `on_trouble` is told, once, of what goes wrong later.
+    where it is missing, for the user alone. `on_failure` is told, once, of what goes wrong later.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return FallbackStore(SqliteStore(path, scope), path, on_trouble), ""
-    except _TROUBLE as error:
-        memory = MemoryRecall()
-        for record in readable_records(path, scope):
-            memory.append(record)
-        return FallbackStore(memory, path, on_trouble), explain(error, path)
+        return FallbackStore(SqliteStore(path, scope), path, on_failure), ""
+    except _FAILURES as error:
+        memory = _in_memory(scope, readable_records(path, scope))
+        return FallbackStore(memory, path, on_failure), explain(error, path)
 
 
 class FallbackStore:
-    """A store that goes on in memory, with all that was known, once its file fails.
+    """A `Store` that goes on in memory, with all that was known, once its file fails.
 
     It does not try the file again: what was kept there stays there, and two places that each hold
     a part would be worse than one line that says so. Safe to use from several threads.
     """
 
     def __init__(
-        self, store: RecallStore, path: Path, on_trouble: Callable[[str], None] | None = None
+        self, store: SqliteStore, path: Path, on_failure: Callable[[str], None] | None = None
     ) -> None:
-        """`on_trouble` is called once, with one line, in the thread that met the failure."""
+        """`on_failure` is called once, with one line, in the thread that met the failure."""
         self._store = store
         self._path = path
-        self._on_trouble = on_trouble
-        self._known: dict[str, list[Record]] = {}  # the conversations that were used here
+        self._on_failure = on_failure
+        self._known: dict[str, list[Record]] = {}  # of the conversations that were used here
+        self._bases: dict[str, Sequence[Turn]] = {}  # that the forks among them share
+        self._facts: dict[tuple[str, str], Fact] = {}  # that were kept here
         self._lock = threading.RLock()
-        self.trouble = ""  # the line, once there is one
+        self.failure = ""  # the line, once there is one
 
     @property
     def durable(self) -> bool:
         """Whether what is appended now outlives the process."""
-        return not isinstance(self._store, MemoryRecall)
+        return self._store.path is not None
 
-    def append(self, record: Record) -> None:
+    def append(self, kept: Kept, *, running: bool = False) -> None:
         with self._lock:
-            if record.chat not in self._known:
-                self.records(record.chat)
-            self._do(lambda store: store.append(record))
-            self._known[record.chat].append(record)
+            if isinstance(kept, Fact):
+                self._facts[kept.namespace, kept.key] = kept
+            elif not running and kept.chat not in self._known:
+                self.load(kept.chat, Turn)
+            self._do(lambda store: store.append(kept, running=running))
+            if not isinstance(kept, Fact) and not running:
+                self._known[kept.chat].append(kept)
 
-    def checkpoint(self, turn: Turn) -> None:
-        self._do(lambda store: store.checkpoint(turn))
-
-    def records(self, chat: str) -> Sequence[Record]:
+    def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
         with self._lock:
-            records = self._do(lambda store: store.records(chat))
-            self._known[chat] = list(records)
-            return records
+            loaded = self._do(lambda store: store.load(chat, kind))
+            if kind is Turn:
+                whole: Any = loaded  # of turns
+                self._known[chat], self._bases[chat] = list(whole.records), whole.base
+            return loaded
 
-    def chats(self) -> Sequence[str]:
+    def chats(self) -> Sequence[ChatSummary]:
         return self._do(lambda store: store.chats())
 
-    def turn(self, key: str) -> Turn | None:
-        return self._do(lambda store: store.turn(key))
-
-    def path_to(self, key: str) -> list[Turn]:
-        return self._do(lambda store: store.path_to(key))
-
-    def summaries(self) -> Sequence[Summary]:
-        return self._do(lambda store: store.summaries())
-
-    def recent(self, most: int, also: str) -> Recent:
-        return self._do(lambda store: store.recent(most, also))
-
-    def has(self, chat: str) -> bool:
-        return self._do(lambda store: store.has(chat))
-
-    def outline(self, chat: str) -> Outline:
-        return self._do(lambda store: store.outline(chat))
+    def fact(self, namespace: str, key: str) -> Any:
+        return self._do(lambda store: store.fact(namespace, key))
 
     def close(self) -> None:
         self._do(lambda store: store.close())
 
-    def _do(self, action: Callable[[RecallStore], T]) -> T:
+    def _do(self, action: Callable[[SqliteStore], Done]) -> Done:
         """Do it with the store; where that fails, with memory instead."""
         with self._lock:
             try:
                 return action(self._store)
-            except _TROUBLE as error:
+            except _FAILURES as error:
                 if not self.durable:
                     raise
                 self._go_on_in_memory()
-                self.trouble = explain(error, self._path)
+                self.failure = explain(error, self._path)
                 done = action(self._store)
-        if self._on_trouble is not None:
-            self._on_trouble(self.trouble)
+        if self._on_failure is not None:
+            self._on_failure(self.failure)
         return done
 
     def _go_on_in_memory(self) -> None:
         """Take along what was used here, and what can still be read of the rest."""
-        memory = MemoryRecall()
-        for chat in dict.fromkeys([*_or_nothing(self._store.chats), *self._known]):
-            for record in self._known.get(chat) or _or_nothing(self._store.records, chat):
-                memory.append(record)
-        _or_nothing(self._store.close)
-        self._store = memory
+        failed = self._store
+        chats: list[str] = []
+        with suppress(*_FAILURES):
+            chats = [each.chat for each in failed.chats()]
+        for chat in chats:
+            if not self._known.get(chat):
+                with suppress(*_FAILURES):
+                    self._known[chat] = list(failed.load(chat, Turn).records)
+        known: list[Kept] = list(self._facts.values())
+        for chat in dict.fromkeys([*chats, *self._known]):
+            known += [*self._bases.get(chat, ()), *self._known.get(chat, ())]
+        self._store = _in_memory(failed.scope, known)
+        with suppress(*_FAILURES):
+            failed.close()
 
 
-def _or_nothing(read: Callable[..., Sequence[T] | None], *arguments: str) -> Sequence[T]:
-    try:
-        return read(*arguments) or ()
-    except _TROUBLE:
+def _in_memory(scope: str, known: Iterable[Kept]) -> SqliteStore:
+    memory = SqliteStore(scope=scope)
+    for each in known:
+        with suppress(ValueError):  # a turn that a fork shares is there already
+            memory.append(each)
+    return memory
+
+
+def readable_records(path: Path, scope: str) -> Sequence[Record]:
+    """All records of `scope` in a file that can be read, though not written: conversation by
+    conversation, without changing anything.
+
+    Empty where the file is missing, damaged, or of a later version than this package writes; an
+    earlier one has its records in the same tables.
+    """
+    with suppress(OSError):
+        for options in _ways_to_read(path):
+            with suppress(sqlite3.Error, ValueError):
+                return tuple(_read(f"{path.absolute().as_uri()}?{options}", scope))
+    return ()
+
+
+def _ways_to_read(path: Path) -> Sequence[str]:
+    """SQLite wants to write beside a file in write-ahead logging even to read it; where it cannot,
+    and no log waits, the file is whole by itself."""
+    if not path.is_file():
         return ()
+    log = path.with_name(path.name + "-wal")
+    waiting = log.exists() and log.stat().st_size > 0
+    return ("mode=ro",) if waiting else ("mode=ro", "mode=ro&immutable=1")
+
+
+def _read(uri: str, scope: str) -> Iterator[Record]:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")
+        if 1 <= version_of(connection) <= len(MIGRATIONS):
+            for each in select_chats(connection, scope):
+                yield from select_conversation(connection, scope, each.chat, Turn).records
+
+
+def explain(error: Exception, path: Path) -> str:
+    """One line for the reader: the consequence, what happened, where, what to do."""
+    what, advice = _cause(error, path)
+    return redact(f"{_CONSEQUENCE}: {what}. {advice}")
+
+
+def _cause(error: Exception, path: Path) -> tuple[str, str]:
+    if isinstance(error, NewerStoreError):
+        return (
+            f"{path} was written by a newer qwen_magic (store version {error.version}; this one "
+            f"knows {error.known})",
+            f"Upgrade qwen_magic, or set {HOME_VARIABLE} to another folder.",
+        )
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return f"{path} could not be made ({reason})", f"To keep them, {_ELSEWHERE}."
+    return _sqlite_cause(error, path)
+
+
+def _sqlite_cause(error: Exception, path: Path) -> tuple[str, str]:
+    code = primary_code(error)
+    if code in _DAMAGED or (code == 0 and isinstance(error, sqlite3.DatabaseError)):
+        return (
+            f"{path} is damaged or no store of conversations ({error})",
+            "It was left as it is: move it away, and the next kernel begins a new one.",
+        )
+    if code in _REFUSED:
+        return (
+            f"{path} or its folder cannot be written ({error})",
+            f"Make both writable, or {_ELSEWHERE}; then restart the kernel.",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return f"the disk of {path} is full", "Make room, then restart the kernel."
+    if code == sqlite3.SQLITE_IOERR:
+        return (
+            f"{path} could not be read or written ({error})",
+            "The disk may be full, over quota or away: look after it, then restart the kernel.",
+        )
+    if code in _BUSY:
+        return (
+            f"another program keeps {path} locked",
+            "End it (often a suspended kernel), then restart this kernel.",
+        )
+    return f"{path} failed ({error})", f"Restart the kernel, or {_ELSEWHERE}."

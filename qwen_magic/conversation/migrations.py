@@ -4,17 +4,14 @@ A step is never edited once it has been released: a file in someone's home has b
 Whatever changes is a new step at the end. A file's `PRAGMA user_version` is how many it has had.
 
     chats    one row for each conversation of a scope (a notebook's path, or a working folder)
-    records  turns and marks in the order in which they replay; `seq` only grows
+    records  turns and moves of the head in the order in which they replay; `seq` only grows
     turns    what a turn said; `draft`: it was being written when this was kept
     growth   how a draft's text and items grew, second by second; gone when it has ended
-    shape    how a conversation's turns hang together, to walk it without reading them: `number` is
-             a turn's place on its way, `landmark` its nearest ancestor that is the 100th, 200th, …
-             (neither is told behind a fork, where the way comes from another conversation). Kept
-             by triggers, so that a kernel that still runs an earlier version keeps it too; its
-             `seq` is no foreign key: for that, the end of each draft would look through all of it
+    facts    what else is worth keeping, for all scopes: JSON by namespace and key
 
-Text with half of a surrogate pair, which UTF-8 has no way to write, or with NUL, where SQLite's
-functions stop, is kept as a BLOB.
+Until version 3 there was a table `shape`, kept by triggers, from which a conversation was outlined
+without reading it. Reading ten thousand turns without their texts takes less than a tenth of a
+second, so it went.
 """
 
 from __future__ import annotations
@@ -145,7 +142,25 @@ _2_SHAPE: Final[Migration] = (
     "CREATE INDEX chats_by_age ON chats (scope, newest)",
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_SHAPE)
+_3_FACTS: Final[Migration] = (
+    "DROP TRIGGER turn_put",
+    "DROP TRIGGER turn_taken",
+    "DROP TABLE shape",
+    "DROP INDEX turns_by_response",
+    "DROP INDEX marks_by_chat",
+    "DROP INDEX chats_by_age",
+    """
+    CREATE TABLE facts (
+        namespace TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (namespace, key)
+    )
+    """,
+)
+
+MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_SHAPE, _3_FACTS)
 
 
 class NewerStoreError(Exception):
@@ -163,25 +178,18 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def check_version(
-    connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS
-) -> None:
-    """Raises `NewerStoreError` where a later version of the package wrote the file."""
-    version = version_of(connection)
-    if version > len(migrations):
-        raise NewerStoreError(version, len(migrations))
-
-
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Take the file through the steps that it lacks, all of them or none.
+    """Take the file through the steps that it lacks, all of them or none. Raises `NewerStoreError`,
+    before anything is written, where a later version of the package wrote the file.
 
     `connection` is in autocommit mode (`isolation_level=None`). Where no step is due the version
     is written all the same, then taken back: a file that cannot be written says so now (a lock
     alone it gives), and one that is whole, or damaged, stays as it is to the byte.
     """
+    _check_version(connection, migrations)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        check_version(connection, migrations)  # again: another process may have been faster
+        _check_version(connection, migrations)  # again: another process may have been faster
         due = migrations[version_of(connection) :]
         for migration in due:
             for statement in migration:
@@ -192,3 +200,9 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _check_version(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    version = version_of(connection)
+    if version > len(migrations):
+        raise NewerStoreError(version, len(migrations))

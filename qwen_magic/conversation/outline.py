@@ -1,52 +1,41 @@
-"""What is told of a conversation in a page: the way to its head, with what hangs beside it.
+"""What is told of a conversation in a page: the path to its head, with what hangs beside it.
 
 However long the conversation, only so many turns are chosen, the newest first: the first and the
-last of the way, and below each of them some of the turns that leave from it. In a branch, too, the
+last of the path, and below each of them some of the turns that leave from it. In a branch, too, the
 newest turn goes straight on and others hang deeper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Generic, Literal, TypeAlias
 
-from qwen_magic.conversation.chain import SHORTEST_ID, CellKey, TurnStatus
+from qwen_magic.conversation.chain import (
+    PROMPT_BEGINNING,
+    SHORTEST_ID,
+    T,
+    Turn,
+    TurnSummary,
+    TurnTree,
+)
 from qwen_magic.conversation.text_diff import common_length
 
-MOST_ON_WAY: Final = 80  # turns of the way to the head: its first ones and its last
-FIRST_ON_WAY: Final = 10
+MOST_ON_PATH: Final = 80  # turns of the path to the head: its first ones and its last
+FIRST_ON_PATH: Final = 10
 MOST_BESIDE: Final = 60  # turns of branches in all
 MOST_OF_TURN: Final = 12  # turns below one turn
-BEGINNING: Final = 560  # characters of a prompt: enough for a line, however it is spaced
 
-LineKind: TypeAlias = Literal["way", "branch", "follower", "gap"]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSummary:
-    """A turn as far as a line tells it: `prompt` is its beginning, at most `BEGINNING` characters,
-    `number` its place on its own way from the first turn, from 1."""
-
-    key: str
-    number: int
-    prompt: str
-    status: TurnStatus
-    response_id: str
-    model: str
-    tokens: int
-    created_at: float
-    cell: CellKey | None
+LineKind: TypeAlias = Literal["path", "branch", "follower", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `depth` is 0 on the way to the head; a `follower` goes on from the line above it, a
-    `branch` leaves from the turn that it hangs below; a `gap` (without `turn`) stands for `hidden`
-    turns, or for an unknown number where that is 0.
+    """One line. `depth` is 0 on the path to the head; a `follower` goes on from the line above it,
+    a `branch` leaves from the turn that it hangs below; a `gap` (without `turn`) stands for
+    `hidden` turns, or for an unknown number where that is 0.
 
-    `ref` names the turn: its number on the way, or the beginning of its response id; empty where
-    neither does. It is the `place`th of `made` turns of its cell; `is_current`: and beside the way
+    `ref` names the turn: its number on the path, or the beginning of its response id; empty where
+    neither does. It is the `place`th of `made` turns of its cell; `is_current`: and beside the path
     the one that later cells continue after.
     """
 
@@ -62,83 +51,49 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """`turns` counts all of the conversation, `on_way` those on the way to its head, both with the
-    ones that a fork shares; `tokens` is what was used in this conversation alone."""
+    """`turns` counts all of the conversation, `on_path` those on the path to its head, both with
+    the ones that a fork shares; `tokens` is what was used in this conversation alone."""
 
     name: str
     turns: int
-    on_way: int
+    on_path: int
     tokens: int
     lines: tuple[Line, ...]
 
 
-class Tree(Protocol):
-    """A conversation that can be walked without being read whole."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def turns(self) -> int: ...
-
-    @property
-    def tokens(self) -> int: ...
-
-    def way(self, first: int, last: int) -> Sequence[TurnSummary]:
-        """Of the way to the head its first turns and its last, each once and in their order."""
-
-    def children(self, key: str | None, most: int) -> Sequence[TurnSummary]:
-        """The oldest `most` turns that follow the turn `key` (None: that begin the conversation),
-        in the order in which they ended."""
-
-    def place(self, glimpse: TurnSummary) -> tuple[int, int]:
-        """As which of how many turns its cell made it; (1, 1) without a cell."""
-
-    def is_current(self, glimpse: TurnSummary) -> bool:
-        """Whether it is the current turn of its cell."""
-
-    def beside_id(self, response_id: str) -> Sequence[str]:
-        """The other response ids that come right before and after this one, in their order."""
-
-
-def outline_of(tree: Tree) -> Outline:
-    """Choose what is told of `tree`."""
+def outline_of(tree: TurnTree[T]) -> Outline:
+    """Choose what is told of `tree`, whether its turns were read whole or as summaries."""
     choice = _Choice(tree)
-    lines = tuple(_told(tree, line) for line in choice.lines())
-    return Outline(tree.name, tree.turns, choice.on_way, tree.tokens, lines)
+    lines = tuple(choice.lines())
+    return Outline(tree.name, len(tree.turns), len(choice.path), tree.tokens, lines)
 
 
-class _Choice:
-    """Chooses the lines; what they say comes later."""
-
-    def __init__(self, tree: Tree) -> None:
-        last = MOST_ON_WAY - FIRST_ON_WAY
-        # One more than is drawn: the turn after the last one drawn is no branch.
-        way = tree.way(FIRST_ON_WAY + 1, last)
-        self.on_way = way[-1].number if way else 0
-        newest = self.on_way - last
-        self._way = [turn for turn in way if turn.number <= FIRST_ON_WAY or turn.number > newest]
-        self._way_keys = {turn.key for turn in way}
+class _Choice(Generic[T]):
+    def __init__(self, tree: TurnTree[T]) -> None:
         self._tree = tree
+        self.path = tree.path(tree.head)
+        self._path_keys = {turn.key for turn in self.path}
+        self._hidden = max(0, len(self.path) - MOST_ON_PATH)  # behind the first ones
 
     def lines(self) -> list[Line]:
-        branches = self._branches()
+        numbered = list(enumerate(self.path, 1))
+        if self._hidden:
+            del numbered[FIRST_ON_PATH : FIRST_ON_PATH + self._hidden]
+        branches = self._branches([turn.key for _number, turn in numbered])
         lines = branches.get(None, [])
-        last = 0
-        for turn in self._way:
-            if turn.number > last + 1:
-                lines.append(Line("gap", 0, hidden=turn.number - last - 1))
-            lines.append(Line("way", 0, turn))
+        for number, turn in numbered:
+            if self._hidden and number == FIRST_ON_PATH + self._hidden + 1:
+                lines.append(Line("gap", 0, hidden=self._hidden))
+            lines.append(replace(self._line("path", 0, turn), ref=str(number), is_current=False))
             lines += branches.get(turn.key, ())
-            last = turn.number
         return lines
 
-    def _branches(self) -> dict[str | None, list[Line]]:
-        """What hangs below the turns of the way (None: before its first); where there is more than
+    def _branches(self, path: list[str]) -> dict[str | None, list[Line]]:
+        """What hangs below the turns of the path (None: before its first); where there is more than
         can be drawn, the newest ones are."""
         found: dict[str | None, list[Line]] = {}
         left = MOST_BESIDE
-        for key in (*(turn.key for turn in reversed(self._way)), None):
+        for key in (*reversed(path), None):
             lines = self._below(key, min(left, MOST_OF_TURN)) if left else []
             if lines:
                 found[key] = lines
@@ -147,52 +102,53 @@ class _Choice:
 
     def _below(self, key: str | None, most: int) -> list[Line]:
         lines: list[Line] = []
-        stack = [Line("branch", 1, turn) for turn in reversed(self._beside(key))]
+        stack: list[tuple[LineKind, int, T]] = [
+            ("branch", 1, turn) for turn in reversed(self._beside(key))
+        ]
         while stack and len(lines) < most:
-            line = stack.pop()
-            lines.append(line)
-            if line.turn is not None:
-                # The newest goes straight on; it is pushed first, as the others come before it.
-                *others, newest = self._beside(line.turn.key) or (None,)
-                if newest is not None:
-                    stack.append(Line("follower", line.depth, newest))
-                stack += [Line("branch", line.depth + 1, turn) for turn in reversed(others) if turn]
+            kind, depth, turn = stack.pop()
+            lines.append(self._line(kind, depth, turn))
+            # The newest goes straight on; it is pushed first, as the others come before it.
+            if after := self._beside(turn.key):
+                *others, newest = after
+                stack.append(("follower", depth, newest))
+                stack += [("branch", depth + 1, each) for each in reversed(others)]
         if stack and lines:
             lines.append(Line("gap", 1))
         return lines
 
-    def _beside(self, key: str | None) -> list[TurnSummary]:
-        """The turns after `key` that are not on the way, as many as could be drawn: one of those
-        asked for may be on it, and one more than is drawn shows that there are more."""
-        found = self._tree.children(key, MOST_OF_TURN + 2)
-        return [turn for turn in found if turn.key not in self._way_keys]
+    def _beside(self, key: str | None) -> list[T]:
+        """The turns after `key` that are not on the path, as many as could be drawn, and one more,
+        which shows that there are more."""
+        found = [turn for turn in self._tree.children(key) if turn.key not in self._path_keys]
+        return found[: MOST_OF_TURN + 1]
+
+    def _line(self, kind: LineKind, depth: int, turn: T) -> Line:
+        place, made = self._tree.place(turn)
+        return Line(
+            kind,
+            depth,
+            summary_of(turn),
+            ref=self._short_id(turn.response_id),
+            place=place,
+            made=made,
+            is_current=made > 1 and self._tree.is_current(turn),
+        )
+
+    def _short_id(self, id: str) -> str:
+        """How a turn beside the path can be named: six characters of its response id, or more where
+        that names several, or reads as a number."""
+        if not id:
+            return ""
+        ours = len(id) - len(id.removeprefix("resp_"))  # may be left out
+        beside = self._tree.beside_id(id)
+        alike = max((common_length(id, other) for other in beside), default=0)
+        end = max(ours + SHORTEST_ID, alike + 1)
+        while id[ours:end].isdigit() and end < len(id):
+            end += 1
+        return id[ours:end]
 
 
-def _told(tree: Tree, line: Line) -> Line:
-    """The line with what there is to say of its turn."""
-    turn = line.turn
-    if turn is None:
-        return line
-    place, made = tree.place(turn)
-    if line.kind == "way":
-        return replace(line, ref=str(turn.number), place=place, made=made)
-    return replace(
-        line,
-        ref=_short_id(tree, turn.response_id),
-        place=place,
-        made=made,
-        is_current=made > 1 and tree.is_current(turn),
-    )
-
-
-def _short_id(tree: Tree, id: str) -> str:
-    """How a turn beside the way can be named: six characters of its response id, or more where
-    that names several, or reads as a number."""
-    if not id:
-        return ""
-    ours = len(id) - len(id.removeprefix("resp_"))  # may be left out
-    alike = max((common_length(id, other) for other in tree.beside_id(id)), default=0)
-    end = max(ours + SHORTEST_ID, alike + 1)
-    while id[ours:end].isdigit() and end < len(id):
-        end += 1
-    return id[ours:end]
+def summary_of(turn: Turn | TurnSummary) -> TurnSummary:
+    said: dict[str, Any] = {each: getattr(turn, each) for each in TurnSummary._fields}
+    return TurnSummary(**{**said, "prompt": turn.prompt[:PROMPT_BEGINNING]})

@@ -3,173 +3,132 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import HeadMove, Record, Turn
-from qwen_magic.conversation.rows import COLUMNS, read_turn, text_value, value_key, value_text
-from qwen_magic.conversation.summary import PREVIEW, Recent, Summary
-from qwen_magic.conversation.text_diff import Growth, grown
-
-_COLUMNS: Final = (
-    "chats.name",
-    *("records.seq", "records.kind", "records.key", "records.at", "turns.draft"),
-    *(f"turns.{name}" for name in COLUMNS),
+from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
+from qwen_magic.conversation.rows import (
+    COLUMNS,
+    SUMMARY_COLUMNS,
+    read_summary,
+    read_turn,
+    text_value,
+    value_json,
+    value_key,
+    value_text,
 )
-# By name, since looking a name up in an `sqlite3.Row` of this width takes longer than all the rest.
-_NAMES: Final = tuple(column.split(".")[1] for column in _COLUMNS)
-_RECORDS: Final = (
-    f"SELECT {', '.join(_COLUMNS)} FROM records "
-    "JOIN chats ON chats.id = records.chat LEFT JOIN turns ON turns.seq = records.seq "
-)
+from qwen_magic.conversation.store import PREVIEW, ChatSummary
+from qwen_magic.conversation.text_diff import TextDiff, patched
 
-
-def select_chats(connection: sqlite3.Connection, scope: str) -> list[str]:
-    rows = connection.execute(
-        "SELECT name FROM chats WHERE scope = ? ORDER BY id", (text_value(scope),)
+_OF_RECORD: Final = ("key", "kind", "at", "seq", "draft")
+_RECORDS: Final = """
+    SELECT {columns} FROM records LEFT JOIN turns USING (seq)
+    WHERE chat = (SELECT id FROM chats WHERE scope = ? AND name = ?) ORDER BY seq
+"""
+# How each kind is read: its query, and what makes it of the columns that follow `_OF_RECORD`.
+_KINDS: Final[Mapping[type, tuple[str, Callable[..., Any]]]] = {
+    kind: (_RECORDS.format(columns=", ".join((*_OF_RECORD, *columns))), read)
+    for kind, columns, read in (
+        (Turn, COLUMNS, read_turn),
+        (TurnSummary, SUMMARY_COLUMNS, read_summary),
     )
-    return [value_text(row["name"]) for row in rows]
-
-
-def select_records(
-    connection: sqlite3.Connection, scope: str, chat: str, *, running: Collection[str]
-) -> list[Record]:
-    """The records of one conversation, without the drafts of the turns in `running`."""
-    rows = connection.execute(
-        _RECORDS + "WHERE chats.scope = ? AND chats.name = ? ORDER BY records.seq",
-        (text_value(scope), text_value(chat)),
+}
+# Where a fork leaves from: the first turn of that key that was there before the fork was.
+_LEFT: Final = """
+    SELECT chats.name FROM records AS fork
+    JOIN records AS left ON left.key = fork.key AND left.kind = 'turn' AND left.seq < fork.seq
+    JOIN chats ON chats.id = left.chat AND chats.scope = :scope
+    WHERE fork.kind = 'fork'
+    AND fork.chat = (SELECT id FROM chats WHERE scope = :scope AND name = :name)
+    ORDER BY left.seq LIMIT 1
+"""
+_CHATS: Final = f"""
+    WITH heads AS (
+        SELECT chats.*, (
+            SELECT key FROM records
+            WHERE chat = chats.id AND moves_head ORDER BY seq DESC LIMIT 1
+        ) AS head
+        FROM chats WHERE scope = :scope
     )
+    SELECT name, turns, tokens, newest, head, (
+        SELECT CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PREVIEW}) ELSE prompt END
+        FROM records JOIN turns USING (seq) JOIN chats ON chats.id = records.chat
+        WHERE key = heads.head AND kind = 'turn' AND chats.scope = :scope LIMIT 1
+    )
+    FROM heads ORDER BY id
+"""
+
+
+def select_chats(connection: sqlite3.Connection, scope: str) -> list[ChatSummary]:
     return [
-        _record(connection, row)
-        for row in map(_named, rows)
-        if not (row["draft"] and value_text(row["key"]) in running)
+        ChatSummary(
+            chat=value_text(name),
+            turns=turns,
+            tokens=tokens,
+            newest=newest,
+            head=value_key(head),
+            prompt=value_text(prompt or "")[:PREVIEW],
+        )
+        for name, turns, tokens, newest, head, prompt in connection.execute(
+            _CHATS, {"scope": text_value(scope)}
+        )
     ]
 
 
-def select_turn(connection: sqlite3.Connection, scope: str, key: str) -> Turn | None:
-    row = connection.execute(
-        _RECORDS + "WHERE records.key = ? AND records.kind = 'turn' "
-        "ORDER BY chats.scope = ? DESC, records.seq LIMIT 1",
-        (text_value(key), text_value(scope)),
+def select_conversation(
+    connection: sqlite3.Connection,
+    scope: str,
+    chat: str,
+    kind: type[T],
+    *,
+    running: Collection[str] = (),
+) -> RecordedTurns[T]:
+    """The records of one conversation, without the drafts of the turns in `running`; with the turns
+    that a fork shares: the path to where it leaves another one, which may be a fork itself."""
+    records = tuple(_records(connection, scope, chat, kind, running))
+    first = records[0] if records else None
+    if not isinstance(first, HeadMove) or first.kind != "fork" or first.key is None:
+        return RecordedTurns(chat, records)
+    left = connection.execute(
+        _LEFT, {"scope": text_value(scope), "name": text_value(chat)}
     ).fetchone()
-    return _turn(connection, _named(row)) if row is not None else None
+    if left is None:
+        return RecordedTurns(chat, records)
+    # Its fork, if it is one, stands before this one: the recursion ends.
+    source = select_conversation(connection, scope, value_text(left["name"]), kind).chain()
+    return RecordedTurns(chat, records, tuple(source.path(source.turns[first.key])))
 
 
-def select_path(connection: sqlite3.Connection, scope: str, key: str) -> list[Turn]:
-    """Each step looks for the parent in the turn's own conversation first: an imported copy of a
-    conversation has the same keys under another name."""
-    rows = connection.execute(
-        """
-        WITH RECURSIVE way (seq) AS (
-            SELECT min(records.seq) FROM records JOIN chats ON chats.id = records.chat
-            WHERE records.key = :key AND records.kind = 'turn' AND chats.scope = :scope
-            UNION ALL
-            SELECT coalesce(
-                (
-                    SELECT seq FROM records AS before
-                    WHERE before.chat = here.chat AND before.key = turns.parent
-                    AND before.kind = 'turn' AND before.seq < way.seq
-                ),
-                (
-                    SELECT min(before.seq) FROM records AS before
-                    JOIN chats ON chats.id = before.chat
-                    WHERE before.key = turns.parent AND before.kind = 'turn'
-                    AND before.seq < way.seq AND chats.scope = :scope
-                )
-            )
-            FROM way JOIN records AS here ON here.seq = way.seq JOIN turns ON turns.seq = way.seq
-        )
-        """
-        + _RECORDS
-        + "WHERE records.seq IN (SELECT seq FROM way) ORDER BY records.seq",
-        {"scope": text_value(scope), "key": text_value(key)},
-    )
-    return [_turn(connection, _named(row)) for row in rows]
+def select_fact(connection: sqlite3.Connection, namespace: str, key: str) -> Any:
+    query = "SELECT value FROM facts WHERE namespace = ? AND key = ?"
+    row = connection.execute(query, (text_value(namespace), text_value(key))).fetchone()
+    return value_json(row["value"]) if row is not None else None
 
 
-def select_summaries(connection: sqlite3.Connection, scope: str) -> list[Summary]:
-    return _summaries(connection, "SELECT * FROM chats WHERE scope = :scope", {"scope": scope})
-
-
-def select_recent(connection: sqlite3.Connection, scope: str, most: int, also: str) -> Recent:
-    """The `most` conversations with the newest records, together with `also` wherever it stands."""
-    chosen = """
-        SELECT * FROM chats WHERE id IN (
-            SELECT id FROM (
-                SELECT id FROM chats WHERE scope = :scope ORDER BY newest DESC, id DESC LIMIT :most
-            )
-            UNION SELECT id FROM chats WHERE scope = :scope AND name = :also
-        )
-    """
-    found = _summaries(connection, chosen, {"scope": scope, "most": most, "also": also})
-    (all_of_them,) = connection.execute(
-        "SELECT count(*) FROM chats WHERE scope = ?", (text_value(scope),)
-    ).fetchone()
-    return Recent(tuple(found), all_of_them - len(found))
-
-
-def select_has(connection: sqlite3.Connection, scope: str, chat: str) -> bool:
-    place = (text_value(scope), text_value(chat))
-    query = "SELECT EXISTS (SELECT 1 FROM chats WHERE scope = ? AND name = ?)"
-    return bool(connection.execute(query, place).fetchone()[0])
-
-
-def _summaries(
-    connection: sqlite3.Connection, chosen: str, values: dict[str, str | int]
-) -> list[Summary]:
-    """`chosen`: a query that gives rows of `chats`."""
-    rows = connection.execute(
-        f"""
-        WITH chosen AS ({chosen}), heads AS (
-            SELECT chosen.*, (
-                SELECT key FROM records
-                WHERE chat = chosen.id AND moves_head ORDER BY seq DESC LIMIT 1
-            ) AS head
-            FROM chosen
-        )
-        SELECT heads.*, (
-            SELECT CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PREVIEW}) ELSE prompt END
-            FROM records JOIN turns USING (seq)
-            JOIN chats ON chats.id = records.chat
-            WHERE key = heads.head AND kind = 'turn' AND chats.scope = :scope LIMIT 1
-        ) AS prompt
-        FROM heads ORDER BY id
-        """,
-        {
-            name: text_value(each) if isinstance(each, str) else each
-            for name, each in values.items()
-        },
-    )
-    return [_summary(row) for row in rows]
-
-
-def _summary(row: sqlite3.Row) -> Summary:
-    return Summary(
-        chat=value_text(row["name"]),
-        turns=row["turns"],
-        tokens=row["tokens"],
-        newest=row["newest"],
-        head=value_key(row["head"]),
-        prompt=value_text(row["prompt"] or "")[:PREVIEW],
-    )
-
-
-def _named(row: sqlite3.Row) -> dict[str, Any]:
-    return dict(zip(_NAMES, row, strict=True))
-
-
-def _record(connection: sqlite3.Connection, row: dict[str, Any]) -> Record:
-    if row["kind"] == "turn":
-        return _turn(connection, row)
-    return HeadMove(value_text(row["name"]), row["kind"], value_key(row["key"]), row["at"])
-
-
-def _turn(connection: sqlite3.Connection, row: dict[str, Any]) -> Turn:
-    if not row["draft"]:
-        return read_turn(row, text=value_text(row["text"]), items=value_text(row["items"]))
-    grew: dict[str, list[Growth]] = {"text": [], "items": []}
-    for each in connection.execute(
-        "SELECT field, keep, tail FROM growth WHERE turn = ? ORDER BY id", (row["seq"],)
+def _records(
+    connection: sqlite3.Connection, scope: str, chat: str, kind: type[T], running: Collection[str]
+) -> Iterator[T | HeadMove]:
+    query, read = _KINDS[kind]
+    cursor = connection.cursor()
+    cursor.row_factory = None  # plain tuples: there may be ten thousand
+    for stored_key, record, at, seq, draft, *values in cursor.execute(
+        query, (text_value(scope), text_value(chat))
     ):
-        grew[each["field"]].append(Growth(each["keep"], value_text(each["tail"])))
-    return read_turn(row, text=grown("", grew["text"]), items=grown("", grew["items"]))
+        key = value_key(stored_key)
+        if record != "turn":
+            yield HeadMove(chat, record, key, at)
+        elif not (draft and key in running):
+            try:
+                yield read(key, chat, at, values, _grown(connection, seq) if draft else {})
+            except (ValueError, TypeError, AttributeError) as error:
+                # What cannot have been written by us.
+                raise sqlite3.DatabaseError(f"the turn {key!r} is damaged: {error}") from error
+
+
+def _grown(connection: sqlite3.Connection, seq: int) -> dict[str, str]:
+    """The text and the items of a draft."""
+    diffs: dict[str, list[TextDiff]] = {"text": [], "items": []}
+    query = "SELECT field, keep, tail FROM growth WHERE turn = ? ORDER BY id"
+    for field, keep, tail in connection.execute(query, (seq,)):
+        diffs[field].append(TextDiff(keep, value_text(tail)))
+    return {field: patched("", each) for field, each in diffs.items()}

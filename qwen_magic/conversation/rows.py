@@ -1,13 +1,21 @@
-"""A turn as a row of the store, and back."""
+"""A turn as a row of the store, and back; the columns derive from the fields of `Turn`.
+
+A field has a column of its name in `turns`, and its annotation says what stands in it. Three kinds
+are spread otherwise: `key` and `created_at` stand in `records` and `chat` in `chats`; a cell and a
+usage have a column for each of their own fields; `raw` is not kept.
+
+Text with half of a surrogate pair, which UTF-8 has no way to write, or with NUL, where SQLite's
+functions stop, is kept as a BLOB.
+"""
 
 from __future__ import annotations
 
 import json
-import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
-from qwen_magic.conversation.chain import CellKey, Turn
+from qwen_magic.conversation.chain import PROMPT_BEGINNING, CellKey, Turn, TurnSummary
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.text import has_surrogates
@@ -15,14 +23,26 @@ from qwen_magic.protocol.text import has_surrogates
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = dict[str, Value]
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LARGEST: Final = 2**63 - 1  # of SQLite's integers
 _COUNTS: Final = tuple(each.name for each in fields(Usage) if each.name != "tools")
-_FLAGS: Final = tuple(each.name for each in fields(Turn) if each.type == "bool")
-CHANGING: Final = ("status", "response_id", "model", "seconds", "tools", *_COUNTS)
-COLUMNS: Final = (
-    *("parent", "previous_response_id", "cell_id", "cell_call", "host"),
-    *("prompt", "input", "text", "items", *_FLAGS, *CHANGING),
+_CELL: Final = ("cell_id", "cell_call")
+_SPREAD: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("key", "chat", "created_at", "raw"), ()),
+    "cell": _CELL,
+    "usage": (*_COUNTS, "tools"),
+}
+COLUMNS: Final = tuple(
+    column for each in fields(Turn) for column in _SPREAD.get(each.name, (each.name,))
+)
+# What may still change while a turn is being answered, but for its text and items.
+CHANGING: Final = tuple(
+    each for each in COLUMNS if each not in ("parent", "prompt", "input", "text", "items", *_CELL)
+)
+SUMMARY_COLUMNS: Final = (
+    *("status", "parent", "response_id", *_CELL),
+    # A BLOB may hold NUL, where `substr` of a text would end.
+    f"CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PROMPT_BEGINNING}) ELSE prompt END",
+    *("model", "total_tokens", "moves_head"),
 )
 
 
@@ -45,83 +65,90 @@ def value_key(value: str | bytes | None) -> str | None:
     return None if value is None else value_text(value)
 
 
-def items_text(items: tuple[JSON, ...]) -> str:
-    return _encode(list(items))
+def json_value(value: Any) -> str | bytes:
+    return text_value(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def turn_row(turn: Turn) -> Row:
-    """The columns of `turns` but `seq` and `draft`; key, chat and time are in other tables."""
-    row: Row = {
-        "parent": key_value(turn.parent),
-        "previous_response_id": text_value(turn.previous_response_id),
-        "cell_id": text_value(turn.cell.cell_id) if turn.cell else None,
-        "cell_call": turn.cell.call if turn.cell else None,
-        "host": text_value(turn.host),
-        "prompt": text_value(turn.prompt),
-        "input": text_value(_encode(turn.input)),
-        "text": text_value(turn.text),
-        "items": text_value(items_text(turn.items)),
-    }
-    row |= {name: int(getattr(turn, name)) for name in _FLAGS}
-    return row | changing_row(turn)
+def value_json(value: str | bytes) -> Any:
+    return json.loads(value_text(value))
 
 
-def changing_row(turn: Turn) -> Row:
-    """The small columns that change while a turn is being written."""
-    usage = turn.usage
-    row: Row = {
-        "status": turn.status,
-        "response_id": text_value(turn.response_id),
-        "model": text_value(turn.model),
-        "seconds": turn.seconds,
-        "tools": text_value(_encode(dict(usage.tools))) if usage else None,
-    }
-    return row | {name: min(getattr(usage, name), _LARGEST) if usage else None for name in _COUNTS}
+def _value_items(value: str | bytes) -> tuple[JSON, ...]:
+    return tuple(value_json(value))
 
 
-def read_turn(row: dict[str, Any], *, text: str, items: str) -> Turn:
-    """The turn of a row that joins `chats`, `records` and `turns`; `items` is from `items_text`.
-
-    Raises `sqlite3.DatabaseError` where what is in the file cannot have been written by us.
-    """
-    flags: dict[str, Any] = {name: bool(row[name]) for name in _FLAGS}
-    try:
-        return Turn(
-            key=value_text(row["key"]),
-            chat=value_text(row["name"]),
-            status=row["status"],
-            parent=value_key(row["parent"]),
-            response_id=value_text(row["response_id"]),
-            previous_response_id=value_text(row["previous_response_id"]),
-            cell=_cell(row),
-            prompt=value_text(row["prompt"]),
-            input=_input(row),
-            text=text,
-            items=tuple(json.loads(items)),
-            model=value_text(row["model"]),
-            host=value_text(row["host"]),
-            usage=_usage(row),
-            created_at=row["at"],
-            seconds=row["seconds"],
-            **flags,
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise sqlite3.DatabaseError(f"the turn {row['key']!r} is damaged: {error}") from error
-
-
-def _cell(row: dict[str, Any]) -> CellKey | None:
-    if row["cell_id"] is None:
-        return None
-    return CellKey(value_text(row["cell_id"]), row["cell_call"])
-
-
-def _input(row: dict[str, Any]) -> str | tuple[JSON, ...]:
-    sent = json.loads(value_text(row["input"]))
+def _value_input(value: str | bytes) -> str | tuple[JSON, ...]:
+    sent = value_json(value)
     return sent if isinstance(sent, str) else tuple(sent)
 
 
-def _usage(row: dict[str, Any]) -> Usage | None:
+# By annotation: into the column and out of it.
+_KEPT_AS: Final[Mapping[str, tuple[Callable[[Any], Value], Callable[[Any], object]]]] = {
+    "str": (text_value, value_text),
+    "Id": (text_value, value_text),
+    "TurnStatus": (str, value_text),
+    "Key | None": (key_value, value_key),
+    "float": (float, float),
+    "bool": (int, bool),
+    "tuple[JSON, ...]": (json_value, _value_items),
+    "str | tuple[JSON, ...]": (json_value, _value_input),
+}
+_PLAIN: Final = {
+    each.name: _KEPT_AS[str(each.type)] for each in fields(Turn) if each.name not in _SPREAD
+}
+
+
+def turn_row(turn: Turn) -> Row:
+    """The values of `COLUMNS`."""
+    row: Row = {name: write(getattr(turn, name)) for name, (write, _) in _PLAIN.items()}
+    cell, usage = turn.cell, turn.usage
+    row["cell_id"] = text_value(cell.cell_id) if cell else None
+    row["cell_call"] = cell.call if cell else None
+    row["tools"] = json_value(dict(usage.tools)) if usage else None
+    return row | {name: min(getattr(usage, name), _LARGEST) if usage else None for name in _COUNTS}
+
+
+def read_turn(key: str, chat: str, at: float, values: Sequence[Any], grown: JSON) -> Turn:
+    """The turn of a row of `COLUMNS`; `grown`: what a draft has in place of some of them. Raises
+    `ValueError`, `TypeError`, `AttributeError` where we cannot have written that."""
+    # A dict: looking a name up in an `sqlite3.Row` of this width takes longer than all else.
+    row = {**dict(zip(COLUMNS, values, strict=True)), **grown}
+    plain: dict[str, Any] = {name: read(row[name]) for name, (_, read) in _PLAIN.items()}
+    return Turn(
+        key=key,
+        chat=chat,
+        cell=_cell(row["cell_id"], row["cell_call"]),
+        usage=_usage(row),
+        created_at=at,
+        **plain,
+    )
+
+
+def read_summary(
+    key: str, chat: str, at: float, values: Sequence[Any], _grown: JSON
+) -> TurnSummary:
+    """The same of a row of `SUMMARY_COLUMNS`. By position: there may be ten thousand of them."""
+    status, parent, id, cell_id, call, prompt, model, tokens, moves_head = values
+    return TurnSummary(
+        key,
+        chat,
+        status,
+        value_key(parent),
+        value_text(id),
+        _cell(cell_id, call),
+        value_text(prompt)[:PROMPT_BEGINNING],
+        value_text(model),
+        tokens or 0,
+        at,
+        bool(moves_head),
+    )
+
+
+def _cell(cell_id: Any, call: Any) -> CellKey | None:
+    return None if cell_id is None else CellKey(value_text(cell_id), call)
+
+
+def _usage(row: Mapping[str, Any]) -> Usage | None:
     if row["tools"] is None:
         return None
-    tools = json.loads(value_text(row["tools"]))
-    return Usage(**{name: row[name] for name in _COUNTS}, tools=tools)
+    return Usage(**{name: row[name] for name in _COUNTS}, tools=value_json(row["tools"]))

@@ -1,137 +1,231 @@
-"""Conversations kept in an SQLite file.
+"""Conversations kept in SQLite: in a file, or in memory.
 
 Records replay in the order of `seq`. A turn takes its place when it has *ended*, not when it was
 begun: the chain that lived appended it then, and of two answers that ran at once the one that ended
 last is the head. So `append` takes a draft out and puts the turn at the end. One exception: where
 another process has continued a draft meanwhile, or made it a head, the turn ends where the draft
 stands, since a parent must precede its children.
+
+A *draft* is a turn that is being written: a row of `turns` whose text and items are empty, with
+what they grew by in `growth`, a small row each time. Ending takes both away and puts the turn.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from qwen_magic.conversation import reading, writing
-from qwen_magic.conversation.chain import Record, Turn
-from qwen_magic.conversation.chain_tree import ChainTree
+from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn
 from qwen_magic.conversation.database import Database, is_busy
-from qwen_magic.conversation.outline import Outline, outline_of
-from qwen_magic.conversation.recall import chain_of
-from qwen_magic.conversation.stored_tree import stored_tree
-from qwen_magic.conversation.summary import Recent, Summary
-from qwen_magic.conversation.writing import Draft
+from qwen_magic.conversation.migrations import migrate
+from qwen_magic.conversation.reading import select_chats, select_conversation, select_fact
+from qwen_magic.conversation.rows import (
+    CHANGING,
+    COLUMNS,
+    Row,
+    json_value,
+    key_value,
+    text_value,
+    turn_row,
+    value_text,
+)
+from qwen_magic.conversation.store import ChatSummary, Fact, Kept
+from qwen_magic.conversation.text_diff import text_diff
 
-CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a checkpoint waits for another writer
+CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a running turn waits for another writer
+
+_RECORD: Final = (
+    "INSERT INTO records (seq, chat, kind, key, at, moves_head) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_TURN: Final = (
+    f"INSERT INTO turns (seq, draft, {', '.join(COLUMNS)}) "
+    f"VALUES (:seq, :draft, {', '.join(f':{name}' for name in COLUMNS)})"
+)
+_UPDATE: Final = (
+    f"UPDATE turns SET {', '.join(f'{name} = :{name}' for name in CHANGING)} WHERE seq = :seq"
+)
+_COUNT: Final = (
+    "UPDATE chats SET turns = turns + ?, tokens = tokens + ?, newest = max(newest, ?) WHERE id = ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What the file holds of a running turn: its row, and its text and items as last written."""
+
+    seq: int
+    text: str = ""
+    items: str = ""
 
 
 class SqliteStore:
-    """A `ChainStore` whose conversations outlive the process: those of one scope of a file.
+    """A `Store` of the conversations of one scope, safe to use from several threads and, where it
+    is a file, by several processes at once."""
 
-    Safe to use from several threads, and by several processes at once.
-    """
-
-    def __init__(self, path: Path, scope: str) -> None:
-        """`scope`: the notebook's path or the working folder that the conversations belong to.
+    def __init__(self, path: Path | None = None, scope: str = "") -> None:
+        """`path` None: in memory. `scope`: the notebook's path or the working folder that the
+        conversations belong to.
 
         Raises `sqlite3.Error`, `NewerStoreError` and `OSError`, as every method may.
         """
         self.path = path
         self.scope = scope
-        self._database = Database(path)
-        self._drafts: dict[tuple[str, str], Draft] = {}  # by chat and key: what we are writing
+        self._database = Database(path, migrate)
+        self._drafts: dict[tuple[str, str], _Draft] = {}  # by chat and key: of this store
 
-    def append(self, record: Record) -> None:
-        """Keep an ended turn, or a mark.
-
-        A turn that was checkpointed is finished: all of it is there afterwards, or what the last
-        checkpoint said. Raises `ValueError` where the conversation has this turn already.
-        """
+    def append(self, kept: Kept, *, running: bool = False) -> None:
+        if isinstance(kept, Fact):
+            with self._database.writing() as connection:
+                _put_fact(connection, kept)
+            return
+        if isinstance(kept, Turn) and running:
+            self._checkpoint(kept)
+            return
         with self._database.writing() as connection:
-            chat = writing.chat_id(connection, self.scope, record.chat)
-            if isinstance(record, Turn):
-                writing.finish_turn(connection, chat, record)
+            chat = _chat_id(connection, self.scope, kept.chat)
+            if isinstance(kept, Turn):
+                _finish_turn(connection, chat, kept)
             else:
-                writing.insert_mark(connection, chat, record)
-        if isinstance(record, Turn):
-            self._drafts.pop((record.chat, record.key), None)
+                _insert_move(connection, chat, kept)
+        if isinstance(kept, Turn):
+            self._drafts.pop((kept.chat, kept.key), None)
 
-    def checkpoint(self, turn: Turn) -> None:
-        """Keep a turn as far as it has come; its status says what to call it if nothing follows.
-
-        Only what is new since the last checkpoint is written. Where another process writes for
-        longer than a moment, this is left to the next checkpoint.
-        """
+    def _checkpoint(self, turn: Turn) -> None:
         place = (turn.chat, turn.key)
         try:
             with self._database.writing(CHECKPOINT_PATIENCE) as connection:
                 draft = self._drafts.get(place)
                 if draft is None:
-                    chat = writing.chat_id(connection, self.scope, turn.chat)
-                    draft = writing.begin_draft(connection, chat, turn)
+                    chat = _chat_id(connection, self.scope, turn.chat)
+                    draft = _begin_draft(connection, chat, turn)
                 else:
-                    draft = writing.go_on(connection, draft, turn)
+                    draft = _go_on(connection, draft, turn)
         except sqlite3.OperationalError as error:
             if not is_busy(error):
                 raise
         else:
             self._drafts[place] = draft
 
-    def records(self, chat: str) -> Sequence[Record]:
-        """The records of one conversation in their order.
-
-        A turn that this store is still checkpointing is not one yet; one that a process left
-        behind is, as far as it was kept.
-        """
+    def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
         running = {key for name, key in list(self._drafts) if name == chat}
         with self._database.reading() as connection:
-            return tuple(reading.select_records(connection, self.scope, chat, running=running))
+            return select_conversation(connection, self.scope, chat, kind, running=running)
 
-    def chats(self) -> Sequence[str]:
-        """The names of the scope's conversations, in order of their first record."""
+    def chats(self) -> Sequence[ChatSummary]:
         with self._database.reading() as connection:
-            return tuple(reading.select_chats(connection, self.scope))
+            return select_chats(connection, self.scope)
 
-    def summaries(self) -> Sequence[Summary]:
-        """The scope's conversations in a line each, at a cost that does not grow with them."""
+    def fact(self, namespace: str, key: str) -> Any:
         with self._database.reading() as connection:
-            return tuple(reading.select_summaries(connection, self.scope))
-
-    def recent(self, most: int, also: str) -> Recent:
-        """The `most` conversations used last, with `also` wherever it stands, in a line each."""
-        with self._database.reading() as connection:
-            return reading.select_recent(connection, self.scope, most, also)
-
-    def has(self, chat: str) -> bool:
-        """Whether the scope has a conversation of that name."""
-        with self._database.reading() as connection:
-            return reading.select_has(connection, self.scope, chat)
-
-    def outline(self, chat: str) -> Outline:
-        """What a page tells of a conversation, at a cost that does not grow with it; a fork is read
-        whole, as is one that this store is writing a turn of."""
-        if not any(name == chat for name, _ in list(self._drafts)):
-            with self._database.reading() as connection:
-                tree = stored_tree(connection, self.scope, chat)
-                if tree is not None:
-                    return outline_of(tree)
-        return outline_of(ChainTree(chain_of(self, chat)))
-
-    def turn(self, key: str) -> Turn | None:
-        """The turn of that key in this scope, else anywhere in the file; None: there is none."""
-        with self._database.reading() as connection:
-            return reading.select_turn(connection, self.scope, key)
-
-    def path_to(self, key: str) -> list[Turn]:
-        """From the first turn of all to the one of that key, through the forks that lie between.
-
-        Empty where this scope has no such turn.
-        """
-        with self._database.reading() as connection:
-            return reading.select_path(connection, self.scope, key)
+            return select_fact(connection, namespace, key)
 
     def close(self) -> None:
-        """Give the file back; using the store again opens it again."""
         self._database.close()
+
+
+def _chat_id(connection: sqlite3.Connection, scope: str, name: str) -> int:
+    """The row of a conversation, made where it is new."""
+    place = (text_value(scope), text_value(name))
+    find = "SELECT id FROM chats WHERE scope = ? AND name = ?"
+    row = connection.execute(find, place).fetchone()
+    if row is None:
+        connection.execute("INSERT INTO chats (scope, name) VALUES (?, ?)", place)
+        row = connection.execute(find, place).fetchone()
+    return int(row["id"])
+
+
+def _put_fact(connection: sqlite3.Connection, fact: Fact) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO facts (namespace, key, value, at) VALUES (?, ?, ?, ?)",
+        (text_value(fact.namespace), text_value(fact.key), json_value(fact.value), fact.at),
+    )
+
+
+def _insert_move(connection: sqlite3.Connection, chat: int, move: HeadMove) -> None:
+    record = (None, chat, move.kind, key_value(move.key), move.at, True)
+    connection.execute(_RECORD, record)
+    connection.execute(_COUNT, (0, 0, move.at, chat))
+
+
+def _finish_turn(connection: sqlite3.Connection, chat: int, turn: Turn) -> None:
+    """Put an ended turn, in place of its draft if there is one."""
+    draft = _take_draft(connection, chat, turn)
+    seq = draft if draft is not None and _is_followed(connection, draft, turn) else None
+    _insert_turn(connection, chat, turn, turn_row(turn), seq)
+    begun_now = 1 if draft is None else 0
+    ended_at = turn.created_at + turn.seconds
+    connection.execute(_COUNT, (begun_now, turn.tokens, ended_at, chat))
+
+
+def _begin_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> _Draft:
+    """Keep a running turn for the first time."""
+    begun_now = 1 if _take_draft(connection, chat, turn) is None else 0
+    row = {**turn_row(replace(turn, text="", items=())), "items": ""}
+    seq = _insert_turn(connection, chat, turn, row, None, draft=True)
+    connection.execute(_COUNT, (begun_now, 0, turn.created_at, chat))
+    return _grow(connection, _Draft(seq), turn)
+
+
+def _go_on(connection: sqlite3.Connection, draft: _Draft, turn: Turn) -> _Draft:
+    """Keep what is new of a running turn."""
+    connection.execute(_UPDATE, {**turn_row(replace(turn, text="", items=())), "seq": draft.seq})
+    return _grow(connection, draft, turn)
+
+
+def _grow(connection: sqlite3.Connection, draft: _Draft, turn: Turn) -> _Draft:
+    items = value_text(json_value(turn.items))
+    for field, old, new in (("text", draft.text, turn.text), ("items", draft.items, items)):
+        step = text_diff(old, new)
+        if step is not None:
+            connection.execute(
+                "INSERT INTO growth (turn, field, keep, tail) VALUES (?, ?, ?, ?)",
+                (draft.seq, field, step.keep, text_value(step.tail)),
+            )
+    return _Draft(draft.seq, turn.text, items)
+
+
+def _insert_turn(
+    connection: sqlite3.Connection,
+    chat: int,
+    turn: Turn,
+    row: Row,
+    seq: int | None,
+    *,
+    draft: bool = False,
+) -> int:
+    """Put a turn at `seq`; None: after all others. Gives where it is."""
+    record = (seq, chat, "turn", text_value(turn.key), turn.created_at, turn.may_be_head)
+    place = connection.execute(_RECORD, record).lastrowid
+    assert place is not None  # an INSERT has one
+    connection.execute(_TURN, {**row, "seq": place, "draft": draft})
+    return place
+
+
+def _take_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> int | None:
+    """Remove the draft of `turn`; gives where it stood. Raises `ValueError` where it has ended."""
+    row = connection.execute(
+        "SELECT seq, draft FROM records JOIN turns USING (seq) "
+        "WHERE chat = ? AND kind = 'turn' AND key = ?",
+        (chat, text_value(turn.key)),
+    ).fetchone()
+    if row is None:
+        return None
+    if not row["draft"]:
+        raise ValueError(f"turn {turn.key} is in {turn.chat} already")
+    for table, column in (("growth", "turn"), ("turns", "seq"), ("records", "seq")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (row["seq"],))
+    return int(row["seq"])
+
+
+def _is_followed(connection: sqlite3.Connection, seq: int, turn: Turn) -> bool:
+    """Whether a later record counts on `turn`: its child, or a move that makes it the head."""
+    key = text_value(turn.key)
+    found = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM turns WHERE parent = :key AND seq > :seq) "
+        "OR EXISTS (SELECT 1 FROM records WHERE key = :key AND seq > :seq)",
+        {"key": key, "seq": seq},
+    ).fetchone()
+    return bool(found[0])

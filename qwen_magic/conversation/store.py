@@ -1,37 +1,76 @@
-"""Where turns are kept."""
+"""Where conversations are kept, as a session sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
 
-from qwen_magic.conversation.chain import Record
+from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn
 
-
-class ChainStore(Protocol):
-    """Keeps the records of named conversations. Nothing is ever deleted or changed."""
-
-    def append(self, record: Record) -> None:
-        """Keep an ended turn, or a mark, under its conversation's name."""
-
-    def records(self, chat: str) -> Sequence[Record]:
-        """The records of one conversation, in the order in which they were appended."""
-
-    def chats(self) -> Sequence[str]:
-        """The names of all conversations that have records, in order of their first one."""
+PREVIEW: Final = 200  # characters of a prompt
 
 
-class MemoryStore:
-    """Records for as long as the process lives."""
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """A conversation in a line, told without loading it. `turns` counts all that were begun here
+    (not those that a fork shares), `tokens` their total.
 
-    def __init__(self) -> None:
-        self._records: dict[str, list[Record]] = {}
+    `newest`: when the last record was made, in seconds since 1970. `head`: the key of the turn
+    that it continues after, None before its first; `prompt`: how that turn's question begins, at
+    most `PREVIEW` characters.
+    """
 
-    def append(self, record: Record) -> None:
-        self._records.setdefault(record.chat, []).append(record)
+    chat: str
+    turns: int
+    tokens: int
+    newest: float
+    head: str | None
+    prompt: str
 
-    def records(self, chat: str) -> Sequence[Record]:
-        return tuple(self._records.get(chat, ()))
 
-    def chats(self) -> Sequence[str]:
-        return tuple(self._records)
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something else that was found out and is worth keeping, for all notebooks: whether a host
+    keeps response ids, a cached answer, a score. `value` is any JSON; `at` is in seconds since
+    1970."""
+
+    namespace: str
+    key: str
+    value: Any
+    at: float = 0.0
+
+
+Kept: TypeAlias = Turn | HeadMove | Fact
+
+
+class Store(Protocol):
+    """Keeps the records of named conversations, and facts. No turn is ever deleted or changed."""
+
+    def append(self, kept: Kept, *, running: bool = False) -> None:
+        """Keep an ended turn or a move of the head under its conversation's name; or a fact, in
+        place of the one of the same namespace and key.
+
+        `running`: the turn is still being answered. It is kept as far as it has come, and its
+        status says what to call it if nothing follows; only what is new is written, and where
+        another process writes for longer than a moment, that is left to the next time. It is
+        finished by appending it: all of it is there afterwards, or what was kept last. Raises
+        `ValueError` where the conversation has the ended turn already.
+        """
+
+    def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
+        """The records of one conversation in the order in which they were appended, and the turns
+        that it shares; read whole (`Turn`) or as far as a line tells them (`TurnSummary`).
+
+        A turn that this store is still writing is not there yet; one that another process left
+        behind is, as far as it was kept.
+        """
+
+    def chats(self) -> Sequence[ChatSummary]:
+        """All conversations that have records, in order of their first one."""
+
+    def fact(self, namespace: str, key: str) -> Any:
+        """The value of a fact that was kept, by any notebook; None where there is none."""
+
+    def close(self) -> None:
+        """Give the file back; using the store again opens it again."""

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class TextDiff:
     """The first `keep` characters stayed; `tail` follows them."""
 
     keep: int
     tail: str
 
 
-def growth(old: str, new: str) -> Growth | None:
+def text_diff(old: str, new: str) -> TextDiff | None:
     """What turns `old` into `new`; None where they are the same."""
     if old == new:
         return None
     keep = common_length(old, new)
-    return Growth(keep, new[keep:])
+    return TextDiff(keep, new[keep:])
 
 
-def grown(text: str, growths: Iterable[Growth]) -> str:
-    """`text` after all that happened to it."""
-    for each in growths:
+def patched(text: str, diffs: Iterable[TextDiff]) -> str:
+    """`text` after all these changes."""
+    for each in diffs:
         text = text[: each.keep] + each.tail
     return text
 

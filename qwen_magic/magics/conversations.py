@@ -17,7 +17,7 @@ from qwen_magic.options import OPTIONS, Options
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
-    from qwen_magic.conversation.summary import Summary
+    from qwen_magic.conversation.store import ChatSummary
 
 
 LISTED: Final = 10  # conversations, where not all of them were asked for
@@ -131,26 +131,27 @@ class ConversationMagics(SessionMagics):
         every = self._asker.chat_defaults
         every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
-        turns = outline.on_way
+        turns = outline.on_path
         state = f"{turns} turn{'' if turns == 1 else 's'}" if outline.turns else "new"
         print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:
-        from qwen_magic.conversation.summary import Recent
         from qwen_magic.frontends.table import show_table
 
         there = self._conversations
-        recent = Recent(tuple(there.summaries())) if everything else there.recent(LISTED)
-        listed: dict[str, Summary | None] = {each.chat: each for each in recent.summaries}
+        stored = there.summaries()
+        shown = stored if everything else there.recent(LISTED)
+        listed: dict[str, ChatSummary | None] = {each.chat: each for each in shown}
         listed |= {name: None for name in there.empty() if name not in listed}
         rows = [self._row(name, summary) for name, summary in listed.items()]
-        older = f"and {recent.older:,} older: %qwen_chat --all" if recent.older else ""
+        older = len(stored) - len(shown)
+        note = f"and {older:,} older: %qwen_chat --all" if older else ""
         header = ["", "conversation", "turns", "continues after", "age", "tokens", "defaults"]
-        show_table(header, rows, older)
+        show_table(header, rows, note)
 
-    def _row(self, name: str, summary: Summary | None) -> list[str]:
+    def _row(self, name: str, summary: ChatSummary | None) -> list[str]:
         """Told from the store's summary: listing loads no conversation."""
-        from qwen_magic.frontends.history_rows import age_words
+        from qwen_magic.frontends.history import age_words
 
         now = time.time()
         return [

@@ -13,7 +13,7 @@ from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.archive.conversation import Conversation
+    from qwen_magic.conversation.chain import Conversation
 
 LARGEST: Final = 256 * 1024 * 1024  # bytes; a notebook with many figures is large
 

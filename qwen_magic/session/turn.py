@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, window_fact, window_warning
+from qwen_magic.conversation.archive.metadata import turn_metadata
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
 from qwen_magic.errors import QwenError, UnknownResponseError
@@ -49,7 +50,6 @@ from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
-from qwen_magic.session.metadata import turn_metadata
 from qwen_magic.session.plan import Plan
 from qwen_magic.session.view import NoView, View
 from qwen_magic.tools.loop import Action as CallAction
@@ -297,7 +297,7 @@ class TurnMachine:
         outcome = self._outcome(error)
         now = self._clock()
         turn = self._turn(outcome.status, now)
-        metadata = turn_metadata(turn, self.plan)
+        metadata = turn_metadata(turn, parent=self.plan.parent, number=self.plan.number)
         self._tell_window()
         bundle = self._view.finish(self.state, now, outcome, metadata)
         answer = Answer(

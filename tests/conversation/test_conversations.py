@@ -4,7 +4,7 @@ import pytest
 
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.errors import ConversationError
 
 
@@ -32,7 +32,7 @@ def test_a_name_with_turns_is_not_begun_again():
 
 
 def test_turns_come_back_from_the_store():
-    store = MemoryRecall()
+    store = SqliteStore()
     Conversations(store).append(turn("a", "sales"))
     again = Conversations(store)
     assert again.chain("sales").head.key == "a"

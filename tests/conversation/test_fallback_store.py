@@ -14,10 +14,10 @@ from demo_server import demo_server
 
 from qwen_magic.conversation.chain import HeadMove, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.conversation.fallback_store import explain, open_store
 from qwen_magic.conversation.migrations import MIGRATIONS
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store_errors import explain
+from qwen_magic.conversation.store import Fact
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
@@ -65,14 +65,15 @@ def told():
 
 def works_in_memory(store):
     """Whether a session can go on with it: ask, fork, find."""
-    parent = store.records("main")[-1].key if store.records("main") else None
-    store.checkpoint(turn("new", parent, text="te"))
+    parent = store.load("main", Turn).records[-1].key if store.load("main", Turn).records else None
+    store.append(turn("new", parent, text="te"), running=True)
     store.append(turn("new", parent))
     store.append(HeadMove("side", "fork", "new"))
-    assert store.records("main")[-1] == turn("new", parent)
-    assert store.turn("new") == turn("new", parent)
-    assert store.path_to("new")[-1].key == "new"
-    assert [each.head for each in store.summaries()] == ["new", "new"]
+    assert store.load("main", Turn).records[-1] == turn("new", parent)
+    assert store.load("side", Turn).base[-1] == turn("new", parent)
+    assert [each.head for each in store.chats()] == ["new", "new"]
+    store.append(Fact("hosts", "h", {"keeps_ids": False}))
+    assert store.fact("hosts", "h") == {"keeps_ids": False}
     assert not store.durable
     store.close()
 
@@ -85,8 +86,8 @@ def test_all_is_well(path, told):
     store.append(turn("a"))
     store.close()
     again, second = open_store(path, SCOPE)
-    assert (message, second, told, store.trouble) == ("", "", [], "")
-    assert again.records("main") == (turn("a"),)
+    assert (message, second, told, store.failure) == ("", "", [], "")
+    assert again.load("main", Turn).records == (turn("a"),)
     assert again.durable
     assert path.parent.stat().st_mode & 0o777 == 0o700
     again.close()
@@ -140,7 +141,9 @@ def test_a_file_or_folder_that_cannot_be_written(path, unprivileged, closed):
     store, message = open_store(path, SCOPE)
     assert f"{path} or its folder cannot be written" in message
     assert "QWEN_MAGIC_HOME" in message
-    assert store.records("main") == (turn("a"),), "what can be read is there all the same"
+    assert store.load("main", Turn).records == (turn("a"),), (
+        "what can be read is there all the same"
+    )
     works_in_memory(store)
     path.parent.chmod(0o700)
 
@@ -193,11 +196,10 @@ def test_damage_in_mid_session(path, told):
     store.append(turn("c", "b"))
     assert len(told) == 1
     assert f"{path} is damaged" in told[0]
-    assert store.trouble == told[0]
-    assert [each.key for each in store.records("main")] == ["a", "b", "c"]
-    assert store.records("other") == (turn("x", chat="other"),)
-    assert store.chats()[:1] == ("main",)
-    assert [each.key for each in store.path_to("c")] == ["a", "b", "c"]
+    assert store.failure == told[0]
+    assert [each.key for each in store.load("main", Turn).records] == ["a", "b", "c"]
+    assert store.load("other", Turn).records == (turn("x", chat="other"),)
+    assert store.chats()[0].chat == "main"
     assert len(told) == 1, "it is said once"
     assert path.read_bytes() == damaged
 
@@ -206,7 +208,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.conversation.fallback_store import explain, open_store
 
 told = []
 store, message = open_store(Path(sys.argv[1]), "scope", told.append)
@@ -215,9 +217,9 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 keys = [f"t{number}" for number in range(60)]
 for key, parent in zip(keys, [None, *keys]):
     for part in (2_000, 5_000):
-        store.checkpoint(Turn(key, "main", "stopped", parent, "r", text="x" * part))
+        store.append(Turn(key, "main", "stopped", parent, "r", text="x" * part), running=True)
     store.append(Turn(key, "main", "completed", parent, "r", text="x" * 10_000))
-assert [turn.key for turn in store.records("main")] == keys
+assert [turn.key for turn in store.load("main", Turn).records] == keys
 assert not store.durable
 [message] = told
 print(message)
@@ -236,7 +238,7 @@ def test_no_room_left_in_mid_session(path):
     assert f"{path} could not be read or written" in done.stdout
     assert "full, over quota" in done.stdout
     with closing(SqliteStore(path, "scope")) as store:
-        kept = [each for each in store.records("main") if each.status == "completed"]
+        kept = [each for each in store.load("main", Turn).records if each.status == "completed"]
     assert kept, "what was kept before is still there"
     assert {len(each.text) for each in kept} == {10_000}
 
@@ -282,7 +284,7 @@ def test_a_key_is_never_in_the_files(path):
         session = Session(conversations=Conversations(store))
         ask = Ask("My name is John", "My name is John", "qwen3-max", endpoint, "main")
         answer = session.run(session.plan(ask), NoView())
-        store.checkpoint(turn("running", text="so far"))
+        store.append(turn("running", text="so far"), running=True)
         files = [each.read_bytes() for each in path.parent.iterdir()]
         assert len(files) == 3, "with the log, in which all of it still is"
         session.close()

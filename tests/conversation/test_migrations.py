@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen_magic.conversation.chain import CellKey, HeadMove, Turn
+from qwen_magic.conversation.chain import CellKey, HeadMove, Turn, TurnSummary
+from qwen_magic.conversation.fallback_store import readable_records
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, migrate, version_of
-from qwen_magic.conversation.readonly import readable_records
+from qwen_magic.conversation.outline import outline_of
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.protocol.response import Usage
 
@@ -17,6 +18,7 @@ from qwen_magic.protocol.response import Usage
 RELEASED = [
     "50ffe26c04590208521a41facfc631b375ec3353543925989832337843a269ff",
     "5f9e14fb7c1346159639dca9811aa495c08a15d6bc7a3b7b326f5fb79a06f947",
+    "1bbd0a479721fd2cdc64ff345c791361a0ba9014d5d9babcd4541a5403e4ea75",
 ]
 SCOPE = "/home/me/a.ipynb"
 # A file as each version left it (`sqlite3 FILE .dump`), with the records below in it.
@@ -64,49 +66,25 @@ def test_a_file_of_every_version_still_gives_its_conversations(tmp_path, version
         connection.executescript((DUMPS / f"version-{version}.sql").read_text("utf-8"))
         connection.execute(f"PRAGMA user_version = {version}")
     store = SqliteStore(path, SCOPE)
-    assert {chat: store.records(chat) for chat in store.chats()} == RECORDS
-    told = store.outline("main")
-    assert (told.turns, told.on_way, told.tokens) == (2, 1, 12)
+    assert {each.chat: store.load(each.chat, Turn).records for each in store.chats()} == RECORDS
+    told = outline_of(store.load("main", TurnSummary).chain())
+    assert (told.turns, told.on_path, told.tokens) == (2, 1, 12)
     assert [(line.kind, line.turn.key, line.ref) for line in told.lines] == [
-        ("way", "a", "1"),
+        ("path", "a", "1"),
         ("branch", "b", ""),
     ]
     store.append(Turn("c", "main", "completed", "a", "resp_c", text="64"))
-    assert store.records("main")[-1].key == "c"
+    assert store.load("main", Turn).records[-1].key == "c"
     with connect(path) as connection:
         assert version_of(connection) == len(MIGRATIONS)
     store.close()
-
-
-def test_the_shape_of_an_earlier_file_is_as_if_it_had_been_kept_all_along(tmp_path):
-    path = tmp_path / "old.sqlite3"
-    with closing(SqliteStore(path, SCOPE)) as store:
-        for number in range(350):
-            parent = f"{number - 1 - (number % 10 == 5)}" if number else None
-            store.append(Turn(f"{number}", "main", "completed", parent, cell=CellKey("c", number)))
-        for key, parent in (("root", None), ("half \ud83d", "root"), ("x", "half \ud83d")):
-            store.append(Turn(key, "main", "completed", parent))
-        store.append(HeadMove("side", "fork", "7"))
-        store.append(Turn("s", "side", "completed", "7"))
-        store.append(Turn("t", "side", "completed", "s"))
-    with connect(path) as connection:
-        kept = connection.execute("SELECT * FROM shape ORDER BY seq").fetchall()
-        assert max(row[4] or 0 for row in kept) > 200, "with landmarks behind landmarks"
-        for name in ("turn_put", "turn_taken"):
-            connection.execute(f"DROP TRIGGER {name}")
-        for name in ("turns_by_response", "marks_by_chat", "chats_by_age"):
-            connection.execute(f"DROP INDEX {name}")
-        connection.execute("DROP TABLE shape")
-        connection.execute("PRAGMA user_version = 1")
-        migrate(connection)
-        assert connection.execute("SELECT * FROM shape ORDER BY seq").fetchall() == kept
 
 
 def test_a_kernel_of_an_earlier_version_goes_on_writing_in_an_upgraded_file(tmp_path):
     path = tmp_path / "shared.sqlite3"
     with closing(SqliteStore(path, SCOPE)) as store:
         store.append(Turn("a", "main", "completed", None, "resp_a", text="x"))
-        with connect(path) as earlier:  # it knows nothing of `shape`
+        with connect(path) as earlier:
             earlier.execute("INSERT INTO records VALUES (2, 1, 'turn', 'b', 0.0, 1)")
             earlier.execute(
                 "INSERT INTO turns SELECT 2, draft, status, 'a', 'resp_b', 'resp_a', cell_id, "
@@ -114,7 +92,7 @@ def test_a_kernel_of_an_earlier_version_goes_on_writing_in_an_upgraded_file(tmp_
                 "total_tokens, cached_tokens, reasoning_tokens, tools, 'ask b', input, text, items "
                 "FROM turns WHERE seq = 1"
             )
-        told = store.outline("main")
+        told = outline_of(store.load("main", TurnSummary).chain())
         assert [(line.ref, line.turn.key) for line in told.lines] == [("1", "a"), ("2", "b")]
 
 

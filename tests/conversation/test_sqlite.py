@@ -3,18 +3,19 @@
 import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from drawn_turns import TEXTS, histories, turns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn
-from qwen_magic.conversation.reading import select_chats, select_records, select_summaries
-from qwen_magic.conversation.recall import MemoryRecall
+from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn, TurnSummary
+from qwen_magic.conversation.outline import outline_of
+from qwen_magic.conversation.reading import select_chats, select_conversation
 from qwen_magic.conversation.rows import COLUMNS
 from qwen_magic.conversation.sqlite import SqliteStore
+from qwen_magic.conversation.store import ChatSummary, Fact
 from qwen_magic.protocol.response import Usage
 
 SCOPE = "/home/me/a.ipynb"
@@ -61,28 +62,52 @@ def again(store):
 
 @given(histories())
 def test_any_history_comes_back_equal(fresh, history):
-    store, memory = fresh(), MemoryRecall()
+    store = fresh()
     for record in history:
         store.append(record)
-        memory.append(record)
+    by_chat = {}
+    for record in history:
+        by_chat.setdefault(record.chat, []).append(record)
     with again(store) as other:
-        assert other.chats() == memory.chats()
-        for chat in memory.chats():
-            assert other.records(chat) == memory.records(chat)
-        for key in {record.key for record in history} - {None}:
-            assert other.turn(key) == memory.turn(key)
-            assert other.path_to(key) == memory.path_to(key)
-        assert other.summaries() == memory.summaries()
-        for most in (0, 1, 2, 100):
-            assert other.recent(most, "main") == memory.recent(most, "main")
-        for chat in (*memory.chats(), "nobody"):
-            assert other.has(chat) == memory.has(chat)
-            assert without_refs(other.outline(chat)) == without_refs(memory.outline(chat))
+        assert [each.chat for each in other.chats()] == list(by_chat)
+        for summary in other.chats():
+            loaded = other.load(summary.chat, Turn)
+            assert loaded.records == tuple(by_chat[summary.chat])
+            check_summary(summary, loaded.records, history)
+            chain = Chain(summary.chat, loaded.records, base=expected_base(loaded.records, history))
+            assert loaded.chain().turns == chain.turns
+            assert loaded.chain().head == chain.head
+            light = other.load(summary.chat, TurnSummary).chain()
+            assert outline_of(light) == outline_of(chain)
+        assert other.load("nobody", Turn).records == ()
 
 
-def without_refs(outline):
-    """The file's refs may be longer than needed: see tests/conversation/test_outline.py."""
-    return replace(outline, lines=tuple(replace(line, ref="") for line in outline.lines))
+def check_summary(summary, records, history):
+    turns = [each for each in records if isinstance(each, Turn)]
+    heads = [each.key for each in records if not isinstance(each, Turn) or each.may_be_head]
+    prompts = {each.key: each.prompt for each in history if isinstance(each, Turn)}
+    assert summary == ChatSummary(
+        summary.chat,
+        turns=len(turns),
+        tokens=sum(turn.tokens for turn in turns),
+        newest=max(
+            each.created_at + each.seconds if isinstance(each, Turn) else each.at
+            for each in records
+        ),
+        head=heads[-1] if heads else None,
+        prompt=prompts.get(heads[-1], "") if heads else "",
+    )
+
+
+def expected_base(records, history):
+    """From the first turn of all to the one that a fork leaves from."""
+    by_key = {each.key: each for each in history if isinstance(each, Turn)}
+    first, path = records[0], []
+    if isinstance(first, HeadMove) and first.kind == "fork":
+        path.append(by_key[first.key])
+        while path[0].parent is not None:
+            path.insert(0, by_key[path[0].parent])
+    return path
 
 
 @given(st.data())
@@ -91,30 +116,32 @@ def test_what_was_checkpointed_last_is_found(fresh, data):
     ended = data.draw(turns("a", "main"))
     for text, items in data.draw(st.lists(st.tuples(TEXTS, st.booleans()), min_size=1, max_size=5)):
         running = replace(ended, status="stopped", text=text, items=ended.items if items else ())
-        store.checkpoint(running)
+        store.append(running, running=True)
         with again(store) as other:
-            assert other.records("main") == (running,)
-        assert store.records("main") == (), "it is no record while it runs"
+            assert other.load("main", Turn).records == (running,)
+        assert store.load("main", Turn).records == (), "it is no record while it runs"
     store.append(ended)
-    assert store.records("main") == (ended,)
+    assert store.load("main", Turn).records == (ended,)
     with again(store) as other:
-        assert other.records("main") == (ended,)
+        assert other.load("main", Turn).records == (ended,)
 
 
-def test_every_field_of_a_turn_has_its_column():
-    elsewhere = {"key", "chat", "created_at", "raw", "cell", "usage"}
-    assert {each.name for each in fields(Turn)} - elsewhere <= set(COLUMNS)
+def test_every_field_of_a_turn_has_its_column(store):
+    """What derives from `Turn` is what the migrations have made."""
+    with store._database.reading() as connection:
+        made = {row["name"] for row in connection.execute("PRAGMA table_info(turns)")}
+    assert made == {"seq", "draft", *COLUMNS}
 
 
 def test_long_texts(store):
     long = turn("a", prompt="é\0🙂" * 1_000_000, text="x\ud83d" * 5_000_000)
     store.append(long)
-    assert store.records("main") == (long,)
+    assert store.load("main", Turn).records == (long,)
 
 
 def test_counts_beyond_what_sqlite_can_hold(store):
     store.append(turn("a", usage=Usage(input_tokens=2**80)))
-    assert store.records("main")[0].usage.input_tokens == 2**63 - 1
+    assert store.load("main", Turn).records[0].usage.input_tokens == 2**63 - 1
 
 
 def test_a_turn_is_kept_once(store):
@@ -122,19 +149,38 @@ def test_a_turn_is_kept_once(store):
     with pytest.raises(ValueError, match="turn a is in main already"):
         store.append(replace(turn("a"), text="other"))
     with pytest.raises(ValueError, match="already"):
-        store.checkpoint(turn("a"))
-    assert store.records("main") == (turn("a"),)
+        store.append(turn("a"), running=True)
+    assert store.load("main", Turn).records == (turn("a"),)
 
 
 def test_scopes_do_not_see_each_other(store, path):
     store.append(turn("a"))
     with closing(SqliteStore(path, "/home/me/b.ipynb")) as other:
-        assert (other.chats(), other.records("main"), other.path_to("a")) == ((), (), [])
-        assert other.turn("a") == turn("a"), "but a turn is found wherever it is"
+        assert (list(other.chats()), other.load("main", Turn).records) == ([], ())
         other.append(turn("a", text="its own"))
-        assert other.turn("a").text == "its own"
-    assert store.turn("a") == turn("a")
-    assert store.turn("nobody") is None
+        assert other.load("main", Turn).records[0].text == "its own"
+    assert store.load("main", Turn).records == (turn("a"),)
+
+
+def test_a_fact_is_kept_for_all_scopes_and_the_last_one_counts(store, path):
+    store.append(Fact("hosts", "half \ud83d", {"keeps_ids": True}, 5.0))
+    store.append(Fact("hosts", "half \ud83d", {"keeps_ids": False}, 6.0))
+    store.append(Fact("answers", "half \ud83d", "other"))
+    with closing(SqliteStore(path, "elsewhere")) as other:
+        assert other.fact("hosts", "half \ud83d") == {"keeps_ids": False}
+        assert other.fact("answers", "half \ud83d") == "other"
+        assert other.fact("hosts", "unknown") is None
+
+
+def test_a_store_in_memory_keeps_all_that_a_file_does():
+    store = SqliteStore()
+    store.append(turn("a"))
+    store.append(turn("run", "a", status="stopped"), running=True)
+    store.append(HeadMove("side", "fork", "a"))
+    store.close()
+    assert store.load("main", Turn).records == (turn("a"),)
+    assert store.load("side", Turn).base == (turn("a"),)
+    assert SqliteStore().load("main", Turn).records == (), "each has its own"
 
 
 def test_the_files_are_the_users_own(store, path):
@@ -149,34 +195,34 @@ def test_the_files_are_the_users_own(store, path):
 
 def test_of_two_answers_at_once_the_one_that_ended_last_is_the_head(store):
     store.append(turn("a"))
-    live = Chain("main", store.records("main"))
-    store.checkpoint(turn("slow", "a", status="stopped", text="…"))
+    live = Chain("main", store.load("main", Turn).records)
+    store.append(turn("slow", "a", status="stopped", text="…"), running=True)
     for ended in (turn("quick", "a"), turn("slow", "a")):
         store.append(ended)
         live.append(ended)
-    replayed = Chain("main", store.records("main"))
+    replayed = Chain("main", store.load("main", Turn).records)
     assert replayed.head == live.head == turn("slow", "a")
     assert list(replayed.turns) == list(live.turns)
 
 
 @pytest.mark.parametrize("follows", [turn("child", "run"), HeadMove("main", "head", "run")])
 def test_what_another_process_put_after_a_running_turn_stays_after_it(store, follows):
-    store.checkpoint(turn("run", status="stopped"))
+    store.append(turn("run", status="stopped"), running=True)
     with again(store) as other:
-        assert Chain("main", other.records("main")).turns["run"].status == "stopped"
+        assert Chain("main", other.load("main", Turn).records).turns["run"].status == "stopped"
         other.append(follows)
     store.append(turn("run"))
-    assert store.records("main") == (turn("run"), follows)
-    Chain("main", store.records("main"))  # it replays
+    assert store.load("main", Turn).records == (turn("run"), follows)
+    Chain("main", store.load("main", Turn).records)  # it replays
 
 
 def test_a_turn_that_was_left_behind_may_be_finished_by_another_process(store):
-    store.checkpoint(turn("a", status="stopped", text="half"))
+    store.append(turn("a", status="stopped", text="half"), running=True)
     with again(store) as other:
-        other.checkpoint(turn("a", status="stopped", text="half and more"))
+        other.append(turn("a", status="stopped", text="half and more"), running=True)
         other.append(turn("a"))
-        assert other.records("main") == (turn("a"),)
-        assert other.summaries()[0].turns == 1
+        assert other.load("main", Turn).records == (turn("a"),)
+        assert other.chats()[0].turns == 1
 
 
 # --- finding
@@ -189,9 +235,10 @@ def test_the_way_to_a_turn_leads_through_forks(store):
     store.append(turn("c", "a", "side"))
     store.append(HeadMove("far", "fork", "c"))
     store.append(turn("d", "c", "far"))
-    assert [each.key for each in store.path_to("d")] == ["a", "c", "d"]
-    assert store.records("far")[0] == HeadMove("far", "fork", "c")
-    assert Chain("far", store.records("far"), base=store.path_to("c")).head.key == "d"
+    far = store.load("far", Turn)
+    assert far.records[0] == HeadMove("far", "fork", "c")
+    assert [each.key for each in far.base] == ["a", "c"]
+    assert far.chain().head.key == "d"
 
 
 def test_a_copy_of_a_conversation_keeps_to_itself(store):
@@ -199,7 +246,8 @@ def test_a_copy_of_a_conversation_keeps_to_itself(store):
         store.append(turn("a", chat=chat))
         store.append(turn("b", "a", chat))
         store.append(turn(f"only in {chat}", "b", chat))
-    assert {each.chat for each in store.path_to("only in copy")} == {"copy"}
+    store.append(HeadMove("side", "fork", "only in copy"))
+    assert {each.chat for each in store.load("side", Turn).base} == {"copy"}
 
 
 def test_a_summary_tells_the_conversation_in_a_line(store):
@@ -207,7 +255,7 @@ def test_a_summary_tells_the_conversation_in_a_line(store):
     store.append(turn("b", "a", prompt="Second"))
     store.append(HeadMove("main", "head", "a", 200.0))
     store.append(HeadMove("side", "fork", "b", 300.0))
-    main, side = store.summaries()
+    main, side = store.chats()
     assert (main.chat, main.turns, main.head, main.newest) == ("main", 2, "a", 200.0)
     assert main.prompt == ("First " * 100)[:200]
     assert (side.turns, side.head, side.prompt) == (0, "b", "Second")
@@ -233,8 +281,8 @@ def test_the_cost_does_not_grow_with_other_conversations(store, path):
 
     reads = [
         lambda connection: select_chats(connection, SCOPE),
-        lambda connection: select_records(connection, SCOPE, "main", running=()),
-        lambda connection: select_summaries(connection, SCOPE),
+        lambda connection: select_conversation(connection, SCOPE, "main", Turn),
+        lambda connection: select_conversation(connection, SCOPE, "main", TurnSummary),
     ]
     for number in range(20):
         store.append(turn(str(number), cell=CellKey("c")))
@@ -250,7 +298,7 @@ def test_the_cost_does_not_grow_with_other_conversations(store, path):
 def test_threads_share_a_store(store):
     def work(name):
         for number in range(50):
-            store.checkpoint(turn(f"{name}{number}", chat=name, status="stopped"))
+            store.append(turn(f"{name}{number}", chat=name, status="stopped"), running=True)
             store.append(turn(f"{name}{number}", chat=name))
 
     workers = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
@@ -258,21 +306,21 @@ def test_threads_share_a_store(store):
         worker.start()
     for worker in workers:
         worker.join()
-    assert sorted(store.chats()) == list("abcd")
-    assert all(len(store.records(name)) == 50 for name in "abcd")
+    assert sorted(each.chat for each in store.chats()) == list("abcd")
+    assert all(len(store.load(name, Turn).records) == 50 for name in "abcd")
 
 
 def test_a_checkpoint_does_not_wait_for_another_writer_but_an_append_does(store, path):
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
-        store.checkpoint(turn("a", status="stopped"))  # left to the next one
+        store.append(turn("a", status="stopped"), running=True)  # left to the next one
         release = threading.Timer(0.3, other.execute, ["COMMIT"])
         release.start()
         store.append(turn("b"))
         release.join()
-    store.checkpoint(turn("a", status="stopped"))
+    store.append(turn("a", status="stopped"), running=True)
     with again(store) as fresh_store:
-        assert [each.key for each in fresh_store.records("main")] == ["b", "a"]
+        assert [each.key for each in fresh_store.load("main", Turn).records] == ["b", "a"]
 
 
 def test_an_interrupted_write_leaves_nothing_behind(store):
@@ -293,4 +341,4 @@ def test_an_interrupted_write_leaves_nothing_behind(store):
 def test_a_store_that_was_closed_opens_again(store):
     store.append(turn("a"))
     store.close()
-    assert store.records("main") == (turn("a"),)
+    assert store.load("main", Turn).records == (turn("a"),)

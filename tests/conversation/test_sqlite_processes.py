@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_magic.conversation.chain import Chain
+from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.conversation.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ store.append(turn(0))
 text = ""
 while True:
     text += f"{len(text)} "
-    store.checkpoint(turn(1, text, "stopped"))
+    store.append(turn(1, text, "stopped"), running=True)
     say(len(text))
 """
 APPEND_FOREVER = """
@@ -112,7 +112,7 @@ def running(script, path, name="a"):
 
 def kept(path):
     with closing(SqliteStore(path, SCOPE)) as store:
-        return store.records("main")
+        return store.load("main", Turn).records
 
 
 def test_two_processes_that_write_at_once_lose_nothing(path):

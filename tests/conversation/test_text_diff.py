@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.text_diff import Growth, common_length, grown, growth
+from qwen_magic.conversation.text_diff import TextDiff, common_length, patched, text_diff
 
 WORDS = st.text("ab🙂", max_size=30)
 
 
 def test_only_the_new_part_is_told():
-    assert growth("One, ", "One, two") == Growth(5, "two")
-    assert growth('{"text":"One"}', '{"text":"One, two"}') == Growth(12, ', two"}')
-    assert growth("same", "same") is None
+    assert text_diff("One, ", "One, two") == TextDiff(5, "two")
+    assert text_diff('{"text":"One"}', '{"text":"One, two"}') == TextDiff(12, ', two"}')
+    assert text_diff("same", "same") is None
 
 
 @given(WORDS, WORDS)
@@ -23,5 +23,5 @@ def test_the_common_beginning(one, other):
 
 @given(st.lists(WORDS, max_size=6))
 def test_all_steps_together_give_the_last_text(texts):
-    steps = [growth(old, new) for old, new in zip(["", *texts], texts, strict=False)]
-    assert grown("", [step for step in steps if step]) == (texts[-1] if texts else "")
+    steps = [text_diff(old, new) for old, new in zip(["", *texts], texts, strict=False)]
+    assert patched("", [step for step in steps if step]) == (texts[-1] if texts else "")

@@ -8,10 +8,8 @@ import uuid
 import pytest
 
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
-from qwen_magic.conversation.chain_tree import ChainTree
 from qwen_magic.conversation.outline import outline_of
-from qwen_magic.frontends.history import history_html, history_text
-from qwen_magic.frontends.history_rows import Fork, age_words, history_of
+from qwen_magic.frontends.history import age_words, history_html, history_of, history_text
 from qwen_magic.protocol.response import Usage
 
 NOW = 1_800_000_000.0
@@ -26,16 +24,16 @@ def turn(key, parent=None, *, ago=60.0, tokens=0, cell=None, id=None, **more):
     )  # fmt: skip
 
 
-def drawn(chain, **more):
-    return [(row.kind, row.depth, row.ref, row.prompt) for row in rows(chain, **more)]
+def drawn(chain):
+    return [(row.kind, row.depth, row.ref, row.prompt) for row in rows(chain)]
 
 
-def rows(chain, **more):
-    return history_of(told(chain), now=NOW, **more).rows
+def rows(chain):
+    return history_of(told(chain), now=NOW).rows
 
 
 def told(chain):
-    return outline_of(ChainTree(chain))
+    return outline_of(chain)
 
 
 TREE = Chain(
@@ -55,14 +53,14 @@ TREE = Chain(
 
 def test_the_way_is_flat_and_branches_hang_below_the_turn_they_leave():
     assert drawn(TREE) == [
-        ("way", 0, "1", "ask a"),
+        ("path", 0, "1", "ask a"),
         ("branch", 1, "bbbbbb", "ask b"),
         ("branch", 2, "cccccc", "ask c"),
         ("follower", 1, "dddddd", "ask d"),
         ("branch", 1, "eeeeee", "ask e"),
-        ("way", 0, "2", "ask f"),
+        ("path", 0, "2", "ask f"),
         ("branch", 1, "–", "ask g"),
-        ("way", 0, "3", "ask h"),
+        ("path", 0, "3", "ask h"),
     ]
     history = history_of(told(TREE), now=NOW)
     assert history.summary.replace("\u00a0", " ") == "3 turns, 5 on other branches · 120 tokens"
@@ -78,7 +76,7 @@ def test_what_is_said_of_a_turn():
     assert facts["e"] == ("2/3", "stopped", "m", "1 min ago")
     assert facts["f"] == ("3/3", "m", "2 h ago")
     assert facts["g"] == ("failed", "m", "1 min ago")
-    assert facts["h"] == ("head", "cut off", "m", "1 min ago")
+    assert facts["h"] == ("the next question continues here", "cut off", "m", "1 min ago")
     assert [row.ref for row in rows(TREE) if row.is_head] == ["3"]
     assert [row.prompt for row in rows(TREE) if row.is_bad] == ["ask g"]
 
@@ -118,16 +116,6 @@ def test_the_current_sibling_beside_the_way_is_marked():
     assert "current" not in {fact for row in rows(TREE) for fact in row.facts}, "f is on the way"
 
 
-def test_forks_hang_where_they_leave():
-    forks = {"f": [Fork("proof", 3, "Prove it", NOW - 7200)], "b": [Fork("x", 1)]}
-    found = [row for row in rows(TREE, forks=forks) if row.kind == "fork"]
-    assert [(row.depth, row.ref, row.prompt) for row in found] == [
-        (2, "x", "(no text)"),
-        (1, "proof", "Prove it"),
-    ]
-    assert found[1].facts == ("fork", "3\u00a0turns", "2\u00a0h\u00a0ago")
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(-5, "just now"), (59, "just now"), (60, "1 min ago"), (7199, "1 h ago"), (90000, "1 d ago"),
@@ -154,10 +142,10 @@ def long_chain(size, branching):
 def test_however_long_only_so_much_is_drawn_and_the_rest_is_counted(branching):
     chain = long_chain(5000, branching)
     history = history_of(told(chain), now=NOW)
-    turns = sum(row.kind in ("way", "branch", "follower") for row in history.rows)
+    turns = sum(row.kind in ("path", "branch", "follower") for row in history.rows)
     assert turns <= 140
     assert history.more.replace("\u00a0", " ") == f"{5000 - turns:,} turns not shown."
-    assert [row for row in history.rows if row.kind == "way"][-1].is_head
+    assert [row for row in history.rows if row.kind == "path"][-1].is_head
     assert history.rows[0].ref == "1"
 
 
@@ -202,10 +190,9 @@ EVIL = '</div><script>alert(1)</script><img src=x onerror="x"> & "quoted"'
 
 
 def test_the_html_is_whole_and_escapes_everything():
-    forks = {"a": [Fork(EVIL, 1, EVIL)]}
     evil = [turn("a", prompt=EVIL, model=EVIL, id=f"resp_{EVIL}"), turn("b", "a", prompt=EVIL)]
     chain = Chain(EVIL, [*evil, turn("c", "a", id=f"{EVIL}")])
-    reader = read(history_html(told(chain), now=NOW, forks=forks))
+    reader = read(history_html(told(chain), now=NOW))
     assert reader.tags == {"style", "section", "div", "span", "b", "small"}
     assert reader.attributes == {"class", "style", "dir", "aria-label"}
     assert "".join(reader.seen).count("<script>alert(1)</script>") >= 4
@@ -241,7 +228,7 @@ def test_the_text_form():
         "      └ eeeeee  ask e  (2/3 · stopped · m · 1 min ago)",
         "   2  ask f  (3/3 · m · 2 h ago)",
         "      └ –  ask g  (failed · m · 1 min ago)",
-        "   3  ask h  (head · cut off · m · 1 min ago)",
+        "   3  ask h  (the next question continues here · cut off · m · 1 min ago)",
     ]
 
 

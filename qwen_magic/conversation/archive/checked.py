@@ -95,6 +95,11 @@ class Node:
             self.wrong("true or false")
         return self.value
 
+    def one_of(self, choices: tuple[str, ...]) -> str:
+        if self.value not in choices:
+            self.wrong(" or ".join(choices))
+        return self.text()
+
     def wrong(self, expected: str) -> NoReturn:
         came = "missing" if self.value is None else f"{_shown(self.value)}, not {expected}"
         self.refuse(f"is {came}")

@@ -1,19 +1,44 @@
-"""A conversation as a JSON file that round-trips exactly (see schema)."""
+"""A conversation as a JSON file that round-trips exactly.
+
+    {"format": "qwen_magic conversation", "version": 1, "name": "main",
+     "base": [turn, …], "records": [turn or mark, …]}
+
+A turn is `{"record": "turn"}` with the fields of `Turn`; a mark is `{"record": "mark"}` with those
+of `HeadMove`. `records` are in the order in which they were made: replaying them gives the same
+conversation with the same head. A parent always stands before its children. `base` is there for a
+fork only: the turns that it shares with the conversation it leaves, first to last, so that the file
+stands alone.
+
+A field that is absent or null has its default (an empty text, 0, none); fields that are not named
+here are ignored, so a version may gain some. What an older reader would misread needs a new
+`version`; a file of a newer one is refused.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import Any, Final, get_args
 
 from qwen_magic.conversation.archive.checked import Node, load
-from qwen_magic.conversation.archive.conversation import Conversation
-from qwen_magic.conversation.archive.records import mark_json, read_mark, read_turn, turn_json
-from qwen_magic.conversation.archive.schema import FORMAT, VERSION
-from qwen_magic.conversation.chain import HeadMove, Record, Turn
+from qwen_magic.conversation.chain import (
+    CellKey,
+    Conversation,
+    HeadMove,
+    MoveKind,
+    Record,
+    Turn,
+    TurnStatus,
+)
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.response import Usage
 
+FORMAT: Final = "qwen_magic conversation"
+VERSION: Final = 1
+MOST_ITEMS: Final = 10_000  # of one turn
 MOST_RECORDS: Final = 100_000
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
@@ -26,7 +51,7 @@ def export_json(conversation: Conversation) -> str:
         "name": conversation.name,
         "base": [turn_json(turn) for turn in conversation.base],
         "records": [
-            turn_json(record) if isinstance(record, Turn) else mark_json(record)
+            turn_json(record) if isinstance(record, Turn) else {"record": "mark", **asdict(record)}
             for record in conversation.records
         ],
     }
@@ -56,6 +81,77 @@ def import_json(text: str) -> Conversation:
     return Conversation(name, tuple(records), tuple(base))
 
 
+def turn_json(turn: Turn) -> JSON:
+    """Every field of a turn; `raw` only where there is one."""
+    said: JSON = {field.name: getattr(turn, field.name) for field in fields(Turn)}
+    said["cell"] = asdict(turn.cell) if turn.cell else None
+    said["usage"] = asdict(turn.usage) if turn.usage else None
+    if not turn.raw:
+        del said["raw"]
+    return {"record": "turn", **said}
+
+
+def read_turn(node: Node) -> Turn:
+    """Raises `ConversationError` with the place of what is wrong."""
+    found: dict[str, Any] = {}
+    for field in fields(Turn):
+        said = node.get(field.name)
+        is_required = field.default is MISSING and field.default_factory is MISSING
+        if said.present or is_required:
+            found[field.name] = _READ_AS[str(field.type)](said)
+    return Turn(**found)
+
+
+def read_items(node: Node) -> tuple[JSON, ...]:
+    return tuple(each.object() for each in node.each(MOST_ITEMS))
+
+
+def _key(node: Node) -> str:
+    return node.id() or node.refuse("is empty")
+
+
+def _status(node: Node) -> str:
+    return node.one_of(get_args(TurnStatus))
+
+
+def _input(node: Node) -> str | tuple[JSON, ...]:
+    return node.text() if isinstance(node.value, str) else read_items(node)
+
+
+def _cell(node: Node) -> CellKey:
+    call = node.get("call")
+    return CellKey(node.get("cell_id").id(), call.count() if call.present else 0)
+
+
+def _usage(node: Node) -> Usage:
+    counts = {
+        field.name: node.get(field.name).count()
+        for field in fields(Usage)
+        if field.name != "tools" and node.get(field.name).present
+    }
+    tools = node.get("tools")
+    names = tools.object() if tools.present else {}
+    return Usage(**counts, tools={name: tools.get(name).count() for name in names})
+
+
+# By the annotation of the field.
+_READ_AS: Final[Mapping[str, Callable[[Node], object]]] = {
+    "Key": _key,
+    "Key | None": _key,
+    "Name": Node.name,
+    "Id": Node.id,
+    "TurnStatus": _status,
+    "CellKey | None": _cell,
+    "str": Node.text,
+    "str | tuple[JSON, ...]": _input,
+    "tuple[JSON, ...]": read_items,
+    "Usage | None": _usage,
+    "float": Node.number,
+    "bool": Node.flag,
+    "JSON": Node.object,
+}
+
+
 def _check_kind(root: Node) -> None:
     kind, version = root.get("format"), root.get("version")
     if kind.value != FORMAT:
@@ -75,10 +171,16 @@ def _record(node: Node, links: _Links) -> Record:
         return _turn(node, links)
     if kind.value != "mark":
         kind.wrong('"turn" or "mark"')
-    mark = read_mark(node)
-    if mark.key is not None and mark.key not in links.seen:
-        node.get("key").refuse(f"names {mark.key!r}, and no turn before it has that key")
-    return mark
+    kind_of_move, key, at = node.get("kind"), node.get("key"), node.get("at")
+    kind_of_move.one_of(get_args(MoveKind))
+    if key.present and _key(key) not in links.seen:
+        key.refuse(f"names {key.value!r}, and no turn before it has that key")
+    return HeadMove(
+        chat=node.get("chat").name(),
+        kind="fork" if kind_of_move.value == "fork" else "head",
+        key=_key(key) if key.present else None,
+        at=at.number() if at.present else 0.0,
+    )
 
 
 def _turn(node: Node, links: _Links) -> Turn:

@@ -1,22 +1,38 @@
-"""The way to a conversation's head as a document to read."""
+"""The path to a conversation's head as a document to read."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from typing import Final, assert_never
 
 from qwen_magic.conversation.archive.contained import as_line, contained, quoted
-from qwen_magic.conversation.archive.markdown_steps import step_markdown
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.links import is_linkable
+from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.document.sources import all_sources
-from qwen_magic.document.words import counted, duration, shorten
+from qwen_magic.document.words import counted, duration, fenced, shorten
 from qwen_magic.protocol.call_outputs import parse_items
-from qwen_magic.protocol.items import Item
+from qwen_magic.protocol.items import (
+    CodeInterpreterCall,
+    CustomToolCall,
+    FileSearchCall,
+    FunctionCall,
+    ImageSearchCall,
+    Item,
+    McpCall,
+    McpListTools,
+    Message,
+    Reasoning,
+    UnknownItem,
+    WebExtractorCall,
+    WebSearchCall,
+)
 
 TITLE_LENGTH: Final = 72  # characters of a prompt in a heading
+LONGEST_OUTPUT: Final = 4_000  # characters of a tool's output; a page that was read can be a book
 MOST_BRANCHES: Final = 5  # named after one turn
 _CITED: Final = re.compile(r"\[(\d{1,3})\]")
 _ENDINGS: Final = {
@@ -55,7 +71,7 @@ def _turn(number: int, turn: Turn, zone: tzinfo) -> list[str]:
     return [
         f"## {number}. {as_line(title)}".rstrip(),
         quoted(turn.prompt) if title != turn.prompt.strip() else "",
-        *map(step_markdown, items),
+        *map(_step, items),
         contained(turn.text),
         f"**{_ENDINGS[turn.status]}**" if turn.status in _ENDINGS else "",
         _sources(items, turn.text),
@@ -97,11 +113,11 @@ def _date(at: float, zone: tzinfo) -> str:
 
 
 def _branches(chain: Chain, path: Sequence[Turn]) -> dict[str | None, list[Turn]]:
-    """The turns off the way that leave from it, by the key of the turn they follow."""
-    on_way = {turn.key for turn in path}
+    """The turns off the path that leave from it, by the key of the turn they follow."""
+    on_path = {turn.key for turn in path}
     found: dict[str | None, list[Turn]] = {}
     for turn in chain.turns.values():
-        if turn.key not in on_way and (turn.parent is None or turn.parent in on_way):
+        if turn.key not in on_path and (turn.parent is None or turn.parent in on_path):
             found.setdefault(turn.parent, []).append(turn)
     return found
 
@@ -117,3 +133,72 @@ def _branch_note(turns: Sequence[Turn], where: str) -> str:
 def _named(turn: Turn) -> str:
     ref = turn.response_id.removeprefix("resp_")[:SHORTEST_ID]
     return f"{as_line(ref)} {as_line(shorten(turn.prompt, 40))}".strip()
+
+
+def _step(item: Item) -> str:
+    """One step: what happened as a line, the rest folded below; empty for messages."""
+    match item:
+        case Message() | McpListTools():
+            return ""
+        case Reasoning():
+            return _folded("Thought", contained(item.text)) if item.text.strip() else ""
+        case WebSearchCall():
+            found = counted(len(item.sources), "source")
+            return _folded(f"Searched the web · {found}", _list(item.queries))
+        case WebExtractorCall():
+            return _folded("Read a page", _list(item.urls) + "\n\n" + _output(item.output))
+        case CodeInterpreterCall():
+            logs = "\n\n".join(_logs(output.logs) for output in item.outputs if output.logs)
+            return _folded("Ran Python", fenced(item.code, "python") + "\n\n" + logs)
+        case FunctionCall():
+            body = fenced(item.arguments, "json") + "\n\n" + _output(item.output or "")
+            return _folded(f"{_called(item)} {item.name}", body)
+        case CustomToolCall():
+            return _folded(f"Called {item.name}", fenced(item.input))
+        case McpCall():
+            body = fenced(item.arguments, "json") + "\n\n" + _output(item.error or item.output)
+            return _folded(f"Called {item.name}", body)
+        case FileSearchCall():
+            names = tuple(result.filename for result in item.results)
+            return _folded("Searched files", _list((*item.queries, *names)))
+        case ImageSearchCall():
+            return _folded("Searched images", fenced(item.arguments, "json"))
+        case UnknownItem():
+            return _folded(f"Did something of the type {item.type}", "")
+        case _:
+            assert_never(item)
+
+
+def _called(call: FunctionCall) -> str:
+    if call.output is None:
+        return "Asked for"
+    return "Was refused" if call.refused else "Called"
+
+
+def _folded(line: str, body: str) -> str:
+    # Inside an HTML block backslashes escape nothing.
+    summary = html.escape(shorten(line, 200)).replace("`", "&#96;").replace("*", "&#42;")
+    inside = body.strip("\n")
+    return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return "\n".join(f"- {as_line(text)}" for text in texts)
+
+
+def _output(text: str) -> str:
+    if not text.strip():
+        return ""
+    cut = text if len(text) <= LONGEST_OUTPUT else text[:LONGEST_OUTPUT] + "…"
+    return fenced(cut)
+
+
+def _logs(logs: str) -> str:
+    """What a run printed. The addresses of its figures die within hours: only their names stay."""
+    parts = []
+    for part in parse_logs(logs):
+        if isinstance(part, LogFigure):
+            parts.append(f"*Figure: {as_line(part.alt or 'drawn by the code')}*")
+        else:
+            parts.append(_output(part.text))
+    return "\n\n".join(part for part in parts if part)

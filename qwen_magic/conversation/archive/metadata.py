@@ -1,16 +1,18 @@
-"""What the metadata of a notebook's output says of a turn, read with every field checked.
+"""What the metadata of a notebook's output says of a turn: a notebook alone can tell its
+conversations.
 
-`session.metadata` writes it. `input` is not in it: as far as braces put values of the notebook
-into the prompt, those were asked to be sent, not to be kept.
+`input` is not in it: as far as braces put values of the notebook into the prompt, those were asked
+to be sent, not to be kept. Fields that have their default take no room, and neither do a text that
+is the items' and an id to continue after that is the parent's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from qwen_magic.conversation.archive.checked import Node
-from qwen_magic.conversation.archive.records import read_items, read_turn
+from qwen_magic.conversation.archive.json_form import read_items, read_turn, turn_json
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import Message, parse_item
@@ -25,6 +27,29 @@ class SavedTurn:
 
     turn: Turn
     parent_response_id: str = ""
+
+
+def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
+    """`{"qwen_magic": {…}}`: the turn as typed and answered, its ids and place. Never a key.
+
+    `parent` is the turn that it follows, `number` its place on its path, from 1.
+    """
+    parent_id = parent.response_id if parent else ""
+    previous_id = turn.previous_response_id
+    usual = {field.name for field in fields(Turn) if getattr(turn, field.name) == field.default}
+    said: JSON = {
+        **{name: value for name, value in turn_json(turn).items() if name not in usual},
+        **dict.fromkeys(("record", "raw", "input")),
+        "version": METADATA_VERSION,
+        "number": number,
+        "parent_response_id": parent_id if parent else None,
+        "previous_response_id": previous_id if previous_id != parent_id else None,
+        "items": list(turn.items),
+        "text": turn.text if turn.text != text_of(turn.items) else None,
+        "created_at": round(turn.created_at, 3),
+        "seconds": round(turn.seconds, 3),
+    }
+    return {METADATA_KEY: {name: value for name, value in said.items() if value is not None}}
 
 
 def text_of(items: tuple[JSON, ...]) -> str:
