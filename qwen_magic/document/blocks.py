@@ -158,6 +158,9 @@ class Spoken:
     text: str
 
 
+Place: TypeAlias = Panel | Box | LiveLine | Spoken
+
+
 @dataclass(frozen=True, slots=True)
 class SourceList:
     """The pages that the answer rests on."""

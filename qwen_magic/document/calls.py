@@ -20,15 +20,8 @@ from qwen_magic.document.blocks import (
 )
 from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.words import counted, shorten
+from qwen_magic.protocol import items
 from qwen_magic.protocol.call_outputs import CALL_FAILED
-from qwen_magic.protocol.items import (
-    FileSearchCall,
-    FunctionCall,
-    ImageSearchCall,
-    McpCall,
-    McpListTools,
-    UnknownItem,
-)
 
 LONGEST_DETAIL: Final = 120
 LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown
@@ -59,7 +52,7 @@ def whole_call(name: str, arguments: str) -> str:
     return f"{name}({inside})"
 
 
-def function_step(item: FunctionCall, *, phase: str, is_done: bool) -> Step:
+def function_step(item: items.FunctionCall, *, phase: str, is_done: bool) -> Step:
     """The call of a function on this side: as the model writes it, then what became of it.
     `phase` is the entry's."""
     arguments = item.arguments
@@ -74,7 +67,7 @@ def function_step(item: FunctionCall, *, phase: str, is_done: bool) -> Step:
     return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks)
 
 
-def _function_verb(item: FunctionCall, phase: str, is_done: bool) -> tuple[str, StepState]:
+def _function_verb(item: items.FunctionCall, phase: str, is_done: bool) -> tuple[str, StepState]:
     match phase:
         case "asking":
             return "Asks to run", "live"
@@ -89,7 +82,7 @@ def _function_verb(item: FunctionCall, phase: str, is_done: bool) -> tuple[str, 
     return ("Function failed", "bad") if item.failed else ("Called", "done")
 
 
-def _first_line(item: FunctionCall) -> str:
+def _first_line(item: items.FunctionCall) -> str:
     line = (item.output or "").strip().partition("\n")[0]
     return (line.removeprefix(CALL_FAILED) if item.failed else line) or "nothing"
 
@@ -110,7 +103,7 @@ def custom_step(name: str, given: str, is_done: bool) -> Step:
     )
 
 
-def mcp_step(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
     server = item.server_label or "an MCP server"
     failed = is_bad or bool(item.error)
     verb = f"Calling {server}"
@@ -127,7 +120,7 @@ def mcp_step(item: McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step
     return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
 
 
-def mcp_tools_step(item: McpListTools, is_done: bool) -> Step:
+def mcp_tools_step(item: items.McpListTools, is_done: bool) -> Step:
     server = item.server_label or "an MCP server"
     if not is_done:
         waiting = (Wait("The list comes when it ends"),)
@@ -143,7 +136,7 @@ def mcp_tools_step(item: McpListTools, is_done: bool) -> Step:
     return Step(f"Asked {server} for its tools", "", False, facts, "done", blocks)
 
 
-def file_search_step(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
+def file_search_step(item: items.FileSearchCall, is_done: bool, is_bad: bool) -> Step:
     verb, state = verbs("Searching files", "Searched files", "File search failed", is_done, is_bad)
     blocks: list[Block] = [Label("Queries"), Lines(item.queries)] if item.queries else []
     for result in item.results:
@@ -155,7 +148,9 @@ def file_search_step(item: FileSearchCall, is_done: bool, is_bad: bool) -> Step:
     return Step(verb, quoted(item.queries), False, facts, state, tuple(blocks))
 
 
-def image_search_step(item: ImageSearchCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
+def image_search_step(
+    item: items.ImageSearchCall, arguments: str, is_done: bool, is_bad: bool
+) -> Step:
     what = "by image" if item.type == "image_search_call" else "images"
     now, then = f"Searching {what}", f"Searched {what}"
     verb, state = verbs(now, then, "Image search failed", is_done, is_bad)
@@ -172,7 +167,7 @@ def image_search_step(item: ImageSearchCall, arguments: str, is_done: bool, is_b
     return Step(verb, quoted(queries), False, facts, state, tuple(blocks))
 
 
-def unknown_step(item: UnknownItem, is_done: bool, is_bad: bool) -> Step:
+def unknown_step(item: items.UnknownItem, is_done: bool, is_bad: bool) -> Step:
     kind = shorten(item.type.removesuffix("_call"), 60) or "unknown"
     verb, state = verbs("Using a tool", "Used a tool", "A tool failed", is_done, is_bad)
     if not item.type.endswith("_call"):

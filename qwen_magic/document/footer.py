@@ -9,16 +9,8 @@ from dataclasses import dataclass
 
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.words import NO_BREAK, counted, duration, sentence
-from qwen_magic.protocol.items import (
-    CodeInterpreterCall,
-    FileSearchCall,
-    FunctionCall,
-    ImageSearchCall,
-    Item,
-    McpCall,
-    WebExtractorCall,
-    WebSearchCall,
-)
+from qwen_magic.protocol import items
+from qwen_magic.protocol.items import Item
 from qwen_magic.protocol.response import Usage
 
 _TOOLS: Mapping[str, tuple[str, str]] = {
@@ -78,17 +70,17 @@ def _counts(items: Sequence[Item]) -> dict[str, int]:
 
 def _tool(item: Item) -> str:
     match item:
-        case WebSearchCall():
+        case items.WebSearchCall():
             return "web_search"
-        case WebExtractorCall():
+        case items.WebExtractorCall():
             return "web_extractor"
-        case CodeInterpreterCall():
+        case items.CodeInterpreterCall():
             return "code_interpreter"
-        case FileSearchCall():
+        case items.FileSearchCall():
             return "file_search"
-        case ImageSearchCall():
+        case items.ImageSearchCall():
             return item.type.removesuffix("_call")
-        case McpCall() | FunctionCall():
+        case items.McpCall() | items.FunctionCall():
             return item.name
         case _:
             return ""

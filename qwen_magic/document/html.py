@@ -15,26 +15,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final, TypeAlias, assert_never
 
-from qwen_magic.document.blocks import (
-    Block,
-    Box,
-    Code,
-    Extract,
-    Figure,
-    Label,
-    Lines,
-    Link,
-    LiveLine,
-    NumberedSource,
-    Output,
-    Panel,
-    SourceGroups,
-    SourceList,
-    Spoken,
-    Step,
-    Text,
-    Wait,
-)
+from qwen_magic.document import blocks
+from qwen_magic.document.blocks import Block, NumberedSource, Step
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.links import is_picture, link_open
@@ -56,10 +38,19 @@ _BOXES: Final = {
 }
 
 Value: TypeAlias = (
-    Block | Step | Panel | Box | LiveLine | Spoken | Asked | SourceList | Note | Footer
+    Block
+    | Step
+    | blocks.Panel
+    | blocks.Box
+    | blocks.LiveLine
+    | blocks.Spoken
+    | Asked
+    | blocks.SourceList
+    | Note
+    | Footer
 )
 Markup: TypeAlias = tuple[str, str]
-NOTHING: Final = Spoken("")
+NOTHING: Final = blocks.Spoken("")
 
 
 def markup(value: Value) -> Markup:
@@ -67,17 +58,17 @@ def markup(value: Value) -> Markup:
     match value:
         case Step():
             return head(value), ""
-        case Panel(is_open=is_open):
+        case blocks.Panel(is_open=is_open):
             return f'<details class="qm-step"{" open" if is_open else ""}>', "</details>"
-        case Box(kind=kind):
+        case blocks.Box(kind=kind):
             return _BOXES[kind], "</div>"
-        case LiveLine(text=text):
+        case blocks.LiveLine(text=text):
             return waiting(text), ""
-        case Spoken(text=text):
+        case blocks.Spoken(text=text):
             return spoken(text), ""
         case Asked(question=question, key=key):
             return question_html(question, key), ""
-        case SourceList(sources=sources):
+        case blocks.SourceList(sources=sources):
             return sources_html(sources), ""
         case Note():
             return note_html(value, announce=True), ""
@@ -122,28 +113,28 @@ def waiting(text: str) -> str:
 def block_html(block: Block) -> str:
     """One element."""
     match block:
-        case Label(text=text):
+        case blocks.Label(text=text):
             return f'<p class="qm-label"><small>{text_html(text)}</small></p>'
-        case Text(text=text):
+        case blocks.Text(text=text):
             return f'<p class="qm-p qm-plain" dir="auto">{_lines(text)}</p>'
-        case Lines(texts=texts):
+        case blocks.Lines(texts=texts):
             return f'<ul class="qm-plainlist">{"".join(map(_line, texts))}</ul>'
-        case Link(url=url):
+        case blocks.Link(url=url):
             return f'<p class="qm-p qm-plain">{link(url, url, "qm-a")}</p>'
-        case Code(code=code, language=language):
+        case blocks.Code(code=code, language=language):
             return code_html(code, language)
-        case Output(text=text):
+        case blocks.Output(text=text):
             return _pre(escape(text, quote=False), "Output", " qm-pre-out")
-        case Extract(text=text):
+        case blocks.Extract(text=text):
             return (
                 '<div class="qm-extract" dir="auto" tabindex="0" role="region"'
                 f' aria-label="Extract">{_lines(text)}</div>'
             )
-        case Figure():
+        case blocks.Figure():
             return figure_html(block)
-        case SourceGroups(sources=sources):
+        case blocks.SourceGroups(sources=sources):
             return _groups(sources)
-        case Wait(text=text):
+        case blocks.Wait(text=text):
             return f'<p class="qm-wait"><small>{text_html(text)}</small></p>'
         case _:
             assert_never(block)
@@ -169,7 +160,7 @@ def code_html(code: str, language: str) -> str:
     return CodeHtml.of(code, language, highlight_pieces(code, language))
 
 
-def figure_html(figure: Figure) -> str:
+def figure_html(figure: blocks.Figure) -> str:
     """The picture where it is at hand; else a quiet link to it, which loads nothing."""
     alt = escape(figure.alt or FIGURE_ALT)
     if is_picture(figure.data):

@@ -32,20 +32,7 @@ from qwen_magic.document.blocks import (
 from qwen_magic.document.links import host_of
 from qwen_magic.document.logs import LogFigure, LogPart, LogText, find_error, parse_logs
 from qwen_magic.document.words import NO_BREAK, counted, duration, shorten
-from qwen_magic.protocol.items import (
-    CodeInterpreterCall,
-    CustomToolCall,
-    FileSearchCall,
-    FunctionCall,
-    ImageSearchCall,
-    McpCall,
-    McpListTools,
-    Message,
-    Reasoning,
-    UnknownItem,
-    WebExtractorCall,
-    WebSearchCall,
-)
+from qwen_magic.protocol import items
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
@@ -84,30 +71,30 @@ def make_step(entry: Entry, context: StepContext) -> Step:
     item = entry.item
     ended = (entry.done and not context.cut, entry.phase == "failed")
     match item:
-        case Message():
+        case items.Message():
             raise TypeError("A message is prose, not a step.")
-        case Reasoning():
+        case items.Reasoning():
             return thinking(entry, context)
-        case WebSearchCall():
+        case items.WebSearchCall():
             step = _search(item, entry, context)
-        case WebExtractorCall():
+        case items.WebExtractorCall():
             step = _extract(item, entry, context)
-        case CodeInterpreterCall():
+        case items.CodeInterpreterCall():
             step = _code(item, entry, context)
-        case FunctionCall():
+        case items.FunctionCall():
             call = replace(item, arguments=entry.text or item.arguments)
             step = calls.function_step(call, phase=entry.phase, is_done=ended[0])
-        case CustomToolCall():
+        case items.CustomToolCall():
             step = calls.custom_step(item.name, item.input or entry.text, ended[0])
-        case McpCall():
+        case items.McpCall():
             step = calls.mcp_step(item, item.arguments or entry.text, *ended)
-        case McpListTools():
+        case items.McpListTools():
             step = calls.mcp_tools_step(item, ended[0])
-        case FileSearchCall():
+        case items.FileSearchCall():
             step = calls.file_search_step(item, *ended)
-        case ImageSearchCall():
+        case items.ImageSearchCall():
             step = calls.image_search_step(item, item.arguments or entry.text, *ended)
-        case UnknownItem():
+        case items.UnknownItem():
             step = calls.unknown_step(item, *ended)
         case _:
             assert_never(item)
@@ -162,7 +149,7 @@ _SEARCH_VERBS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
-def _search(item: WebSearchCall, entry: Entry, context: StepContext) -> Step:
+def _search(item: items.WebSearchCall, entry: Entry, context: StepContext) -> Step:
     words = ("Searching the web", "Searched the web", "Search failed")
     verb, state = _verb(entry, context, *_SEARCH_VERBS.get(item.action, words))
     blocks: list[Block] = []
@@ -183,7 +170,7 @@ def _search(item: WebSearchCall, entry: Entry, context: StepContext) -> Step:
     return Step(verb, what, False, facts, state, tuple(blocks), tally=_SEARCH)
 
 
-def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step:
+def _extract(item: items.WebExtractorCall, entry: Entry, context: StepContext) -> Step:
     pages = f"{len(item.urls)} pages" if len(item.urls) > 1 else "a page"
     verb, state = _verb(entry, context, f"Reading {pages}", f"Read {pages}", "Page not read")
     hosts = ", ".join(dict.fromkeys(host_of(url) for url in item.urls))
@@ -203,7 +190,7 @@ def _extract(item: WebExtractorCall, entry: Entry, context: StepContext) -> Step
     return Step(verb, what, False, (), state, tuple(blocks), tally=tally)
 
 
-def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step:
+def _code(item: items.CodeInterpreterCall, entry: Entry, context: StepContext) -> Step:
     code = item.code or entry.text
     parts = _outputs(item)
     error = find_error(parts)
@@ -225,7 +212,7 @@ def _code(item: CodeInterpreterCall, entry: Entry, context: StepContext) -> Step
     return Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)
 
 
-def _outputs(item: CodeInterpreterCall) -> tuple[LogPart, ...]:
+def _outputs(item: items.CodeInterpreterCall) -> tuple[LogPart, ...]:
     parts: list[LogPart] = []
     for output in item.outputs:
         parts += parse_logs(output.logs)
@@ -236,7 +223,7 @@ def _outputs(item: CodeInterpreterCall) -> tuple[LogPart, ...]:
 
 def figure_urls(item: object) -> tuple[str, ...]:
     """The addresses of the figures that a code run drew."""
-    if not isinstance(item, CodeInterpreterCall):
+    if not isinstance(item, items.CodeInterpreterCall):
         return ()
     return tuple(part.url for part in _outputs(item) if isinstance(part, LogFigure))
 

@@ -3,7 +3,7 @@
    kernel -> page   `answers`: what each answer offers, by its mark (a class of its element)
                     {op: "say" | "text" | "show" | "error" | "done", id, …}   the reply to request id
                     {op: "here"}                         the reply to hello
-   page -> kernel   {op: "copy" | "fork" | "sibling" | "stop", key: mark, id, argument}
+   page -> kernel   {op: "copy" | "fork" | "sibling", key: mark, id, argument}
                     {op: "hello"}                        are you still there?
 
    A saved answer is plain HTML. This puts buttons under it, here on the page only: the notebook's
@@ -14,7 +14,6 @@ const ANSWERS = ".qm-saved[class*='qm-id-']";
 const PATIENCE = 3000; // ms after which the reader is told that the kernel is busy
 const SHOWN = 6000; // ms that a word about what was done stays
 const GONE = /dead|restarting|terminating|unknown/; // a kernel's status when it is not this one now
-const PYTHON = /^$|^(i?python|py)/i;
 
 function make(tag, className, text = "", attributes = {}) {
   const element = document.createElement(tag);
@@ -34,7 +33,6 @@ const markOf = (turn) => turn.className.match(MARK)[0];
 const holds = (output, mark) => String(output.data?.["text/html"] ?? "").includes(mark);
 const codeOf = (block) =>
   [...block.querySelectorAll("pre")].map((pre) => pre.textContent).join("").replace(/\n+$/, "");
-const isPython = (block) => PYTHON.test(block.querySelector(".qm-lang")?.textContent ?? "");
 
 /* `text` is a promise: a browser allows the clipboard only at the click, not when a reply comes. */
 async function toClipboard(text) {
@@ -80,20 +78,22 @@ class Bar {
     for (const block of turn.querySelectorAll(".qm-code")) this.decorate(block);
   }
 
-  *buttons({ sibling, running, copy = true, again = true, fork = true }) {
-    if (running) {
-      yield button("Stop", () => this.ask("stop"));
-      return;
-    }
-    if (copy) yield button("Copy as Markdown", () => this.copy());
-    const blocks = [...this.turn.querySelectorAll(".qm-answer .qm-code")].filter(isPython);
+  *buttons({ sibling, fork = true }) {
+    yield button("Copy as Markdown", () => this.copy());
+    const codes = [...this.turn.querySelectorAll(".qm-answer .qm-code")];
+    const blocks = codes.filter((block) => this.isPython(block));
     if (blocks.length > 0) {
       const words = blocks.length > 1 ? `Insert ${blocks.length} cells below` : "Insert code below";
       yield button(words, () => this.insert(blocks));
     }
-    if (again) yield button("Run again", () => this.runAgain());
+    yield button("Run again", () => this.runAgain());
     if (fork) yield button("Fork from here", () => this.ask("fork"));
     if (sibling?.[1] > 1) yield this.siblings(...sibling);
+  }
+
+  isPython(block) {
+    const label = block.querySelector(".qm-lang")?.textContent ?? "";
+    return this.page.model.get("python").includes(label.toLowerCase());
   }
 
   siblings(place, count) {
@@ -121,7 +121,7 @@ class Bar {
       wrap.setAttribute("aria-pressed", wrapped);
     });
     wrap.setAttribute("aria-pressed", "false");
-    if (isPython(block) && block.closest(".qm-answer")) {
+    if (this.isPython(block) && block.closest(".qm-answer")) {
       bar.append(button("Insert below", () => this.insert([block])));
     }
     const copy = button("Copy", () => this.copyCode(block, copy), { "aria-label": "Copy code" });

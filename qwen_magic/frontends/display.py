@@ -1,11 +1,17 @@
-"""What the displayhook shows of an `Answer`: nothing where its live output stands already."""
+"""What is displayed once, beside live views: an `Answer` asked for again, tables, HTML.
+
+In a notebook each is a mime bundle, in a terminal text. IPython is imported when it is needed.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
+
+from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.saved_markdown import escaped
 
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
@@ -42,8 +48,6 @@ def show_answer(answer: Shown) -> None:
 def _write(data: Mapping[str, str]) -> None:
     """To a terminal: the Markdown drawn by rich, where that is installed; else as plain text.
     Without control characters: with them a model could write to the terminal what it likes."""
-    from qwen_magic.frontends.plain import printable
-
     try:
         from rich.console import Console
         from rich.markdown import Markdown
@@ -67,3 +71,43 @@ def _called_by(displayhook: Any) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
+    """Show `rows` under `header`, then `note` as a paragraph."""
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    plain = printable(_columns(header, rows) + (f"\n{note}" if note else ""))
+    if hasattr(get_ipython(), "kernel"):
+        data = {"text/markdown": _markdown(header, rows, note), "text/plain": plain}
+        display(data, raw=True)  # type: ignore[no-untyped-call]
+    else:
+        print(plain)  # noqa: T201
+
+
+def show_html(html: str, plain: str) -> None:
+    """Show HTML in a notebook, with its plain text."""
+    from IPython.display import display
+
+    display({"text/html": html, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return f"{table}\n\n{_cell(note)}" if note else table
+
+
+def _cell(text: str) -> str:
+    """What a cell says may come from a file or a server, and Markdown may hold HTML."""
+    return escaped(printable(text))

@@ -10,26 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from qwen_magic.document.blocks import (
-    Block,
-    Box,
-    Code,
-    Extract,
-    Figure,
-    Label,
-    Lines,
-    Link,
-    LiveLine,
-    NumberedSource,
-    Output,
-    Panel,
-    SourceGroups,
-    SourceList,
-    Spoken,
-    Step,
-    Text,
-    Wait,
-)
+from qwen_magic.document import blocks
+from qwen_magic.document.blocks import Block, NumberedSource, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.html import Value
@@ -55,13 +37,13 @@ def _inside(node: Node) -> str:
 
 def _node(node: Node) -> str:
     match node.value:
-        case Panel() if isinstance(step := node.children[0].value, Step):
+        case blocks.Panel() if isinstance(step := node.children[0].value, Step):
             return _details(step, "\n\n".join(map(_node, node.children[1:])))
-        case Box(kind="answer", source=source):
+        case blocks.Box(kind="answer", source=source):
             return _with_figures(source.strip("\n"), node.text)
-        case Box(kind="thought", source=source):
+        case blocks.Box(kind="thought", source=source):
             return source.strip()
-        case Panel() | Box():
+        case blocks.Panel() | blocks.Box():
             return _inside(node)
         case value:
             return _value(value)
@@ -81,7 +63,7 @@ def _with_figures(source: str, text: MarkdownStream | None) -> str:
 
 def _value(value: Value) -> str:
     match value:
-        case SourceList():
+        case blocks.SourceList():
             others = value.others
             listed = _details(Step(f"{counted(len(others), 'source')}, not cited"), _lines(others))
             cited = f"**Sources**\n\n{_lines(value.cited)}" if value.cited else ""
@@ -92,7 +74,7 @@ def _value(value: Value) -> str:
         case Footer():
             lines = value.text().split("\n")
             return "---\n\n" + "  \n".join(f"*{escaped(line)}*" for line in lines)
-        case Panel() | Box() | Step() | LiveLine() | Spoken() | Asked():
+        case blocks.Panel() | blocks.Box() | Step() | blocks.LiveLine() | blocks.Spoken() | Asked():
             return ""
         case _:
             return _block(value)
@@ -120,23 +102,23 @@ def _character(found: re.Match[str]) -> str:
 
 def _block(block: Block) -> str:
     match block:
-        case Label(text=text):
+        case blocks.Label(text=text):
             return f"*{escaped(text)}*"
-        case Text(text=text) | Wait(text=text):
+        case blocks.Text(text=text) | blocks.Wait(text=text):
             return escaped(text)
-        case Lines(texts=texts):
+        case blocks.Lines(texts=texts):
             return "\n".join(f"- {escaped(text)}" for text in texts)
-        case Link(url=url):
+        case blocks.Link(url=url):
             return _link(url, url)
-        case Code(code=code, language=language):
+        case blocks.Code(code=code, language=language):
             return fenced(code, language)
-        case Output(text=text):
+        case blocks.Output(text=text):
             return fenced(text)
-        case Extract(text=text):
+        case blocks.Extract(text=text):
             return "\n".join(f"> {escaped(line)}" for line in text.split("\n"))
-        case Figure():
+        case blocks.Figure():
             return _figure(block)
-        case SourceGroups(sources=sources):
+        case blocks.SourceGroups(sources=sources):
             return _lines(sources)
         case _:
             assert_never(block)
@@ -154,7 +136,7 @@ def _shown_in_html(alt: str) -> str:
     return f"*Figure: {alt or 'drawn by the code'} (in the HTML form of this output)*"
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: blocks.Figure) -> str:
     name = figure.alt or "drawn by the code"
     if figure.data:
         return f"*Figure: {escaped(name)} (in the HTML form of this output)*"

@@ -113,9 +113,9 @@ class ConversationMagics(SessionMagics):
     @command
     def qwen_history(self, line: str) -> None:
         """The conversation as a tree: %qwen_history [NAME]."""
+        from qwen_magic.frontends.display import show_html
         from qwen_magic.frontends.history import history_html, history_text
         from qwen_magic.frontends.kernel import kernel_of
-        from qwen_magic.frontends.table import show_html
 
         name = _name("qwen_history", line) or self._conversations.current
         outline = self._conversations.outline(name)
@@ -136,7 +136,7 @@ class ConversationMagics(SessionMagics):
         print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:
-        from qwen_magic.frontends.table import show_table
+        from qwen_magic.frontends.display import show_table
 
         there = self._conversations
         stored = there.summaries()

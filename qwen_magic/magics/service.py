@@ -37,7 +37,7 @@ class ServiceMagics(SessionMagics):
     def qwen_models(self, line: str) -> None:
         """List known models. Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
-        from qwen_magic.frontends.table import show_table
+        from qwen_magic.frontends.display import show_table
 
         _no_words("qwen_models", line)
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
@@ -51,7 +51,7 @@ class ServiceMagics(SessionMagics):
     def qwen_tools(self, line: str) -> None:
         """List the tools that -t takes: built-in ones, functions marked with @tool, and variables
         that hold tool dicts. `%qwen_tools --forget`: ask about every function again."""
-        from qwen_magic.frontends.table import show_table
+        from qwen_magic.frontends.display import show_table
         from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
         if "forget" in _no_words("qwen_tools", line):
@@ -82,7 +82,7 @@ class ServiceMagics(SessionMagics):
     def qwen_usage(self, line: str) -> None:
         """Tokens and tool calls of this notebook's turns: %qwen_usage [model|conversation|day]."""
         from qwen_magic.conversation.usage import local_day, usage_table
-        from qwen_magic.frontends.table import show_table
+        from qwen_magic.frontends.display import show_table
 
         group = _GROUPS.get(line.strip())
         if group is None:

@@ -150,13 +150,6 @@ def test_an_answer_that_is_drawn_anew_gets_its_actions_again(page):
     assert page.locator(".qm-acts").count() == 1
 
 
-def test_a_running_answer_can_only_be_stopped(page):
-    page.evaluate(f"actions.set('answers', {{ '{MARK}': {{ running: true }} }})")
-    assert page.inner_text(".qm-acts") == "Stop"
-    page.click(".qm-acts >> text=Stop")
-    assert page.evaluate("actions.sent.at(-1).op") == "stop"
-
-
 def test_an_answer_that_is_not_known_has_none(page):
     page.evaluate("endActions()")
     run_actions(page, {"qm-id-somethingelse": {}})

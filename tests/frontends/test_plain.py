@@ -4,7 +4,8 @@ import io
 from itertools import pairwise
 
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.frontends.plain import PlainWriter, printable
+from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.terminal import TerminalView
 from qwen_magic.protocol.events import TextDelta, TextDone
 from qwen_magic.protocol.state import ResponseState
 
@@ -14,14 +15,14 @@ TURN = TurnFacts("qwen3-max", "main", 4)
 def write(events, outcome=None):
     """The writes after each event, and what they make together."""
     out, state = io.StringIO(), ResponseState()
-    writer = PlainWriter(out, TURN)
+    writer = TerminalView(TURN, out)
     grown = []
     for at, event in events:
         state.apply(event, at)
-        writer.update(state)
+        writer.update(state, at)
         grown.append(out.getvalue())
     if outcome is not None:
-        writer.finish(state, events[-1][0], outcome)
+        writer.finish(state, events[-1][0], outcome, {})
     return out.getvalue(), grown
 
 

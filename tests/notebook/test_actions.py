@@ -9,7 +9,7 @@ SETUP = """
 from IPython.display import display
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.frontends.actions import ActionsWidget, Say, Show, Text
+from qwen_magic.frontends.answer_actions import ActionsWidget, Say, Show, Text
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.state import ResponseState

@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import HTMLExporter
 
+from qwen_magic.document.highlight import python_labels
 from qwen_magic.document.patches import patch_json
 from qwen_magic.frontends.static import bundle, mark_of
 
@@ -123,7 +124,7 @@ def run_actions(page, answers):
     page.evaluate(
         f"""async (answers) => {{
           const widget = await load({json.dumps((FRONTENDS / "actions.js").read_text("utf-8"))});
-          window.actions = new Model({{ answers, layout_id: "l1" }});
+          window.actions = new Model({{ answers, python: {python_labels()}, layout_id: "l1" }});
           window.endActions = widget.initialize({{ model: actions }});
         }}""",
         answers,

@@ -6,12 +6,12 @@ import re
 
 from qwen_magic.document.markdown.render import QUOTE_OPEN
 from qwen_magic.document.markdown.rules.flow import Flow
-from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank
+from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context, interrupts, is_blank
 
 _MARK = re.compile(r" {0,3}> ?")
 
 
-class BlockQuoteRenderer:
+class BlockQuoteRenderer(BlockRenderer):
     """An open block quote."""
 
     def __init__(self, context: Context, depth: int) -> None:

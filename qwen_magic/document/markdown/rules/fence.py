@@ -9,15 +9,13 @@ from qwen_magic.document.highlight import LineHighlighter, pieces
 from qwen_magic.document.markdown.maths import closes, opening_mark
 from qwen_magic.document.markdown.parser import Token
 from qwen_magic.document.markdown.render import MATHS_OPEN, code_open, fence_language
-from qwen_magic.document.markdown.rules.renderer import Context
+from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context
 
 _OPENING = re.compile(r"( {0,3})(`{3,}|~{3,})")
 
 
-class FenceRenderer:
+class FenceRenderer(BlockRenderer):
     """An open code fence, highlighted line by line."""
-
-    lazy = False
 
     def __init__(self, context: Context, token: Token, opening: str) -> None:
         found = _OPENING.match(opening)
@@ -58,10 +56,6 @@ class FenceRenderer:
             self._taken += len(piece)
         return self._highlighter.preview(begun[-1]) if begun else ""
 
-    def commit(self, partial: str) -> bool:
-        """Lines are taken whole."""
-        return False
-
     def close(self) -> None:
         """Leave the code block, whose HTML is then known for good."""
         self._context.highlights.known["".join(self._code), self._language] = self._html
@@ -79,10 +73,8 @@ class FenceRenderer:
         return text
 
 
-class MathsRenderer:
+class MathsRenderer(BlockRenderer):
     """Open display maths, kept as it is written."""
-
-    lazy = False
 
     def __init__(self, context: Context, opening: str) -> None:
         self._context = context
@@ -109,10 +101,6 @@ class MathsRenderer:
             return None if partial.strip() else ""
         return self._before + self._escaped(partial) if partial else ""
 
-    def commit(self, partial: str) -> bool:
-        """Lines are taken whole."""
-        return False
-
     def close(self) -> None:
         """Leave the maths."""
         self._context.writer.close()
@@ -122,10 +110,8 @@ class MathsRenderer:
         return escape(text[min(spaces, self._indent) :], quote=False)
 
 
-class IndentedCodeRenderer:
+class IndentedCodeRenderer(BlockRenderer):
     """An open indented code block."""
-
-    lazy = False
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -151,10 +137,6 @@ class IndentedCodeRenderer:
         if not partial.startswith("    "):
             return None
         return escape("".join(self._blanks) + partial[4:], quote=False)
-
-    def commit(self, partial: str) -> bool:
-        """Lines are taken whole."""
-        return False
 
     def close(self) -> None:
         """Leave the code block."""

@@ -6,7 +6,7 @@ import re
 
 from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, ordered_open
 from qwen_magic.document.markdown.rules.flow import Flow
-from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank
+from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context, interrupts, is_blank
 
 _MARK = re.compile(r"( {0,3})([-+*]|(\d{1,9})[.)])(?:( {1,4})(?=[^ \n])|(?=[ \n]|$))")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})\n?")
@@ -14,7 +14,7 @@ _UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *)\n?")
 _TASK = re.compile(r"\[([ xX])\] ")
 
 
-class ListRenderer:
+class ListRenderer(BlockRenderer):
     """An open list. `tight` is what is known of it so far; later items may be loose."""
 
     @classmethod

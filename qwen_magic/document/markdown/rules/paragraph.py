@@ -7,6 +7,7 @@ import re
 from qwen_magic.document.markdown.parser import parse_inline
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
 from qwen_magic.document.markdown.rules.renderer import (
+    BlockRenderer,
     Context,
     interrupts,
     is_blank,
@@ -26,10 +27,13 @@ _UNDERLINE = re.compile(r"\s*(?:=+|-+)\s*")
 _TARGET = re.compile(r"\]\([^\s)]*$")
 
 
-class ParagraphRenderer:
+class ParagraphRenderer(BlockRenderer):
     """An open paragraph; in a tight list (`bare`) it has no element of its own."""
 
-    lazy = True
+    @property
+    def lazy(self) -> bool:
+        """Whether a line may go on with it: always."""
+        return True
 
     def __init__(self, context: Context, bare: bool = False) -> None:
         self._context = context

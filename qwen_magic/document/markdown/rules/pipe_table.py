@@ -9,17 +9,21 @@ from markdown_it.rules_block.table import escapedSplit
 
 from qwen_magic.document.markdown.parser import Token
 from qwen_magic.document.markdown.render import block_htmls, cell_open
-from qwen_magic.document.markdown.rules.renderer import Context, interrupts, is_blank, text_to_html
+from qwen_magic.document.markdown.rules.renderer import (
+    BlockRenderer,
+    Context,
+    interrupts,
+    is_blank,
+    text_to_html,
+)
 from qwen_magic.document.markdown.unfinished import presentable
 
 _ROW = re.compile(r" {0,3}\|")
 LONGEST_LINE_SHOWN = 2000
 
 
-class TableRenderer:
+class TableRenderer(BlockRenderer):
     """An open table whose head is complete."""
-
-    lazy = False
 
     def __init__(self, context: Context, tokens: Sequence[Token]) -> None:
         heads = [token for token in tokens if token.type == "th_open"]
@@ -53,10 +57,6 @@ class TableRenderer:
             return ""
         row = self._row(partial[:LONGEST_LINE_SHOWN], begun=True)
         return row if self._body else f"<tbody>{row}</tbody>"
-
-    def commit(self, partial: str) -> bool:
-        """Lines are taken whole."""
-        return False
 
     def close(self) -> None:
         """Leave the table."""

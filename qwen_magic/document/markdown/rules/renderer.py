@@ -14,6 +14,7 @@ be wrong about odd cases while its block is open, never for good. Of a list that
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -33,35 +34,31 @@ _MARKS: Final = re.compile(r"[\\`*_~\[<&$]|[ \t]\n|\n[ \t]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
 
-class BlockRenderer(Protocol):
-    """One open block."""
+class BlockRenderer(ABC):
+    """One open block. Most take whole lines only, and belong to no paragraph."""
 
     @property
     def lazy(self) -> bool:
         """Whether a line without the block's marks may still go on with its last paragraph."""
-        ...
+        return False
 
+    @abstractmethod
     def line(self, text: str) -> bool:
         """Take the next whole line, with its newline; False: the block ended before it."""
-        ...
 
+    @abstractmethod
     def show(self, partial: str) -> str | None:
-        """Return the tail's HTML, `partial` being a line that has begun.
-
-        None: that line does not belong to this block.
-        """
-        ...
+        """The tail's HTML, `partial` being a line that has begun. None: that line does not belong
+        to this block."""
 
     def commit(self, partial: str) -> bool:
-        """Take for good the line that has begun, as it was last shown, if that is possible.
+        """Take for good the line that has begun, as it was last shown, if that is possible. True:
+        what comes next is the rest of that line, without what is committed."""
+        return False
 
-        True: what comes next is the rest of that line, without what is committed.
-        """
-        ...
-
+    @abstractmethod
     def close(self) -> None:
         """Settle what is left and leave the block's elements."""
-        ...
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypedDict, assert_never
 import anywidget
 import traitlets
 
+from qwen_magic.document.highlight import python_labels
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.static import mark_of
 
@@ -26,14 +27,10 @@ _HERE: Final = Path(__file__).parent
 
 class AnswerFacts(TypedDict, total=False):
     """What an answer offers: `sibling` (its place from 1, how many there are) where its cell was
-    run more than once; `cell`, the id of its cell; `running` while it can be stopped. `copy`,
-    `again` and `fork` take an action away where they are False."""
+    run more than once; `cell`, the id of its cell; `fork`: whether it can be continued."""
 
     sibling: tuple[int, int]
     cell: str
-    running: bool
-    copy: bool
-    again: bool
     fork: bool
 
 
@@ -67,7 +64,7 @@ class ActionsWidget(anywidget.AnyWidget):
 
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
     `op`, and its reply: "copy" (`Text`: the turn as Markdown), "sibling" (`Show`; `argument` is the
-    place, from 1), "fork" (`Say`), "stop" (None). Running a cell again is the page's own doing. A
+    place, from 1), "fork" (`Say`). Running a cell again is the page's own doing. A
     `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
     """
 
@@ -75,6 +72,7 @@ class ActionsWidget(anywidget.AnyWidget):
     _css = (_HERE / "widget.css").read_text("utf-8")
 
     answers = traitlets.Dict().tag(sync=True)  # mark -> AnswerFacts
+    python = traitlets.List(python_labels()).tag(sync=True)  # labels of code that is a cell's
     layout_id = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -97,33 +95,26 @@ class ActionsWidget(anywidget.AnyWidget):
         facts = {mark: self._describe(key) for mark, key in told.items()}
         self.answers = {**self.answers, **facts}
 
-    def forget(self, *keys: str) -> None:
-        """Take the actions of these turns away."""
-        gone = {mark_of(key) for key in keys}
-        self._keys = {mark: key for mark, key in self._keys.items() if mark not in gone}
-        self.answers = {mark: facts for mark, facts in self.answers.items() if mark not in gone}
-
     def _receive(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
         op, number = str(content.get("op", "")), content.get("id")
         if op == "hello":  # a page asks whether this kernel is still there
             self.send({"op": "here", "id": number})
             return
-        key = self._keys.get(str(content.get("key", "")))
-        if key is None:
-            self.send(
-                {"op": "error", "id": number, "text": "This kernel does not know the answer."}
-            )
-            return
         try:
-            reply = self._on_action(op, key, content.get("argument"))
-        except QwenError as error:
-            words = " ".join(part for part in (error.message, error.hint) if part)
-            self.send({"op": "error", "id": number, "text": words})
-            return
+            reply = self._reply(op, content)
         except Exception as error:
             self.send({"op": "error", "id": number, "text": f"That failed: {type(error).__name__}"})
             raise
-        self.send({"id": number, **_json(reply)})
+        self.send({"id": number, **reply})
+
+    def _reply(self, op: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        key = self._keys.get(str(content.get("key", "")))
+        if key is None:
+            return {"op": "error", "text": "This kernel does not know the answer."}
+        try:
+            return _json(self._on_action(op, key, content.get("argument")))
+        except QwenError as error:
+            return {"op": "error", "text": " ".join(filter(None, (error.message, error.hint)))}
 
 
 def _json(reply: Reply | None) -> dict[str, Any]:
