@@ -16,7 +16,7 @@ import pathlib
 import reprlib
 import types
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any, Final
@@ -102,19 +102,19 @@ def _container(value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[A
     """JSON where it says the same; Python's notation where it would not."""
     whole = f"a {_type_name(value)} of {len(value):,} items"
     try:
-        return cut(_json(value), whole)
+        return cut(json_text(_as_json(value), MAX_CHARS, _json_part), whole)
     except (TypeError, ValueError, RecursionError):
         return cut(_bounded_repr(value), whole)
 
 
-def _json(value: object) -> str:
-    """JSON of `value`, written no further than needed to know that it will be cut."""
+def json_text(value: object, limit: int, part: Callable[[Any], object]) -> str:
+    """JSON of `value`, written no further than needed to know that it is longer than `limit`
+    characters. `part` gives what stands for a value that JSON does not know."""
     written, size = [], 0
-    encoder = json.JSONEncoder(ensure_ascii=False, default=_json_part)
-    for chunk in encoder.iterencode(_as_json(value)):
+    for chunk in json.JSONEncoder(ensure_ascii=False, default=part).iterencode(value):
         written.append(chunk)
         size += len(chunk)
-        if size > MAX_CHARS:
+        if size > limit:
             break
     return "".join(written)
 
@@ -192,11 +192,15 @@ def _columns(value: Any) -> list[tuple[object, object]]:
 
 def _first_rows(value: Any) -> str:
     head = value.head(FIRST_ROWS) if hasattr(value, "head") else value.slice(0, FIRST_ROWS)
+    return rows_text(head).rstrip("\n")
+
+
+def rows_text(head: Any) -> str:
+    """A table or column as CSV; as JSON where it cannot write that."""
     if hasattr(head, "to_csv"):
-        named = type(head.index).__name__ != "RangeIndex"
-        return str(head.to_csv(index=named)).rstrip("\n")
+        return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
     if hasattr(head, "write_csv"):
-        return str(head.write_csv()).rstrip("\n")
+        return str(head.write_csv())
     for rows in ("to_pylist", "to_list"):
         if hasattr(head, rows):
             return json.dumps(getattr(head, rows)(), ensure_ascii=False, default=str)

@@ -42,7 +42,7 @@ _THOUGHT: Final = Tally(1, "thought", "thoughts")
 _SEARCH: Final = Tally(1, "search", "searches")
 # Lines of code that say nothing of what it is about.
 _SILENT: Final = re.compile(r"#|%|import\b|from\b.*\bimport\b|[\])}]|\"\"\"|'''|warnings\.")
-# The block of Python that holds a frame's rows, from its first line (see `context.data.rows`).
+# The block of Python that holds a frame's rows, from its first line (context/dataframe/row_block).
 _REBUILDS: Final = re.compile(r"\s*# rebuilds (\w+): .*")
 _DEFINING: Final = re.compile(r"\s|def\b|class\b|@")
 _RUN: Final = Tally(1, "run", "runs")

@@ -29,7 +29,7 @@ from qwen_magic.tools.type_schema import (
     unwrapped,
 )
 from qwen_magic.tools.validation import (
-    Fault,
+    SchemaFault,
     SchemaMismatchError,
     find_faults,
     join,
@@ -162,7 +162,7 @@ def _union(options: tuple[Any, ...], value: Any, path: str) -> Any:
         except SchemaMismatchError as error:
             failure = error
     raise failure or SchemaMismatchError(
-        "The value fits none of the types.", [Fault(path, f"{shown(value)} fits no type")]
+        "The value fits none of the types.", [SchemaFault(path, f"{shown(value)} fits no type")]
     )
 
 
@@ -180,8 +180,10 @@ def _model(model: Any, value: Any, path: str) -> Any:
     except ValueError as error:
         listed = getattr(error, "errors", None)
         if not callable(listed):
-            raise SchemaMismatchError("The model refused it.", [Fault(path, str(error))]) from error
-        faults = [Fault(reduce(join, one["loc"], path), str(one["msg"])) for one in listed()]
+            raise SchemaMismatchError(
+                "The model refused it.", [SchemaFault(path, str(error))]
+            ) from error
+        faults = [SchemaFault(reduce(join, one["loc"], path), str(one["msg"])) for one in listed()]
         raise SchemaMismatchError(f"It does not fit {model.__name__}.", faults) from error
 
 
@@ -189,5 +191,5 @@ def _attempt(make: Callable[[], Any], path: str, what: str) -> Any:
     try:
         return make()
     except Exception as error:  # what it checks is the user's
-        fault = Fault(path, f"{what} was refused: {type(error).__name__}: {error}")
+        fault = SchemaFault(path, f"{what} was refused: {type(error).__name__}: {error}")
         raise SchemaMismatchError("A value was refused.", [fault]) from error

@@ -19,7 +19,7 @@ from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build, coerce
 from qwen_magic.tools.type_schema import resolved_hints, schema_of
-from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults
+from qwen_magic.tools.validation import SchemaFault, SchemaMismatchError, find_faults
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter
@@ -33,7 +33,7 @@ _GUESSED: Final = (bool, int, float, str, list, dict)
 class ArgumentsError(QwenError):
     """The model called a function with arguments that do not fit. `faults` names the places."""
 
-    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(self, message: str, faults: tuple[SchemaFault, ...] = ()) -> None:
         super().__init__(message, why="; ".join(map(str, faults)))
         self.faults = faults
 
@@ -127,7 +127,7 @@ class FunctionTool:
             given = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise ArgumentsError(
-                f"The arguments of {self.name} are not JSON.", (Fault("", str(error)),)
+                f"The arguments of {self.name} are not JSON.", (SchemaFault("", str(error)),)
             ) from error
         if not isinstance(given, dict):
             raise ArgumentsError(

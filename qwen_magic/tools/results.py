@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
 from qwen_magic.context.dataframe.frames import without_masked
-from qwen_magic.context.description import describe
+from qwen_magic.context.description import describe, json_text, rows_text
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 
@@ -68,23 +68,11 @@ def _table(value: Any, limit: int) -> str | None:
     """No more rows than can show: a row takes two bytes at the least."""
     if not _is_table(value):
         return None
-    kind = type(value)
-    head = value.head(limit // 2 + 1)
-    if hasattr(kind, "to_csv"):
-        return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
-    if hasattr(kind, "write_csv"):
-        return str(head.write_csv())
-    return json.dumps(head.to_list(), ensure_ascii=False, default=str)
+    return rows_text(value.head(limit // 2 + 1))
 
 
 def _json(value: object, limit: int) -> str | None:
-    written, size = [], 0
-    for chunk in json.JSONEncoder(ensure_ascii=False, default=_part).iterencode(_plain(value)):
-        written.append(chunk)
-        size += len(chunk)
-        if size > limit:  # its bytes are at least as many
-            break
-    return "".join(written)
+    return json_text(_plain(value), limit, _part)  # its bytes are at least as many
 
 
 def _plain(value: Any) -> Any:

@@ -20,12 +20,15 @@ from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
 
 MOST_FAULTS: Final = 10
+_DEEPEST: Final = (
+    60  # levels that are checked: Python's stack is not deep, nor is rpds' (it aborts)
+)
 _LONGEST_SHOWN: Final = 60
 _LONGEST_MESSAGE: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SchemaFault:
     """`path` is like `items[2].price`, empty for the whole value."""
 
     path: str
@@ -39,21 +42,22 @@ class SchemaMismatchError(QwenError):
     """JSON that is missing, or does not fit its schema. `faults` lists what is wrong, for the
     model to mend."""
 
-    def __init__(self, message: str, faults: Sequence[Fault] = (), *, hint: str = "") -> None:
+    def __init__(self, message: str, faults: Sequence[SchemaFault] = (), *, hint: str = "") -> None:
         super().__init__(message, why="; ".join(map(str, faults)), hint=hint)
         self.faults = tuple(faults)
 
 
-def find_faults(value: object, schema: JSON) -> list[Fault]:
-    """What is wrong with `value`, at most `MOST_FAULTS`; nothing where it fits. What is nested too
-    deeply for Python's stack counts as fitting.
+def find_faults(value: object, schema: JSON) -> list[SchemaFault]:
+    """What is wrong with `value`, at most `MOST_FAULTS`; nothing where it fits. What is nested more
+    than 60 deep counts as fitting.
 
     Raises `UsageError` where a `$ref` of the schema leads nowhere (nothing is ever fetched for
     one), or the schema is none.
     """
     from referencing.exceptions import Unresolvable
 
-    found: dict[Fault, None] = {}
+    _check_references(schema, schema)
+    found: dict[SchemaFault, None] = {}
     try:
         for fault in _faults(value, schema):
             found[fault] = None
@@ -61,8 +65,6 @@ def find_faults(value: object, schema: JSON) -> list[Fault]:
                 break
     except Unresolvable as error:
         raise _dead(str(error.ref)) from error
-    except RecursionError:
-        _check_references(schema, schema)
     except (TypeError, ValueError, AttributeError) as error:  # of keywords with odd values
         raise UsageError("The schema is no valid JSON schema.", why=str(error)) from error
     return list(found)
@@ -88,7 +90,7 @@ def resolve(schema: Mapping[str, Any], root: JSON) -> Mapping[str, Any]:
 
 def _check_references(part: object, root: JSON) -> None:
     """Raises `UsageError` where a reference leads back to itself alone."""
-    if isinstance(part, Mapping):
+    if isinstance(part, Mapping) and str(part.get("$ref", "")).startswith("#/"):
         resolve(part, root)
     for inner in part.values() if isinstance(part, Mapping) else ():
         for each in inner if isinstance(inner, list) else [inner]:
@@ -122,75 +124,78 @@ def _cut(text: str, limit: int) -> str:
 
 # Checking ----------------------------------------------------------------------------------------
 
+_TYPES: Final = ("string", "boolean", "null", "array", "object", "number", "integer")
 
-def _faults(value: object, schema: JSON) -> Iterator[Fault]:
+
+def wrong_type(value: object, schema: Mapping[str, Any]) -> str:
+    """The types that were expected, in words; empty where `value` has one of them. A type that JSON
+    Schema does not know allows anything."""
+    from jsonschema import Draft202012Validator
+
+    given = schema.get("type", [])
+    names = [given] if isinstance(given, str) else given
+    known = [name for name in names if name in _TYPES]
+    is_type = Draft202012Validator.TYPE_CHECKER.is_type
+    return "" if not known or any(is_type(value, name) for name in known) else " or ".join(known)
+
+
+def _wrong_pattern(value: object, pattern: str) -> bool:
+    """A pattern of another dialect of regular expressions allows anything."""
+    try:
+        return isinstance(value, str) and not re.search(pattern, value)
+    except re.error:
+        return False
+
+
+def _wrong_multiple(value: Any, step: float) -> bool:
+    """Of the numbers as they are written: 0.3 is a multiple of 0.1, though not in binary."""
+    if wrong_type(value, {"type": "number"}):
+        return False
+    return not math.isfinite(value) or bool(Fraction(str(value)) % Fraction(str(step)))
+
+
+@cache
+def _checker(draft: Any) -> Any:
+    """The validator of a draft, with keywords in which models and people are less strict."""
+    from jsonschema import ValidationError
+    from jsonschema.validators import extend
+
+    def keyword(is_wrong: Callable[[Any, Any], object]) -> Callable[..., Iterator[Exception]]:
+        def check(checker: Any, limit: Any, value: Any, schema: Any) -> Iterator[Exception]:
+            if is_wrong(value, limit):
+                yield ValidationError("")
+
+        return check
+
+    wrong: dict[str, Callable[[Any, Any], object]] = {
+        "type": lambda value, types: wrong_type(value, {"type": types}),
+        "pattern": _wrong_pattern,
+        "multipleOf": _wrong_multiple,
+    }
+    return extend(draft, {name: keyword(is_wrong) for name, is_wrong in wrong.items()})
+
+
+def _faults(value: object, schema: JSON) -> Iterator[SchemaFault]:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import validator_for
     from jsonschema_specifications import REGISTRY  # without it jsonschema would ask the network
 
     kind = _checker(validator_for(schema, default=Draft202012Validator))
     checker = kind(schema, registry=REGISTRY)
-    for error in checker.iter_errors(value):
-        yield from _worded(error, "", checker)
+    for error in checker.iter_errors(_pruned(value, _DEEPEST)):
+        if len(error.absolute_path) < _DEEPEST:
+            yield from _worded(error, "", checker)
 
 
-@cache
-def _checker(draft: Any) -> Any:
-    """The validator of a draft, where models and people are less strict than it."""
-    from jsonschema.validators import extend
-
-    return extend(draft, {"type": _type, "pattern": _pattern, "multipleOf": _multiple})
-
-
-def _type(checker: Any, types: Any, value: Any, schema: Any) -> Iterator[Exception]:
-    """Types that no draft knows allow anything."""
-    from jsonschema import ValidationError
-
-    if wrong_type(value, {"type": types}):
-        yield ValidationError("")
-
-
-def _pattern(checker: Any, pattern: str, value: Any, schema: Any) -> Iterator[Exception]:
-    """A pattern of another dialect of regular expressions allows anything."""
-    from jsonschema import ValidationError
-
-    try:
-        fits = not isinstance(value, str) or re.search(pattern, value)
-    except re.error:
-        return
-    if not fits:
-        yield ValidationError("")
-
-
-def _multiple(checker: Any, step: Any, value: Any, schema: Any) -> Iterator[Exception]:
-    """Of the numbers as they are written: 0.3 is a multiple of 0.1, though not in binary."""
-    from jsonschema import ValidationError
-
-    if not checker.is_type(value, "number"):
-        return
-    if not math.isfinite(value) or Fraction(str(value)) % Fraction(str(step)):
-        yield ValidationError("")
-
-
-_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "integer": lambda value: (
-        isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
-    ),
-}
-
-
-def wrong_type(value: object, schema: Mapping[str, Any]) -> str:
-    """The types that were expected, in words; empty where `value` has one of them."""
-    given = schema.get("type")
-    names = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-    known = [name for name in names if name in _TYPES]
-    return "" if not known or any(_TYPES[n](value) for n in known) else " or ".join(known)
+def _pruned(value: Any, levels: int) -> Any:
+    """`value` with empty lists and objects below so many levels."""
+    match value:
+        case list():
+            return [_pruned(item, levels - 1) for item in value] if levels else []
+        case dict():
+            inside = value.items() if levels else ()
+            return {name: _pruned(item, levels - 1) for name, item in inside}
+    return value
 
 
 # Wording -----------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ _BOUNDS: Final = {
 }
 
 
-def _worded(error: Any, path: str, checker: Any) -> Iterator[Fault]:
+def _worded(error: Any, path: str, checker: Any) -> Iterator[SchemaFault]:
     """An error of jsonschema's as faults; `path` leads to where its own path begins."""
     for step in error.relative_path:
         path = join(path, step)
@@ -218,18 +223,18 @@ def _worded(error: Any, path: str, checker: Any) -> Iterator[Fault]:
     match keyword:
         case "required":  # an error for each that is missing, which does not tell them apart
             missing = [name for name in limit if name not in value]
-            yield from (Fault(join(path, name), "is missing") for name in missing)
+            yield from (SchemaFault(join(path, name), "is missing") for name in missing)
         case "additionalProperties" if limit is False:
             yield from _unknown(error, path)
         case "anyOf" | "oneOf" if error.context:
             yield from _nearest(error, path, checker)
         case "items" if limit is False:
             for place in range(len(error.schema.get("prefixItems", [])), len(value)):
-                yield Fault(join(path, place), "nothing is allowed here")
+                yield SchemaFault(join(path, place), "nothing is allowed here")
         case "enum" | "const" if wrong_type(value, error.schema):
             return  # which is said already
         case _:
-            yield Fault(path, _message(error, checker))
+            yield SchemaFault(path, _message(error, checker))
 
 
 def _message(error: Any, checker: Any) -> str:
@@ -258,17 +263,17 @@ def _message(error: Any, checker: Any) -> str:
     return _cut(error.message.replace(repr(value), shown(value)), _LONGEST_MESSAGE)
 
 
-def _unknown(error: Any, path: str) -> Iterator[Fault]:
+def _unknown(error: Any, path: str) -> Iterator[SchemaFault]:
     """A fault for each name that the schema does not know."""
     known = error.schema.get("properties", {})
     patterns = error.schema.get("patternProperties", {})
     listed = ", ".join(known) or "none"
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            yield Fault(join(path, name), f"is not known; the names are {listed}")
+            yield SchemaFault(join(path, name), f"is not known; the names are {listed}")
 
 
-def _nearest(error: Any, path: str, checker: Any) -> Iterator[Fault]:
+def _nearest(error: Any, path: str, checker: Any) -> Iterator[SchemaFault]:
     """The faults of the one option whose type is right, or that none fits."""
     options: dict[int, list[Any]] = {}
     for each in error.context:
@@ -283,4 +288,4 @@ def _nearest(error: Any, path: str, checker: Any) -> Iterator[Fault]:
             yield from _worded(each, path, checker)
     else:
         count = len(error.validator_value)
-        yield Fault(path, f"{shown(error.instance)} fits none of the {count} options")
+        yield SchemaFault(path, f"{shown(error.instance)} fits none of the {count} options")

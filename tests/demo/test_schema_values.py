@@ -8,7 +8,7 @@ from qwen_magic.demo.schema.sources import Source, prompt_source
 from qwen_magic.demo.schema.wish import is_repair, wished_schema, without_wish
 from qwen_magic.demo.turn import Turn
 from qwen_magic.tools.answer_schema import Schema
-from qwen_magic.tools.validation import Fault, SchemaMismatchError, find_faults
+from qwen_magic.tools.validation import SchemaFault, SchemaMismatchError, find_faults
 
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
 YES_NO, DAY = {"type": "boolean"}, {"type": "string", "format": "date"}
@@ -154,7 +154,7 @@ def test_the_wish_is_the_products():
     assert wished_schema(f"Hello\n\n{wish}") == schema
     assert without_wish(f"Hello\n\n{wish}") == "Hello"
     assert wished_schema("Hello\n\n```json\n{}\n```") is None
-    fault = SchemaMismatchError("No.", [Fault("a", "is missing")])
+    fault = SchemaMismatchError("No.", [SchemaFault("a", "is missing")])
     repair = Schema.of(schema, "wish").repair(fault)
     assert is_repair(repair)
     assert without_wish(repair) == ""

@@ -182,7 +182,7 @@ def test_a_run_that_rebuilds_a_frame_is_told_by_what_comes_after(code, what):
 
 def test_the_rows_of_the_prompt_are_skipped():
     pd = pytest.importorskip("pandas")
-    from qwen_magic.context.dataframe.rows import write_rows
+    from qwen_magic.context.dataframe.row_block import write_rows
 
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "df = 1"], "c": [1.5, None]}, index=[3, 4])
     block = write_rows("df", frame).text.removeprefix("```python\n").removesuffix("```")

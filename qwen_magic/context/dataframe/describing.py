@@ -248,7 +248,7 @@ def _for_this_kernel(name: str) -> str:
 def _rows(
     name: str, table: Any, count: int, total: int, single: bool
 ) -> tuple[str, tuple[str, ...]]:
-    from qwen_magic.context.dataframe.rows import write_rows
+    from qwen_magic.context.dataframe.row_block import write_rows
 
     variable = re.sub(r"\W+", "_", name).strip("_") or "data"
     variable = variable if variable.isidentifier() else f"data_{variable}"

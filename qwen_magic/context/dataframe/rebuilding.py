@@ -1,8 +1,8 @@
 """Cells of text back to columns: the code that runs in a sandbox, and here.
 
-`rows` puts the source of the functions that a frame needs into the prompt. Where that runs, only
-Python, numpy and pandas are there, of whatever version, and the model has to retype it: so they are
-short and bare of annotations.
+`row_block` puts the source of the functions that a frame needs into the prompt. Where that runs,
+only Python, numpy and pandas are there, of whatever version, and the model has to retype it: so
+they are short and bare of annotations.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
