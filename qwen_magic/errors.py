@@ -29,6 +29,11 @@ None of them ever holds a key: messages that come from elsewhere pass `redact` f
 from __future__ import annotations
 
 import re
+from typing import Literal, TypeAlias
+
+# Why a request may be made again: nothing of it can have begun (no connection; turned away since
+# the service is busy, or since too many requests came).
+RetryReason: TypeAlias = Literal["connection", "busy", "rate"]
 
 # DashScope and OpenAI keys (`sk-…`), and whatever follows a bearer scheme.
 _SECRET = re.compile(r"(?i)\b(?:sk-[A-Za-z0-9_\-]{4,}|bearer\s+[^\s\"',;]+)")
@@ -42,9 +47,25 @@ def redact(text: str, *secrets: str) -> str:
     return _SECRET.sub("[key]", text)
 
 
+def redact_pieces(text: str, key: str) -> str:
+    """`text` without the key, also where a server repeats a piece of it or masks its middle
+    (`sk-ab****wxyz`)."""
+    text = re.sub(r"\S*\*{3,}\S*", "[key]", text)
+    text = re.sub(r"[\w\-]{6,}", lambda word: "[key]" if word[0] in key else word[0], text)
+    return redact(text, key)
+
+
 class QwenError(Exception):
     """Base of all. `message`: what happened; `why`: the cause in the server's or system's words;
-    `hint`: what to do. Each is one line, or empty."""
+    `hint`: what to do. Each is one line, or empty.
+
+    `retry`: why the same request may be made again by itself; None: it may not, since it may have
+    been taken up, and would be paid and run twice. `retry_after`: seconds that the server asked to
+    wait before that, or None.
+    """
+
+    retry: RetryReason | None = None
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -58,6 +79,21 @@ class QwenError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions pickle by their positional arguments; ours carry the rest as attributes.
         return (_rebuild, (type(self), self.__dict__, self.args))
+
+
+def redact_error(error: QwenError, key: str) -> QwenError:
+    """`error` without the key in any of its texts; in those of the server, without pieces of it.
+
+    Without its frames and causes too: verbose tracebacks show the variables of every frame, so the
+    request's headers.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    error.args = tuple(redact(str(each), key) for each in error.args)
+    for name, value in vars(error).items():
+        if isinstance(value, str) and name != "retry":
+            clean = redact if name in ("message", "hint") else redact_pieces
+            setattr(error, name, clean(value, key))
+    return error
 
 
 def _rebuild(cls: type[QwenError], state: dict[str, object], args: tuple[object, ...]) -> QwenError:

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-from qwen_magic.client import fetch
 from qwen_magic.client.engine import Engine
-from qwen_magic.client.http import Ask, Http, Transport
-from qwen_magic.client.redact import hush
-from qwen_magic.client.retry import AttemptError, Backoff
-from qwen_magic.client.stream import Sleep, Stream
-from qwen_magic.client.transport_errors import own_fault
+from qwen_magic.client.error_body import excerpt, is_page
+from qwen_magic.client.http import Http, HttpRequest, HttpResponse, Transport
+from qwen_magic.client.reader import AnswerReader
+from qwen_magic.client.stream import Backoff, Sleep, Stream
+from qwen_magic.client.transport_errors import silent, unexpected
 from qwen_magic.endpoints import Endpoint
-from qwen_magic.errors import AuthenticationError, QwenError, UsageError
+from qwen_magic.errors import (
+    AuthenticationError,
+    ProtocolError,
+    QwenError,
+    TransportError,
+    UsageError,
+    redact_error,
+)
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
+
+_LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
 
@@ -49,7 +60,7 @@ class Client:
         self._pid = os.getpid()
         self._streams: dict[Stream, Future[None]] = {}
         self._http: Http | None = None
-        self._forsaken: list[object] = []
+        self._orphaned: list[object] = []
 
     @property
     def live(self) -> int:
@@ -72,7 +83,7 @@ class Client:
         sent at all.
         """
         _check_key(endpoint)
-        ask = Ask(
+        http_request = HttpRequest(
             "POST",
             f"{endpoint.base_url}/responses",
             {
@@ -85,7 +96,7 @@ class Client:
         )
         stream = Stream(
             self._engine,
-            ask,
+            http_request,
             endpoint,
             request.model,
             retries=retries,
@@ -141,17 +152,18 @@ class Client:
     async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
         # The error is given back, not raised: its frames here would hold the key.
         try:
-            return await fetch.get_json(self._http_here(), endpoint, path, timeout)
-        except AttemptError as failure:
-            return hush(failure.error, endpoint.key)
-        except Exception as fault:
-            return own_fault(fault)
+            return await _get_json(self._http_here(), endpoint, path, timeout)
+        except QwenError as error:
+            return redact_error(error, endpoint.key)
+        except Exception as error:
+            return unexpected(error)
 
     async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
-        try:
-            return await fetch.get_bytes(self._http_here(), url, limit, timeout)
-        except AttemptError as failure:
-            raise failure.error from None
+        request = HttpRequest("GET", url, {}, silence=timeout, connect=timeout, redirects=0)
+        async with self._http_here().open(request) as response:
+            if response.status != 200:
+                raise TransportError(f"{urlsplit(url).netloc} answered {response.status}.")
+            return await _body(response, request, limit)
 
     async def _shut(self, patience: float) -> None:
         streams = [asyncio.wrap_future(future) for future in self._streams.values()]
@@ -183,8 +195,50 @@ class Client:
         if os.getpid() != self._pid:
             self._pid = os.getpid()
             # Kept, not collected: their sockets are the parent's.
-            self._forsaken += [self._streams, self._http]
+            self._orphaned += [self._streams, self._http]
             self._streams, self._http = {}, None
+
+
+async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -> JSON:
+    """The JSON object at `path` below the endpoint's base URL. Raises `QwenError`."""
+    url = f"{endpoint.base_url}/{path.lstrip('/')}"
+    headers = {**endpoint.headers(), "Accept": "application/json"}
+    request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
+    async with http.open(request) as response:
+        body = await _body(response, request, _LARGEST_JSON)
+    if response.status >= 300 or is_page(body):
+        reader = AnswerReader(response.status, response.headers, endpoint)
+        reader.feed(body, 0.0)
+        reader.finish(0.0)
+        if reader.failure is not None:
+            raise reader.failure
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProtocolError(
+            f"{endpoint.host} answered with something that is no JSON object.",
+            why=f"It begins: {excerpt(body)}" if body else "It is empty.",
+            hint="Check the endpoint's base URL.",
+        )
+    return answer
+
+
+async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> bytes:
+    """The body, of at most `limit` bytes, within the request's silence as a whole."""
+    until = time.monotonic() + request.silence
+    body = bytearray()
+    async with aclosing(response.chunks()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                raise TransportError(
+                    f"{urlsplit(request.url).netloc} sent more than {limit / 2**20:.3g} MiB."
+                )
+            if time.monotonic() > until:
+                raise silent(request.url, request.silence)
+    return bytes(body)
 
 
 def _content(body: JSON) -> bytes:

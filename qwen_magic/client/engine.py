@@ -34,7 +34,7 @@ class Engine:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._running: _Running | None = None
-        self._forsaken: list[_Running] = []
+        self._orphaned: list[_Running] = []
         self._closed = False
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -94,7 +94,7 @@ class Engine:
         self._pid = os.getpid()
         self._lock = threading.Lock()  # another thread may have held it at the fork
         if self._running is not None:
-            self._forsaken.append(self._running)
+            self._orphaned.append(self._running)
             self._running = None
 
 

@@ -1,4 +1,4 @@
-"""What an error body says: code, message and request id, out of any shape that was seen.
+"""What a refusal says, in any shape that was seen: code, message, request id, when to come back.
 
 DashScope's are flat (`{"code", "message", "request_id"}`), OpenAI's nested (`{"error": {…}}`),
 Ollama's a string (`{"error": "…"}`), FastAPI's a `detail`; gateways send web pages, or one event
@@ -10,8 +10,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from qwen_magic.protocol.fields import JSON, mapping, mappings, text
@@ -23,8 +25,8 @@ _LONGEST: Final = 300  # characters of a server's message that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A failure in the server's own words. `status`: of HTTP; 200 for one inside a stream."""
+class ErrorBody:
+    """What a server says of a failure. `status`: of HTTP; 200 for one inside a stream."""
 
     status: int = 200
     code: str = ""
@@ -32,16 +34,16 @@ class Fault:
     request_id: str = ""
 
 
-def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """The fault of an HTTP error's body; the message is the body itself where it is no JSON."""
+def read_error_body(status: int, headers: Mapping[str, str], body: bytes) -> ErrorBody:
+    """What an HTTP error's body says; the message is the body itself where it is no JSON."""
     payload = _payload(body)
     if payload is None:
-        return Fault(status, message=excerpt(body), request_id=request_id(headers))
+        return ErrorBody(status, message=excerpt(body), request_id=request_id(headers))
     error = payload.get("error")
     nested = mapping(error) or next(iter(mappings(payload.get("errors"))), {}) or payload
     if "message" not in nested and isinstance(nested.get("error"), str):
         nested = {**nested, "message": error}
-    return Fault(
+    return ErrorBody(
         status,
         code=text(nested.get("code")) or text(nested.get("type")),
         message=one_line(text(nested.get("message")) or _detail(payload)),
@@ -54,6 +56,19 @@ def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
 def request_id(headers: Mapping[str, str]) -> str:
     """The request id of a response's headers (lower-case names), or empty."""
     return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
+
+
+def retry_after(value: str, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds out of a Retry-After header: a number, or an HTTP date against `now` (Unix time);
+    None for anything else."""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
+    except ValueError:
+        return None
 
 
 def is_page(head: bytes) -> bool | None:

@@ -1,6 +1,6 @@
 """What a service's refusal means: the table from its words to one error of the tree.
 
-The first row that fits is taken. In its texts stand `{host}`, `{model}`, `{status}`, and what the
+The first rule that fits is taken. In its texts stand `{host}`, `{model}`, `{status}`, and what the
 endpoint's capabilities say of such a refusal (`{key_hint}`, `{path_hint}`). Codes and messages:
 responses of Alibaba Cloud Model Studio, OpenAI, vLLM, Ollama and llama.cpp, as documented or seen
 up to November 2026.
@@ -12,9 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from qwen_magic.client.error_body import Fault
-from qwen_magic.client.redact import hush
-from qwen_magic.client.retry import Reason
+from qwen_magic.client.error_body import ErrorBody
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
     APIError,
@@ -25,241 +23,242 @@ from qwen_magic.errors import (
     PermissionDeniedError,
     QuotaError,
     RateLimitError,
+    RetryReason,
     ServerError,
     UnknownResponseError,
+    redact_error,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """`pattern` is searched in "code message", without regard to case; `statuses` empty: any."""
+class ErrorRule:
+    """What some refusals mean.
+
+    It fits where `pattern` is found in "code message", without regard to case, under one of the
+    `statuses` (empty: any); or by `or_status` alone.
+    """
 
     kind: type[APIError]
     message: str
     hint: str = ""
     pattern: str = ""
     statuses: tuple[int, ...] = ()
-    retry: Reason | None = None
+    or_status: int = 0
+    retry: RetryReason | None = None
 
 
 _WAIT = "Limits are counted by the minute: wait that long, then run the cell again."
 
-ROWS: Final[tuple[Row, ...]] = (
-    Row(
+RULES: Final[tuple[ErrorRule, ...]] = (
+    ErrorRule(
         InvalidRequestError,
         "The request says two things that exclude each other.",
         pattern=r"mutually exclusive",
     ),
-    Row(
+    ErrorRule(
         UnknownResponseError,
         "{host} does not know the earlier answer (any more).",
         "Answers are kept 7 days at most; %qwen_new starts afresh.",
         pattern=r"previous[_ ]response",
         statuses=(200, 400, 404, 422, 501),
     ),
-    Row(
+    ErrorRule(
         ModerationError,
         "The provider's content filter refused this.",
         "Word the prompt differently; earlier turns count too, and %qwen_new leaves them out.",
         pattern=r"data_?inspection|inappropriate content|content_(filter|policy)|moderation",
     ),
-    Row(
+    ErrorRule(
         QuotaError,
         "The account is in arrears.",
         "Recharge it in the provider's console; it may take some minutes to be seen.",
         pattern=r"arrearage|overdue|in good standing",
     ),
-    Row(
+    ErrorRule(
         QuotaError,
         "The free quota of {model} is used up.",
         "Allow paid use in the provider's console, or choose another model (-m).",
         pattern=r"FreeTier|free (tier|quota)|AllocationQuota.*exhaust",
     ),
-    Row(
+    ErrorRule(
         QuotaError,
         "The account has no quota left.",
         "Check plan and balance in the provider's console.",
         pattern=r"insufficient[_ ](quota|balance)|quota.*exhausted|exceeded your current quota",
+        or_status=402,
     ),
-    Row(
-        QuotaError,
-        "The account has no quota left.",
-        "Check plan and balance in the provider's console.",
-        statuses=(402,),
-    ),
-    Row(
+    ErrorRule(
         RateLimitError,
         "The request is larger than the tokens allowed in a minute.",
         "Send less (%qwen_new leaves earlier turns out), or choose another model (-m).",
         pattern=r"request too large",
     ),
-    Row(
+    ErrorRule(
         RateLimitError,
         "Too many requests.",
         _WAIT,
         pattern=r"throttling|too many requests|<429>|rate[_ ]?limit|request rate increased"
         r"|allocated quota exceeded",
+        or_status=429,
         retry="rate",
     ),
-    Row(RateLimitError, "Too many requests.", _WAIT, statuses=(429,), retry="rate"),
-    Row(
+    ErrorRule(
         AuthenticationError,
         "{host} wants an API key, and none was sent.",
         "Give one with %qwen_key; %qwen_demo on answers offline, without one.",
         pattern=r"\bno[_ ]api[-_ ]key|didn't provide an api key|missing (api key|bearer)",
     ),
-    Row(
+    ErrorRule(
         AuthenticationError,
         "{host} did not accept the API key.",
         "{key_hint}",
         pattern=r"invalid_?api_?key|incorrect api key",
+        or_status=401,
     ),
-    Row(
-        AuthenticationError,
-        "{host} did not accept the API key.",
-        "{key_hint}",
-        statuses=(401,),
-    ),
-    Row(
+    ErrorRule(
         PermissionDeniedError,
         "The key may not be used in this workspace.",
         "The workspace domain and the key must be of the same workspace; %qwen_key sets another.",
         pattern=r"workspace",
         statuses=(400, 403, 404),
     ),
-    Row(
+    ErrorRule(
         PermissionDeniedError,
         "The key may not do this on {host}.",
         "Check that its workspace may use {model}; a key of another workspace or region is "
         "refused too (%qwen_key).",
         statuses=(403,),
     ),
-    Row(
+    ErrorRule(
         NotFoundError,
         "{host} has not got the model {model}.",
         "%qwen_models lists what there is; `ollama pull {model}` fetches one for Ollama.",
         pattern=r"try pulling it",
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "{model} cannot use these tools or this API.",
         "Choose another model with -m, such as qwen3-max.",
         pattern=r"agent capabilities are not enabled",
     ),
-    Row(
+    ErrorRule(
         NotFoundError,
         "{host} has not got the model {model}.",
         "%qwen_models lists the known ones; choose with -m.",
         pattern=r"model_?not_?found|unsupported model|model\W.*(not exist|not found|not support)",
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "The conversation is too long for {model}.",
         "%qwen_new starts an empty one; --after REF goes on from an earlier turn.",
         pattern=r"range of input length|context_length|context (length|window|size)"
         r"|(input|prompt) is too long",
     ),
-    Row(
+    ErrorRule(
         ServerError,
         "{model} does not work with the Responses API.",
         "Choose another model with -m, such as qwen3-max.",
         pattern=r"validation error for event object",
     ),
-    Row(
+    ErrorRule(
         NotFoundError,
         "{host} has nothing at this path.",
         "{path_hint}",
         statuses=(404, 405),
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "{host} does not know `enable_thinking`.",
         "Leave out --think and --no-think; -e LEVEL is the standard way.",
         pattern=r"enable_thinking",
         statuses=(400, 422),
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "The request is too large for {host}.",
         "Send less data or a smaller image.",
         statuses=(413,),
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "{host} wants the password of a proxy.",
         "Put it into the proxy's URL in HTTPS_PROXY, or bypass the proxy with NO_PROXY.",
         statuses=(407,),
     ),
-    Row(
+    ErrorRule(
         ServerError,
         "The service failed in passing.",
         "This is known to go away: run the cell again.",
         pattern=r"backend buffer overflow|agent_api_metadata",
     ),
-    Row(
+    ErrorRule(
         ServerError,
         "{host} is overloaded or down for the moment ({status}).",
         "Run the cell again in a minute.",
         statuses=(503,),
         retry="busy",
     ),
-    Row(
+    ErrorRule(
         ServerError,
         "The gateway of {host} got no answer from the service ({status}).",
         "Run the cell again. It is not repeated by itself: the answer may have begun.",
         statuses=(502, 504),
     ),
-    Row(
+    ErrorRule(
         InvalidRequestError,
         "The service did not accept the request.",
         "Change what it names; --dry-run shows the whole request.",
         pattern=r"invalid_?(parameter|request|value)|missing_required|<400>|invalid '",
     ),
 )
-_CLIENT_FAULT: Final = Row(
+_CLIENT_ERROR: Final = ErrorRule(
     InvalidRequestError,
     "The service did not accept the request ({status}).",
     "--dry-run shows the whole request.",
 )
-_SERVER_FAULT: Final = Row(
+_SERVER_ERROR: Final = ErrorRule(
     ServerError, "The service failed ({status}).", "Run the cell again in a moment."
 )
-_STREAM_FAULT: Final = Row(ServerError, "The service failed.", "Run the cell again in a moment.")
+_STREAM_FAILURE: Final = ErrorRule(
+    ServerError, "The service failed.", "Run the cell again in a moment."
+)
 
 
-def classify(fault: Fault, endpoint: Endpoint, model: str = "") -> tuple[APIError, Reason | None]:
-    """The error of a fault, and why the request may be made again (None: it may not)."""
-    row = find_row(fault)
+def classify(body: ErrorBody, endpoint: Endpoint, model: str = "") -> APIError:
+    """The error that a service's refusal means, with why the request may be made again."""
+    rule = find_rule(body)
     names = {
         "host": endpoint.host,
         "key_hint": endpoint.capabilities.key_hint.format(name=endpoint.name),
         "path_hint": endpoint.capabilities.path_hint,
         "model": model or "the model",
-        "status": fault.status,
+        "status": body.status,
     }
-    error = row.kind(
-        row.message.format_map(names),
-        why=fault.message or fault.code,
-        hint=row.hint.format_map(names),
-        status=fault.status,
-        code=fault.code,
-        request_id=fault.request_id,
+    error = rule.kind(
+        rule.message.format_map(names),
+        why=body.message or body.code,
+        hint=rule.hint.format_map(names),
+        status=body.status,
+        code=body.code,
+        request_id=body.request_id,
     )
-    hush(error, endpoint.key)
-    return error, row.retry
+    error.retry = rule.retry
+    redact_error(error, endpoint.key)
+    return error
 
 
-def find_row(fault: Fault) -> Row:
-    """The first row that fits. A status that the message begins with (`<400> …`, `[400] …`)
+def find_rule(body: ErrorBody) -> ErrorRule:
+    """The first rule that fits. A status that the message begins with (`<400> …`, `[400] …`)
     counts in place of an HTTP 200."""
-    told = re.match(r"[<\[](\d{3})[>\]]", fault.message)
-    status = int(told[1]) if told and fault.status == 200 else fault.status
-    words = f"{fault.code} {fault.message}"
-    for row in ROWS:
-        if row.statuses and status not in row.statuses:
-            continue
-        if re.search(row.pattern, words, re.IGNORECASE):
-            return row
+    told = re.match(r"[<\[](\d{3})[>\]]", body.message)
+    status = int(told[1]) if told and body.status == 200 else body.status
+    words = f"{body.code} {body.message}"
+    for rule in RULES:
+        if status == rule.or_status:
+            return rule
+        may_fit = not rule.statuses or status in rule.statuses
+        if may_fit and re.search(rule.pattern, words, re.IGNORECASE):
+            return rule
     if status < 300:
-        return _STREAM_FAULT
-    return _CLIENT_FAULT if status < 500 else _SERVER_FAULT
+        return _STREAM_FAILURE
+    return _CLIENT_ERROR if status < 500 else _SERVER_ERROR

@@ -1,6 +1,8 @@
-"""The one place that knows httpx2: requests out, replies in, its exceptions as `AttemptError`s.
+"""The one place that knows httpx2: requests out, responses in, its exceptions as `QwenError`s.
 
 Lives on the engine's loop; one httpx2 client for its life, so that connections are used again.
+Redirects are followed only where they stay with the host that was asked: keys and prompts go to the
+host that the user named, and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx2
 
-from qwen_magic.client import redirects, transport_errors
-from qwen_magic.client.retry import AttemptError
-from qwen_magic.errors import ProtocolError, UsageError
+from qwen_magic.client import transport_errors
+from qwen_magic.errors import ProtocolError, QwenError, RedirectRefusedError, UsageError
 
 Transport: TypeAlias = httpx2.AsyncBaseTransport
 Trace: TypeAlias = Callable[[str, object], Awaitable[None]]
@@ -25,9 +27,14 @@ _CONNECT: Final = 10.0  # seconds
 _WRITE: Final = 30.0
 _PIECE: Final = 64 * 1024  # bytes of a request's body
 
+# 302 and 303 ask for a GET: a prompt that was posted must not become a page that is read.
+_KEEP_METHOD: Final = frozenset({301, 307, 308})
+_REDIRECTS: Final = _KEEP_METHOD | {302, 303}
+_PORTS: Final = {"http": 80, "https": 443}
+
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class HttpRequest:
     """One HTTP request. `silence`: the longest wait for a byte, in seconds; `redirects`: how many
     of the same host to follow."""
 
@@ -37,25 +44,25 @@ class Ask:
     content: bytes | None = None
     silence: float = 300.0
     connect: float = _CONNECT
-    redirects: int = redirects.MOST
+    redirects: int = 3
 
 
-class Reply:
+class HttpResponse:
     """The head of a response, and its body as it comes. `headers` have lower-case names."""
 
-    def __init__(self, response: httpx2.Response, ask: Ask) -> None:
+    def __init__(self, response: httpx2.Response, request: HttpRequest) -> None:
         self._response = response
-        self._ask = ask
+        self._request = request
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body's bytes, decompressed. Raises `AttemptError`."""
+        """The body's bytes, decompressed. Raises `QwenError`."""
         try:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
         except httpx2.HTTPError as exc:
-            raise _failure(exc, str(self._response.url), self._ask) from exc
+            raise _failure(exc, str(self._response.url), self._request) from exc
 
 
 class Http:
@@ -67,14 +74,16 @@ class Http:
         self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     @asynccontextmanager
-    async def open(self, ask: Ask, trace: Trace | None = None) -> AsyncIterator[Reply]:
-        """The reply to `ask`, its body still unread. Raises `AttemptError`.
+    async def open(
+        self, request: HttpRequest, trace: Trace | None = None
+    ) -> AsyncIterator[HttpResponse]:
+        """The response to `request`, its body still unread. Raises `QwenError`.
 
         `trace` is told the steps of the connection, in httpcore's names.
         """
-        response = await self._follow(ask, trace)
+        response = await self._follow(request, trace)
         try:
-            yield Reply(response, ask)
+            yield HttpResponse(response, request)
         finally:
             await response.aclose()
 
@@ -83,35 +92,37 @@ class Http:
         self._clients.clear()
         await asyncio.gather(*(client.aclose() for client in clients))
 
-    async def _follow(self, ask: Ask, trace: Trace | None) -> httpx2.Response:
-        url = ask.url
-        for _ in range(ask.redirects + 1):
-            response = await self._send(ask, url, trace)
-            location = response.headers.get("location", "")
-            if response.status_code not in redirects.STATUSES or not location or not ask.redirects:
+    async def _follow(self, request: HttpRequest, trace: Trace | None) -> httpx2.Response:
+        url = request.url
+        for _ in range(request.redirects + 1):
+            response = await self._send(request, url, trace)
+            status, location = response.status_code, response.headers.get("location", "")
+            if status not in _REDIRECTS or not location or not request.redirects:
                 return response
             await response.aclose()
-            url = redirects.redirected(ask.method, url, response.status_code, location)
-        raise redirects.too_many(url)
+            url = redirected(request.method, url, status, location)
+        raise ProtocolError(
+            f"{urlsplit(url).netloc} redirects in a circle.", hint="Check the endpoint's base URL."
+        )
 
-    async def _send(self, ask: Ask, url: str, trace: Trace | None) -> httpx2.Response:
+    async def _send(self, request: HttpRequest, url: str, trace: Trace | None) -> httpx2.Response:
         try:
-            request = httpx2.Request(
-                ask.method,
+            sent = httpx2.Request(
+                request.method,
                 url,
-                headers=_headers(ask),
-                content=None if ask.content is None else _pieces(ask.content),
-                extensions={"timeout": _timeout(ask)} | ({"trace": trace} if trace else {}),
+                headers=_headers(request),
+                content=None if request.content is None else _pieces(request.content),
+                extensions={"timeout": _timeout(request)} | ({"trace": trace} if trace else {}),
             )
         except (httpx2.InvalidURL, ValueError) as exc:
-            raise AttemptError(
-                UsageError(f"{url!r} cannot be asked.", why=str(exc), hint="Check the base URL.")
+            raise UsageError(
+                f"{url!r} cannot be asked.", why=str(exc), hint="Check the base URL."
             ) from exc
         client = self._client(direct=transport_errors.is_loopback(url))
         try:
-            return await client.send(request, stream=True, auth=None, follow_redirects=False)
+            return await client.send(sent, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as exc:
-            raise _failure(exc, url, ask) from exc
+            raise _failure(exc, url, request) from exc
 
     def _client(self, *, direct: bool) -> httpx2.AsyncClient:
         """By the proxies of the environment, or `direct`. Cookies of neither are ever sent:
@@ -131,10 +142,10 @@ class Http:
         return client
 
 
-def _headers(ask: Ask) -> dict[str, str]:
-    headers = {"User-Agent": _agent(), "Accept-Encoding": "identity", **ask.headers}
-    if ask.content is not None:
-        headers["Content-Length"] = str(len(ask.content))
+def _headers(request: HttpRequest) -> dict[str, str]:
+    headers = {"User-Agent": _agent(), "Accept-Encoding": "identity", **request.headers}
+    if request.content is not None:
+        headers["Content-Length"] = str(len(request.content))
     return headers
 
 
@@ -144,29 +155,29 @@ async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
         yield content[start : start + _PIECE]
 
 
-def _timeout(ask: Ask) -> dict[str, float | None]:
-    return httpx2.Timeout(connect=ask.connect, read=ask.silence, write=_WRITE, pool=None).as_dict()
+def _timeout(request: HttpRequest) -> dict[str, float | None]:
+    return httpx2.Timeout(
+        connect=request.connect, read=request.silence, write=_WRITE, pool=None
+    ).as_dict()
 
 
-def _failure(exc: httpx2.HTTPError, url: str, ask: Ask) -> AttemptError:
+def _failure(exc: httpx2.HTTPError, url: str, request: HttpRequest) -> QwenError:
     match exc:
         case httpx2.ConnectTimeout():
-            return transport_errors.not_connected_in_time(url, ask.connect)
+            return transport_errors.not_connected_in_time(url, request.connect)
         case httpx2.ConnectError() | httpx2.PoolTimeout():
             return transport_errors.not_connected(exc, url)
         case httpx2.ProxyError():
             return transport_errors.proxy_refused(exc, url)
         case httpx2.ReadTimeout():
-            return transport_errors.silent(url, ask.silence)
+            return transport_errors.silent(url, request.silence)
         case httpx2.WriteTimeout():
             return transport_errors.not_taken(url, _WRITE)
         case httpx2.DecodingError():
-            return AttemptError(
-                ProtocolError("The server's compression cannot be read.", why=str(exc))
-            )
+            return ProtocolError("The server's compression cannot be read.", why=str(exc))
         case httpx2.LocalProtocolError():
             # Its words may hold a header's value, and so the key.
-            return AttemptError(UsageError("The request cannot be written as HTTP."))
+            return UsageError("The request cannot be written as HTTP.")
         case _:
             return transport_errors.cut(exc, url)
 
@@ -176,3 +187,46 @@ def _agent() -> str:
         return f"qwen_magic/{version('qwen-magic')}"
     except PackageNotFoundError:
         return "qwen_magic/0"
+
+
+def redirected(method: str, url: str, status: int, location: str) -> str:
+    """The URL to ask in place of `url`. Raises `QwenError` where it may not be followed."""
+    try:
+        target = urlsplit(urljoin(url, location))
+        same = _same_server(urlsplit(url), target)
+    except ValueError as exc:
+        raise ProtocolError(
+            f"{urlsplit(url).netloc} redirects to an address that cannot be read."
+        ) from exc
+    if not same:
+        raise RedirectRefusedError(
+            f"{urlsplit(url).netloc} redirects to another server, {_name(target)}.",
+            why="Key and prompt were not sent there.",
+            hint="If that is the right one, give its URL as the endpoint.",
+        )
+    if method != "GET" and status not in _KEEP_METHOD:
+        raise ProtocolError(
+            f"{target.netloc} answered with a redirect to {target.path or '/'} ({status}), "
+            "not with a response.",
+            hint="Check the base URL; a login page may stand before the service.",
+        )
+    return target.geturl()
+
+
+def _same_server(old: SplitResult, new: SplitResult) -> bool:
+    """The same host and port by the same scheme, or http -> https."""
+    if new.username or new.password or old.hostname != new.hostname:
+        return False
+    same_port = _port(old) == _port(new)
+    if old.scheme == new.scheme:
+        return same_port
+    upgrade = (old.scheme, new.scheme) == ("http", "https")
+    return upgrade and (same_port or (_port(old), _port(new)) == (80, 443))
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def _name(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.split('@')[-1]}"

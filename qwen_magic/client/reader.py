@@ -1,4 +1,4 @@
-"""One reply, in pieces of bytes -> the events to hand on, and what went wrong. Sans-IO.
+"""One response, in pieces of bytes -> the events to hand on, and what went wrong. Sans-IO.
 
     held       nothing but the response's own snapshots came: nothing is handed on, since the
                service may still turn the request away, and the next attempt begins anew
@@ -15,18 +15,18 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from qwen_magic.client.error_body import (
-    Fault,
+    ErrorBody,
     excerpt,
     is_page,
     one_line,
     page_title,
-    read_fault,
+    read_error_body,
     request_id,
+    retry_after,
 )
 from qwen_magic.client.error_map import classify
-from qwen_magic.client.retry import AttemptError, read_retry_after
 from qwen_magic.endpoints import Endpoint
-from qwen_magic.errors import ConnectionLostError, ProtocolError
+from qwen_magic.errors import ConnectionLostError, ProtocolError, QwenError
 from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import ErrorEvent, Event, KeepAlive, ResponseEnded, ResponseStarted
 from qwen_magic.protocol.response import ResponseError, response_error
@@ -42,8 +42,11 @@ class Received(NamedTuple):
 
 
 class AnswerReader:
-    """Reads one reply. `complete`: the terminal event came; `ending`: nothing of worth can follow
-    for long; `enough`: the rest need not be read; `failure`: what went wrong."""
+    """Reads one response.
+
+    `complete`: the terminal event came; `ending`: nothing of worth can follow for long; `enough`:
+    the rest need not be read; `failure`: what went wrong, with why it may be tried again.
+    """
 
     def __init__(
         self, status: int, headers: Mapping[str, str], endpoint: Endpoint, model: str = ""
@@ -52,7 +55,7 @@ class AnswerReader:
         self.complete = False
         self.ending = False
         self.enough = False
-        self.failure: AttemptError | None = None
+        self.failure: QwenError | None = None
         self._status = status
         self._headers = headers
         self._endpoint = endpoint
@@ -84,10 +87,7 @@ class AnswerReader:
         rest = self._decoder is not None and not self.enough
         events = self._decode(None, at) if rest else []
         if not self.complete and self.failure is None:
-            if self._refused:
-                self.failure = self._refusal()
-            else:
-                self.failure = AttemptError(self._unfinished())
+            self.failure = self._refusal() if self._refused else self._unfinished()
         return events
 
     def release(self) -> list[Received]:
@@ -100,7 +100,7 @@ class AnswerReader:
         try:
             events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
         except ProtocolError as error:
-            self.failure = self.failure or AttemptError(error)
+            self.failure = self.failure or error
             self.enough = True
             return []
         admitted = [each for event in events for each in self._admit(Received(event, at))]
@@ -138,41 +138,41 @@ class AnswerReader:
 
     def _fail(self, said: ResponseError) -> None:
         """The first failure that says something is the one that counts."""
-        if self.failure is not None and not self.failure.error.why:
+        if self.failure is not None and not self.failure.why:
             self.failure = None
         if self.failure is None:
-            fault = Fault(
-                self._status,
-                said.code,
-                one_line(said.message),
-                said.request_id or request_id(self._headers),
+            self.failure = self._classified(
+                ErrorBody(
+                    self._status,
+                    said.code,
+                    one_line(said.message),
+                    said.request_id or request_id(self._headers),
+                ),
+                again=not self.begun,
             )
-            self.failure = self._classified(fault, again=not self.begun)
 
-    def _classified(self, fault: Fault, *, again: bool) -> AttemptError:
-        error, retry = classify(fault, self._endpoint, self._model)
-        after = read_retry_after(self._headers.get("retry-after", ""))
-        return AttemptError(error, retry if again else None, after)
+    def _classified(self, body: ErrorBody, *, again: bool) -> QwenError:
+        error = classify(body, self._endpoint, self._model)
+        error.retry_after = retry_after(self._headers.get("retry-after", ""))
+        if not again:
+            error.retry = None
+        return error
 
-    def _refusal(self) -> AttemptError:
+    def _refusal(self) -> QwenError:
         body = bytes(self._head)
         if not is_page(body):
-            return self._classified(read_fault(self._status, self._headers, body), again=True)
-        title = page_title(body)
+            return self._classified(read_error_body(self._status, self._headers, body), again=True)
+        title, known_id = page_title(body), request_id(self._headers)
         said = f"{self._status}, “{title}”" if title else str(self._status)
         if self._status == 429 or self._status >= 500:
-            fault = Fault(
-                self._status, message=f"A web page: {said}.", request_id=request_id(self._headers)
-            )
-            return self._classified(fault, again=True)
-        return AttemptError(
-            ProtocolError(
-                f"{self._endpoint.host} answered with a web page, not the Responses API.",
-                why=f"The page: {said}.",
-                hint="Check the endpoint's base URL; a proxy or a login page may stand before it.",
-                status=self._status,
-                request_id=request_id(self._headers),
-            )
+            page = ErrorBody(self._status, message=f"A web page: {said}.", request_id=known_id)
+            return self._classified(page, again=True)
+        return ProtocolError(
+            f"{self._endpoint.host} answered with a web page, not the Responses API.",
+            why=f"The page: {said}.",
+            hint="Check the endpoint's base URL; a proxy or a login page may stand before it.",
+            status=self._status,
+            request_id=known_id,
         )
 
     def _unfinished(self) -> ConnectionLostError | ProtocolError:

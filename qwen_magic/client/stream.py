@@ -7,37 +7,60 @@
 
 `ended` is what the consumer sees (the last batch was given); `done` follows it when the
 connection is cleaned up.
+
+A failed attempt is made again only where nothing can have begun: the connection never stood, or the
+service turned the request away before any output. A request that may have been taken up is never
+sent twice: the answer would be paid twice, and the code in it run twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-from qwen_magic.client.cancelling import Canceller
 from qwen_magic.client.engine import Engine
 from qwen_magic.client.error_body import request_id
-from qwen_magic.client.http import Ask, Http, Reply
+from qwen_magic.client.http import Http, HttpRequest, HttpResponse
 from qwen_magic.client.reader import AnswerReader, Received
-from qwen_magic.client.redact import hush
-from qwen_magic.client.retry import AttemptError, Backoff
-from qwen_magic.client.thread_queue import Handoff
-from qwen_magic.client.transport_errors import own_fault
+from qwen_magic.client.thread_queue import ThreadQueue
+from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
-from qwen_magic.errors import QwenError, redact
+from qwen_magic.errors import QwenError, RetryReason, redact, redact_error
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.
 _GRACE: Final = 1.0
 
+# Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
+_BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
+_LONGEST_PAUSE: Final = 60.0
+# Trace events of httpcore after which a new connection has no owner until the next event.
+_UNOWNED: Final = ("connect_tcp.complete", "start_tls.complete")
+
 Sleep = Callable[[float], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with full jitter; the server's Retry-After goes before it."""
+
+    random: Callable[[], float] = random.random  # in [0, 1)
+
+    def pause(self, failure: QwenError, attempt: int) -> float:
+        """Seconds to wait after `attempt` (0 is the first) failed."""
+        if failure.retry_after is not None:
+            return min(failure.retry_after, _LONGEST_PAUSE)
+        base = _BASE[failure.retry or "connection"]
+        return self.random() * min(base * 2.0**attempt, _LONGEST_PAUSE)
 
 
 class Stream:
@@ -47,13 +70,13 @@ class Stream:
     - `retrying`: while it waits to try again, one line that says so, else "";
     - `attempts`: how many attempts failed and were followed by another;
     - `first_byte_at`: `time.monotonic` of the first byte of a body, or None;
-    - `request_id`: of the newest reply's headers, or "".
+    - `request_id`: of the newest response's headers, or "".
     """
 
     def __init__(
         self,
         engine: Engine,
-        ask: Ask,
+        request: HttpRequest,
         endpoint: Endpoint,
         model: str = "",
         *,
@@ -67,13 +90,13 @@ class Stream:
         self.request_id = ""
         self.attempts = 0
         self._engine = engine
-        self._ask = ask
+        self._request = request
         self._endpoint = endpoint
         self._model = model
         self._retries = retries
         self._backoff = backoff or Backoff()
         self._sleep = sleep
-        self._handoff = Handoff[Received]()
+        self._queue = ThreadQueue[Received]()
         self._done = threading.Event()
         self._stop_asked = False
         self._complete = False
@@ -83,17 +106,17 @@ class Stream:
 
     def drain(self) -> tuple[list[Received], bool]:
         """What came since the last call, and whether it was the last. Never waits."""
-        return self._handoff.drain()
+        return self._queue.drain()
 
     def batches(self, interval: float = 1 / 30) -> AsyncIterator[list[Received]]:
         """What comes, the first at once, then at most every `interval` seconds. An empty batch
         tells that `retrying` has changed."""
-        return self._handoff.batches(interval)
+        return self._queue.batches(interval)
 
     def batches_sync(self, interval: float = 1 / 30) -> Iterator[list[Received]]:
         """What came, every `interval` seconds; often nothing, so that the caller can look at
         other things. An interrupt is raised here at once."""
-        return self._handoff.batches_sync(interval)
+        return self._queue.batches_sync(interval)
 
     def stop(self) -> None:
         """Close the connection soon, and keep what came. Returns at once; idempotent."""
@@ -137,7 +160,7 @@ class Stream:
                 if failure is None or self._stop_asked or not self._may_retry(failure):
                     self._conclude(failure, held)
                     break
-                await self._rest(failure)
+                await self._pause(failure)
         except asyncio.CancelledError:
             pass  # by `stop`, or by the engine's close
         finally:
@@ -145,23 +168,25 @@ class Stream:
 
     def settle(self, future: Future[None]) -> None:
         """The end, whatever its reason; `future` is that of `run`."""
-        fault = None if future.cancelled() else future.exception()
-        if fault is not None:
-            self.error = own_fault(fault)
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self.error = unexpected(error)
         self.retrying = ""
-        self._handoff.end()
+        self._queue.end()
         self._done.set()
 
-    async def _attempt(self, http: Http) -> tuple[AttemptError | None, list[Received]]:
+    async def _attempt(self, http: Http) -> tuple[QwenError | None, list[Received]]:
         """One request: what went wrong, and the events that were held back meanwhile."""
         reader: AnswerReader | None = None
         try:
-            async with http.open(self._ask, self._canceller.trace) as reply:
-                self.request_id = request_id(reply.headers)
-                reader = AnswerReader(reply.status, reply.headers, self._endpoint, self._model)
-                await self._read(reply, reader)
+            async with http.open(self._request, self._canceller.trace) as response:
+                self.request_id = request_id(response.headers)
+                reader = AnswerReader(
+                    response.status, response.headers, self._endpoint, self._model
+                )
+                await self._read(response, reader)
             self._hand_on(reader.finish(time.monotonic()))
-        except AttemptError as failure:
+        except QwenError as failure:
             if reader is None:
                 return failure, []
             broken = None if reader.complete else failure
@@ -169,13 +194,13 @@ class Stream:
         except asyncio.CancelledError:
             if reader is None or not reader.ending:
                 raise
-            self._canceller.forget()  # all of worth had come
+            self._canceller.reset()  # all of worth had come
         return reader.failure, reader.release()
 
-    async def _read(self, reply: Reply, reader: AnswerReader) -> None:
+    async def _read(self, response: HttpResponse, reader: AnswerReader) -> None:
         grace: asyncio.TimerHandle | None = None
         try:
-            async with aclosing(reply.chunks()) as chunks:
+            async with aclosing(response.chunks()) as chunks:
                 async for chunk in chunks:
                     at = time.monotonic()
                     self.first_byte_at = self.first_byte_at or at
@@ -191,36 +216,85 @@ class Stream:
             if grace is not None:
                 grace.cancel()
 
-    def _may_retry(self, failure: AttemptError) -> bool:
+    def _may_retry(self, failure: QwenError) -> bool:
         return failure.retry is not None and self.attempts < self._retries
 
-    async def _rest(self, failure: AttemptError) -> None:
+    async def _pause(self, failure: QwenError) -> None:
         """Wait before the next attempt."""
         pause = self._backoff.pause(failure, self.attempts)
         self.attempts += 1
-        words = redact(failure.error.message, self._endpoint.key).rstrip(".")
+        words = redact(failure.message, self._endpoint.key).rstrip(".")
         self.retrying = f"{words}; trying again in {max(1, math.ceil(pause))} s"
-        self._handoff.nudge()
+        self._queue.nudge()
         await self._sleep(pause)
         self.retrying = ""
-        self._handoff.nudge()
+        self._queue.nudge()
 
     def _conclude_early(self, reader: AnswerReader) -> None:
         """Let the consumer go at the terminal event, not only at the end of the body."""
         if reader.complete and not (reader.failure and self._may_retry(reader.failure)):
             self._conclude(reader.failure, reader.release())
-            self._handoff.end()
+            self._queue.end()
 
-    def _conclude(self, failure: AttemptError | None, held: Iterable[Received]) -> None:
+    def _conclude(self, failure: QwenError | None, held: Iterable[Received]) -> None:
         self._hand_on(held)
         self._complete = failure is None
-        self.error = hush(failure.error, self._endpoint.key) if failure else None
+        self.error = redact_error(failure, self._endpoint.key) if failure else None
 
     def _hand_on(self, events: Iterable[Received]) -> None:
         for received in events:
-            self._handoff.put(received)
+            self._queue.put(received)
 
     def _cancel_for_stop(self) -> None:
         # What is complete needs no stop, and a cancel now could cut short its clean-up.
         if not self._complete:
             self._canceller.cancel()
+
+
+class Canceller:
+    """Cancels one task at most once, and not in the moment when its connection has no owner.
+
+    Both are traps of httpcore (seen in 1.0 and 2): a second cancel, while the first one closes the
+    connection, leaves it open and the server writing; and a cancel between the making of the
+    connection and the first byte of the request leaves an open socket that nobody owns.
+
+        idle --cancel--> asked, and the task is cancelled     when the connection has an owner
+        idle --cancel--> asked                                while it has none …
+                           --trace: the next step--> the task is cancelled
+        asked --cancel--> asked                               nothing: the first one is at work
+        asked --reset--> idle                                 the task caught it and goes on
+
+    Example: Stop is clicked between `connect_tcp.complete` and `send_request_headers.started`.
+    `cancel` only notes it; the trace of the latter, 0.1 ms later, cancels, and httpcore, which now
+    knows the connection, closes it.
+
+    All of it runs on the task's loop. `trace` is httpcore's `trace` extension of the request.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._asked = False
+        self._unowned = False
+
+    def bind(self, task: asyncio.Task[None] | None) -> None:
+        """`task` is the one to cancel from now on; None: it has ended."""
+        self._task = task
+
+    def cancel(self) -> None:
+        """Cancel the task, or do so as soon as that is safe. Again: nothing."""
+        if self._asked or self._task is None:
+            return
+        self._asked = True
+        if not self._unowned:
+            self._task.cancel()
+
+    def reset(self) -> None:
+        """The task has caught its cancellation, and may be cancelled anew."""
+        self._asked = False
+        if self._task is not None:
+            self._task.uncancel()
+
+    async def trace(self, event: str, info: object) -> None:
+        was_unowned, self._unowned = self._unowned, event.endswith(_UNOWNED)
+        if was_unowned and not self._unowned and self._asked and self._task is not None:
+            self._task.cancel()

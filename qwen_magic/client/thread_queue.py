@@ -23,7 +23,7 @@ _TICK = 0.05
 _IDLE = 1 / 30
 
 
-class Handoff(Generic[T]):
+class ThreadQueue(Generic[T]):
     """Items from one producing thread to one consuming thread, in order, then the end."""
 
     def __init__(self) -> None:

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from qwen_magic.client.error_body import one_line
-from qwen_magic.client.retry import AttemptError
 from qwen_magic.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -35,114 +34,92 @@ _LOCAL_SERVERS: Final = {
 }
 
 
-def not_connected(cause: BaseException, url: str) -> AttemptError:
+def not_connected(cause: BaseException, url: str) -> QwenError:
     """The connection never stood."""
-    place = _place(url)
-    for root in _roots(cause):
+    roots = list(_roots(cause))
+    for root in roots:
         match root:
             case ssl.SSLError():
                 return _no_tls(root, url)
             case socket.gaierror():
                 return _no_name(root, url)
-    refused = any(isinstance(root, ConnectionRefusedError) for root in _roots(cause))
-    what = "refused the connection" if refused else "cannot be reached"
-    system = next(
-        (root for root in _roots(cause) if isinstance(root, OSError) and root.errno), None
-    )
-    return AttemptError(
-        ConnectionFailedError(
-            f"{place} {what}.",
-            why="" if refused or system is None else one_line(system.strerror or str(system)),
-            hint=_start_hint(url),
-        ),
-        retry="connection",
+    if any(isinstance(root, ConnectionRefusedError) for root in roots):
+        return _failed(f"{_place(url)} refused the connection.", hint=_start_hint(url))
+    system = next((root for root in roots if isinstance(root, OSError) and root.errno), None)
+    why = one_line(system.strerror or str(system)) if system else ""
+    return _failed(f"{_place(url)} cannot be reached.", why, _start_hint(url))
+
+
+def not_connected_in_time(url: str, seconds: float) -> QwenError:
+    return _failed(
+        f"{_place(url)} did not take the connection within {seconds:g} s.", hint=_start_hint(url)
     )
 
 
-def not_connected_in_time(url: str, seconds: float) -> AttemptError:
-    return AttemptError(
-        ConnectionFailedError(
-            f"{_place(url)} did not take the connection within {seconds:g} s.",
-            hint=_start_hint(url),
-        ),
-        retry="connection",
-    )
-
-
-def proxy_refused(cause: BaseException, url: str) -> AttemptError:
+def proxy_refused(cause: BaseException, url: str) -> QwenError:
     """The proxy would not connect to the host: nothing was sent."""
     words = one_line(str(cause))
-    return AttemptError(
-        ConnectionFailedError(
-            f"The proxy {proxy_of(url) or 'of the environment'} did not connect to {_host(url)}.",
-            why=without_password(words),
-            hint="It wants a password: put it into the URL in HTTPS_PROXY."
-            if "407" in words
-            else "Check HTTPS_PROXY, or add the host to NO_PROXY.",
-        )
+    return _failed(
+        f"The proxy {proxy_of(url) or 'of the environment'} did not connect to {_host(url)}.",
+        without_password(words),
+        "It wants a password: put it into the URL in HTTPS_PROXY."
+        if "407" in words
+        else "Check HTTPS_PROXY, or add the host to NO_PROXY.",
+        may_retry=False,
     )
 
 
-def proxy_unusable(cause: BaseException) -> AttemptError:
+def proxy_unusable(cause: BaseException) -> QwenError:
     """The environment names a proxy that no connection can be made with."""
-    return AttemptError(
-        ConnectionFailedError(
-            "The proxy that the environment names cannot be used.",
-            why=without_password(one_line(str(cause))),
-            hint="For a SOCKS proxy run `pip install httpx2[socks]`; else check HTTP_PROXY, "
-            "HTTPS_PROXY and ALL_PROXY.",
-        )
+    return _failed(
+        "The proxy that the environment names cannot be used.",
+        without_password(one_line(str(cause))),
+        "For a SOCKS proxy run `pip install httpx2[socks]`; else check HTTP_PROXY, HTTPS_PROXY "
+        "and ALL_PROXY.",
+        may_retry=False,
     )
 
 
-def silent(url: str, seconds: float) -> AttemptError:
-    return AttemptError(
-        SilenceError(
-            f"No byte came from {_host(url)} for {seconds:g} s.",
-            hint="Run the cell again, or allow a longer silence with --timeout.",
-        )
+def silent(url: str, seconds: float) -> QwenError:
+    return SilenceError(
+        f"No byte came from {_host(url)} for {seconds:g} s.",
+        hint="Run the cell again, or allow a longer silence with --timeout.",
     )
 
 
-def not_taken(url: str, seconds: float) -> AttemptError:
-    return AttemptError(
-        SilenceError(
-            f"{_host(url)} took nothing more of the request for {seconds:g} s.",
-            hint="Check the network; send less data or a smaller image.",
-        )
+def not_taken(url: str, seconds: float) -> QwenError:
+    return SilenceError(
+        f"{_host(url)} took nothing more of the request for {seconds:g} s.",
+        hint="Check the network; send less data or a smaller image.",
     )
 
 
-def cut(cause: BaseException | None, url: str) -> AttemptError:
+def cut(cause: BaseException | None, url: str) -> QwenError:
     """The connection broke after it stood: the request may have been taken up."""
     words = one_line(str(cause or ""))
     if "illegal" in words or "bad" in words.lower().split():
-        return AttemptError(
-            ProtocolError(
-                f"{_host(url)} does not speak HTTP there.",
-                why=words,
-                hint="Check the base URL: its port, and http against https.",
-            )
-        )
-    return AttemptError(
-        ConnectionLostError(
-            f"{_host(url)} cut the connection before the answer was complete.",
+        return ProtocolError(
+            f"{_host(url)} does not speak HTTP there.",
             why=words,
-            hint="Run the cell again. It is not repeated by itself: the answer may have begun.",
+            hint="Check the base URL: its port, and http against https.",
         )
+    return ConnectionLostError(
+        f"{_host(url)} cut the connection before the answer was complete.",
+        why=words,
+        hint="Run the cell again. It is not repeated by itself: the answer may have begun.",
     )
 
 
-def own_fault(fault: BaseException) -> QwenError:
+def unexpected(error: BaseException) -> QwenError:
     """An exception that nothing here expects. Its frames hold the key, so it is told in words."""
-    frame = fault.__traceback__
+    frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     code = frame.tb_frame.f_code if frame else None
     place = f" in {code.co_filename.rsplit('/', 1)[-1]}, {code.co_name}" if code else ""
     return ProtocolError(
         "The answer could not be read.",
-        why=f"{type(fault).__name__}{place}.",
+        why=f"{type(error).__name__}{place}.",
         hint="This is a fault of qwen_magic: please report these lines.",
     )
 
@@ -171,29 +148,30 @@ def without_password(words: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", words)
 
 
-def _no_tls(cause: ssl.SSLError, url: str) -> AttemptError:
+def _failed(message: str, why: str = "", hint: str = "", *, may_retry: bool = True) -> QwenError:
+    error = ConnectionFailedError(message, why=why, hint=hint)
+    error.retry = "connection" if may_retry else None
+    return error
+
+
+def _no_tls(cause: ssl.SSLError, url: str) -> QwenError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"Certificate: {cause.verify_message}."
         hint = "Behind a company proxy, name its certificates with SSL_CERT_FILE."
     else:
         why = one_line((cause.reason or str(cause)).replace("_", " ").lower())
         hint = "The server may not speak https there: check the base URL."
-    return AttemptError(
-        ConnectionFailedError(
-            f"No secure connection to {_place(url)} could be made.", why=why, hint=hint
-        )
+    return _failed(
+        f"No secure connection to {_place(url)} could be made.", why, hint, may_retry=False
     )
 
 
-def _no_name(cause: socket.gaierror, url: str) -> AttemptError:
-    passing = cause.errno == socket.EAI_AGAIN
-    return AttemptError(
-        ConnectionFailedError(
-            f"The name {proxy_of(url) or _host(url)} cannot be resolved.",
-            why=one_line(cause.strerror or ""),
-            hint="Check the endpoint's URL and the network; %qwen_demo on answers offline.",
-        ),
-        retry="connection" if passing else None,
+def _no_name(cause: socket.gaierror, url: str) -> QwenError:
+    return _failed(
+        f"The name {proxy_of(url) or _host(url)} cannot be resolved.",
+        one_line(cause.strerror or ""),
+        "Check the endpoint's URL and the network; %qwen_demo on answers offline.",
+        may_retry=cause.errno == socket.EAI_AGAIN,
     )
 
 

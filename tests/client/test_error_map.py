@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from qwen_magic import endpoints, errors
-from qwen_magic.client.error_body import Fault, read_fault
-from qwen_magic.client.error_map import ROWS, classify, find_row
+from qwen_magic.client.error_body import ErrorBody, read_error_body
+from qwen_magic.client.error_map import RULES, classify, find_rule
 from qwen_magic.endpoints import Endpoint
 
 DASHSCOPE = Endpoint(
@@ -118,8 +118,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("status", "code", "message", "kind", "hint"), CASES)
-def test_rows(status, code, message, kind, hint):
-    error, _ = classify(Fault(status, code, message, "req-1"), DASHSCOPE, "qwen3-max")
+def test_rules(status, code, message, kind, hint):
+    error = classify(ErrorBody(status, code, message, "req-1"), DASHSCOPE, "qwen3-max")
     assert type(error).__name__ == kind
     assert hint in error.hint
     assert error.message.endswith((".", ")."))
@@ -127,26 +127,28 @@ def test_rows(status, code, message, kind, hint):
     assert error.why == (message or code)
 
 
-def test_every_row_is_reached():
-    reached = {id(find_row(Fault(status, code, message))) for status, code, message, _, _ in CASES}
-    reached.add(id(find_row(Fault(400, "InvalidApiKey", ""))))
-    assert [row for row in ROWS if id(row) not in reached] == []
+def test_every_rule_is_reached():
+    reached = {
+        id(find_rule(ErrorBody(status, code, message))) for status, code, message, _, _ in CASES
+    }
+    reached.add(id(find_rule(ErrorBody(400, "InvalidApiKey", ""))))
+    assert [rule for rule in RULES if id(rule) not in reached] == []
 
 
 def test_only_these_may_be_tried_again():
-    again = {(s, c, m) for s, c, m, _, _ in CASES if classify(Fault(s, c, m), DASHSCOPE)[1]}
+    again = {(s, c, m) for s, c, m, _, _ in CASES if classify(ErrorBody(s, c, m), DASHSCOPE).retry}
     assert {status for status, _, _ in again} == {200, 429, 503}
     assert not any("quota" in code for _, code, _ in again)
 
 
 def test_a_status_told_in_the_message_counts_inside_a_stream():
-    error, _ = classify(Fault(200, "server_error", f"{ALGO}.X: bad"), DASHSCOPE)
+    error = classify(ErrorBody(200, "server_error", f"{ALGO}.X: bad"), DASHSCOPE)
     assert isinstance(error, errors.InvalidRequestError)
     assert error.status == 200
 
 
 def test_a_key_hint_for_other_hosts_says_nothing_of_regions():
-    error, _ = classify(Fault(401, "invalid_api_key", "Incorrect API key"), OTHER)
+    error = classify(ErrorBody(401, "invalid_api_key", "Incorrect API key"), OTHER)
     assert "region" not in error.hint
 
 
@@ -161,7 +163,7 @@ def test_a_key_hint_for_other_hosts_says_nothing_of_regions():
     ],
 )
 def test_no_piece_of_a_key_is_repeated(echo):
-    error, _ = classify(Fault(401, echo, echo), OTHER)
+    error = classify(ErrorBody(401, echo, echo), OTHER)
     shown = f"{error} {error!r} {error.code} {error.__dict__}"
     for piece in ("token-ab", "bcdefgh", "efgh", "wxyz"):
         assert piece not in shown
@@ -192,12 +194,12 @@ BODIES = [
 
 @pytest.mark.parametrize(("body", "expected"), BODIES)
 def test_error_bodies(body, expected):
-    fault = read_fault(400, {"x-request-id": "head"}, body)
+    fault = read_error_body(400, {"x-request-id": "head"}, body)
     assert (fault.code, fault.message, fault.request_id) == expected
 
 
 def test_a_long_message_is_cut():
-    fault = read_fault(400, {}, b'{"message":"%s"}' % (b"x" * 5000))
+    fault = read_error_body(400, {}, b'{"message":"%s"}' % (b"x" * 5000))
     assert len(fault.message) == 300
 
 

@@ -9,7 +9,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from qwen_magic.client.retry import AttemptError, Backoff, read_retry_after
+from qwen_magic.client import Backoff
+from qwen_magic.client.error_body import retry_after
 from qwen_magic.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -203,17 +204,18 @@ def test_a_refused_connection(ask, pauses):
 
 
 def test_retry_after_in_words():
-    assert read_retry_after("12") == 12.0
-    assert read_retry_after("-3") == 0.0
-    assert read_retry_after("soon") is None
-    assert read_retry_after("") is None
+    assert retry_after("12") == 12.0
+    assert retry_after("-3") == 0.0
+    assert retry_after("soon") is None
+    assert retry_after("") is None
     at = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
-    assert read_retry_after(format_datetime(at, usegmt=True), lambda: at.timestamp() - 9) == 9.0
-    assert read_retry_after(format_datetime(at, usegmt=True), time.time) is not None
+    assert retry_after(format_datetime(at, usegmt=True), lambda: at.timestamp() - 9) == 9.0
+    assert retry_after(format_datetime(at, usegmt=True), time.time) is not None
 
 
 def test_backoff_grows_and_is_capped():
-    failure = AttemptError(QwenError("x"), "rate")
+    failure = QwenError("x")
+    failure.retry = "rate"
     most = Backoff(random=lambda: 1.0)
     assert [most.pause(failure, n) for n in range(6)] == [4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert Backoff(random=lambda: 0.0).pause(failure, 3) == 0.0

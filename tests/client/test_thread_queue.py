@@ -5,51 +5,51 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from qwen_magic.client.thread_queue import Handoff
+from qwen_magic.client.thread_queue import ThreadQueue
 
 
 def test_drain_gives_all_then_the_end():
-    handoff = Handoff[int]()
-    assert handoff.drain() == ([], False)
-    handoff.put(1)
-    handoff.put(2)
-    assert handoff.drain() == ([1, 2], False)
-    handoff.put(3)
-    handoff.end()
-    handoff.end()
-    assert handoff.drain() == ([3], True)
-    assert handoff.drain() == ([], True)
+    queue = ThreadQueue[int]()
+    assert queue.drain() == ([], False)
+    queue.put(1)
+    queue.put(2)
+    assert queue.drain() == ([1, 2], False)
+    queue.put(3)
+    queue.end()
+    queue.end()
+    assert queue.drain() == ([3], True)
+    assert queue.drain() == ([], True)
 
 
 def test_nothing_is_lost_between_threads():
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
 
     def produce():
         for number in range(20_000):
-            handoff.put(number)
-        handoff.end()
+            queue.put(number)
+        queue.end()
 
     producer = threading.Thread(target=produce)
     producer.start()
-    got = [number for batch in handoff.batches_sync(0.0) for number in batch]
+    got = [number for batch in queue.batches_sync(0.0) for number in batch]
     producer.join()
     assert got == list(range(20_000))
 
 
 def test_nothing_is_lost_to_an_async_consumer():
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
     woken = 0
 
     def produce():
         for number in range(20_000):
-            handoff.put(number)
-        handoff.end()
+            queue.put(number)
+        queue.end()
 
     async def consume():
         nonlocal woken
         threading.Thread(target=produce).start()
         got = []
-        async for batch in handoff.batches(0.0):
+        async for batch in queue.batches(0.0):
             woken += 1
             got += batch
         return got
@@ -59,59 +59,59 @@ def test_nothing_is_lost_to_an_async_consumer():
 
 
 def test_a_nudge_is_an_empty_batch():
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
 
     async def consume():
         batches = []
-        async for batch in handoff.batches(0.0):
+        async for batch in queue.batches(0.0):
             batches.append(batch)
             if len(batches) == 1:
-                handoff.put(1)
+                queue.put(1)
             elif len(batches) == 2:
-                handoff.end()
+                queue.end()
         return batches
 
-    handoff.nudge()
+    queue.nudge()
     assert asyncio.run(consume()) == [[], [1]]
 
 
 def test_a_consumer_whose_loop_has_closed_harms_nobody():
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
 
     async def begin():
-        batches = handoff.batches(0.0)
-        handoff.put(1)
+        batches = queue.batches(0.0)
+        queue.put(1)
         assert await anext(batches) == [1]
         return batches
 
     loop = asyncio.new_event_loop()
     batches = loop.run_until_complete(begin())
     loop.close()
-    handoff.put(2)
-    handoff.end()
-    assert handoff.drain() == ([2], True)
+    queue.put(2)
+    queue.end()
+    assert queue.drain() == ([2], True)
     del batches
 
 
 def test_a_new_consumer_takes_over():
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
 
     async def first():
-        batches = handoff.batches(0.0)
-        handoff.put(1)
+        batches = queue.batches(0.0)
+        queue.put(1)
         got = await anext(batches)
         await batches.aclose()
         return got
 
     assert asyncio.run(first()) == [1]
-    handoff.put(2)
-    handoff.end()
-    assert [n for batch in handoff.batches_sync(0.0) for n in batch] == [2]
+    queue.put(2)
+    queue.end()
+    assert [n for batch in queue.batches_sync(0.0) for n in batch] == [2]
 
 
 def test_a_handler_runs_while_an_async_consumer_waits():
     """A loop with nothing to do would not notice a signal: something must turn it."""
-    handoff = Handoff[int]()
+    queue = ThreadQueue[int]()
     turns = 0
 
     async def consume():
@@ -124,10 +124,10 @@ def test_a_handler_runs_while_an_async_consumer_waits():
             turns += 1
             plain()
             if turns == 8:
-                handoff.end()
+                queue.end()
 
         loop._run_once = counted
-        async for _ in handoff.batches(0.0):
+        async for _ in queue.batches(0.0):
             pass
 
     asyncio.run(consume())
