@@ -40,7 +40,6 @@ ROOMS = {
 HOMES = {
     "httpx2": ("client/http.py",),
     "markdown_it": ("document/markdown/",),
-    "mdit_py_plugins": ("document/markdown/",),
     "pygments": ("document/highlight.py",),
     "anywidget": ("frontends/widget.py", "frontends/answer_actions.py"),
     "ipywidgets": ("frontends/widget.py",),

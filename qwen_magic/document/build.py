@@ -71,14 +71,16 @@ class Document:
         self.seconds = 0.0
         self.tree = Tree()
         self.status = f"Waiting for {turn.model}"
+        self._said = ""
         self._outcome: Outcome | None = None
         self._groups = Groups(self.tree)
-        self._sections: dict[str, tuple[Section, str]] = {}  # entry key -> (section, parent)
+        self._sections: dict[str, Section] = {}  # by entry key
         self._seen: dict[str, int] = {}  # entry key -> the version that is shown
         self._figures: dict[str, FigureState] = {}
         self._drawn_by: dict[str, str] = {}  # figure address -> the key of the run that drew it
         self._numbered: tuple[NumberedSource, ...] = ()
         self._starts: dict[str, int] = {}  # search's entry key -> how many sources come before
+        self._asked: set[str] = set()  # the keys of entries whose question stands
         self._wait(self.status)
 
     def figure(self, url: str, data: str = "", reason: str = "") -> None:
@@ -96,6 +98,7 @@ class Document:
 
     def ask(self, entry: Entry, question: Question) -> list[ViewPatch]:
         """Ask whether a function call may run. The question goes when the call goes on."""
+        self._asked.add(entry.key)
         return self.tree.put(_question_id(entry), ROOT, Asked(question, entry.key))
 
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
@@ -104,7 +107,6 @@ class Document:
         patches = self._update_entries(state)
         if self._sections and not state.newest:  # after function calls
             patches += self._wait(f"Waiting for {self.turn.model}")
-        patches += self._groups.join(is_over=False)
         return patches + self._say(self._activity(state))
 
     def finish(self, state: ResponseState, now: float, outcome: Outcome) -> list[ViewPatch]:
@@ -137,28 +139,30 @@ class Document:
         changed = [entry for entry in state.entries if self._seen.get(entry.key) != entry.version]
         if any(isinstance(entry.item, WebSearchCall) for entry in changed):
             self._number(state)
+        is_prose = all(isinstance(self._sections.get(e.key), ProseSection) for e in changed)
         patches: list[ViewPatch] = []
         for entry in changed:
             patches += self._update_entry(entry)
             self._seen[entry.key] = entry.version
-        return patches
+        return patches if is_prose else patches + self._groups.join(is_over=False)
 
     def _update_entry(self, entry: Entry) -> list[ViewPatch]:
         patches: list[ViewPatch] = []
-        section, parent = self._sections.get(entry.key, (None, ""))
+        section = self._sections.get(entry.key)
         if section is not None and type(section) is not section_type(entry):
             patches += self._groups.take_out(section)
             section = None
         if section is None:
             patches += self._wait("")
             section = make_section(self.tree, entry, self._cite)
-            parent, made = self._groups.place(section)
-            patches += made
-            self._sections[entry.key] = (section, parent)
-        for url in figure_urls(entry.item):
-            self._drawn_by.setdefault(url, entry.key)
-        patches += section.update(entry, parent, self._context(entry))
-        if entry.phase != "asking" or self._outcome is not None:
+            self._sections[entry.key] = section
+            patches += self._groups.place(section)
+        if isinstance(section, ToolSection):
+            for url in figure_urls(entry.item):
+                self._drawn_by.setdefault(url, entry.key)
+        patches += section.update(entry, self._context(entry))
+        if entry.key in self._asked and (entry.phase != "asking" or self._outcome is not None):
+            self._asked.remove(entry.key)
             patches += self.tree.drop(_question_id(entry))
         if section.is_empty:
             patches += self._groups.take_out(section)
@@ -225,14 +229,15 @@ class Document:
     def _activity(self, state: ResponseState) -> str:
         """What goes on now: the words of the last section that is not done."""
         for entry in reversed(state.entries):
-            section, _ = self._sections.get(entry.key, (None, ""))
-            if section is None or entry.done:
-                continue
-            return "Writing" if isinstance(section, ProseSection) else section.step.verb
+            section = self._sections.get(entry.key)
+            if section is not None and not entry.done:
+                return "Writing" if isinstance(section, ProseSection) else section.step.verb
         return self.status
 
     def _say(self, status: str) -> list[ViewPatch]:
-        self.status = status
+        if status == self._said:
+            return []
+        self.status = self._said = status
         return self.tree.put("say.0", SAY, Spoken(status))
 
     def _thought_tokens(self, state: ResponseState) -> list[ViewPatch]:

@@ -55,13 +55,14 @@ class Groups:
         """All sections in order."""
         return [section for group in self._all for section in group.sections]
 
-    def place(self, section: Section) -> tuple[str, list[ViewPatch]]:
-        """Where the section goes: the id of its parent, made if need be."""
+    def place(self, section: Section) -> list[ViewPatch]:
+        """Give the section its parent, made if need be."""
         group = self._group(section.kind)
         group.sections.append(section)
         if section.kind == "answer":
-            return ROOT, []
-        return group.id, self._tree.put(group.id, ROOT, Box("steps"))
+            return []
+        section.parent = group.id
+        return self._tree.put(group.id, ROOT, Box("steps"))
 
     def take_out(self, section: Section) -> list[ViewPatch]:
         """Remove a section, with what holds nothing else."""

@@ -16,7 +16,7 @@ from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.parser import Citation
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.steps import StepContext, make_step
-from qwen_magic.document.tree import Tree
+from qwen_magic.document.tree import ROOT, Tree
 from qwen_magic.protocol.items import CodeInterpreterCall, Message, Reasoning
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class EntryText:
         self._fed = 0
         self._finished = False
         self.stream = MarkdownStream()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether any of it has a place in the tree."""
+        return self._revision >= 0
 
     def update(self, entry: Entry, *, before: str = "", ended: bool) -> list[ViewPatch]:
         """Feed what is new; `before` goes in front of all. `ended`: nothing more will come, and the
@@ -74,12 +79,13 @@ class ThoughtSection:
 
     def __init__(self, tree: Tree, key: str) -> None:
         self.id = f"e{key}"
+        self.parent = ""  # until it is placed
         self.step = Step("Thinking", state="live")
         self.is_empty = False
         self._tree = tree
         self._text = EntryText(tree, f"{self.id}.b")
 
-    def update(self, entry: Entry, group: str, context: StepContext) -> list[ViewPatch]:
+    def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)
         ended = entry.done or bool(context.cut)
         self.is_empty = self.step.state != "live" and not entry.text.strip()
@@ -87,9 +93,9 @@ class ThoughtSection:
             return self._tree.drop(self.id)
         patches: list[ViewPatch] = []
         if not entry.chunks and not ended:  # a line that opens to nothing is no panel
-            return self._tree.put(self.id, group, LiveLine(self.step.verb))
+            return self._tree.put(self.id, self.parent, LiveLine(self.step.verb))
         if f"{self.id}.h" not in self._tree:
-            patches += self._tree.put(self.id, group, Panel(is_open=True))
+            patches += self._tree.put(self.id, self.parent, Panel(is_open=True))
         patches += self._tree.put(f"{self.id}.h", self.id, self.step)
         if entry.chunks:
             source = entry.text if ended else ""
@@ -111,18 +117,19 @@ class ToolSection:
 
     def __init__(self, tree: Tree, key: str) -> None:
         self.id = f"e{key}"
+        self.parent = ""  # until it is placed
         self.step = Step("", state="live")
         self._tree = tree
         self._code: EntryText | None = None
 
-    def update(self, entry: Entry, group: str, context: StepContext) -> list[ViewPatch]:
+    def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)
         is_run = isinstance(entry.item, CodeInterpreterCall)
         patches: list[ViewPatch] = []
         if self.id not in self._tree:
-            patches += self._tree.put(self.id, group, Panel())
+            patches += self._tree.put(self.id, self.parent, Panel())
             if is_run:  # its figures' place, before the next step's
-                patches += self._tree.put(f"{self.id}.f", group, Box("figures"))
+                patches += self._tree.put(f"{self.id}.f", self.parent, Box("figures"))
         patches += self._tree.put(f"{self.id}.h", self.id, self.step)
         if is_run and entry.chunks and not (entry.done or context.cut):
             return patches + self._stream_code(entry)
@@ -151,6 +158,7 @@ class ProseSection:
 
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"a{key}"
+        self.parent = ROOT
         self.is_empty = False
         self._tree = tree
         self._text = EntryText(tree, self.id, citation)
@@ -173,12 +181,15 @@ class ProseSection:
         """Put figures (their data URIs) in the place of these images, by address."""
         return list(self._text.stream.show_figures(figures))
 
-    def update(self, entry: Entry, group: str, context: StepContext) -> list[ViewPatch]:
+    def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         ended = entry.done or bool(context.cut)
         self.is_empty = ended and not entry.text.strip()
         if not entry.chunks:
             return []
-        patches = self._tree.put(self.id, group, Box("answer", entry.text if ended else ""))
+        patches: list[ViewPatch] = []
+        if ended or not self._text.is_begun:
+            source = entry.text if ended else ""
+            patches += self._tree.put(self.id, self.parent, Box("answer", source))
         return patches + self._text.update(entry, ended=ended)
 
 
