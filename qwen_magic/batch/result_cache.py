@@ -14,13 +14,14 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeVar, get_args
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import TurnStatus
+from qwen_magic.conversation.database import open_database, transaction
 from qwen_magic.conversation.scope import data_folder
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.call_outputs import items_json, parse_items
@@ -32,7 +33,6 @@ T = TypeVar("T")
 
 _APPLICATION: Final = 0x71776D70  # "qwmp": what kind of SQLite file this is
 _VERSION: Final = 1
-_PATIENCE: Final = 10.0  # seconds that a write waits for another process
 _NAME: Final = re.compile(r"\w[\w.-]*")
 _ENDINGS: Final = (".sqlite3", ".sqlite", ".db")
 
@@ -103,23 +103,7 @@ class ResultCache:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(
-            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            _prepare(connection)
-            connection.execute("COMMIT")
-            with suppress(
-                sqlite3.OperationalError
-            ):  # another process is in the way: it works as is
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return open_database(self.path, _prepare)
 
     def _told(self, action: Callable[[], T]) -> T:
         try:
@@ -134,19 +118,20 @@ class ResultCache:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the table in an empty file; refuse what is no file of this kind."""
-    (kind,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if not kind and not version and not tables:
-        connection.execute(
-            "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT NOT NULL)"
-        )
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-    elif kind != _APPLICATION:
-        raise ValueError("It is a database of something else.")
-    elif version > _VERSION:
-        raise ValueError("It was made by a newer qwen_magic.")
+    with transaction(connection):
+        (kind,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not kind and not version and not tables:
+            connection.execute(
+                "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT NOT NULL)"
+            )
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif kind != _APPLICATION:
+            raise ValueError("It is a database of something else.")
+        elif version > _VERSION:
+            raise ValueError("It was made by a newer qwen_magic.")
 
 
 def request_key(plan: Plan, repeat: int = 0) -> str:

@@ -47,7 +47,7 @@ SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
 class CellKey:
     """The cell of a turn: its id, and how many calls came before within one execution."""
 
-    cell_id: str
+    cell_id: Id
     call: int = 0
 
 
@@ -132,7 +132,7 @@ class HeadMove:
 
     chat: Name
     kind: MoveKind
-    key: Key | None
+    key: Key | None = None
     at: float = 0.0
 
 
@@ -188,7 +188,6 @@ class TurnTree(Generic[T]):
         self.tokens = 0  # of the turns of this conversation, not of those that a fork shares
         self._turns: dict[str, T] = {}
         self._head: str | None = None
-        self._numbers: dict[str, int] = {}
         self._children: dict[str | None, list[str]] = {}
         self._made: dict[CellKey, list[str]] = {}
         self._ids: list[str] | None = None  # of the responses, sorted once they are asked for
@@ -215,22 +214,17 @@ class TurnTree(Generic[T]):
             raise ValueError(f"turn {turn.key} is in {self.name} already")
         if turn.parent is not None and turn.parent not in self._turns:
             raise ValueError(f"the parent {turn.parent} is not in {self.name}")
-        self._index(turn)
+        self._turns[turn.key] = turn
+        self._children.setdefault(turn.parent, []).append(turn.key)
+        self._ids = None
+        if turn.chat == self.name:
+            self.tokens += turn.tokens
+        if turn.cell is not None:
+            self._made.setdefault(turn.cell, []).append(turn.key)
         if turn.may_be_head:
             self._head = turn.key
             if turn.cell is not None:
                 self._current[turn.cell] = turn.key
-
-    def _index(self, turn: T) -> None:
-        """So that no question below costs more in a longer conversation, but for its paths."""
-        self._turns[turn.key] = turn
-        self._numbers[turn.key] = self._numbers[turn.parent] + 1 if turn.parent is not None else 1
-        self._children.setdefault(turn.parent, []).append(turn.key)
-        if turn.cell is not None:
-            self._made.setdefault(turn.cell, []).append(turn.key)
-        self._ids = None
-        if turn.chat == self.name:
-            self.tokens += turn.tokens
 
     @property
     def turns(self) -> Mapping[str, T]:
@@ -262,10 +256,6 @@ class TurnTree(Generic[T]):
             path.append(turn)
             turn = self._turns[turn.parent] if turn.parent is not None else None
         return path[::-1]
-
-    def number(self, parent: T | None) -> int:
-        """The number of a turn that follows `parent`: 1 for the first of a conversation."""
-        return self._numbers[parent.key] + 1 if parent is not None else 1
 
     def siblings(self, cell: CellKey | None) -> list[T]:
         """All turns that this cell made here, oldest first."""

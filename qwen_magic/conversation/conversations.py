@@ -37,7 +37,7 @@ class Conversations:
         if name not in self._chains:
             chain = self._chains[name] = self.conversation(name).chain()
             if chain.turns:
-                self._found[name] = chain.number(chain.head) - 1
+                self._found[name] = len(chain.path(chain.head))
         return self._chains[name]
 
     def found(self, name: str) -> int:
@@ -68,11 +68,8 @@ class Conversations:
         """The `most` conversations with records that were used last, and the current one where it
         has some, in order of their first record."""
         found = self.summaries()
-        by_age = sorted(range(len(found)), key=lambda place: (found[place].newest, place))
-        chosen = set(by_age[-most:])
-        return [
-            each for place, each in enumerate(found) if place in chosen or each.chat == self.current
-        ]
+        newest = {each.chat for each in sorted(found, key=lambda each: each.newest)[-most:]}
+        return [each for each in found if each.chat in newest or each.chat == self.current]
 
     def empty(self) -> Sequence[str]:
         """The conversations that were begun here, or are the current one, and have no turns yet."""

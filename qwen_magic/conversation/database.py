@@ -49,17 +49,14 @@ class Database:
         """
         with self._locked() as connection:
             connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-            connection.execute("BEGIN IMMEDIATE")
-            with _ended(connection):
+            with transaction(connection):
                 yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The file as it is at one moment. Not to be nested."""
-        with self._locked() as connection:
-            connection.execute("BEGIN")
-            with _ended(connection):
-                yield connection
+        with self._locked() as connection, transaction(connection, "BEGIN"):
+            yield connection
 
     def close(self) -> None:
         """Give the file back. The next use opens it again."""
@@ -113,7 +110,9 @@ def _let_go_at_forks(reference: weakref.ref[Database]) -> None:
 
 
 @contextmanager
-def _ended(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """Committed whole, or not at all where an exception ends it."""
+    connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")

@@ -21,7 +21,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from qwen_magic.conversation.archive.checked import Node, load
 from qwen_magic.conversation.chain import (
@@ -38,6 +38,8 @@ from qwen_magic.protocol.response import Usage
 
 FORMAT: Final = "qwen_magic conversation"
 VERSION: Final = 1
+Read = TypeVar("Read", Turn, HeadMove, CellKey, Usage)
+
 MOST_ITEMS: Final = 10_000  # of one turn
 MOST_RECORDS: Final = 100_000
 _HALF: Final = re.compile("[\ud800-\udfff]")
@@ -91,15 +93,16 @@ def turn_json(turn: Turn) -> JSON:
     return {"record": "turn", **said}
 
 
-def read_turn(node: Node) -> Turn:
-    """Raises `ConversationError` with the place of what is wrong."""
+def read_as(kind: type[Read], node: Node) -> Read:
+    """A dataclass out of its JSON, every field checked as its annotation says. Raises
+    `ConversationError` with the place of what is wrong."""
     found: dict[str, Any] = {}
-    for field in fields(Turn):
+    for field in fields(kind):
         said = node.get(field.name)
         is_required = field.default is MISSING and field.default_factory is MISSING
         if said.present or is_required:
             found[field.name] = _READ_AS[str(field.type)](said)
-    return Turn(**found)
+    return kind(**found)
 
 
 def read_items(node: Node) -> tuple[JSON, ...]:
@@ -110,28 +113,12 @@ def _key(node: Node) -> str:
     return node.id() or node.refuse("is empty")
 
 
-def _status(node: Node) -> str:
-    return node.one_of(get_args(TurnStatus))
-
-
 def _input(node: Node) -> str | tuple[JSON, ...]:
     return node.text() if isinstance(node.value, str) else read_items(node)
 
 
-def _cell(node: Node) -> CellKey:
-    call = node.get("call")
-    return CellKey(node.get("cell_id").id(), call.count() if call.present else 0)
-
-
-def _usage(node: Node) -> Usage:
-    counts = {
-        field.name: node.get(field.name).count()
-        for field in fields(Usage)
-        if field.name != "tools" and node.get(field.name).present
-    }
-    tools = node.get("tools")
-    names = tools.object() if tools.present else {}
-    return Usage(**counts, tools={name: tools.get(name).count() for name in names})
+def _counts(node: Node) -> Mapping[str, int]:
+    return {name: node.get(name).count() for name in node.object()}
 
 
 # By the annotation of the field.
@@ -140,12 +127,15 @@ _READ_AS: Final[Mapping[str, Callable[[Node], object]]] = {
     "Key | None": _key,
     "Name": Node.name,
     "Id": Node.id,
-    "TurnStatus": _status,
-    "CellKey | None": _cell,
+    "TurnStatus": lambda node: node.one_of(get_args(TurnStatus)),
+    "MoveKind": lambda node: node.one_of(get_args(MoveKind)),
+    "CellKey | None": lambda node: read_as(CellKey, node),
+    "Usage | None": lambda node: read_as(Usage, node),
     "str": Node.text,
     "str | tuple[JSON, ...]": _input,
     "tuple[JSON, ...]": read_items,
-    "Usage | None": _usage,
+    "Mapping[str, int]": _counts,
+    "int": Node.count,
     "float": Node.number,
     "bool": Node.flag,
     "JSON": Node.object,
@@ -171,20 +161,14 @@ def _record(node: Node, links: _Links) -> Record:
         return _turn(node, links)
     if kind.value != "mark":
         kind.wrong('"turn" or "mark"')
-    kind_of_move, key, at = node.get("kind"), node.get("key"), node.get("at")
-    kind_of_move.one_of(get_args(MoveKind))
-    if key.present and _key(key) not in links.seen:
-        key.refuse(f"names {key.value!r}, and no turn before it has that key")
-    return HeadMove(
-        chat=node.get("chat").name(),
-        kind="fork" if kind_of_move.value == "fork" else "head",
-        key=_key(key) if key.present else None,
-        at=at.number() if at.present else 0.0,
-    )
+    move = read_as(HeadMove, node)
+    if move.key is not None and move.key not in links.seen:
+        node.get("key").refuse(f"names {move.key!r}, and no turn before it has that key")
+    return move
 
 
 def _turn(node: Node, links: _Links) -> Turn:
-    turn = read_turn(node)
+    turn = read_as(Turn, node)
     links.add(turn, node)
     return turn
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from qwen_magic.conversation.archive.checked import Node
-from qwen_magic.conversation.archive.json_form import read_items, read_turn, turn_json
+from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import Message, parse_item
@@ -69,4 +69,4 @@ def read_metadata(node: Node) -> SavedTurn:
     said["input"] = said.get("prompt")
     if not node.get("text").present:
         said["text"] = text_of(read_items(node.get("items")))
-    return SavedTurn(read_turn(Node(said, node.place, node.source)), parent_id)
+    return SavedTurn(read_as(Turn, Node(said, node.place, node.source)), parent_id)
