@@ -18,7 +18,7 @@ from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build, coerce
-from qwen_magic.tools.type_schema import resolved_hints, schema_of
+from qwen_magic.tools.type_schema import SCALARS, resolved_hints, schema_of
 from qwen_magic.tools.validation import SchemaFault, SchemaMismatchError, find_faults
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,7 +27,6 @@ _MARK: Final = "__qwen_tool__"
 _LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
 _BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
-_GUESSED: Final = (bool, int, float, str, list, dict)
 
 
 class ArgumentsError(QwenError):
@@ -240,8 +239,8 @@ def _of_parameter(name: str, parameter: inspect.Parameter, hints: Mapping[str, A
                 hint=error.hint,
             ) from error
     else:
-        schema = schema_of(type(default)) if type(default) in _GUESSED else {}
-    if type(default) in (bool, int, float, str):
+        schema = schema_of(type(default)) if type(default) in (*SCALARS, list, dict) else {}
+    if type(default) in SCALARS:
         schema = {**schema, "default": default}
     return schema
 

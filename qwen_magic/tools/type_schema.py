@@ -59,7 +59,8 @@ ARRAYS: Final = (
     collections.abc.MutableSequence,
 )
 OBJECTS: Final = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
-_LITERALS: Final = (str, int, float, bool, type(None))
+SCALARS: Final = (str, int, float, bool)
+_LITERALS: Final = (*SCALARS, type(None))
 
 
 def schema_of(hint: Any) -> JSON:

@@ -100,6 +100,25 @@ def test_cells_are_shown_as_typed_where_their_lines_match():
     assert "system('ls')" in shown("!ls\n2 / 0"), "another cell"
 
 
+def test_what_the_failing_statement_names():
+    report = Cells().report(
+        "import math\nrows, spare, row = [1], 0, {'n': [2]}\n"
+        "total = sum(row['n'][0] / part\n"
+        "            for part in rows) / spare; other = row"
+    )
+    assert {"rows", "spare", "row"} <= set(report.names)
+    assert not {"math", "total", "other"} & set(report.names)
+
+
+def test_a_source_that_python_warns_of_is_told_without_a_warning():
+    with pytest.warns():
+        error = Cells().run("pattern = '\\d'\n1 / 0")
+    report = exception_report(
+        error, cells={error.__traceback__.tb_next.tb_frame.f_code.co_filename: 1}
+    )
+    assert "pattern = '\\d'" in report.text
+
+
 def test_a_syntax_error_has_its_cell_and_no_way():
     report = Cells().report("x = 1\ny = (\nz = 2")
     assert ">>   2  y = (" in report.text

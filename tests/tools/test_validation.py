@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from qwen_magic.errors import UsageError
@@ -103,6 +106,15 @@ def test_a_message_is_no_longer_than_helps():
 def test_what_is_no_schema():
     with pytest.raises(UsageError, match="no valid JSON schema"):
         find_faults({"a": 1}, {"properties": ["a"]})
+
+
+def test_the_library_comes_with_the_first_check():
+    code = (
+        "import sys, qwen_magic.tools.definition as d, qwen_magic.tools.answer_schema as a; "
+        "d.FunctionTool.of(lambda x: x); a.Schema.of({'type': 'object'}).prompt(); "
+        "sys.exit('jsonschema' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_more_faults_than_help():

@@ -5,6 +5,7 @@ It tells what nobody typed, so that it keeps back what looks like a secret, and 
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ def exception_report(
     the error has no cell. `secrets`: texts to keep back besides those that look like some. Nothing
     is executed but what describing a value takes; never raises for what `error` is made of.
     """
-    return _Telling(error, cells or {}, typed or {}, last_input, Secrets(secrets)).report()
+    with warnings.catch_warnings():  # of sources that are parsed again, such as of "\\d"
+        warnings.simplefilter("ignore")
+        return _Telling(error, cells or {}, typed or {}, last_input, Secrets(secrets)).report()
 
 
 @dataclass
