@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen_magic.context.models import KNOWN_MODELS
+from qwen_magic.context.models import KNOWN_MODELS, is_text_only
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 
@@ -28,9 +27,6 @@ _JPEG_QUALITIES: Final = (90, 75, 60)
 _ORIENTATION: Final = 0x0112
 _MAX_FILE_BYTES: Final = 100 * 1024 * 1024
 _FIGURE_DPI: Final = 110
-# Named as such by Alibaba Cloud's documentation, September 2026. Of others too little is known to
-# refuse: the service then says so itself.
-_TEXT_ONLY: Final = re.compile(r"qwen3-(?:max|coder)(?![^-])")
 
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -60,20 +56,14 @@ def image_part(ref: str, value: object = None) -> JSON:
     return {"type": "input_image", "image_url": f"data:{picture.media_type};base64,{encoded}"}
 
 
-def needs_vision(model: str) -> str:
-    """Why `model` cannot be sent a picture; empty where it can, or where that is not known."""
-    if not _TEXT_ONLY.match(model):
-        return ""
-    seeing = [one.name for one in KNOWN_MODELS if one.vision and not one.date][:3]
-    return f"{model} sees no images. Take a model that does, such as -m {' or '.join(seeing)}."
-
-
 def check_vision(model: str) -> None:
     """Raises `UsageError` where `model` is known to see no images."""
-    words = needs_vision(model)
-    if words:
-        message, _, hint = words.partition(". ")
-        raise UsageError(f"{message}.", hint=hint)
+    if is_text_only(model):
+        seeing = [one.name for one in KNOWN_MODELS if one.vision and not one.date][:3]
+        raise UsageError(
+            f"{model} sees no images.",
+            hint=f"Take a model that does, such as -m {' or '.join(seeing)}.",
+        )
 
 
 def image_words(ref: str, part: JSON) -> str:

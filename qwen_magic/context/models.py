@@ -117,25 +117,26 @@ WINDOWS: Final[Mapping[str, int]] = {
     **_OLDER_WINDOWS,
 }
 
-# The documentation lists qwen3.8-max with its snapshot, qwen3.8-flash, qwen3-max, and "the
-# qwen3.7-max family"; snapshots of the first three are taken to behave as the names they belong to.
-_THINKS_FOR_CODE: Final = re.compile(r"qwen3\.8-max|qwen3\.8-flash|qwen3-max|qwen3\.7-max")
-_THINKS_FOR_PAGES: Final = re.compile(r"qwen3-max")
+# The models that a tool makes think. The documentation lists qwen3.8-max with its snapshot,
+# qwen3.8-flash, qwen3-max, and "the qwen3.7-max family"; snapshots of the first three are taken to
+# behave as the names they belong to.
+_THINKING: Final = {
+    "web_extractor": re.compile(r"qwen3-max(?![^-])"),
+    "code_interpreter": re.compile(r"(?:qwen3\.[78]-max|qwen3\.8-flash|qwen3-max)(?![^-])"),
+}
+# Named as such by the documentation. Of others too little is known to refuse: the service then
+# says so itself.
+_TEXT_ONLY: Final = re.compile(r"qwen3-(?:max|coder)(?![^-])")
 
 
-def think_required_for_code(model: str) -> bool:
-    """True where `code_interpreter` works only with thinking on."""
-    return _is_of(_THINKS_FOR_CODE, model)
+def needs_thinking(model: str, tool: str) -> bool:
+    """True where `tool` works on `model` only with thinking on."""
+    return tool in _THINKING and bool(_THINKING[tool].match(model))
 
 
-def think_required_for_extractor(model: str) -> bool:
-    """True where `web_extractor` works only with thinking on."""
-    return _is_of(_THINKS_FOR_PAGES, model)
-
-
-def _is_of(names: re.Pattern[str], model: str) -> bool:
-    found = names.match(model)
-    return found is not None and model[found.end() :][:1] in ("", "-")
+def is_text_only(model: str) -> bool:
+    """True where `model` is known to see no images."""
+    return bool(_TEXT_ONLY.match(model))
 
 
 # Windows -----------------------------------------------------------------------------------------

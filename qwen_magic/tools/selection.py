@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from qwen_magic.context.models import think_required_for_code, think_required_for_extractor
+from qwen_magic.context.models import needs_thinking
 from qwen_magic.endpoints import Capabilities
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -222,7 +222,11 @@ def requirements(
         if tool in types and companion not in types:
             tools = [{"type": companion}, *tools]
             added.append(f"{companion} ({tool} needs it)")
-    needing = _thinking_tools(model, types) if capabilities.tools_need_thinking else []
+    needing = [
+        tool
+        for tool in ("web_extractor", "code_interpreter")
+        if tool in types and capabilities.tools_need_thinking and needs_thinking(model, tool)
+    ]
     if needing and _refused(think, effort):
         raise UsageError(
             f"{' and '.join(needing)} {_need(needing)} thinking on {model}.",
@@ -239,15 +243,6 @@ def requirements(
         tuple(added),
         include=tuple(output for tool, output in outputs.items() if tool in types),
     )
-
-
-def _thinking_tools(model: str, types: set[object]) -> list[str]:
-    needing = []
-    if "web_extractor" in types and think_required_for_extractor(model):
-        needing.append("web_extractor")
-    if "code_interpreter" in types and think_required_for_code(model):
-        needing.append("code_interpreter")
-    return needing
 
 
 def _refused(think: bool | None, effort: str | None) -> bool:

@@ -7,8 +7,7 @@ import pytest
 from qwen_magic.context.models import (
     KNOWN_MODELS,
     MODEL_NAMES,
-    think_required_for_code,
-    think_required_for_extractor,
+    needs_thinking,
 )
 from qwen_magic.endpoints import DEFAULT_MODEL
 
@@ -41,5 +40,6 @@ def test_known_models() -> None:
     ],
 )
 def test_the_need_to_think(model: str, for_code: bool, for_pages: bool) -> None:
-    assert think_required_for_code(model) == for_code
-    assert think_required_for_extractor(model) == for_pages
+    assert needs_thinking(model, "code_interpreter") == for_code
+    assert needs_thinking(model, "web_extractor") == for_pages
+    assert not needs_thinking(model, "web_search")
