@@ -9,28 +9,21 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from qwen_magic.client.engine import Engine
-from qwen_magic.client.error_body import excerpt, is_page
 from qwen_magic.client.http import Http, HttpRequest, HttpResponse, Transport
-from qwen_magic.client.reader import AnswerReader
 from qwen_magic.client.stream import Backoff, Sleep, Stream
-from qwen_magic.client.transport_errors import silent, unexpected
+from qwen_magic.client.transport_errors import silent
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
     AuthenticationError,
-    ProtocolError,
-    QwenError,
     TransportError,
     UsageError,
-    redact_error,
 )
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
-
-_LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
 
@@ -59,7 +52,7 @@ class Client:
         self._closed = False
         self._pid = os.getpid()
         self._streams: dict[Stream, Future[None]] = {}
-        self._http: Http | None = None
+        self._http = Http(transport)
         self._orphaned: list[object] = []
 
     @property
@@ -82,6 +75,7 @@ class Client:
         nothing can have begun. Raises `UsageError` or `AuthenticationError` for what cannot be
         sent at all.
         """
+        self._notice_fork()
         _check_key(endpoint)
         http_request = HttpRequest(
             "POST",
@@ -103,24 +97,10 @@ class Client:
             backoff=self._backoff,
             sleep=self._sleep,
         )
-        future = self._submit(self._produce(stream))
+        future = self._submit(stream.run(self._http))
         self._streams[stream] = future
         future.add_done_callback(lambda done: self._settle(stream, done))
         return stream
-
-    def get(self, endpoint: Endpoint, path: str, *, timeout: float = 10.0) -> JSON:
-        """The JSON object at `path` below the base URL, such as "models". Waits; `timeout` bounds
-        each wait for the server, in seconds. Raises one `QwenError`."""
-        _check_key(endpoint)
-        future = self._submit(self._get(endpoint, path, timeout))
-        try:
-            answer = future.result()
-        except BaseException:  # an interrupt
-            future.cancel()
-            raise
-        if isinstance(answer, QwenError):
-            raise answer
-        return answer
 
     def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
         """The bytes at `url`, asked for without key, cookies and redirects. The future raises a
@@ -133,7 +113,7 @@ class Client:
         self._notice_fork()
         first, self._closed = not self._closed, True
         clean = True
-        if first and (self._streams or self._http is not None):
+        if first and (self._streams or self._http.is_open):
             for stream in list(self._streams):
                 stream.stop()
             try:
@@ -146,21 +126,9 @@ class Client:
 
     # on the engine's loop
 
-    async def _produce(self, stream: Stream) -> None:
-        await stream.run(self._http_here())
-
-    async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
-        # The error is given back, not raised: its frames here would hold the key.
-        try:
-            return await _get_json(self._http_here(), endpoint, path, timeout)
-        except QwenError as error:
-            return redact_error(error, endpoint.key)
-        except Exception as error:
-            return unexpected(error)
-
     async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
         request = HttpRequest("GET", url, {}, silence=timeout, connect=timeout, redirects=0)
-        async with self._http_here().open(request) as response:
+        async with self._http.open(request) as response:
             if response.status != 200:
                 raise TransportError(f"{urlsplit(url).netloc} answered {response.status}.")
             return await _body(response, request, limit)
@@ -169,14 +137,7 @@ class Client:
         streams = [asyncio.wrap_future(future) for future in self._streams.values()]
         if streams:
             await asyncio.wait(streams, timeout=patience)
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
-
-    def _http_here(self) -> Http:
-        if self._http is None:
-            self._http = Http(self._transport)
-        return self._http
+        await self._http.aclose()
 
     # on any thread
 
@@ -196,33 +157,7 @@ class Client:
             self._pid = os.getpid()
             # Kept, not collected: their sockets are the parent's.
             self._orphaned += [self._streams, self._http]
-            self._streams, self._http = {}, None
-
-
-async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -> JSON:
-    """The JSON object at `path` below the endpoint's base URL. Raises `QwenError`."""
-    url = f"{endpoint.base_url}/{path.lstrip('/')}"
-    headers = {**endpoint.headers(), "Accept": "application/json"}
-    request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
-    async with http.open(request) as response:
-        body = await _body(response, request, _LARGEST_JSON)
-    if response.status >= 300 or is_page(body):
-        reader = AnswerReader(response.status, response.headers, endpoint)
-        reader.feed(body, 0.0)
-        reader.finish(0.0)
-        if reader.failure is not None:
-            raise reader.failure
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise ProtocolError(
-            f"{endpoint.host} answered with something that is no JSON object.",
-            why=f"It begins: {excerpt(body)}" if body else "It is empty.",
-            hint="Check the endpoint's base URL.",
-        )
-    return answer
+            self._streams, self._http = {}, Http(self._transport)
 
 
 async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> bytes:

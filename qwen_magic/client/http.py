@@ -87,6 +87,11 @@ class Http:
         finally:
             await response.aclose()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything was asked, so that there are connections to close."""
+        return bool(self._clients)
+
     async def aclose(self) -> None:
         clients = list(self._clients.values())
         self._clients.clear()

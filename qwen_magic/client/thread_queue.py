@@ -2,7 +2,19 @@
 
 Wake-ups are coalesced: the producer appends, then wakes only if no wake-up is pending; the
 consumer clears the pending mark, then drains. So a consumer that is busy costs the producer
-nothing, and nothing can be left lying without a wake-up to come.
+nothing, and nothing can be left lying without a wake-up to come:
+
+    producer            consumer             items   pending
+    put(a)  append                           a       no
+            mark, wake                       a       yes
+    put(b)  append                           a b     yes: no second wake-up
+                        drain: clear mark    a b     no
+    put(c)  append                           a b c   no
+                               take all      -       no
+            mark, wake                       -       yes: a wake-up for nothing, which does no harm
+
+The other order (take all, then clear the mark) would lose a wake-up: an item that comes between the
+two finds the mark set, wakes nobody, and lies there until the next one comes.
 """
 
 from __future__ import annotations

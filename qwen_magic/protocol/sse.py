@@ -6,6 +6,15 @@ becomes U+FFFD. Unlike a browser, an event that the end of the body cuts off bef
 is handed over: `finish` cannot tell a server that leaves out the last line from a lost connection,
 and the reader of the data can.
 
+What is held back between two chunks: bytes of a character that is cut (`_utf8`), the pieces of a
+line that is not ended (`_partial`), the fields of an event that no blank line has ended (`_event`,
+`_id`, `_data`), and whether a `\n` to come belongs to a `\r` that was read (`_after_cr`):
+
+    feed(b"event:a\r")    line "event:a"; _event "a"; a \n would belong to it
+    feed(b"\ndata:{")     the \n is dropped; _partial ["data:{"]
+    feed(b"}\n")          line "data:{}"; _data ["{}"]
+    feed(b"\n")           blank line: ServerSentEvent("a", "{}"); all is empty again
+
 Source: the WHATWG HTML standard, section "Server-sent events"; DashScope writes no space after the
 colon and puts a comment (`:HTTP_STATUS/200`) inside every event.
 """

@@ -107,7 +107,3 @@ def test_other_forms(command, told):
     events, stream = told(command)
     assert stream.error is None
     assert isinstance(events[-1].event, ResponseEnded)
-
-
-def test_models(client, demo):
-    assert [model["id"] for model in client.get(demo, "models")["data"]]

@@ -232,13 +232,9 @@ def test_a_certificate_of_nobody(tmp_path, ask, pauses):
 @pytest.mark.parametrize("key", ["sk-abc\n", "sk abc", "sk-abcé", "sk-…"])
 def test_a_key_that_no_header_can_carry(client: Client, key):
     endpoint = Endpoint("x", "http://127.0.0.1:9/v1", key=key)
-    for call in (
-        lambda: client.stream(ResponseRequest("m", "Hi"), endpoint),
-        lambda: client.get(endpoint, "models"),
-    ):
-        with pytest.raises(AuthenticationError) as raised:
-            call()
-        assert "sk" not in str(raised.value)
+    with pytest.raises(AuthenticationError) as raised:
+        client.stream(ResponseRequest("m", "Hi"), endpoint)
+    assert "sk" not in str(raised.value)
 
 
 def test_a_request_that_is_no_json(client: Client):
