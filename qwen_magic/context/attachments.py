@@ -21,7 +21,8 @@ MAX_FILE_BYTES: Final = 1_000_000  # of instructions
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A prompt with all that goes with it, as it is sent; `told`: the visible lines about it."""
+    """A prompt with all that goes with it, as `input` of the request. `told`: the lines that tell
+    the reader what was added, and how large it is."""
 
     input: str | tuple[JSON, ...]
     told: tuple[str, ...] = ()

@@ -70,7 +70,10 @@ def _coerced(value: Any, schema: object, root: JSON) -> Any:
 
 
 def _of_options(value: Any, options: list[Any], root: JSON) -> Any:
-    """As it is where it fits one of them; else as the first that it can be read as."""
+    """As it is where it fits one of them; else as the first that it can be read as.
+
+    Of `int | list[int]` the text "6" becomes 6, "[6]" becomes [6]; of `int | str` "6" stays text.
+    """
     for made in (value, *(_coerced(value, option, root) for option in options)):
         for option in options:
             if isinstance(option, dict) and not find_faults(made, _within(root, option)):

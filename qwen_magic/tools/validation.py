@@ -274,7 +274,12 @@ def _unknown(error: Any, path: str) -> Iterator[SchemaFault]:
 
 
 def _nearest(error: Any, path: str, checker: Any) -> Iterator[SchemaFault]:
-    """The faults of the one option whose type is right, or that none fits."""
+    """The faults of the one option whose type is right, or that none fits.
+
+    Of `anyOf: [an object with a name, null]` the value `{}` gets "name: is missing", since only the
+    first option is of its type; 5 gets "5 fits none of the 2 options". jsonschema lists the errors
+    of all options in `context`, each with the option's number at the front of its schema path.
+    """
     options: dict[int, list[Any]] = {}
     for each in error.context:
         options.setdefault(each.relative_schema_path[0], []).append(each)

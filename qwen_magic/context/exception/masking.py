@@ -42,6 +42,8 @@ _SECRET_STARTS: Final = ("passw", "secret", "credential", "authent", "authoriz",
 _WEAK: Final = frozenset(("key", "keys", "tokens"))
 _STRONG: Final = frozenset(("api", "access", "secret", "private", "auth", "signing", "encryption"))
 
+# In order: private keys; keys of OpenAI and Stripe, GitHub, Slack, AWS, Google, Hugging Face,
+# GitLab; JSON web tokens; a password inside an address; HTTP's two headers; long hexadecimal.
 _LOOKS: Final = re.compile(
     r"""-----BEGIN[ A-Z]*PRIVATE[ ]KEY-----(?:[\s\S]*?-----END[ A-Z]*-----|[\s\S]*)
       | \bsk-(?!learn\b)[\w\-]{2,} | \bsk_(?:live|test)_\w+ | \bgh[pousr]_\w{6,}
@@ -54,15 +56,20 @@ _LOOKS: Final = re.compile(
     re.VERBOSE,
 )
 _WORD: Final = re.compile(r"[\w+/=\-]{24,}")
+# A string literal with its prefix, in each of the four quotes; one that is not closed goes to the
+# end of its line (of a triple one: of the text).
 QUOTED: Final = (
     r"[bBfFrRuU]{0,2}(?:'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)"
     r"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?)"
 )
+# A name with what is given to it, in code and in data: `api_key = `, `"apiKey": `, `token: str = `,
+# `d["secret"] =>`. Not a comparison (`==`). `head` is all of it, as it stays in the text.
 _NAMED: Final = (
     r"(?P<head>(?<![\w\-])(?P<name>[A-Za-z_][\w\-]*)\\?[\"']?\]?"
     r"(?:\s*:\s*[\w\[\], |.]{1,60}?(?==))?"
     r"\s*(?:=>|[:=](?!=))\s*)"
 )
+# In code only literals can be secrets: `key = input()` stays. Elsewhere any word: `password=abc`.
 _NAMED_QUOTED: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED})")
 _NAMED_ANY: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED}|[^\s,;(){{}}\[\]'\"]+)")
 
