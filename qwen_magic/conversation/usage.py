@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from typing import Final, Literal, TypeAlias
 
 from qwen_magic.conversation.chain import Turn
+from qwen_magic.document.words import plural
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.response import Usage
 
@@ -39,8 +40,7 @@ class UsageRow:
         """ "3 turns without figures", or nothing."""
         if not self.without_figures:
             return ""
-        turns = "turn" if self.without_figures == 1 else "turns"
-        return f"{self.without_figures:,} {turns} without figures"
+        return f"{self.without_figures:,} {plural(self.without_figures, 'turn')} without figures"
 
 
 @dataclass(frozen=True, slots=True)

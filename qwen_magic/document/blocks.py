@@ -88,14 +88,14 @@ class SourceGroups:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Pending:
     """What has not come yet, or never came."""
 
     text: str
 
 
 Block: TypeAlias = (
-    Label | Text | Lines | Link | Code | Output | Extract | Figure | SourceGroups | Wait
+    Label | Text | Lines | Link | Code | Output | Extract | Figure | SourceGroups | Pending
 )
 StepState: TypeAlias = Literal["live", "done", "bad"]
 

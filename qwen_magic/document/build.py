@@ -23,7 +23,6 @@ from qwen_magic.document.sections import (
     Section,
     ThoughtSection,
     ToolSection,
-    make_section,
     section_type,
 )
 from qwen_magic.document.sources import all_sources, number_sources
@@ -154,7 +153,7 @@ class Document:
             section = None
         if section is None:
             patches += self._wait("")
-            section = make_section(self.tree, entry, self._cite)
+            section = section_type(entry)(self.tree, entry.key, self._cite)
             self._sections[entry.key] = section
             patches += self._groups.place(section)
         if isinstance(section, ToolSection):

@@ -13,10 +13,10 @@ from qwen_magic.document.blocks import (
     Lines,
     NumberedSource,
     Output,
+    Pending,
     SourceGroups,
     Step,
     StepState,
-    Wait,
 )
 from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.words import counted, shorten
@@ -43,8 +43,8 @@ def call_text(name: str, arguments: str) -> str:
 
 def whole_call(name: str, arguments: str) -> str:
     """`call_text`, however long it is."""
-    values = _object(arguments)
-    if values is None:
+    values = _json(arguments or "{}")
+    if not isinstance(values, dict):
         return f"{name}({arguments})"
     inside = ", ".join(
         f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
@@ -58,7 +58,7 @@ def function_step(item: items.FunctionCall, *, phase: str, is_done: bool) -> Ste
     arguments = item.arguments
     verb, state = _function_verb(item, phase, is_done)
     what = call_text(item.name, arguments)
-    blocks = _arguments(arguments) or (Wait("Without arguments"),)
+    blocks = _arguments(arguments) or (Pending("Without arguments"),)
     if item.output is not None:
         if not item.refused:
             what = f"{shorten(what, 72)} → {_first_line(item)}"
@@ -96,7 +96,7 @@ def _cut(text: str) -> str:
 def custom_step(name: str, given: str, is_done: bool) -> Step:
     verb = "Asked for a tool" if is_done else "Asking for a tool"
     blocks: tuple[Block, ...] = (
-        (Label("Input"), Output(given)) if given else (Wait("Without input"),)
+        (Label("Input"), Output(given)) if given else (Pending("Without input"),)
     )
     return Step(
         verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), _state(is_done), blocks
@@ -115,7 +115,9 @@ def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -
     if item.error:
         blocks += [Label("Error"), Output(item.error)]
     if not blocks:
-        blocks.append(Wait("Nothing was sent back" if is_done else "The result comes when it ends"))
+        blocks.append(
+            Pending("Nothing was sent back" if is_done else "The result comes when it ends")
+        )
     state: StepState = "bad" if is_done and failed else _state(is_done)
     return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
 
@@ -123,7 +125,7 @@ def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -
 def mcp_tools_step(item: items.McpListTools, is_done: bool) -> Step:
     server = item.server_label or "an MCP server"
     if not is_done:
-        waiting = (Wait("The list comes when it ends"),)
+        waiting = (Pending("The list comes when it ends"),)
         return Step(f"Asking {server} for its tools", state="live", blocks=waiting)
     if item.error:
         blocks: tuple[Block, ...] = (Label("Error"), Output(item.error))
@@ -131,7 +133,7 @@ def mcp_tools_step(item: items.McpListTools, is_done: bool) -> Step:
             f"{server} failed", shorten(item.error, LONGEST_DETAIL), False, (), "bad", blocks
         )
     names = tuple(str(tool.get("name", "")) for tool in item.tools)
-    blocks = (Lines(names),) if names else (Wait("It offers none"),)
+    blocks = (Lines(names),) if names else (Pending("It offers none"),)
     facts = (counted(len(names), "tool"),)
     return Step(f"Asked {server} for its tools", "", False, facts, "done", blocks)
 
@@ -143,7 +145,7 @@ def file_search_step(item: items.FileSearchCall, is_done: bool, is_bad: bool) ->
         score = f" · score {result.score:.2f}" if result.score else ""
         blocks += [Label(f"{result.filename or result.file_id}{score}"), Extract(result.text)]
     if not blocks:
-        blocks.append(Wait("Nothing was named" if is_done else "Waiting for passages"))
+        blocks.append(Pending("Nothing was named" if is_done else "Waiting for passages"))
     facts = (counted(len(item.results), "passage"),) if item.results else ()
     return Step(verb, quoted(item.queries), False, facts, state, tuple(blocks))
 
@@ -162,7 +164,7 @@ def image_search_step(
     elif item.output:
         blocks += [Label("Result"), Extract(_pretty(item.output))]
     if not blocks:
-        blocks.append(Wait("Nothing was named" if is_done else "Waiting for images"))
+        blocks.append(Pending("Nothing was named" if is_done else "Waiting for images"))
     facts = (counted(len(found), "image"),) if found else ()
     return Step(verb, quoted(queries), False, facts, state, tuple(blocks))
 
@@ -194,22 +196,21 @@ def _arguments(arguments: str) -> tuple[Block, ...]:
 
 def _pretty(text: str) -> str:
     """JSON text indented; anything else as it is."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+    value = _json(text)
+    return text if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _json(text: str) -> Any:
+    """The value that JSON text holds; None where it is no JSON."""
     try:
-        value = json.loads(text or "{}")
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def _queries(arguments: str) -> tuple[str, ...]:
-    queries = (_object(arguments) or {}).get("queries", ())
+    values = _json(arguments)
+    queries = values.get("queries") if isinstance(values, dict) else None
     if not isinstance(queries, list):
         return ()
     return tuple(query for query in queries if isinstance(query, str))
@@ -217,17 +218,9 @@ def _queries(arguments: str) -> tuple[str, ...]:
 
 def _found_images(output: str) -> tuple[NumberedSource, ...]:
     """The list of `{title, url, index}` that the image tools send as text."""
-    try:
-        values = json.loads(output)
-    except (ValueError, RecursionError):
-        return ()
-    if not isinstance(values, list):
-        return ()
-    pairs = [
-        (str(value["url"]), str(value.get("title") or ""))
-        for value in values
-        if isinstance(value, dict) and isinstance(value.get("url"), str)
-    ]
+    values = _json(output)
     return tuple(
-        NumberedSource(0, url, title or page_of(url), host_of(url)) for url, title in pairs
+        NumberedSource(0, url, str(value.get("title") or page_of(url)), host_of(url))
+        for value in (values if isinstance(values, list) else ())
+        if isinstance(value, dict) and isinstance(url := value.get("url"), str)
     )

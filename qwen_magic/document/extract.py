@@ -55,14 +55,10 @@ def first_python(text: str) -> CodeBlock | None:
 
 @dataclass(frozen=True, slots=True)
 class PipeTable:
-    """A table as text: the cells without markup, as many in each row as the header has.
-
-    `alignment` is `left`, `center`, `right` or empty, per column.
-    """
+    """A table as text: the cells without markup, as many in each row as the header has."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    alignment: tuple[str, ...]
 
 
 def tables(markdown: str) -> list[Any]:
@@ -143,15 +139,12 @@ def find_tables(text: str) -> tuple[PipeTable, ...]:
 
 def _table(tokens: Sequence[Token]) -> PipeTable:
     rows: list[list[str]] = []
-    alignment: list[str] = []
     for token, following in _until_closed(tokens):
         if token.type == "tr_open":
             rows.append([])
         elif token.type in ("th_open", "td_open"):
             rows[-1].append(text_of(following.children or []).strip())
-            if token.type == "th_open":
-                alignment.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
-    return PipeTable(tuple(rows[0]), tuple(map(tuple, rows[1:])), tuple(alignment))
+    return PipeTable(tuple(rows[0]), tuple(map(tuple, rows[1:])))
 
 
 def _until_closed(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.words import NO_BREAK, counted, duration, sentence
-from qwen_magic.protocol import items
-from qwen_magic.protocol.items import Item
+from qwen_magic.protocol.items import FunctionCall, Item, McpCall, item_type
 from qwen_magic.protocol.response import Usage
 
 _TOOLS: Mapping[str, tuple[str, str]] = {
@@ -69,21 +68,10 @@ def _counts(items: Sequence[Item]) -> dict[str, int]:
 
 
 def _tool(item: Item) -> str:
-    match item:
-        case items.WebSearchCall():
-            return "web_search"
-        case items.WebExtractorCall():
-            return "web_extractor"
-        case items.CodeInterpreterCall():
-            return "code_interpreter"
-        case items.FileSearchCall():
-            return "file_search"
-        case items.ImageSearchCall():
-            return item.type.removesuffix("_call")
-        case items.McpCall() | items.FunctionCall():
-            return item.name
-        case _:
-            return ""
+    if isinstance(item, McpCall | FunctionCall):
+        return item.name
+    name = item_type(item).removesuffix("_call")
+    return name if name in _TOOLS else ""
 
 
 def _tokens(usage: Usage | None) -> list[str]:

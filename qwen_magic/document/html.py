@@ -134,7 +134,7 @@ def block_html(block: Block) -> str:
             return figure_html(block)
         case blocks.SourceGroups(sources=sources):
             return _groups(sources)
-        case blocks.Wait(text=text):
+        case blocks.Pending(text=text):
             return f'<p class="qm-wait"><small>{text_html(text)}</small></p>'
         case _:
             assert_never(block)

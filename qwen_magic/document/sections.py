@@ -77,7 +77,7 @@ class ThoughtSection:
 
     kind: GroupKind = "steps"
 
-    def __init__(self, tree: Tree, key: str) -> None:
+    def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"e{key}"
         self.parent = ""  # until it is placed
         self.step = Step("Thinking", state="live")
@@ -115,7 +115,7 @@ class ToolSection:
     kind: GroupKind = "steps"
     is_empty = False
 
-    def __init__(self, tree: Tree, key: str) -> None:
+    def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"e{key}"
         self.parent = ""  # until it is placed
         self.step = Step("", state="live")
@@ -206,12 +206,3 @@ def section_type(entry: Entry) -> type[Section]:
             return ThoughtSection
         case _:
             return ToolSection
-
-
-def make_section(tree: Tree, entry: Entry, citation: Citation) -> Section:
-    kind = section_type(entry)
-    if kind is ProseSection:
-        return ProseSection(tree, entry.key, citation)
-    return (
-        ThoughtSection(tree, entry.key) if kind is ThoughtSection else ToolSection(tree, entry.key)
-    )

@@ -22,16 +22,16 @@ from qwen_magic.document.blocks import (
     Link,
     NumberedSource,
     Output,
+    Pending,
     SourceGroups,
     Step,
     StepState,
     Tally,
     Text,
-    Wait,
 )
 from qwen_magic.document.links import host_of
 from qwen_magic.document.logs import LogFigure, LogPart, LogText, find_error, parse_logs
-from qwen_magic.document.words import NO_BREAK, counted, duration, shorten
+from qwen_magic.document.words import NO_BREAK, counted, duration, plural, shorten
 from qwen_magic.protocol import items
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
 
 def _settled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     """The blocks of a step that will not go on: nothing waits any more."""
-    if blocks and isinstance(blocks[-1], Wait):
-        return (*blocks[:-1], Wait("Nothing came before the end"))
+    if blocks and isinstance(blocks[-1], Pending):
+        return (*blocks[:-1], Pending("Nothing came before the end"))
     return blocks
 
 
@@ -154,7 +154,7 @@ def _search(item: items.WebSearchCall, entry: Entry, context: StepContext) -> St
     verb, state = _verb(entry, context, *_SEARCH_VERBS.get(item.action, words))
     blocks: list[Block] = []
     if item.queries:
-        blocks += [Label("Query" if len(item.queries) == 1 else "Queries"), Lines(item.queries)]
+        blocks += [Label(plural(len(item.queries), "Query", "Queries")), Lines(item.queries)]
     facts: tuple[str, ...] = ()
     if context.sources:
         hosts = len({source.host for source in context.sources})
@@ -163,7 +163,7 @@ def _search(item: items.WebSearchCall, entry: Entry, context: StepContext) -> St
         of = f"{found} from {counted(hosts, 'host')}" if len(context.sources) > 1 else "Source"
         blocks += [Label(of), SourceGroups(context.sources)]
     else:
-        blocks.append(Wait("No sources were named" if entry.done else "Waiting for sources"))
+        blocks.append(Pending("No sources were named" if entry.done else "Waiting for sources"))
     what = calls.quoted(item.queries)
     if item.action in _SEARCH_VERBS and item.sources:
         what = " · ".join(part for part in (host_of(item.sources[0].url), what) if part)
@@ -179,12 +179,12 @@ def _extract(item: items.WebExtractorCall, entry: Entry, context: StepContext) -
     if item.goal:
         blocks += [Label("Goal"), Text(item.goal)]
     if item.urls:
-        blocks += [Label("Page" if len(item.urls) == 1 else "Pages"), *map(Link, item.urls)]
+        blocks += [Label(plural(len(item.urls), "Page")), *map(Link, item.urls)]
     if item.output.strip():
         length = counted(len(item.output), "character")
         blocks += [Label(f"Extract · {length}"), Extract(item.output.strip())]
     elif not entry.done:
-        blocks.append(Wait("The extract comes when the page is read"))
+        blocks.append(Pending("The extract comes when the page is read"))
     what = shorten(what, LONGEST_DETAIL)
     tally = Tally(max(1, len(item.urls)), "page", "pages")
     return Step(verb, what, False, (), state, tuple(blocks), tally=tally)
@@ -204,9 +204,9 @@ def _code(item: items.CodeInterpreterCall, entry: Entry, context: StepContext) -
     if texts:
         blocks += [Label("Output"), *map(Output, texts)]
     elif not entry.done:
-        blocks.append(Wait("Output comes when the run ends"))
+        blocks.append(Pending("Output comes when the run ends"))
     elif not figures:
-        blocks.append(Wait("No output was sent"))
+        blocks.append(Pending("No output was sent"))
     what = error if error and entry.done else _code_detail(code, texts)
     what = shorten(what, LONGEST_DETAIL)
     return Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)

@@ -21,9 +21,14 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}{NO_BREAK}h{NO_BREAK}{whole % 3600 // 60}{NO_BREAK}min"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """ "1 source", "1,284 tokens"."""
-    return f"{number:,}{NO_BREAK}{noun if number == 1 else plural or noun + 's'}"
+def plural(number: int, one: str, many: str = "") -> str:
+    """The noun for so many: "turn", "turns"; `many` where it is not `one` with an s."""
+    return one if number == 1 else many or one + "s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 source", "1,284 tokens", with a no-break space."""
+    return f"{number:,}{NO_BREAK}{plural(number, one, many)}"
 
 
 def shorten(text: str, length: int) -> str:

@@ -42,7 +42,7 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Copied:
     """Text for the clipboard."""
 
     text: str
@@ -56,16 +56,16 @@ class Show:
     metadata: Mapping[str, Any]
 
 
-Reply: TypeAlias = Say | Text | Show
+Reply: TypeAlias = Say | Copied | Show
 
 
 class ActionsWidget(anywidget.AnyWidget):
     """The actions under all answers of a kernel. Never displayed: to make it is enough.
 
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
-    `op`, and its reply: "copy" (`Text`: the turn as Markdown), "sibling" (`Show`; `argument` is the
-    place, from 1), "fork" (`Say`). Running a cell again is the page's own doing. A
-    `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
+    `op`, and its reply: "copy" (`Copied`: the turn as Markdown), "sibling" (`Show`; `argument` is
+    the place, from 1), "fork" (`Say`). Running a cell again is the page's own doing. A `QwenError`
+    is told under the answer. `describe(key)` is asked at each `tell`.
     """
 
     _esm = (_HERE / "actions.js").read_text("utf-8")
@@ -123,7 +123,7 @@ def _json(reply: Reply | None) -> dict[str, Any]:
             return {"op": "done"}
         case Say(text=text):
             return {"op": "say", "text": text}
-        case Text(text=text):
+        case Copied(text=text):
             return {"op": "text", "text": text}
         case Show(bundle=bundle, metadata=metadata):
             return {"op": "show", "bundle": dict(bundle), "metadata": dict(metadata)}

@@ -104,7 +104,7 @@ def _block(block: Block) -> str:
     match block:
         case blocks.Label(text=text):
             return f"*{escaped(text)}*"
-        case blocks.Text(text=text) | blocks.Wait(text=text):
+        case blocks.Text(text=text) | blocks.Pending(text=text):
             return escaped(text)
         case blocks.Lines(texts=texts):
             return "\n".join(f"- {escaped(text)}" for text in texts)

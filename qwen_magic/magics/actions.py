@@ -14,7 +14,7 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
-from qwen_magic.frontends.answer_actions import ActionsWidget, AnswerFacts, Reply, Say, Show, Text
+from qwen_magic.frontends.answer_actions import ActionsWidget, AnswerFacts, Copied, Reply, Say, Show
 from qwen_magic.protocol.call_outputs import CallResult, parse_items
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.fields import JSON
@@ -73,7 +73,7 @@ class AnswerActions:
         chain, turn = self._find(key)
         match op:
             case "copy":
-                return Text(turn.text)
+                return Copied(turn.text)
             case "fork":
                 name = self._conversations.fresh_name()
                 self._conversations.fork(name, chain, turn)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.document.words import plural
 from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import options_table
@@ -132,7 +133,7 @@ class ConversationMagics(SessionMagics):
         every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
         turns = outline.on_path
-        state = f"{turns} turn{'' if turns == 1 else 's'}" if outline.turns else "new"
+        state = f"{turns} {plural(turns, 'turn')}" if outline.turns else "new"
         print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.document.words import plural
 from qwen_magic.endpoints import default_endpoint_name
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
@@ -56,7 +57,7 @@ class ServiceMagics(SessionMagics):
 
         if "forget" in _no_words("qwen_tools", line):
             count = self._asker.session.tool_policy.forget()
-            print(f"Forgotten: {count} standing answer{'' if count == 1 else 's'} about functions.")
+            print(f"Forgotten: {count} standing {plural(count, 'answer')} about functions.")
             return
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
         rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import check_budget
+from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.errors import QwenError
 from qwen_magic.session.endpoint_keys import Endpoints
@@ -86,8 +87,8 @@ class Session:
         notes = [state.warning] if state.warning else []
         found = self.conversations.found(made.chat) if made.path else 0
         if found:
-            turns = "turn" if found == 1 else "turns"
-            notes.append(f"{made.chat} was found with {found} {turns}; --new begins afresh")
+            turns = f"{found} {plural(found, 'turn')}"
+            notes.append(f"{made.chat} was found with {turns}; --new begins afresh")
         return replace(made, notes=(*made.notes, *notes))
 
     def tokens_used(self) -> int:

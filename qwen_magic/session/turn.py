@@ -44,6 +44,7 @@ from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.archive.metadata import turn_metadata
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.facts import Outcome, failure
+from qwen_magic.document.words import plural
 from qwen_magic.errors import QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
@@ -164,7 +165,7 @@ class TurnMachine:
         )
         forgets = plan.ask.endpoint.capabilities.keeps_ids == "unknown" and is_recent
         count = len(plan.path) + bool(plan.so_far)
-        turns = "turn was" if count == 1 else "turns were"
+        turns = plural(count, "turn was", "turns were")
         note = f"{why}: {count} {turns} sent again as text"
         self.plan = plan.told(note, keeps_ids=plan.keeps_ids and not forgets)
         if not plan.so_far:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Verdict
+from qwen_magic.document.words import plural
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
@@ -131,7 +132,7 @@ class TurnCalls:
     @property
     def rounds(self) -> str:
         """How many rounds there are, in words."""
-        return f"{self._limits.rounds} round{'' if self._limits.rounds == 1 else 's'}"
+        return f"{self._limits.rounds} {plural(self._limits.rounds, 'round')}"
 
     def answers(self, calls: Sequence[Entry], turn: CallingTurn) -> Generator[Action, Any, None]:
         """Answer every call of the newest response, in order."""

@@ -16,10 +16,10 @@ from qwen_magic.document.blocks import (
     Link,
     NumberedSource,
     Output,
+    Pending,
     SourceGroups,
     Step,
     Text,
-    Wait,
 )
 from qwen_magic.document.footer import Footer, Note
 
@@ -77,7 +77,13 @@ def everything(text):
     step = Step(text, text, True, (text, text), "bad")
     blocks = [
         *(Label(text), Text(text), Lines((text, text)), Link(text), Code(text), Output(text)),
-        *(Code(text, text), Extract(text), Wait(text), figure, SourceGroups((source, source))),
+        *(
+            Code(text, text),
+            Extract(text),
+            Pending(text),
+            figure,
+            SourceGroups((source, source)),
+        ),
     ]
     return [
         html.head(step),

@@ -2,7 +2,15 @@
 
 import pytest
 
-from qwen_magic.document.blocks import Code, Extract, Figure, Label, Output, SourceGroups, Wait
+from qwen_magic.document.blocks import (
+    Code,
+    Extract,
+    Figure,
+    Label,
+    Output,
+    Pending,
+    SourceGroups,
+)
 from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import FigureState, StepContext, make_step
 from qwen_magic.protocol.entries import Entry
@@ -139,7 +147,7 @@ def test_a_run_opens_to_code_and_output():
 
 
 def test_a_run_without_output_claims_nothing():
-    assert step("code_interpreter_call", code="x = 1").blocks[-1] == Wait("No output was sent")
+    assert step("code_interpreter_call", code="x = 1").blocks[-1] == Pending("No output was sent")
 
 
 def test_a_failed_run_is_known_by_its_traceback():

@@ -3,7 +3,7 @@
 import pytest
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.frontends.answer_actions import ActionsWidget, Say, Show, Text
+from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
 from qwen_magic.frontends.static import mark_of
 
 KEY = "0a1b2c3d4e5f67890"
@@ -51,7 +51,7 @@ def test_what_answers_offer_is_told_by_their_marks(widget):
     [
         (None, {"op": "done"}),
         (Say("Forked"), {"op": "say", "text": "Forked"}),
-        (Text("# a"), {"op": "text", "text": "# a"}),
+        (Copied("# a"), {"op": "text", "text": "# a"}),
         (
             Show({"text/html": "x"}, {"a": 1}),
             {"op": "show", "bundle": {"text/html": "x"}, "metadata": {"a": 1}},

@@ -9,7 +9,7 @@ SETUP = """
 from IPython.display import display
 from qwen_magic.document.build import Document
 from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.frontends.answer_actions import ActionsWidget, Say, Show, Text
+from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.state import ResponseState
@@ -30,7 +30,7 @@ asked = []
 def act(op, key, argument):
     asked.append(op)
     if op == "copy":
-        return Text(f"Markdown of {key}")
+        return Copied(f"Markdown of {key}")
     if op == "sibling":
         return Show(answer(argument), {"qwen_magic": {"place": argument}})
     return Say("Forked as chat-2")

@@ -13,7 +13,7 @@ from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.links import is_linkable
 from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.document.sources import all_sources
-from qwen_magic.document.words import counted, duration, fenced, shorten
+from qwen_magic.document.words import counted, duration, fenced, plural, shorten
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
@@ -126,7 +126,7 @@ def _branch_note(turns: Sequence[Turn], where: str) -> str:
     named = [_named(turn) for turn in turns[:MOST_BRANCHES]]
     if len(turns) > MOST_BRANCHES:
         named.append(f"{len(turns) - MOST_BRANCHES:,} more")
-    leave = "branch leaves" if len(turns) == 1 else "branches leave"
+    leave = plural(len(turns), "branch leaves", "branches leave")
     return f"*{len(turns):,} other {leave} {where}:* {'; '.join(named)}"
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.markdown.parser import (
@@ -73,20 +73,11 @@ class Highlights:
         return highlight_pieces(code, language) if known is None else known
 
 
-class Start(Protocol):
-    """Hands open blocks to renderers."""
-
-    def __call__(
-        self,
-        block: ParsedBlock,
-        lines: Sequence[str],
-        partial: str,
-        context: Context,
-        tight: bool,
-        depth: int,
-    ) -> BlockRenderer | None:
-        """A renderer that has taken the whole `lines` of the block, None for none."""
-        ...
+# (block, its whole lines, the line that has begun behind them, context, whether its paragraphs have
+# no elements, how deep it is) -> a renderer that has taken the whole lines, None for none.
+Start: TypeAlias = (
+    "Callable[[ParsedBlock, Sequence[str], str, Context, bool, int], BlockRenderer | None]"
+)
 
 
 @dataclass(frozen=True, slots=True)

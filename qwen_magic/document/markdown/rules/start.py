@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from qwen_magic.document.markdown.maths import opening_mark
 from qwen_magic.document.markdown.parser import ParsedBlock, Token
@@ -20,6 +21,7 @@ from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context
 LARGE = 160  # characters from which a container or a paragraph is worth a renderer
 SMALL = 8  # the same for a container in a container
 DEEPEST = 45  # containers in containers; below, blocks are rendered whole
+_HEAD: Final = {"fence": 1, "table_open": 2}  # lines that a renderer has from the block's tokens
 
 
 def start_block(
@@ -34,41 +36,37 @@ def start_block(
 
     `partial` is the line that has begun behind them; `tight`: a paragraph has no element.
     """
-    renderer = _by_lines(block, lines, context)
-    large = LARGE if depth == 0 or block.kind == "paragraph_open" else SMALL
-    if renderer is None and sum(map(len, lines)) + len(partial) >= large:
-        renderer = _by_size(block, [*lines, partial][0], context, tight, depth)
-    if renderer is None:
-        return None
-    for line in lines[{"fence": 1, "table_open": 2}.get(block.kind, 0) :]:
-        renderer.line(line)
+    renderer = _renderer(block, [*lines, partial], len(lines), context, tight, depth)
+    if renderer is not None:
+        for line in lines[_HEAD.get(block.kind, 0) :]:
+            renderer.line(line)
     return renderer
 
 
-def _by_lines(block: ParsedBlock, lines: Sequence[str], context: Context) -> BlockRenderer | None:
-    """Blocks that go by lines."""
-    kind = block.kind
-    if kind == "fence" and lines:
-        return FenceRenderer(context, block.tokens[0], lines[0])
-    if kind == "table_open" and len(lines) >= 2:
-        return TableRenderer(context, block.tokens)
-    if kind == "maths_block" and lines and opening_mark(lines[0]):
-        return MathsRenderer(context, lines[0])
-    return IndentedCodeRenderer(context) if kind == "code_block" and lines else None
-
-
-def _by_size(
-    block: ParsedBlock, opening: str, context: Context, tight: bool, depth: int
+def _renderer(
+    block: ParsedBlock, lines: Sequence[str], whole: int, context: Context, tight: bool, depth: int
 ) -> BlockRenderer | None:
-    """Blocks that are worth it when they are large."""
-    kind = block.kind
-    if kind == "paragraph_open":
-        return ParagraphRenderer(context, bare=tight)
-    if depth >= DEEPEST:
-        return None
-    if kind in ("bullet_list_open", "ordered_list_open"):
-        return ListRenderer.of(context, opening, is_tight(block.tokens), depth)
-    return BlockQuoteRenderer(context, depth) if kind == "blockquote_open" else None
+    """Blocks that go by lines have one when their head is whole, the others when they are large."""
+    size = sum(map(len, lines))
+    match block.kind:
+        case "fence" if whole:
+            return FenceRenderer(context, block.tokens[0], lines[0])
+        case "table_open" if whole >= _HEAD["table_open"]:
+            return TableRenderer(context, block.tokens)
+        case "maths_block" if whole and opening_mark(lines[0]):
+            return MathsRenderer(context, lines[0])
+        case "code_block" if whole:
+            return IndentedCodeRenderer(context)
+        case "paragraph_open" if size >= LARGE:
+            return ParagraphRenderer(context, bare=tight)
+        case _ if depth >= DEEPEST or size < (SMALL if depth else LARGE):
+            return None
+        case "bullet_list_open" | "ordered_list_open":
+            return ListRenderer.of(context, lines[0], is_tight(block.tokens), depth)
+        case "blockquote_open":
+            return BlockQuoteRenderer(context, depth)
+        case _:
+            return None
 
 
 def is_tight(tokens: Sequence[Token]) -> bool:
