@@ -140,7 +140,8 @@ class Asker:
             return self._views.view(plan, started, quiet=options.quiet, awaited=True)
 
         try:
-            await until_done(self._depends_on(ask), pump.step)
+            if before := self._depends_on(ask):
+                await until_done(before, pump.step)
             answer = await self.session.aask(ask, view, step=pump.step, each=self._views.offer)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell; one in a

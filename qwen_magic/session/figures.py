@@ -75,7 +75,11 @@ class FigureFetcher:
     """The figures of one turn: asked for once each, collected as they come."""
 
     def __init__(self, client: Fetches, hosts: Collection[str], *, timeout: float = 15.0) -> None:
-        """`hosts`: exact host names (with a port where the address has one)."""
+        """`hosts`: exact host names (with a port where the address has one).
+
+        `busy`: whether something was wanted that was not handed over yet.
+        """
+        self.busy = False
         self._client = client
         self._hosts = frozenset(host.lower() for host in hosts)
         self._timeout = timeout
@@ -103,6 +107,7 @@ class FigureFetcher:
         """Begin to fetch `url`, unless that was done already or its host is not allowed."""
         if url in self._waiting or url in self._settled:
             return
+        self.busy = True
         reason = self._refusal(url)
         if reason:
             self._settled[url] = Figure(url, reason=reason)
@@ -135,6 +140,7 @@ class FigureFetcher:
             if url not in self._handed_over:
                 self._handed_over.add(url)
                 on_figure(figure)
+        self.busy = bool(self._waiting)
 
     def give_up(self, reason: str) -> None:
         """Settle what is still on its way, with this reason."""

@@ -187,7 +187,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
     request = ResponseRequest(
         model=ask.model,
-        input=_input(ask.input, transcript(told, capabilities.transcript_items)),
+        input=_input(ask, told),
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
@@ -260,5 +260,9 @@ def _continue_after(path: tuple[Turn, ...], *, can: bool) -> tuple[str, tuple[Tu
     return "", path
 
 
-def _input(given: str | tuple[JSON, ...], told: list[JSON]) -> str | tuple[JSON, ...]:
-    return (*told, *as_items(given)) if told else given
+def _input(ask: Ask, told: tuple[Turn, ...]) -> str | tuple[JSON, ...]:
+    """The prompt, after the turns that are to be told."""
+    if not told:
+        return ask.input
+    kinds = ask.endpoint.capabilities.transcript_items
+    return (*transcript(told, kinds), *as_items(ask.input))

@@ -26,7 +26,6 @@ from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.errors import QwenError
 from qwen_magic.session.endpoint_keys import Endpoints
-from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.policy import ToolPolicy
@@ -38,6 +37,10 @@ if TYPE_CHECKING:
 
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
 ViewFactory: TypeAlias = Callable[[Plan, float], View]
+
+
+def _no_view(plan: Plan, started: float) -> View:
+    return NoView()
 
 
 class Session:
@@ -77,19 +80,25 @@ class Session:
 
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        used = self.tokens_used() if self.budget > 0 else 0  # a look into the store
-        state = check_budget(used, self.budget)
-        if state.error is not None:
-            raise state.error
+        warning = self._check_budget()
         may_keep = ask.endpoint.capabilities.keeps_ids != "no"
         keeps_ids = may_keep and ask.endpoint.host not in self._forgetful
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
-        notes = [state.warning] if state.warning else []
+        notes = [warning] if warning else []
         found = self.conversations.found(made.chat) if made.path else 0
         if found:
             turns = f"{found} {plural(found, 'turn')}"
             notes.append(f"{made.chat} was found with {turns}; --new begins afresh")
         return replace(made, notes=(*made.notes, *notes))
+
+    def _check_budget(self) -> str:
+        """A warning, where little of the budget is left. Raises `UsageError` where none is."""
+        if self.budget <= 0:
+            return ""
+        state = check_budget(self.tokens_used(), self.budget)
+        if state.error is not None:
+            raise state.error
+        return state.warning
 
     def tokens_used(self) -> int:
         """All tokens of the turns that are kept."""
@@ -98,16 +107,16 @@ class Session:
     def ask(
         self,
         ask: Ask,
-        view_factory: ViewFactory = lambda plan, started: NoView(),
+        view_factory: ViewFactory = _no_view,
         *,
         step: Callable[[], None] = lambda: None,
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
-        """Answer a question, blocking, as `run` does. `each` is given the answer of every turn."""
+        """Answer a question, blocking, as `run` does. `step` is called about thirty times a second
+        meanwhile, `each` with the answer of every turn."""
         question: Ask | None = ask
         while question is not None:
-            plan, started = self.plan(question), time.monotonic()
-            answer = self.run(plan, view_factory(plan, started), step=step, started=started)
+            answer = self._run(self.plan(question), view_factory, step)
             each(answer)
             question = question.retry(answer)
         return answer
@@ -115,7 +124,7 @@ class Session:
     async def aask(
         self,
         ask: Ask,
-        view_factory: ViewFactory = lambda plan, started: NoView(),
+        view_factory: ViewFactory = _no_view,
         *,
         step: Callable[[], Awaitable[None]] | None = None,
         each: Callable[[Answer], None] = lambda answer: None,
@@ -123,29 +132,56 @@ class Session:
         """The same on the caller's event loop, as `arun` does."""
         question: Ask | None = ask
         while question is not None:
-            plan, started = self.plan(question), time.monotonic()
-            view = view_factory(plan, started)
-            answer = await self.arun(plan, view, step=step, started=started)
+            answer = await self._arun(self._begin(self.plan(question), view_factory), step)
             each(answer)
             question = question.retry(answer)
         return answer
 
-    def run(
-        self,
-        plan: Plan,
-        view: View,
-        *,
-        step: Callable[[], None] = lambda: None,
-        started: float | None = None,
-    ) -> Answer:
-        """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
-        `started`: when it was asked, on `time.monotonic`; None: now.
+    def run(self, plan: Plan, view: View) -> Answer:
+        """Answer a plan, blocking.
 
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
+        return self._run(plan, lambda plan, started: view, lambda: None)
+
+    async def arun(
+        self,
+        plan: Plan,
+        view: View,
+        *,
+        report_errors: bool = True,
+        started: float | None = None,
+    ) -> Answer:
+        """The same on the caller's event loop. Cancelling the task stops the answer: what came is
+        recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
+        of a failure and could be asked by a line of text, so that the view need not tell.
+        `started`: when it was asked, on `time.monotonic`; None: now."""
+        turn = self._begin(
+            plan, lambda plan, started: view, report_errors=report_errors, started=started
+        )
+        return await self._arun(turn, None)
+
+    def events(self, plan: Plan) -> Iterator[Event]:
+        """The events of a plan's answer as they come; recorded at the end, or when left early.
+        Figures are not fetched: nobody would see them."""
         self.tool_policy.check_blocking(plan.ask.functions)
-        turn = self._begin(plan, view, started=started)
+        turn = self._begin(plan, _no_view, fetches=False)
+        try:
+            for batch in self._drive(turn, 0.0, turn.tick):
+                for received in batch:
+                    yield received.event
+        except BaseException:
+            turn.cut_off(patience=1.0)
+            self._record(turn)
+            raise
+        answer = self._record(turn)
+        if answer.error is not None:
+            raise answer.error
+
+    def _run(self, plan: Plan, view_factory: ViewFactory, step: Callable[[], None]) -> Answer:
+        self.tool_policy.check_blocking(plan.ask.functions)
+        turn = self._begin(plan, view_factory)
 
         def look() -> None:
             turn.tick()
@@ -160,19 +196,7 @@ class Session:
             raise
         return self._record(turn)
 
-    async def arun(
-        self,
-        plan: Plan,
-        view: View,
-        *,
-        step: Callable[[], Awaitable[None]] | None = None,
-        report_errors: bool = True,
-        started: float | None = None,
-    ) -> Answer:
-        """The same on the caller's event loop. Cancelling the task stops the answer: what came is
-        recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
-        of a failure and could be asked by a line of text, so that the view need not tell."""
-        turn = self._begin(plan, view, report_errors=report_errors, started=started)
+    async def _arun(self, turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> Answer:
         ticker = asyncio.ensure_future(_keep_ticking(turn, step))
         try:
             await self._adrive(turn)
@@ -185,23 +209,6 @@ class Session:
         finally:
             ticker.cancel()
         return self._record(turn)
-
-    def events(self, plan: Plan) -> Iterator[Event]:
-        """The events of a plan's answer as they come; recorded at the end, or when left early.
-        Figures are not fetched: nobody would see them."""
-        self.tool_policy.check_blocking(plan.ask.functions)
-        turn = self._begin(plan, NoView(), fetches=False)
-        try:
-            for batch in self._drive(turn, 0.0, turn.tick):
-                for received in batch:
-                    yield received.event
-        except BaseException:
-            turn.cut_off(patience=1.0)
-            self._record(turn)
-            raise
-        answer = self._record(turn)
-        if answer.error is not None:
-            raise answer.error
 
     def _drive(
         self, turn: _RunningTurn, interval: float, look: Callable[[], None]
@@ -261,28 +268,41 @@ class Session:
     def _begin(
         self,
         plan: Plan,
-        view: View,
+        view_factory: ViewFactory,
         *,
         report_errors: bool = True,
         started: float | None = None,
         fetches: bool = True,
     ) -> _RunningTurn:
+        """Open the turn's first stream, then make what shows and decides: the request is on its way
+        meanwhile, and what cannot be sent at all fails before anything is shown. Raises
+        `UsageError`, `AuthenticationError`."""
+        from qwen_magic.session.figures import FigureFetcher
         from qwen_magic.session.turn import TurnMachine
 
         check_key(plan.ask.endpoint)
-        own_host = plan.ask.endpoint.base_url.split("/")[2]
-        hosts = [*self.figure_hosts, own_host] if fetches else []
-        machine = TurnMachine(
-            plan,
-            view,
-            figures=FigureFetcher(self.client, hosts),
-            policy=self.tool_policy,
-            checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
-            over_budget=self._over_budget,
-            report_errors=report_errors,
-            started=started,
-        )
-        return _RunningTurn(machine, self.client, view)
+        started = time.monotonic() if started is None else started
+        stream = _open_stream(self.client, plan)
+        try:
+            view = view_factory(plan, started)
+            own_host = plan.ask.endpoint.base_url.split("/")[2]
+            hosts = [*self.figure_hosts, own_host] if fetches else []
+            machine = TurnMachine(
+                plan,
+                view,
+                figures=FigureFetcher(self.client, hosts),
+                policy=self.tool_policy,
+                checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
+                over_budget=self._over_budget,
+                report_errors=report_errors,
+                started=started,
+            )
+            running = _RunningTurn(machine, self.client, stream)
+            view.begin(running.stop)
+        except BaseException:
+            stream.stop()
+            raise
+        return running
 
     def _over_budget(self, tokens: int) -> QwenError | None:
         if self.budget <= 0:
@@ -301,16 +321,14 @@ class Session:
 class _RunningTurn:
     """A turn's machine with what it touches of the world: its open stream."""
 
-    def __init__(self, machine: TurnMachine, client: Client, view: View) -> None:
-        """The first stream is opened at once: what cannot be sent at all fails before anything is
-        shown. Raises `UsageError`, `AuthenticationError`."""
+    def __init__(self, machine: TurnMachine, client: Client, stream: Stream) -> None:
+        """`stream`: that of the machine's first plan."""
         self.machine = machine
         self.reply: object = None  # what came of the action that was done last
         self._client = client
         self._steps = machine.steps()
         self._plan = machine.plan
-        self._stream = self._ask(machine.plan)
-        view.begin(self.stop)
+        self._stream = stream
 
     def next(self) -> Action | None:
         """What is to be done now; None: nothing more."""
@@ -323,7 +341,7 @@ class _RunningTurn:
     def open(self, plan: Plan) -> Stream:
         """The stream of `plan`."""
         if plan is not self._plan:
-            self._plan, self._stream = plan, self._ask(plan)
+            self._plan, self._stream = plan, _open_stream(self._client, plan)
             if self.machine.stop_asked:  # just before there was this stream
                 self._stream.stop()
         return self._stream
@@ -351,9 +369,9 @@ class _RunningTurn:
         self.machine.feed(batch)
         self.machine.cut_off(self.stream_end())
 
-    def _ask(self, plan: Plan) -> Stream:
-        ask = plan.ask
-        return self._client.stream(plan.request, ask.endpoint, silence=ask.timeout)
+
+def _open_stream(client: Client, plan: Plan) -> Stream:
+    return client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.timeout)
 
 
 async def _keep_ticking(turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> None:

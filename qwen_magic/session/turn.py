@@ -250,7 +250,8 @@ class TurnMachine:
         if retrying != self._notice:
             self._notice = retrying
             self._view.notice(retrying)
-        self._figures.collect(self._show_figure)
+        if self._figures.busy:
+            self._figures.collect(self._show_figure)
         now = self._clock()
         if now - self._checked_at >= CHECKPOINT and self.state.entries:
             self._checked_at = now
