@@ -57,4 +57,4 @@ class StructuredOutput:
         or enough was tried."""
         if not self.retries or not isinstance(answer.error, SchemaMismatchError):
             return ""
-        return self.schema.repair(answer.error)
+        return self.schema.retry_prompt(answer.error)

@@ -108,7 +108,7 @@ class Schema:
         form = {"type": "json_schema", "name": self.name, "schema": self.json}
         return {"format": {**form, "strict": _is_strict(self.json)}}
 
-    def repair(self, error: SchemaMismatchError) -> str:
+    def retry_prompt(self, error: SchemaMismatchError) -> str:
         """The prompt of the turn that asks the model to mend its answer."""
         listed = "\n".join(f"- {fault}" for fault in error.faults) or f"- {error.message}"
         return (

@@ -108,14 +108,14 @@ def test_faults_name_their_place(change, fault):
     assert fault in caught.value.why
 
 
-def test_the_repair_prompt_lists_the_faults():
+def test_the_retry_prompt_lists_the_faults():
     schema = Schema.of(Person)
     with pytest.raises(SchemaMismatchError) as caught:
         schema.validate({})
-    assert "- name: is missing\n- born: is missing" in schema.repair(caught.value)
+    assert "- name: is missing\n- born: is missing" in schema.retry_prompt(caught.value)
     with pytest.raises(SchemaMismatchError) as caught:
         schema.find("no value here")
-    assert "There is no JSON in the answer." in schema.repair(caught.value)
+    assert "There is no JSON in the answer." in schema.retry_prompt(caught.value)
 
 
 def test_checks_of_the_users_own_are_faults():
