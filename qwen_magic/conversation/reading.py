@@ -20,7 +20,7 @@ from qwen_magic.conversation.rows import (
 from qwen_magic.conversation.store import PREVIEW, ChatSummary
 from qwen_magic.conversation.text_diff import TextDiff, patched
 
-_OF_RECORD: Final = ("key", "kind", "at", "seq", "draft")
+_OF_RECORD: Final = ("key", "kind", "at", "CASE WHEN draft THEN seq END")
 _RECORDS: Final = """
     SELECT {columns} FROM records LEFT JOIN turns USING (seq)
     WHERE chat = (SELECT id FROM chats WHERE scope = ? AND name = ?) ORDER BY seq
@@ -111,18 +111,19 @@ def _records(
     query, read = _KINDS[kind]
     cursor = connection.cursor()
     cursor.row_factory = None  # plain tuples: there may be ten thousand
-    for stored_key, record, at, seq, draft, *values in cursor.execute(
-        query, (text_value(scope), text_value(chat))
-    ):
-        key = value_key(stored_key)
-        if record != "turn":
-            yield HeadMove(chat, record, key, at)
-        elif not (draft and key in running):
-            try:
-                yield read(key, chat, at, values, _grown(connection, seq) if draft else {})
-            except (ValueError, TypeError, AttributeError) as error:
-                # What cannot have been written by us.
-                raise sqlite3.DatabaseError(f"the turn {key!r} is damaged: {error}") from error
+    found = cursor.execute(query, (text_value(scope), text_value(chat)))
+    try:
+        for stored_key, record, at, draft, *values in found:
+            key = value_key(stored_key)
+            if record != "turn":
+                yield HeadMove(chat, record, key, at)
+            elif draft is None:
+                yield read(key, chat, at, values, {})
+            elif key not in running:
+                yield read(key, chat, at, values, _grown(connection, draft))
+    except (ValueError, TypeError, AttributeError) as error:
+        # What cannot have been written by us.
+        raise sqlite3.DatabaseError(f"the turn {key!r} is damaged: {error}") from error
 
 
 def _grown(connection: sqlite3.Connection, seq: int) -> dict[str, str]:
