@@ -3,7 +3,8 @@
 `Turn` is the one declaration of what is kept of a turn. The rows of the store, the JSON of an
 exported conversation and the metadata of a notebook's output derive from its fields: a field's
 annotation (`Id`, `Key | None`, `float`, …) says how it is kept and checked, in the tables of
-`rows.py` and `archive/json_form.py`. A new field needs a default, and a migration for its column.
+`rows.py` and `archive/json_form.py`. A new field needs a default; its column is made where a
+file has none (`migrations.add_columns`).
 
 A chain only ever grows: a turn is appended once, when it has ended, and never changed. A `HeadMove`
 records what a person decided since: that the head is another turn. Replaying turns and moves in

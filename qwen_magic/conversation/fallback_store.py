@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 
 from qwen_magic.conversation.chain import Record, RecordedTurns, T, Turn
 from qwen_magic.conversation.database import primary_code
-from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, version_of
+from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
+from qwen_magic.conversation.rows import default_columns
 from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store import ChatSummary, Fact, Kept
@@ -167,6 +168,7 @@ def _read(uri: str, scope: str) -> Iterator[Record]:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
         if 1 <= version_of(connection) <= len(MIGRATIONS):
+            add_columns(connection, default_columns(), for_good=False)
             for each in select_chats(connection, scope):
                 yield from select_conversation(connection, scope, each.chat, Turn).records
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Final, TypeAlias
 
 from qwen_magic.conversation.chain import PROMPT_BEGINNING, CellKey, Turn, TurnSummary
@@ -96,6 +96,15 @@ _KEPT_AS: Final[Mapping[str, tuple[Callable[[Any], Value], Callable[[Any], objec
 _PLAIN: Final = {
     each.name: _KEPT_AS[str(each.type)] for each in fields(Turn) if each.name not in _SPREAD
 }
+
+
+def default_columns() -> Row:
+    """What stands in the columns of a turn that was kept before its fields were thought of."""
+    return {
+        each.name: _PLAIN[each.name][0](each.default)
+        for each in fields(Turn)
+        if each.name in _PLAIN and each.default is not MISSING
+    }
 
 
 def turn_row(turn: Turn) -> Row:

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn
-from qwen_magic.conversation.database import Database, is_busy
-from qwen_magic.conversation.migrations import migrate
+from qwen_magic.conversation.database import Database, is_busy, transaction
+from qwen_magic.conversation.migrations import add_columns, migrate
 from qwen_magic.conversation.reading import select_chats, select_conversation, select_fact
 from qwen_magic.conversation.rows import (
     CHANGING,
     COLUMNS,
     Row,
+    default_columns,
     json_value,
     key_value,
     text_value,
@@ -73,7 +74,7 @@ class SqliteStore:
         """
         self.path = path
         self.scope = scope
-        self._database = Database(path, migrate)
+        self._database = Database(path, _prepare)
         self._drafts: dict[tuple[str, str], _Draft] = {}  # by chat and key: of this store
 
     def append(self, kept: Kept, *, running: bool = False) -> None:
@@ -124,6 +125,12 @@ class SqliteStore:
 
     def close(self) -> None:
         self._database.close()
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    migrate(connection)
+    with transaction(connection, "BEGIN"):  # which others wait for only where there is something
+        add_columns(connection, default_columns())
 
 
 def _chat_id(connection: sqlite3.Connection, scope: str, name: str) -> int:

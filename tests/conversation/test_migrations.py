@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,25 @@ def test_a_file_of_every_version_can_be_read_where_it_cannot_be_written(tmp_path
         each for made in RECORDS.values() for each in made
     ]
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("can_be_written", [True, False])
+def test_a_field_that_is_newer_than_the_file_has_its_default(tmp_path, can_be_written):
+    path = tmp_path / "old.sqlite3"
+    with closing(SqliteStore(path, SCOPE)) as store:
+        store.append(FIRST)
+    with connect(path) as connection:
+        for column in ("host", "stored"):
+            connection.execute(f"ALTER TABLE turns DROP COLUMN {column}")
+    before = path.read_bytes()
+    if not can_be_written:
+        assert readable_records(path, SCOPE) == (replace(FIRST, host=""),)
+        assert path.read_bytes() == before
+        return
+    with closing(SqliteStore(path, SCOPE)) as store:
+        assert store.load("main", Turn).records == (replace(FIRST, host=""),)
+        store.append(replace(SECOND, host="other", stored=False))
+        assert store.load("main", Turn).records[1].host == "other"
 
 
 def test_no_step_was_edited():
