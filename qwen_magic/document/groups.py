@@ -10,12 +10,12 @@ seen, and what still runs, never joins; nothing joins across it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from qwen_magic.document.blocks import Box, Panel, SourceGroups, Step
 from qwen_magic.document.patches import ViewPatch
-from qwen_magic.document.sections import GroupKind, ProseSection, Section, StepSection
+from qwen_magic.document.sections import ProseSection, Section, StepSection
 from qwen_magic.document.tree import ROOT, Tree
 from qwen_magic.document.words import NO_BREAK, counted, duration
 
@@ -24,103 +24,70 @@ RECENT: Final = 3
 FEWEST: Final = 2  # that are worth a panel
 
 
-@dataclass(slots=True)
-class Joined:
-    """Finished steps behind one line."""
-
-    id: str
-    sections: list[StepSection] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Group:
-    """Neighbours of a kind, in order. `joined`: the panels that hold some of them."""
-
-    id: str
-    kind: GroupKind
-    sections: list[Section] = field(default_factory=list)
-    joined: list[Joined] = field(default_factory=list)
-
-
 class Groups:
-    """The wrappers in order. Prose needs none: each message is a wrapper of its own."""
+    """All sections in order. Those with one `parent` are a group; prose needs no wrapper."""
 
     def __init__(self, tree: Tree) -> None:
+        self.sections: list[Section] = []
         self._tree = tree
         self._made = 0
-        self._all: list[Group] = []
-
-    @property
-    def sections(self) -> list[Section]:
-        """All sections in order."""
-        return [section for group in self._all for section in group.sections]
 
     def place(self, section: Section) -> list[ViewPatch]:
-        """Give the section its parent, made if need be."""
-        group = self._group(section.kind)
-        group.sections.append(section)
-        if section.kind == "answer":
+        """Put the section behind all others: give it its parent, made if need be."""
+        last = self.sections[-1] if self.sections else None
+        self.sections.append(section)
+        if isinstance(section, ProseSection):
             return []
-        section.parent = group.id
-        return self._tree.put(group.id, ROOT, Box("steps"))
+        if last is None or isinstance(last, ProseSection):
+            section.parent = self._new_id("g")
+        else:
+            section.parent = last.parent
+        return self._tree.put(section.parent, ROOT, Box("steps"))
 
     def take_out(self, section: Section) -> list[ViewPatch]:
         """Remove a section, with what holds nothing else."""
+        self.sections.remove(section)
         patches = self._tree.drop(section.id)
-        for group in self._all:
-            if section in group.sections:
-                group.sections.remove(section)
-                patches += self._leave(group, section)
-                if not group.sections:
-                    self._all.remove(group)
-                    patches += self._tree.drop(group.id)
-                break
+        if isinstance(section, ProseSection):
+            return patches
+        if section.panel and all(each.panel != section.panel for each in self._steps()):
+            patches += self._tree.drop(section.panel)
+        if all(each.parent != section.parent for each in self.sections):
+            patches += self._tree.drop(section.parent)
         return patches
 
     def join(self, *, is_over: bool) -> list[ViewPatch]:
         """Join what has become many since the last call. `is_over`: nothing will be added."""
         patches: list[ViewPatch] = []
-        for group in self._all:
-            steps = [each for each in group.sections if not isinstance(each, ProseSection)]
-            is_closed = is_over or group is not self._all[-1]
+        for parent, group in groupby(self._steps(), key=lambda section: section.parent):
+            steps = list(group)
+            is_closed = is_over or parent != self.sections[-1].parent
             for run in runs_to_join([each.step for each in steps], is_closed=is_closed):
-                patches += self._join(group, [steps[at] for at in run])
+                patches += self._join([steps[at] for at in run])
         return patches
 
-    def _join(self, group: Group, run: list[StepSection]) -> list[ViewPatch]:
+    def _join(self, run: Sequence[StepSection]) -> list[ViewPatch]:
         """Bring a run behind its line; what is there already only follows its steps."""
         patches: list[ViewPatch] = []
-        joined = next((each for each in group.joined if each.sections[0] is run[0]), None)
-        if joined is None:
-            self._made += 1
-            joined = Joined(f"j{self._made}")
-            group.joined.append(joined)
-            patches += self._tree.put_before(joined.id, run[0].id, Panel(is_joined=True))
-        new = run[len(joined.sections) :]
-        joined.sections += new
-        step = joined_step([section.step for section in joined.sections])
-        patches += self._tree.put(f"{joined.id}.h", joined.id, step)
-        patches += self._tree.put(f"{joined.id}.b", joined.id, Box("body"))
-        for section in new:
-            patches += self._tree.move(section.id, f"{joined.id}.b")
-            patches += self._tree.drop(f"{section.id}.f")  # where no figure came
+        panel = run[0].panel
+        if not panel:
+            panel = self._new_id("j")
+            patches += self._tree.put_before(panel, run[0].id, Panel(is_joined=True))
+        patches += self._tree.put(f"{panel}.h", panel, joined_step([each.step for each in run]))
+        patches += self._tree.put(f"{panel}.b", panel, Box("body"))
+        for section in run:
+            if not section.panel:
+                section.panel = panel
+                patches += self._tree.move(section.id, f"{panel}.b")
+                patches += self._tree.drop(f"{section.id}.f")  # where no figure came
         return patches
 
-    def _leave(self, group: Group, section: Section) -> list[ViewPatch]:
-        for joined in group.joined:
-            if section in joined.sections:
-                joined.sections.remove(section)
-                if not joined.sections:
-                    group.joined.remove(joined)
-                    return self._tree.drop(joined.id)
-        return []
+    def _steps(self) -> list[StepSection]:
+        return [each for each in self.sections if not isinstance(each, ProseSection)]
 
-    def _group(self, kind: GroupKind) -> Group:
-        if self._all and self._all[-1].kind == kind:
-            return self._all[-1]
+    def _new_id(self, prefix: str) -> str:
         self._made += 1
-        self._all.append(Group(f"g{self._made}", kind))
-        return self._all[-1]
+        return f"{prefix}{self._made}"
 
 
 def runs_to_join(steps: Sequence[Step], *, is_closed: bool) -> list[range]:

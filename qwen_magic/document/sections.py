@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from qwen_magic.document.blocks import Box, LiveLine, Panel, Step
 from qwen_magic.document.markdown import MarkdownStream
@@ -21,8 +21,6 @@ from qwen_magic.protocol.items import CodeInterpreterCall, Message, Reasoning
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
-
-GroupKind: TypeAlias = Literal["steps", "answer"]
 
 # Longer than any fence that code is likely to hold: code in mid-stream is shown by the Markdown
 # renderer, which highlights a fence as it grows.
@@ -75,11 +73,10 @@ class EntryText:
 class ThoughtSection:
     """A reasoning item: its panel is open while it thinks and folds itself when it is done."""
 
-    kind: GroupKind = "steps"
-
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"e{key}"
         self.parent = ""  # until it is placed
+        self.panel = ""  # the one that it is joined in
         self.step = Step("Thinking", state="live")
         self.is_empty = False
         self._tree = tree
@@ -112,12 +109,12 @@ class ThoughtSection:
 class ToolSection:
     """A call: its line, the blocks it opens to, and the figures it drew."""
 
-    kind: GroupKind = "steps"
     is_empty = False
 
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"e{key}"
         self.parent = ""  # until it is placed
+        self.panel = ""  # the one that it is joined in
         self.step = Step("", state="live")
         self._tree = tree
         self._code: EntryText | None = None
@@ -153,8 +150,6 @@ class ToolSection:
 
 class ProseSection:
     """A message: the answer's Markdown, or one of its parts."""
-
-    kind: GroupKind = "answer"
 
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"a{key}"

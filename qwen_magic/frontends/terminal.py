@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TextIO
 
-from qwen_magic.document.blocks import NumberedSource
 from qwen_magic.document.facts import Outcome, TurnFacts
 from qwen_magic.document.footer import make_footer, make_note
-from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.question import Question
+from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.frontends.plain import note_text, printable, spaced, step_line
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import FunctionCall, Message, Reasoning, WebSearchCall
+from qwen_magic.protocol.items import FunctionCall, Message, Reasoning
 from qwen_magic.protocol.state import Entry, ResponseState
 
 
@@ -107,7 +106,7 @@ class TerminalView:
         self._told.add(_stage_of(entry))
         if isinstance(entry.item, Reasoning) and not entry.text.strip():
             return
-        step = make_step(entry, StepContext(_sources_of(entry)))
+        step = make_step(entry, StepContext(number_sources([entry.item])))
         self._begin("step", blank=self._last not in ("", "step"))
         self._put(spaced(step_line(step)) + "\n")
 
@@ -130,13 +129,3 @@ class TerminalView:
 def _stage_of(entry: Entry) -> tuple[str, bool]:
     """A step's key; a function call has two lines, the second with what it gave."""
     return entry.key, isinstance(entry.item, FunctionCall) and entry.item.output is not None
-
-
-def _sources_of(entry: Entry) -> tuple[NumberedSource, ...]:
-    """The sources of a search, only to be counted."""
-    if not isinstance(entry.item, WebSearchCall):
-        return ()
-    return tuple(
-        NumberedSource(0, source.url, page_of(source.url), host_of(source.url))
-        for source in entry.item.sources
-    )

@@ -24,16 +24,13 @@ class ClockState(TypedDict):
 
 
 class PatchMessage(TypedDict):
-    op: Literal["patch"]
+    """To the views: `patch`, the next batch; `snap`, the whole view as of the last batch, with
+    `state`."""
+
+    op: Literal["patch", "snap"]
     seq: int
     patches: list[dict[str, Any]]
-
-
-class SnapMessage(TypedDict):
-    op: Literal["snap"]
-    seq: int
-    patches: list[dict[str, Any]]
-    state: ClockState
+    state: NotRequired[ClockState]
 
 
 class ViewMessage(TypedDict):
@@ -91,22 +88,14 @@ class AnswerWidget(anywidget.AnyWidget):
         if not patches:
             return
         self._seq += 1
-        body: PatchMessage = {
-            "op": "patch",
-            "seq": self._seq,
-            "patches": [patch_json(patch) for patch in patches],
-        }
-        self.send(body)
+        self.send(self._message("patch", patches))
 
     def snap(self, patches: Sequence[ViewPatch], state: ClockState) -> None:
         """Answer a `hello`: the whole view, as of the last batch sent."""
-        body: SnapMessage = {
-            "op": "snap",
-            "seq": self._seq,
-            "patches": [patch_json(patch) for patch in patches],
-            "state": state,
-        }
-        self.send(body)
+        self.send({**self._message("snap", patches), "state": state})
+
+    def _message(self, op: Literal["patch", "snap"], patches: Sequence[ViewPatch]) -> PatchMessage:
+        return {"op": op, "seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
 
     def forget(self) -> None:
         """What was sent is no longer so: the next snapshot takes its place in every view."""

@@ -7,13 +7,12 @@ from typing import Final
 
 from qwen_magic.document.markdown.maths import opening_mark
 from qwen_magic.document.markdown.parser import ParsedBlock, Token
-from qwen_magic.document.markdown.rules.block_quote import BlockQuoteRenderer
+from qwen_magic.document.markdown.rules.containers import BlockQuoteRenderer, ListRenderer
 from qwen_magic.document.markdown.rules.fence import (
     FenceRenderer,
     IndentedCodeRenderer,
     MathsRenderer,
 )
-from qwen_magic.document.markdown.rules.list_items import ListRenderer
 from qwen_magic.document.markdown.rules.paragraph import ParagraphRenderer
 from qwen_magic.document.markdown.rules.pipe_table import TableRenderer
 from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context

@@ -1,13 +1,25 @@
-"""A list, item by item, each item a flow of its own."""
+"""Lists and quotes: what stands in an item, or behind `>`, is a flow of blocks of its own.
+
+A container takes its marks off a line and hands the rest to the flow inside. Of the list
+
+    - one                 item 1: "one"
+      more                "more", since it is indented to the content of the item
+    lazy                  the same paragraph goes on (CommonMark's lazy continuation)
+    - two                 item 2
+
+A blank line between items makes a list loose: its paragraphs then have elements. What was shown
+tight before is put right when the list is closed.
+"""
 
 from __future__ import annotations
 
 import re
 
-from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, ordered_open
+from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, QUOTE_OPEN, ordered_open
 from qwen_magic.document.markdown.rules.flow import Flow
 from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context, interrupts, is_blank
 
+_QUOTE_MARK = re.compile(r" {0,3}> ?")
 _MARK = re.compile(r"( {0,3})([-+*]|(\d{1,9})[.)])(?:( {1,4})(?=[^ \n])|(?=[ \n]|$))")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})\n?")
 _UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *)\n?")
@@ -151,6 +163,54 @@ class ListRenderer(BlockRenderer):
 
     def _shown(self, partial: str) -> str:
         return self._inner.show(partial) if self._inner is not None else ""
+
+
+class BlockQuoteRenderer(BlockRenderer):
+    """An open block quote."""
+
+    def __init__(self, context: Context, depth: int) -> None:
+        self._context = context
+        context.writer.open(QUOTE_OPEN, "</blockquote>")
+        self._inner = Flow(context, depth=depth + 1)
+        self._inside = False  # the beginning of the line was committed
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the quote's last block is a paragraph."""
+        return self._inner.lazy
+
+    def line(self, text: str) -> bool:
+        """Take the next line, with its mark or as a lazy one."""
+        if self._inside:
+            self._inside = False
+            self._inner.line(text)
+            return True
+        found = _QUOTE_MARK.match(text)
+        if found is None and (is_blank(text) or not self.lazy or interrupts(text)):
+            return False
+        self._inner.line(text[found.end() :] if found else text)
+        return True
+
+    def show(self, partial: str) -> str | None:
+        """Return the HTML of the quote's tail."""
+        if self._inside:
+            return self._inner.show(partial)
+        found = _QUOTE_MARK.match(partial)
+        if found is None and is_blank(partial):
+            return self._inner.show("")
+        if found is None and (not self.lazy or interrupts(partial)):
+            return None
+        return self._inner.show(partial[found.end() :] if found else partial)
+
+    def commit(self, partial: str) -> bool:
+        """Commit what the inner paragraph can."""
+        self._inside = self._inner.commit(partial)
+        return self._inside
+
+    def close(self) -> None:
+        """Settle what is left and leave the quote."""
+        self._inner.close()
+        self._context.writer.close()
 
 
 def _untabbed(text: str) -> str:
