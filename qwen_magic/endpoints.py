@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -182,6 +181,8 @@ def find_endpoint(
         return _from_url(name, environ, key)
     row = _BY_NAME.get(name)
     if row is None:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, _BY_NAME, n=1)
         raise UsageError(
             f"There is no endpoint {name!r}.",

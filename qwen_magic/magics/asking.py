@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach, read_instructions
@@ -25,21 +24,16 @@ from qwen_magic.endpoints import DEFAULT_MODEL, DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
-from qwen_magic.magics.background import until_done, wait_for_place
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
 from qwen_magic.options import Options, ask_fields
-from qwen_magic.session.plan import Ask, Plan, check_key
+from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
-from qwen_magic.session.view import View, facts_of, provisional_facts
+from qwen_magic.session.view import View
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
-
-if TYPE_CHECKING:
-    from qwen_magic.frontends.jupyter import LiveView
-
 
 _WATCHED: Final = (
     *("endpoint", "figure_hosts", "budget", "unattended", "nest_asyncio"),
@@ -59,8 +53,8 @@ class Asker:
         )
         self.chat_defaults: dict[str, Options] = {}
         self._calls = 0
-        self._views = ViewFactory(shell, settings, self.session.conversations)
-        self._running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
+        self.views = ViewFactory(shell, settings, self.session.conversations)
+        self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
         self.session.tool_policy.prompt = prompt_for
@@ -73,7 +67,7 @@ class Asker:
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
-        self._views.close()
+        self.views.close()
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
@@ -113,7 +107,7 @@ class Asker:
     def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
         ask = self._with_schema(ask, options)
-        if self._depends_on(ask):
+        if self.depends_on(ask):
             raise UsageError(
                 f"An answer in {ask.chat} is still being written in the background.",
                 hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
@@ -121,10 +115,10 @@ class Asker:
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            return self._views.view(plan, started, quiet=options.quiet, awaited=False)
+            return self.views.view(plan, started, quiet=options.quiet, awaited=False)
 
         try:
-            answer = self.session.ask(ask, view, step=pump.step_now, each=self._views.offer)
+            answer = self.session.ask(ask, view, step=pump.step_now, each=self.views.offer)
         except KeyboardInterrupt:
             raise interrupted() from None
         finally:
@@ -137,12 +131,14 @@ class Asker:
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            return self._views.view(plan, started, quiet=options.quiet, awaited=True)
+            return self.views.view(plan, started, quiet=options.quiet, awaited=True)
 
         try:
-            if before := self._depends_on(ask):
+            if before := self.depends_on(ask):
+                from qwen_magic.magics.background import until_done
+
                 await until_done(before, pump.step)
-            answer = await self.session.aask(ask, view, step=pump.step, each=self._views.offer)
+            answer = await self.session.aask(ask, view, step=pump.step, each=self.views.offer)
         except asyncio.CancelledError:
             # ipykernel turns an interrupt into the cancellation of the running cell; one in a
             # function that the model called comes as that too.
@@ -158,45 +154,20 @@ class Asker:
             raise UsageError(f"There is no {options.schema} in the notebook to be a schema.")
         return ask.asking_for(Schema.of(self.shell.user_ns[options.schema], options.schema))
 
-    def begin(self, ask: Ask, options: Options) -> None:
-        """Answer in the background: the output is begun here, and goes on by itself."""
-        if kernel_of(self.shell) is None or not self.settings.live:
-            raise UsageError("--bg needs a notebook, and live answers switched on.")
-        check_key(ask.endpoint)
-        before = self._depends_on(ask)
-        plan = None if before else self.session.plan(ask)
-        facts = facts_of(plan) if plan else provisional_facts(ask)
-        started = time.monotonic()  # the one clock of the turn: the wait for its place counts
-        view = self._views.live_view(facts, started, awaited=True)
-        view.begin(lambda: None)  # in this cell: a task may run when another one does
-        task = asyncio.ensure_future(self._in_background(ask, plan, before, view, started, options))
-        running = self._running.setdefault(ask.chat, set())
-        running.add(task)
-        task.add_done_callback(running.discard)
+    def held_back(self, ask: Ask, options: Options) -> bool:
+        """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
+        background, which is begun."""
+        if options.dry_run:
+            print(self.session.plan(ask).describe())
+        elif options.bg:
+            from qwen_magic.magics.background import begin
 
-    async def _in_background(
-        self,
-        ask: Ask,
-        plan: Plan | None,
-        before: set[asyncio.Future[None]],
-        view: LiveView,
-        started: float,
-        options: Options,
-    ) -> None:
-        plan = plan or await wait_for_place(lambda: self.session.plan(ask), before, view)
-        if plan is None:
-            return
-        try:
-            answer = await self.session.arun(plan, view, report_errors=False, started=started)
-        except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
-            return
-        self._views.offer(answer)
-        if options.out:
-            self.shell.user_ns[options.out] = answer
+            begin(self, ask, options)
+        return options.dry_run or options.bg
 
-    def _depends_on(self, ask: Ask) -> set[asyncio.Future[None]]:
+    def depends_on(self, ask: Ask) -> set[asyncio.Future[None]]:
         """The running answers that this question must wait for."""
-        return set(self._running.get(ask.chat, ())) if ask.history and not ask.new else set()
+        return set(self.running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
     def _deliver(self, answer: Answer, options: Options) -> Answer:
         """Bind what was asked to be bound, then fail the cell if the answer failed: even then

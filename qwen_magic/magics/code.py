@@ -40,7 +40,6 @@ class CodeMagics(SessionMagics):
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
         super().__init__(shell, magics)
         self._last: BaseException | None = None  # of the user's cells
-        shell.events.register("post_run_cell", self._remember)
 
     @command
     def qwen_code(self, line: str) -> None:
@@ -103,13 +102,9 @@ class CodeMagics(SessionMagics):
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip())
         if options.dry_run:
             print(f"Would be sent besides: {report.contents}.")
-            print(asker.session.plan(ask).describe())
-            return None
-        print(f"Sent besides: {report.contents}. (%qwen_fix --dry-run shows it all.)")
-        if options.bg:
-            asker.begin(ask, options)
-            return None
-        return ask, options
+        else:
+            print(f"Sent besides: {report.contents}. (%qwen_fix --dry-run shows it all.)")
+        return None if asker.held_back(ask, options) else (ask, options)
 
     def _report(self) -> ExceptionReport:
         from qwen_magic.context.exception.masking import known_secrets
@@ -144,14 +139,9 @@ class CodeMagics(SessionMagics):
             "There is no exception to fix.", hint="Run the failing cell, then %qwen_fix."
         )
 
-    def _remember(self, result: Any) -> None:
-        """After each cell: its exception, for when one of our own comes after it."""
-        shell: Any = self.shell
-        if all(each is not self for each in shell.configurables):  # the extension was unloaded
-            shell.events.unregister("post_run_cell", self._remember)
-            return
-        error = result.error_in_exec or result.error_before_exec
-        if error is not None and not _is_ours(error):
+    def remember(self, error: BaseException) -> None:
+        """A cell failed: keep its exception, for when one of our own comes after it."""
+        if not _is_ours(error):
             self._last = error
 
 

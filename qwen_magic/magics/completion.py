@@ -127,32 +127,20 @@ def _flags(word: str, cursor: int, magic: str) -> Completions:
 
 
 def _values(option: Option, word: str, cursor: int, choices: Choices) -> Completions:
-    offered: Iterable[str] = ()
+    earlier: list[str] = []
     if option.kind == "list":
         *earlier, word = _COMMAS.split(word)
-    match option.offers:
-        case "models":
-            offered = choices.models
-        case "tools":
-            offered = choices.tools
-        case "chats":
-            offered = choices.chats
-        case "choices":
-            offered = option.choices
-        case "names":
-            offered = _public(choices.names(), word)
-        case "references":
-            opened = open_reference(word.lstrip("\"'"))
-            return (
-                Completions(cursor, cursor)
-                if opened is None
-                else _braced(opened, "}", cursor, choices)
-            )
-        case "":
-            pass
-    if option.kind == "list":
-        offered = [name for name in offered if name not in earlier]
-    return _matching(word, offered, cursor)
+    if option.offers == "references":
+        opened = open_reference(word.lstrip("\"'"))
+        if opened is None:
+            return Completions(cursor, cursor)
+        return _braced(opened, "}", cursor, choices)
+    if option.offers == "names":
+        offered: Iterable[str] = _public(choices.names(), word)
+    else:
+        lists = {"models": choices.models, "tools": choices.tools, "chats": choices.chats}
+        offered = lists.get(option.offers, option.choices)
+    return _matching(word, [name for name in offered if name not in earlier], cursor)
 
 
 def _reference(text: str, prompt_start: int, cursor: int, choices: Choices) -> Completions:

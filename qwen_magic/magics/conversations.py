@@ -6,6 +6,7 @@ Nothing is ever deleted by them: they name conversations, and move where one goe
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
@@ -17,10 +18,17 @@ from qwen_magic.magics.qwen import options_table
 from qwen_magic.options import OPTIONS, Options
 
 if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
     from qwen_magic.conversation.chain import Chain, Turn
     from qwen_magic.conversation.store import ChatSummary
 
 
+_SUMMARIZE: Final = (
+    "Summarize our conversation so far, so that it can go on from the summary alone. Keep every "
+    "fact, name, number, decision, definition and open question that later turns may need, and "
+    "code that is still in use. Write only the summary."
+)
+_GIVEN: Final = "This is where our earlier conversation stands. Go on from it."
 LISTED: Final = 10  # conversations, where not all of them were asked for
 
 
@@ -74,7 +82,6 @@ class ConversationMagics(SessionMagics):
         %qwen_fork other --after 3    from its third turn (or main:3, -1, a response id)
         %qwen_fork other --compact    from a summary that the model writes
         """
-        from qwen_magic.magics.compact import compact
         from qwen_magic.magics.line import read_words
         from qwen_magic.magics.values import check_chat_name
 
@@ -88,7 +95,7 @@ class ConversationMagics(SessionMagics):
         chain, turn = self._turn(str(given.get("after", "")))
         number = len(chain.path(turn))
         if "compact" in given:
-            compact(self._asker, name, chain, turn)
+            self._summarize(name, chain, turn)
             place = f"a summary of {chain.name} to turn {number}"
         else:
             self._conversations.fork(name, chain, turn)
@@ -126,6 +133,23 @@ class ConversationMagics(SessionMagics):
             print(text)
         else:
             show_html(history_html(outline, now=now), text)
+
+    def _summarize(self, name: str, chain: Chain, turn: Turn) -> None:
+        """Have the model summarize `chain` up to `turn`, and begin `name` with what it writes.
+
+        The question for the summary joins no conversation. The new one begins with a turn that was
+        never sent: it goes as text with the next question. Raises `QwenError`.
+        """
+        from qwen_magic.session.view import NoView
+
+        asker = self._asker
+        self._conversations.new(name)
+        options = Options(after=f"{chain.name}:{turn.response_id}", raw=True, tools=())
+        plan = replace(asker.session.plan(asker.ask(options, _SUMMARIZE)), chat="")
+        answer = asker.session.run(plan, NoView())
+        if answer.error is not None:
+            raise answer.error
+        self._conversations.adopt(name, [_beginning(name, turn, answer)])
 
     def _switch(self, name: str, typed: Options) -> None:
         self._conversations.switch(name)
@@ -175,6 +199,29 @@ class ConversationMagics(SessionMagics):
                 f"{chain.name} has no turn to continue from.", hint="%qwen_chat lists others."
             )
         return chain, chain.head
+
+
+def _beginning(name: str, turn: Turn, answer: Answer) -> Turn:
+    """A turn that stands for the conversation up to `turn`, which `answer` summarizes."""
+    from uuid import uuid4
+
+    from qwen_magic.conversation.chain import Turn
+
+    content = [{"type": "output_text", "text": answer.text}]
+    return Turn(
+        key=uuid4().hex,
+        chat=name,
+        status="completed",
+        response_id=answer.id,
+        prompt=f"(summary of {turn.chat})",
+        input=_GIVEN,
+        text=answer.text,
+        items=({"type": "message", "role": "assistant", "content": content},),
+        model=turn.model,
+        host=turn.host,
+        created_at=time.time(),
+        stored=False,
+    )
 
 
 def read_steps(line: str) -> int:

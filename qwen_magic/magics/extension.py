@@ -39,16 +39,16 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.magics = QwenMagics(shell)
-        code = CodeMagics(shell, self.magics)
+        self._code = CodeMagics(shell, self.magics)
         self._awaited = {
             ASYNC_NAMES["qwen"]: self.magics.aqwen,
-            ASYNC_NAMES["qwen_fix"]: code.aqwen_fix,
+            ASYNC_NAMES["qwen_fix"]: self._code.aqwen_fix,
         }
         self._all = [
             self.magics,
             ConversationMagics(shell, self.magics),
             FileMagics(shell, self.magics),
-            code,
+            self._code,
             ServiceMagics(shell, self.magics),
         ]
         self._complete = self._matcher()
@@ -101,8 +101,10 @@ class Extension:
             self.magics.begin_execution()
         self._depth += 1
 
-    def _post_run_cell(self, result: object) -> None:
+    def _post_run_cell(self, result: Any) -> None:
         self._depth = max(0, self._depth - 1)
+        if (error := result.error_in_exec or result.error_before_exec) is not None:
+            self._code.remember(error)
 
     def _matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
         """What joins the shell's own completers; `completion` says what Tab offers."""

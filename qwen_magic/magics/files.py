@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -72,11 +71,13 @@ class FileMagics(SessionMagics):
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
+        from uuid import uuid4
+
         conversations = self._conversations
         wanted = name or conversation.name
         if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
             wanted = conversations.fresh_name()
-        conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid.uuid4().hex))
+        conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid4().hex))
         return wanted
 
 

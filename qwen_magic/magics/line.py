@@ -207,15 +207,8 @@ def read_line(line: str) -> tuple[Options, str]:
     return options, scanner.rest()
 
 
-def read_prompt(line: str) -> tuple[Options, str]:
-    """As `read_line`, for `%qwen`. Raises `UsageError` where no prompt is left."""
-    options, prompt = read_line(line)
-    _require(options, prompt)
-    return options, prompt
-
-
-def read_cell(line: str, body: str) -> tuple[Options, str]:
-    """The options and the prompt of a `%%qwen` cell.
+def read_cell(line: str, body: str = "") -> tuple[Options, str]:
+    """The options and the prompt of a `%%qwen` cell, or of a `%qwen` line, which has no body.
 
     The prompt is the body without the blank lines around it; words of the line that are no options
     come before it, on a line of their own. Raises `OptionError`, and `UsageError` where both are
@@ -223,7 +216,11 @@ def read_cell(line: str, body: str) -> tuple[Options, str]:
     """
     options, words = read_line(line)
     prompt = "\n".join(part for part in (words, _without_blank_edges(body)) if part.strip())
-    _require(options, prompt)
+    if not prompt.strip() and not options.help:
+        raise UsageError(
+            "There is no prompt.",
+            hint="Type one in the lines below %%qwen, or after %qwen; %qwen -h shows the options.",
+        )
     return options, prompt
 
 
@@ -319,11 +316,3 @@ def _without_blank_edges(body: str) -> str:
     start = body.rfind("\n", 0, len(body) - len(body.lstrip())) + 1
     end = body.find("\n", len(body.rstrip()))
     return body[start:] if end < 0 else body[start:end].removesuffix("\r")
-
-
-def _require(options: Options, prompt: str) -> None:
-    if not prompt.strip() and not options.help:
-        raise UsageError(
-            "There is no prompt.",
-            hint="Type one in the lines below %%qwen, or after %qwen; %qwen -h shows the options.",
-        )

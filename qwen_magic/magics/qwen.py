@@ -113,20 +113,14 @@ class QwenMagics(Magics, QwenSettings):
 
     def _begin(self, line: str, cell: str | None) -> tuple[Ask, Options] | None:
         """What to ask; None where that is done: help, a dry run, in the background."""
-        from qwen_magic.magics.line import read_cell, read_prompt
+        from qwen_magic.magics.line import read_cell
 
-        options, prompt = read_prompt(line) if cell is None else read_cell(line, cell)
+        options, prompt = read_cell(line, cell or "")
         if options.help:
             print(help_text())
             return None
         ask = self.asker.ask(options, prompt)
-        if options.dry_run:
-            print(self.asker.session.plan(ask).describe())
-            return None
-        if options.bg:
-            self.asker.begin(ask, options)
-            return None
-        return ask, options
+        return None if self.asker.held_back(ask, options) else (ask, options)
 
 
 QwenMagics.qwen.__doc__ = f"Ask the model; the answer is shown as it is written.\n\n{help_text()}"

@@ -7,7 +7,8 @@ default. The key is none of them: it is never part of a configuration that could
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from traitlets import Bool, CFloat, CInt, Dict, Enum, HasTraits, List, TraitType, Unicode
 
@@ -17,25 +18,23 @@ from qwen_magic.options import SETTINGS, Option
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
 
 
+_TRAITS: Final[Mapping[str, type[TraitType[Any, Any]]]] = {
+    "flag": Bool,
+    "text": Unicode,
+    "number": CFloat,
+    "integer": CInt,
+}
+
+
 def _trait(option: Option) -> TraitType[Any, Any]:
     """The trait that gives `option` its default."""
     assert option.setting is not None
-    default, about = option.setting.default, option.setting.help
-    trait: TraitType[Any, Any]
-    match option.kind:
-        case "flag":
-            trait = Bool(default, allow_none=True, help=about)
-        case "list":
-            trait = List(Unicode(), default, help=about)
-        case "choice":
-            trait = Enum([None, *option.choices], default, allow_none=True, help=about)
-        case "number":
-            trait = CFloat(default, allow_none=True, help=about)
-        case "integer":
-            trait = CInt(default, allow_none=True, help=about)
-        case _:
-            trait = Unicode(default, help=about)
-    return trait.tag(config=True)
+    default, about = option.setting
+    if option.kind == "list":
+        return List(Unicode(), default, help=about)
+    if option.kind == "choice":
+        return Enum([None, *option.choices], default, allow_none=True, help=about)
+    return _TRAITS[option.kind](default, allow_none=True, help=about)
 
 
 class QwenSettings(HasTraits):
@@ -46,64 +45,65 @@ class QwenSettings(HasTraits):
     endpoint = Unicode(
         help=f"Where to ask: a name ({', '.join(row.name for row in TABLE)}) or a base URL. "
         "Default: DASHSCOPE_BASE_URL, else singapore."
-    ).tag(config=True)
+    )
     figure_hosts = List(
         Unicode(),
         list(FIGURE_HOSTS),
         help="The exact hosts from which figures of the code interpreter are fetched, besides "
         "the endpoint's own.",
-    ).tag(config=True)
+    )
     keep = Bool(
         True,
         help="Keep conversations in a file of the user's data folder (QWEN_MAGIC_HOME sets "
         "another), so that they go on after a restart. Read when the first question is asked.",
-    ).tag(config=True)
+    )
     budget = CInt(
         0,
         help="Tokens that the conversations of this notebook may use in all; 0: no limit. Warns at "
         "80 %, refuses beyond.",
-    ).tag(config=True)
+    )
     masked_columns = List(
         Unicode(),
         help="Columns and keys whose values are never sent: names, or patterns such as *_email.",
-    ).tag(config=True)
+    )
     tool_rounds = CInt(
         10,
         min=0,
         help="How often one question's model is asked on with what the functions it called gave; "
         "then it has to answer.",
-    ).tag(config=True)
+    )
     tool_seconds = CFloat(
         300.0,
         min=0.0,
         help="Seconds that the functions of one question may take together. (On Windows one that "
         "is not async runs to its end.)",
-    ).tag(config=True)
+    )
     tool_bytes = CInt(
         100_000, min=100, help="Bytes of one function's result that are sent; the rest is cut off."
-    ).tag(config=True)
+    )
     unattended = Enum(
         ["refuse", "allow"],
         "refuse",
         help="What becomes of a function call where nobody can be asked (nbconvert, papermill, "
         "scripts): refuse, or allow.",
-    ).tag(config=True)
+    )
     nest_asyncio = Bool(
         True,
         help="Whether nest_asyncio2 may make the kernel's event loop re-entrant: only for an "
         "asynchronous function called in a synchronous %qwen, and for good.",
-    ).tag(config=True)
+    )
     windows = Dict(
         key_trait=Unicode(),
         value_trait=CInt(),
         help="Context windows in tokens of models that are not known: {'my-model': 32768}.",
-    ).tag(config=True)
-    live = Bool(True, help="Show answers in a live widget where the front end can.").tag(
-        config=True
     )
+    live = Bool(True, help="Show answers in a live widget where the front end can.")
     warm_up = Bool(
         True, help="Import what the first answer needs in the background, after loading."
-    ).tag(config=True)
+    )
+
+    for _each in [each for each in vars().values() if isinstance(each, TraitType)]:
+        _each.tag(config=True)
 
     def apply_environment(self, configured: Any) -> None:
         """Take defaults from the environment for all traits that no configuration file sets.

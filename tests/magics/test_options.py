@@ -12,7 +12,6 @@ from qwen_magic.magics.line import (
     read_cell,
     read_chat,
     read_line,
-    read_prompt,
     read_words,
 )
 from qwen_magic.options import LATER, OPTIONS, Options
@@ -226,9 +225,9 @@ def test_an_empty_cell_says_what_to_type(body: str) -> None:
 
 def test_help_needs_no_prompt() -> None:
     assert read_cell("--help", "")[0].help
-    assert read_prompt("-h")[0].help
+    assert read_cell("-h")[0].help
     with pytest.raises(UsageError, match="no prompt"):
-        read_prompt("--think ")
+        read_cell("--think ")
 
 
 @pytest.mark.parametrize(
