@@ -44,14 +44,6 @@ _TURN: Final = ("qwen",)
 _DEFAULT: Final = ("qwen", "qwen_chat")
 
 
-class Setting(NamedTuple):
-    """The trait of `%config QwenMagics` that gives an option its default: its own default and
-    help. Its type follows from the option's kind."""
-
-    default: Any
-    help: str
-
-
 class Option(NamedTuple):  # made faster than a dataclass, and this is imported at load
     """One option as it is typed, with what is to be known about it.
 
@@ -60,7 +52,8 @@ class Option(NamedTuple):  # made faster than a dataclass, and this is imported 
     - `field`: its attribute in `Options`, which a flag sets to `value`;
     - `magics`: the magics that take it, the first of them for one turn, `qwen_chat` as a default;
     - `allowed`: which numbers it takes, and the same in words; `choices`: which words;
-    - `setting`: the trait that it gets its default from, if any.
+    - `setting`: default and help of the trait of `%config QwenMagics` that gives the option its own
+      default, if there is one; the trait's type follows from `kind`.
     """
 
     long: str
@@ -75,7 +68,7 @@ class Option(NamedTuple):  # made faster than a dataclass, and this is imported 
     value: bool = True
     allowed: tuple[Callable[[float], bool], str] | None = None
     choices: tuple[str, ...] = ()
-    setting: Setting | None = None
+    setting: tuple[Any, str] | None = None
     field: str = ""
 
     @property
@@ -103,27 +96,27 @@ class Options:
     model: str | None = _options(Option(
         "--model", "NAME", "the model; any name goes through (`%qwen_models` lists known ones)",
         "-m", "text", "ask", offers="models", magics=_DEFAULT,
-        setting=Setting(DEFAULT_MODEL, "The model to ask.")))
+        setting=(DEFAULT_MODEL, "The model to ask.")))
     tools: tuple[str, ...] | None = _options(Option(
         "--tools", "LIST",
         "`web_search`, `web_extractor`, `code_interpreter`, `all` (these three), `none`, a "
         "function of the notebook, or a variable that holds tool dicts; with commas, or repeated",
         "-t", "list", "made", offers="tools", magics=_DEFAULT, repeatable=True,
-        setting=Setting([], "Tools that every question may use.")))
+        setting=([], "Tools that every question may use.")))
     think: bool | None = _options(
         Option(
             "--think", "", "think before the answer", place="ask", magics=_DEFAULT,
-            setting=Setting(None, "enable_thinking; None leaves it to the service.")),
+            setting=(None, "enable_thinking; None leaves it to the service.")),
         Option("--no-think", "", "answer at once", place="ask", magics=_DEFAULT, value=False))
     effort: str | None = _options(Option(
         "--effort", "LEVEL", "how much to think: " + ", ".join(EFFORTS),
         "-e", "choice", "ask", offers="choices", magics=_DEFAULT, choices=EFFORTS,
-        setting=Setting(None, "reasoning.effort; None: not sent.")))
+        setting=(None, "reasoning.effort; None: not sent.")))
     system: str | None = _options(Option(
         "--system", "TEXT",
         "instructions, sent with each turn of the conversation; `@./file.md` and `{name}` work",
         "-s", "text", "ask", offers="references", magics=_DEFAULT,
-        setting=Setting("", "Instructions sent with every turn: text, @file or {name}.")))
+        setting=("", "Instructions sent with every turn: text, @file or {name}.")))
     chat: str | None = _options(Option(
         "--chat", "NAME", "this turn in that conversation", "-c", "chat", "ask", offers="chats"))
     new: bool = _options(
@@ -164,21 +157,21 @@ class Options:
         "--temperature", "X", "from 0 up to, not including, 2",
         "", "number", "request", magics=_DEFAULT,
         allowed=(lambda x: 0 <= x < 2, "a number from 0 up to, not including, 2"),
-        setting=Setting(None, "0 to 2; None: not sent.")))
+        setting=(None, "0 to 2; None: not sent.")))
     top_p: float | None = _options(Option(
         "--top-p", "X", "above 0, up to 1", "", "number", "request", magics=_DEFAULT,
         allowed=(lambda x: 0 < x <= 1, "a number above 0, up to 1"),
-        setting=Setting(None, "Above 0, to 1; None: not sent.")))
+        setting=(None, "Above 0, to 1; None: not sent.")))
     max_output_tokens: int | None = _options(Option(
         "--max-output-tokens", "N", "the longest answer, at least 16",
         "", "integer", "request", magics=_DEFAULT,
         allowed=(lambda x: x >= 16, "a whole number, at least 16"),
-        setting=Setting(None, "At least 16; None: not sent.")))
+        setting=(None, "At least 16; None: not sent.")))
     timeout: float | None = _options(Option(
         "--timeout", "S", "the longest silence in seconds (300)",
         "", "number", "ask", magics=_DEFAULT,
         allowed=(lambda x: x > 0, "a number of seconds above 0"),
-        setting=Setting(300.0, "The longest silence between bytes, in seconds.")))
+        setting=(300.0, "The longest silence between bytes, in seconds.")))
     bg: bool = _options(
         Option("--bg", "", "return at once, stream on in this cell's output"), default=False)
     dry_run: bool = _options(

@@ -50,8 +50,9 @@ def test_what_an_option_says_of_itself_is_true() -> None:
 def test_the_defaults_are_the_traits() -> None:
     settings = QwenSettings()
     for option in SETTINGS:
-        assert settings.traits()[option.field].help == option.setting.help
-        assert getattr(settings, option.field) == option.setting.default
+        default, about = option.setting
+        assert settings.traits()[option.field].help == about
+        assert getattr(settings, option.field) == default
     settings.temperature = "0.5"
     assert Options.of(settings).temperature == 0.5
 
