@@ -155,7 +155,7 @@ def test_the_wish_is_the_products():
     assert without_wish(f"Hello\n\n{wish}") == "Hello"
     assert wished_schema("Hello\n\n```json\n{}\n```") is None
     fault = SchemaMismatchError("No.", [SchemaFault("a", "is missing")])
-    repair = Schema.of(schema, "wish").repair(fault)
+    repair = Schema.of(schema, "wish").retry_prompt(fault)
     assert is_repair(repair)
     assert without_wish(repair) == ""
     assert not is_repair(f"Hello\n\n{wish}")

@@ -54,7 +54,7 @@ def repair(client, response, schema):
     """The turn that the product asks for after an answer that does not fit."""
     with pytest.raises(SchemaMismatchError) as mismatch:
         schema.parse(text_of(response))
-    words = schema.repair(mismatch.value)
+    words = schema.retry_prompt(mismatch.value)
     return client.ask(words, previous_response_id=response["id"], tools=CODE)
 
 
@@ -190,7 +190,7 @@ def test_a_repair_sees_what_was_computed(client):
 
 
 def test_a_repair_without_its_conversation(client):
-    words = PERSON.repair(SchemaMismatchError("There is no JSON in the answer."))
+    words = PERSON.retry_prompt(SchemaMismatchError("There is no JSON in the answer."))
     assert "I do not see the schema" in client.say(words)
 
 
