@@ -38,6 +38,8 @@ ROOMS = {
 }  # fmt: skip
 
 HOMES = {
+    "h11": ("demo/http.py", "demo/exchange.py"),
+    "yaml": ("demo/",),
     "httpx2": ("client/http.py",),
     "markdown_it": ("document/markdown/",),
     "pygments": ("document/highlight.py",),
@@ -48,7 +50,7 @@ HOMES = {
     "rich": ("frontends/terminal.py", "frontends/display.py"),
     "nest_asyncio2": ("tools/nesting.py",),
     "platformdirs": ("conversation/scope.py",),
-    "numpy": ("demo/", "context/"),
+    "numpy": ("context/",),
     "pandas": ("context/", "document/extract.py", "batch/"),
     "PIL": ("context/images.py",),
     "docstring_parser": ("tools/definition.py",),
@@ -58,7 +60,6 @@ HOMES = {
     "pure_eval": ("context/exception/",),
     "stack_data": ("context/exception/",),
     "tqdm": ("batch/map.py",),
-    "matplotlib": ("demo/",),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

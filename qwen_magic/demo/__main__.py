@@ -13,26 +13,28 @@ from dataclasses import fields
 
 from qwen_magic.demo import switches as switches_module
 from qwen_magic.demo.faults import FAULTS
+from qwen_magic.demo.lesson import LessonError, read_lessons
 from qwen_magic.demo.server import DemoServer
 from qwen_magic.demo.switches import SwitchError, Switches
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted. Returns the exit status."""
-    options = vars(_parser().parse_args(arguments))
-    port, key, log = options.pop("port"), options.pop("key"), options.pop("log")
-    switches = {name: value for name, value in options.items() if value is not None}
+    given = {k: v for k, v in vars(_parser().parse_args(arguments)).items() if v is not None}
     try:
-        server = DemoServer(port, key=key, log=log, **switches).start()
-    except (SwitchError, OSError) as error:
+        server = DemoServer(given.pop("port"), **given)
+        read_lessons(server.lessons)
+    except (SwitchError, LessonError, OSError) as error:
         print(f"qwen_magic.demo: {error}", file=sys.stderr)
         return 2
-    print(f"listening on {server.base_url}", flush=True)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    ended.wait()
-    server.close()
+    with server:
+        print(f"listening on {server.base_url}", flush=True)
+        if "key" not in given:
+            print(f"key {server.key}", flush=True)
+        ended.wait()
     return 0
 
 
@@ -47,10 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one")
     parser.add_argument(
         "--key",
-        default=os.environ.get("QWEN_DEMO_KEY", ""),
-        help="requests must bear this key (or set QWEN_DEMO_KEY)",
+        default=os.environ.get("QWEN_DEMO_KEY"),
+        help="requests must bear this key (or set QWEN_DEMO_KEY); by default one is made",
     )
-    parser.add_argument("--log", metavar="FILE", help="append a JSON line for each request")
+    parser.add_argument(
+        "--lessons",
+        action="append",
+        metavar="FOLDER",
+        help="a folder of further lessons (may be given again)",
+    )
     for field in fields(Switches):
         flag = "--" + field.name.replace("_", "-")
         if field.type == "bool":

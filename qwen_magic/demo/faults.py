@@ -1,27 +1,36 @@
-"""Every documented error by name: what a client may get in place of an answer.
-
-Texts and codes: Alibaba Cloud Model Studio's documentation and recorded traffic, 2026. `kind` says
-where the fault shows: an HTTP error, HTTP 200 with something else than an answer, the transport, or
-the middle of a stream.
-"""
+"""Fails on request, in each of the documented ways (`faults.yaml` has them, and says what the kinds
+are); also with the links of figures."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from uuid import uuid4
+
+import yaml
+
+from qwen_magic.demo.http import ClientGoneError, Exchange, RefusedError
+from qwen_magic.demo.wire import EventWriter, Response, to_json
+
+if TYPE_CHECKING:
+    from qwen_magic.demo.response_writer import ResponseWriter
+    from qwen_magic.demo.store import KeptFigure
+    from qwen_magic.demo.switches import Switches
 
 Kind: TypeAlias = Literal["http", "body", "failed", "event", "transport", "stream"]
+
+_HTML = (
+    "<!DOCTYPE html>\n<html><head><title>{0}</title></head>\n"
+    "<body><center><h1>{0}</h1></center><hr><center>nginx</center></body></html>\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail.
-
-    `http`: an error body with `status`. `body`: another body (`content_type`, `message` is it).
-    `failed`: HTTP 200, status "failed" (a stream's first event, or the JSON object). `event`: HTTP
-    200 and a stream of one error that is no response event. `transport`, `stream`: no error text.
-    """
+    """One way to fail."""
 
     kind: Kind
     status: int = 200
@@ -29,100 +38,120 @@ class Fault:
     message: str = ""
     content_type: str = "text/html"
     retry_after: float | None = None
+    page: str = ""  # the title of an HTML page, which is the body
 
-
-_HTML = (
-    "<!DOCTYPE html>\n<html><head><title>{0}</title></head>\n"
-    "<body><center><h1>{0}</h1></center><hr><center>nginx</center></body></html>\n"
-)
-_RATE = "Requests rate limit exceeded, please try again later."
-_RATE_200 = "Operation model request rate limit exceeded, please try again later."
-_MODERATION = (
-    "<400> InternalError.Algo.DataInspectionFailed: "
-    "Input text data may contain inappropriate content."
-)
-_INVALID = "<400> InternalError.Algo.InvalidParameter: "
-_LEAK = "1 validation error for Event object\nchoices\n  Field required [type=missing]"
-
-
-def _http(status: int, code: str, message: str, retry_after: float | None = None) -> Fault:
-    return Fault("http", status, code, message, retry_after=retry_after)
-
-
-def _page(status: int, title: str) -> Fault:
-    return Fault("body", status, message=_HTML.format(title))
+    @property
+    def body(self) -> str:
+        return _HTML.format(self.page) if self.page else self.message
 
 
 FAULTS: Mapping[str, Fault] = {
-    # HTTP errors, flat or (switch `nested`) nested.
-    "400": _http(400, "InvalidParameter", "A parameter is not valid."),
-    "missing-model": _http(
-        400,
-        "InvalidParameter",
-        "[400] missing_required_parameter: Missing required parameter: 'model'.",
-    ),
-    "unsupported-model": _http(400, "InvalidParameter", "Unsupported model: 'demo'"),
-    "not-enabled": _http(
-        400,
-        "InvalidParameter",
-        _INVALID + "Agent capabilities are not enabled for the current model.",
-    ),
-    "too-long": _http(
-        400, "InvalidParameter", _INVALID + "Range of input length should be [1, 983616]"
-    ),
-    "moderation": _http(400, "DataInspectionFailed", _MODERATION),
-    "not-found-previous": _http(
-        400, "InvalidParameter", "Not found previous_response_id: resp_forgotten"
-    ),
-    "arrearage": _http(
-        400, "Arrearage", "Access denied, please make sure your account is in good standing."
-    ),
-    "401": _http(401, "InvalidApiKey", "Invalid API-key provided."),
-    "no-key": _http(401, "InvalidApiKey", "No API-key provided."),
-    "403": _http(403, "AccessDenied", "Access denied."),
-    "404": _http(404, "ModelNotFound", "The model does not exist or you do not have access to it."),
-    "405": _http(405, "Method Not Allowed", "Method Not Allowed"),
-    "429": _http(429, "Throttling.RateQuota", _RATE),
-    "429-retry-after": _http(429, "Throttling.RateQuota", _RATE, retry_after=1),
-    "429-allocation": _http(429, "Throttling.AllocationQuota", "Allocated quota exceeded."),
-    "429-burst": _http(429, "Throttling", "Request rate increased too quickly."),
-    "429-quota": _http(429, "insufficient_quota", "You exceeded your current quota."),
-    "500": _http(500, "InternalError", "An internal error has occured, please try again later."),
-    "old-model": _http(500, "InternalError", _LEAK),
-    "503": _http(503, "ServiceUnavailable", "The service is temporarily unavailable."),
-    # Other bodies.
-    "502": _page(502, "502 Bad Gateway"),
-    "504": _page(504, "504 Gateway Time-out"),
-    "html": _page(200, "Welcome to the proxy"),
-    "empty": Fault("body", 200, message="", content_type="text/event-stream;charset=UTF-8"),
-    "not-json": Fault("body", 200, message="Service OK\n", content_type="text/plain"),
-    "redirect": Fault("body", 307, message="", content_type="text/plain"),
-    # HTTP 200 with status "failed".
-    "failed": Fault("failed", code="server_error", message="Internal server error."),
-    "rate-limit-200": Fault("failed", code="server_error", message=_RATE_200),
-    "too-many": Fault(
-        "failed",
-        code="server_error",
-        message="<429> InternalError.Algo: The request was throttled. [Too many requests.]",
-    ),
-    "moderation-200": Fault("failed", code="DataInspectionFailed", message=_MODERATION),
-    "overflow": Fault("failed", code="server_error", message="Backend buffer overflow"),
-    # A stream of one error that is no response event.
-    "error-event": Fault("event", code="server_error", message="Internal server error."),
-    "error-data": Fault("event", code="server_error", message="Internal server error."),
-    # The transport.
-    "reset": Fault("transport"),
-    "silence": Fault("transport"),
-    # The middle of a stream, after the deltas of switch `after`.
-    "reset-mid": Fault("stream"),
-    "silence-mid": Fault("stream"),
-    "cut": Fault("stream"),
-    "failed-late": Fault("stream", code="server_error", message="Internal server error."),
-    "moderation-late": Fault(
-        "stream",
-        code="DataInspectionFailed",
-        message="Output data may contain inappropriate content.",
-    ),
-    "incomplete": Fault("stream", code="max_output_tokens"),
-    "incomplete-inside": Fault("stream", code="max_output_tokens"),
+    name: Fault(**fields)
+    for name, fields in yaml.safe_load(
+        Path(__file__).with_suffix(".yaml").read_text("utf-8")
+    ).items()
 }
+
+
+HUGE = 50 * 1024 * 1024  # bytes
+_PIECE = 256 * 1024
+_DRIP = 1.0  # seconds between two bytes: no read timeout sees it, but it takes for ever
+_GONE = b"<Error><Code>NoSuchKey</Code><Message>Gone or expired.</Message></Error>"
+_LOGIN = b"<!DOCTYPE html>\n<html><body>Please log in to the network.</body></html>\n"
+
+
+async def fail(exchange: Exchange, name: str, switches: Switches, *, streams: bool) -> None:
+    """Answer with the fault in place of a response. Raises `ClientGoneError`, `RefusedError`."""
+    fault = FAULTS[name]
+    match fault.kind:
+        case "http":
+            seconds = fault.retry_after if switches.retry_after is None else switches.retry_after
+            headers = {} if seconds is None else {"retry-after": f"{seconds:g}"}
+            code, nested = fault.code, switches.nested
+            raise RefusedError(fault.message, code, fault.status, nested=nested, headers=headers)
+        case "body":
+            headers = {"location": "https://elsewhere.invalid/"} if name == "redirect" else {}
+            await exchange.reply(fault.body.encode(), fault.status, fault.content_type, headers)
+        case "failed":
+            await _failed(exchange, fault, streams=streams)
+        case "event":
+            await _error_event(exchange, fault, named=name == "error-event")
+        case "transport" if name == "reset":
+            exchange.reset()
+            raise ClientGoneError
+        case _:
+            await exchange.pause(None)
+
+
+async def strike(
+    exchange: Exchange, writer: ResponseWriter, response: Response, name: str, *, streams: bool
+) -> str:
+    """The fault in the middle of a stream. Returns what is left unsaid of an incomplete answer;
+    raises `ClientGoneError` when there is nothing more to send."""
+    match name:
+        case "silence-mid":
+            await exchange.pause(None)
+        case "cut" if streams:
+            await exchange.end_stream()
+            raise ClientGoneError
+        case "cut" | "reset-mid":
+            exchange.reset()
+            raise ClientGoneError
+        case "incomplete" | "incomplete-inside":
+            response.status = "incomplete"
+            return await writer.cut_short()
+    response.status = "failed"
+    response.error = {"message": FAULTS[name].message, "code": FAULTS[name].code}
+    return ""
+
+
+async def _failed(exchange: Exchange, fault: Fault, *, streams: bool) -> None:
+    """HTTP 200 all the same: `response.failed` as the first event, or the failed object."""
+    response = Response(f"resp_{uuid4()}", int(time.time()), {}, status="failed")
+    response.error = {"message": fault.message, "code": fault.code}
+    if not streams:
+        await exchange.reply(response.as_json("agent"))
+        return
+    await exchange.open_stream()
+    await exchange.send(EventWriter(agent=True).lifecycle("response.failed", response))
+    await exchange.end_stream()
+
+
+async def _error_event(exchange: Exchange, fault: Fault, *, named: bool) -> None:
+    """A stream of one error: named `error`, or as an `{"error": …}` object in plain data."""
+    error = {"code": fault.code, "message": fault.message}
+    await exchange.open_stream()
+    if named:
+        body = to_json({"type": "error", **error, "param": None, "sequence_number": 0})
+        await exchange.send(b"event:error\ndata:" + body + b"\n\n")
+    else:
+        await exchange.send(b"data: " + to_json({"error": error}) + b"\n\n")
+    await exchange.end_stream()
+
+
+async def send_figure(exchange: Exchange, figure: KeptFigure | None) -> None:
+    """Answer the request for a figure, or fail to as its mode says; None: it is gone. Raises
+    `ClientGoneError`."""
+    match figure.mode if figure is not None else "gone":
+        case "html":
+            await exchange.reply(_LOGIN, content_type="text/html; charset=utf-8")
+        case "down":
+            exchange.reset()
+            raise ClientGoneError
+        case "gone":
+            await exchange.reply(_GONE, 404, "application/xml")
+        case "slow" | "huge" as mode:
+            assert figure is not None
+            await exchange.open_stream("image/png")
+            if mode == "slow":
+                for place in range(len(figure.png)):
+                    await exchange.send(figure.png[place : place + 1])
+                    await exchange.pause(_DRIP)
+            else:  # a PNG with so much behind it; its length is not announced
+                await exchange.send(figure.png)
+                for _ in range((HUGE - len(figure.png)) // _PIECE + 1):
+                    await exchange.send(bytes(_PIECE))
+            await exchange.end_stream()
+        case _:
+            assert figure is not None
+            await exchange.reply(figure.png, content_type="image/png")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 JSON: TypeAlias = dict[str, Any]
@@ -32,6 +30,7 @@ class RequestRecord:
     status: int = 0  # 0 until the head was sent
     request_id: str = ""
     response_id: str = ""
+    lesson: str = ""  # that answered; empty: a rule, or none
     context: list[JSON] = field(default_factory=list)  # joined input items, as the server saw them
     failure: str = ""  # the traceback of a fault of the demo itself
     events: int = 0  # stream events sent
@@ -39,18 +38,13 @@ class RequestRecord:
     closed_at: float | None = None  # when the close was seen
     ended_at: float | None = None
 
-    def as_json(self) -> JSON:
-        names = (name for name in self.__slots__ if name != "context")
-        return {name: getattr(self, name) for name in names}
-
 
 class RequestLog:
     """The records in order of arrival, the oldest dropped beyond `MAX_RECORDS`."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._records: list[RequestRecord] = []
         self._changed = threading.Condition()
-        self._file = file
 
     def add(self, record: RequestRecord) -> None:
         with self._changed:
@@ -64,13 +58,7 @@ class RequestLog:
             self._changed.notify_all()
 
     def end(self, record: RequestRecord) -> None:
-        """Note the end of a request, also as a line of the log file."""
-        ended_at = time.time()
-        if self._file is not None:
-            line = json.dumps({**record.as_json(), "ended_at": ended_at}, ensure_ascii=False)
-            with self._file.open("a", encoding="utf-8", errors="replace") as file:
-                file.write(line + "\n")
-        record.ended_at = ended_at
+        record.ended_at = time.time()
         self.changed()
 
     @property

@@ -1,15 +1,23 @@
-"""The responses that the server keeps, each linked to the one that it continues."""
+"""What the server keeps: responses, each linked to the one that it continues, and figures."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
-JSON: TypeAlias = dict[str, Any]
+from qwen_magic.demo.wire import JSON
+
+if TYPE_CHECKING:
+    from qwen_magic.demo.switches import FigureMode
 
 MAX_RESPONSES = 1000
 MAX_BYTES = 128 * 1024 * 1024
+
+FIGURE_PATH = "/code-interpreter/temp_files/"
+FIGURE_SECONDS = 12 * 3600  # as long as the service's links live
+MAX_FIGURE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +32,18 @@ class Kept:
     rest: str  # what an incomplete answer had still to say
     size: int  # bytes, about
 
-    @property
-    def turns(self) -> int:
-        """How many turns the chain that ends here has."""
-        count, kept = 1, self.parent
+    def chain(self) -> list[Kept]:
+        """The turns up to this one, oldest first."""
+        found: list[Kept] = []
+        kept: Kept | None = self
         while kept is not None:
-            count, kept = count + 1, kept.parent
-        return count
+            found.append(kept)
+            kept = kept.parent
+        return found[::-1]
 
     def items(self) -> list[JSON]:
         """Input and output of the whole chain, in order."""
-        chain: list[Kept] = []
-        kept: Kept | None = self
-        while kept is not None:
-            chain.append(kept)
-            kept = kept.parent
-        return [item for kept in reversed(chain) for item in (*kept.input, *kept.output)]
+        return [item for kept in self.chain() for item in (*kept.input, *kept.output)]
 
 
 class ResponseStore:
@@ -58,12 +62,39 @@ class ResponseStore:
     def get(self, id: str) -> Kept | None:
         return self._kept.get(id)
 
-    def delete(self, id: str) -> bool:
-        """Whether there was such a response."""
+    def delete(self, id: str) -> None:
         kept = self._kept.pop(id, None)
         self._bytes -= kept.size if kept else 0
-        return kept is not None
 
     def forget(self) -> None:
         self._kept.clear()
         self._bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFigure:
+    """A PNG, and how its link behaves; the mode is the figure's, not the server's."""
+
+    png: bytes
+    expires: int  # Unix seconds
+    mode: FigureMode = "served"
+
+
+class FigureStore:
+    """Figures by file name, capped: the oldest go first."""
+
+    def __init__(self) -> None:
+        self._figures: OrderedDict[str, KeptFigure] = OrderedDict()
+
+    def add(self, png: bytes, now: float, mode: FigureMode = "served") -> str:
+        """Keep it; returns its path and query, with `Expires` in Unix seconds."""
+        name, expires = f"code-output-{uuid4()}.png", int(now) + FIGURE_SECONDS
+        self._figures[name] = KeptFigure(png, expires, mode)
+        while sum(len(figure.png) for figure in self._figures.values()) > MAX_FIGURE_BYTES:
+            self._figures.popitem(last=False)
+        return f"{FIGURE_PATH}{name}?Expires={expires}"
+
+    def get(self, path: str, now: float) -> KeptFigure | None:
+        """The figure under that path; None when there is none or its time is over."""
+        figure = self._figures.get(path.removeprefix(FIGURE_PATH))
+        return figure if figure is not None and now < figure.expires else None

@@ -16,7 +16,6 @@ one line with commas between them, and the lines are taken out before the prompt
     demo: done only            text without deltas
     demo: done marker          a `data: [DONE]` after the terminal event
     demo: plain json           a JSON body although a stream was asked for
-    demo: dead link            name a saved picture in the answer, as real models do
     demo: figures slow         the links of figures drip a byte a second; `html`: give a web page;
                                `huge`: 50 MB, whose length is not announced; `down`: break the
                                connection; `elsewhere`: are on another host, which there is not
@@ -32,11 +31,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from qwen_magic.demo.faults import FAULTS
-from qwen_magic.demo.figures import FigureMode
 
 ReasoningSpelling: TypeAlias = Literal["new", "old"]
 ChainMode: TypeAlias = Literal["keeps", "forgets", "refuses", "ignores"]
 UsageMode: TypeAlias = Literal["real", "zero", "none"]
+FigureMode: TypeAlias = Literal["served", "slow", "huge", "html", "down", "elsewhere"]
 
 
 class SwitchError(ValueError):
@@ -61,7 +60,6 @@ class Switches:
     done_only: bool = False
     done_marker: bool = False
     plain_json: bool = False
-    dead_link: bool = False
     figures: FigureMode = "served"
     bad_arguments: bool = False
     unknown_function: bool = False
@@ -120,23 +118,27 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "done only": {"done_only": True},
     "done marker": {"done_marker": True},
     "plain json": {"plain_json": True},
-    "dead link": {"dead_link": True},
     "bad arguments": {"bad_arguments": True},
     "unknown function": {"unknown_function": True},
 }
 
 
-def prompt_switches(prompt: str) -> tuple[str, dict[str, Any]]:
-    """The prompt without its `demo:` lines, and the changes that they ask for.
-
-    Raises `SwitchError` for words that are none of the commands.
-    """
+def prompt_switches(prompt: str) -> dict[str, Any]:
+    """The changes that the prompt's `demo:` lines ask for. Raises `SwitchError` for words that are
+    none of the commands."""
     changes: dict[str, Any] = {}
     for line in _LINE.findall(prompt):
-        for command in re.split(r"[,;]", line):
-            if command.strip():
-                changes.update(_command(command.strip().lower()))
-    return (_LINE.sub("", prompt).strip(), changes) if changes else (prompt, changes)
+        changes.update(command_switches(line))
+    return changes
+
+
+def command_switches(commands: str) -> dict[str, Any]:
+    """The changes that one line of commands asks for. Raises `SwitchError`."""
+    changes: dict[str, Any] = {}
+    for command in re.split(r"[,;]", commands):
+        if command.strip():
+            changes.update(_command(command.strip().lower()))
+    return changes
 
 
 def without_switches(text: str) -> str:

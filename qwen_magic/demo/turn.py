@@ -1,71 +1,67 @@
-"""One turn as the answering side reads it: the conversation's words, and what is allowed."""
+"""The turn that is asked for: what the request and the conversation before it come to."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from qwen_magic.demo.schema.wish import is_repair, wished_schema, without_wish
 from qwen_magic.demo.switches import Switches, without_switches
+from qwen_magic.demo.wire import JSON
 
-JSON: TypeAlias = dict[str, Any]
-
-_FENCED = re.compile(r"^(`{3,})\n(.*?\n)\1$", re.DOTALL | re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    role: str  # "user" | "assistant" | "system" | "developer"
-    text: str
+# The words by which the product asks for JSON of a schema, and for a better one.
+_SCHEMA = re.compile(
+    r"(?:\n\n)?^Give the answer as JSON: [^\n]* this JSON Schema\.\n\n```json\n(.*?)\n```[ \t]*$",
+    re.DOTALL | re.MULTILINE,
+)
+_REPAIR = re.compile(
+    r"\s*Your JSON does not fit the schema:\n\n.*\n\nSend the whole value again, mended, [^\n]*\s*",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a function gave back: the name and arguments of its call, and the output."""
+    """What a function call of this turn gave."""
 
     name: str
-    arguments: str
+    arguments: str  # JSON
     output: str
+
+    @property
+    def value(self) -> Any:
+        """The output, read where it is JSON."""
+        try:
+            return json.loads(self.output)
+        except (ValueError, RecursionError):
+            return self.output
+
+    @property
+    def failed(self) -> bool:
+        return self.output.startswith("Error:")
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is asked, of whom, with what."""
+    """`prompt` is the newest user text without `demo:` lines and the paragraph of a schema."""
 
-    prompt: str  # the newest user text, without `demo:` lines and the paragraph of a schema
-    history: tuple[Utterance, ...] = ()  # everything before it
-    instructions: tuple[str, ...] = ()  # `instructions`, then system and developer messages
-    tools: frozenset[str] = frozenset()  # types of the built-in tools offered
-    functions: tuple[JSON, ...] = ()  # function tools offered
+    prompt: str
+    switches: Switches
+    earlier: tuple[tuple[str, str], ...] = ()  # (prompt, answer) of the turns before, oldest first
+    instructions: str = ""
+    tools: frozenset[str] = frozenset()  # what is offered: built-in types, names of functions
+    functions: Mapping[str, tuple[str, ...]] | None = None  # names of the parameters, by function
     results: tuple[CallResult, ...] = ()  # outputs that came after the newest user text
-    logs: tuple[str, ...] = ()  # what runs of code gave after the newest user text
     schema: JSON | None = None  # what the answer is to be JSON of
-    repairs: bool = False  # the JSON before is to be mended; `prompt` is then what asked for it
+    repairs: bool = False  # the JSON before is to be mended
     rest: str = ""  # what the incomplete answer before had still to say
-    images: int = 0  # pictures in the newest user message
-    dead_link: bool = False
-    bad_arguments: bool = False  # function calls have arguments that are no JSON
-    unknown_function: bool = False  # function calls name a function that there is not
-
-    @property
-    def number(self) -> int:
-        """Which turn of the conversation this is, from 1."""
-        return 1 + sum(utterance.role == "user" for utterance in self.history)
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """All that the user said, oldest first, this prompt included."""
-        earlier = (utterance.text for utterance in self.history if utterance.role == "user")
-        return (*earlier, self.prompt)
 
 
 def input_items(value: str | list[JSON]) -> list[JSON]:
     """A request's `input` as items."""
-    if isinstance(value, str):
-        return [{"role": "user", "content": value}]
-    return value
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
 def item_text(item: JSON) -> str:
@@ -77,10 +73,6 @@ def item_text(item: JSON) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def is_message(item: JSON) -> bool:
-    return item.get("type", "message") == "message" and "role" in item
-
-
 def newest_prompt(items: Sequence[JSON]) -> str:
     """The newest user text as it was sent; empty without one."""
     asked = _asked(items)
@@ -89,88 +81,97 @@ def newest_prompt(items: Sequence[JSON]) -> str:
 
 def read_turn(body: JSON, context: Sequence[JSON], rest: str, switches: Switches) -> Turn:
     """The turn that a checked request body asks for, in a conversation of those items."""
-    messages = [item for item in context if is_message(item)]
-    asked, schema, repairs = _read_wish(context)
-    history = tuple(
-        Utterance(item["role"], without_wish(without_switches(item_text(item))))
-        for n, item in enumerate(context)
-        if is_message(item) and (n < asked or (n > asked and item["role"] == "assistant"))
-        if item["role"] in ("user", "assistant")
-    )
+    asked = _asked(context)
+    after = context[asked + 1 :]
+    texts = [item_text(item) for item in (context[asked], *after) if _is(item, "user")]
     tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
+    functions = {tool["name"]: _parameters(tool) for tool in tools if tool["type"] == "function"}
+    offered = {tool["type"] for tool in tools if tool["type"] != "function"} | set(functions)
+    pictured = asked >= 0 and _has_image(context[asked])
+    given = body.get("instructions")
+    systems = [item_text(item) for item in context if _is(item, "system", "developer")]
     return Turn(
-        prompt=_prompt(context[asked]) if asked >= 0 else "",
-        history=history,
-        instructions=_instructions(body, messages),
-        tools=frozenset(tool["type"] for tool in tools if tool["type"] != "function"),
-        functions=tuple(tool for tool in tools if tool["type"] == "function"),
+        prompt=_clean(item_text(context[asked])) if asked >= 0 else "",
+        switches=switches,
+        earlier=_earlier(context[:asked]) if asked > 0 else (),
+        instructions="\n".join([*([given] if given else []), *systems]),
+        tools=frozenset(offered | {"image"}) if pictured else frozenset(offered),
+        functions=functions,
         results=_results(context, asked),
-        logs=_logs(context[asked + 1 :]),
-        schema=schema,
-        repairs=repairs,
+        schema=_schema(body, texts),
+        repairs=bool(texts) and _REPAIR.fullmatch(texts[-1]) is not None,
         rest=rest,
-        images=_images(context[asked]) if asked >= 0 else 0,
-        dead_link=switches.dead_link,
-        bad_arguments=switches.bad_arguments,
-        unknown_function=switches.unknown_function,
     )
 
 
-def _prompt(item: JSON) -> str:
-    return without_wish(without_switches(item_text(item)))
+def _is(item: JSON, *roles: str) -> bool:
+    return item.get("type", "message") == "message" and item.get("role") in roles
 
 
-def _is_user(item: JSON) -> bool:
-    return is_message(item) and item["role"] == "user"
+def _clean(text: str) -> str:
+    return _SCHEMA.sub("", without_switches(text)).strip()
 
 
 def _asked(items: Sequence[JSON]) -> int:
     """The place of the newest user message; -1 without. One that is no more than a schema's
     paragraph belongs to the message before it."""
-    last = max((n for n, item in enumerate(items) if _is_user(item)), default=-1)
-    text = item_text(items[last]) if last >= 0 else ""
-    alone = wished_schema(text) is not None and not without_wish(text).strip()
-    return last - 1 if alone and last and _is_user(items[last - 1]) else last
+    last = max((n for n, item in enumerate(items) if _is(item, "user")), default=-1)
+    if last <= 0 or not _SCHEMA.search(item_text(items[last])) or _clean(item_text(items[last])):
+        return last
+    return last - 1 if _is(items[last - 1], "user") else last
 
 
-def _read_wish(context: Sequence[JSON]) -> tuple[int, JSON | None, bool]:
-    """The place of the message that asks, the schema that it wishes, whether it is asked again."""
-    users = [item for item in context if _is_user(item)]
-    if not users or not is_repair(item_text(users[-1]).strip()):
-        return _asked(context), wished_schema(item_text(users[-1])) if users else None, False
-    for n in reversed(range(len(context))):
-        text = item_text(context[n]) if _is_user(context[n]) else ""
-        if (schema := wished_schema(text)) is not None:
-            return _asked(context[: n + 1]), schema, True
-    return context.index(users[-1]), None, True
+def _earlier(items: Sequence[JSON]) -> tuple[tuple[str, str], ...]:
+    """The turns before. What asks to mend JSON is part of its turn."""
+    turns: list[tuple[str, str]] = []
+    for item in items:
+        text = item_text(item)
+        if _is(item, "user") and not _REPAIR.fullmatch(text):
+            turns.append((_clean(text), ""))
+        elif _is(item, "assistant") and turns:
+            prompt, answer = turns[-1]
+            turns[-1] = (prompt, f"{answer}\n\n{text}".strip())
+        elif _is(item, "assistant"):
+            turns.append(("", text))
+    return tuple(turns)
 
 
-def _instructions(body: JSON, messages: Sequence[JSON]) -> tuple[str, ...]:
-    given = [body["instructions"]] if body.get("instructions") else []
-    roles = ("system", "developer")
-    return (*given, *(item_text(item) for item in messages if item["role"] in roles))
+def _schema(body: JSON, texts: Sequence[str]) -> JSON | None:
+    """What the request, or the paragraph in the prompt, asks for."""
+    form = body.get("text")
+    inside = form.get("format") if isinstance(form, dict) else None
+    schema = inside.get("schema") if isinstance(inside, dict) else None
+    if isinstance(schema, dict):
+        return schema
+    for match in [match for text in texts for match in _SCHEMA.finditer(text)][::-1]:
+        try:
+            schema = json.loads(match[1])
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(schema, dict):
+            return schema
+    return None
 
 
-def _results(context: Sequence[JSON], last: int) -> tuple[CallResult, ...]:
+def _parameters(tool: JSON) -> tuple[str, ...]:
+    parameters = tool.get("parameters")
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    return tuple(properties) if isinstance(properties, dict) else ()
+
+
+def _results(context: Sequence[JSON], asked: int) -> tuple[CallResult, ...]:
     calls = {item.get("call_id"): item for item in context if item.get("type") == "function_call"}
     found = []
-    for item in context[last + 1 :]:
+    for item in context[asked + 1 :]:
         if item.get("type") == "function_call_output":
             call = calls.get(item.get("call_id"), {})
             output = item.get("output")
-            text = output if isinstance(output, str) else str(output)
+            text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
             found.append(CallResult(call.get("name", "?"), call.get("arguments", ""), text))
     return tuple(found)
 
 
-def _logs(items: Sequence[JSON]) -> tuple[str, ...]:
-    """The text of the fences in the outputs of runs."""
-    runs = [item for item in items if item.get("type") == "code_interpreter_call"]
-    logs = [output.get("logs", "") for run in runs for output in run.get("outputs") or []]
-    return tuple(match[2] for text in logs for match in _FENCED.finditer(text))
-
-
-def _images(item: JSON) -> int:
+def _has_image(item: JSON) -> bool:
     content = item.get("content")
     parts = content if isinstance(content, list) else []
-    return sum(isinstance(part, dict) and part.get("type") == "input_image" for part in parts)
+    return any(isinstance(part, dict) and part.get("type") == "input_image" for part in parts)

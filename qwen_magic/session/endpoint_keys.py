@@ -25,7 +25,8 @@ class Endpoints:
         """Raises `UsageError` where there is no such endpoint."""
         endpoint = find_endpoint(name_or_url, self._environ)
         if endpoint.name == DEMO:
-            return replace(endpoint, base_url=self._demo_url())
+            demo = self._started_demo()
+            return replace(endpoint, base_url=demo.base_url, key=demo.key)
         key = self._keys.get(endpoint.host, "")
         return find_endpoint(name_or_url, self._environ, key=key) if key else endpoint
 
@@ -33,13 +34,13 @@ class Endpoints:
         """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
         self._keys[endpoint.host] = key
 
-    def _demo_url(self) -> str:
+    def _started_demo(self) -> DemoServer:
+        """The demo server, whose key nobody but this session is told."""
         if self._demo is None:
             from qwen_magic.demo import DemoServer
 
-            self._demo = DemoServer()
-            self._demo.start()
-        return self._demo.base_url
+            self._demo = DemoServer.from_environ(self._environ).start()
+        return self._demo
 
     def close(self) -> None:
         """Stop the demo server, if it was started."""

@@ -10,7 +10,7 @@ from real_kernel import PYTHONS, Kernel
 ROOT = Path(__file__).parents[2]
 BEGIN = "from qwen_magic import Qwen\nqwen = Qwen(endpoint={!r})\n"
 ASK = 'qwen.map([f"My name is Row{n}" for n in range(3)], progress=False)'
-SLOW = 'qwen.map(["Show me the tour\\ndemo: delay 0.2"] * 9, concurrency=3)'
+SLOW = 'qwen.map(["Write at length\\ndemo: delay 0.2"] * 9, concurrency=3)'
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from qwen_magic.demo import DemoServer
+
+LESSONS = Path(__file__).with_name("lessons")
 
 
 @dataclass
@@ -67,7 +70,7 @@ def text_of(response):
 
 @pytest.fixture(scope="module")
 def server():
-    with DemoServer(delay=0) as server:
+    with DemoServer(key="", delay=0, lessons=LESSONS) as server:
         yield server
 
 
@@ -84,7 +87,9 @@ def serve():
     clients = []
 
     def start(**options):
-        client = Client(DemoServer(**{"delay": 0, **options}).start())
+        client = Client(
+            DemoServer(**{"key": "", "delay": 0, "lessons": LESSONS, **options}).start()
+        )
         clients.append(client)
         return client
 

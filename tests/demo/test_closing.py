@@ -1,14 +1,18 @@
 """A client that goes is noticed at once, and the server ends cleanly."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from qwen_magic.demo import DemoServer
+
+LESSONS = Path(__file__).with_name("lessons")
 
 
 def open_stream(client, **body):
@@ -53,7 +57,7 @@ def test_an_answer_read_to_its_end_is_not_marked_closed(serve):
 def test_a_running_code_is_ended_when_its_client_goes(serve, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     client = serve()
-    prompt = "run\n```python\nimport time; time.sleep(60)\n```"
+    prompt = "Run for a minute"
     with open_stream(client, input=prompt, tools=[{"type": "code_interpreter"}]) as reply:
         for line in reply.iter_lines():
             if line.endswith("interpreting"):
@@ -65,7 +69,7 @@ def test_a_running_code_is_ended_when_its_client_goes(serve, tmp_path, monkeypat
 
 
 def test_close_with_open_streams():
-    server = DemoServer(delay=0.01).start()
+    server = DemoServer(key="", delay=0.01, lessons=LESSONS).start()
     threads = [threading.Thread(target=read_until_broken, args=(server,)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -96,8 +100,8 @@ def read_until_broken(server):
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = threading.active_count()
-    with DemoServer(delay=0) as server:
-        body = {"model": "m", "input": "3*4", "tools": [{"type": "code_interpreter"}]}
+    with DemoServer(key="", delay=0, lessons=LESSONS) as server:
+        body = {"model": "m", "input": "Multiply 3 by 4", "tools": [{"type": "code_interpreter"}]}
         reply = httpx2.post(f"{server.base_url}/responses", json=body, timeout=30, verify=False)
         assert "**12**" in reply.text
         assert list(tmp_path.iterdir())
@@ -108,10 +112,10 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 
 
 def test_a_port_may_be_used_again():
-    with DemoServer() as first:
+    with DemoServer(key="") as first:
         port = first.port
         httpx2.get(f"{first.base_url}/models")
-    with DemoServer(port) as second:
+    with DemoServer(port, key="") as second:
         assert httpx2.get(f"{second.base_url}/models").status_code == 200
 
 
@@ -141,26 +145,44 @@ def test_a_forked_child_does_not_hold_the_port():
     assert done.stdout == "closed\n"
 
 
-def test_the_program_prints_where_it_listens(tmp_path):
-    log = tmp_path / "log.jsonl"
-    command = [sys.executable, "-m", "qwen_magic.demo", "--port", "0", "--delay", "0"]
-    with subprocess.Popen(
-        [*command, "--log", str(log), "--key", "k"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as program:
-        line = program.stdout.readline()
+def program(*options):
+    command = [sys.executable, "-m", "qwen_magic.demo", "--port", "0", "--delay", "0", *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+
+
+def test_the_program_prints_where_it_listens_and_its_key():
+    with program() as running:
+        line, key = running.stdout.readline(), running.stdout.readline()
         assert line.startswith("listening on http://127.0.0.1:")
         assert line.endswith("/compatible-mode/v1\n")
+        word, key = key.split()
+        assert word == "key"
+        assert len(key) > 30
         base = line.split()[-1]
-        headers = {"Authorization": "Bearer k"}
+        headers = {"Authorization": f"Bearer {key}"}
         assert httpx2.get(f"{base}/models", headers=headers).status_code == 200
         assert httpx2.get(f"{base}/models").status_code == 401
-        program.terminate()
-        assert program.wait(10) == 0
-        assert program.stderr.read() == ""
-    assert log.read_text("utf-8").count("\n") == 2
+        running.terminate()
+        assert running.wait(10) == 0
+        assert running.stderr.read() == ""
+
+
+def test_a_key_that_was_given_is_not_printed():
+    with program("--key", "sk-mine") as running:
+        base = running.stdout.readline().split()[-1]
+        headers = {"Authorization": "Bearer sk-mine"}
+        assert httpx2.get(f"{base}/models", headers=headers).status_code == 200
+        running.terminate()
+        assert running.stdout.read() == ""
+
+
+def test_the_program_takes_lessons_and_names_a_bad_one(tmp_path):
+    (tmp_path / "bad.md").write_text("---\nprompts: [a]\ncolour: red\n---\n## say\na\n")
+    with program("--lessons", str(tmp_path)) as running:
+        assert running.wait(30) == 2
+        assert "bad.md: the head has other keys than" in running.stderr.read()
 
 
 def test_the_program_names_a_bad_switch():

@@ -24,11 +24,9 @@ def test_the_chain_remembers_a_name(client):
 
 def test_each_turn_sees_the_whole_chain(client, server):
     first = client.ask("My name is John")
-    second = client.ask("My favourite colour is green", previous_response_id=first["id"])
-    third = client.ask("What do you know about me?", previous_response_id=second["id"])
-    text = third["output"][0]["content"][0]["text"]
-    assert "**John**" in text
-    assert "**green**" in text
+    second = client.ask("hello", previous_response_id=first["id"])
+    third = client.ask("What is my name?", previous_response_id=second["id"])
+    assert "Yes, John!" in third["output"][0]["content"][0]["text"]
     roles = [item.get("role") for item in server.requests[-1].context]
     assert roles == ["user", "assistant", "user", "assistant", "user"]
     assert third["usage"]["input_tokens"] > first["usage"]["input_tokens"]
@@ -60,10 +58,15 @@ def test_a_stopped_stream_is_not_kept(client, server):
 
 
 def test_instructions_are_not_carried_over(client):
-    first = client.ask("Hello", instructions="Answer in upper case")
+    first = client.ask("Hello", instructions="Answer in upper case.")
     assert first["output"][0]["content"][0]["text"].startswith("HELLO!")
     later = client.say("Hello", previous_response_id=first["id"])
     assert later.startswith("Hello!")
+
+
+def test_instructions_that_no_lesson_has_are_said_not_to_be_followed(client):
+    assert "it follows no instructions" in client.say("Hello", instructions="Be a pirate.")
+    assert "instructions" not in client.say("Hello")
 
 
 def test_get_delete_and_input_items(client):
@@ -134,18 +137,19 @@ def test_a_transcript_does_in_place_of_an_id(client):
 
 
 def test_an_answer_at_the_token_limit_goes_on(client):
-    whole = client.say("Show me the tour")
-    cut = client.ask("Show me the tour", max_output_tokens=40)
+    whole = client.say("tour")
+    cut = client.ask("tour", max_output_tokens=40)
     assert cut["status"] == "incomplete"
     assert cut["incomplete_details"] == {"reason": "max_output_tokens"}
     begun = cut["output"][0]["content"][0]["text"]
     assert 100 < len(begun) <= 160
-    rest = client.say("continue", previous_response_id=cut["id"])
+    rest = client.say("Continue, please!", previous_response_id=cut["id"])
     assert begun + rest == whole
+    assert "nothing to go on with" in client.say("continue")
 
 
 def test_a_stream_at_the_token_limit_ends_incomplete(client):
-    last = client.frames("Show me the tour", max_output_tokens=16)[-1]
+    last = client.frames("tour", max_output_tokens=16)[-1]
     assert last.event == "response.incomplete"
     assert last.payload["response"]["status"] == "incomplete"
 

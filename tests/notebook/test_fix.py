@@ -165,7 +165,7 @@ def test_code_into_the_next_cell(fresh, server):
     fresh.ok("%qwen hello")
     ran = fail(fresh, "%qwen_code")
     assert "no code in that answer" in "".join(ran.traceback)
-    fresh.ok("%qwen show me the tour")
+    fresh.ok("%qwen write at length")
     ran = fresh.ok(
         "%qwen_code -1\nprint(repr(get_ipython().payload_manager.read_payload()))\n"
         "get_ipython().payload_manager.clear_payload()"

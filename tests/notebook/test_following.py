@@ -22,7 +22,7 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
     with demo_server(delay=0.02) as server:
         page = open_page(front, f"follow-{front}.ipynb", [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
-            "%%qwen --think\nshow me the tour",
+            "%%qwen --think\nwrite at length",
         ])  # fmt: skip
         page.page.set_viewport_size({"width": 1000, "height": 500})
         page.run(0)

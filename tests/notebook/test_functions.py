@@ -178,7 +178,7 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
     page.output(4).locator(".qm-stop").click()
     page.wait_for_cell(4, 10)
     assert "Stopped after" in page.output(4).inner_text()
-    page.set_source(5, "%%qwen\nshow me the tour\ndemo: delay 0.03")
+    page.set_source(5, "%%qwen\nwrite at length\ndemo: delay 0.03")
     for stop in (lambda: page.output(5).locator(".qm-stop").click(), page.interrupt):
         count = len(asked(server))
         page.run(5, wait=False)

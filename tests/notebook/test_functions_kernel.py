@@ -124,7 +124,7 @@ def test_an_asynchronous_function_in_a_blocking_cell_and_all_that_must_work_afte
     server.set(delay=0.05)
     for cell in ("%%qwen\n", "%%time\n%%qwen\n"):
         count = len(asked(server))
-        message = allowing.send(cell + "show me the tour")
+        message = allowing.send(cell + "write at length")
         wait_until(lambda n=count: len(asked(server)) > n and asked(server)[-1].events > 8)
         allowing.interrupt()
         ran = allowing.collect(message)

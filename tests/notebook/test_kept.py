@@ -75,7 +75,7 @@ def test_a_rerun_after_a_restart_is_a_sibling(start, server):
 def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp_path):
     server.set(delay=0.02)
     kernel = start()
-    kernel.send("%%qwen\nshow me the tour")
+    kernel.send("%%qwen\nwrite at length")
     wait_until(lambda: asked(server) and asked(server)[-1].events > 120, 30, "streaming")
     sent = asked(server)[-1].events
     time.sleep(1.3)
@@ -88,17 +88,17 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
         "conversations = magics.asker.session.conversations"
     )
     text = again.ok("print([*conversations.chain('main').turns.values()][0].text)").stdout
-    tour = "".join(_deltas(server, sent))
-    assert len(text) >= len(tour) * 0.9, "what was on the screen a second before is kept"
-    assert text.startswith("# A tour")
+    streamed = "".join(_deltas(server, sent))
+    assert len(text) >= len(streamed) * 0.9, "what was on the screen a second before is kept"
+    assert text.startswith("# A long answer")
 
 
 def _deltas(server, events):
-    """About the text of the first `events` events of the tour."""
+    """About the text of the first `events` events of the long answer."""
     with demo_server() as other:
         import httpx2
 
-        body = {"model": "m", "input": "show me the tour", "stream": True}
+        body = {"model": "m", "input": "write at length", "stream": True}
         reply = httpx2.post(other.base_url + "/responses", json=body)
         data = [line[5:] for line in reply.text.splitlines() if line.startswith("data:")]
         for event in map(json.loads, data[:events]):
@@ -294,7 +294,7 @@ def test_what_waits_in_the_background_fails_in_its_output(start, server):
 def test_the_synchronous_call_refuses_to_wait(start, server):
     server.set(delay=0.05)
     kernel = start()
-    kernel.ok("%%qwen --bg\nshow me the tour")
+    kernel.ok("%%qwen --bg\nwrite at length")
     ran = kernel.run("for _ in range(1):\n    %qwen hello")
     assert "background" in "".join(ran.traceback)
 

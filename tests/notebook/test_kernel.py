@@ -190,7 +190,7 @@ def test_errors_are_short_and_fail_the_cell(kernel, cell, says):
 
 
 def test_what_came_before_a_failure_is_kept(kernel):
-    ran = kernel.run("%%qwen -o partial\nshow me the tour\ndemo: error cut, after 40")
+    ran = kernel.run("%%qwen -o partial\nwrite at length\ndemo: error cut, after 40")
     assert ran.status == "error"
     assert set(ran.final) == BUNDLE
     assert kernel.ok("len(partial.text) > 50, partial.status").result["text/plain"] == (
@@ -292,7 +292,7 @@ def test_without_autoawait(kernel):
 
 
 def test_without_widgets_html_is_updated_until_the_end(kernel, server):
-    ran = kernel.ok("%%qwen\nshow me the tour\ndemo: delay 0.02")
+    ran = kernel.ok("%%qwen\nwrite at length\ndemo: delay 0.02")
     updates = [data["text/html"] for _transient, data, _metadata in ran.displays[1:]]
     assert len(updates) >= 3, "no hello came, so the output was updated as a whole"
     assert len(updates[-2]) < len(updates[-1])
@@ -317,7 +317,7 @@ def test_python_in_a_cell_that_awaits(kernel, server):
 
 def test_an_interrupt_of_a_synchronous_call(kernel, server):
     server.set(delay=0.05)
-    message = kernel.send("for n in range(1):\n    %qwen show me the tour")
+    message = kernel.send("for n in range(1):\n    %qwen write at length")
     wait_until(lambda: asked(server) and asked(server)[-1].events > 2, 20, "streaming")
     kernel.interrupt()
     pressed = time.time()
@@ -354,7 +354,7 @@ def test_a_shutdown_with_an_open_stream(tmp_path):
         )
         kernel.ok("%load_ext qwen_magic")
         kernel.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
-        kernel.send("%%qwen\nshow me the tour")
+        kernel.send("%%qwen\nwrite at length")
         wait_until(lambda: asked(server) and asked(server)[-1].events > 4, 20, "streaming")
         kernel.close()
         wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")
@@ -363,7 +363,7 @@ def test_a_shutdown_with_an_open_stream(tmp_path):
 def test_reloading_in_mid_stream(kernel, server):
     """The old stream ends as stopped, the next question is answered."""
     server.set(delay=0.05)
-    kernel.ok("import asyncio; task = asyncio.ensure_future(__qwen__('', 'show me the tour'))")
+    kernel.ok("import asyncio; task = asyncio.ensure_future(__qwen__('', 'write at length'))")
     wait_until(lambda: asked(server) and asked(server)[-1].events > 4, 20, "streaming")
     kernel.ok("%reload_ext qwen_magic")
     wait_until(lambda: asked(server)[-1].closed_at, 5, "the close of the stream")

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 FRONTS = [("lab", kernel) for kernel in KERNELS] + [("notebook", "this")]
 BUNDLE = {"text/html", "text/markdown", "text/plain"}
-LONG = "%%qwen\nshow me the tour"
+LONG = "%%qwen\nwrite at length"
 
 
 @pytest.fixture(params=FRONTS, ids="-".join)

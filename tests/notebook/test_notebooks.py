@@ -1,5 +1,6 @@
 """The notebooks of the project run from top to bottom, answered by the offline demo."""
 
+import copy
 import functools
 import json
 import os
@@ -44,8 +45,9 @@ SHOWN = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Runs a notebook, once, in a folder with nothing but its data; gives it with its outputs."""
+def run_twice(tmp_path_factory):
+    """Runs a notebook twice without a restart, in a folder with nothing but its data. Gives it with
+    the outputs of the first time, and of the second."""
 
     @functools.cache
     def ran(path):
@@ -57,16 +59,27 @@ def run(tmp_path_factory):
             patch.setenv("IPYTHONDIR", str(folder / "ipython"))
             patch.setenv("QWEN_MAGIC_HOME", str(folder / "home"))
             patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
+            patch.setenv("QWEN_DEMO_DELAY", "0")
             assert "QWEN_MAGIC_ENDPOINT" not in os.environ
             notebook = nbformat.read(path, 4)
+            once = len(notebook.cells)
+            again = [{**copy.deepcopy(cell), "id": f"{cell.id}-again"} for cell in notebook.cells]
+            notebook.cells += map(nbformat.from_dict, again)
             resources = {"metadata": {"path": str(folder)}}
             # It raises where a cell fails that is not marked for it.
             NotebookClient(
                 notebook, timeout=120, kernel_name="python3", resources=resources
             ).execute()
-        return notebook
+        first, second = copy.copy(notebook), copy.copy(notebook)
+        first.cells, second.cells = notebook.cells[:once], notebook.cells[once:]
+        return first, second
 
     return ran
+
+
+@pytest.fixture
+def run(run_twice):
+    return lambda path: run_twice(path)[0]
 
 
 @pytest.fixture
@@ -121,7 +134,13 @@ class TestFromTopToBottom:
             assert set(output.data) == {"text/html", "text/markdown", "text/plain"}
             assert output.metadata["qwen_magic"]["status"] == "completed"
             assert "ffline demo" in answer_text(output)
-            assert "beyond me" not in answer_text(output)
+            assert "has no lesson" not in answer_text(output)
+
+    def test_the_second_time_gives_the_same_answers(self, path, run_twice):
+        first, second = map(turns, run_twice(path))
+        assert [f"{id}-again" for id in first] == list(second)
+        for before, after in zip(first.values(), second.values(), strict=True):
+            assert answer_text(before) == answer_text(after)
 
     def test_figures_are_embedded(self, path, run):
         html = "".join(output.data["text/html"] for output in turns(run(path)).values())
@@ -182,7 +201,8 @@ class TestDataAnalysis:
         for name, distance in (("data-23", 414), ("data-25", 10150)):
             (result,) = items(turns(analysis)[name], "function_call_output")
             assert json.loads(result["output"]) == {"distance": distance, "days": days(distance)}
-            assert result["output"] in answer_text(turns(analysis)[name])
+            (told,) = code_blocks(answer_text(turns(analysis)[name]))
+            assert json.loads(told.code) == json.loads(result["output"])
 
     def test_the_object_is_what_the_function_gave(self, analysis):
         assert f"Orbit(distance=10150.0, days={days(10150)})" in printed(analysis, "data-26")

@@ -46,7 +46,7 @@ def test_the_john_conversation_goes_on_after_a_restart(open_page, server, kernel
 def test_several_answers_in_the_background(open_page, server, kernel):
     page = open_page("lab", f"background-{kernel}.ipynb", [
         setup(server),
-        "%%qwen --bg -c one\nshow me the tour",
+        "%%qwen --bg -c one\nwrite at length",
         "%%qwen --bg -c two\nMy name is John",
         "print('the kernel is free')",
         "%%qwen --bg -c two\nDo you remember my name?",
@@ -58,10 +58,10 @@ def test_several_answers_in_the_background(open_page, server, kernel):
     wait_until(lambda: "Yes, John!" in page.output(4).inner_text(), 20, "what waited")
     page.output(4).locator(".qm-saved").wait_for()
     assert "Hello, John!" in page.output(2).inner_text()
-    tour = next(r for r in asked(server) if "tour" in str(r.body["input"]))
-    assert tour.ended_at is None, "both went on at once"
+    long = next(r for r in asked(server) if "length" in str(r.body["input"]))
+    assert long.ended_at is None, "both went on at once"
     page.output(1).locator(".qm-stop").click()
-    wait_until(lambda: tour.closed_at, 5, "the close of the stream")
+    wait_until(lambda: long.closed_at, 5, "the close of the stream")
     wait_until(lambda: "Stopped after" in page.output(1).inner_text(), 5, "the end of the view")
     saved = page.save()
     for index in (1, 2, 4):

@@ -104,7 +104,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
     with demo_server(delay=0.05) as server:
         page = open_page("lab", "killed.ipynb", [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
-            "%%qwen --think\nshow me the tour",
+            "%%qwen --think\nwrite at length",
         ])  # fmt: skip
         page.run(0)
         page.run(1, wait=False)
@@ -131,7 +131,7 @@ def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front
         name = f"reloaded-{front}.ipynb"
         page = open_page(front, name, [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
-            "%%qwen\nshow me the tour",
+            "%%qwen\nwrite at length",
         ])  # fmt: skip
         page.run(0)
         page.run(1, wait=False)
@@ -144,6 +144,6 @@ def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front
         page.output(1).locator(".qm-stop").wait_for(timeout=10_000)
         wait_until(lambda: record.ended_at, 60, "the end of the stream")
         page.output(1).locator(".qm-saved").wait_for(timeout=15_000)
-        assert "That was the tour" in page.output(1).inner_text()
+        assert "That was all of it" in page.output(1).inner_text()
         (output,) = page.save().cells[1].outputs
         assert set(output.data) == {"text/html", "text/markdown", "text/plain"}

@@ -1,11 +1,16 @@
 """A demo server for a test, and what it was asked."""
 
+from pathlib import Path
+
 from qwen_magic.demo import DemoServer
+
+LESSONS = Path(__file__).parents[1] / "data" / "lessons"
 
 
 def demo_server(**switches):
-    """A server that asks for no key and streams as fast as it can, to be entered by `with`."""
-    return DemoServer(**{"key": "", "delay": 0.0, **switches})
+    """A server that asks for no key, streams as fast as it can and knows the tests' own lessons; to
+    be entered by `with`."""
+    return DemoServer(**{"key": "", "delay": 0.0, "lessons": LESSONS, **switches})
 
 
 def asked(server):

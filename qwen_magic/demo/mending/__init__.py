@@ -1,1 +1,0 @@
-"""Mends a failed cell by rules, where an exception leaves little doubt about what was meant."""

@@ -1,0 +1,284 @@
+"""Plays an answer's steps: items grow, events go out, code is run.
+
+An answer is a generator. It yields a step, gets its outcome back, and goes on with what really came
+of it; so it can only quote a run that has been made. One `ResponseWriter` serves one response. It
+is where time passes (the pause between deltas) and where faults of the middle of a stream strike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, assert_never
+from uuid import uuid4
+
+from qwen_magic.demo.http import Exchange
+from qwen_magic.demo.runner import Run
+from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Response, new_item_id
+from qwen_magic.demo.wire import item as wire_item
+
+_PIECE = re.compile(r"\S{1,24}[ \t]*|\s+")  # a delta: about a word
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """Reasoning; left out when thinking is off."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A web search, and the sources that it found."""
+
+    queries: tuple[str, ...]
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Pages read for a goal, and what they gave."""
+
+    urls: tuple[str, ...]
+    goal: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunCode:
+    """A lesson's Python, really run with values given to it. Outcome: `Run`. `shown`: as a call of
+    the code interpreter."""
+
+    code: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    shown: bool = True
+
+    @property
+    def shown_code(self) -> str:
+        """Below a comment that says what `given` holds of what the code names, where it is short:
+        so a reader can run a copy. The run has it as data."""
+        named = {
+            name: value for name, value in self.given.items() if f'given["{name}"]' in self.code
+        }
+        comment = f"# given = {json.dumps(named)}"
+        return f"{comment}\n\n{self.code}" if named and len(comment) <= 200 else self.code
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the client's to be called; the turn ends after the last."""
+
+    name: str
+    arguments: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Part of the answer's text."""
+
+    text: str
+
+
+Step: TypeAlias = Think | Search | Read | RunCode | Call | Say
+Steps: TypeAlias = Generator[Step, Run | None, None]
+
+
+class StrikeError(Exception):
+    """The fault of the middle of the stream strikes now."""
+
+
+class TokenLimitError(Exception):
+    """The answer has reached `max_output_tokens`."""
+
+
+class Audience:
+    """Who hears a stream's events: the client; or nobody, for an answer in one piece."""
+
+    def __init__(self, exchange: Exchange | None, delay: float) -> None:
+        self._exchange = exchange
+        self._delay = delay  # seconds between two deltas
+
+    async def send(self, data: bytes) -> None:
+        if self._exchange is not None:
+            await self._exchange.send(data)
+
+    async def pause(self) -> None:
+        if self._exchange is not None and self._delay:
+            await self._exchange.pause(self._delay)
+        else:
+            await asyncio.sleep(0)  # lets the loop see a close
+
+
+class ResponseWriter:
+    """Plays steps into `response.output`. `tools` counts the built-in tools used."""
+
+    def __init__(
+        self,
+        response: Response,
+        events: EventWriter,
+        audience: Audience,
+        run_code: Callable[[RunCode], Awaitable[Run]],
+        *,
+        thinks: bool,
+        strike_after: int | None = None,
+        max_output_tokens: int | None = None,
+        deltas: bool = True,
+    ) -> None:
+        self._response = response
+        self._events = events
+        self._audience = audience
+        self._run_code = run_code
+        self._thinks = thinks
+        self._strike_after = strike_after
+        limit = max_output_tokens
+        self._room = None if limit is None else limit * CHARACTERS_PER_TOKEN
+        self._deltas = deltas
+        self._sent = 0
+        self._message: JSON | None = None
+        self._unsaid = ""
+        self.tools: Counter[str] = Counter()
+
+    async def play(self, steps: Steps) -> str:
+        """Play to the end. Returns what was left unsaid: empty unless the token limit came."""
+        outcome: Run | None = None
+        try:
+            while True:
+                outcome = await self._play(steps.send(outcome))
+        except StopIteration:
+            if self._strike_after is not None:
+                raise StrikeError from None  # the answer was shorter than that
+            await self._end_message("completed")
+            return ""
+        except TokenLimitError:
+            return await self.cut_short(steps)
+        finally:
+            steps.close()
+
+    async def cut_short(self, steps: Steps | None = None) -> str:
+        """End the message as incomplete. Returns the rest of it, and of the texts that follow."""
+        await self._end_message("incomplete")
+        rest = [self._unsaid]
+        for step in steps or ():
+            if not isinstance(step, Say):
+                break
+            rest.append(step.text)
+        return "\n\n".join(rest)
+
+    async def _play(self, step: Step) -> Run | None:
+        if not isinstance(step, Say):
+            await self._end_message("completed")
+        match step:
+            case Think(text):
+                if self._thinks:
+                    await self._think(text)
+            case Search(queries, urls):
+                sources = [{"type": "url", "url": url} for url in urls]
+                action = {"type": "search", "query": queries[0], "queries": list(queries)}
+                item = await self._begin("web_search_call")
+                await self._phases(item, "in_progress", "searching", "completed")
+                await self._end(item, action={**action, "sources": sources})
+            case Read(urls, goal, output):
+                item = await self._begin("web_extractor_call", urls=list(urls), goal=goal)
+                await self._audience.pause()
+                await self._end(item, output=output)
+            case RunCode():
+                return await self._run(step)
+            case Say(text):
+                await self._say(text)
+            case Call(name, arguments):
+                call_id = f"call_{uuid4().hex[:24]}"
+                item = await self._begin("function_call", name=name, call_id=call_id)
+                await self._audience.pause()
+                await self._end(item, arguments=arguments)
+            case _:
+                assert_never(step)
+        return None
+
+    @property
+    def _index(self) -> int:
+        return len(self._response.output) - 1
+
+    async def _begin(self, kind: str, **fields: Any) -> JSON:
+        """Add an item; it is the newest of the output until it is ended."""
+        id = new_item_id()
+        item = wire_item(kind, id=id, container_id=id, status="in_progress", **fields)
+        self._response.output.append(item)
+        shown = {k: v for k, v in item.items() if (kind, k) != ("web_extractor_call", "output")}
+        await self._audience.send(self._events.item("added", self._index, shown))
+        return item
+
+    async def _end(self, item: JSON, status: str = "completed", **fields: Any) -> None:
+        item |= {"status": status, **fields} if "status" in item else fields
+        if item["type"] not in ("message", "reasoning", "function_call"):
+            self.tools[item["type"].removesuffix("_call")] += 1
+        await self._audience.send(self._events.item("done", self._index, item))
+
+    async def _phases(self, item: JSON, *phases: str) -> None:
+        for phase in phases:
+            event = self._events.phase(item["type"], phase, self._index, item["id"])
+            await self._audience.send(event)
+            await self._audience.pause()
+
+    async def _tick(self) -> None:
+        """Between two deltas."""
+        if self._sent == self._strike_after:
+            raise StrikeError
+        self._sent += 1
+        await self._audience.pause()
+
+    async def _think(self, text: str) -> None:
+        item = await self._begin("reasoning")
+        for piece in _PIECE.findall(text):
+            before = item["summary"][0]["text"] if item["summary"] else ""
+            if self._deltas:
+                await self._tick()
+                event = self._events.reasoning("delta", self._index, item["id"], piece)
+                await self._audience.send(event)
+            item["summary"] = [{"type": "summary_text", "text": before + piece}]
+        await self._audience.send(self._events.reasoning("done", self._index, item["id"], text))
+        await self._end(item)
+
+    async def _run(self, step: RunCode) -> Run:
+        if not step.shown:
+            return await self._run_code(step)
+        item = await self._begin("code_interpreter_call")
+        await self._phases(item, "in_progress", "interpreting")
+        run = await self._run_code(step)
+        await self._phases(item, "completed")
+        await self._end(item, code=step.shown_code, outputs=[{"type": "logs", "logs": run.logs}])
+        return run
+
+    async def _say(self, text: str) -> None:
+        if self._message is None:
+            self._message = await self._begin("message")
+            event = self._events.part("added", self._index, self._message["id"], "")
+            await self._audience.send(event)
+            self._message["content"] = [wire_item("text")]
+        elif self._message["content"][0]["text"]:
+            text = f"\n\n{text}"
+        id, part = self._message["id"], self._message["content"][0]
+        said = 0
+        for piece in _PIECE.findall(text):
+            self._unsaid = text[said:]
+            if self._room is not None and self._room < len(piece):
+                raise TokenLimitError
+            if self._deltas:
+                await self._tick()
+                await self._audience.send(self._events.text("delta", self._index, id, piece))
+            self._room = None if self._room is None else self._room - len(piece)
+            said += len(piece)
+            part["text"] += piece
+
+    async def _end_message(self, status: str) -> None:
+        """End the message, if there is one, with what was said."""
+        if self._message is None:
+            return
+        item, self._message = self._message, None
+        text = item["content"][0]["text"]
+        await self._audience.send(self._events.text("done", self._index, item["id"], text))
+        await self._audience.send(self._events.part("done", self._index, item["id"], text))
+        await self._end(item, status)
