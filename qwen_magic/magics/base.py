@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
-from qwen_magic.errors import QwenError
+from qwen_magic.errors import ConversationError, QwenError
 
 if TYPE_CHECKING:
+    from qwen_magic.conversation.chain import Chain, Turn
     from qwen_magic.conversation.conversations import Conversations
     from qwen_magic.magics.asking import Asker
     from qwen_magic.magics.qwen import QwenMagics
@@ -33,6 +34,19 @@ class SessionMagics(Magics):
     @property
     def _conversations(self) -> Conversations:
         return self._asker.session.conversations
+
+    def _find(self, ref: str) -> tuple[Chain, Turn]:
+        """The turn that REF names, or without one the turn that the next question continues after.
+        Raises `ConversationError`."""
+        conversations = self._conversations
+        if ref:
+            return conversations.find(ref, conversations.current)
+        chain = conversations.chain(conversations.current)
+        if chain.head is None:
+            raise ConversationError(
+                f"{chain.name} has no answer yet.", hint="%qwen_chat lists other conversations."
+            )
+        return chain, chain.head
 
 
 def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.errors import ConversationError, QwenError, UsageError
+from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.magics.qwen import QwenMagics, help_text
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.context.exception.report import ExceptionReport
-    from qwen_magic.conversation.chain import Turn
     from qwen_magic.document.extract import CodeBlock
     from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask
@@ -52,7 +51,7 @@ class CodeMagics(SessionMagics):
         from qwen_magic.document.extract import code_blocks
 
         ref, number = read_code_line(line)
-        block = choose(code_blocks(self._turn(ref).text), number)
+        block = choose(code_blocks(self._find(ref)[1].text), number)
         self.shell.set_next_input(block.code, replace=False)  # type: ignore[union-attr]
 
     @command
@@ -73,18 +72,6 @@ class CodeMagics(SessionMagics):
             return _with_hint(await self._asker.aanswer(*begun)) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
-
-    def _turn(self, ref: str) -> Turn:
-        conversations = self._conversations
-        if ref:
-            return conversations.find(ref, conversations.current)[1]
-        head = conversations.chain(conversations.current).head
-        if head is None:
-            raise ConversationError(
-                f"{conversations.current} has no answer yet.",
-                hint="%qwen_chat lists other conversations.",
-            )
-        return head
 
     def _begin(self, line: str) -> tuple[Ask, Options] | None:
         """What to ask; None where that is done: help, a dry run, in the background."""

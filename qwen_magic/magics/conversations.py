@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.document.words import plural
-from qwen_magic.errors import ConversationError, UsageError
+from qwen_magic.document.words import plural, shorten
+from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import options_table
 from qwen_magic.options import OPTIONS, Options
@@ -70,7 +70,7 @@ class ConversationMagics(SessionMagics):
     @command
     def qwen_new(self, line: str) -> None:
         """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …)."""
-        chain = self._conversations.new(_name("qwen_new", line))
+        chain = self._conversations.new(read_name("qwen_new", line))
         self._conversations.switch(chain.name)
         print(f"New conversation: {chain.name}")
 
@@ -92,7 +92,7 @@ class ConversationMagics(SessionMagics):
                 hint="%qwen_fork other --after 3",
             )
         name = check_chat_name(words[0])
-        chain, turn = self._turn(str(given.get("after", "")))
+        chain, turn = self._find(str(given.get("after", "")))
         number = len(chain.path(turn))
         if "compact" in given:
             self._summarize(name, chain, turn)
@@ -108,15 +108,23 @@ class ConversationMagics(SessionMagics):
         """Step back: after %qwen_undo [N] the next question continues after the turn before the
         last N."""
         name = self._conversations.current
-        print(f"{name} {_continues(self._conversations.undo(name, read_steps(line)))}")
+        print(_continues(name, self._conversations.undo(name, read_steps(line))))
 
     @command
     def qwen_pick(self, line: str) -> None:
         """Make a turn the current one: %qwen_pick REF (3, main:3, -1, or its id from
         %qwen_history). Later turns, and cells below its own, continue after it."""
-        chain, turn = self._conversations.find(read_ref(line), self._conversations.current)
+        from qwen_magic.magics.line import read_words
+
+        words, _ = read_words("qwen_pick", line, "one turn", most=1)
+        if not words:
+            raise UsageError(
+                "%qwen_pick needs one turn: 3, main:3, -1 or a response id.",
+                hint="%qwen_history shows them.",
+            )
+        chain, turn = self._find(words[0])
         self._conversations.pick(chain, turn)
-        print(f"{chain.name} {_continues(turn)}")
+        print(_continues(chain.name, turn))
 
     @command
     def qwen_history(self, line: str) -> None:
@@ -125,7 +133,7 @@ class ConversationMagics(SessionMagics):
         from qwen_magic.frontends.history import history_html, history_text
         from qwen_magic.frontends.kernel import kernel_of
 
-        name = _name("qwen_history", line) or self._conversations.current
+        name = read_name("qwen_history", line) or self._conversations.current
         outline = self._conversations.outline(name)
         now = time.time()
         text = history_text(outline, now=now)
@@ -183,22 +191,11 @@ class ConversationMagics(SessionMagics):
             "→" if name == self._conversations.current else "",
             name,
             f"{summary.turns:,}" if summary else "0",
-            _cut(summary.prompt, 40) if summary else "",
+            shorten(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
             f"{summary.tokens:,}" if summary and summary.tokens else "",
             ", ".join(_shown(self._asker.chat_defaults.get(name, Options()))),
         ]
-
-    def _turn(self, ref: str) -> tuple[Chain, Turn]:
-        """The turn that REF names, or the newest of the current conversation."""
-        if ref:
-            return self._conversations.find(ref, self._conversations.current)
-        chain = self._conversations.chain(self._conversations.current)
-        if chain.head is None:
-            raise ConversationError(
-                f"{chain.name} has no turn to continue from.", hint="%qwen_chat lists others."
-            )
-        return chain, chain.head
 
 
 def _beginning(name: str, turn: Turn, answer: Answer) -> Turn:
@@ -237,18 +234,7 @@ def read_steps(line: str) -> int:
     return int(word)
 
 
-def read_ref(line: str) -> str:
-    """The REF of `%qwen_pick`. Raises `UsageError`."""
-    words = line.split()
-    if len(words) != 1:
-        raise UsageError(
-            "%qwen_pick needs one turn: 3, main:3, -1 or a response id.",
-            hint="%qwen_history shows them.",
-        )
-    return words[0]
-
-
-def _name(magic: str, line: str) -> str:
+def read_name(magic: str, line: str) -> str:
     """One name, or nothing. Raises `UsageError`."""
     from qwen_magic.magics.values import check_chat_name
 
@@ -261,15 +247,9 @@ def _name(magic: str, line: str) -> str:
     return check_chat_name(words[0]) if words else ""
 
 
-def _continues(head: Turn | None) -> str:
-    if head is None:
-        return "stands before its first turn."
-    return f"continues after “{_cut(head.prompt, 60)}”"
-
-
-def _cut(prompt: str, most: int) -> str:
-    line = " ".join(prompt.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+def _continues(name: str, head: Turn | None) -> str:
+    after = f"after “{shorten(head.prompt, 60)}”" if head else "before its first turn"
+    return f"{name}: the next question continues {after}"
 
 
 def _shown(defaults: Options) -> list[str]:
@@ -284,5 +264,5 @@ def _shown(defaults: Options) -> list[str]:
         elif isinstance(value, tuple):
             shown.append(f"{option.spellings[0]} {','.join(value) or 'none'}")
         elif value != "":
-            shown.append(f"{option.spellings[0]} {_cut(str(value), 40)}")
+            shown.append(f"{option.spellings[0]} {shorten(str(value), 40)}")
     return shown

@@ -59,15 +59,11 @@ def options_table(magic: str) -> str:
 def _row(option: Option) -> str:
     names = f"{option.short}, {option.long}" if option.short else f"    {option.long}"
     head = f"  {names} {option.metavar}".rstrip()
-    lines = textwrap.wrap(
-        option.help.replace("`", ""),
-        _WIDTH - _COLUMN,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    about, width = option.help.replace("`", ""), _WIDTH - _COLUMN
+    lines = textwrap.wrap(about, width, break_long_words=False, break_on_hyphens=False)
     if len(head) > _COLUMN - 2:
-        return "\n".join([head, *(" " * _COLUMN + line for line in lines)])
-    return ("\n" + " " * _COLUMN).join([head.ljust(_COLUMN) + lines[0], *lines[1:]])
+        lines.insert(0, "")
+    return head.ljust(_COLUMN if lines[0] else 0) + ("\n" + " " * _COLUMN).join(lines)
 
 
 @magics_class

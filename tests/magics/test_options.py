@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import OptionError, UsageError
+from qwen_magic.magics.conversations import read_name, read_steps
 from qwen_magic.magics.line import (
     LOOKS_LIKE_OPTION,
     read_cell,
@@ -14,6 +15,7 @@ from qwen_magic.magics.line import (
     read_line,
     read_words,
 )
+from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.options import LATER, OPTIONS, Options
 
 unhurried = settings(deadline=None)  # the machine may be busy
@@ -333,3 +335,25 @@ def test_a_wrong_line_of_another_magic(magic: str, line: str, said: str) -> None
     with pytest.raises(UsageError) as caught:
         read_words(magic, line)
     assert said in str(caught.value)
+
+
+def test_a_line_of_qwen_new() -> None:
+    assert read_name("qwen_new", "  ") == ""
+    assert read_name("qwen_new", " plan-b ") == "plan-b"
+    with pytest.raises(UsageError) as caught:
+        read_name("qwen_new", "plan b")
+    assert caught.value.hint == "Write %qwen_new plan-b"
+    with pytest.raises(UsageError, match="cannot name"):
+        read_name("qwen_new", "-h")
+
+
+def test_a_line_of_qwen_undo() -> None:
+    assert [read_steps(line) for line in ("", " 2 ", "10")] == [1, 2, 10]
+    for line in ("0", "-1", "two", "1 2"):
+        with pytest.raises(UsageError, match="how many turns to step back"):
+            read_steps(line)
+
+
+def test_a_wrong_line_of_qwen_demo() -> None:
+    with pytest.raises(UsageError, match="on, off or auto, not 'maybe'"):
+        ServiceMagics.qwen_demo(None, "maybe")
