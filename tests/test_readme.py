@@ -42,3 +42,5 @@ def test_the_pictures_and_folders_are_there():
         assert (ROOT / path).exists()
     for path in re.findall(r"^\| `(qwen_magic/\w+/)`", README, re.MULTILINE):
         assert (ROOT / path).is_dir()
+    for package in (ROOT / "qwen_magic").glob("*/__init__.py"):
+        assert f"| `qwen_magic/{package.parent.name}/` |" in README
