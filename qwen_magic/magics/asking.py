@@ -1,4 +1,22 @@
-"""From options and a prompt to an answer on the screen: what `%%qwen` and `%qwen` share."""
+"""From options and a prompt to an answer on the screen: what `%%qwen` and `%qwen` share.
+
+    Options (typed, over those of the conversation, over the traits)
+      + prompt, with the notebook's values for its braces
+      -> Ask (session/plan.py): a value, nothing is sent yet
+      -> answer | aanswer | background.begin
+
+There are two ways to wait for an answer, and a click on Stop (or Ctrl-C) reaches each otherwise:
+
+- `aanswer` awaits: a top-level cell in a kernel, where the input transformer made the call. The
+  kernel's loop goes on, so that ■ in the answer is seen at once. ipykernel cancels the cell's task
+  on an interrupt: `CancelledError`.
+- `answer` blocks: nested cells, indented lines, terminals, scripts. An interrupt raises
+  `KeyboardInterrupt` wherever the main thread stands.
+
+In both the session has closed the connection and recorded what came before it lets the exception
+through. What comes out here is one `KeyboardInterrupt` with one line, since only an exception ends
+Run All. ipykernel 6 handles no click while a cell runs; `CommPump` does it in between.
+"""
 
 from __future__ import annotations
 
