@@ -6,8 +6,10 @@ The first is `main`; unnamed new ones are `chat-2`, `chat-3`, …. Answers of th
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from qwen_magic.conversation.chain import Chain, Conversation, HeadMove, Record, Turn, TurnSummary
@@ -82,7 +84,8 @@ class Conversations:
         self._check_known(name)
         if name in self._chains:  # another kernel may have moved the head that the file has
             return outline_of(self._chains[name])
-        return outline_of(self._store.load(name, TurnSummary).chain())
+        with _without_collections():
+            return outline_of(self._store.load(name, TurnSummary).chain())
 
     def switch(self, name: str) -> None:
         """Make `name` the current conversation, created where it is new; it is loaded once it is
@@ -194,3 +197,16 @@ class Conversations:
             raise ConversationError(
                 f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
             )
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Making thousands of small objects that are soon gone has Python look through the whole heap
+    for cycles, again and again: in a notebook with its libraries that takes as long as the work."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

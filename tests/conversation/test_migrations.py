@@ -88,10 +88,10 @@ def test_a_kernel_of_an_earlier_version_goes_on_writing_in_an_upgraded_file(tmp_
         with connect(path) as earlier:
             earlier.execute("INSERT INTO records VALUES (2, 1, 'turn', 'b', 0.0, 1)")
             earlier.execute(
-                "INSERT INTO turns SELECT 2, draft, status, 'a', 'resp_b', 'resp_a', cell_id, "
-                "cell_call, stored, model, host, seconds, input_tokens, output_tokens, "
-                "total_tokens, cached_tokens, reasoning_tokens, tools, 'ask b', input, text, items "
-                "FROM turns WHERE seq = 1"
+                "INSERT INTO turns (seq, parent, response_id, previous_response_id, status, model, "
+                "host, seconds, prompt, input, text, items) "
+                "SELECT 2, 'a', 'resp_b', 'resp_a', status, model, host, seconds, 'ask b', input, "
+                "text, items FROM turns WHERE seq = 1"
             )
         told = outline_of(store.load("main", TurnSummary).chain())
         assert [(line.ref, line.turn.key) for line in told.lines] == [("1", "a"), ("2", "b")]
