@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from drawn_turns import TEXTS, histories, turns
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn, TurnSummary
@@ -60,6 +60,7 @@ def again(store):
 # --- what is kept
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(histories())
 def test_any_history_comes_back_equal(fresh, history):
     store = fresh()
