@@ -68,7 +68,7 @@ class OptionScanner:
         """The value of the option just read, without its quotes. Raises `OptionError`."""
         if attached is None:
             self._skip_space()
-            if self._at_option():
+            if any(p.match(self.line, self.position) for p in (LOOKS_LIKE_OPTION, _END_OF_OPTIONS)):
                 raise self._missing(typed)
         quote = self.line[self.position : self.position + 1]
         return self._quoted(typed, quote) if quote in _QUOTED else self._unquoted(typed)
@@ -134,9 +134,6 @@ class OptionScanner:
         if not value:
             raise self._missing(typed)
         return value
-
-    def _at_option(self) -> bool:
-        return any(p.match(self.line, self.position) for p in (LOOKS_LIKE_OPTION, _END_OF_OPTIONS))
 
     def _skip_space(self) -> None:
         self._take(_SPACE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import magics_class
 
 from qwen_magic.document.words import plural
-from qwen_magic.endpoints import default_endpoint_name
+from qwen_magic.endpoints import DEMO, default_endpoint_name
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
@@ -22,7 +22,6 @@ _GROUPS: Final[Mapping[str, UsageGroup]] = {
     "conversation": "conversation",
     "day": "day",
 }
-DEMO: Final = "demo"
 
 
 @magics_class
