@@ -109,8 +109,8 @@ class Stream:
         return self._queue.drain()
 
     def batches(self, interval: float = 1 / 30) -> AsyncIterator[list[Received]]:
-        """What comes, the first at once, then at most every `interval` seconds. An empty batch
-        tells that `retrying` has changed."""
+        """What came, the first at once, then every `interval` seconds; often nothing, so that the
+        caller can look at other things."""
         return self._queue.batches(interval)
 
     def batches_sync(self, interval: float = 1 / 30) -> Iterator[list[Received]]:
@@ -225,10 +225,8 @@ class Stream:
         self.attempts += 1
         words = redact(failure.message, self._endpoint.key).rstrip(".")
         self.retrying = f"{words}; trying again in {max(1, math.ceil(pause))} s"
-        self._queue.nudge()
         await self._sleep(pause)
         self.retrying = ""
-        self._queue.nudge()
 
     def _conclude_early(self, reader: AnswerReader) -> None:
         """Let the consumer go at the terminal event, not only at the end of the body."""

@@ -28,10 +28,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# SIGINT does not wake an idle event loop: without a tick an interrupt would wait for the next
-# byte of the server.
-_TICK = 0.05
-# How long a synchronous consumer waits for something, at least, before it gets nothing.
+# How long a consumer waits for something, at least, before it gets nothing. It also keeps an event
+# loop turning: SIGINT does not wake an idle one (seen on ipykernel 6.31 to 7.4), and an interrupt
+# would wait for the next byte of the server.
 _IDLE = 1 / 30
 
 
@@ -41,7 +40,6 @@ class ThreadQueue(Generic[T]):
     def __init__(self) -> None:
         self._items: deque[T] = deque()
         self._pending = False
-        self._nudged = False
         self._closed = False  # the producer's
         self._ready = threading.Event()
         self._wake: Callable[[], object] | None = None
@@ -50,11 +48,6 @@ class ThreadQueue(Generic[T]):
 
     def put(self, item: T) -> None:
         self._items.append(item)
-        self._signal()
-
-    def nudge(self) -> None:
-        """Have the consumer get an empty batch: something beside the items has changed."""
-        self._nudged = True
         self._signal()
 
     def end(self) -> None:
@@ -91,34 +84,35 @@ class ThreadQueue(Generic[T]):
         return taken, closed
 
     async def batches(self, interval: float) -> AsyncIterator[list[T]]:
-        """What comes, the first at once, then at most one list in `interval` seconds. An empty
-        list is a nudge."""
+        """What has come, the first at once, then at most every `interval` seconds; also nothing, at
+        most thirty times a second: between two lists the caller can look at other things."""
         loop = asyncio.get_running_loop()
         there = asyncio.Event()
         there.set()  # look at what came before
         self._wake = lambda: loop.call_soon_threadsafe(there.set)
-        ticker = _Ticker(loop)
         due = 0.0
         try:
             while True:
-                await there.wait()
+                alarm = loop.call_later(max(interval, _IDLE), there.set)
+                try:
+                    await there.wait()
+                finally:
+                    alarm.cancel()
                 there.clear()
                 if (pause := due - loop.time()) > 0:
                     await asyncio.sleep(pause)
                 batch, ended = self.drain()
-                nudged, self._nudged = self._nudged, False
-                if batch or nudged:
+                if batch:
                     due = loop.time() + interval
+                if batch or not ended:
                     yield batch
                 if ended:
                     return
         finally:
             self._wake = None
-            ticker.stop()
 
     def batches_sync(self, interval: float) -> Iterator[list[T]]:
-        """What has come, at most every `interval` seconds, also when it is nothing (thirty times a
-        second at most): between two lists the caller can look at other things."""
+        """The same for a consumer that blocks."""
         while True:
             due = time.monotonic() + interval
             self._ready.wait(max(interval, _IDLE))
@@ -128,17 +122,3 @@ class ThreadQueue(Generic[T]):
                 return
             if batch and (pause := due - time.monotonic()) > 0:
                 time.sleep(pause)
-
-
-class _Ticker:
-    """Keeps a loop turning, so that signal handlers get their turn."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._handle = loop.call_later(_TICK, self._tick)
-
-    def _tick(self) -> None:
-        self._handle = self._loop.call_later(_TICK, self._tick)
-
-    def stop(self) -> None:
-        self._handle.cancel()

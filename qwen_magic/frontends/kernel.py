@@ -64,7 +64,17 @@ class CommPump:
             for name in ("msg_queue", "shell_stream", "session", "set_parent", "_parent_ident")
         )
 
-    async def step(self) -> None:
+    def step(self) -> None:
+        """Dispatch what waits. Comm handlers of ipykernel 6 never suspend, so that none is awaited:
+        it works in a cell that blocks as in one that awaits."""
+        coroutine = self._dispatch()
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        coroutine.close()
+
+    async def _dispatch(self) -> None:
         if self._kernel is None:
             return
         self._kernel.shell_stream.flush()
@@ -75,15 +85,6 @@ class CommPump:
                 continue
             with self._same_parent():
                 await dispatch(*args)
-
-    def step_now(self) -> None:
-        """`step` without a loop to await on: comm handlers of ipykernel 6 never suspend."""
-        coroutine = self.step()
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        coroutine.close()
 
     def close(self) -> None:
         """Put back what was held. Call it before the cell ends."""

@@ -136,7 +136,7 @@ class Asker:
             return self.views.view(plan, started, quiet=options.quiet, awaited=False)
 
         try:
-            answer = self.session.ask(ask, view, step=pump.step_now, each=self.views.offer)
+            answer = self.session.ask(ask, view, step=pump.step, each=self.views.offer)
         except KeyboardInterrupt:
             raise interrupted() from None
         finally:

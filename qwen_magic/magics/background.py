@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from qwen_magic.document.facts import Outcome, failure
@@ -57,12 +57,10 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
     task.add_done_callback(running.discard)
 
 
-async def until_done(
-    tasks: Collection[asyncio.Future[None]], step: Callable[[], Awaitable[None]]
-) -> None:
+async def until_done(tasks: Collection[asyncio.Future[None]], step: Callable[[], None]) -> None:
     """Wait for `tasks`; `step` is called about thirty times a second meanwhile."""
     while any(not task.done() for task in tasks):
-        await step()
+        step()
         await asyncio.sleep(0.03)
 
 
@@ -76,7 +74,7 @@ async def _wait_for_place(
     view.begin(stopped.set)
     view.notice("Waiting for the answer before")
 
-    async def step() -> None:
+    def step() -> None:
         view.tick(nothing, time.monotonic())
         if stopped.is_set():
             raise asyncio.CancelledError

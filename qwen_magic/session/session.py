@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -116,7 +116,8 @@ class Session:
         meanwhile, `each` with the answer of every turn."""
         question: Ask | None = ask
         while question is not None:
-            answer = self._run(self.plan(question), view_factory, step)
+            plan = self.plan(question)
+            answer = self._run(self._begin(plan, view_factory, step=step, blocks=True))
             each(answer)
             question = question.retry(answer)
         return answer
@@ -126,13 +127,13 @@ class Session:
         ask: Ask,
         view_factory: ViewFactory = _no_view,
         *,
-        step: Callable[[], Awaitable[None]] | None = None,
+        step: Callable[[], None] = lambda: None,
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """The same on the caller's event loop, as `arun` does."""
         question: Ask | None = ask
         while question is not None:
-            answer = await self._arun(self._begin(self.plan(question), view_factory), step)
+            answer = await self._arun(self._begin(self.plan(question), view_factory, step=step))
             each(answer)
             question = question.retry(answer)
         return answer
@@ -143,7 +144,7 @@ class Session:
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        return self._run(plan, lambda plan, started: view, lambda: None)
+        return self._run(self._begin(plan, lambda plan, started: view, blocks=True))
 
     async def arun(
         self,
@@ -160,15 +161,14 @@ class Session:
         turn = self._begin(
             plan, lambda plan, started: view, report_errors=report_errors, started=started
         )
-        return await self._arun(turn, None)
+        return await self._arun(turn)
 
     def events(self, plan: Plan) -> Iterator[Event]:
         """The events of a plan's answer as they come; recorded at the end, or when left early.
         Figures are not fetched: nobody would see them."""
-        self.tool_policy.check_blocking(plan.ask.functions)
-        turn = self._begin(plan, _no_view, fetches=False)
+        turn = self._begin(plan, _no_view, blocks=True, fetches=False)
         try:
-            for batch in self._drive(turn, 0.0, turn.tick):
+            for batch in self._drive(turn, 0.0):
                 for received in batch:
                     yield received.event
         except BaseException:
@@ -179,16 +179,10 @@ class Session:
         if answer.error is not None:
             raise answer.error
 
-    def _run(self, plan: Plan, view_factory: ViewFactory, step: Callable[[], None]) -> Answer:
-        self.tool_policy.check_blocking(plan.ask.functions)
-        turn = self._begin(plan, view_factory)
-
-        def look() -> None:
-            turn.tick()
-            step()
+    def _run(self, turn: _RunningTurn) -> Answer:
 
         try:
-            for _ in self._drive(turn, TICK, look):
+            for _ in self._drive(turn, TICK):
                 pass
         except BaseException:
             turn.cut_off(patience=1.0)
@@ -196,8 +190,7 @@ class Session:
             raise
         return self._record(turn)
 
-    async def _arun(self, turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> Answer:
-        ticker = asyncio.ensure_future(_keep_ticking(turn, step))
+    async def _arun(self, turn: _RunningTurn) -> Answer:
         try:
             await self._adrive(turn)
         except BaseException:
@@ -206,44 +199,35 @@ class Session:
             turn.cut_off(patience=0.5)
             self._record(turn)
             raise
-        finally:
-            ticker.cancel()
         return self._record(turn)
 
-    def _drive(
-        self, turn: _RunningTurn, interval: float, look: Callable[[], None]
-    ) -> Iterator[list[Received]]:
-        """Do what the turn asks for, blocking, and hand on what its streams bring. `look` is called
-        about thirty times a second."""
+    def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:
+        """Do what the turn asks for, blocking, and hand on what its streams bring."""
         from qwen_magic.session.turn import Open
         from qwen_magic.tools.execution import approve, invoke
         from qwen_magic.tools.loop import Approve, Invoke, Wait
-
-        def watch() -> bool:
-            look()
-            return turn.machine.stop_asked
 
         while (action := turn.next()) is not None:
             match action:
                 case Open(plan=plan):
                     for batch in turn.open(plan).batches_sync(interval):
                         turn.machine.feed(batch)
-                        look()
+                        turn.look()
                         yield batch
                     turn.reply = turn.stream_end()
                 case Approve(question=question):
                     turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
                     may_nest, warn = self.tool_policy.may_nest, turn.machine.warn
-                    turn.reply = invoke(action, watch, may_nest=may_nest, warn=warn)
+                    turn.reply = invoke(action, turn.look, may_nest=may_nest, warn=warn)
                 case Wait():
                     time.sleep(TICK)
-                    look()
+                    turn.look()
                 case _:
                     assert_never(action)
 
     async def _adrive(self, turn: _RunningTurn) -> None:
-        """The same on the caller's event loop; whoever ticks goes on ticking."""
+        """The same on the caller's event loop."""
         from qwen_magic.session.turn import Open
         from qwen_magic.tools.execution import ainvoke, approve, interrupt_cancels
         from qwen_magic.tools.loop import Approve, Invoke, Wait
@@ -253,15 +237,17 @@ class Session:
                 case Open(plan=plan):
                     async for batch in turn.open(plan).batches(TICK):
                         turn.machine.feed(batch)
+                        turn.look()
                     turn.reply = turn.stream_end()
                 case Approve(question=question):
                     with interrupt_cancels():
                         turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
                     with interrupt_cancels():
-                        turn.reply = await ainvoke(action, lambda: turn.machine.stop_asked)
+                        turn.reply = await ainvoke(action, turn.look)
                 case Wait():
                     await asyncio.sleep(TICK)
+                    turn.look()
                 case _:
                     assert_never(action)
 
@@ -270,6 +256,8 @@ class Session:
         plan: Plan,
         view_factory: ViewFactory,
         *,
+        step: Callable[[], None] = lambda: None,
+        blocks: bool = False,
         report_errors: bool = True,
         started: float | None = None,
         fetches: bool = True,
@@ -280,6 +268,8 @@ class Session:
         from qwen_magic.session.figures import FigureFetcher
         from qwen_magic.session.turn import TurnMachine
 
+        if blocks:
+            self.tool_policy.check_blocking(plan.ask.functions)
         check_key(plan.ask.endpoint)
         started = time.monotonic() if started is None else started
         stream = _open_stream(self.client, plan)
@@ -297,7 +287,7 @@ class Session:
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, self.client, stream)
+            running = _RunningTurn(machine, self.client, stream, step)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
@@ -321,14 +311,17 @@ class Session:
 class _RunningTurn:
     """A turn's machine with what it touches of the world: its open stream."""
 
-    def __init__(self, machine: TurnMachine, client: Client, stream: Stream) -> None:
-        """`stream`: that of the machine's first plan."""
+    def __init__(
+        self, machine: TurnMachine, client: Client, stream: Stream, step: Callable[[], None]
+    ) -> None:
+        """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
         self.machine = machine
         self.reply: object = None  # what came of the action that was done last
         self._client = client
         self._steps = machine.steps()
         self._plan = machine.plan
         self._stream = stream
+        self._step = step
 
     def next(self) -> Action | None:
         """What is to be done now; None: nothing more."""
@@ -352,8 +345,12 @@ class _RunningTurn:
 
         return StreamEnd(self._stream.error, self._stream.stopped)
 
-    def tick(self) -> None:
+    def look(self) -> bool:
+        """Look at the clock, the connection and what else there is, about thirty times a second;
+        whether the turn was stopped."""
         self.machine.tick(self._stream.retrying)
+        self._step()
+        return self.machine.stop_asked
 
     def stop(self) -> None:
         """End the turn, from any thread."""
@@ -372,13 +369,3 @@ class _RunningTurn:
 
 def _open_stream(client: Client, plan: Plan) -> Stream:
     return client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.timeout)
-
-
-async def _keep_ticking(turn: _RunningTurn, step: Callable[[], Awaitable[None]] | None) -> None:
-    """Tick for as long as the turn runs. It also wakes the kernel's loop, which a SIGINT does not
-    do by itself, so that an interrupt is seen at once."""
-    while True:
-        turn.tick()
-        if step is not None:
-            await step()
-        await asyncio.sleep(TICK)

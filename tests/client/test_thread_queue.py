@@ -58,21 +58,20 @@ def test_nothing_is_lost_to_an_async_consumer():
     assert woken < 20_000  # wake-ups are coalesced
 
 
-def test_a_nudge_is_an_empty_batch():
+def test_while_nothing_comes_batches_are_empty():
     queue = ThreadQueue[int]()
 
     async def consume():
         batches = []
         async for batch in queue.batches(0.0):
             batches.append(batch)
-            if len(batches) == 1:
+            if len(batches) == 3:
                 queue.put(1)
-            elif len(batches) == 2:
+            elif batch:
                 queue.end()
         return batches
 
-    queue.nudge()
-    assert asyncio.run(consume()) == [[], [1]]
+    assert asyncio.run(consume()) == [[], [], [], [1]]
 
 
 def test_a_consumer_whose_loop_has_closed_harms_nobody():
