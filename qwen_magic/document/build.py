@@ -248,7 +248,7 @@ class Document:
         return thoughts[0].add_fact(counted(tokens, "token"))
 
     def _end(self, state: ResponseState, outcome: Outcome) -> list[ViewPatch]:
-        if outcome.told and not self._sections:
+        if outcome.is_raised and not self._sections:
             return []
         note = make_note(outcome, self.turn, self.seconds, state.usage, state.incomplete_reason)
         footer = make_footer(

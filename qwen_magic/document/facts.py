@@ -37,8 +37,8 @@ class Outcome:
 
     `title`, `why` and `hint` are one line each and may be empty: `stopped` and `incomplete` then
     use words of their own. `limit`: the output tokens that were asked for, 0 where none were.
-    `told`: a failure that the reader is told in another way too (the cell fails with it): here it
-    is only named, and nothing is said where nothing came.
+    `is_raised`: a failure that the cell fails with as well: here it is only named, and nothing is
+    said where nothing came.
     """
 
     status: OutcomeStatus = "completed"
@@ -47,10 +47,10 @@ class Outcome:
     hint: str = ""
     request_id: str = ""
     limit: int = 0
-    told: bool = False
+    is_raised: bool = False
 
 
-def failure(error: QwenError, *, told: bool = False) -> Outcome:
+def failure(error: QwenError, *, is_raised: bool = False) -> Outcome:
     """The outcome of a turn that this error ended."""
     request_id = error.request_id if isinstance(error, APIError) else ""
-    return Outcome("failed", error.message, error.why, error.hint, request_id, told=told)
+    return Outcome("failed", error.message, error.why, error.hint, request_id, is_raised=is_raised)

@@ -122,7 +122,7 @@ def make_note(
         case "incomplete":
             title = outcome.title or _cut_off(outcome, usage, reason)
             return Note(title, _sentences(outcome.why, outcome.hint or _continue(reason)))
-        case "failed" if outcome.told:
+        case "failed" if outcome.is_raised:
             return Note(outcome.title, _kept(turn), "", True)
         case "failed":
             text = _sentences(outcome.why, outcome.hint)

@@ -68,7 +68,7 @@ class TerminalView:
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
         self.update(state, now)
-        if outcome.told and self._at_start and not self._last:
+        if outcome.is_raised and self._at_start and not self._last:
             return {}
         seconds = max(0.0, now - self._started)
         note = make_note(outcome, self._turn, seconds, state.usage, state.incomplete_reason)

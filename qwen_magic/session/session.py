@@ -180,7 +180,6 @@ class Session:
             raise answer.error
 
     def _run(self, turn: _RunningTurn) -> Answer:
-
         try:
             for _ in self._drive(turn, TICK):
                 pass

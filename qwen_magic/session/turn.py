@@ -336,7 +336,7 @@ class TurnMachine:
         if self._stopped and (self._is_open or not self.state.terminal):
             return Outcome("stopped")
         if error is not None:
-            return failure(error, told=self._report_errors)
+            return failure(error, is_raised=self._report_errors)
         if self.state.status == "incomplete":
             reason = self.state.incomplete_reason
             limit = self.plan.ask.extra.get("max_output_tokens", 0)

@@ -50,7 +50,7 @@ def test_an_error_without_a_request():
 
 
 def test_a_failure_told_elsewhere_is_only_named():
-    outcome = failure(QwenError("It broke.", why="Because.", hint="Mend it."), told=True)
+    outcome = failure(QwenError("It broke.", why="Because.", hint="Mend it."), is_raised=True)
     note = make_note(outcome, TurnFacts("m", "main", 2), 3.0, None, "")
     assert note.title == "It broke."
     assert "Because" not in note.text
