@@ -39,22 +39,22 @@ class Site:
     player: Player
     key: Callable[[], str]
 
-    async def serve(self, connection: Connection) -> None:
+    def serve(self, connection: Connection) -> None:
         """Answer one request after the other until either side closes."""
         while True:
             try:
-                request = await connection.read_request(self._is_welcome)
+                request = connection.read_request(self._is_welcome)
             except RefusedError as error:
-                await Exchange(connection).refuse(error)
-                await connection.linger()
+                Exchange(connection).refuse(error)
+                connection.linger()
                 return
             if request is None:
                 return
-            await self._serve(Exchange(connection, request))
+            self._serve(Exchange(connection, request))
             if not connection.keeps_alive:
                 return
 
-    async def _serve(self, exchange: Exchange) -> None:
+    def _serve(self, exchange: Exchange) -> None:
         request = exchange.request
         body = _body(request)
         exchange.record = record = RequestRecord(
@@ -67,31 +67,28 @@ class Site:
             request_id=exchange.id,
         )
         self.log.add(record)
-        watch = exchange.watch_close(self.log.changed)
         try:
             try:
-                await self._answer(exchange, body)
+                self._answer(exchange, body)
             except RefusedError as refused:
-                await exchange.refuse(refused)
+                exchange.refuse(refused)
         except ClientGoneError:
             raise
         except Exception as error:  # a fault of the demo itself: told, and it goes on serving
             record.failure = "".join(traceback.format_exception(error))
             if exchange.started:
                 exchange.reset()
-                raise ClientGoneError from error
             text = f"The demo server failed: {type(error).__name__}: {error}"
-            await exchange.refuse(RefusedError(text, "InternalError", 500))
+            exchange.refuse(RefusedError(text, "InternalError", 500))
         finally:
-            watch.cancel()
             exchange.note_close()
             self.log.end(record)
 
-    async def _answer(self, exchange: Exchange, body: JSON | None) -> None:
+    def _answer(self, exchange: Exchange, body: JSON | None) -> None:
         request = exchange.request
         _check_place(request)
         if request.path.startswith(FIGURE_PATH):  # the link is the key, as the service's is
-            await send_figure(exchange, self.figures.get(request.path, time.time()))
+            send_figure(exchange, self.figures.get(request.path, time.time()))
             return
         prefix = next((p for p in PREFIXES if request.path.startswith(p + "/")), None)
         if prefix is None:
@@ -102,15 +99,15 @@ class Site:
             case "POST", "/responses":
                 if body is None:
                     raise RefusedError("The request's body is not a JSON object.")
-                await self.player.play(exchange, body)
+                self.player.play(exchange, body)
             case "GET", "/models":
                 model = {"id": MODEL, "object": "model", "created": 1767225600}
                 data = [{**model, "owned_by": "qwen_magic"}]
-                await exchange.reply({"object": "list", "data": data})
+                exchange.reply({"object": "list", "data": data})
             case _, "/responses" | "/models":
                 raise RefusedError("Method Not Allowed", "Method Not Allowed", 405)
             case method, path:
-                await exchange.reply(_kept(self.player.store, method, path))
+                exchange.reply(_kept(self.player.store, method, path))
 
     def _is_welcome(self, request: Request) -> bool:
         try:

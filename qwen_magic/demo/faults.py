@@ -60,7 +60,7 @@ _GONE = b"<Error><Code>NoSuchKey</Code><Message>Gone or expired.</Message></Erro
 _LOGIN = b"<!DOCTYPE html>\n<html><body>Please log in to the network.</body></html>\n"
 
 
-async def fail(exchange: Exchange, name: str, switches: Switches, *, streams: bool) -> None:
+def fail(exchange: Exchange, name: str, switches: Switches, *, streams: bool) -> None:
     """Answer with the fault in place of a response. Raises `ClientGoneError`, `RefusedError`."""
     fault = FAULTS[name]
     match fault.kind:
@@ -71,87 +71,84 @@ async def fail(exchange: Exchange, name: str, switches: Switches, *, streams: bo
             raise RefusedError(fault.message, code, fault.status, nested=nested, headers=headers)
         case "body":
             headers = {"location": "https://elsewhere.invalid/"} if name == "redirect" else {}
-            await exchange.reply(fault.body.encode(), fault.status, fault.content_type, headers)
+            exchange.reply(fault.body.encode(), fault.status, fault.content_type, headers)
         case "failed":
-            await _failed(exchange, fault, streams=streams)
+            _failed(exchange, fault, streams=streams)
         case "event":
-            await _error_event(exchange, fault, named=name == "error-event")
+            _error_event(exchange, fault, named=name == "error-event")
         case "transport" if name == "reset":
             exchange.reset()
-            raise ClientGoneError
         case _:
-            await exchange.pause(None)
+            exchange.pause(None)
 
 
-async def strike(
+def strike(
     exchange: Exchange, writer: ResponseWriter, response: Response, name: str, *, streams: bool
 ) -> str:
     """The fault in the middle of a stream. Returns what is left unsaid of an incomplete answer;
     raises `ClientGoneError` when there is nothing more to send."""
     match name:
         case "silence-mid":
-            await exchange.pause(None)
+            exchange.pause(None)
         case "cut" if streams:
-            await exchange.end_stream()
+            exchange.end_stream()
             raise ClientGoneError
         case "cut" | "reset-mid":
             exchange.reset()
-            raise ClientGoneError
         case "incomplete" | "incomplete-inside":
             response.status = "incomplete"
-            return await writer.cut_short()
+            return writer.cut_short()
     response.status = "failed"
     response.error = {"message": FAULTS[name].message, "code": FAULTS[name].code}
     return ""
 
 
-async def _failed(exchange: Exchange, fault: Fault, *, streams: bool) -> None:
+def _failed(exchange: Exchange, fault: Fault, *, streams: bool) -> None:
     """HTTP 200 all the same: `response.failed` as the first event, or the failed object."""
     response = Response(f"resp_{uuid4()}", int(time.time()), {}, status="failed")
     response.error = {"message": fault.message, "code": fault.code}
     if not streams:
-        await exchange.reply(response.as_json("agent"))
+        exchange.reply(response.as_json("agent"))
         return
-    await exchange.open_stream()
-    await exchange.send(EventWriter(agent=True).lifecycle("response.failed", response))
-    await exchange.end_stream()
+    exchange.open_stream()
+    exchange.send(EventWriter(agent=True).lifecycle("response.failed", response))
+    exchange.end_stream()
 
 
-async def _error_event(exchange: Exchange, fault: Fault, *, named: bool) -> None:
+def _error_event(exchange: Exchange, fault: Fault, *, named: bool) -> None:
     """A stream of one error: named `error`, or as an `{"error": …}` object in plain data."""
     error = {"code": fault.code, "message": fault.message}
-    await exchange.open_stream()
+    exchange.open_stream()
     if named:
         body = to_json({"type": "error", **error, "param": None, "sequence_number": 0})
-        await exchange.send(b"event:error\ndata:" + body + b"\n\n")
+        exchange.send(b"event:error\ndata:" + body + b"\n\n")
     else:
-        await exchange.send(b"data: " + to_json({"error": error}) + b"\n\n")
-    await exchange.end_stream()
+        exchange.send(b"data: " + to_json({"error": error}) + b"\n\n")
+    exchange.end_stream()
 
 
-async def send_figure(exchange: Exchange, figure: KeptFigure | None) -> None:
+def send_figure(exchange: Exchange, figure: KeptFigure | None) -> None:
     """Answer the request for a figure, or fail to as its mode says; None: it is gone. Raises
     `ClientGoneError`."""
     match figure.mode if figure is not None else "gone":
         case "html":
-            await exchange.reply(_LOGIN, content_type="text/html; charset=utf-8")
+            exchange.reply(_LOGIN, content_type="text/html; charset=utf-8")
         case "down":
             exchange.reset()
-            raise ClientGoneError
         case "gone":
-            await exchange.reply(_GONE, 404, "application/xml")
+            exchange.reply(_GONE, 404, "application/xml")
         case "slow" | "huge" as mode:
             assert figure is not None
-            await exchange.open_stream("image/png")
+            exchange.open_stream("image/png")
             if mode == "slow":
                 for place in range(len(figure.png)):
-                    await exchange.send(figure.png[place : place + 1])
-                    await exchange.pause(_DRIP)
+                    exchange.send(figure.png[place : place + 1])
+                    exchange.pause(_DRIP)
             else:  # a PNG with so much behind it; its length is not announced
-                await exchange.send(figure.png)
+                exchange.send(figure.png)
                 for _ in range((HUGE - len(figure.png)) // _PIECE + 1):
-                    await exchange.send(bytes(_PIECE))
-            await exchange.end_stream()
+                    exchange.send(bytes(_PIECE))
+            exchange.end_stream()
         case _:
             assert figure is not None
-            await exchange.reply(figure.png, content_type="image/png")
+            exchange.reply(figure.png, content_type="image/png")

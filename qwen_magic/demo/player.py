@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -64,13 +64,14 @@ class Player:
         self._figures = figures
         self._url = url
         self._failures: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def change(self, **switches: Any) -> None:
         """Other switches for the requests to come; the count of failures begins anew."""
         self.switches = self.switches.changed(switches)
         self._failures.clear()
 
-    async def play(self, exchange: Exchange, body: JSON) -> None:
+    def play(self, exchange: Exchange, body: JSON) -> None:
         """Raises `RefusedError`, `ClientGoneError`, `LessonError`."""
         asked = self._read(body)
         if exchange.record is not None:
@@ -83,7 +84,7 @@ class Player:
             asked = replace(asked, switches=asked.switches.changed(answering.switches))
         fault = self._fault(asked)
         if fault and FAULTS[fault].kind != "stream":
-            await fail(exchange, fault, asked.switches, streams=asked.streams)
+            fail(exchange, fault, asked.switches, streams=asked.streams)
             return
         response = Response(f"resp_{uuid4()}", int(time.time()), body)
         if exchange.record is not None:
@@ -106,26 +107,26 @@ class Player:
             deltas=not asked.switches.done_only,
         )
         if asked.streams:
-            await exchange.open_stream()
-        await audience.send(events.lifecycle("response.created", response))
+            exchange.open_stream()
+        audience.send(events.lifecycle("response.created", response))
         response.status = "in_progress"
-        await audience.send(events.lifecycle("response.in_progress", response))
+        audience.send(events.lifecycle("response.in_progress", response))
         try:
-            unsaid = await writer.play(answering.steps)
+            unsaid = writer.play(answering.steps)
             response.status = "incomplete" if unsaid else "completed"
         except StrikeError:
-            unsaid = await strike(exchange, writer, response, fault, streams=asked.streams)
+            unsaid = strike(exchange, writer, response, fault, streams=asked.streams)
         if response.status == "incomplete":
             response.incomplete_reason = "max_output_tokens"
         self._keep(asked, response, writer, unsaid)
         if not asked.streams:
-            await exchange.reply(response.as_json())
+            exchange.reply(response.as_json())
             return
         kind = "completed" if fault == "incomplete-inside" else response.status
-        await audience.send(events.lifecycle(f"response.{kind}", response))
+        audience.send(events.lifecycle(f"response.{kind}", response))
         if asked.switches.done_marker:
-            await audience.send(b"data: [DONE]\n\n")
-        await exchange.end_stream()
+            audience.send(b"data: [DONE]\n\n")
+        exchange.end_stream()
 
     def _read(self, body: JSON) -> Asked:
         check_request(body)
@@ -168,15 +169,15 @@ class Player:
         if switches.error and switches.fail_first:
             own = switches.fail_first == self.switches.fail_first
             scope = "" if own else newest_prompt(asked.items)
-            self._failures[scope] += 1
-            if self._failures[scope] > switches.fail_first:
-                return ""
+            with self._lock:
+                self._failures[scope] += 1
+                if self._failures[scope] > switches.fail_first:
+                    return ""
         return switches.error
 
-    async def _run(self, step: RunCode, exchange: Exchange, switches: Switches) -> Run:
+    def _run(self, step: RunCode, exchange: Exchange, switches: Switches) -> Run:
         """The run, with links to its figures in the logs where it is shown."""
-        work = asyncio.ensure_future(self._runner.run(step.code, step.given))
-        run = await exchange.unless_gone(work)
+        run = self._runner.run(step.code, step.given, lambda: exchange.pause(0))
         if not step.shown:
             return replace(run, figures=())
         host = ELSEWHERE if switches.figures == "elsewhere" else self._url

@@ -7,11 +7,10 @@ is where time passes (the pause between deltas) and where faults of the middle o
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 from uuid import uuid4
@@ -102,15 +101,13 @@ class Audience:
         self._exchange = exchange
         self._delay = delay  # seconds between two deltas
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         if self._exchange is not None:
-            await self._exchange.send(data)
+            self._exchange.send(data)
 
-    async def pause(self) -> None:
-        if self._exchange is not None and self._delay:
-            await self._exchange.pause(self._delay)
-        else:
-            await asyncio.sleep(0)  # lets the loop see a close
+    def pause(self) -> None:
+        if self._exchange is not None:
+            self._exchange.pause(self._delay)
 
 
 class ResponseWriter:
@@ -121,7 +118,7 @@ class ResponseWriter:
         response: Response,
         events: EventWriter,
         audience: Audience,
-        run_code: Callable[[RunCode], Awaitable[Run]],
+        run_code: Callable[[RunCode], Run],
         *,
         thinks: bool,
         strike_after: int | None = None,
@@ -142,25 +139,25 @@ class ResponseWriter:
         self._unsaid = ""
         self.tools: Counter[str] = Counter()
 
-    async def play(self, steps: Steps) -> str:
+    def play(self, steps: Steps) -> str:
         """Play to the end. Returns what was left unsaid: empty unless the token limit came."""
         outcome: Run | None = None
         try:
             while True:
-                outcome = await self._play(steps.send(outcome))
+                outcome = self._play(steps.send(outcome))
         except StopIteration:
             if self._strike_after is not None:
                 raise StrikeError from None  # the answer was shorter than that
-            await self._end_message("completed")
+            self._end_message("completed")
             return ""
         except TokenLimitError:
-            return await self.cut_short(steps)
+            return self.cut_short(steps)
         finally:
             steps.close()
 
-    async def cut_short(self, steps: Steps | None = None) -> str:
+    def cut_short(self, steps: Steps | None = None) -> str:
         """End the message as incomplete. Returns the rest of it, and of the texts that follow."""
-        await self._end_message("incomplete")
+        self._end_message("incomplete")
         rest = [self._unsaid]
         for step in steps or ():
             if not isinstance(step, Say):
@@ -168,32 +165,32 @@ class ResponseWriter:
             rest.append(step.text)
         return "\n\n".join(rest)
 
-    async def _play(self, step: Step) -> Run | None:
+    def _play(self, step: Step) -> Run | None:
         if not isinstance(step, Say):
-            await self._end_message("completed")
+            self._end_message("completed")
         match step:
             case Think(text):
                 if self._thinks:
-                    await self._think(text)
+                    self._think(text)
             case Search(queries, urls):
                 sources = [{"type": "url", "url": url} for url in urls]
                 action = {"type": "search", "query": queries[0], "queries": list(queries)}
-                item = await self._begin("web_search_call")
-                await self._phases(item, "in_progress", "searching", "completed")
-                await self._end(item, action={**action, "sources": sources})
+                item = self._begin("web_search_call")
+                self._phases(item, "in_progress", "searching", "completed")
+                self._end(item, action={**action, "sources": sources})
             case Read(urls, goal, output):
-                item = await self._begin("web_extractor_call", urls=list(urls), goal=goal)
-                await self._audience.pause()
-                await self._end(item, output=output)
+                item = self._begin("web_extractor_call", urls=list(urls), goal=goal)
+                self._audience.pause()
+                self._end(item, output=output)
             case RunCode():
-                return await self._run(step)
+                return self._run(step)
             case Say(text):
-                await self._say(text)
+                self._say(text)
             case Call(name, arguments):
                 call_id = f"call_{uuid4().hex[:24]}"
-                item = await self._begin("function_call", name=name, call_id=call_id)
-                await self._audience.pause()
-                await self._end(item, arguments=arguments)
+                item = self._begin("function_call", name=name, call_id=call_id)
+                self._audience.pause()
+                self._end(item, arguments=arguments)
             case _:
                 assert_never(step)
         return None
@@ -202,61 +199,61 @@ class ResponseWriter:
     def _index(self) -> int:
         return len(self._response.output) - 1
 
-    async def _begin(self, kind: str, **fields: Any) -> JSON:
+    def _begin(self, kind: str, **fields: Any) -> JSON:
         """Add an item; it is the newest of the output until it is ended."""
         id = new_item_id()
         item = wire_item(kind, id=id, container_id=id, status="in_progress", **fields)
         self._response.output.append(item)
         shown = {k: v for k, v in item.items() if (kind, k) != ("web_extractor_call", "output")}
-        await self._audience.send(self._events.item("added", self._index, shown))
+        self._audience.send(self._events.item("added", self._index, shown))
         return item
 
-    async def _end(self, item: JSON, status: str = "completed", **fields: Any) -> None:
+    def _end(self, item: JSON, status: str = "completed", **fields: Any) -> None:
         item |= {"status": status, **fields} if "status" in item else fields
         if item["type"] not in ("message", "reasoning", "function_call"):
             self.tools[item["type"].removesuffix("_call")] += 1
-        await self._audience.send(self._events.item("done", self._index, item))
+        self._audience.send(self._events.item("done", self._index, item))
 
-    async def _phases(self, item: JSON, *phases: str) -> None:
+    def _phases(self, item: JSON, *phases: str) -> None:
         for phase in phases:
             event = self._events.phase(item["type"], phase, self._index, item["id"])
-            await self._audience.send(event)
-            await self._audience.pause()
+            self._audience.send(event)
+            self._audience.pause()
 
-    async def _tick(self) -> None:
+    def _tick(self) -> None:
         """Between two deltas."""
         if self._sent == self._strike_after:
             raise StrikeError
         self._sent += 1
-        await self._audience.pause()
+        self._audience.pause()
 
-    async def _think(self, text: str) -> None:
-        item = await self._begin("reasoning")
+    def _think(self, text: str) -> None:
+        item = self._begin("reasoning")
         for piece in _PIECE.findall(text):
             before = item["summary"][0]["text"] if item["summary"] else ""
             if self._deltas:
-                await self._tick()
+                self._tick()
                 event = self._events.reasoning("delta", self._index, item["id"], piece)
-                await self._audience.send(event)
+                self._audience.send(event)
             item["summary"] = [{"type": "summary_text", "text": before + piece}]
-        await self._audience.send(self._events.reasoning("done", self._index, item["id"], text))
-        await self._end(item)
+        self._audience.send(self._events.reasoning("done", self._index, item["id"], text))
+        self._end(item)
 
-    async def _run(self, step: RunCode) -> Run:
+    def _run(self, step: RunCode) -> Run:
         if not step.shown:
-            return await self._run_code(step)
-        item = await self._begin("code_interpreter_call")
-        await self._phases(item, "in_progress", "interpreting")
-        run = await self._run_code(step)
-        await self._phases(item, "completed")
-        await self._end(item, code=step.shown_code, outputs=[{"type": "logs", "logs": run.logs}])
+            return self._run_code(step)
+        item = self._begin("code_interpreter_call")
+        self._phases(item, "in_progress", "interpreting")
+        run = self._run_code(step)
+        self._phases(item, "completed")
+        self._end(item, code=step.shown_code, outputs=[{"type": "logs", "logs": run.logs}])
         return run
 
-    async def _say(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         if self._message is None:
-            self._message = await self._begin("message")
+            self._message = self._begin("message")
             event = self._events.part("added", self._index, self._message["id"], "")
-            await self._audience.send(event)
+            self._audience.send(event)
             self._message["content"] = [wire_item("text")]
         elif self._message["content"][0]["text"]:
             text = f"\n\n{text}"
@@ -267,18 +264,18 @@ class ResponseWriter:
             if self._room is not None and self._room < len(piece):
                 raise TokenLimitError
             if self._deltas:
-                await self._tick()
-                await self._audience.send(self._events.text("delta", self._index, id, piece))
+                self._tick()
+                self._audience.send(self._events.text("delta", self._index, id, piece))
             self._room = None if self._room is None else self._room - len(piece)
             said += len(piece)
             part["text"] += piece
 
-    async def _end_message(self, status: str) -> None:
+    def _end_message(self, status: str) -> None:
         """End the message, if there is one, with what was said."""
         if self._message is None:
             return
         item, self._message = self._message, None
         text = item["content"][0]["text"]
-        await self._audience.send(self._events.text("done", self._index, item["id"], text))
-        await self._audience.send(self._events.part("done", self._index, item["id"], text))
-        await self._end(item, status)
+        self._audience.send(self._events.text("done", self._index, item["id"], text))
+        self._audience.send(self._events.part("done", self._index, item["id"], text))
+        self._end(item, status)

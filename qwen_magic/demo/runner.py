@@ -7,21 +7,24 @@ whose values reach it as JSON data.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 AT_ONCE = 4
 MAX_FIGURES = 20
+_TICK = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +50,29 @@ class Run:
 
 
 class Runner:
-    """Runs at most `AT_ONCE` at a time; the others wait."""
+    """Runs at most `AT_ONCE` at a time; the others wait. May be called from any thread."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = threading.Semaphore(AT_ONCE)
         self._cache: Path | None = None  # matplotlib's list of fonts, which takes seconds to make
+        self._lock = threading.Lock()
 
-    async def run(self, code: str, given: Mapping[str, Any]) -> Run:
-        """Cancelled, it kills the run and puts its folder away."""
-        async with self._places:
-            if self._cache is None:
-                self._cache = _new_cache_folder()
-            folder = Path(tempfile.mkdtemp(prefix="qwen-demo-run-"))
-            try:
-                cell = json.dumps({"code": code, "given": dict(given)})
-                (folder / "cell.json").write_text(cell, "utf-8")
-                return self._read(folder, await self._execute(folder, self._cache))
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+    def run(self, code: str, given: Mapping[str, Any], go_on: Callable[[], None]) -> Run:
+        """`go_on` is called again and again meanwhile: what it raises ends the run, and comes out
+        of here."""
+        while not self._places.acquire(timeout=_TICK):
+            go_on()
+        folder = Path(tempfile.mkdtemp(prefix="qwen-demo-run-"))
+        try:
+            cell = json.dumps({"code": code, "given": dict(given)})
+            (folder / "cell.json").write_text(cell, "utf-8")
+            return self._read(folder, self._execute(folder, go_on))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._places.release()
 
-    async def _execute(self, folder: Path, cache: Path) -> bool:
+    def _execute(self, folder: Path, go_on: Callable[[], None]) -> bool:
         """Whether it ended by itself in time."""
         limits = self._limits
         numbers = (limits.memory, limits.file_size, int(limits.seconds) + 5)
@@ -75,25 +80,30 @@ class Runner:
         work.mkdir()
         system = {"SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("cell.py"))),
-                *(str(folder), str(cache), *map(str, numbers)),
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("cell.py"))),
+                    *(str(folder), str(self._cache_folder()), *map(str, numbers)),
+                ],
                 cwd=work,
                 env=system if sys.platform == "win32" else {},
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
+        end = time.monotonic() + limits.seconds
         try:
-            async with asyncio.timeout(limits.seconds):
-                await process.wait()
-        except TimeoutError:
-            return False
+            while process.poll() is None and time.monotonic() < end:
+                go_on()
+                try:
+                    process.wait(_TICK)
+                except subprocess.TimeoutExpired:
+                    pass
+            return process.returncode is not None
         finally:
             _kill(process)
-            await process.wait()
-        return True
+            process.wait()
 
     def _read(self, folder: Path, in_time: bool) -> Run:
         stdout, stderr = self._output(folder / "stdout"), self._output(folder / "stderr")
@@ -125,12 +135,21 @@ class Runner:
         note = f"\n… (cut: {size:,} bytes)\n"
         return text if len(text) <= limit and size <= 4 * limit else text[:limit] + note
 
+    def _cache_folder(self) -> Path:
+        """With the user's own list of fonts, if there is one."""
+        with self._lock:
+            if self._cache is None:
+                self._cache = Path(tempfile.mkdtemp(prefix="qwen-demo-fonts-"))
+                for file in (Path.home() / ".cache" / "matplotlib").glob("fontlist-*.json"):
+                    shutil.copy(file, self._cache)
+            return self._cache
+
     def close(self) -> None:
         if self._cache is not None:
             shutil.rmtree(self._cache, ignore_errors=True)
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """The run and all that it started, also after its end."""
     try:
         if sys.platform == "win32":
@@ -146,11 +165,3 @@ def fenced(text: str) -> str:
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}\n{text.rstrip()}\n{fence}"
-
-
-def _new_cache_folder() -> Path:
-    """With the user's own list of fonts if there is one."""
-    folder = Path(tempfile.mkdtemp(prefix="qwen-demo-fonts-"))
-    for file in (Path.home() / ".cache" / "matplotlib").glob("fontlist-*.json"):
-        shutil.copy(file, folder)
-    return folder

@@ -1,19 +1,19 @@
-"""The server itself: a loopback socket, an event loop in one daemon thread, a clean end."""
+"""The server itself: a loopback socket, a daemon thread for each client, a clean end."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from qwen_magic.demo.app import PREFIXES, Site
-from qwen_magic.demo.http import Connection, ReadLimits
+from qwen_magic.demo.http import ClientGoneError, Connection, ReadLimits
 from qwen_magic.demo.lesson import BUNDLED
 from qwen_magic.demo.player import Player
 from qwen_magic.demo.request_log import RequestLog, RequestRecord
@@ -48,8 +48,9 @@ class DemoServer:
         own = Switches().changed(switches)
         folders = [lessons] if isinstance(lessons, str | Path) else list(lessons)
         self.lessons = [*map(Path, folders), BUNDLED]
-        self._connections: set[Connection] = set()
         self._read_limits = read_limits
+        self._serving: dict[Connection, threading.Thread] = {}
+        self._ending = False
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
         _close_in_forked_child(self._socket)
@@ -58,8 +59,6 @@ class DemoServer:
         self._player = Player(self.lessons, own, self._runner, figures, self.url)
         self._site = Site(figures, self.log, self._player, lambda: self.key)
         self._thread: threading.Thread | None = None
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -101,24 +100,27 @@ class DemoServer:
         self._player.store.forget()
 
     def start(self) -> Self:
-        """Answer, in a thread of its own; returns at once. A closed server does not start again."""
-        if self.running:
-            return self
-        if self._loop.is_closed():
+        """Answer, in threads of its own; returns at once. A closed server does not start again."""
+        if self._ending:
             raise RuntimeError("This demo server was closed: make a new one.")
-        self._thread = threading.Thread(target=self._run, name="qwen-demo", daemon=True)
-        self._thread.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._accept, name="qwen-demo", daemon=True)
+            self._thread.start()
         return self
 
     def close(self) -> None:
         """End every stream and run, and wait until all is put away. May be called again."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._ending:
+            return
+        self._ending = True
+        if self._thread is not None:
+            socket.create_connection(("127.0.0.1", self.port)).close()  # wakes it
+            self._thread.join(10)
+        self._socket.close()
+        for connection, thread in [*self._serving.items()]:
+            connection.end()
             thread.join(10)
-        elif not self._loop.is_closed():  # it was never started
-            self._loop.close()
-            self._socket.close()
+        self._runner.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -126,38 +128,31 @@ class DemoServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # In the server's thread.
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            self._loop.close()
-
-    async def _serve(self) -> None:
-        async def serve(connection: Connection) -> None:
-            self._connections.add(connection)
+    def _accept(self) -> None:
+        while True:
             try:
-                await self._site.serve(connection)
-            finally:
-                self._connections.discard(connection)
+                raw, _ = self._socket.accept()
+            except OSError:  # such as too many open files
+                time.sleep(0.1)
+                continue
+            if self._ending:
+                raw.close()
+                return
+            connection = Connection(raw, self._read_limits)
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="qwen-demo-client", daemon=True
+            )
+            self._serving[connection] = thread
+            thread.start()
 
-        listener = await self._loop.create_server(
-            lambda: Connection(serve, self._read_limits), sock=self._socket
-        )
+    def _serve(self, connection: Connection) -> None:
         try:
-            await self._stop.wait()
+            self._site.serve(connection)
+        except ClientGoneError:
+            pass
         finally:
-            listener.close()
-            tasks = []
-            for connection in tuple(self._connections):
-                connection.close()
-                if connection.task is not None:
-                    connection.task.cancel()
-                    tasks.append(connection.task)
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0)  # the transports close in the loop's next turn
-            self._runner.close()
+            connection.close()
+            del self._serving[connection]
 
 
 def _close_in_forked_child(listening: socket.socket) -> None:

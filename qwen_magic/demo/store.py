@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -52,23 +53,27 @@ class ResponseStore:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._bytes = 0
+        self._lock = Lock()
 
     def keep(self, kept: Kept) -> None:
-        self._kept[kept.id] = kept
-        self._bytes += kept.size
-        while len(self._kept) > MAX_RESPONSES or (self._bytes > MAX_BYTES and len(self._kept) > 1):
-            self._bytes -= self._kept.popitem(last=False)[1].size
+        with self._lock:
+            self._kept[kept.id] = kept
+            self._bytes += kept.size
+            while self._bytes > MAX_BYTES or len(self._kept) > MAX_RESPONSES:
+                self._bytes -= self._kept.popitem(last=False)[1].size
 
     def get(self, id: str) -> Kept | None:
         return self._kept.get(id)
 
     def delete(self, id: str) -> None:
-        kept = self._kept.pop(id, None)
-        self._bytes -= kept.size if kept else 0
+        with self._lock:
+            kept = self._kept.pop(id, None)
+            self._bytes -= kept.size if kept else 0
 
     def forget(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,15 @@ class FigureStore:
 
     def __init__(self) -> None:
         self._figures: OrderedDict[str, KeptFigure] = OrderedDict()
+        self._lock = Lock()
 
     def add(self, png: bytes, now: float, mode: FigureMode = "served") -> str:
         """Keep it; returns its path and query, with `Expires` in Unix seconds."""
         name, expires = f"code-output-{uuid4()}.png", int(now) + FIGURE_SECONDS
-        self._figures[name] = KeptFigure(png, expires, mode)
-        while sum(len(figure.png) for figure in self._figures.values()) > MAX_FIGURE_BYTES:
-            self._figures.popitem(last=False)
+        with self._lock:
+            self._figures[name] = KeptFigure(png, expires, mode)
+            while sum(len(figure.png) for figure in self._figures.values()) > MAX_FIGURE_BYTES:
+                self._figures.popitem(last=False)
         return f"{FIGURE_PATH}{name}?Expires={expires}"
 
     def get(self, path: str, now: float) -> KeptFigure | None:

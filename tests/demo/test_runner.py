@@ -1,6 +1,5 @@
 """A run is a plain subprocess with limits; it gives values, logs and figures as they came."""
 
-import asyncio
 import sys
 
 import pytest
@@ -9,14 +8,11 @@ from qwen_magic.demo.runner import Limits, Runner, fenced
 
 
 def run(code, limits=None, **given):
-    async def once():
-        runner = Runner(limits)
-        try:
-            return await runner.run(code, given)
-        finally:
-            runner.close()
-
-    return asyncio.run(once())
+    runner = Runner(limits)
+    try:
+        return runner.run(code, given, lambda: None)
+    finally:
+        runner.close()
 
 
 def test_values_logs_and_the_last_expression():
