@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from qwen_magic.demo.lesson import Lesson, LessonError, LessonStep
@@ -36,61 +35,45 @@ _MORE = frozenset(map(normalised, ("continue", "go on", "keep going", "more", "ç
 _MOST_TURNS = 50  # before this one that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """The steps that answer a turn; what the lesson changes about how they are played."""
-
-    steps: Steps
-    lesson: str = ""
-    switches: Mapping[str, Any] = field(default_factory=dict)
-    max_output_tokens: int | None = None
-
-
-def answer(turn: Turn, lessons: Sequence[Lesson]) -> Answering:
-    """The answer: of a lesson, else of a rule, else that there is none."""
-    if turn.repairs:
-        return Answering(_noted(_say(_CANNOT), turn))
+def answer(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Steps, str]:
+    """(the steps that answer, the name of their lesson): of a lesson, else of a rule."""
     if turn.rest and normalised(turn.prompt) in _MORE:
-        return Answering(_say(turn.rest))
+        return _say(turn.rest), ""
     wrong = turn.switches.unknown_function or turn.switches.bad_arguments
-    found = None if wrong else find_lesson(turn, lessons)
+    found = None if wrong or turn.repairs else find_lesson(turn, lessons)
     if found is None:
-        return Answering(_noted(_ruled(turn, lessons), turn))
+        return _noted(_ruled(turn, lessons), turn), ""
     lesson, values = found
     lacking = [need for need in lesson.needs if need not in turn.tools]
     steps = _say(needed(lacking)) if lacking and not turn.results else play(lesson, values, turn)
-    noted = _noted(steps, turn, followed=bool(lesson.instructions))
-    return Answering(noted, lesson.name, lesson.switches or {}, lesson.max_output_tokens)
+    return _noted(steps, turn), lesson.name
 
 
 def find_lesson(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Lesson, Values] | None:
     """The lesson whose prompt this is, with the slots' values.
 
-    Of several: that of the first folder, one that follows on the turn before, one for these
-    instructions, that lacks the fewest tools, that uses the most, that asks the most of
-    its slots, that has the fewest.
+    Of several: that of the first folder; one that follows on the turn before; that lacks the fewest
+    tools; that uses the most; that asks the most of its slots; that has the fewest.
     """
     before: set[str] = set()
     for prompt, _ in turn.earlier[-_MOST_TURNS:]:
         before = {lesson.name for lesson, _ in _matching(prompt, before, lessons)}
-    under = normalised(turn.instructions)
-    fitting = [
-        (lesson, values)
-        for lesson, values in _matching(turn.prompt, before, lessons)
-        if (not lesson.instructions or under in lesson.instructions)
-        and ("image" in lesson.needs or "image" not in turn.tools)
-    ]
 
     def order(found: tuple[Lesson, Values]) -> tuple[Any, ...]:
         lesson, values = found
         slots = [lesson.slots[name] for name in values]
         asks = sum(len(slot.has) for slot in slots), sum(len(slot.columns) for slot in slots)
         return (
-            *(lesson.folder, not lesson.after, not lesson.instructions),
-            *(len(set(lesson.needs) - turn.tools), -len(lesson.needs), -asks[0], -asks[1]),
-            *(len(slots), sum(slot.kind == "text" for slot in slots), lesson.name),
+            *(lesson.folder, not lesson.after, len(set(lesson.needs) - turn.tools)),
+            *(-len(lesson.needs), -asks[0], -asks[1], len(slots)),
+            *(sum(slot.kind == "text" for slot in slots), lesson.name),
         )
 
+    fitting = [
+        (lesson, values)
+        for lesson, values in _matching(turn.prompt, before, lessons)
+        if "image" in lesson.needs or "image" not in turn.tools
+    ]
     return min(fitting, key=order, default=None)
 
 
@@ -110,7 +93,7 @@ def _say(text: str) -> Steps:
     yield Say(text)
 
 
-def _noted(steps: Steps, turn: Turn, *, followed: bool = False) -> Steps:
+def _noted(steps: Steps, turn: Turn) -> Steps:
     """The steps, with what every answer ends with: that it is the offline demo's."""
     outcome: Run | None = None
     said = False
@@ -122,16 +105,17 @@ def _noted(steps: Steps, turn: Turn, *, followed: bool = False) -> Steps:
         said = said or isinstance(step, Say)
         outcome = yield step
     if said:
-        unheard = bool(turn.instructions.strip()) and not followed
-        yield Say(NOTE.format("; it follows no instructions" if unheard else ""))
+        unheard = "; it follows no instructions" if turn.instructions.strip() else ""
+        yield Say(NOTE.format(unheard))
 
 
 def _ruled(turn: Turn, lessons: Sequence[Lesson]) -> Steps:
+    if turn.repairs:
+        return _say(_CANNOT)
     for rule in (answer_call, answer_name, answer_summary):
         steps = rule(turn)
         if steps is not None:
-            text = _say(_CANNOT)
-            return _without_text(steps, text) if turn.schema is not None else steps
+            return steps if turn.schema is None else _without_text(steps)
     if turn.results:
         return _say(results_text(turn.results))
     if normalised(turn.prompt) in _MORE:
@@ -139,13 +123,10 @@ def _ruled(turn: Turn, lessons: Sequence[Lesson]) -> Steps:
     return _say(no_lesson(turn, lessons))
 
 
-def _without_text(steps: Steps, text: Steps) -> Steps:
-    """The steps, with `text` where they say something: a rule has no JSON."""
+def _without_text(steps: Steps) -> Steps:
+    """The steps; where they say something, that they have no JSON."""
     for step in steps:
-        if isinstance(step, Say):
-            yield from text
-        else:
-            yield step
+        yield Say(_CANNOT) if isinstance(step, Say) else step
 
 
 # A lesson, played.
@@ -181,7 +162,7 @@ def play(lesson: Lesson, slots: Values, turn: Turn) -> Steps:
 
 
 def _open_steps(lesson: Lesson, turn: Turn) -> Sequence[LessonStep]:
-    steps = [s for s in lesson.steps if s.with_ <= turn.tools and not s.without & turn.tools]
+    steps = [step for step in lesson.steps if step.tools <= turn.tools]
     made, start = 0, 0
     for place, step in enumerate(steps, 1):
         if step.kind == "call":

@@ -65,7 +65,7 @@ def fail(exchange: Exchange, name: str, switches: Switches, *, streams: bool) ->
     fault = FAULTS[name]
     match fault.kind:
         case "http":
-            seconds = fault.retry_after if switches.retry_after is None else switches.retry_after
+            seconds = fault.retry_after if switches.retry_after < 0 else switches.retry_after
             headers = {} if seconds is None else {"retry-after": f"{seconds:g}"}
             code, nested = fault.code, switches.nested
             raise RefusedError(fault.message, code, fault.status, nested=nested, headers=headers)

@@ -20,9 +20,8 @@ Reading is strict: what is not known is a `LessonError`, which names the file an
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,16 +29,14 @@ from typing import Any
 
 import yaml
 
-from qwen_magic.demo import template
 from qwen_magic.demo.slots import Pattern, Slot, Values, read_slot
-from qwen_magic.demo.switches import SwitchError, command_switches
-from qwen_magic.demo.words import Words, normalised
+from qwen_magic.demo.words import Words
 
 BUNDLED = Path(__file__).with_name("lessons")
 KINDS = ("think", "search", "read", "run", "call", "say", "object")
 
 _HEAD = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_STEP = re.compile(rf"## ({'|'.join(KINDS)})(?: (with|without) (.+))?\s*")
+_STEP = re.compile(rf"## ({'|'.join(KINDS)})(?: with (.+))?\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BLOCK = re.compile(r"(`{3,}|~{3,})[^\n]*\n(.*?)\n?\1\s*", re.DOTALL)
 
@@ -50,13 +47,11 @@ class LessonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LessonStep:
-    """One step as written. Played only where the request offers all of `with_` and none of
-    `without`."""
+    """One step as written, played only where the request offers all of `tools`."""
 
     kind: str
     body: str
-    with_: frozenset[str] = frozenset()
-    without: frozenset[str] = frozenset()
+    tools: frozenset[str] = frozenset()
 
     @property
     def block(self) -> str:
@@ -75,9 +70,6 @@ class Lesson:
     steps: tuple[LessonStep, ...]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    instructions: tuple[tuple[str, ...], ...] = ()  # in words
-    switches: Mapping[str, Any] | None = None
-    max_output_tokens: int | None = None
     rank: int = 100
     hidden: bool = False
     folder: int = 0
@@ -115,7 +107,7 @@ def read_lessons(folders: Iterable[Path]) -> list[Lesson]:
 def _read_file(file: Path, place: int, changed: int, size: int) -> Lesson:
     try:
         return parse_lesson(file.stem, file.read_text("utf-8"), place)
-    except (ValueError, SwitchError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise LessonError(f"{file}: {error}") from error
 
 
@@ -132,7 +124,6 @@ def parse_lesson(name: str, text: str, folder: int = 0) -> Lesson:
     patterns = tuple(Pattern(prompt, slots) for prompt in _texts(head, "prompts"))
     if not patterns or not all(pattern.words for pattern in patterns):
         raise LessonError("the head has no prompts, or one without a word")
-    limit, switches = head.get("max_output_tokens"), head.get("demo")
     return Lesson(
         name,
         patterns,
@@ -140,19 +131,13 @@ def parse_lesson(name: str, text: str, folder: int = 0) -> Lesson:
         tuple(_steps(text[match.end() :])),
         needs=_texts(head, "needs"),
         after=_texts(head, "after"),
-        instructions=tuple(map(normalised, _texts(head, "instructions"))),
-        switches=command_switches(str(switches)) if switches else None,
-        max_output_tokens=None if limit is None else int(limit),
         rank=int(head.get("rank", 100)),
         hidden=bool(head.get("hidden", False)),
         folder=folder,
     )
 
 
-_KEYS = {
-    *("prompts", "slots", "needs", "after", "instructions", "demo"),
-    *("max_output_tokens", "rank", "hidden"),
-}
+_KEYS = {"prompts", "slots", "needs", "after", "rank", "hidden"}
 
 
 def _texts(head: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -202,57 +187,12 @@ def _steps(text: str) -> Iterator[LessonStep]:
 
 
 def _step(heading: re.Match[str], body: str) -> LessonStep:
-    kind, condition, names = heading.groups()
-    tools = frozenset(name.strip() for name in (names or "").split(","))
+    kind, names = heading.groups()
     step = LessonStep(
-        kind,
-        body,
-        tools if condition == "with" else frozenset(),
-        tools if condition == "without" else frozenset(),
+        kind, body, frozenset(name.strip() for name in (names or "").split(",") if name)
     )
     if kind in ("run", "object") and not step.block:
         raise LessonError(f"## {kind} holds one fence, and nothing else")
     if not body.strip():
         raise LessonError(f"## {kind} is empty")
     return step
-
-
-def check(lessons: Sequence[Lesson]) -> list[str]:
-    """What is wrong between lessons, and in their steps; for tests, since playing takes it as it
-    comes."""
-    names = {lesson.name for lesson in lessons}
-    problems = [
-        f"{lesson.name}: after {name}, which there is not"
-        for lesson in lessons
-        for name in set(lesson.after) - names
-    ]
-    seen: dict[object, str] = {}
-    for lesson in lessons:
-        for pattern in lesson.patterns:
-            asks = tuple((name, slot) for name, slot in sorted(lesson.slots.items()))
-            key = (pattern.words, asks, lesson.needs, lesson.after, lesson.instructions)
-            if (other := seen.setdefault((lesson.folder, key), lesson.name)) != lesson.name:
-                problems.append(f"{lesson.name}: {pattern.prompt!r} is {other}'s too")
-        problems += [f"{lesson.name}: {problem}" for problem in _step_problems(lesson)]
-    return problems
-
-
-def _step_problems(lesson: Lesson) -> Iterator[str]:
-    """Names that no step before gives, code that does not compile, calls that are none."""
-    known = {*lesson.slots, "outputs"}
-    for step in lesson.steps:
-        if step.kind == "run":
-            try:
-                tree = ast.parse(step.block)
-            except SyntaxError as error:
-                yield f"its code does not compile: {error}"
-                continue
-            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-            named = [call for call in calls if ast.unparse(call.func) == "result"]
-            known |= {word.arg for call in named for word in call.keywords if word.arg}
-            continue
-        for name in template.names_in(step.body):
-            if name not in known:
-                yield f"## {step.kind} names {name}, which no step before it gives"
-        if step.kind == "call":
-            known |= {line.partition("(")[0].strip() for line in step.body.splitlines()}

@@ -77,11 +77,8 @@ class Player:
         if exchange.record is not None:
             exchange.record.context = asked.context
         rest = asked.previous.rest if asked.previous else ""
-        answering = answer(
-            read_turn(body, asked.context, rest, asked.switches), read_lessons(self._lessons)
-        )
-        if answering.switches:
-            asked = replace(asked, switches=asked.switches.changed(answering.switches))
+        turn = read_turn(body, asked.context, rest, asked.switches)
+        steps, lesson = answer(turn, read_lessons(self._lessons))
         fault = self._fault(asked)
         if fault and FAULTS[fault].kind != "stream":
             fail(exchange, fault, asked.switches, streams=asked.streams)
@@ -89,13 +86,12 @@ class Player:
         response = Response(f"resp_{uuid4()}", int(time.time()), body)
         if exchange.record is not None:
             exchange.record.response_id = response.id
-            exchange.record.lesson = answering.lesson
+            exchange.record.lesson = lesson
         events = EventWriter(
             agent=asked.thinks or bool(body.get("tools")),
             old_reasoning=asked.switches.reasoning == "old",
         )
         audience = Audience(exchange if asked.streams else None, asked.switches.delay)
-        limits = [body.get("max_output_tokens"), answering.max_output_tokens]
         writer = ResponseWriter(
             response,
             events,
@@ -103,7 +99,7 @@ class Player:
             lambda step: self._run(step, exchange, asked.switches),
             thinks=asked.thinks,
             strike_after=asked.switches.after if fault else None,
-            max_output_tokens=min((n for n in limits if n is not None), default=None),
+            max_output_tokens=body.get("max_output_tokens"),
             deltas=not asked.switches.done_only,
         )
         if asked.streams:
@@ -112,7 +108,7 @@ class Player:
         response.status = "in_progress"
         audience.send(events.lifecycle("response.in_progress", response))
         try:
-            unsaid = writer.play(answering.steps)
+            unsaid = writer.play(steps)
             response.status = "incomplete" if unsaid else "completed"
         except StrikeError:
             unsaid = strike(exchange, writer, response, fault, streams=asked.streams)

@@ -1,26 +1,15 @@
 """How the server behaves: defaults, changed at its start, by a request, or by words in a prompt.
 
-The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, a body's
-`"demo": {"delay": 0}`, and a prompt's line `demo: delay 0`. In a prompt several commands stand on
-one line with commas between them, and the lines are taken out before the prompt is answered:
+The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, a body's `"demo": {"delay": 0}`,
+and a prompt's line `demo: delay 0`. In a prompt several commands stand on one line with commas
+between them, and the lines are taken out before the prompt is answered:
 
-    demo: error 429            any name of `faults.FAULTS`; `error 429 nested` for the nested body
-    demo: fail 2 429           the first two requests with this prompt fail so, later ones succeed
-    demo: after 3              a fault in mid-stream comes after so many deltas
-    demo: retry after 2        send Retry-After with the error
-    demo: delay 0.1            seconds between deltas (`fast` = 0, `slow` = 0.15)
-    demo: reasoning old        reasoning_summary_text events (`new`: reasoning_text)
-    demo: chain forgets        keeps, forgets, refuses, ignores
-    demo: forget               forget every response, then answer
-    demo: zero usage           all counts 0 (`no usage`: null)
-    demo: done only            text without deltas
-    demo: done marker          a `data: [DONE]` after the terminal event
-    demo: plain json           a JSON body although a stream was asked for
-    demo: figures slow         the links of figures drip a byte a second; `html`: give a web page;
-                               `huge`: 50 MB, whose length is not announced; `down`: break the
-                               connection; `elsewhere`: are on another host, which there is not
-    demo: bad arguments        function calls with arguments that are no JSON
-    demo: unknown function     calls of a function that was not offered: no_such_function
+    demo: error 429, retry after 2     any name of `faults.yaml`; `error 429 nested`: nested body
+    demo: fail 2 429                   the first two requests with this prompt fail, then it works
+    demo: error cut, after 3           a fault in mid-stream comes after so many deltas
+    demo: delay 0.1                    seconds between deltas (`fast` = 0, `slow` = 0.15)
+    demo: reasoning old · chain forgets · figures slow · zero usage · no usage · done only
+    demo: done marker · plain json · forget · bad arguments · unknown function
 """
 
 from __future__ import annotations
@@ -47,28 +36,29 @@ class Switches:
     """Every switch with its default."""
 
     delay: float = 0.028  # seconds between two deltas of a stream
-    reasoning: ReasoningSpelling = "new"
+    reasoning: ReasoningSpelling = "new"  # reasoning_text events, or reasoning_summary_text
     error: str = ""  # a name of `FAULTS`
     nested: bool = False  # {"error": {…}} in place of the flat body
-    retry_after: float | None = None  # seconds, sent as Retry-After with an HTTP error
+    retry_after: float = -1.0  # seconds, sent as Retry-After with an error; negative: not sent
     fail_first: int = 0  # only the first N requests get `error`; 0: all of them
     after: int = 5  # deltas before a fault in mid-stream
     chain: ChainMode = "keeps"
     forget_after: int = 2  # chain "forgets": ids of conversations of so many turns are unknown
-    forget: bool = False  # forget everything now
-    usage: UsageMode = "real"
-    done_only: bool = False
-    done_marker: bool = False
-    plain_json: bool = False
-    figures: FigureMode = "served"
-    bad_arguments: bool = False
-    unknown_function: bool = False
+    forget: bool = False  # forget every response now
+    usage: UsageMode = "real"  # zero: all counts 0; none: null
+    done_only: bool = False  # text without deltas
+    done_marker: bool = False  # a `data: [DONE]` after the terminal event
+    plain_json: bool = False  # a JSON body although a stream was asked for
+    figures: FigureMode = "served"  # how the links of figures behave (`faults.send_figure`)
+    bad_arguments: bool = False  # function calls with arguments that are no JSON
+    unknown_function: bool = False  # calls of a function that was not offered
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
         """These switches with the changes. Raises `SwitchError`."""
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
 
+_DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Switches)}
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "reasoning": get_args(ReasoningSpelling),
     "chain": get_args(ChainMode),
@@ -76,31 +66,24 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "figures": get_args(FigureMode),
     "error": ("", *FAULTS),
 }
-_NUMBERS = {"delay": float, "retry_after": float, "fail_first": int, "after": int}
-_NUMBERS["forget_after"] = int
-_NAMES = tuple(field.name for field in fields(Switches))
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name not in _NAMES:
-        raise SwitchError(f"The demo has no switch {name!r}; it has: {', '.join(_NAMES)}.")
-    if name in _CHOICES:
+    """The value in the type of the switch's default."""
+    if name not in _DEFAULTS:
+        raise SwitchError(f"The demo has no switch {name!r}; it has: {', '.join(_DEFAULTS)}.")
+    default = _DEFAULTS[name]
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise SwitchError(f"The demo's {name} is true or false; got {value!r}.")
+        return value
+    if isinstance(default, str):
         if str(value) not in _CHOICES[name]:
             known = ", ".join(choice for choice in _CHOICES[name] if choice)
             raise SwitchError(f"The demo's {name} is one of: {known}; got {value!r}.")
         return str(value)
-    if name in _NUMBERS:
-        return _number(name, value)
-    if not isinstance(value, bool):
-        raise SwitchError(f"The demo's {name} is true or false; got {value!r}.")
-    return value
-
-
-def _number(name: str, value: Any) -> float | int | None:
-    if value is None and name == "retry_after":
-        return None
     try:
-        number: float | int = _NUMBERS[name](value)
+        number = type(default)(value)
     except (TypeError, ValueError) as error:
         raise SwitchError(f"The demo's {name} is a number; got {value!r}.") from error
     if not 0 <= number <= 3600:
@@ -109,18 +92,18 @@ def _number(name: str, value: Any) -> float | int | None:
 
 
 _LINE = re.compile(r"^[ \t]*demo:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
-_FLAGS: Mapping[str, Mapping[str, Any]] = {
+_WORDS: Mapping[str, Mapping[str, Any]] = {
     "fast": {"delay": 0.0},
     "slow": {"delay": 0.15},
-    "forget": {"forget": True},
     "zero usage": {"usage": "zero"},
     "no usage": {"usage": "none"},
-    "done only": {"done_only": True},
-    "done marker": {"done_marker": True},
-    "plain json": {"plain_json": True},
-    "bad arguments": {"bad_arguments": True},
-    "unknown function": {"unknown_function": True},
+    **{
+        name.replace("_", " "): {name: True}
+        for name, default in _DEFAULTS.items()
+        if default is False
+    },
 }
+_VALUED = ("error", "after", "delay", "reasoning", "chain", "figures")
 
 
 def prompt_switches(prompt: str) -> dict[str, Any]:
@@ -128,16 +111,8 @@ def prompt_switches(prompt: str) -> dict[str, Any]:
     none of the commands."""
     changes: dict[str, Any] = {}
     for line in _LINE.findall(prompt):
-        changes.update(command_switches(line))
-    return changes
-
-
-def command_switches(commands: str) -> dict[str, Any]:
-    """The changes that one line of commands asks for. Raises `SwitchError`."""
-    changes: dict[str, Any] = {}
-    for command in re.split(r"[,;]", commands):
-        if command.strip():
-            changes.update(_command(command.strip().lower()))
+        for command in filter(None, map(str.strip, re.split(r"[,;]", line.lower()))):
+            changes.update(_command(command))
     return changes
 
 
@@ -147,23 +122,19 @@ def without_switches(text: str) -> str:
 
 
 def _command(command: str) -> Mapping[str, Any]:
-    if command in _FLAGS:
-        return _FLAGS[command]
     match command.split():
-        case ["error", name]:
-            return {"error": name}
+        case _ if command in _WORDS:
+            return _WORDS[command]
         case ["error", name, "nested"]:
             return {"error": name, "nested": True}
         case ["fail", count, name]:
             return {"error": name, "fail_first": count}
         case ["retry", "after", seconds]:
             return {"retry_after": seconds}
-        case [("after" | "delay" | "reasoning" | "chain" | "figures") as name, value]:
+        case [name, value] if name in _VALUED:
             return {name: value}
-        case _:
-            raise SwitchError(
-                f"The demo does not know the command {command!r}; it knows: error NAME, "
-                "fail N NAME, after N, retry after S, delay S, reasoning old|new, chain MODE, "
-                f"figures {'|'.join(get_args(FigureMode))}, "
-                f"{', '.join(_FLAGS)}."
-            )
+    raise SwitchError(
+        f"The demo does not know the command {command!r}; it knows: error NAME [nested], fail N "
+        f"NAME, retry after S, {', '.join(f'{name} VALUE' for name in _VALUED[1:])}, "
+        f"{', '.join(_WORDS)}."
+    )

@@ -57,16 +57,10 @@ def test_a_stopped_stream_is_not_kept(client, server):
     assert client.http.get(f"/responses/{id}").status_code == 404
 
 
-def test_instructions_are_not_carried_over(client):
-    first = client.ask("Hello", instructions="Answer in upper case.")
-    assert first["output"][0]["content"][0]["text"].startswith("HELLO!")
-    later = client.say("Hello", previous_response_id=first["id"])
-    assert later.startswith("Hello!")
-
-
-def test_instructions_that_no_lesson_has_are_said_not_to_be_followed(client):
-    assert "it follows no instructions" in client.say("Hello", instructions="Be a pirate.")
-    assert "instructions" not in client.say("Hello")
+def test_instructions_are_said_not_to_be_followed_and_not_carried_over(client):
+    first = client.ask("Hello", instructions="Be a pirate.")
+    assert "it follows no instructions" in first["output"][0]["content"][0]["text"]
+    assert "instructions" not in client.say("Hello", previous_response_id=first["id"])
 
 
 def test_get_delete_and_input_items(client):
