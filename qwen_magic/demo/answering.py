@@ -81,7 +81,7 @@ def _matching(
     prompt: str, before: set[str], lessons: Sequence[Lesson]
 ) -> Iterator[tuple[Lesson, Values]]:
     words = read_words(prompt)
-    for lesson in lessons if words.tokens else ():
+    for lesson in lessons if words.words else ():
         if lesson.after and before.isdisjoint(lesson.after):
             continue
         values = lesson.match(words)

@@ -6,27 +6,31 @@ texts, lists, tables; they reach a lesson's code as JSON and nothing else.
 
 from __future__ import annotations
 
+import ast
+import csv
+import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from qwen_magic.demo.frames import Frame, read_csv
-from qwen_magic.demo.words import Words, is_slot, normalised, slot_mark, slot_number
+from qwen_magic.demo.words import SLOT, Words, is_slot, normalised
 
 Values: TypeAlias = dict[str, Any]
 
 KINDS = ("number", "integer", "numbers", "word", "text", "table", "columns")
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?")
-_BETWEEN = ("and", "&", "和", "与")
-_PAIRS = {"[": "]", "(": ")"}
-_MAX_DIGITS = 300
 _MAX_STEPS = 20_000  # of one search: more, and the prompt is none of this lesson's
+_DESCRIBED = "of my notebook. What stands"  # in the product's description of a DataFrame
+_ROWS = re.compile(
+    r'^DATA = (""".*?""")$', re.DOTALL | re.MULTILINE
+)  # in the code that rebuilds it
+_CSV = re.compile(r"(?:`*csv\n)?(.*?)(?:\n`{3,}\s*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What may stand in a slot. `choices`: one of these words only."""
+    """What may stand in a slot. `choices`: one of these only; `has`: texts that are in it."""
 
     kind: str = "word"
     example: str = ""
@@ -37,180 +41,165 @@ class Slot:
     most: float = float("inf")
 
 
+def read_slot(spec: object) -> Slot:
+    """A slot as a lesson's head gives it: a kind, a list of words, or a mapping. Raises
+    `ValueError`."""
+    given: dict[str, Any] = spec if isinstance(spec, dict) else {"type": spec}
+    if set(given) - {"type", "example", "has", "columns", "min", "max"}:
+        raise ValueError("a slot has a type, an example, has, columns, min and max")
+    kind = given.get("type")
+    choices = tuple(map(str, kind)) if isinstance(kind, list) else ()
+    if not choices and kind not in KINDS:
+        raise ValueError(f"a slot's type is a list of words, or one of {', '.join(KINDS)}")
+    return Slot(
+        "choice" if choices else str(kind),
+        str(given.get("example", choices[0] if choices else "")),
+        choices,
+        tuple(map(str, given.get("has", ()))),
+        tuple(map(str, given.get("columns", ()))),
+        float(given.get("min", "-inf")),
+        float(given.get("max", "inf")),
+    )
+
+
 class Pattern:
     """One prompt of a lesson, with its slots."""
 
     def __init__(self, prompt: str, slots: Mapping[str, Slot]) -> None:
-        self.prompt = prompt
-        self.slots = slots
-        self._names = [name for name in slots if f"{{{name}}}" in prompt]
-        marked = prompt
-        for number, name in enumerate(self._names):
-            marked = marked.replace(f"{{{name}}}", slot_mark(number))
+        self.prompt = self.example = marked = prompt
+        self.slots = {name: slot for name, slot in slots.items() if f"{{{name}}}" in prompt}
+        for number, (name, slot) in enumerate(self.slots.items()):
+            marked = marked.replace(f"{{{name}}}", chr(ord(SLOT) + number))
+            self.example = self.example.replace(f"{{{name}}}", slot.example).strip()
         self.words = normalised(marked)
-
-    @property
-    def is_literal(self) -> bool:
-        return not self._names
-
-    @property
-    def example(self) -> str:
-        """The prompt as a suggestion shows it."""
-        text = self.prompt
-        for name in self._names:
-            text = text.replace(f"{{{name}}}", self.slots[name].example)
-        return text.strip()
 
     def match(self, prompt: Words) -> Values | None:
         """The slots' values; None where the prompt is another."""
-        if self.is_literal:
+        if not self.slots:
             return {} if prompt.words == self.words else None
-        try:
-            return _Search(self, self._names, prompt).run(0, 0, {})
-        except _TooLongError:
-            return None
-
-
-class _TooLongError(Exception):
-    """The search has taken more steps than a prompt is worth."""
+        return _Search(self, prompt).run(0, 0, {})
 
 
 class _Search:
     """Words against pattern, with backtracking over how many words a slot takes."""
 
-    def __init__(self, pattern: Pattern, names: list[str], prompt: Words) -> None:
-        self._pattern = pattern
-        self._names = names
+    def __init__(self, pattern: Pattern, prompt: Words) -> None:
+        self._words = pattern.words
+        self._slots = list(pattern.slots.items())
         self._prompt = prompt
         self._steps = 0
 
     def run(self, place: int, at: int, values: Values) -> Values | None:
-        """The values where the pattern from word `place` fits the prompt from token `at`."""
-        words, tokens = self._pattern.words, self._prompt.tokens
+        """The values where the pattern from word `place` fits the prompt from word `at`."""
+        words, asked = self._words, self._prompt.words
         while place < len(words) and not is_slot(words[place]):
-            if at >= len(tokens) or tokens[at].word != words[place]:
+            if asked[at : at + 1] != words[place : place + 1]:
                 return None
             place, at = place + 1, at + 1
         if place == len(words):
-            return values if at == len(tokens) else None
-        name = self._names[slot_number(words[place])]
-        slot = self._pattern.slots[name]
-        for end, value in _candidates(slot, self._prompt, at) if at < len(tokens) else ():
+            return values if at == len(asked) else None
+        name, slot = self._slots[ord(words[place]) - ord(SLOT)]
+        for end, value in _candidates(slot, self._prompt, at) if at < len(asked) else ():
             self._steps += 1
             if self._steps > _MAX_STEPS:
-                raise _TooLongError
-            if not all(text in self._prompt.raw(at, end) for text in slot.has):
+                return None
+            fits = all(text in self._prompt.raw(at, end) for text in slot.has)
+            if not fits or values.get(name, value) != value:  # a slot twice is the same twice
                 continue
-            if values.get(name, value) != value:  # a slot twice is the same twice
-                continue
-            found = self.run(place + 1, end, {**values, name: value})
-            if found is not None:
+            if (found := self.run(place + 1, end, {**values, name: value})) is not None:
                 return found
         return None
 
 
 def _candidates(slot: Slot, prompt: Words, at: int) -> Iterator[tuple[int, Any]]:
-    """(the token after it, value) for each way in which the slot may stand at token `at`."""
-    token = prompt.tokens[at]
+    """(the word after it, value) for each way in which the slot may stand at word `at`."""
+    words, end = prompt.words, len(prompt.words)
     match slot.kind:
         case "choice":
             for choice in slot.choices:
-                words = normalised(choice)
-                if prompt.words[at : at + len(words)] == words:
-                    yield at + len(words), choice
+                wanted = normalised(choice)
+                if words[at : at + len(wanted)] == wanted:
+                    yield at + len(wanted), choice
         case "number" | "integer":
-            end, value = _number(prompt, at)
+            after, value = _number(words, at)
             whole = slot.kind == "number" or isinstance(value, int)
             if value is not None and whole and slot.least <= value <= slot.most:
-                yield end, value
+                yield after, value
         case "numbers":
-            yield from _numbers(prompt, at)
+            yield from _numbers(words, at)
         case "word":
-            if re.fullmatch(r"[^\W_]\w*", token.word) and not token.word.isdigit():
+            if re.fullmatch(r"[^\W\d_]\w*", words[at]):
                 yield at + 1, prompt.raw(at, at + 1)
         case "text":
-            for end in range(at + 1, len(prompt.tokens) + 1):
-                yield end, prompt.raw(at, end)
-        case "table" | "columns":
-            yield from _tables(slot, prompt, at)
+            yield from ((after, prompt.raw(at, after)) for after in range(at + 1, end + 1))
+        case "columns":
+            rest = prompt.raw(at, end)
+            if _DESCRIBED in rest and all(f"{name!r}: " in rest for name in slot.columns):
+                yield end, {"columns": list(slot.columns)}
+        case _:
+            table = read_table(prompt.text[prompt.places[at][0] :])
+            if table is not None and set(slot.columns) <= set(table["columns"]):
+                yield end, table
 
 
-def _number(prompt: Words, at: int) -> tuple[int, int | float | None]:
-    """The number at `at`, with its sign; None where there is none."""
-    words = prompt.words
-    sign = words[at] if words[at] in ("-", "+") else ""
+def _number(words: Sequence[str], at: int) -> tuple[int, int | float | None]:
+    """(the word after it, the number at `at` with its sign); None where there is none."""
+    sign = words[at] if at < len(words) and words[at] in ("-", "+") else ""
     at += bool(sign)
     written = words[at] if at < len(words) else ""
-    if not _NUMBER.fullmatch(written) or len(written) > _MAX_DIGITS:
+    if not _NUMBER.fullmatch(written) or len(written) > 300:
         return at, None
     value = int(written) if written.isdigit() else float(written)
     return at + 1, -value if sign == "-" else value
 
 
-def _numbers(prompt: Words, at: int) -> Iterator[tuple[int, list[int | float]]]:
+def _numbers(words: Sequence[str], at: int) -> Iterator[tuple[int, list[int | float]]]:
     """Numbers with commas, spaces or "and" between them, perhaps in brackets; the most first."""
-    words = prompt.words
-    closing = _PAIRS.get(words[at], "")
+    closing = {"[": "]", "(": ")"}.get(words[at], "")
     at += bool(closing)
     found: list[tuple[int, int | float]] = []
     while at < len(words):
-        after_word = at + (bool(found) and words[at] in _BETWEEN)
-        end, value = _number(prompt, after_word) if after_word < len(words) else (at, None)
+        end, value = _number(words, at + bool(found and words[at] in ("and", "&", "和", "与")))
         if value is None:
             break
         found.append((end, value))
         at = end
-    if closing and (at >= len(words) or words[at] != closing):
-        return
-    if closing and found:
-        yield at + 1, [value for _, value in found]
-        return
     for count in range(len(found), 0, -1):
-        yield found[count - 1][0], [value for _, value in found[:count]]
+        values = [value for _, value in found[:count]]
+        if not closing:
+            yield found[count - 1][0], values
+        elif words[at : at + 1] == (closing,):
+            yield at + 1, values
+            return
 
 
-def _tables(slot: Slot, prompt: Words, at: int) -> Iterator[tuple[int, Any]]:
-    frame = prompt.tokens[at].frame
-    found = [(at + 1, frame)] if frame is not None else _csv_lines(prompt, at)
-    for end, each in found:
-        complete = slot.kind == "columns" or each.rows is not None
-        if complete and set(slot.columns) <= set(each.columns):
-            yield end, each.value()
+def read_table(text: str) -> Values | None:
+    """{"columns", "rows"} of the CSV that the text is, or of the rows in the product's code that
+    rebuilds a DataFrame (which is read, and never run); None where there are none.
+
+    A column's cells become numbers, or true and false, where all of them are; empty ones null.
+    """
+    rows = _ROWS.search(text) if _DESCRIBED in text else None
+    fenced = _CSV.fullmatch(text.strip())
+    try:
+        written = ast.literal_eval(rows[1]) if rows else fenced[1] if fenced else ""
+        lines = [line for line in csv.reader(io.StringIO(written, newline=""), strict=True) if line]
+    except (csv.Error, SyntaxError, ValueError):
+        return None
+    if len(lines) < 2 or len(lines[0]) < 2 or any(len(line) != len(lines[0]) for line in lines):
+        return None
+    cells = [[cell.strip() for cell in line] for line in lines]
+    columns = [_typed(column) for column in zip(*cells[1:], strict=True)]
+    return {"columns": cells[0], "rows": [list(row) for row in zip(*columns, strict=True)]}
 
 
-def _csv_lines(prompt: Words, at: int) -> list[tuple[int, Frame]]:
-    """CSV that is typed as plain lines, from the token's line to the prompt's end."""
-    start = prompt.tokens[at].start
-    before = prompt.text[:start].rpartition("\n")[2]
-    read = None if before.strip(" `\"'") else read_csv(prompt.text[start - len(before) :].strip())
-    return [] if read is None else [(len(prompt.tokens), Frame("", *read, start, start))]
-
-
-def read_slot(spec: object) -> Slot:
-    """A slot as a lesson's head gives it: a kind, a list of words, or a mapping. Raises
-    `ValueError`."""
-    if isinstance(spec, str | list):
-        spec = {"type": spec}
-    if not isinstance(spec, dict) or set(spec) - _KEYS or "type" not in spec:
-        raise ValueError(f"a slot is a type, or a mapping of {', '.join(sorted(_KEYS))}")
-    kind = spec["type"]
-    choices = tuple(map(str, kind)) if isinstance(kind, list) else ()
-    if choices:
-        kind = "choice"
-    elif kind not in KINDS:
-        raise ValueError(f"a slot's type is a list of words, or one of {', '.join(KINDS)}")
-    least, most = (
-        float(spec.get(key, default)) for key, default in (("min", "-inf"), ("max", "inf"))
-    )
-    return Slot(
-        kind,
-        str(spec.get("example", choices[0] if choices else "")),
-        choices,
-        tuple(map(str, spec.get("has", ()))),
-        tuple(map(str, spec.get("columns", ()))),
-        least,
-        most,
-    )
-
-
-_KEYS = {"type", "example", "has", "columns", "min", "max"}
+def _typed(cells: Sequence[str]) -> Sequence[object]:
+    there = {cell.lower() for cell in cells if cell}
+    if there and there <= {"true", "false"}:
+        return [cell.lower() == "true" if cell else None for cell in cells]
+    for read in (int, float):
+        try:
+            return [read(cell) if cell else None for cell in cells]
+        except ValueError:
+            continue
+    return [cell or None for cell in cells]

@@ -1,8 +1,8 @@
 """How the server behaves: defaults, changed at its start, by a request, or by words in a prompt.
 
-The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, a body's `"demo": {"delay": 0}`,
-and a prompt's line `demo: delay 0`. In a prompt several commands stand on one line with commas
-between them, and the lines are taken out before the prompt is answered:
+The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, `"demo": {"delay": 0}` in a
+body, and a prompt's line `demo: delay 0`. In a prompt several commands stand on one line with
+commas between them, and the lines are taken out before the prompt is answered:
 
     demo: error 429, retry after 2     any name of `faults.yaml`; `error 429 nested`: nested body
     demo: fail 2 429                   the first two requests with this prompt fail, then it works

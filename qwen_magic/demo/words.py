@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from qwen_magic.demo.frames import Frame, find_frames
+from functools import lru_cache
 
 MAX_CHARACTERS = 200_000  # a longer prompt is none of a lesson's
 
@@ -29,47 +28,37 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _DROPPED = frozenset(".,;:!?…\"'`“”‘’«»„‚‹›。、「」『』《》〈〉—–¡¿·‐")
 _SAME = {"×": "*", "⋅": "*", "÷": "/", "−": "-"}
 _PREFIXED = {"<super>": "^", "<sub>": "_", "<fraction>": " ", "<circle>": " "}
-_LEADING = (("please",), ("can", "you"), ("could", "you"), ("would", "you"), ("hey",))
-_TRAILING = (("please",), ("thanks",))
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, and where it stands in the prepared text. `frame`: it stands for a table there."""
-
-    word: str
-    start: int
-    end: int
-    frame: Frame | None = None
+_LEADING = re.compile(r"(?:please|hey|(?:can|could|would) you) ")  # and another word
+_TRAILING = ("please", "thanks")
+SLOT = "\ue000"  # private use: the first of the characters that mark slots in a lesson's prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text as its tokens; `text` is what their places count in."""
+    """A text as its words; `places` tells where each stands in `text`, as it was prepared."""
 
     text: str
-    tokens: tuple[Token, ...]
     words: tuple[str, ...]
+    places: tuple[tuple[int, int], ...]
 
     def raw(self, start: int, end: int) -> str:
-        """What was typed, from token `start` up to, but without, token `end`."""
-        return self.text[self.tokens[start].start : self.tokens[end - 1].end]
+        """What was typed, from word `start` up to, but without, word `end`."""
+        return self.text[self.places[start][0] : self.places[end - 1][1]]
 
 
+@lru_cache(maxsize=500)
 def read_words(text: str) -> Words:
-    """The text's words, without polite ones around it."""
-    if len(text) > MAX_CHARACTERS:
-        return Words("", (), ())
-    prepared = _prepared(text)
-    tokens: list[Token] = []
-    place = 0
-    for frame in find_frames(prepared):
-        tokens += _tokens(prepared, place, frame.start)
-        tokens.append(Token("\0table", frame.start, frame.end, frame))
-        place = frame.end
-    tokens += _tokens(prepared, place, len(prepared))
-    kept = tuple(_without_politeness(prepared, tokens))
-    return Words(prepared, kept, tuple(token.word for token in kept))
+    """The text's words, without polite ones around it; none where it is too long."""
+    prepared = _prepared(text) if len(text) <= MAX_CHARACTERS else ""
+    found = list(_tokens(prepared))
+    start, end = 0, len(found)
+    while start + 1 < end and (polite := _LEADING.match(" ".join(w for w, _, _ in found[start:]))):
+        start += polite[0].count(" ")
+    if end - start > 1 and found[end - 1][0] in _TRAILING:
+        set_off = prepared[: found[end - 1][1]].rstrip()[-1:] in ",.!?"  # no part of the question
+        end -= set_off
+    kept = found[start:end]
+    return Words(prepared, tuple(w for w, _, _ in kept), tuple((a, b) for _, a, b in kept))
 
 
 def normalised(text: str) -> tuple[str, ...]:
@@ -85,70 +74,34 @@ def _prepared(text: str) -> str:
     return unicodedata.normalize("NFKC", "".join(marked)).replace("\u2044", "/")
 
 
-def _tokens(text: str, start: int, end: int) -> list[Token]:
-    found: list[Token] = []
-    for match in _TOKEN.finditer(text, start, end):
-        if match["number"]:
-            found += _numbers(match[0], match.start())
-        elif match["word"]:
-            word = match[0].replace("'", "").replace("’", "").casefold()
-            found.append(Token(word, *match.span()))
-        elif not _is_dropped(text, match.start()):
-            found.append(Token(match[0].casefold(), *match.span()))
-    return found
-
-
-def _numbers(written: str, start: int) -> list[Token]:
-    """One number, or several with commas between them: 1,000 is one, 1,2 are two."""
-    if _THOUSANDS.fullmatch(written):
-        return [Token(written.replace(",", ""), start, start + len(written))]
-    found = []
-    for part in written.split(","):
-        found.append(Token(part.casefold(), start, start + len(part)))
-        start += len(part) + 1
-    return found
+def _tokens(text: str) -> Iterator[tuple[str, int, int]]:
+    """(word, start, end) for each."""
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        if match["word"]:
+            yield match[0].replace("'", "").replace("’", "").casefold(), start, end
+        elif not match["number"]:
+            if not _is_dropped(text, start):
+                yield match[0].casefold(), start, end
+        elif _THOUSANDS.fullmatch(match[0]):
+            yield match[0].replace(",", ""), start, end
+        else:  # with commas, it is several: 1,000 is one number, 1,2 are two
+            for part in match[0].split(","):
+                yield part.casefold(), start, start + len(part)
+                start += len(part) + 1
 
 
 def _is_dropped(text: str, place: int) -> bool:
     """Whether the character there is mere punctuation."""
-    character = text[place]
-    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    character, before, after = text[place], text[place - 1 : place], text[place + 1 : place + 2]
     if character == "!":
-        return not before.isdigit() and before != ")" and not is_slot(before)  # 5! is a number
+        return not (before.isdigit() or before == ")" or is_slot(before))  # 5! is a number
     if character == "–" and before.isdigit() and after.isdigit():
         return False
     if character == "-":
-        return before.isalpha() and after.isalpha() and not is_slot(before)  # p-value
+        return before.isalpha() and after.isalpha()  # p-value
     return character in _DROPPED
 
 
-def _without_politeness(text: str, tokens: list[Token]) -> Sequence[Token]:
-    """Without "please" and its like at both ends, as long as other words remain."""
-    start, end = 0, len(tokens)
-    again = True
-    while again:
-        again = False
-        for polite in _LEADING:
-            n = len(polite)
-            if end - start > n and tuple(t.word for t in tokens[start : start + n]) == polite:
-                start, again = start + n, True
-    for polite in _TRAILING:
-        last = tokens[end - 1].word if end - start > 1 else ""
-        if (last,) == polite and text[: tokens[end - 1].start].rstrip()[-1:] in ",.!?":
-            end -= 1  # set off by a comma: no part of the question
-    return tokens[start:end]
-
-
-_FIRST_SLOT = 0xE000  # private use: a slot's place in a lesson's prompt
-
-
-def slot_mark(number: int) -> str:
-    return chr(_FIRST_SLOT + number)
-
-
-def is_slot(character: str) -> bool:
-    return "\ue000" <= character <= "\uf8ff"
-
-
-def slot_number(word: str) -> int:
-    return ord(word) - _FIRST_SLOT
+def is_slot(word: str) -> bool:
+    return "\ue000" <= word <= "\uf8ff"

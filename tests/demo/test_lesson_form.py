@@ -26,7 +26,7 @@ def test_the_bundled_lessons_are_in_order():
         ("---\nneeds: [a]\n---\n" + SAY, "no prompts"),
         ("---\nprompts: ['?!']\n---\n" + SAY, "without a word"),
         (HEAD.format("slots: {n: what}\n") + SAY, "slot n: a slot's type is"),
-        (HEAD.format("slots: {n: {min: 3}}\n") + SAY, "slot n: a slot is"),
+        (HEAD.format("slots: {n: {min: 3}}\n") + SAY, "slot n: a slot's type is"),
         (HEAD.format("slots: {'a b': number}\n") + SAY, "no name for a slot"),
         (HEAD.format("slots: [n]\n") + SAY, "a mapping of names"),
         (HEAD.format("rank: first\n") + SAY, "invalid literal"),
