@@ -37,8 +37,9 @@ _MOST_TURNS = 50  # before this one that are looked at
 
 def answer(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Steps, str]:
     """(the steps that answer, the name of their lesson): of a lesson, else of a rule."""
-    if turn.rest and normalised(turn.prompt) in _MORE:
-        return _say(turn.rest), ""
+    rest = turn.previous.rest if turn.previous else ""
+    if rest and normalised(turn.prompt) in _MORE:
+        return _say(rest), ""
     wrong = turn.switches.unknown_function or turn.switches.bad_arguments
     found = None if wrong or turn.repairs else find_lesson(turn, lessons)
     if found is None:
@@ -105,7 +106,7 @@ def _noted(steps: Steps, turn: Turn) -> Steps:
         said = said or isinstance(step, Say)
         outcome = yield step
     if said:
-        unheard = "; it follows no instructions" if turn.instructions.strip() else ""
+        unheard = "; it follows no instructions" if turn.instructed else ""
         yield Say(NOTE.format(unheard))
 
 
@@ -200,7 +201,7 @@ def _call(step: LessonStep, values: Values, turn: Turn) -> Steps:
     for line in _lines(step):
         written = fill_literals(line, values)
         name, _, _ = written.partition("(")
-        _, arguments = read_call(written, len(name), (turn.functions or {}).get(name, ()))
+        _, arguments = read_call(written, len(name), turn.functions.get(name, ()))
         if arguments is None:
             raise LessonError(f"this is no call: {line}")
         if name not in turn.tools:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import time
@@ -14,15 +13,10 @@ from uuid import uuid4
 
 from qwen_magic.demo.faults import send_figure
 from qwen_magic.demo.http import ClientGoneError, Connection, Exchange, RefusedError, Request
-from qwen_magic.demo.player import Player
-from qwen_magic.demo.request_log import (
-    KeySent,
-    RequestLog,
-    RequestRecord,
-    public_body,
-    public_headers,
-)
-from qwen_magic.demo.store import FIGURE_PATH, FigureStore, ResponseStore
+from qwen_magic.demo.player import FIGURE_PATH, Player
+from qwen_magic.demo.request_log import KeySent, RequestLog, public_body, public_headers
+from qwen_magic.demo.store import Kept, Store
+from qwen_magic.demo.turn import read_json
 from qwen_magic.demo.wire import JSON, MODEL
 
 PREFIXES = ("/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1", "/v1")
@@ -34,7 +28,6 @@ _ID = re.compile(r"/responses/([^/]+)(/input_items)?")
 class Site:
     """What the routes work on."""
 
-    figures: FigureStore
     log: RequestLog
     player: Player
     key: Callable[[], str]
@@ -56,16 +49,12 @@ class Site:
 
     def _serve(self, exchange: Exchange) -> None:
         request = exchange.request
-        body = _body(request)
-        exchange.record = record = RequestRecord(
-            method=request.method,
-            path=request.path,
-            headers=public_headers(request.headers),
-            body=None if body is None else public_body(body),
-            time=time.time(),
-            key=_key_sent(request, self.key()),
-            request_id=exchange.id,
-        )
+        read = read_json(request.body.decode("utf-8", "replace"))
+        body = read if isinstance(read, dict) else None
+        record = exchange.record
+        record.method, record.path = request.method, request.path
+        record.headers, record.body = public_headers(request.headers), public_body(body)
+        record.time, record.key = time.time(), _key_sent(request, self.key())
         self.log.add(record)
         try:
             try:
@@ -81,14 +70,15 @@ class Site:
             text = f"The demo server failed: {type(error).__name__}: {error}"
             exchange.refuse(RefusedError(text, "InternalError", 500))
         finally:
-            exchange.note_close()
-            self.log.end(record)
+            exchange.end()
 
     def _answer(self, exchange: Exchange, body: JSON | None) -> None:
         request = exchange.request
         _check_place(request)
         if request.path.startswith(FIGURE_PATH):  # the link is the key, as the service's is
-            send_figure(exchange, self.figures.get(request.path, time.time()))
+            figure = self.player.figures.get(request.path)
+            expired = figure is None or figure.expires <= time.time()
+            send_figure(exchange, None if expired else figure)
             return
         prefix = next((p for p in PREFIXES if request.path.startswith(p + "/")), None)
         if prefix is None:
@@ -107,7 +97,7 @@ class Site:
             case _, "/responses" | "/models":
                 raise RefusedError("Method Not Allowed", "Method Not Allowed", 405)
             case method, path:
-                exchange.reply(_kept(self.player.store, method, path))
+                exchange.reply(_kept(self.player.responses, method, path))
 
     def _is_welcome(self, request: Request) -> bool:
         try:
@@ -118,7 +108,7 @@ class Site:
         return True
 
 
-def _kept(store: ResponseStore, method: str, path: str) -> JSON:
+def _kept(store: Store[Kept], method: str, path: str) -> JSON:
     """`GET` and `DELETE /responses/{id}`, `GET /responses/{id}/input_items`."""
     match = _ID.fullmatch(path)
     if match is None:
@@ -138,14 +128,6 @@ def _kept(store: ResponseStore, method: str, path: str) -> JSON:
     data = [{"id": f"msg_{uuid4()}", "created_at": created_at, **item} for item in kept.input]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
     return {"object": "list", "data": data, **ends, "has_more": False}
-
-
-def _body(request: Request) -> JSON | None:
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def _check_place(request: Request) -> None:

@@ -17,7 +17,7 @@ from qwen_magic.demo.wire import EventWriter, Response, to_json
 
 if TYPE_CHECKING:
     from qwen_magic.demo.response_writer import ResponseWriter
-    from qwen_magic.demo.store import KeptFigure
+    from qwen_magic.demo.store import Figure
     from qwen_magic.demo.switches import Switches
 
 Kind: TypeAlias = Literal["http", "body", "failed", "event", "transport", "stream"]
@@ -127,7 +127,7 @@ def _error_event(exchange: Exchange, fault: Fault, *, named: bool) -> None:
     exchange.end_stream()
 
 
-def send_figure(exchange: Exchange, figure: KeptFigure | None) -> None:
+def send_figure(exchange: Exchange, figure: Figure | None) -> None:
     """Answer the request for a figure, or fail to as its mode says; None: it is gone. Raises
     `ClientGoneError`."""
     match figure.mode if figure is not None else "gone":

@@ -220,15 +220,14 @@ class Exchange:
     def __init__(self, connection: Connection, request: Request | None = None) -> None:
         self.request = request or Request()
         self.id = str(uuid4())
-        self.record: RequestRecord | None = None
+        self.record = RequestRecord(request_id=self.id)
         self._connection = connection
         self._done = False
         self.started = False  # the head is out
 
     def _head(self, status: int, headers: Mapping[str, str]) -> h11.Response:
         self.started = True
-        if self.record is not None:
-            self.record.status = status
+        self.record.status = status
         sent = {**headers, "x-request-id": self.id}
         return h11.Response(status_code=status, headers=list(sent.items()))
 
@@ -257,8 +256,7 @@ class Exchange:
     def send(self, event: bytes) -> None:
         """One event, or other piece, of the stream."""
         self._connection.write(h11.Data(data=event))
-        if self.record is not None:
-            self.record.events += 1
+        self.record.events += 1
 
     def end_stream(self) -> None:
         self._connection.write(h11.EndOfMessage())
@@ -272,10 +270,8 @@ class Exchange:
         self._done = True
         self._connection.reset()
 
-    def note_close(self) -> None:
-        record = self.record
-        if record is None or self._done or record.client_closed:
-            return
-        if self._connection.client_closed:
-            record.client_closed = True
-            record.closed_at = time.time()
+    def end(self) -> None:
+        """Note the end, and whether it was the client that closed."""
+        if self._connection.client_closed and not self._done:
+            self.record.client_closed, self.record.closed_at = True, time.time()
+        self.record.ended_at = time.time()

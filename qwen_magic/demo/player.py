@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,52 +16,29 @@ from qwen_magic.demo.faults import FAULTS, fail, strike
 from qwen_magic.demo.http import Exchange, RefusedError
 from qwen_magic.demo.lesson import read_lessons
 from qwen_magic.demo.request import check_outputs, check_request
-from qwen_magic.demo.response_writer import Audience, ResponseWriter, RunCode, StrikeError
+from qwen_magic.demo.response_writer import ResponseWriter, RunCode, StrikeError
 from qwen_magic.demo.runner import Run, Runner
-from qwen_magic.demo.store import FigureStore, Kept, ResponseStore
+from qwen_magic.demo.store import Figure, Kept, Store
 from qwen_magic.demo.switches import SwitchError, Switches, prompt_switches
-from qwen_magic.demo.turn import input_items, newest_prompt, read_turn
-from qwen_magic.demo.wire import JSON, EventWriter, Response, to_json, usage
+from qwen_magic.demo.turn import Turn, newest_prompt, read_turn
+from qwen_magic.demo.wire import JSON, Response, to_json, usage
 
+FIGURE_PATH = "/code-interpreter/temp_files/"
+FIGURE_SECONDS = 12 * 3600  # as long as the service's links live
 ELSEWHERE = "http://figures.example.invalid"  # a host that there is not
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One checked request, with all that its answer depends on."""
-
-    body: JSON
-    switches: Switches
-    previous: Kept | None
-    items: tuple[JSON, ...]  # this turn's own input
-    context: list[JSON]  # the whole conversation up to here
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.body.get("stream")) and not self.switches.plain_json
-
-    @property
-    def thinks(self) -> bool:
-        effort = (self.body.get("reasoning") or {}).get("effort")
-        return bool(self.body.get("enable_thinking")) if effort is None else effort != "none"
 
 
 class Player:
     """Answers requests; `switches` are the server's own, and may be changed while it runs."""
 
     def __init__(
-        self,
-        lessons: Sequence[Path],
-        switches: Switches,
-        runner: Runner,
-        figures: FigureStore,
-        url: str,
+        self, lessons: Sequence[Path], switches: Switches, runner: Runner, url: str
     ) -> None:
-        self.store = ResponseStore()
+        self.responses: Store[Kept] = Store()
+        self.figures: Store[Figure] = Store()
         self.switches = switches
         self._lessons = lessons
         self._runner = runner
-        self._figures = figures
         self._url = url
         self._failures: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -73,60 +50,48 @@ class Player:
 
     def play(self, exchange: Exchange, body: JSON) -> None:
         """Raises `RefusedError`, `ClientGoneError`, `LessonError`."""
-        asked = self._read(body)
-        if exchange.record is not None:
-            exchange.record.context = asked.context
-        rest = asked.previous.rest if asked.previous else ""
-        turn = read_turn(body, asked.context, rest, asked.switches)
-        steps, lesson = answer(turn, read_lessons(self._lessons))
-        fault = self._fault(asked)
+        turn = self._read(body)
+        switches = turn.switches
+        exchange.record.context = turn.context
+        steps, exchange.record.lesson = answer(turn, read_lessons(self._lessons))
+        fault = self._fault(turn)
         if fault and FAULTS[fault].kind != "stream":
-            fail(exchange, fault, asked.switches, streams=asked.streams)
+            fail(exchange, fault, switches, streams=turn.streams)
             return
         response = Response(f"resp_{uuid4()}", int(time.time()), body)
-        if exchange.record is not None:
-            exchange.record.response_id = response.id
-            exchange.record.lesson = lesson
-        events = EventWriter(
-            agent=asked.thinks or bool(body.get("tools")),
-            old_reasoning=asked.switches.reasoning == "old",
-        )
-        audience = Audience(exchange if asked.streams else None, asked.switches.delay)
+        exchange.record.response_id = response.id
         writer = ResponseWriter(
             response,
-            events,
-            audience,
-            lambda step: self._run(step, exchange, asked.switches),
-            thinks=asked.thinks,
-            strike_after=asked.switches.after if fault else None,
-            max_output_tokens=body.get("max_output_tokens"),
-            deltas=not asked.switches.done_only,
+            turn,
+            exchange if turn.streams else None,
+            lambda step: self._run(step, exchange, switches),
+            strike_after=switches.after if fault else None,
         )
-        if asked.streams:
+        if turn.streams:
             exchange.open_stream()
-        audience.send(events.lifecycle("response.created", response))
+        writer.tell("created")
         response.status = "in_progress"
-        audience.send(events.lifecycle("response.in_progress", response))
+        writer.tell("in_progress")
         try:
             unsaid = writer.play(steps)
             response.status = "incomplete" if unsaid else "completed"
         except StrikeError:
-            unsaid = strike(exchange, writer, response, fault, streams=asked.streams)
+            unsaid = strike(exchange, writer, response, fault, streams=turn.streams)
         if response.status == "incomplete":
             response.incomplete_reason = "max_output_tokens"
-        self._keep(asked, response, writer, unsaid)
-        if not asked.streams:
+        self._keep(turn, response, writer, unsaid)
+        if not turn.streams:
             exchange.reply(response.as_json())
             return
-        kind = "completed" if fault == "incomplete-inside" else response.status
-        audience.send(events.lifecycle(f"response.{kind}", response))
-        if asked.switches.done_marker:
-            audience.send(b"data: [DONE]\n\n")
+        writer.tell("completed" if fault == "incomplete-inside" else response.status)
+        if switches.done_marker:
+            exchange.send(b"data: [DONE]\n\n")
         exchange.end_stream()
 
-    def _read(self, body: JSON) -> Asked:
+    def _read(self, body: JSON) -> Turn:
         check_request(body)
-        items = input_items(body["input"])
+        given = body["input"]
+        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
         demo = body.get("demo") or {}
         if not isinstance(demo, dict):
             raise RefusedError("The request's demo is not an object of switches.")
@@ -135,11 +100,10 @@ class Player:
         except SwitchError as error:
             raise RefusedError(str(error)) from error
         if switches.forget:
-            self.store.forget()
-        previous = self._previous(body, switches)
-        context = [*(previous.items() if previous else ()), *items]
-        check_outputs(context)
-        return Asked(body, switches, previous, tuple(items), context)
+            self.responses.forget()
+        turn = read_turn(body, items, self._previous(body, switches), switches)
+        check_outputs(turn.context)
+        return turn
 
     def _previous(self, body: JSON, switches: Switches) -> Kept | None:
         """The response that is continued; None for a new conversation. Raises `RefusedError`.
@@ -153,45 +117,45 @@ class Player:
         if switches.chain == "refuses":
             message = "llama.cpp does not support 'previous_response_id'."
             raise RefusedError(message, "invalid_request_error", nested=True)
-        kept = self.store.get(id)
+        kept = self.responses.get(id)
         forgets = switches.chain == "forgets"
         if kept is None or (forgets and len(kept.chain()) >= switches.forget_after):
             raise RefusedError(f"Not found previous_response_id: {id}")
         return kept
 
-    def _fault(self, asked: Asked) -> str:
+    def _fault(self, turn: Turn) -> str:
         """The fault that strikes this request; empty when none does (any more)."""
-        switches = asked.switches
-        if switches.error and switches.fail_first:
-            own = switches.fail_first == self.switches.fail_first
-            scope = "" if own else newest_prompt(asked.items)
+        most = turn.switches.fail_first
+        if turn.switches.error and most:
+            scope = "" if most == self.switches.fail_first else newest_prompt(turn.items)
             with self._lock:
                 self._failures[scope] += 1
-                if self._failures[scope] > switches.fail_first:
+                if self._failures[scope] > most:
                     return ""
-        return switches.error
+        return turn.switches.error
 
     def _run(self, step: RunCode, exchange: Exchange, switches: Switches) -> Run:
-        """The run, with links to its figures in the logs where it is shown."""
+        """The run, with links to its figures in the logs."""
         run = self._runner.run(step.code, step.given, lambda: exchange.pause(0))
-        if not step.shown:
-            return replace(run, figures=())
-        host = ELSEWHERE if switches.figures == "elsewhere" else self._url
-        links = [
-            f"![fig-{n:03}]({host}{self._figures.add(png, time.time(), switches.figures)})"
-            for n, png in enumerate(run.figures, 1)
-        ]
-        return replace(run, logs="\n\n".join([*([run.logs] if run.logs else []), *links]))
+        blocks = [run.logs] if run.logs else []
+        for number, png in enumerate(run.figures if step.shown else (), 1):
+            path, expires = (
+                f"{FIGURE_PATH}code-output-{uuid4()}.png",
+                int(time.time()) + FIGURE_SECONDS,
+            )
+            self.figures.keep(path, Figure(png, expires, switches.figures), len(png))
+            host = ELSEWHERE if switches.figures == "elsewhere" else self._url
+            blocks.append(f"![fig-{number:03}]({host}{path}?Expires={expires})")
+        return replace(run, logs="\n\n".join(blocks))
 
-    def _keep(self, asked: Asked, response: Response, writer: ResponseWriter, unsaid: str) -> None:
+    def _keep(self, turn: Turn, response: Response, writer: ResponseWriter, unsaid: str) -> None:
         """Count tokens, name the turn before, and keep the response if it may be continued."""
-        told = asked.body.get("instructions") or ""
-        counted = usage(asked.context, told, response.output, writer.tools)
-        response.usage = {"real": counted, "zero": usage(), "none": None}[asked.switches.usage]
-        if asked.previous is not None:
-            response.previous_response_id = asked.previous.id
-        if asked.body.get("store") is False or response.status == "failed":
-            return
-        body, output = response.as_json(), tuple(response.output)
-        size = len(to_json(body)) + len(to_json(asked.items))
-        self.store.keep(Kept(response.id, body, asked.items, output, asked.previous, unsaid, size))
+        told = turn.body.get("instructions") or ""
+        counted = usage(turn.context, told, response.output, writer.tools)
+        response.usage = {"real": counted, "zero": usage(), "none": None}[turn.switches.usage]
+        if turn.previous is not None:
+            response.previous_response_id = turn.previous.body["id"]
+        if turn.body.get("store") is not False and response.status != "failed":
+            body = response.as_json()
+            kept = Kept(body, turn.items, turn.previous, unsaid)
+            self.responses.keep(response.id, kept, len(to_json([body, turn.items])))

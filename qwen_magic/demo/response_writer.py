@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from qwen_magic.demo.http import Exchange
 from qwen_magic.demo.runner import Run
+from qwen_magic.demo.turn import Turn
 from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Response, new_item_id
 from qwen_magic.demo.wire import item as wire_item
 
@@ -94,50 +95,45 @@ class TokenLimitError(Exception):
     """The answer has reached `max_output_tokens`."""
 
 
-class Audience:
-    """Who hears a stream's events: the client; or nobody, for an answer in one piece."""
-
-    def __init__(self, exchange: Exchange | None, delay: float) -> None:
-        self._exchange = exchange
-        self._delay = delay  # seconds between two deltas
-
-    def send(self, data: bytes) -> None:
-        if self._exchange is not None:
-            self._exchange.send(data)
-
-    def pause(self) -> None:
-        if self._exchange is not None:
-            self._exchange.pause(self._delay)
-
-
 class ResponseWriter:
     """Plays steps into `response.output`. `tools` counts the built-in tools used."""
 
     def __init__(
         self,
         response: Response,
-        events: EventWriter,
-        audience: Audience,
+        turn: Turn,
+        listener: Exchange | None,  # the client's stream; None for an answer in one piece
         run_code: Callable[[RunCode], Run],
         *,
-        thinks: bool,
-        strike_after: int | None = None,
-        max_output_tokens: int | None = None,
-        deltas: bool = True,
+        strike_after: int | None = None,  # deltas
     ) -> None:
         self._response = response
-        self._events = events
-        self._audience = audience
+        self._turn = turn
+        self._listener = listener
         self._run_code = run_code
-        self._thinks = thinks
         self._strike_after = strike_after
-        limit = max_output_tokens
+        self._events = EventWriter(
+            agent=turn.thinks or bool(turn.body.get("tools")),
+            old_reasoning=turn.switches.reasoning == "old",
+        )
+        limit = turn.body.get("max_output_tokens")
         self._room = None if limit is None else limit * CHARACTERS_PER_TOKEN
-        self._deltas = deltas
         self._sent = 0
         self._message: JSON | None = None
         self._unsaid = ""
         self.tools: Counter[str] = Counter()
+
+    def tell(self, kind: str) -> None:
+        """`response.created`, `.in_progress` and the terminal events."""
+        self._send(self._events.lifecycle(f"response.{kind}", self._response))
+
+    def _send(self, event: bytes) -> None:
+        if self._listener is not None:
+            self._listener.send(event)
+
+    def _pause(self) -> None:
+        if self._listener is not None:
+            self._listener.pause(self._turn.switches.delay)
 
     def play(self, steps: Steps) -> str:
         """Play to the end. Returns what was left unsaid: empty unless the token limit came."""
@@ -170,7 +166,7 @@ class ResponseWriter:
             self._end_message("completed")
         match step:
             case Think(text):
-                if self._thinks:
+                if self._turn.thinks:
                     self._think(text)
             case Search(queries, urls):
                 sources = [{"type": "url", "url": url} for url in urls]
@@ -180,7 +176,7 @@ class ResponseWriter:
                 self._end(item, action={**action, "sources": sources})
             case Read(urls, goal, output):
                 item = self._begin("web_extractor_call", urls=list(urls), goal=goal)
-                self._audience.pause()
+                self._pause()
                 self._end(item, output=output)
             case RunCode():
                 return self._run(step)
@@ -189,7 +185,7 @@ class ResponseWriter:
             case Call(name, arguments):
                 call_id = f"call_{uuid4().hex[:24]}"
                 item = self._begin("function_call", name=name, call_id=call_id)
-                self._audience.pause()
+                self._pause()
                 self._end(item, arguments=arguments)
             case _:
                 assert_never(step)
@@ -205,38 +201,38 @@ class ResponseWriter:
         item = wire_item(kind, id=id, container_id=id, status="in_progress", **fields)
         self._response.output.append(item)
         shown = {k: v for k, v in item.items() if (kind, k) != ("web_extractor_call", "output")}
-        self._audience.send(self._events.item("added", self._index, shown))
+        self._send(self._events.item("added", self._index, shown))
         return item
 
     def _end(self, item: JSON, status: str = "completed", **fields: Any) -> None:
         item |= {"status": status, **fields} if "status" in item else fields
         if item["type"] not in ("message", "reasoning", "function_call"):
             self.tools[item["type"].removesuffix("_call")] += 1
-        self._audience.send(self._events.item("done", self._index, item))
+        self._send(self._events.item("done", self._index, item))
 
     def _phases(self, item: JSON, *phases: str) -> None:
         for phase in phases:
             event = self._events.phase(item["type"], phase, self._index, item["id"])
-            self._audience.send(event)
-            self._audience.pause()
+            self._send(event)
+            self._pause()
 
     def _tick(self) -> None:
         """Between two deltas."""
         if self._sent == self._strike_after:
             raise StrikeError
         self._sent += 1
-        self._audience.pause()
+        self._pause()
 
     def _think(self, text: str) -> None:
         item = self._begin("reasoning")
         for piece in _PIECE.findall(text):
             before = item["summary"][0]["text"] if item["summary"] else ""
-            if self._deltas:
+            if not self._turn.switches.done_only:
                 self._tick()
                 event = self._events.reasoning("delta", self._index, item["id"], piece)
-                self._audience.send(event)
+                self._send(event)
             item["summary"] = [{"type": "summary_text", "text": before + piece}]
-        self._audience.send(self._events.reasoning("done", self._index, item["id"], text))
+        self._send(self._events.reasoning("done", self._index, item["id"], text))
         self._end(item)
 
     def _run(self, step: RunCode) -> Run:
@@ -253,7 +249,7 @@ class ResponseWriter:
         if self._message is None:
             self._message = self._begin("message")
             event = self._events.part("added", self._index, self._message["id"], "")
-            self._audience.send(event)
+            self._send(event)
             self._message["content"] = [wire_item("text")]
         elif self._message["content"][0]["text"]:
             text = f"\n\n{text}"
@@ -263,9 +259,9 @@ class ResponseWriter:
             self._unsaid = text[said:]
             if self._room is not None and self._room < len(piece):
                 raise TokenLimitError
-            if self._deltas:
+            if not self._turn.switches.done_only:
                 self._tick()
-                self._audience.send(self._events.text("delta", self._index, id, piece))
+                self._send(self._events.text("delta", self._index, id, piece))
             self._room = None if self._room is None else self._room - len(piece)
             said += len(piece)
             part["text"] += piece
@@ -276,6 +272,6 @@ class ResponseWriter:
             return
         item, self._message = self._message, None
         text = item["content"][0]["text"]
-        self._audience.send(self._events.text("done", self._index, item["id"], text))
-        self._audience.send(self._events.part("done", self._index, item["id"], text))
+        self._send(self._events.text("done", self._index, item["id"], text))
+        self._send(self._events.part("done", self._index, item["id"], text))
         self._end(item, status)

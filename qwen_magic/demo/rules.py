@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from qwen_magic.demo.response_writer import Call, Say, Steps, Think
 from qwen_magic.demo.runner import fenced
-from qwen_magic.demo.turn import CallResult, Turn
+from qwen_magic.demo.turn import CallResult, Turn, read_json
 from qwen_magic.demo.wire import JSON
 from qwen_magic.demo.words import normalised
 
@@ -116,7 +116,7 @@ def answer_call(turn: Turn) -> Steps | None:
         return _tell(turn) if turn.results else play_calls([(next(iter(turn.functions)), {})], turn)
     if asked["name"] not in turn.tools and not turn.results:
         return _thought("That function is not offered.", needed([asked["name"]]))
-    rounds = _rounds(text[asked.start("name") :], turn.functions or {})
+    rounds = _rounds(text[asked.start("name") :], turn.functions)
     done = len(turn.results)
     for calls in rounds:
         if done < len(calls):
@@ -157,15 +157,12 @@ def _result_text(result: CallResult) -> str:
     text = result.output
     if len(text) > 2000:
         text = f"{text[:2000]}\n… ({len(text)} characters)"
-    verb = "failed" if result.failed else "gave"
+    verb = "failed" if text.startswith("Error:") else "gave"
     return f"`{result.name}({_written(result.arguments)})` {verb}:\n\n{fenced(text)}"
 
 
 def _written(arguments: str) -> str:
-    try:
-        value = json.loads(arguments)
-    except ValueError:
-        return arguments
+    value = read_json(arguments)
     if not isinstance(value, dict):
         return arguments
     return ", ".join(f"{name}={json.dumps(v, ensure_ascii=False)}" for name, v in value.items())

@@ -18,7 +18,6 @@ from qwen_magic.demo.lesson import BUNDLED
 from qwen_magic.demo.player import Player
 from qwen_magic.demo.request_log import RequestLog, RequestRecord
 from qwen_magic.demo.runner import Limits, Runner
-from qwen_magic.demo.store import FigureStore
 from qwen_magic.demo.switches import Switches
 
 
@@ -55,9 +54,8 @@ class DemoServer:
         self.port = int(self._socket.getsockname()[1])
         _close_in_forked_child(self._socket)
         self._runner = Runner(limits)
-        figures = FigureStore()
-        self._player = Player(self.lessons, own, self._runner, figures, self.url)
-        self._site = Site(figures, self.log, self._player, lambda: self.key)
+        self._player = Player(self.lessons, own, self._runner, self.url)
+        self._site = Site(self.log, self._player, lambda: self.key)
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -97,7 +95,7 @@ class DemoServer:
 
     def forget(self) -> None:
         """Forget every response kept, as a real server does after seven days."""
-        self._player.store.forget()
+        self._player.responses.forget()
 
     def start(self) -> Self:
         """Answer, in threads of its own; returns at once. A closed server does not start again."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qwen_magic.demo.store import Kept
 from qwen_magic.demo.switches import Switches, without_switches
 from qwen_magic.demo.wire import JSON
 
@@ -33,44 +34,64 @@ class CallResult:
     @property
     def value(self) -> Any:
         """The output, read where it is JSON."""
-        try:
-            return json.loads(self.output)
-        except (ValueError, RecursionError):
-            return self.output
-
-    @property
-    def failed(self) -> bool:
-        return self.output.startswith("Error:")
+        return read_json(self.output, self.output)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`prompt` is the newest user text without `demo:` lines and the paragraph of a schema."""
+    """One checked request, with all that its answer depends on. `prompt` is the newest user text
+    without `demo:` lines and the paragraph of a schema."""
 
-    prompt: str
+    body: JSON
     switches: Switches
-    earlier: tuple[tuple[str, str], ...] = ()  # (prompt, answer) of the turns before, oldest first
-    instructions: str = ""
-    tools: frozenset[str] = frozenset()  # what is offered: built-in types, names of functions
-    functions: Mapping[str, tuple[str, ...]] | None = None  # names of the parameters, by function
-    results: tuple[CallResult, ...] = ()  # outputs that came after the newest user text
-    schema: JSON | None = None  # what the answer is to be JSON of
-    repairs: bool = False  # the JSON before is to be mended
-    rest: str = ""  # what the incomplete answer before had still to say
+    previous: Kept | None
+    items: tuple[JSON, ...]  # this turn's own input
+    context: list[JSON]  # the whole conversation up to here
+    prompt: str
+    earlier: tuple[tuple[str, str], ...]  # (prompt, answer) of the turns before, oldest first
+    instructed: bool  # there are instructions
+    tools: frozenset[str]  # what is offered: built-in types, names of functions, "image"
+    functions: Mapping[str, tuple[str, ...]]  # names of the parameters, by function
+    results: tuple[CallResult, ...]  # outputs that came after the newest user text
+    schema: JSON | None  # what the answer is to be JSON of
+    repairs: bool  # the JSON before is to be mended
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.body.get("stream")) and not self.switches.plain_json
+
+    @property
+    def thinks(self) -> bool:
+        effort = (self.body.get("reasoning") or {}).get("effort")
+        return bool(self.body.get("enable_thinking")) if effort is None else effort != "none"
 
 
-def input_items(value: str | list[JSON]) -> list[JSON]:
-    """A request's `input` as items."""
-    return [{"role": "user", "content": value}] if isinstance(value, str) else value
-
-
-def item_text(item: JSON) -> str:
-    content = item.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
+def read_turn(body: JSON, items: Sequence[JSON], previous: Kept | None, switches: Switches) -> Turn:
+    """The turn that a checked body, with those input items, asks for."""
+    context = [*(previous.items() if previous else ()), *items]
+    asked = _asked(context)
+    texts = [item_text(item) for item in context[max(asked, 0) :] if _is(item, "user")]
+    tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
+    functions = {tool["name"]: _parameters(tool) for tool in tools if tool["type"] == "function"}
+    offered = {tool["type"] for tool in tools if tool["type"] != "function"} | set(functions)
+    if asked >= 0 and any(part.get("type") == "input_image" for part in _parts(context[asked])):
+        offered.add("image")
+    return Turn(
+        body=body,
+        switches=switches,
+        previous=previous,
+        items=tuple(items),
+        context=context,
+        prompt=_clean(texts[0]) if texts else "",
+        earlier=_earlier(context[: max(asked, 0)]),
+        instructed=bool(body.get("instructions"))
+        or any(_is(item, "system", "developer") for item in context),
+        tools=frozenset(offered),
+        functions=functions,
+        results=_results(context, asked),
+        schema=_schema(body, texts),
+        repairs=bool(texts) and _REPAIR.fullmatch(texts[-1]) is not None,
+    )
 
 
 def newest_prompt(items: Sequence[JSON]) -> str:
@@ -79,29 +100,22 @@ def newest_prompt(items: Sequence[JSON]) -> str:
     return item_text(items[asked]) if asked >= 0 else ""
 
 
-def read_turn(body: JSON, context: Sequence[JSON], rest: str, switches: Switches) -> Turn:
-    """The turn that a checked request body asks for, in a conversation of those items."""
-    asked = _asked(context)
-    after = context[asked + 1 :]
-    texts = [item_text(item) for item in (context[asked], *after) if _is(item, "user")]
-    tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
-    functions = {tool["name"]: _parameters(tool) for tool in tools if tool["type"] == "function"}
-    offered = {tool["type"] for tool in tools if tool["type"] != "function"} | set(functions)
-    pictured = asked >= 0 and _has_image(context[asked])
-    given = body.get("instructions")
-    systems = [item_text(item) for item in context if _is(item, "system", "developer")]
-    return Turn(
-        prompt=_clean(item_text(context[asked])) if asked >= 0 else "",
-        switches=switches,
-        earlier=_earlier(context[:asked]) if asked > 0 else (),
-        instructions="\n".join([*([given] if given else []), *systems]),
-        tools=frozenset(offered | {"image"}) if pictured else frozenset(offered),
-        functions=functions,
-        results=_results(context, asked),
-        schema=_schema(body, texts),
-        repairs=bool(texts) and _REPAIR.fullmatch(texts[-1]) is not None,
-        rest=rest,
-    )
+def read_json(text: str, otherwise: Any = None) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return otherwise
+
+
+def item_text(item: JSON) -> str:
+    content = item.get("content")
+    texts = [content] if isinstance(content, str) else [part.get("text") for part in _parts(item)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _parts(item: JSON) -> list[JSON]:
+    content = item.get("content")
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 def _is(item: JSON, *roles: str) -> bool:
@@ -116,9 +130,10 @@ def _asked(items: Sequence[JSON]) -> int:
     """The place of the newest user message; -1 without. One that is no more than a schema's
     paragraph belongs to the message before it."""
     last = max((n for n, item in enumerate(items) if _is(item, "user")), default=-1)
-    if last <= 0 or not _SCHEMA.search(item_text(items[last])) or _clean(item_text(items[last])):
-        return last
-    return last - 1 if _is(items[last - 1], "user") else last
+    alone = (
+        last > 0 and _SCHEMA.search(item_text(items[last])) and not _clean(item_text(items[last]))
+    )
+    return last - 1 if alone and _is(items[last - 1], "user") else last
 
 
 def _earlier(items: Sequence[JSON]) -> tuple[tuple[str, str], ...]:
@@ -128,29 +143,18 @@ def _earlier(items: Sequence[JSON]) -> tuple[tuple[str, str], ...]:
         text = item_text(item)
         if _is(item, "user") and not _REPAIR.fullmatch(text):
             turns.append((_clean(text), ""))
-        elif _is(item, "assistant") and turns:
-            prompt, answer = turns[-1]
-            turns[-1] = (prompt, f"{answer}\n\n{text}".strip())
         elif _is(item, "assistant"):
-            turns.append(("", text))
+            prompt, answer = turns.pop() if turns else ("", "")
+            turns.append((prompt, f"{answer}\n\n{text}".strip()))
     return tuple(turns)
 
 
 def _schema(body: JSON, texts: Sequence[str]) -> JSON | None:
-    """What the request, or the paragraph in the prompt, asks for."""
-    form = body.get("text")
-    inside = form.get("format") if isinstance(form, dict) else None
-    schema = inside.get("schema") if isinstance(inside, dict) else None
-    if isinstance(schema, dict):
-        return schema
-    for match in [match for text in texts for match in _SCHEMA.finditer(text)][::-1]:
-        try:
-            schema = json.loads(match[1])
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(schema, dict):
-            return schema
-    return None
+    """What the request (`text.format`), or the paragraph in the prompt, asks for."""
+    form = (body.get("text") or {}).get("format") if isinstance(body.get("text"), dict) else None
+    told = [form.get("schema")] if isinstance(form, dict) else []
+    told += [read_json(match[1]) for text in texts for match in _SCHEMA.finditer(text)]
+    return next((schema for schema in told if isinstance(schema, dict)), None)
 
 
 def _parameters(tool: JSON) -> tuple[str, ...]:
@@ -164,14 +168,7 @@ def _results(context: Sequence[JSON], asked: int) -> tuple[CallResult, ...]:
     found = []
     for item in context[asked + 1 :]:
         if item.get("type") == "function_call_output":
-            call = calls.get(item.get("call_id"), {})
-            output = item.get("output")
+            call, output = calls.get(item.get("call_id"), {}), item.get("output")
             text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
             found.append(CallResult(call.get("name", "?"), call.get("arguments", ""), text))
     return tuple(found)
-
-
-def _has_image(item: JSON) -> bool:
-    content = item.get("content")
-    parts = content if isinstance(content, list) else []
-    return any(isinstance(part, dict) and part.get("type") == "input_image" for part in parts)
