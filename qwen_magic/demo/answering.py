@@ -21,7 +21,7 @@ from qwen_magic.demo.rules import (
 )
 from qwen_magic.demo.runner import Run
 from qwen_magic.demo.slots import Values
-from qwen_magic.demo.template import MissingValueError, fill, fill_json, fill_literals
+from qwen_magic.demo.template import MissingValueError, as_json, fill
 from qwen_magic.demo.turn import Turn
 from qwen_magic.demo.wire import JSON
 from qwen_magic.demo.words import normalised, read_words
@@ -199,7 +199,7 @@ def _plain_step(step: LessonStep, values: Values) -> Think | Search | Read | Say
 def _call(step: LessonStep, values: Values, turn: Turn) -> Steps:
     calls = []
     for line in _lines(step):
-        written = fill_literals(line, values)
+        written = fill(line, values, repr)
         name, _, _ = written.partition("(")
         _, arguments = read_call(written, len(name), turn.functions.get(name, ()))
         if arguments is None:
@@ -214,7 +214,7 @@ def _call(step: LessonStep, values: Values, turn: Turn) -> Steps:
 def _object(step: LessonStep, values: Values, schema: JSON | None) -> Iterator[Say]:
     if schema is None:
         return
-    value = json.loads(fill_json(step.block, values))
+    value = json.loads(fill(step.block, values, as_json))
     required = schema.get("required")
     wanted = set(required) if isinstance(required, list) else set()
     there = set(value) if isinstance(value, dict) else set()

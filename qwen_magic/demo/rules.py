@@ -7,6 +7,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TypeAlias
 
 from qwen_magic.demo.response_writer import Call, Say, Steps, Think
@@ -103,6 +104,7 @@ _THEN = re.compile(r"\b(?:then|after that|afterwards)\b", re.IGNORECASE)
 _ENDLESS = re.compile(r"\b(?:again and again|for ?ever|without end|endlessly)\b", re.IGNORECASE)
 _CONSTANTS: Mapping[str, object] = {"true": True, "false": False, "null": None}
 _MOST_READ = 20_000
+_MOST_CLOSED = 100  # parentheses of one call
 
 
 def answer_call(turn: Turn) -> Steps | None:
@@ -190,7 +192,7 @@ def _rounds(text: str, functions: Mapping[str, tuple[str, ...]]) -> list[Round]:
 def read_call(text: str, start: int, parameters: tuple[str, ...]) -> tuple[int, JSON | None]:
     """(where they end, the arguments) of the parentheses that open at `start`: Python's literals,
     and JSON's; one object alone is all of them. None where they are something else."""
-    for close in re.finditer(r"\)", text[start:]):
+    for close in islice(re.finditer(r"\)", text[start:]), _MOST_CLOSED):
         end = start + close.end()
         try:
             call = ast.parse(f"f{text[start:end]}", mode="eval").body
@@ -236,16 +238,12 @@ _SUM_UP = re.compile(
     r"(?:summari[sz]e|sum up) (?:our|this|the) (?:conversation|chat)(?: so far)?"
     r"(?: so that it can go on from the summary alone .*)?"
 )
-_SUM_UP_CHINESE = frozenset(
-    map(normalised, ("总结一下我们的对话", "总结我们的对话", "请总结我们的对话"))
-)
 _MOST_TOLD = 600  # characters of an answer
 
 
 def answer_summary(turn: Turn) -> Steps | None:
     """What was asked and answered; None for another prompt."""
-    words = normalised(turn.prompt)
-    if not _SUM_UP.fullmatch(" ".join(words)) and words not in _SUM_UP_CHINESE:
+    if not _SUM_UP.fullmatch(" ".join(normalised(turn.prompt))):
         return None
     return _thought("I list what was asked and what was answered.", "\n".join(_summary_lines(turn)))
 

@@ -26,19 +26,10 @@ class MissingValueError(LookupError):
     """A text names a value that there is not."""
 
 
-def fill(text: str, values: Mapping[str, Any]) -> str:
-    """The text with its values, as prose. Raises `MissingValueError`."""
-    return _PLACE.sub(lambda place: _formatted(place, values, _plain), text)
-
-
-def fill_json(text: str, values: Mapping[str, Any]) -> str:
-    """The same, each value as JSON. Raises `MissingValueError`."""
-    return _PLACE.sub(lambda place: _formatted(place, values, _json), text)
-
-
-def fill_literals(text: str, values: Mapping[str, Any]) -> str:
-    """The same, each value as a Python literal. Raises `MissingValueError`."""
-    return _PLACE.sub(lambda place: _formatted(place, values, repr), text)
+def fill(text: str, values: Mapping[str, Any], written: Callable[[Any], str] | None = None) -> str:
+    """The text with its values: as prose, or as `written` writes each. Raises
+    `MissingValueError`."""
+    return _PLACE.sub(lambda place: _formatted(place, values, written or _plain), text)
 
 
 def names_in(text: str) -> Iterator[str]:
@@ -58,7 +49,7 @@ def _formatted(
         case "table":
             return markdown_table(value)
         case "json":
-            return _json(value)
+            return as_json(value)
         case spec if re.search(rf"\d{{{_MAX_WIDTH},}}", spec):
             raise MissingValueError(f"{place[0]}: this format is too wide")
         case spec:
@@ -81,10 +72,10 @@ def _value(place: re.Match[str], values: Mapping[str, Any]) -> Any:
 def _plain(value: Any) -> str:
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
-    return _json(value)
+    return as_json(value)
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("```", "\\u0060" * 3)
 
 

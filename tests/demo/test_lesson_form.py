@@ -4,7 +4,7 @@ import pytest
 from lesson_check import check
 
 from qwen_magic.demo.lesson import BUNDLED, LessonError, parse_lesson, read_lessons
-from qwen_magic.demo.template import MissingValueError, fill, fill_json, fill_literals
+from qwen_magic.demo.template import MissingValueError, as_json, fill
 
 HEAD = "---\nprompts: [Hello]\n{}---\n"
 SAY = "## say\nHello.\n"
@@ -130,7 +130,7 @@ def test_a_value_that_there_is_not(text):
 
 def test_values_as_json_and_as_literals():
     assert (
-        fill_json('{"a": {{word}}, "b": {{rows[0]}}}', VALUES)
+        fill('{"a": {{word}}, "b": {{rows[0]}}}', VALUES, as_json)
         == '{"a": "a \\"b\\"", "b": {"a": 1, "b c": null}}'
     )
-    assert fill_literals("f({{word}}, {{yes}})", VALUES) == "f('a \"b\"', True)"
+    assert fill("f({{word}}, {{yes}})", VALUES, repr) == "f('a \"b\"', True)"
