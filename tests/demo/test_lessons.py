@@ -5,8 +5,9 @@ import itertools
 import httpx2
 import pytest
 from demo_server import LESSONS, asked, demo_server
+from lesson_check import check
 
-from qwen_magic.demo.lesson import BUNDLED, check, read_lessons
+from qwen_magic.demo.lesson import BUNDLED, read_lessons
 
 LESSON = {lesson.name: lesson for lesson in read_lessons([BUNDLED])}
 BUILT_IN = ("web_search", "web_extractor", "code_interpreter")

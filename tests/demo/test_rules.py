@@ -226,11 +226,11 @@ def test_a_picture_is_no_part_of_a_lesson_that_needs_none(client):
 
 
 def test_the_summary_of_compact(client):
-    from qwen_magic.magics import compact
+    from qwen_magic.magics import conversations
 
     first = client.ask("My name is John")
     second = client.ask("Multiply 3 by 4", previous_response_id=first["id"])
-    prompt = compact._ASK
+    prompt = conversations._SUMMARIZE
     said = client.say(prompt, previous_response_id=second["id"])
     for part in ("Asked: My name is John", "Asked: Multiply 3 by 4", "3 times 4 is **12**"):
         assert part in said
