@@ -21,10 +21,11 @@ Values: TypeAlias = dict[str, Any]
 KINDS = ("number", "integer", "numbers", "word", "text", "table", "columns")
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?")
 _MAX_STEPS = 20_000  # of one search: more, and the prompt is none of this lesson's
-_DESCRIBED = "of my notebook. What stands"  # in the product's description of a DataFrame
-_ROWS = re.compile(
-    r'^DATA = (""".*?""")$', re.DOTALL | re.MULTILINE
-)  # in the code that rebuilds it
+# The product's description of a DataFrame, and the rows in the code that rebuilds one.
+_DESCRIBED = re.compile(
+    r"^The variable `([^`\n]+)` \(.* of my notebook\. What stands ", re.MULTILINE
+)
+_ROWS = re.compile(r'^DATA = (""".*?""")$', re.DOTALL | re.MULTILINE)
 _CSV = re.compile(r"(?:`*csv\n)?(.*?)(?:\n`{3,}\s*)?", re.DOTALL)
 
 
@@ -134,8 +135,9 @@ def _candidates(slot: Slot, prompt: Words, at: int) -> Iterator[tuple[int, Any]]
             yield from ((after, prompt.raw(at, after)) for after in range(at + 1, end + 1))
         case "columns":
             rest = prompt.raw(at, end)
-            if _DESCRIBED in rest and all(f"{name!r}: " in rest for name in slot.columns):
-                yield end, {"columns": list(slot.columns)}
+            told = _DESCRIBED.search(rest)
+            if told and all(f"{name!r}: " in rest for name in slot.columns):
+                yield end, {"name": told[1], "columns": list(slot.columns)}
         case _:
             table = read_table(prompt.text[prompt.places[at][0] :])
             if table is not None and set(slot.columns) <= set(table["columns"]):
@@ -174,12 +176,13 @@ def _numbers(words: Sequence[str], at: int) -> Iterator[tuple[int, list[int | fl
 
 
 def read_table(text: str) -> Values | None:
-    """{"columns", "rows"} of the CSV that the text is, or of the rows in the product's code that
+    """{"name", "columns", "rows"} of the CSV that the text is, or of the rows in the product's code that
     rebuilds a DataFrame (which is read, and never run); None where there are none.
 
     A column's cells become numbers, or true and false, where all of them are; empty ones null.
     """
-    rows = _ROWS.search(text) if _DESCRIBED in text else None
+    told = _DESCRIBED.search(text)
+    rows = _ROWS.search(text) if told else None
     fenced = _CSV.fullmatch(text.strip())
     try:
         written = ast.literal_eval(rows[1]) if rows else fenced[1] if fenced else ""
@@ -190,7 +193,8 @@ def read_table(text: str) -> Values | None:
         return None
     cells = [[cell.strip() for cell in line] for line in lines]
     columns = [_typed(column) for column in zip(*cells[1:], strict=True)]
-    return {"columns": cells[0], "rows": [list(row) for row in zip(*columns, strict=True)]}
+    table = [list(row) for row in zip(*columns, strict=True)]
+    return {"name": told[1] if told else "", "columns": cells[0], "rows": table}
 
 
 def _typed(cells: Sequence[str]) -> Sequence[object]:

@@ -86,8 +86,8 @@ def match(prompt, typed, **slots):
         ("say {n} twice", {"type": "text", "has": ["er"]}, "say Hello you twice", None),
         ("the {n} of it", ["mean", "standard deviation"], "the Standard  Deviation of it", "standard deviation"),  # noqa: E501
         ("the {n} of it", ["mean", "median"], "the mode of it", None),
-        ("sum {n}", "table", "sum\na,b\n1,x\n2,y", {"columns": ["a", "b"], "rows": [[1, "x"], [2, "y"]]}),  # noqa: E501
-        ("sum {n}", "table", "sum\n```csv\na,b\n1.5,\nTrue,2\n```", {"columns": ["a", "b"], "rows": [["1.5", None], ["True", 2]]}),  # noqa: E501
+        ("sum {n}", "table", "sum\na,b\n1,x\n2,y", {"name": "", "columns": ["a", "b"], "rows": [[1, "x"], [2, "y"]]}),  # noqa: E501
+        ("sum {n}", "table", "sum\n```csv\na,b\n1.5,\nTrue,2\n```", {"name": "", "columns": ["a", "b"], "rows": [["1.5", None], ["True", 2]]}),  # noqa: E501
         ("sum {n}", {"type": "table", "columns": ["c"]}, "sum\na,b\n1,x", None),
         ("sum {n}", "table", "sum\n1, 2", None),
     ],
@@ -131,7 +131,7 @@ def test_a_table_of_the_notebook():
     told = "Which is it?\n\n" + describe_data("mine", table).text
     slots = {"t": {"type": "columns", "columns": ["kind", "mass"]}}
     (found,) = match("Which is it? {t}", told, **slots).values()
-    assert found == {"columns": ["kind", "mass"]}
+    assert found == {"name": "mine", "columns": ["kind", "mass"]}
     assert match("Which is it? {t}", told, t={"type": "columns", "columns": ["size"]}) is None
     assert match("Which is it? {t}", told, t="table") is None
     whole = "Which is it?\n\n" + describe_data("mine", table, rows="all").text
