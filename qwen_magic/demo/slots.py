@@ -176,8 +176,8 @@ def _numbers(words: Sequence[str], at: int) -> Iterator[tuple[int, list[int | fl
 
 
 def read_table(text: str) -> Values | None:
-    """{"name", "columns", "rows"} of the CSV that the text is, or of the rows in the product's code that
-    rebuilds a DataFrame (which is read, and never run); None where there are none.
+    """{"name", "columns", "rows"} of the CSV that the text is, or of the rows in the product's code
+    that rebuilds a DataFrame (which is read, and never run); None where there are none.
 
     A column's cells become numbers, or true and false, where all of them are; empty ones null.
     """
