@@ -1,7 +1,11 @@
-"""The README names what there is, and all of it."""
+"""The README names what there is, and all of it. What it lists is written by this file:
+
+python tests/test_readme.py
+"""
 
 import re
 from pathlib import Path
+from textwrap import fill
 
 from qwen_magic.endpoints import TABLE
 from qwen_magic.magics.code import CodeMagics
@@ -22,19 +26,24 @@ def test_every_magic_is_named_and_every_named_one_exists():
     assert named - {"qwen_magic"} == there
 
 
-def test_the_table_of_options_is_that_of_the_package():
-    """Where this fails, put what it expects into the README."""
+def generated():
+    """The README as the package's tables of options and of endpoints would have it."""
     rows = [
         f"| `{', '.join(option.spellings)} {option.metavar}".rstrip() + f"` | {option.help} |"
         for option in OPTIONS
     ]
-    head = ["| option of `%%qwen` and `%qwen` | meaning |", "|---|---|"]
-    assert "\n".join(head + rows) + "\n\n" in README
+    head = "| option of `%%qwen` and `%qwen` | meaning |\n|---|---|\n"
+    end = README.index("\n\n", README.index(head))
+    text = README[: README.index(head)] + head + "\n".join(rows) + README[end:]
+    names = ", ".join(f"`{row.name}`" for row in TABLE)
+    words = fill(
+        f'**Endpoints** (`%config QwenMagics.endpoint = "…"`): {names}, or any base URL.', 100
+    )
+    return re.sub(r"^\*\*Endpoints\*\*.*?base\sURL\.$", lambda _: words, text, flags=re.S | re.M)
 
 
-def test_every_endpoint_is_named():
-    for row in TABLE:
-        assert f"`{row.name}`" in README
+def test_options_and_endpoints_are_those_of_the_package():
+    assert generated() == README, "run python tests/test_readme.py"
 
 
 def test_the_pictures_and_folders_are_there():
@@ -44,3 +53,7 @@ def test_the_pictures_and_folders_are_there():
         assert (ROOT / path).is_dir()
     for package in (ROOT / "qwen_magic").glob("*/__init__.py"):
         assert f"| `qwen_magic/{package.parent.name}/` |" in README
+
+
+if __name__ == "__main__":
+    (ROOT / "README.md").write_text(generated(), "utf-8")

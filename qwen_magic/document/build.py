@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from qwen_magic.document.blocks import LiveLine, NumberedSource, SourceList, Spoken
-from qwen_magic.document.facts import Outcome, OutcomeStatus, TurnFacts
-from qwen_magic.document.footer import make_footer, make_note
+from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, make_footer, make_note
 from qwen_magic.document.groups import Groups
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.question import Asked, Question

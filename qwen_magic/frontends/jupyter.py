@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.display import display, update_display
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Choice, Question, Verdict, read_choice
 from qwen_magic.frontends import static
 from qwen_magic.frontends.widget import AnswerWidget

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TextIO
 
-from qwen_magic.document.facts import Outcome, TurnFacts
-from qwen_magic.document.footer import make_footer, make_note
+from qwen_magic.document.footer import Outcome, TurnFacts, make_footer, make_note
 from qwen_magic.document.question import Question
 from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import StepContext, make_step

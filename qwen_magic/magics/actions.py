@@ -11,7 +11,7 @@ from qwen_magic.conversation.archive.metadata import METADATA_KEY
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
 from qwen_magic.frontends.answer_actions import ActionsWidget, AnswerFacts, Copied, Reply, Say, Show

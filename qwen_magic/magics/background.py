@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from qwen_magic.document.facts import Outcome, failure
+from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.kernel import kernel_of
 from qwen_magic.protocol.state import ResponseState

@@ -14,7 +14,7 @@ from qwen_magic.session.plan import Plan
 from qwen_magic.session.view import NoView, View, facts_of
 
 if TYPE_CHECKING:
-    from qwen_magic.document.facts import TurnFacts
+    from qwen_magic.document.footer import TurnFacts
     from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
     from qwen_magic.magics.actions import AnswerActions
 

@@ -43,7 +43,7 @@ from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.archive.metadata import turn_metadata
 from qwen_magic.conversation.chain import Turn, TurnStatus
-from qwen_magic.document.facts import Outcome, failure
+from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
 from qwen_magic.errors import QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult, items_json

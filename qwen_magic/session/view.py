@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from qwen_magic.document.facts import TurnFacts
+from qwen_magic.document.footer import TurnFacts
 from qwen_magic.session.plan import Ask, Plan
 
 if TYPE_CHECKING:
-    from qwen_magic.document.facts import Outcome
+    from qwen_magic.document.footer import Outcome
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.fields import JSON
     from qwen_magic.protocol.state import Entry, ResponseState

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import TurnFacts
+from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.patches import patch_json
 from qwen_magic.protocol.state import ResponseState
 

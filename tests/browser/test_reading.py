@@ -4,7 +4,7 @@ import pytest
 from answer_pages import show
 from answer_states import LONG_CODE, all_states, many_sources, text
 
-from qwen_magic.document.facts import Outcome
+from qwen_magic.document.footer import Outcome
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwen_magic.document.facts import Outcome
+from qwen_magic.document.footer import Outcome
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta
 

@@ -3,7 +3,7 @@
 from qwen_magic.document.blocks import Label, LiveLine, Output
 from qwen_magic.document.build import Document
 from qwen_magic.document.calls import function_step
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.html import question_html
 from qwen_magic.document.question import Question, read_choice
 from qwen_magic.protocol.call_outputs import CallResult

@@ -1,7 +1,6 @@
 """The footer's facts."""
 
-from qwen_magic.document.facts import TurnFacts
-from qwen_magic.document.footer import make_footer
+from qwen_magic.document.footer import TurnFacts, make_footer
 from qwen_magic.protocol.items import CodeInterpreterCall, WebSearchCall
 from qwen_magic.protocol.response import Usage
 

@@ -1,7 +1,6 @@
 """The words for a turn that did not simply complete."""
 
-from qwen_magic.document.facts import Outcome, TurnFacts, failure
-from qwen_magic.document.footer import make_note
+from qwen_magic.document.footer import Outcome, TurnFacts, failure, make_note
 from qwen_magic.errors import QwenError, RateLimitError, SilenceError
 from qwen_magic.protocol.response import Usage
 

@@ -3,7 +3,7 @@
 import pytest
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.render import SandboxImage
 from qwen_magic.document.patches import Add, Replace

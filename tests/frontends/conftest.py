@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.protocol.state import ResponseState
 
 

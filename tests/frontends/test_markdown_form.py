@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from qwen_magic.document.facts import Outcome
+from qwen_magic.document.footer import Outcome
 from qwen_magic.frontends.saved_markdown import markdown_of
 
 

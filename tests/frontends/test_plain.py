@@ -3,7 +3,7 @@
 import io
 from itertools import pairwise
 
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.frontends.plain import printable
 from qwen_magic.frontends.terminal import TerminalView
 from qwen_magic.protocol.events import TextDelta, TextDone

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.facts import Outcome
+from qwen_magic.document.footer import Outcome
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.frontends.static import bundle, live_html, saved_style
 

@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 SETUP = """
 from IPython.display import display
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.facts import Outcome, TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.document.steps import figure_urls
 from qwen_magic.protocol.call_outputs import CallResult
