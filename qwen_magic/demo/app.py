@@ -152,8 +152,6 @@ def _key_sent(request: Request, key: str) -> KeySent:
 
 
 def _check_key(sent: KeySent) -> None:
-    match sent:
-        case "none":
-            raise RefusedError("No API-key provided.", "InvalidApiKey", 401)
-        case "wrong":
-            raise RefusedError("Invalid API-key provided.", "InvalidApiKey", 401)
+    if sent in ("none", "wrong"):
+        word = "No" if sent == "none" else "Invalid"
+        raise RefusedError(f"{word} API-key provided.", "InvalidApiKey", 401)

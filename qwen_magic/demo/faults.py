@@ -130,25 +130,23 @@ def _error_event(exchange: Exchange, fault: Fault, *, named: bool) -> None:
 def send_figure(exchange: Exchange, figure: Figure | None) -> None:
     """Answer the request for a figure, or fail to as its mode says; None: it is gone. Raises
     `ClientGoneError`."""
-    match figure.mode if figure is not None else "gone":
-        case "html":
-            exchange.reply(_LOGIN, content_type="text/html; charset=utf-8")
-        case "down":
-            exchange.reset()
-        case "gone":
-            exchange.reply(_GONE, 404, "application/xml")
-        case "slow" | "huge" as mode:
-            assert figure is not None
-            exchange.open_stream("image/png")
-            if mode == "slow":
-                for place in range(len(figure.png)):
-                    exchange.send(figure.png[place : place + 1])
-                    exchange.pause(_DRIP)
-            else:  # a PNG with so much behind it; its length is not announced
-                exchange.send(figure.png)
-                for _ in range((HUGE - len(figure.png)) // _PIECE + 1):
-                    exchange.send(bytes(_PIECE))
-            exchange.end_stream()
-        case _:
-            assert figure is not None
-            exchange.reply(figure.png, content_type="image/png")
+    if figure is None:
+        exchange.reply(_GONE, 404, "application/xml")
+    elif figure.mode == "html":
+        exchange.reply(_LOGIN, content_type="text/html; charset=utf-8")
+    elif figure.mode == "down":
+        exchange.reset()
+    elif figure.mode == "slow":
+        exchange.open_stream("image/png")
+        for place in range(len(figure.png)):
+            exchange.send(figure.png[place : place + 1])
+            exchange.pause(_DRIP)
+        exchange.end_stream()
+    elif figure.mode == "huge":  # a PNG with so much behind it; its length is not announced
+        exchange.open_stream("image/png")
+        exchange.send(figure.png)
+        for _ in range((HUGE - len(figure.png)) // _PIECE + 1):
+            exchange.send(bytes(_PIECE))
+        exchange.end_stream()
+    else:
+        exchange.reply(figure.png, content_type="image/png")

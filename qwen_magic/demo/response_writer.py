@@ -212,8 +212,7 @@ class ResponseWriter:
 
     def _phases(self, item: JSON, *phases: str) -> None:
         for phase in phases:
-            event = self._events.phase(item["type"], phase, self._index, item["id"])
-            self._send(event)
+            self._send(self._events.phase(item["type"], phase, self._index, item["id"]))
             self._pause()
 
     def _tick(self) -> None:
@@ -229,8 +228,7 @@ class ResponseWriter:
             before = item["summary"][0]["text"] if item["summary"] else ""
             if not self._turn.switches.done_only:
                 self._tick()
-                event = self._events.reasoning("delta", self._index, item["id"], piece)
-                self._send(event)
+                self._send(self._events.reasoning("delta", self._index, item["id"], piece))
             item["summary"] = [{"type": "summary_text", "text": before + piece}]
         self._send(self._events.reasoning("done", self._index, item["id"], text))
         self._end(item)
@@ -248,8 +246,7 @@ class ResponseWriter:
     def _say(self, text: str) -> None:
         if self._message is None:
             self._message = self._begin("message")
-            event = self._events.part("added", self._index, self._message["id"], "")
-            self._send(event)
+            self._send(self._events.part("added", self._index, self._message["id"], ""))
             self._message["content"] = [wire_item("text")]
         elif self._message["content"][0]["text"]:
             text = f"\n\n{text}"

@@ -102,7 +102,7 @@ _CALL = re.compile(r"\bcall(?:ing)?\s+`?(?P<name>[^\W\d]\w*)\(", re.IGNORECASE)
 _MENTION = re.compile(r"(?<![\w.])(?P<name>[^\W\d]\w*)\(")
 _THEN = re.compile(r"\b(?:then|after that|afterwards)\b", re.IGNORECASE)
 _ENDLESS = re.compile(r"\b(?:again and again|for ?ever|without end|endlessly)\b", re.IGNORECASE)
-_CONSTANTS: Mapping[str, object] = {"true": True, "false": False, "null": None}
+_CONSTANTS = {"true": "True", "false": "False", "null": "None"}
 _MOST_READ = 20_000
 _MOST_CLOSED = 100  # parentheses of one call
 
@@ -200,7 +200,7 @@ def read_call(text: str, start: int, parameters: tuple[str, ...]) -> tuple[int, 
             continue  # this parenthesis stands in a text or closes an inner one
         try:
             return end, _arguments(call, parameters)
-        except (ValueError, TypeError):
+        except (SyntaxError, ValueError, TypeError):
             break
     return start, None
 
@@ -221,15 +221,11 @@ def _arguments(call: ast.expr, parameters: tuple[str, ...]) -> JSON:
     return given
 
 
-class _Json(ast.NodeTransformer):
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        if node.id in _CONSTANTS:
-            return ast.copy_location(ast.Constant(_CONSTANTS[node.id]), node)  # type: ignore[arg-type]
-        return node
-
-
 def _literal(node: ast.expr) -> object:
-    return ast.literal_eval(_Json().visit(node))
+    for name in (each for each in ast.walk(node) if isinstance(each, ast.Name)):
+        if name.id in _CONSTANTS:  # JSON's
+            name.id = _CONSTANTS[name.id]
+    return ast.literal_eval(ast.unparse(node))
 
 
 # The conversation, summed up.

@@ -19,7 +19,6 @@ _PLACE = re.compile(
     r"(?(len)\))\s*(?::(?P<format>[^{}\n]*?))?\s*\}\}"
 )
 _KEY = re.compile(r"""\[(?:(-?\d+)|"([^"\n]*)"|'([^'\n]*)')\]""")
-_MAX_WIDTH = 4  # digits in a format's width: more would be a mistake
 
 
 class MissingValueError(LookupError):
@@ -50,8 +49,6 @@ def _formatted(
             return markdown_table(value)
         case "json":
             return as_json(value)
-        case spec if re.search(rf"\d{{{_MAX_WIDTH},}}", spec):
-            raise MissingValueError(f"{place[0]}: this format is too wide")
         case spec:
             try:
                 return format(value, spec)

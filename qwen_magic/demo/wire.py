@@ -103,35 +103,34 @@ class EventWriter:
         if end == "done" and item["type"] == "reasoning":
             index += 1  # as in Alibaba's sample: the index of the next item
         shape = "item_agent" if self._agent else "item"
-        return self._event(shape, f"response.output_item.{end}", item=item, output_index=index)
+        return self._event(shape, f"response.output_item.{end}", index, item=item)
 
     def part(self, end: str, index: int, item_id: str, text: str) -> bytes:
         """`response.content_part.added` and `.done`."""
-        place = {"output_index": index, "item_id": item_id}
-        return self._event(
-            "part", f"response.content_part.{end}", **place, part=item("text", text=text)
-        )
+        kind = f"response.content_part.{end}"
+        return self._event("part", kind, index, item_id, part=item("text", text=text))
 
     def text(self, end: str, index: int, item_id: str, text: str) -> bytes:
         """`response.output_text.delta` and `.done`."""
         kind = f"response.output_text.{end}"
-        place = {"output_index": index, "item_id": item_id}
-        return self._event(f"text_{end}", kind, **place, text=text, delta=text)
+        return self._event(f"text_{end}", kind, index, item_id, text=text, delta=text)
 
     def reasoning(self, end: str, index: int, item_id: str, text: str) -> bytes:
         """`response.reasoning_text.delta` and `.done`, or their spelling until July 2026."""
         old = self._old_reasoning
         kind = f"response.{'reasoning_summary_text' if old else 'reasoning_text'}.{end}"
         shape = f"reasoning_{end}{'_old' if old else ''}"
-        place = {"output_index": index, "item_id": item_id}
-        return self._event(shape, kind, **place, text=text, delta=text)
+        return self._event(shape, kind, index, item_id, text=text, delta=text)
 
     def phase(self, tool: str, phase: str, index: int, item_id: str) -> bytes:
         """`response.web_search_call.searching` and its like."""
-        return self._event("phase", f"response.{tool}.{phase}", output_index=index, item_id=item_id)
+        return self._event("phase", f"response.{tool}.{phase}", index, item_id)
 
-    def _event(self, shape: str, kind: str, **fields: Any) -> bytes:
-        numbered = {**fields, "type": kind, "sequence_number": self.count}
+    def _event(
+        self, shape: str, kind: str, index: int = 0, item_id: str = "", **fields: Any
+    ) -> bytes:
+        numbered = {**fields, "output_index": index, "item_id": item_id, "type": kind}
+        numbered["sequence_number"] = self.count
         self.count += 1
         head = f"id:{self.count}\nevent:{kind}\n:HTTP_STATUS/200\ndata:"
         return head.encode() + to_json(like("events", shape, numbered)) + b"\n\n"

@@ -119,7 +119,6 @@ def test_a_text_with_values(text, filled):
         "{{rows[9]}}",
         "{{rows['a']}}",
         "{{word:,.2f}}",
-        "{{n:99999d}}",
         "{{n:table}}",
     ],
 )
