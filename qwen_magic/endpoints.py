@@ -4,17 +4,22 @@ A row of `TABLE` is all that an endpoint needs. Nothing else in the package asks
 talks to: it reads one of the row's `Capabilities`.
 
     name or URL --find_endpoint--> Endpoint(base_url, key, capabilities)
-                                     session/  keeps_ids, rejects, transcript_items, notice
+                                     session/  keeps_ids, thinking, rejects, transcript_items, …
                                      tools/    tool_companions, tool_settings, tool_outputs, …
                                      client/   key_hint, path_hint
+
+What a server turned out to do differently is kept by `session.host_facts`, and laid over its row.
+`%qwen_doctor --endpoint URL` tries a server out, and prints a row to paste into the table.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from qwen_magic.errors import UsageError
@@ -28,6 +33,12 @@ DEMO: Final = "demo"
 FIGURE_HOSTS: Final = ("dashscope-cn-beijing.oss-cn-beijing.aliyuncs.com",)
 
 
+# How a server is told whether to think: `enable_thinking` in the body; `reasoning.effort` ("none"
+# or "medium"); `chat_template_kwargs: {"enable_thinking": …}`; "": it cannot be told.
+ThinkingSwitch: TypeAlias = Literal["enable_thinking", "effort", "chat_template_kwargs", ""]
+KeepsIds: TypeAlias = Literal["yes", "no", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the server of an endpoint takes and does. The defaults suit a server of which nothing
@@ -35,9 +46,11 @@ class Capabilities:
 
     - `keeps_ids`: whether a conversation goes on after `previous_response_id`. "unknown": tried,
       and watched for signs that earlier turns were lost.
+    - `thinking`: the name of its switch for thinking.
     - `rejects`: parameters of the request that it answers with an error, each with the reason that
       the reader is told; they are never sent.
     - `ignores`: parameters that it takes and does nothing with.
+    - `images`: whether it takes images; what its models make of them is another matter.
     - `transcript_items`: types of output items, beside messages, that it takes back as input.
     - `tool_companions`: tools that work only beside another one (tool -> the other).
     - `tool_settings`: settings that a tool must have (tool -> its settings).
@@ -50,9 +63,11 @@ class Capabilities:
       `{name}` stands for the endpoint's.
     """
 
-    keeps_ids: Literal["yes", "no", "unknown"] = "unknown"
+    keeps_ids: KeepsIds = "unknown"
+    thinking: ThinkingSwitch = "enable_thinking"
     rejects: Mapping[str, str] = field(default_factory=dict)
     ignores: frozenset[str] = frozenset()
+    images: bool = True
     transcript_items: frozenset[str] = frozenset()
     tool_companions: Mapping[str, str] = field(default_factory=dict)
     tool_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -90,6 +105,7 @@ DASHSCOPE: Final = Capabilities(
 # OpenAI's API reference, September 2026.
 OPENAI: Final = Capabilities(
     keeps_ids="yes",
+    thinking="effort",
     rejects={"enable_thinking": "not for OpenAI: use --effort"},
     transcript_items=frozenset({"function_call", "function_call_output"}),
     tool_settings={"code_interpreter": {"container": {"type": "auto"}}},
@@ -103,17 +119,41 @@ DEMO_SERVER: Final = Capabilities(
     tools_need_thinking=True,
     notice="offline demo",
 )
+# OpenRouter's documentation of its Responses API (beta): stateless, and so is `store`.
+OPENROUTER: Final = Capabilities(keeps_ids="no", thinking="effort")
+# Gateways and servers that take OpenAI's `reasoning.effort`. Ollama: openai/responses.go, where
+# "none" becomes `think: false`; it takes response ids, and loses what they stand for. LM Studio:
+# its maintainers' table in lmstudio-bug-tracker#2057.
+BY_EFFORT: Final = Capabilities(thinking="effort")
+OLLAMA: Final = Capabilities(keeps_ids="no", thinking="effort")
+# Servers that hand `chat_template_kwargs` on to the model's own template, where Qwen's has the
+# switch; a bare `enable_thinking` they ignore (vLLM, SGLang, llama.cpp: Qwen's deployment guides).
+BY_TEMPLATE: Final = Capabilities(thinking="chat_template_kwargs")
+LLAMA_CPP: Final = Capabilities(keeps_ids="no", thinking="chat_template_kwargs")
+# The list UNUSED_RESPONSE_FIELDS of cli/serving/response.py (2026): each of these is a 422.
+_NOT_SERVED: Final = "transformers serve has no such parameter"
+TRANSFORMERS: Final = Capabilities(
+    keeps_ids="no",
+    thinking="",
+    rejects=dict.fromkeys(("reasoning", "text", "include", "tool_choice", "store"), _NOT_SERVED),
+    images=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go. The key is in no `repr` and no comparison; only `headers` uses it."""
+    """Where requests go. The key is in no `repr` and no comparison; only `headers` uses it.
+
+    `key_variable` names the environment variable that holds its key; empty, or `key_optional`:
+    it may need none.
+    """
 
     name: str
     base_url: str  # without a trailing slash
     capabilities: Capabilities = field(default=UNKNOWN_SERVER, repr=False, compare=False)
-    key_variable: str = ""  # the environment variable that holds its key; empty: needs none
+    key_variable: str = ""
     key: str = field(default="", repr=False, compare=False)
+    key_optional: bool = False
 
     @property
     def host(self) -> str:
@@ -123,7 +163,7 @@ class Endpoint:
 
     @property
     def needs_key(self) -> bool:
-        return bool(self.key_variable)
+        return bool(self.key_variable) and not self.key_optional
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -132,53 +172,90 @@ class Endpoint:
 _KEY: Final = "DASHSCOPE_API_KEY"
 _PATH: Final = "compatible-mode/v1"
 
+
+def _dashscope(name: str, host: str, path: str = _PATH) -> Endpoint:
+    return Endpoint(name, f"https://{host}/{path}", DASHSCOPE, _KEY)
+
+
+def _local(name: str, port: int, capabilities: Capabilities, key_variable: str = "") -> Endpoint:
+    """A server of this machine at its usual port. It needs a key only where it was set one."""
+    base_url = f"http://127.0.0.1:{port}/v1"
+    return Endpoint(name, base_url, capabilities, key_variable, key_optional=True)
+
+
 # Base URLs (`POST {base}/responses`). DashScope's shared hosts and paths: Alibaba Cloud
 # documentation, September 2026; Frankfurt and Tokyo exist only as workspace domains there, and
-# take the workspace id out of DASHSCOPE_WORKSPACE_ID. The demo's address is known when it starts.
+# take the workspace id out of DASHSCOPE_WORKSPACE_ID. Token plans have hosts, and keys, of their
+# own. The demo's address is known when it starts.
 TABLE: Final = (
-    Endpoint("singapore", f"https://dashscope-intl.aliyuncs.com/{_PATH}", DASHSCOPE, _KEY),
-    Endpoint("beijing", f"https://dashscope.aliyuncs.com/{_PATH}", DASHSCOPE, _KEY),
-    Endpoint("virginia", f"https://dashscope-us.aliyuncs.com/{_PATH}", DASHSCOPE, _KEY),
-    Endpoint("hongkong", f"https://cn-hongkong.dashscope.aliyuncs.com/{_PATH}", DASHSCOPE, _KEY),
-    Endpoint(
-        "legacy",
-        f"https://dashscope-intl.aliyuncs.com/api/v2/apps/protocols/{_PATH}",
-        DASHSCOPE,
-        _KEY,
-    ),
-    Endpoint(
-        "frankfurt",
-        f"https://{{workspace}}.eu-central-1.maas.aliyuncs.com/{_PATH}",
-        DASHSCOPE,
-        _KEY,
-    ),
-    Endpoint(
-        "tokyo", f"https://{{workspace}}.ap-northeast-1.maas.aliyuncs.com/{_PATH}", DASHSCOPE, _KEY
-    ),
+    _dashscope("singapore", "dashscope-intl.aliyuncs.com"),
+    _dashscope("beijing", "dashscope.aliyuncs.com"),
+    _dashscope("virginia", "dashscope-us.aliyuncs.com"),
+    _dashscope("hongkong", "cn-hongkong.dashscope.aliyuncs.com"),
+    _dashscope("legacy", "dashscope-intl.aliyuncs.com", f"api/v2/apps/protocols/{_PATH}"),
+    _dashscope("frankfurt", "{workspace}.eu-central-1.maas.aliyuncs.com"),
+    _dashscope("tokyo", "{workspace}.ap-northeast-1.maas.aliyuncs.com"),
+    _dashscope("token-plan", "token-plan.ap-southeast-1.maas.aliyuncs.com"),
+    _dashscope("token-plan-beijing", "token-plan.cn-beijing.maas.aliyuncs.com"),
     Endpoint("openai", "https://api.openai.com/v1", OPENAI, "OPENAI_API_KEY"),
-    Endpoint("ollama", "http://127.0.0.1:11434/v1"),
-    Endpoint("vllm", "http://127.0.0.1:8000/v1"),
-    Endpoint("lmstudio", "http://127.0.0.1:1234/v1"),
-    Endpoint("llama.cpp", "http://127.0.0.1:8080/v1"),
+    Endpoint("openrouter", "https://openrouter.ai/api/v1", OPENROUTER, "OPENROUTER_API_KEY"),
+    Endpoint("huggingface", "https://router.huggingface.co/v1", BY_EFFORT, "HF_TOKEN"),
+    _local("ollama", 11434, OLLAMA),
+    _local("vllm", 8000, BY_TEMPLATE, "VLLM_API_KEY"),
+    _local("sglang", 30000, BY_TEMPLATE),
+    _local("lmstudio", 1234, BY_EFFORT, "LM_API_TOKEN"),
+    _local("llama.cpp", 8080, LLAMA_CPP, "LLAMA_API_KEY"),
+    _local("transformers", 8000, TRANSFORMERS),
+    _local("litellm", 4000, BY_EFFORT, "LITELLM_API_KEY"),
     Endpoint(DEMO, "", DEMO_SERVER),
+)
+# Where the key of a host that has no row is looked for, beside `<HOST>_API_KEY` with the whole
+# host in it (`LLM_EXAMPLE_ORG_API_KEY`). Whole names of hosts, since a part of one could be
+# anybody's.
+_KEY_VARIABLES: Final[Mapping[str, str]] = {
+    "api.groq.com": "GROQ_API_KEY",
+    "api.together.xyz": "TOGETHER_API_KEY",
+    "api.fireworks.ai": "FIREWORKS_API_KEY",
+    "api.deepseek.com": "DEEPSEEK_API_KEY",
+    "api.mistral.ai": "MISTRAL_API_KEY",
+    "api.x.ai": "XAI_API_KEY",
+    "ai-gateway.vercel.sh": "AI_GATEWAY_API_KEY",
+}
+# DashScope's own hosts: shared, and workspaces' and plans' domains. Other names below aliyuncs.com
+# are not asked with a key: there anyone can have a bucket.
+_DASHSCOPE_HOST: Final = re.compile(
+    r"(?:[\w-]+\.)?dashscope[\w-]*\.aliyuncs\.com|[\w-]+\.[\w-]+\.maas\.aliyuncs\.com"
 )
 _BY_NAME: Final = {row.name: row for row in TABLE}
 
 
 def find_endpoint(
-    name_or_url: str, environ: Mapping[str, str] | None = None, *, key: str = ""
+    name_or_url: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    key: str = "",
+    allow_http: bool = False,
 ) -> Endpoint:
     """The endpoint of that name, or at that URL, with its key (given, or out of `environ`).
 
-    A DashScope URL in any form (shared host, workspace domain, plan host) takes
-    `DASHSCOPE_API_KEY`; any other remote URL takes no key but the given one, so that a key never
-    travels to a host that it was not made for. The demo comes without its address. Raises
-    `UsageError`.
+    A key never travels to a host that it was not made for: a DashScope URL in any form (shared
+    host, workspace domain, plan host) takes `DASHSCOPE_API_KEY`, another host the variable of its
+    row, or the one that names it whole. Nor does it travel in the clear: over plain http to
+    another machine only with `allow_http`. The demo comes without its address. Raises `UsageError`.
     """
     environ = os.environ if environ is None else environ
     name = name_or_url.strip()
-    if "://" in name:
-        return _from_url(name, environ, key)
+    found = _from_url(name, environ) if "://" in name else _from_name(name, environ)
+    found = replace(found, key=key or found.key or environ.get(found.key_variable, ""))
+    if found.key and not allow_http and _is_open(found.base_url):
+        raise UsageError(
+            f"The key for {found.host} would go over plain http, for all on the way to read.",
+            hint="Use https, or allow it: %config QwenMagics.allow_http = True",
+        )
+    return found
+
+
+def _from_name(name: str, environ: Mapping[str, str]) -> Endpoint:
     row = _BY_NAME.get(name)
     if row is None:
         from difflib import get_close_matches
@@ -196,10 +273,10 @@ def find_endpoint(
             f"The endpoint {name} is reached by a workspace domain only.",
             hint="Set DASHSCOPE_WORKSPACE_ID to your workspace's id, or give the whole URL.",
         )
-    return _with_key(row, row.base_url.replace("{workspace}", workspace), environ, key)
+    return replace(row, base_url=row.base_url.replace("{workspace}", workspace))
 
 
-def _from_url(url: str, environ: Mapping[str, str], key: str) -> Endpoint:
+def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
@@ -213,19 +290,37 @@ def _from_url(url: str, environ: Mapping[str, str], key: str) -> Endpoint:
         )
     base = url.split("?")[0].split("#")[0].rstrip("/").removesuffix("/responses")
     host = parts.hostname
-    if host == "aliyuncs.com" or host.endswith(".aliyuncs.com"):
-        return _with_key(replace(_BY_NAME[DEFAULT_ENDPOINT], name=host), base, environ, key)
-    if base == environ.get("DASHSCOPE_BASE_URL", "").strip().rstrip("/"):
-        # Set together with the key: a gateway or proxy that the user trusts with it.
-        return Endpoint(parts.netloc, base, key=key or environ.get(_KEY, ""))
+    if _DASHSCOPE_HOST.fullmatch(host):
+        return replace(_BY_NAME[DEFAULT_ENDPOINT], name=host, base_url=base)
     for row in TABLE:
         if row.needs_key and urlsplit(row.base_url).hostname == host:
-            return _with_key(row, base, environ, key)
-    return Endpoint(parts.netloc, base, key=key)
+            return replace(row, base_url=base)
+    variable = _KEY_VARIABLES.get(host) or _variable_of(host)
+    key = ""
+    if base == environ.get("DASHSCOPE_BASE_URL", "").strip().rstrip("/"):
+        # Set together with the key: a gateway or proxy that the user trusts with it.
+        key = environ.get(variable, "") or environ.get(_KEY, "")
+    return Endpoint(parts.netloc, base, key_variable=variable, key=key, key_optional=True)
 
 
-def _with_key(row: Endpoint, base_url: str, environ: Mapping[str, str], key: str) -> Endpoint:
-    return replace(row, base_url=base_url, key=key or environ.get(row.key_variable, ""))
+def _variable_of(host: str) -> str:
+    """`<HOST>_API_KEY` with the whole host in it, no two hosts the same: my-llm.example.org is
+    MY__LLM_EXAMPLE_ORG_API_KEY. Empty where the host has characters that no variable has."""
+    if not re.fullmatch(r"[a-z0-9.-]+", host):
+        return ""
+    return host.replace("-", "__").replace(".", "_").upper() + "_API_KEY"
+
+
+def _is_open(url: str) -> bool:
+    """Whether others on the network can read what is sent to `url`: plain http to another host."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "http" or host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def default_endpoint_name(environ: Mapping[str, str] | None = None) -> str:

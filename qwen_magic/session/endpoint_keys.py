@@ -1,49 +1,110 @@
-"""Endpoints by name for one session: keys typed in, and the offline demo started when needed."""
+"""Endpoints by name for one session: keys typed in or kept in the keyring, and the offline demo
+started when needed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic.endpoints import DEMO, Endpoint, find_endpoint
+from qwen_magic.errors import UsageError
 
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
 
+_SERVICE: Final = "qwen-magic"  # what the keyring knows the keys by, beside the host
+
 
 class Endpoints:
-    """Finds endpoints. Keys are held here and in nothing that is saved or shown."""
+    """Finds endpoints. Keys are held here and in nothing that is saved or shown; only `save_key`
+    keeps one, in the system's keyring.
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    `allow_http`: keys may go over plain http to other machines.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, *, allow_http: bool = False
+    ) -> None:
+        self.allow_http = allow_http
         self._environ = os.environ if environ is None else environ
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, str] = {}  # by host: typed in, or out of the keyring
+        self._asked: set[str] = set()  # hosts that the keyring was asked for
         self._demo: DemoServer | None = None
 
     def find(self, name_or_url: str) -> Endpoint:
-        """Raises `UsageError` where there is no such endpoint."""
-        endpoint = find_endpoint(name_or_url, self._environ)
+        """With its key: typed in, else of the environment, else of the keyring. Raises `UsageError`
+        where there is no such endpoint, or where its key may not go there."""
+        endpoint = find_endpoint(name_or_url, self._environ, allow_http=True)
         if endpoint.name == DEMO:
-            demo = self._started_demo()
-            return replace(endpoint, base_url=demo.base_url, key=demo.key)
+            return replace(endpoint, base_url=self._demo_url())
         key = self._keys.get(endpoint.host, "")
-        return find_endpoint(name_or_url, self._environ, key=key) if key else endpoint
+        if not (key or endpoint.key):
+            key = self._saved_key(endpoint)
+        return find_endpoint(name_or_url, self._environ, key=key, allow_http=self.allow_http)
 
     def remember_key(self, endpoint: Endpoint, key: str) -> None:
         """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
         self._keys[endpoint.host] = key
 
-    def _started_demo(self) -> DemoServer:
-        """The demo server, whose key nobody but this session is told."""
+    def save_key(self, endpoint: Endpoint, key: str) -> None:
+        """Keep `key` for this endpoint's host in the system's keyring; empty: take it out. Raises
+        `UsageError` where there is no keyring."""
+        keyring = _keyring()
+        if keyring is None:
+            raise UsageError(
+                "The package keyring is not installed here.",
+                hint='pip install "qwen-magic[keyring]"; %qwen_key without --save needs none.',
+            )
+        try:
+            if key:
+                keyring.set_password(_SERVICE, endpoint.host, key)
+            elif keyring.get_password(_SERVICE, endpoint.host) is not None:
+                keyring.delete_password(_SERVICE, endpoint.host)
+        except keyring.errors.KeyringError as error:
+            raise UsageError(
+                "The system has no keyring that can be used.",
+                why=type(error).__name__,
+                hint="%qwen_key without --save keeps the key in this kernel only.",
+            ) from None
+
+    def _saved_key(self, endpoint: Endpoint) -> str:
+        """The key in the keyring. It is asked once for a host, and only for those that need a key
+        or have one there; a keyring that cannot be read holds none."""
+        if not endpoint.key_variable or endpoint.host in self._asked:
+            return ""
+        self._asked.add(endpoint.host)
+        keyring = _keyring()
+        if keyring is None:
+            return ""
+        try:
+            self._keys[endpoint.host] = keyring.get_password(_SERVICE, endpoint.host) or ""
+        except keyring.errors.KeyringError:
+            return ""
+        return self._keys[endpoint.host]
+
+    def _demo_url(self) -> str:
         if self._demo is None:
             from qwen_magic.demo import DemoServer
 
-            self._demo = DemoServer.from_environ(self._environ).start()
-        return self._demo
+            self._demo = DemoServer()
+            self._demo.start()
+        return self._demo.base_url
 
     def close(self) -> None:
         """Stop the demo server, if it was started."""
         if self._demo is not None:
             self._demo.close()
             self._demo = None
+
+
+def _keyring() -> ModuleType | None:
+    """The module, where it is installed. It is imported only when a key is looked for."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return None
+    return keyring
