@@ -49,6 +49,7 @@ HOMES = {
     "IPython": ("frontends/", "magics/"),
     "rich": ("frontends/terminal.py", "frontends/display.py"),
     "nest_asyncio2": ("tools/nesting.py",),
+    "keyring": ("session/endpoint_keys.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("context/",),
     "pandas": ("context/", "document/extract.py", "batch/"),

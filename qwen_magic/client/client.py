@@ -9,21 +9,28 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from qwen_magic.client.engine import Engine
+from qwen_magic.client.error_body import excerpt, is_page
 from qwen_magic.client.http import Http, HttpRequest, HttpResponse, Transport
+from qwen_magic.client.reader import AnswerReader
 from qwen_magic.client.stream import Backoff, Sleep, Stream
-from qwen_magic.client.transport_errors import silent
+from qwen_magic.client.transport_errors import silent, unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
     AuthenticationError,
+    ProtocolError,
+    QwenError,
     TransportError,
     UsageError,
+    redact_error,
 )
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
+
+_LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
 
@@ -102,6 +109,17 @@ class Client:
         future.add_done_callback(lambda done: self._settle(stream, done))
         return stream
 
+    def get(
+        self, endpoint: Endpoint, path: str, *, timeout: float = 10.0
+    ) -> Future[JSON | QwenError]:
+        """The JSON object at `path` below the base URL, such as "models", or why there is none.
+
+        `timeout` bounds each wait for the server, in seconds. The error is given back, not raised:
+        its frames would hold the key. Raises `AuthenticationError` for a key that cannot be sent.
+        """
+        _check_key(endpoint)
+        return self._submit(self._get(endpoint, path, timeout))
+
     def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
         """The bytes at `url`, asked for without key, cookies and redirects. The future raises a
         `QwenError`, also for more than `limit` bytes."""
@@ -125,6 +143,14 @@ class Client:
         return clean
 
     # on the engine's loop
+
+    async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
+        try:
+            return await _get_json(self._http, endpoint, path, timeout)
+        except QwenError as error:
+            return redact_error(error, endpoint.key)
+        except Exception as error:
+            return unexpected(error)
 
     async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
         request = HttpRequest("GET", url, {}, silence=timeout, connect=timeout, redirects=0)
@@ -158,6 +184,32 @@ class Client:
             # Kept, not collected: their sockets are the parent's.
             self._orphaned += [self._streams, self._http]
             self._streams, self._http = {}, Http(self._transport)
+
+
+async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -> JSON:
+    """The JSON object at `path` below the endpoint's base URL. Raises `QwenError`."""
+    url = f"{endpoint.base_url}/{path}"
+    headers = {**endpoint.headers(), "Accept": "application/json"}
+    request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
+    async with http.open(request) as response:
+        body = await _body(response, request, _LARGEST_JSON)
+    if response.status >= 300 or is_page(body):
+        reader = AnswerReader(response.status, response.headers, endpoint)
+        reader.feed(body, 0.0)
+        reader.finish(0.0)
+        if reader.failure is not None:
+            raise reader.failure
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProtocolError(
+            f"{endpoint.host} answered with something that is no JSON object.",
+            why=f"It begins: {excerpt(body)}" if body else "It is empty.",
+            hint="Check the endpoint's base URL.",
+        )
+    return answer
 
 
 async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> bytes:

@@ -109,7 +109,9 @@ class Player:
         """The response that is continued; None for a new conversation. Raises `RefusedError`.
 
         `keeps`: as DashScope. `forgets`: the same, but an id whose chain has `forget_after` turns
-        is unknown. `refuses`: 400, as llama.cpp. `ignores`: nothing made of it, as Ollama.
+        is unknown. `refuses`: 400, as llama.cpp. `ignores`: nothing made of it, and
+        nothing kept, as Ollama. `unnamed`: as `keeps`, but no answer names the one before it, as
+        llama-stack.
         """
         id = body.get("previous_response_id")
         if not id or switches.chain == "ignores":
@@ -153,9 +155,11 @@ class Player:
         told = turn.body.get("instructions") or ""
         counted = usage(turn.context, told, response.output, writer.tools)
         response.usage = {"real": counted, "zero": usage(), "none": None}[turn.switches.usage]
-        if turn.previous is not None:
+        chain = turn.switches.chain
+        if turn.previous is not None and chain != "unnamed":
             response.previous_response_id = turn.previous.body["id"]
-        if turn.body.get("store") is not False and response.status != "failed":
+        stores = turn.body.get("store") is not False and chain != "ignores"
+        if stores and response.status != "failed":
             body = response.as_json()
             kept = Kept(body, turn.items, turn.previous, unsaid)
             self.responses.keep(response.id, kept, len(to_json([body, turn.items])))

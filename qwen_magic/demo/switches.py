@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from qwen_magic.demo.faults import FAULTS
 
 ReasoningSpelling: TypeAlias = Literal["new", "old"]
-ChainMode: TypeAlias = Literal["keeps", "forgets", "refuses", "ignores"]
+ChainMode: TypeAlias = Literal["keeps", "forgets", "refuses", "ignores", "unnamed"]
 UsageMode: TypeAlias = Literal["real", "zero", "none"]
 FigureMode: TypeAlias = Literal["served", "slow", "huge", "html", "down", "elsewhere"]
 

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from textwrap import indent
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.endpoints import Endpoint
-from qwen_magic.errors import ConversationError, MissingKeyError
+from qwen_magic.endpoints import Endpoint, ThinkingSwitch
+from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.protocol.call_outputs import output_json
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.session.rejected_parameters import option_behind
 from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
 from qwen_magic.tools.answer_schema import Schema
@@ -128,6 +129,12 @@ class Plan:
         notes = (*self.notes, note)
         return replace(self, request=self._told_request(), notes=notes, keeps_ids=keeps_ids)
 
+    def without(self, parameter: str, note: str) -> Plan:
+        """The same with one parameter less in the request."""
+        left_out = (*self.request.left_out, parameter)
+        request = replace(self.request, left_out=left_out)
+        return replace(self, request=request, notes=(*self.notes, note))
+
     def going_on(
         self,
         response_id: str,
@@ -185,17 +192,21 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
+    switched = _thinking(capabilities.thinking, needs.think, ask.effort)
+    include = {"include": list(needs.include)} if needs.include else {}
     request = ResponseRequest(
         model=ask.model,
         input=_input(ask, told),
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
-        enable_thinking=needs.think,
-        effort=ask.effort,
-        extra={**({"include": list(needs.include)} if needs.include else {}), **ask.extra},
+        enable_thinking=switched.pop("enable_thinking", None),
+        effort=switched.pop("effort", ""),
+        extra={**include, **switched, **ask.extra},
     )
-    rejected = [name for name in capabilities.rejects if name in request.body()]
+    _check_images(request.input, ask.endpoint)
+    body = request.body()
+    rejected = [name for name in capabilities.rejects if name in body]
     request = replace(request, left_out=tuple(rejected))
     return Plan(
         ask=ask,
@@ -207,9 +218,46 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
             *needs.added,
             *(f"without {name} ({capabilities.rejects[name]})" for name in rejected),
         ),
-        notes=(f"carried over from {elsewhere}",) if elsewhere else (),
+        notes=(
+            *((f"carried over from {elsewhere}",) if elsewhere else ()),
+            *_without_effect(ask, needs.think, body),
+        ),
         keeps_ids=keeps_ids,
     )
+
+
+def _thinking(switch: ThinkingSwitch, think: bool | None, effort: str) -> JSON:
+    """What tells this server whether, and how much, to think: fields of a `ResponseRequest`, and
+    parameters beside them."""
+    told: JSON = {"effort": effort}
+    match switch:
+        case "enable_thinking":
+            told["enable_thinking"] = think
+        case "effort" if think is not None and not effort:
+            told["effort"] = "medium" if think else "none"
+        case "chat_template_kwargs" if think is not None or effort == "none":
+            told["chat_template_kwargs"] = {"enable_thinking": bool(think)}
+    return told
+
+
+def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
+    """What was asked for and is known to change nothing there, in words."""
+    capabilities, name = ask.endpoint.capabilities, ask.endpoint.name
+    if think is not None and not capabilities.thinking:
+        option = "--think" if think else "--no-think"
+        yield f"{option} has no effect: {name} has no switch for thinking"
+    for parameter in sorted(capabilities.ignores & body.keys()):
+        yield f"{option_behind(parameter, ask) or parameter} has no effect: {name} ignores it"
+
+
+def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
+    """Raises `UsageError` where an image would go to a server that takes none."""
+    parts = [] if isinstance(given, str) else [item.get("content") for item in given]
+    types = {part.get("type") for content in parts for part in mappings(content)}
+    if "input_image" in types and not endpoint.capabilities.images:
+        raise UsageError(
+            f"{endpoint.name} takes no images.", hint="Leave out -i, or choose another endpoint."
+        )
 
 
 def check_key(endpoint: Endpoint) -> None:

@@ -16,8 +16,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
+from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -26,6 +28,7 @@ from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.errors import QwenError
 from qwen_magic.session.endpoint_keys import Endpoints
+from qwen_magic.session.host_facts import HostFacts
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.policy import ToolPolicy
@@ -33,6 +36,7 @@ from qwen_magic.tools.policy import ToolPolicy
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
+    from qwen_magic.protocol.fields import JSON
     from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
 
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
@@ -59,7 +63,7 @@ class Session:
         self.figure_hosts = tuple(figure_hosts)
         self.budget = 0  # tokens; 0: none
         self.tool_policy = ToolPolicy()
-        self._forgetful: set[str] = set()  # hosts that were found to keep no answers
+        self.hosts = HostFacts(self.conversations)
         self._client: Client | None = None
 
     @property
@@ -81,8 +85,8 @@ class Session:
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
         warning = self._check_budget()
-        may_keep = ask.endpoint.capabilities.keeps_ids != "no"
-        keeps_ids = may_keep and ask.endpoint.host not in self._forgetful
+        ask = replace(ask, endpoint=self.hosts.applied(ask.endpoint))
+        keeps_ids = ask.endpoint.capabilities.keeps_ids != "no"
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         notes = [warning] if warning else []
         found = self.conversations.found(made.chat) if made.path else 0
@@ -202,7 +206,7 @@ class Session:
 
     def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:
         """Do what the turn asks for, blocking, and hand on what its streams bring."""
-        from qwen_magic.session.turn import Open
+        from qwen_magic.session.turn import LookUp, Open
         from qwen_magic.tools.execution import approve, invoke
         from qwen_magic.tools.loop import Approve, Invoke, Wait
 
@@ -214,6 +218,8 @@ class Session:
                         turn.look()
                         yield batch
                     turn.reply = turn.stream_end()
+                case LookUp(plan=plan, id=id):
+                    turn.reply = _is_response(id, self._response(plan, id).result())
                 case Approve(question=question):
                     turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
@@ -238,6 +244,9 @@ class Session:
                         turn.machine.feed(batch)
                         turn.look()
                     turn.reply = turn.stream_end()
+                case LookUp(plan=plan, id=id):
+                    found = await asyncio.wrap_future(self._response(plan, id))
+                    turn.reply = _is_response(id, found)
                 case Approve(question=question):
                     with interrupt_cancels():
                         turn.reply = approve(question, self.tool_policy.prompt)
@@ -293,6 +302,9 @@ class Session:
             raise
         return running
 
+    def _response(self, plan: Plan, id: str) -> Future[JSON | QwenError]:
+        return self.client.get(plan.ask.endpoint, f"responses/{quote(id, safe='')}")
+
     def _over_budget(self, tokens: int) -> QwenError | None:
         if self.budget <= 0:
             return None
@@ -300,8 +312,8 @@ class Session:
 
     def _record(self, running: _RunningTurn) -> Answer:
         answer, turn = running.machine.finish()
-        if not turn.stored:
-            self._forgetful.add(turn.host)
+        if running.machine.found:
+            self.hosts.learn(turn.host, running.machine.found)
         if turn.chat:
             self.conversations.append(turn)
         return answer

@@ -4,6 +4,7 @@ gives back. It knows no socket, thread, display or way of waiting; its clock is 
     machine = TurnMachine(plan, view, …)
     for action in machine.steps():      # a generator: what came of an action is sent into it
         Open      open a stream for this plan's request; `feed` what it brings, sends a `StreamEnd`
+        LookUp    ask the server whether it has a response, sends True or False
         Invoke    run a function of the notebook, sends its `CallResult`
         Approve   ask the user by a line of text, sends the `Verdict`
         Wait      let a moment pass
@@ -14,9 +15,9 @@ machine (`session.session` has both). What takes none is a call of what the mach
 `view` shows, `figures` begins to fetch, `checkpoint` keeps. While a stream is open or an action is
 under way, the caller calls `tick` about thirty times a second.
 
-    ┌──────────────────────────── heal: the same question, told as text ─────────────────┐
+    ┌─────────── the same question, told as text, or without a parameter ────────────────┐
     v                                                                                    │
-    streaming ──StreamEnd──> ended ──the server no longer had the earlier turns──────────┘
+    streaming ──StreamEnd──> ended ──earlier turns were lost, a parameter was refused────┘
     ^                          ├──the model called functions of ours──> answering
     │                          │                                            │
     └───────── the next response of the same turn <── not stopped, in budget┘
@@ -24,7 +25,8 @@ under way, the caller calls `tick` about thirty times a second.
 
 - At most one stream is open. A click on Stop (`stop_asked`, from any thread) leads to the end from
   every state; whoever drives closes the stream at once, and the machine asks for no other.
-- A response is told as text at most once: the request then names no previous response.
+- A response is told as text at most once: the request then names no previous response. A
+  parameter is left out at most once.
 - `finish` may be called in any state, and once: a turn that is cut short by Stop, by an interrupt
   or by a failure is recorded with what came.
 - There is one clock. What the view shows and what is recorded as `seconds` count from `started`,
@@ -33,6 +35,7 @@ under way, the caller calls `tick` about thirty times a second.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -52,6 +55,7 @@ from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
 from qwen_magic.session.plan import Plan
+from qwen_magic.session.rejected_parameters import option_behind, refused_parameter
 from qwen_magic.session.view import NoView, View
 from qwen_magic.tools.loop import Action as CallAction
 from qwen_magic.tools.loop import Poll, TurnCalls, Wait
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from qwen_magic.client import Received
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.entries import CallPhase, Entry
+    from qwen_magic.protocol.fields import JSON
 
 CHECKPOINT: Final = 1.0  # seconds between two
 RECENT: Final = 3600.0  # seconds in which a server that keeps answers has not lost one
@@ -75,6 +80,14 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask whether `plan.ask.endpoint` still has the response `id`."""
+
+    plan: Plan
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamEnd:
     """How a stream ended: by itself, with an error, or `stopped` before its end."""
 
@@ -82,7 +95,7 @@ class StreamEnd:
     stopped: bool = False
 
 
-Action: TypeAlias = Open | CallAction
+Action: TypeAlias = Open | LookUp | CallAction
 Steps: TypeAlias = Generator[Action, Any, None]
 
 
@@ -114,6 +127,7 @@ class TurnMachine:
         self.plan = plan
         self.state = ResponseState()
         self.stop_asked = False
+        self.found: JSON = {}  # about the host (`session.host_facts`)
         self._view = view
         self._figures = figures
         self._checkpoint = checkpoint
@@ -145,18 +159,38 @@ class TurnMachine:
         """The actions of the turn, one after another, to its end."""
         while True:
             self._end = yield Open(self.plan)
-            if not (self._heal() or (yield from self._answer_calls())):
+            again = self._leave_out() or (yield from self._heal())
+            if not (again or (yield from self._answer_calls())):
                 break
         yield from self._await_figures()
 
-    def _heal(self) -> bool:
+    def _leave_out(self) -> bool:
+        """Whether to ask once more without a parameter that nobody asked for and the server
+        refused. Of one that was asked for, the error says by which option."""
+        error, ask = self._end.error, self.plan.ask
+        parameter = refused_parameter(error, self.plan.request.body())
+        if error is None or not parameter or self.state.newest or self.stop_asked:
+            return False
+        option = option_behind(parameter, ask)
+        if option:
+            if option not in error.hint:
+                error.hint = f"Leave out {option}: {ask.endpoint.name} does not take `{parameter}`."
+            return False
+        note = f"without {parameter} ({ask.endpoint.name} refused it)"
+        self.plan = self.plan.without(parameter, note)
+        self.found["rejects"] = [*self.found.get("rejects", ()), parameter]
+        self.state.again()
+        self._view.tell(note)
+        return True
+
+    def _heal(self) -> Generator[LookUp, Any, bool]:
         """Whether to ask once more, with the conversation as text: the server turned out not to
         have it.
 
         A server of which nothing is known, and that does not have an answer of the last hour, is
         taken to keep none (`plan.keeps_ids`). DashScope and OpenAI keep what they are told.
         """
-        why = self._lost()
+        why = yield from self._lost()
         if not why:
             return False
         plan = self.plan
@@ -168,6 +202,8 @@ class TurnMachine:
         turns = plural(count, "turn was", "turns were")
         note = f"{why}: {count} {turns} sent again as text"
         self.plan = plan.told(note, keeps_ids=plan.keeps_ids and not forgets)
+        if forgets:
+            self.found["keeps_ids"] = "no"
         if not plan.so_far:
             self._previous_id = ""
         is_shown = bool(self.state.newest)
@@ -179,11 +215,13 @@ class TurnMachine:
         self._view.tell(note)
         return True
 
-    def _lost(self) -> str:
+    def _lost(self) -> Generator[LookUp, Any, str]:
         """Why the conversation must be told again as text; empty where it need not.
 
         Either the server says so, or, where nothing is known of it, it names no previous response
-        at the end though one was given (DashScope is not known to name it always).
+        at the end though one was given. That alone is no sign of loss (llama-stack never names
+        it): the server has the earlier turns where it read more than it was sent, or can still
+        give out the response.
         """
         if not self.plan.request.previous_response_id or self.stop_asked or self._end.stopped:
             return ""
@@ -192,9 +230,27 @@ class TurnMachine:
             return "" if self.state.newest else "the server no longer had the earlier turns"
         unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
         may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
-        if may_forget and unnamed and not error:
-            return "the server keeps no earlier turns"
-        return ""
+        if not (may_forget and unnamed) or error:
+            return ""
+        if self._read_more() or (yield LookUp(self.plan, self.plan.request.previous_response_id)):
+            self.found["keeps_ids"] = "yes"
+            return ""
+        return "" if self.stop_asked else "the server keeps no earlier turns"
+
+    def _read_more(self) -> bool:
+        """Whether the usage proves that the model read the turn before, too.
+
+        What comes to every request (the template, instructions, tools) counts in the turn before
+        as well; so a server that had lost it would count at most the tokens of this request more.
+        A token has two bytes at least, on the average of any text.
+        """
+        before, now = self.plan.parent, self.state.response_usage
+        if self.plan.so_far or before is None or before.usage is None or now is None:
+            return False
+        sent = len(
+            json.dumps(self.plan.request.body(), ensure_ascii=False).encode("utf-8", "replace")
+        )
+        return now.input_tokens > before.usage.input_tokens + sent / 2
 
     def _answer_calls(self) -> Generator[CallAction, Any, bool]:
         """Answer what the newest response called; whether the model is to go on with that."""
@@ -301,6 +357,7 @@ class TurnMachine:
         turn = self._turn(outcome.status, now)
         metadata = turn_metadata(turn, parent=self.plan.parent, number=self.plan.number)
         self._tell_window()
+        self._tell_thinking()
         bundle = self._view.finish(self.state, now, outcome, metadata)
         answer = Answer(
             text=turn.text,
@@ -374,6 +431,14 @@ class TurnMachine:
 
     def _show_figure(self, figure: Figure) -> None:
         self._view.figure(figure.url, figure.data_uri, figure.reason)
+
+    def _tell_thinking(self) -> None:
+        """That it thought although it was asked not to."""
+        ask = self.plan.ask
+        refused = ask.think is False if not ask.effort else ask.effort == "none"
+        if refused and self.state.reasoning:
+            option = "--effort none" if ask.effort else "--no-think"
+            self._view.tell(f"{option} had no effect on {self.state.model or ask.model} there")
 
     def _tell_window(self) -> None:
         full = fullness(self.state.response_usage, self.plan.ask.window)

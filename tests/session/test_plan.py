@@ -6,7 +6,7 @@ import pytest
 
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.endpoints import DASHSCOPE, Endpoint, find_endpoint
+from qwen_magic.endpoints import DASHSCOPE, Capabilities, Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
 
@@ -133,10 +133,56 @@ def test_a_missing_key_says_how_to_set_one_and_how_to_do_without():
     check_key(find_endpoint("ollama", {}))
 
 
-@pytest.mark.parametrize("think", [True, False])
-def test_a_parameter_that_the_server_rejects_is_left_out_and_said(conversations, think):
-    openai = find_endpoint("openai", {}, key="k")
-    made = plan(replace(ASK, think=think, endpoint=openai, model="gpt-5"), conversations)
-    assert "enable_thinking" not in made.request.body()
-    assert made.added == ("without enable_thinking (not for OpenAI: use --effort)",)
-    assert plan(replace(ASK, endpoint=openai), conversations).added == ()
+TEMPLATE_OFF = {"chat_template_kwargs": {"enable_thinking": False}}
+TEMPLATE_ON = {"chat_template_kwargs": {"enable_thinking": True}}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "sent"),
+    [
+        ("singapore", {"think": False}, {"enable_thinking": False}),
+        ("demo", {"think": True}, {"enable_thinking": True}),
+        ("http://127.0.0.1:7/v1", {"think": False}, {"enable_thinking": False}),
+        ("openai", {"think": False}, {"reasoning": {"effort": "none"}}),
+        ("openai", {"think": True}, {"reasoning": {"effort": "medium"}}),
+        ("openai", {"think": True, "effort": "high"}, {"reasoning": {"effort": "high"}}),
+        ("openrouter", {"think": False}, {"reasoning": {"effort": "none"}}),
+        ("ollama", {"think": False}, {"reasoning": {"effort": "none"}}),
+        ("lmstudio", {"think": False}, {"reasoning": {"effort": "none"}}),
+        ("vllm", {"think": False}, TEMPLATE_OFF),
+        ("sglang", {"think": True}, TEMPLATE_ON),
+        ("llama.cpp", {"think": False}, TEMPLATE_OFF),
+        ("llama.cpp", {"effort": "none"}, {"reasoning": {"effort": "none"}, **TEMPLATE_OFF}),
+        ("llama.cpp", {}, {}),
+        ("transformers", {"think": False}, {}),
+    ],
+)
+def test_each_server_is_told_whether_to_think_in_its_own_words(conversations, name, asked, sent):
+    endpoint = find_endpoint(name, {}, key="k")
+    body = plan(replace(ASK, endpoint=endpoint, **asked), conversations).request.body()
+    assert body == {"model": "qwen3-max", "input": "Hi", "stream": True, **sent}
+
+
+def test_what_has_no_effect_is_said(conversations):
+    made = plan(replace(ASK, endpoint=find_endpoint("transformers"), think=False), conversations)
+    assert made.notes == ("--no-think has no effect: transformers has no switch for thinking",)
+    deaf = replace(HOME, capabilities=Capabilities(ignores=frozenset({"temperature", "text"})))
+    made = plan(replace(ASK, endpoint=deaf, extra={"temperature": 1.0}), conversations)
+    assert made.notes == ("--temperature has no effect: home ignores it",)
+    assert made.request.body()["temperature"] == 1.0
+
+
+def test_a_parameter_that_the_server_rejects_is_left_out_and_said(conversations):
+    transformers = find_endpoint("transformers")
+    made = plan(replace(ASK, endpoint=transformers, effort="low"), conversations)
+    assert "reasoning" not in made.request.body()
+    assert made.added == ("without reasoning (transformers serve has no such parameter)",)
+    assert plan(replace(ASK, endpoint=transformers), conversations).added == ()
+
+
+def test_no_image_goes_to_a_server_that_takes_none(conversations):
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    given = ({"role": "user", "content": [image]},)
+    plan(replace(ASK, input=given), conversations)
+    with pytest.raises(UsageError, match="takes no images"):
+        plan(replace(ASK, input=given, endpoint=find_endpoint("transformers")), conversations)

@@ -14,9 +14,10 @@ from qwen_magic.errors import ConnectionLostError, QwenError, UnknownResponseErr
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ItemAdded, ItemDone, ResponseEnded, TextDelta
 from qwen_magic.protocol.items import parse_item
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, plan
-from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, Open, StreamEnd, TurnMachine
+from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, LookUp, Open, StreamEnd, TurnMachine
 from qwen_magic.session.view import NoView
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.definition import FunctionTool
@@ -258,12 +259,38 @@ def test_a_second_loss_is_an_error():
 @pytest.mark.parametrize(("ago", "stored"), [(60, False), (RECENT + 60, True)])
 def test_a_server_that_names_no_turn_before_is_taken_to_keep_none(ago, stored):
     bench = Bench(replace(ASK, endpoint=OTHER), before=[earlier(NOW - ago)])
-    actions = bench.play(says(message("Who?")), says(message("John"), id="resp_2"))
-    assert len(actions) == 2
+    _, look_up, _ = bench.play(
+        says(message("Who?")), says(message("John"), id="resp_2"), replies=[False]
+    )
+    assert (type(look_up), look_up.id) == (LookUp, "resp_0")
     answer, turn = bench.turn.finish()
     assert answer.text == "John", "what came without the conversation is taken back"
     assert ("restart",) in bench.screen.told
     assert turn.stored is stored
+    assert bench.turn.found == ({} if stored else {"keeps_ids": "no"})
+
+
+def test_a_server_that_has_the_turn_before_need_not_name_it():
+    bench = Bench(replace(ASK, endpoint=OTHER), before=[earlier()])
+    assert len(bench.play(says(message("John")), replies=[True])) == 2
+    assert bench.turn.finish()[0].text == "John"
+    assert bench.turn.found == {"keeps_ids": "yes"}
+
+
+@pytest.mark.parametrize(("tokens", "actions"), [(400, 1), (120, 2)])
+def test_nor_does_one_that_read_more_than_it_was_sent(tokens, actions):
+    before = replace(earlier(), usage=Usage(input_tokens=100, output_tokens=300))
+    bench = Bench(replace(ASK, endpoint=OTHER), before=[before])
+    assert len(bench.play(says(message("John"), tokens=tokens), replies=[True])) == actions
+    assert bench.turn.found == {"keeps_ids": "yes"}
+
+
+def test_thinking_that_was_not_wanted_is_said():
+    thought = {"type": "reasoning", "id": "t", "summary": [{"type": "summary_text", "text": "Hm"}]}
+    bench = Bench(replace(ASK, think=False))
+    bench.play(says(thought, message("Hello")))
+    bench.turn.finish()
+    assert ("tell", "--no-think had no effect on m there") in bench.screen.told
 
 
 def test_a_known_server_need_not_name_it():
