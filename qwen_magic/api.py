@@ -10,6 +10,7 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.frontends.prompt import prompt_for
+from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.keywords import read_ask, read_schema
 from qwen_magic.session.plan import Ask, check_key
 from qwen_magic.session.session import Session
@@ -34,7 +35,8 @@ class Qwen:
     """A model behind one endpoint, with conversations of its own.
 
     `endpoint` is a name (`singapore`, `beijing`, …, `ollama`, `demo`) or a base URL; None takes
-    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's.
+    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's, or the keyring's;
+    over plain http it goes to another machine only with `allow_http`.
 
     Functions among the `tools` are run here when the model calls them, each call after a question
     at the terminal or the cell's input. `approve` answers in place of that ("once", "always",
@@ -66,10 +68,11 @@ class Qwen:
         unattended: Unattended = "refuse",
         limits: CallLimits | None = None,
         may_nest: bool = True,
+        allow_http: bool = False,
     ) -> None:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
-        self._session = Session()
+        self._session = Session(endpoints=Endpoints(allow_http=allow_http))
         policy = self._session.tool_policy
         policy.prompt, policy.unattended = approve, unattended
         policy.limits, policy.may_nest = limits or policy.limits, may_nest

@@ -255,6 +255,13 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
             allowed=(lambda n: True, "the number of a code block, from 1 (-1 is the last)"),
         ),
     ),
+    "qwen_key": (Option("--save", "", "keep it in the system's keyring", field="save"),),
+    "qwen_doctor": (
+        Option(
+            "--endpoint", "URL", "which one; its server is tried out", kind="text", field="endpoint"
+        ),
+        *(option for option in OPTIONS if option.field == "model"),
+    ),
     "qwen_tools": (Option("--forget", "", "ask about every function again", field="forget"),),
 }
 

@@ -54,7 +54,7 @@ from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
 
 _WATCHED: Final = (
-    *("endpoint", "figure_hosts", "budget", "unattended", "nest_asyncio"),
+    *("endpoint", "allow_http", "figure_hosts", "budget", "unattended", "nest_asyncio"),
     *("tool_rounds", "tool_seconds", "tool_bytes", "masked_columns"),
 )
 
@@ -70,6 +70,7 @@ class Asker:
             figure_hosts=settings.figure_hosts,
         )
         self.chat_defaults: dict[str, Options] = {}
+        self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self._calls = 0
         self.views = ViewFactory(shell, settings, self.session.conversations)
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
@@ -121,6 +122,14 @@ class Asker:
             expanded=(*expanded, *_told(system), *attached.told),
             **ask_fields({**asdict(options), **settled}),
         )
+
+    def list_models(self, endpoint: str) -> list[str]:
+        """What that server lists, which Tab offers from now on. Raises `QwenError`."""
+        from qwen_magic.session.server_probe import listed_models
+
+        found = self.session.endpoints.find(endpoint)
+        self.listed_models[endpoint] = listed_models(self.session.client, found)
+        return self.listed_models[endpoint]
 
     def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
@@ -205,6 +214,7 @@ class Asker:
 
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
+        self.session.endpoints.allow_http = self.settings.allow_http
         self.session.budget = self.settings.budget
         allows = self.settings.unattended == "allow"
         policy = self.session.tool_policy

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from qwen_magic.endpoints import Endpoint
+from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
 from qwen_magic.magics.asking import Asker
 from qwen_magic.options import Options
+from qwen_magic.session.server_probe import ServerProbe, row
 from qwen_magic.session.view import NoView
 
 _PACKAGES: Final = (
@@ -29,12 +30,13 @@ _QUESTION: Final = "Reply with the one word: ready"
 _TOKENS: Final = 64
 
 
-def examine(asker: Asker) -> Iterator[str]:
-    """The findings, one line each, as they are made. The last one asks the service."""
+def examine(asker: Asker, url: str = "", model: str = "") -> Iterator[str]:
+    """The findings, one line each, as they are made. The last ones ask the service: that at `url`
+    (or of that name), which is tried out, else the one in use. `model`: which one to ask."""
     yield _versions()
     yield _front_end(asker)
     try:
-        endpoint = asker.session.endpoints.find(asker.settings.endpoint)
+        endpoint = asker.session.endpoints.find(url or asker.settings.endpoint)
     except QwenError as error:
         yield _bad("Endpoint", str(error))
         return
@@ -45,7 +47,11 @@ def examine(asker: Asker) -> Iterator[str]:
     if endpoint.needs_key and not endpoint.key:
         yield _bad("Round trip", "not tried without a key.")
         return
-    yield _round_trip(asker)
+    if url or endpoint.capabilities is UNKNOWN_SERVER:
+        yield from _tried_out(asker, endpoint, url or asker.settings.endpoint, model)
+    else:
+        yield _round_trip(asker, model)
+        yield _good("Row", row(asker.session.hosts.applied(endpoint)))
 
 
 def _good(what: str, found: str) -> str:
@@ -80,10 +86,10 @@ def _front_end(asker: Asker) -> str:
 
 
 def _key(endpoint: Endpoint) -> str:
-    if not endpoint.needs_key:
-        return _good("Key", "none needed.")
     if endpoint.key:
-        return _good("Key", "set (not shown). Keys belong to one region.")
+        return _good("Key", "set (not shown). Keys belong to one host.")
+    if not endpoint.needs_key:
+        return _good("Key", "none set, none known to be needed (%qwen_key sets one).")
     return _bad(
         "Key",
         f"not set. %qwen_key asks for it, or set {endpoint.key_variable}; "
@@ -91,9 +97,40 @@ def _key(endpoint: Endpoint) -> str:
     )
 
 
-def _round_trip(asker: Asker) -> str:
+def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iterator[str]:
+    """What the server can do, which is remembered, and its row."""
+    listed: list[str] = []
+    try:
+        listed = asker.list_models(named)
+        yield _good("Models", f"{len(listed)} listed, such as {', '.join(listed[:3])}.")
+    except QwenError as error:
+        yield _good("Models", f"none listed ({error.message})")
+    usual = Options.of(asker.settings).model or DEFAULT_MODEL
+    probe = ServerProbe(
+        asker.session.client,
+        endpoint,
+        model or (listed[0] if listed and usual not in listed else usual),
+    )
+    try:
+        for what, found in probe.lines():
+            yield _good(what, found)
+    except QwenError as error:
+        yield _bad("Round trip", str(error))
+        return
+    asker.session.hosts.learn(endpoint.host, probe.found, anew=True)
+    yield _good("Row", row(asker.session.hosts.applied(endpoint)))
+
+
+def _round_trip(asker: Asker, model: str) -> str:
     """One tiny question, outside any conversation."""
-    options = Options(history=False, raw=True, max_output_tokens=_TOKENS, tools=(), timeout=30.0)
+    options = Options(
+        model=model or None,
+        history=False,
+        raw=True,
+        max_output_tokens=_TOKENS,
+        tools=(),
+        timeout=30.0,
+    )
     try:
         plan = asker.session.plan(asker.ask(options, _QUESTION))
         answer = asker.session.run(plan, NoView())

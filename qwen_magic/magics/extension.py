@@ -123,7 +123,7 @@ class Extension:
             cursor += context.cursor_position
             names = self.shell.user_ns
             choices = Choices(
-                models=MODEL_NAMES,
+                models=self.magics.asker.listed_models.get(self.magics.endpoint, MODEL_NAMES),
                 tools=[*TOOL_NAMES, *tool_variables(names)],
                 chats=self.magics.asker.session.conversations.names(),
                 names=lambda: list(names),

@@ -35,11 +35,17 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_models(self, line: str) -> None:
-        """List known models. Any other name goes through too: -m NAME."""
+        """List the models of the endpoint in use: of DashScope the known ones, of any other server
+        those that it lists itself. Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
         from qwen_magic.frontends.display import show_table
 
         _no_words("qwen_models", line)
+        endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
+        if not endpoint.capabilities.has_known_models:
+            names = self._asker.list_models(self._magics.endpoint)
+            show_table(["model"], [[name] for name in names], f"Listed by {endpoint.host} itself.")
+            return
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
         show_table(
             ["model", "images", "note"],
@@ -64,18 +70,23 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_key(self, line: str) -> None:
-        """Ask for the API key without showing it. It is kept in this kernel only."""
+        """Ask for the API key of the endpoint in use, without showing it. It is kept in this kernel
+        only; `%qwen_key --save` keeps it in the system's keyring (an empty one takes it out)."""
         from getpass import getpass
 
-        _no_words("qwen_key", line)
+        saves = "save" in _no_words("qwen_key", line)
         endpoints = self._asker.session.endpoints
-        endpoint = endpoints.find(self._magics.endpoint)
-        if not endpoint.needs_key:
-            print(f"The endpoint {endpoint.name} needs no key.")
+        if self._magics.endpoint == DEMO:
+            print("The offline demo needs no key.")
             return
+        endpoints.check_key_may_go(self._magics.endpoint)
+        endpoint = endpoints.find(self._magics.endpoint)
         key = getpass(f"API key for {endpoint.host}: ").strip()
+        if saves:
+            endpoints.save_key(endpoint, key)
         endpoints.remember_key(endpoint, key)
-        said = "set, for this kernel only" if key else "nothing was typed; none is set"
+        kept = "in the system's keyring" if saves else "for this kernel only"
+        said = f"set, {kept}" if key else "nothing was typed; none is set"
         print(f"Key for {endpoint.host}: {said}.")
 
     @command
@@ -114,11 +125,14 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_doctor(self, line: str) -> None:
-        """Look at everything that an answer needs, and ask one tiny question."""
+        """Look at everything that an answer needs, and ask one tiny question; a server that is not
+        known, or is named by `--endpoint URL`, is tried out with a few more, and its row printed.
+        """
         from qwen_magic.magics.doctor import examine
 
-        _no_words("qwen_doctor", line)
-        for finding in examine(self._asker):
+        given = _no_words("qwen_doctor", line)
+        url, model = str(given.get("endpoint", "")), str(given.get("model", ""))
+        for finding in examine(self._asker, url, model):
             print(finding)
 
     def _demo_on(self) -> None:

@@ -46,6 +46,9 @@ class QwenSettings(HasTraits):
         help=f"Where to ask: a name ({', '.join(row.name for row in TABLE)}) or a base URL. "
         "Default: DASHSCOPE_BASE_URL, else singapore."
     )
+    allow_http = Bool(
+        False, help="Whether a key may go over plain http to another machine, for all to read."
+    )
     figure_hosts = List(
         Unicode(),
         list(FIGURE_HOSTS),

@@ -49,6 +49,10 @@ class Endpoints:
         """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
         self._keys[endpoint.host] = key
 
+    def check_key_may_go(self, name_or_url: str) -> None:
+        """Raises `UsageError` where a key would be sent in the clear."""
+        find_endpoint(name_or_url, self._environ, key="any", allow_http=self.allow_http)
+
     def save_key(self, endpoint: Endpoint, key: str) -> None:
         """Keep `key` for this endpoint's host in the system's keyring; empty: take it out. Raises
         `UsageError` where there is no keyring."""

@@ -34,9 +34,10 @@ class HostFacts:
         self._conversations = conversations
         self._clock = clock
 
-    def learn(self, host: str, found: JSON) -> None:
-        """Keep what was `found`, beside what was found before; rejected parameters add up."""
-        known = self._known(host)
+    def learn(self, host: str, found: JSON, *, anew: bool = False) -> None:
+        """Keep what was `found`, beside what was found before, or `anew` in place of it; rejected
+        parameters add up."""
+        known = {} if anew else self._known(host)
         rejects = dict.fromkeys([*_names(known.get("rejects")), *_names(found.get("rejects"))])
         merged = {"at": self._clock(), **known, **found, "rejects": list(rejects)}
         self._conversations.learn(_NAMESPACE, host, merged)

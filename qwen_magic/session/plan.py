@@ -192,7 +192,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
-    switched = _thinking(capabilities.thinking, needs.think, ask.effort)
+    thinking = thinking_fields(capabilities.thinking, needs.think, ask.effort)
     include = {"include": list(needs.include)} if needs.include else {}
     request = ResponseRequest(
         model=ask.model,
@@ -200,9 +200,9 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
-        enable_thinking=switched.pop("enable_thinking", None),
-        effort=switched.pop("effort", ""),
-        extra={**include, **switched, **ask.extra},
+        enable_thinking=thinking.pop("enable_thinking", None),
+        effort=thinking.pop("reasoning", {}).get("effort", ""),
+        extra={**include, **thinking, **ask.extra},
     )
     _check_images(request.input, ask.endpoint)
     body = request.body()
@@ -226,18 +226,17 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     )
 
 
-def _thinking(switch: ThinkingSwitch, think: bool | None, effort: str) -> JSON:
-    """What tells this server whether, and how much, to think: fields of a `ResponseRequest`, and
-    parameters beside them."""
-    told: JSON = {"effort": effort}
+def thinking_fields(switch: ThinkingSwitch, think: bool | None, effort: str = "") -> JSON:
+    """The parameters that tell a server with this `switch` whether, and how much, to think."""
+    told: JSON = {}
     match switch:
-        case "enable_thinking":
+        case "enable_thinking" if think is not None:
             told["enable_thinking"] = think
         case "effort" if think is not None and not effort:
-            told["effort"] = "medium" if think else "none"
+            effort = "medium" if think else "none"
         case "chat_template_kwargs" if think is not None or effort == "none":
             told["chat_template_kwargs"] = {"enable_thinking": bool(think)}
-    return told
+    return {**told, "reasoning": {"effort": effort}} if effort else told
 
 
 def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
