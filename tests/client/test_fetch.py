@@ -19,7 +19,7 @@ KEY = "token-abcdefgh-12345"
 
 
 @pytest.fixture
-def get(client: Client):
+def get(client):
     def run(server, path="models", **options):
         found = client.get(Endpoint("x", server.url, DASHSCOPE, "K", KEY), path, **options).result(
             10
