@@ -16,10 +16,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
-from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -36,7 +34,6 @@ from qwen_magic.tools.policy import ToolPolicy
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.protocol.events import Event
-    from qwen_magic.protocol.fields import JSON
     from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
 
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
@@ -206,7 +203,7 @@ class Session:
 
     def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:
         """Do what the turn asks for, blocking, and hand on what its streams bring."""
-        from qwen_magic.session.turn import LookUp, Open
+        from qwen_magic.session.turn import Open
         from qwen_magic.tools.execution import approve, invoke
         from qwen_magic.tools.loop import Approve, Invoke, Wait
 
@@ -218,8 +215,6 @@ class Session:
                         turn.look()
                         yield batch
                     turn.reply = turn.stream_end()
-                case LookUp(plan=plan, id=id):
-                    turn.reply = _is_response(id, self._response(plan, id).result())
                 case Approve(question=question):
                     turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
@@ -244,9 +239,6 @@ class Session:
                         turn.machine.feed(batch)
                         turn.look()
                     turn.reply = turn.stream_end()
-                case LookUp(plan=plan, id=id):
-                    found = await asyncio.wrap_future(self._response(plan, id))
-                    turn.reply = _is_response(id, found)
                 case Approve(question=question):
                     with interrupt_cancels():
                         turn.reply = approve(question, self.tool_policy.prompt)
@@ -292,6 +284,7 @@ class Session:
                 policy=self.tool_policy,
                 checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
                 over_budget=self._over_budget,
+                look_up=lambda path: self.client.get(plan.ask.endpoint, path),
                 report_errors=report_errors,
                 started=started,
             )
@@ -301,9 +294,6 @@ class Session:
             stream.stop()
             raise
         return running
-
-    def _response(self, plan: Plan, id: str) -> Future[JSON | QwenError]:
-        return self.client.get(plan.ask.endpoint, f"responses/{quote(id, safe='')}")
 
     def _over_budget(self, tokens: int) -> QwenError | None:
         if self.budget <= 0:

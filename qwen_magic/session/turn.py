@@ -4,8 +4,7 @@ gives back. It knows no socket, thread, display or way of waiting; its clock is 
     machine = TurnMachine(plan, view, …)
     for action in machine.steps():      # a generator: what came of an action is sent into it
         Open      open a stream for this plan's request; `feed` what it brings, sends a `StreamEnd`
-        LookUp    ask the server whether it has a response, sends True or False
-        Invoke    run a function of the notebook, sends its `CallResult`
+            Invoke    run a function of the notebook, sends its `CallResult`
         Approve   ask the user by a line of text, sends the `Verdict`
         Wait      let a moment pass
     machine.finish()                    # the answer, and the turn to record
@@ -39,8 +38,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, window_fact, window_warning
@@ -80,14 +81,6 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
-    """Ask whether `plan.ask.endpoint` still has the response `id`."""
-
-    plan: Plan
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
 class StreamEnd:
     """How a stream ended: by itself, with an error, or `stopped` before its end."""
 
@@ -95,7 +88,7 @@ class StreamEnd:
     stopped: bool = False
 
 
-Action: TypeAlias = Open | LookUp | CallAction
+Action: TypeAlias = Open | CallAction
 Steps: TypeAlias = Generator[Action, Any, None]
 
 
@@ -114,6 +107,7 @@ class TurnMachine:
         policy: ToolPolicy,
         checkpoint: Callable[[Turn], None] = lambda turn: None,
         over_budget: Callable[[int], QwenError | None] = lambda tokens: None,
+        look_up: Callable[[str], Future[JSON | QwenError]],
         report_errors: bool = True,
         started: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -121,6 +115,7 @@ class TurnMachine:
     ) -> None:
         """`checkpoint` is given the turn as far as it has come, about once a second.
         `over_budget` gives the error of a turn that has used so many tokens so far, or None.
+        `look_up` begins to ask the server for the JSON at a path.
         `report_errors`: whoever waits for the turn is told of a failure (the cell fails with it),
         so that the view need only name it; and could be asked by a line of text. `started`: when
         it was asked, on `clock`; None: now."""
@@ -132,6 +127,7 @@ class TurnMachine:
         self._figures = figures
         self._checkpoint = checkpoint
         self._over_budget = over_budget
+        self._look_up = look_up
         self._report_errors = report_errors
         self._clock = clock
         self._wall = wall
@@ -183,7 +179,7 @@ class TurnMachine:
         self._view.tell(note)
         return True
 
-    def _heal(self) -> Generator[LookUp, Any, bool]:
+    def _heal(self) -> Generator[Wait, None, bool]:
         """Whether to ask once more, with the conversation as text: the server turned out not to
         have it.
 
@@ -215,7 +211,7 @@ class TurnMachine:
         self._view.tell(note)
         return True
 
-    def _lost(self) -> Generator[LookUp, Any, str]:
+    def _lost(self) -> Generator[Wait, None, str]:
         """Why the conversation must be told again as text; empty where it need not.
 
         Either the server says so, or, where nothing is known of it, it names no previous response
@@ -232,10 +228,19 @@ class TurnMachine:
         may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
         if not (may_forget and unnamed) or error:
             return ""
-        if self._read_more() or (yield LookUp(self.plan, self.plan.request.previous_response_id)):
+        if self._read_more() or (yield from self._is_there()):
             self.found["keeps_ids"] = "yes"
             return ""
         return "" if self.stop_asked else "the server keeps no earlier turns"
+
+    def _is_there(self) -> Generator[Wait, None, bool]:
+        """Whether the server gives out the response that was continued."""
+        id = self.plan.request.previous_response_id
+        found = self._look_up(f"responses/{quote(id, safe='')}")
+        while not (found.done() or self.stop_asked):
+            yield Wait()
+        answer = found.result() if found.done() else {}
+        return not isinstance(answer, QwenError) and answer.get("id") == id
 
     def _read_more(self) -> bool:
         """Whether the usage proves that the model read the turn before, too.

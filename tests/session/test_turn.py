@@ -17,7 +17,7 @@ from qwen_magic.protocol.items import parse_item
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, plan
-from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, LookUp, Open, StreamEnd, TurnMachine
+from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, Open, StreamEnd, TurnMachine
 from qwen_magic.session.view import NoView
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.definition import FunctionTool
@@ -83,16 +83,25 @@ class Bench:
         self.policy.limits = limits or CallLimits()
         self.kept = []
         self.fetched = {}
+        self.there, self.looked_up = {}, []
         self.turn = TurnMachine(
             plan(ask, self.conversations),
             self.screen,
             figures=FigureFetcher(self, ["figures.example"]),
             policy=self.policy,
             checkpoint=self.kept.append,
+            look_up=self.look_up,
             clock=lambda: self.now,
             wall=lambda: NOW,
             **given,
         )
+
+    def look_up(self, path):
+        """What the server has at that path, a moment later."""
+        self.looked_up.append(path)
+        found = Future()
+        found.set_result(self.there.get(path, {}))
+        return found
 
     def fetch(self, url, *, limit, timeout):
         return self.fetched.setdefault(url, Future())
@@ -259,10 +268,8 @@ def test_a_second_loss_is_an_error():
 @pytest.mark.parametrize(("ago", "stored"), [(60, False), (RECENT + 60, True)])
 def test_a_server_that_names_no_turn_before_is_taken_to_keep_none(ago, stored):
     bench = Bench(replace(ASK, endpoint=OTHER), before=[earlier(NOW - ago)])
-    _, look_up, _ = bench.play(
-        says(message("Who?")), says(message("John"), id="resp_2"), replies=[False]
-    )
-    assert (type(look_up), look_up.id) == (LookUp, "resp_0")
+    assert len(bench.play(says(message("Who?")), says(message("John"), id="resp_2"))) == 2
+    assert bench.looked_up == ["responses/resp_0"]
     answer, turn = bench.turn.finish()
     assert answer.text == "John", "what came without the conversation is taken back"
     assert ("restart",) in bench.screen.told
@@ -272,16 +279,19 @@ def test_a_server_that_names_no_turn_before_is_taken_to_keep_none(ago, stored):
 
 def test_a_server_that_has_the_turn_before_need_not_name_it():
     bench = Bench(replace(ASK, endpoint=OTHER), before=[earlier()])
-    assert len(bench.play(says(message("John")), replies=[True])) == 2
+    bench.there["responses/resp_0"] = {"id": "resp_0"}
+    assert len(bench.play(says(message("John")))) == 1
     assert bench.turn.finish()[0].text == "John"
     assert bench.turn.found == {"keeps_ids": "yes"}
 
 
-@pytest.mark.parametrize(("tokens", "actions"), [(400, 1), (120, 2)])
-def test_nor_does_one_that_read_more_than_it_was_sent(tokens, actions):
+@pytest.mark.parametrize(("tokens", "looks"), [(400, 0), (120, 1)])
+def test_nor_does_one_that_read_more_than_it_was_sent(tokens, looks):
     before = replace(earlier(), usage=Usage(input_tokens=100, output_tokens=300))
     bench = Bench(replace(ASK, endpoint=OTHER), before=[before])
-    assert len(bench.play(says(message("John"), tokens=tokens), replies=[True])) == actions
+    bench.there["responses/resp_0"] = {"id": "resp_0"}
+    assert len(bench.play(says(message("John"), tokens=tokens))) == 1
+    assert len(bench.looked_up) == looks
     assert bench.turn.found == {"keeps_ids": "yes"}
 
 
