@@ -39,12 +39,7 @@ _SIMPLE: Final = (
     pathlib.PurePath,
     uuid.UUID,
 )
-_CALLABLE: Final = (
-    types.FunctionType,
-    types.MethodType,
-    types.BuiltinFunctionType,
-    type,
-)
+_CALLABLE: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
 
 
 def describe(value: object) -> str:

@@ -28,6 +28,7 @@ _FENCE: Final = re.compile(
 )
 _PARAGRAPH_END: Final = re.compile(r"\n[ \t\r]*(?:\n|\Z)")
 _BACKTICKS: Final = re.compile(r"`+")
+_MATHS_ENDS: Final = {"$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _TEX_OPTIONS: Final = re.compile(r"\*?(?:\[[^\]\n]*\])?")
 
 # Bounds, in characters, on the search for what closes: many openers that nothing closes stay cheap.
@@ -183,14 +184,9 @@ def _follow(value: object, step: re.Match[str]) -> object:
     if step["attribute"]:
         return getattr(value, step["attribute"])
     key: int | str = int(step["index"]) if step["index"] else step["key"][1:-1]
-    if isinstance(value, dict):
-        # Not value[key]: a defaultdict would grow by a lookup.
-        return dict.__getitem__(value, key) if key in value else _no_such(key)
+    if isinstance(value, dict) and key not in value:
+        raise KeyError(key)  # a defaultdict would grow by a lookup
     return value[key]  # type: ignore[index]
-
-
-def _no_such(key: int | str) -> object:
-    raise KeyError(key)
 
 
 # Code and maths ----------------------------------------------------------------------------------
@@ -233,10 +229,8 @@ def end_of_verbatim(text: str, opener: re.Match[str], limit: int) -> int:
         return _end_of_code(text, mark, after, limit)
     if mark == "$":
         return _end_of_dollars(text, opener.start(), limit)
-    if mark == "$$":
-        return _end_at(text, "$$", after, limit)
-    if mark in ("\\(", "\\["):
-        return _end_at(text, "\\)" if mark == "\\(" else "\\]", after, limit)
+    if mark in _MATHS_ENDS:
+        return _end_at(text, _MATHS_ENDS[mark], after, limit)
     if mark[1:].isalpha():
         return _end_of_arguments(text, after, limit)
     return after

@@ -94,21 +94,17 @@ def _cut(text: str) -> str:
 
 
 def custom_step(name: str, given: str, is_done: bool) -> Step:
-    verb = "Asked for a tool" if is_done else "Asking for a tool"
+    verb, state = verbs("Asking for a tool", "Asked for a tool", "", is_done, False)
     blocks: tuple[Block, ...] = (
         (Label("Input"), Output(given)) if given else (Pending("Without input"),)
     )
-    return Step(
-        verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), _state(is_done), blocks
-    )
+    return Step(verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), state, blocks)
 
 
 def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
     server = item.server_label or "an MCP server"
-    failed = is_bad or bool(item.error)
-    verb = f"Calling {server}"
-    if is_done:
-        verb = f"{server} failed" if failed else f"Called {server}"
+    words = (f"Calling {server}", f"Called {server}", f"{server} failed")
+    verb, state = verbs(*words, is_done, is_bad or bool(item.error))
     blocks = list(_arguments(arguments))
     if item.output:
         blocks += [Label("Result"), Extract(_pretty(item.output))]
@@ -118,24 +114,21 @@ def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -
         blocks.append(
             Pending("Nothing was sent back" if is_done else "The result comes when it ends")
         )
-    state: StepState = "bad" if is_done and failed else _state(is_done)
     return Step(verb, call_text(item.name, arguments), True, (), state, tuple(blocks))
 
 
 def mcp_tools_step(item: items.McpListTools, is_done: bool) -> Step:
     server = item.server_label or "an MCP server"
-    if not is_done:
-        waiting = (Pending("The list comes when it ends"),)
-        return Step(f"Asking {server} for its tools", state="live", blocks=waiting)
-    if item.error:
-        blocks: tuple[Block, ...] = (Label("Error"), Output(item.error))
-        return Step(
-            f"{server} failed", shorten(item.error, LONGEST_DETAIL), False, (), "bad", blocks
-        )
+    now, then = f"Asking {server} for its tools", f"Asked {server} for its tools"
+    verb, state = verbs(now, then, f"{server} failed", is_done, bool(item.error))
+    if state == "live":
+        return Step(verb, state=state, blocks=(Pending("The list comes when it ends"),))
+    if state == "bad":
+        blocks = (Label("Error"), Output(item.error))
+        return Step(verb, shorten(item.error, LONGEST_DETAIL), state=state, blocks=blocks)
     names = tuple(str(tool.get("name", "")) for tool in item.tools)
-    blocks = (Lines(names),) if names else (Pending("It offers none"),)
-    facts = (counted(len(names), "tool"),)
-    return Step(f"Asked {server} for its tools", "", False, facts, "done", blocks)
+    offered = Lines(names) if names else Pending("It offers none")
+    return Step(verb, facts=(counted(len(names), "tool"),), blocks=(offered,))
 
 
 def file_search_step(item: items.FileSearchCall, is_done: bool, is_bad: bool) -> Step:
@@ -176,10 +169,6 @@ def unknown_step(item: items.UnknownItem, is_done: bool, is_bad: bool) -> Step:
         verb = "Something new"
     raw = json.dumps(item.raw, indent=2, ensure_ascii=False, default=str)
     return Step(verb, kind, True, (), state, (Label("As it came"), Code(_cut(raw), "json")))
-
-
-def _state(is_done: bool) -> StepState:
-    return "done" if is_done else "live"
 
 
 def verbs(now: str, then: str, failed: str, is_done: bool, is_bad: bool) -> tuple[str, StepState]:

@@ -6,13 +6,14 @@ pandas is imported only when a DataFrame is made; `cells` says what a column of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from qwen_magic.document.cells import Column, read_column
 from qwen_magic.document.highlight import is_python
-from qwen_magic.document.markdown.parser import Token, parse
+from qwen_magic.document.markdown.parser import parse
 from qwen_magic.document.markdown.render import fence_language, text_of
 from qwen_magic.errors import UsageError
 
@@ -132,23 +133,12 @@ def _series(column: Column) -> Any:
 
 def find_tables(text: str) -> tuple[PipeTable, ...]:
     """The pipe tables of `text`, in order."""
-    tokens = parse(text)
-    opened = [n for n, token in enumerate(tokens) if token.type == "table_open"]
-    return tuple(_table(tokens[start + 1 :]) for start in opened)
-
-
-def _table(tokens: Sequence[Token]) -> PipeTable:
-    rows: list[list[str]] = []
-    for token, following in _until_closed(tokens):
-        if token.type == "tr_open":
-            rows.append([])
+    found: list[list[list[str]]] = []  # the cells by table and row; no table stands in another
+    for token, following in pairwise(parse(text)):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
         elif token.type in ("th_open", "td_open"):
-            rows[-1].append(text_of(following.children or []).strip())
-    return PipeTable(tuple(rows[0]), tuple(map(tuple, rows[1:])))
-
-
-def _until_closed(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
-    for number, token in enumerate(tokens):
-        if token.type == "table_close":
-            return
-        yield token, tokens[number + 1]
+            found[-1][-1].append(text_of(following.children or []).strip())
+    return tuple(PipeTable(tuple(rows[0]), tuple(map(tuple, rows[1:]))) for rows in found)

@@ -16,7 +16,7 @@ from html import escape
 from typing import Final, TypeAlias, assert_never
 
 from qwen_magic.document import blocks
-from qwen_magic.document.blocks import Block, NumberedSource, Step
+from qwen_magic.document.blocks import Block, NumberedSource, Place, SourceList, Step
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.links import is_picture, link_open
@@ -37,18 +37,7 @@ _BOXES: Final = {
     "answer": '<div class="qm-answer">',
 }
 
-Value: TypeAlias = (
-    Block
-    | Step
-    | blocks.Panel
-    | blocks.Box
-    | blocks.LiveLine
-    | blocks.Spoken
-    | Asked
-    | blocks.SourceList
-    | Note
-    | Footer
-)
+Value: TypeAlias = Block | Step | Place | Asked | SourceList | Note | Footer
 Markup: TypeAlias = tuple[str, str]
 NOTHING: Final = blocks.Spoken("")
 
@@ -65,11 +54,11 @@ def markup(value: Value) -> Markup:
         case blocks.LiveLine(text=text):
             return waiting(text), ""
         case blocks.Spoken(text=text):
-            return spoken(text), ""
+            return f"<span>{escape(text)}</span>", ""
         case Asked(question=question, key=key):
             return question_html(question, key), ""
-        case blocks.SourceList(sources=sources):
-            return sources_html(sources), ""
+        case SourceList():
+            return sources_html(value), ""
         case Note():
             return note_html(value, announce=True), ""
         case Footer():
@@ -98,11 +87,6 @@ def head(step: Step) -> str:
     return f'<summary class="qm-head{state}">{SEP.join(parts)}</summary>'
 
 
-def spoken(text: str) -> str:
-    """What a screen reader is told."""
-    return f"<span>{escape(text)}</span>"
-
-
 def waiting(text: str) -> str:
     """A live line that does not open."""
     return (
@@ -122,7 +106,7 @@ def block_html(block: Block) -> str:
         case blocks.Link(url=url):
             return f'<p class="qm-p qm-plain">{link(url, url, "qm-a")}</p>'
         case blocks.Code(code=code, language=language):
-            return code_html(code, language)
+            return CodeHtml.of(code, language, highlight_pieces(code, language))
         case blocks.Output(text=text):
             return _pre(escape(text, quote=False), "Output", " qm-pre-out")
         case blocks.Extract(text=text):
@@ -153,11 +137,6 @@ def _pre(inside: str, label: str, kind: str = "") -> str:
         f'<pre class="qm-pre{kind}" tabindex="0" role="region" aria-label="{escape(label)}">'
         f"{inside}</pre>"
     )
-
-
-def code_html(code: str, language: str) -> str:
-    """A code block, as the Markdown renderer makes its own."""
-    return CodeHtml.of(code, language, highlight_pieces(code, language))
 
 
 def figure_html(figure: blocks.Figure) -> str:
@@ -193,15 +172,14 @@ def _groups(sources: Iterable[NumberedSource]) -> str:
     return f'<ul class="qm-hosts">{"".join(rows)}</ul>'
 
 
-def sources_html(sources: Iterable[NumberedSource]) -> str:
+def sources_html(listed: SourceList) -> str:
     """The list under an answer: the cited ones in sight, the others folded; empty without any."""
-    cited = [source for source in sources if source.cited]
-    others = [source for source in sources if not source.cited]
+    cited, others = listed.cited, listed.others
     parts = []
     if cited:
-        listed = "".join(f"<li>{source_html(source, with_host=True)}</li>" for source in cited)
+        items = "".join(f"<li>{source_html(source, with_host=True)}</li>" for source in cited)
         parts.append('<p class="qm-label"><small>Sources</small></p>')
-        parts.append(f'<ul class="qm-cited">{listed}</ul>')
+        parts.append(f'<ul class="qm-cited">{items}</ul>')
     if others:
         more = " more" if cited else ""
         verb = f"{counted(len(others), f'{more} source'.strip())}, not cited"

@@ -25,7 +25,6 @@ from qwen_magic.document.blocks import (
     Pending,
     SourceGroups,
     Step,
-    StepState,
     Tally,
     Text,
 )
@@ -69,7 +68,7 @@ class StepContext:
 def make_step(entry: Entry, context: StepContext) -> Step:
     """The step of any item but a message."""
     item = entry.item
-    ended = (entry.done and not context.cut, entry.phase == "failed")
+    ended = _ended(entry, context)
     match item:
         case items.Message():
             raise TypeError("A message is prose, not a step.")
@@ -135,11 +134,9 @@ def _seconds(entry: Entry) -> float:
     return entry.ended_at - entry.started_at if entry.ended_at is not None else 0.0
 
 
-def _verb(
-    entry: Entry, context: StepContext, now: str, then: str, failed: str
-) -> tuple[str, StepState]:
-    is_done = entry.done and not context.cut
-    return calls.verbs(now, then, failed, is_done, entry.phase == "failed")
+def _ended(entry: Entry, context: StepContext) -> tuple[bool, bool]:
+    """Whether it came to its end, and whether that was a failure."""
+    return entry.done and not context.cut, entry.phase == "failed"
 
 
 _SEARCH_VERBS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -151,7 +148,8 @@ _SEARCH_VERBS: Final[Mapping[str, tuple[str, str, str]]] = {
 
 def _search(item: items.WebSearchCall, entry: Entry, context: StepContext) -> Step:
     words = ("Searching the web", "Searched the web", "Search failed")
-    verb, state = _verb(entry, context, *_SEARCH_VERBS.get(item.action, words))
+    words = _SEARCH_VERBS.get(item.action, words)
+    verb, state = calls.verbs(*words, *_ended(entry, context))
     blocks: list[Block] = []
     if item.queries:
         blocks += [Label(plural(len(item.queries), "Query", "Queries")), Lines(item.queries)]
@@ -172,7 +170,8 @@ def _search(item: items.WebSearchCall, entry: Entry, context: StepContext) -> St
 
 def _extract(item: items.WebExtractorCall, entry: Entry, context: StepContext) -> Step:
     pages = f"{len(item.urls)} pages" if len(item.urls) > 1 else "a page"
-    verb, state = _verb(entry, context, f"Reading {pages}", f"Read {pages}", "Page not read")
+    words = (f"Reading {pages}", f"Read {pages}", "Page not read")
+    verb, state = calls.verbs(*words, *_ended(entry, context))
     hosts = ", ".join(dict.fromkeys(host_of(url) for url in item.urls))
     what = " · ".join(part for part in (hosts, item.goal) if part)
     blocks: list[Block] = []
@@ -195,7 +194,7 @@ def _code(item: items.CodeInterpreterCall, entry: Entry, context: StepContext) -
     parts = _outputs(item)
     error = find_error(parts)
     running = "Writing Python" if code and entry.phase == "in_progress" else "Running Python"
-    verb, state = _verb(entry, context, running, "Ran Python", "Python failed")
+    verb, state = calls.verbs(running, "Ran Python", "Python failed", *_ended(entry, context))
     if state != "live" and error:
         verb, state = "Python failed", "bad"
     blocks: list[Block] = [Code(code)] if code else []

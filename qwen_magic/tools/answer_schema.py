@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from qwen_magic.document.extract import code_blocks
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build
@@ -24,10 +25,6 @@ _KEYWORDS: Final = (
     "enum",
     "const",
     "items",
-)
-_FENCE: Final = re.compile(
-    r"^[ \t>]*(`{3,}|~{3,})[ \t]*(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^[ \t>]*\1",
-    re.DOTALL | re.M,
 )
 _START: Final = re.compile(r"[{\[]")
 _MOST_STARTS: Final = 200
@@ -158,9 +155,8 @@ def candidates(text: str) -> Iterator[Any]:
     """The JSON values in `text`, the likeliest first: the whole, fences called json, other fences,
     then objects and lists in the prose."""
     yield from _loaded(text)
-    fences = list(_FENCE.finditer(text))
-    for fence in sorted(fences, key=lambda fence: not fence["language"].lower().startswith("json")):
-        yield from _loaded(fence["body"])
+    for block in sorted(code_blocks(text), key=lambda block: not block.language.startswith("json")):
+        yield from _loaded(block.code)
     yield from _free(text)
 
 

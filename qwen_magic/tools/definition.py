@@ -29,12 +29,8 @@ _LONGEST_FAILURE: Final = 2_000  # characters
 _BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
 
 
-class ArgumentsError(QwenError):
+class ArgumentsError(SchemaMismatchError):
     """The model called a function with arguments that do not fit. `faults` names the places."""
-
-    def __init__(self, message: str, faults: tuple[SchemaFault, ...] = ()) -> None:
-        super().__init__(message, why="; ".join(map(str, faults)))
-        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ class FunctionTool:
         arguments: JSON = coerce(given, schema)
         faults = find_faults(arguments, schema)
         if faults:
-            raise ArgumentsError(f"The arguments of {self.name} do not fit.", tuple(faults))
+            raise ArgumentsError(f"The arguments of {self.name} do not fit.", faults)
         return arguments
 
     def _loaded(self, text: str) -> dict[str, Any]:
@@ -126,7 +122,7 @@ class FunctionTool:
             given = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise ArgumentsError(
-                f"The arguments of {self.name} are not JSON.", (SchemaFault("", str(error)),)
+                f"The arguments of {self.name} are not JSON.", [SchemaFault("", str(error))]
             ) from error
         if not isinstance(given, dict):
             raise ArgumentsError(

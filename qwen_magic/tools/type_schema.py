@@ -194,7 +194,8 @@ class _Writer:
             )
         if origin is tuple and arguments and arguments[-1] is not ...:
             items = [self.of(item) for item in arguments]
-            return {"type": "array", "prefixItems": items, **_exactly(len(items))}
+            exactly = {"minItems": len(items), "maxItems": len(items)}
+            return {"type": "array", "prefixItems": items, **exactly}
         if origin in ARRAYS:
             unique = {"uniqueItems": True} if origin in SETS else {}
             item = self.of(arguments[0]) if arguments else {}
@@ -266,10 +267,6 @@ def _of_values(values: list[Any]) -> JSON:
         raise UsageError(f"The values {values!r} of a Literal cannot stand in JSON.")
     kinds = {SIMPLE_TYPES[type(value)].schema["type"] for value in values}
     return {**({"type": kinds.pop()} if len(kinds) == 1 else {}), "enum": values}
-
-
-def _exactly(count: int) -> JSON:
-    return {"minItems": count, "maxItems": count}
 
 
 def _name(hint: object) -> str:

@@ -118,22 +118,11 @@ def categories(cells, column):
     return pd.Categorical.from_codes(numbers, index, ordered=column["ordered"])
 
 
-READERS = {
-    "integers": integers,
-    "floats": floats,
-    "booleans": booleans,
-    "nullable": nullable,
-    "nullable_floats": nullable_floats,
-    "texts": texts,
-    "marked_texts": marked_texts,
-    "literals": literals,
-    "parsed": parsed,
-    "times": times,
-    "zoned": zoned,
-    "periods": periods,
-    "intervals": intervals,
-    "categories": categories,
-}
+_NUMBERS = (integers, floats, booleans, nullable, nullable_floats)
+_TEXTS = (texts, marked_texts, literals, parsed)
+_TIMES = (times, zoned, periods)
+_NESTED = (intervals, categories)
+READERS = {reader.__name__: reader for reader in (*_NUMBERS, *_TEXTS, *_TIMES, *_NESTED)}
 
 
 def frame(data, columns, layout, arrange):
