@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from qwen_magic.conversation.chain import Record, RecordedTurns, T, Turn
-from qwen_magic.conversation.database import primary_code
+from qwen_magic.conversation.database import is_busy, primary_code
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
 from qwen_magic.conversation.rows import default_columns
@@ -25,7 +25,6 @@ _CONSEQUENCE: Final = "Conversations are kept in memory only from here on, and e
 _ELSEWHERE: Final = f"set {HOME_VARIABLE} to a folder that can be written"
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REFUSED: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
-_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FAILURES: Final = (sqlite3.Error, OSError, NewerStoreError)
 
 
@@ -211,7 +210,7 @@ def _sqlite_cause(error: Exception, path: Path) -> tuple[str, str]:
             f"{path} could not be read or written ({error})",
             "The disk may be full, over quota or away: look after it, then restart the kernel.",
         )
-    if code in _BUSY:
+    if is_busy(error):
         return (
             f"another program keeps {path} locked",
             "End it (often a suspended kernel), then restart this kernel.",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final, Literal, TypeAlias
 
@@ -26,14 +26,9 @@ class UsageRow:
     stopped one, or a server that reports none), so that the truth is somewhat more."""
 
     label: str
-    turns: int = 0
-    without_figures: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    total_tokens: int = 0
-    tools: Mapping[str, int] = field(default_factory=dict)
+    turns: int
+    without_figures: int
+    usage: Usage
 
     @property
     def note(self) -> str:
@@ -81,7 +76,7 @@ def usage_table(
     if group == "day":
         rows.sort(key=lambda row: row.label)  # "unknown" comes after all digits
     else:
-        rows.sort(key=lambda row: -row.total_tokens)
+        rows.sort(key=lambda row: -row.usage.total_tokens)
     return UsageTable(group, tuple(rows), _row("total", once.values()))
 
 
@@ -102,17 +97,10 @@ def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
         if turn.usage:  # tool calls are also told where tokens are not
             tools.update({name: count for name, count in turn.usage.tools.items() if count})
         tools.update(_functions(turn))
-    return UsageRow(
-        label=label,
-        turns=len(members),
-        without_figures=len(members) - len(figures),
-        input_tokens=spent.input_tokens,
-        cached_tokens=spent.cached_tokens,
-        output_tokens=spent.output_tokens,
-        reasoning_tokens=spent.reasoning_tokens,
-        total_tokens=sum(map(_total, members)),
-        tools=dict(sorted(tools.items())),
+    spent = replace(
+        spent, total_tokens=sum(map(_total, members)), tools=dict(sorted(tools.items()))
     )
+    return UsageRow(label, len(members), len(members) - len(figures), spent)
 
 
 def _functions(turn: Turn) -> Iterable[str]:

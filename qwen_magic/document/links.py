@@ -11,7 +11,7 @@ from html import escape
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from qwen_magic.document.words import shorten
+from qwen_magic.document.words import escaped, shorten
 
 _LINKABLE: Final = re.compile(r"https?://[^/\s]|mailto:[^\s]", re.IGNORECASE)
 _OWN_FILES: Final = ("", "file", "sandbox", "attachment")
@@ -28,6 +28,14 @@ def link_open(url: str, title: str = "", kind: str = "qm-a") -> str:
     return (
         f'<a class="{kind}" href="{escape(url)}"{said} rel="noopener noreferrer" target="_blank">'
     )
+
+
+def markdown_link(url: str, text: str) -> str:
+    """A link in Markdown around `text`, or that alone where `url` is none to follow."""
+    if not is_linkable(url):
+        return escaped(text)
+    target = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", url)
+    return f"[{escaped(text)}](<{target}>)"
 
 
 def is_linkable(url: str) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from qwen_magic.document.blocks import NumberedSource
-from qwen_magic.document.links import host_of, page_of
+from qwen_magic.document.links import host_of, markdown_link, page_of
+from qwen_magic.document.words import escaped
 from qwen_magic.protocol.items import Item, Message, Source, WebSearchCall
 
 
@@ -49,6 +50,12 @@ def all_sources(items: Sequence[Item], cited: Iterable[int]) -> tuple[NumberedSo
         if url not in known
     ]
     return (*marked, *named)
+
+
+def source_line(source: NumberedSource) -> str:
+    """A source as a line of a list in Markdown."""
+    number = f"\\[{source.number}\\] " if source.number else ""
+    return f"- {number}{markdown_link(source.url, source.title)} {escaped(source.host)}"
 
 
 def by_host(sources: Iterable[NumberedSource]) -> dict[str, list[NumberedSource]]:

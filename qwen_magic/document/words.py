@@ -1,10 +1,11 @@
-"""How numbers, durations, sentences and fences read."""
+"""How numbers, durations, sentences, text in Markdown and fences read."""
 
 from __future__ import annotations
 
 import re
 
 NO_BREAK = "\u00a0"
+SPECIAL = re.compile(r"[\\`*_\[\]<>#|$~&]")  # what Markdown or HTML may take for a mark
 
 
 def duration(seconds: float) -> str:
@@ -41,6 +42,15 @@ def sentence(text: str) -> str:
     """`text` with a full stop where it ends without punctuation."""
     text = text.strip()
     return text if not text or text[-1] in ".!?…:。！？" else text + "."
+
+
+def escaped(text: str) -> str:
+    """`text` on one line, every character of it text in Markdown and in HTML."""
+    return SPECIAL.sub(_escape, " ".join(text.split()))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};" if found[0] in "<>&" else f"\\{found[0]}"
 
 
 def fenced(text: str, language: str = "") -> str:

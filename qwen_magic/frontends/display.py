@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from qwen_magic.document.words import escaped
 from qwen_magic.frontends.plain import printable
-from qwen_magic.frontends.saved_markdown import escaped
 
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 

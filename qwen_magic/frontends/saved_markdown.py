@@ -6,23 +6,21 @@ What came from outside is escaped, but for the model's own Markdown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import assert_never
 
 from qwen_magic.document import blocks
 from qwen_magic.document.blocks import Block, NumberedSource, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.html import Value
-from qwen_magic.document.links import is_linkable
+from qwen_magic.document.links import markdown_link
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.parser import replace_images
 from qwen_magic.document.question import Asked
+from qwen_magic.document.sources import source_line
 from qwen_magic.document.tree import Node
-from qwen_magic.document.words import counted, fenced
-
-_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>#|$~&]")
+from qwen_magic.document.words import SPECIAL, counted, escaped, fenced
 
 
 def markdown_of(document: Document) -> str:
@@ -88,16 +86,7 @@ def _details(step: Step, body: str) -> str:
 
 def _entities(text: str) -> str:
     """Text on one line inside an HTML block, where backslashes escape nothing."""
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
-
-
-def escaped(text: str) -> str:
-    """Text on one line, as text in Markdown and in HTML."""
-    return _SPECIAL.sub(_character, " ".join(text.split()))
-
-
-def _character(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};" if found[0] in "<>&" else f"\\{found[0]}"
+    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
 def _block(block: Block) -> str:
@@ -109,7 +98,7 @@ def _block(block: Block) -> str:
         case blocks.Lines(texts=texts):
             return "\n".join(f"- {escaped(text)}" for text in texts)
         case blocks.Link(url=url):
-            return _link(url, url)
+            return markdown_link(url, url)
         case blocks.Code(code=code, language=language):
             return fenced(code, language)
         case blocks.Output(text=text):
@@ -124,13 +113,6 @@ def _block(block: Block) -> str:
             assert_never(block)
 
 
-def _link(url: str, text: str) -> str:
-    if not is_linkable(url):
-        return escaped(text)
-    target = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", url)
-    return f"[{escaped(text)}](<{target}>)"
-
-
 def _shown_in_html(alt: str) -> str:
     """In the place of an image; `alt` is the model's own Markdown."""
     return f"*Figure: {alt or 'drawn by the code'} (in the HTML form of this output)*"
@@ -140,13 +122,9 @@ def _figure(figure: blocks.Figure) -> str:
     name = figure.alt or "drawn by the code"
     if figure.data:
         return f"*Figure: {escaped(name)} (in the HTML form of this output)*"
-    return f"*Figure: {_link(figure.url, name)} ({escaped(figure.reason or 'not fetched')})*"
+    reason = escaped(figure.reason or "not fetched")
+    return f"*Figure: {markdown_link(figure.url, name)} ({reason})*"
 
 
 def _lines(sources: Sequence[NumberedSource]) -> str:
-    return "\n".join(map(_source, sources))
-
-
-def _source(source: NumberedSource) -> str:
-    number = f"\\[{source.number}\\] " if source.number else ""
-    return f"- {number}{_link(source.url, source.title)} {escaped(source.host)}"
+    return "\n".join(map(source_line, sources))

@@ -101,7 +101,7 @@ class ServiceMagics(SessionMagics):
         table = usage_table(self._conversations.turns(), group, day_of=local_day())
         rows = [_usage_row(row) for row in (*table.rows, table.total)]
         header = [group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
-        notes = [table.total.note, _budget(table.total.total_tokens, self._magics.budget)]
+        notes = [table.total.note, _budget(table.total.usage.total_tokens, self._magics.budget)]
         show_table(header, rows, "; ".join(note for note in notes if note))
 
     @command
@@ -169,16 +169,11 @@ def _own_tool(name: str, value: object) -> list[str]:
 
 
 def _usage_row(row: UsageRow) -> list[str]:
-    numbers = (
-        row.turns,
-        row.input_tokens,
-        row.cached_tokens,
-        row.output_tokens,
-        row.reasoning_tokens,
-        row.total_tokens,
-    )
-    calls = ", ".join(f"{count} {name}" for name, count in row.tools.items())
-    return [row.label, *(f"{number:,}" for number in numbers), calls]
+    spent = row.usage
+    taken = (spent.input_tokens, spent.cached_tokens)
+    given = (spent.output_tokens, spent.reasoning_tokens, spent.total_tokens)
+    calls = ", ".join(f"{count} {name}" for name, count in spent.tools.items())
+    return [row.label, *(f"{number:,}" for number in (row.turns, *taken, *given)), calls]
 
 
 def _budget(used: int, budget: int) -> str:

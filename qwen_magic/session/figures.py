@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
-from qwen_magic.document.logs import LogFigure, parse_logs
+from qwen_magic.context.images import media_type
+from qwen_magic.document.steps import figure_urls
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.items import CodeInterpreterCall
 
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.entries import Entry
 
 LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
-
-_SIGNATURES: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
 
 
 class Fetches(Protocol):
@@ -50,25 +44,7 @@ class Figure:
     def data_uri(self) -> str:
         if not self.content:
             return ""
-        return f"data:{image_type(self.content)};base64,{base64.b64encode(self.content).decode()}"
-
-
-def figure_urls(call: CodeInterpreterCall) -> tuple[str, ...]:
-    """The addresses of the figures that a finished run drew, in order."""
-    urls: list[str] = []
-    for output in call.outputs:
-        if output.image_url:
-            urls.append(output.image_url)
-        urls += [part.url for part in parse_logs(output.logs) if isinstance(part, LogFigure)]
-    return tuple(dict.fromkeys(urls))
-
-
-def image_type(content: bytes) -> str:
-    """The media type that the first bytes tell; empty where they are no known image."""
-    for signature, media_type in _SIGNATURES:
-        if content.startswith(signature):
-            return media_type
-    return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else ""
+        return f"data:{media_type(self.content)};base64,{base64.b64encode(self.content).decode()}"
 
 
 class FigureFetcher:
@@ -160,6 +136,6 @@ def _outcome(url: str, future: Future[bytes]) -> Figure:
         content = future.result()
     except QwenError as error:
         return Figure(url, reason=error.message)
-    if not image_type(content):
+    if not media_type(content):
         return Figure(url, reason="what came is not a PNG, JPEG, GIF or WebP image")
     return Figure(url, content)

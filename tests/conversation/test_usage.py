@@ -32,11 +32,11 @@ def table(group, zone=UTC, turns=TURNS):
 
 def test_by_model_the_most_first():
     found = table("model")
-    assert [(row.label, row.turns, row.total_tokens) for row in found.rows] == [
+    assert [(row.label, row.turns, row.usage.total_tokens) for row in found.rows] == [
         ("qwen3-max", 3, 1620),
         ("qwen-flash", 2, 15),
     ]
-    first = found.rows[0]
+    first = found.rows[0].usage
     assert (first.input_tokens, first.cached_tokens) == (1100, 940)
     assert (first.output_tokens, first.reasoning_tokens) == (520, 15)
     assert first.tools == {"web_extractor": 1, "web_search": 3}
@@ -46,7 +46,11 @@ def test_the_total_is_over_all_rows():
     for group in ("model", "conversation", "day"):
         found = table(group)
         assert found.total.turns == sum(row.turns for row in found.rows) == 5
-        assert found.total.total_tokens == sum(row.total_tokens for row in found.rows) == 1635
+        assert (
+            found.total.usage.total_tokens
+            == sum(row.usage.total_tokens for row in found.rows)
+            == 1635
+        )
         assert found.total.note == "2 turns without figures"
 
 
@@ -59,7 +63,7 @@ def test_turns_without_figures_are_counted_as_such():
 def test_functions_that_were_called_are_counted():
     calls = ({"type": "function_call", "name": "rows"}, {"type": "function_call_output"})
     found = table("model", turns=[replace(TURNS[0], items=calls * 2)])
-    assert found.total.tools == {"rows": 2, "web_search": 2}
+    assert found.total.usage.tools == {"rows": 2, "web_search": 2}
 
 
 def test_a_day_is_the_day_of_the_reader():
@@ -77,7 +81,7 @@ def test_a_time_that_no_calendar_has_is_no_day():
 
 def test_a_shared_turn_counts_once():
     assert table("model", turns=[*TURNS, TURNS[0]]).total.turns == 5
-    assert table("model", turns=[*TURNS, *TURNS]).total.total_tokens == 1635
+    assert table("model", turns=[*TURNS, *TURNS]).total.usage.total_tokens == 1635
 
 
 def test_an_empty_table():

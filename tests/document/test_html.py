@@ -18,6 +18,8 @@ from qwen_magic.document.blocks import (
     Output,
     Pending,
     SourceGroups,
+    SourceList,
+    Spoken,
     Step,
     Text,
 )
@@ -88,8 +90,8 @@ def everything(text):
     return [
         html.head(step),
         html.waiting(text),
-        html.spoken(text),
-        html.sources_html([source, NumberedSource(0, text, text, text)]),
+        html.markup(Spoken(text))[0],
+        html.sources_html(SourceList((source, NumberedSource(0, text, text, text)))),
         html.note_html(Note(text, text, text, True)),
         html.footer_html(Footer((text,), (text,), text, (text,))),
         *map(html.block_html, blocks),
@@ -143,7 +145,7 @@ def test_a_line_reads_without_a_style_sheet():
 def test_uncited_sources_are_folded():
     cited = NumberedSource(1, "https://a.org/x", "x", "a.org", True)
     other = NumberedSource(2, "https://b.org/y", "y", "b.org")
-    made = html.sources_html([cited, other])
+    made = html.sources_html(SourceList((cited, other)))
     assert made.index("[1]") < made.index("<details") < made.index("[2]")
     assert "1\u00a0more source, not cited" in made
-    assert html.sources_html([]) == ""
+    assert html.sources_html(SourceList(())) == ""

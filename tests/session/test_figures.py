@@ -4,9 +4,11 @@ from concurrent.futures import Future
 
 import pytest
 
+from qwen_magic.context.images import media_type
+from qwen_magic.document.steps import figure_urls
 from qwen_magic.errors import ConnectionFailedError
 from qwen_magic.protocol.items import CodeInterpreterCall, CodeOutput
-from qwen_magic.session.figures import FigureFetcher, figure_urls, image_type
+from qwen_magic.session.figures import FigureFetcher
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 ALLOWED = "http://figures.example/a.png"
@@ -110,7 +112,7 @@ def test_giving_up_settles_what_is_on_its_way():
     ],
 )
 def test_images_are_known_by_their_first_bytes(content, expected):
-    assert image_type(content) == expected
+    assert media_type(content) == expected
 
 
 def test_figures_are_found_in_logs_and_outputs():

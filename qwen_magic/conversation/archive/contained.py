@@ -41,12 +41,6 @@ def quoted(markdown: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in contained(markdown).split("\n"))
 
 
-def as_line(text: str) -> str:
-    """`text` on one line, every character of it text in Markdown and in HTML."""
-    line = " ".join(text.split())
-    return re.sub(r"[\\`*_\[\]<>#|$~&!]", _escaped, line)
-
-
 def _closes(line: str, markup: str) -> bool:
     bare = line.strip(" >\t")
     return len(bare) >= len(markup) and not bare.strip(markup[0])
@@ -60,7 +54,3 @@ def _replaced(found: re.Match[str]) -> str:
     if found["tag"]:
         return "&lt;"
     return "\\!" if found["image"] else found[0]
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};" if found[0] in "<>&" else f"\\{found[0]}"

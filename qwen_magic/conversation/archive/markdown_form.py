@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final, assert_never
 
-from qwen_magic.conversation.archive.contained import as_line, contained, quoted
+from qwen_magic.conversation.archive.contained import contained, quoted
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
-from qwen_magic.document.links import is_linkable
 from qwen_magic.document.logs import LogFigure, parse_logs
-from qwen_magic.document.sources import all_sources
-from qwen_magic.document.words import counted, duration, fenced, plural, shorten
+from qwen_magic.document.sources import all_sources, source_line
+from qwen_magic.document.words import counted, duration, escaped, fenced, plural, shorten
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
@@ -47,7 +46,7 @@ def export_markdown(chain: Chain, *, zone: tzinfo = UTC) -> str:
     other branches is named after the turn it leaves from. Dates are in `zone`."""
     path = chain.path(chain.head)
     beside = _branches(chain, path)
-    parts = [f"# {as_line(chain.name)}", _about(chain, path)]
+    parts = [f"# {escaped(chain.name)}", _about(chain, path)]
     if begun := beside.get(None):
         parts.append(_branch_note(begun, "before the first turn"))
     for number, turn in enumerate(path, 1):
@@ -69,7 +68,7 @@ def _turn(number: int, turn: Turn, zone: tzinfo) -> list[str]:
     title = shorten(turn.prompt, TITLE_LENGTH)
     items = parse_items(turn.items)
     return [
-        f"## {number}. {as_line(title)}".rstrip(),
+        f"## {number}. {escaped(title)}".rstrip(),
         quoted(turn.prompt) if title != turn.prompt.strip() else "",
         *map(_step, items),
         contained(turn.text),
@@ -84,14 +83,7 @@ def _sources(items: Sequence[Item], text: str) -> str:
     cited = [source for source in all_sources(items, numbers) if source.cited]
     if not cited:
         return ""
-    lines = []
-    for source in cited:
-        number = f"\\[{source.number}\\] " if source.number else ""
-        title = as_line(source.title)
-        address = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", source.url)
-        link = f"[{title}](<{address}>)" if is_linkable(source.url) else title
-        lines.append(f"- {number}{link} {as_line(source.host)}")
-    return "**Sources**\n\n" + "\n".join(lines)
+    return "**Sources**\n\n" + "\n".join(map(source_line, cited))
 
 
 def _facts(turn: Turn, zone: tzinfo) -> str:
@@ -100,7 +92,7 @@ def _facts(turn: Turn, zone: tzinfo) -> str:
         facts.append(f"{turn.usage.input_tokens:,} tokens in")
         facts.append(f"{turn.usage.output_tokens:,} out")
     facts.append(turn.response_id)
-    return f"*{' · '.join(as_line(fact) for fact in facts if fact)}*"
+    return f"*{' · '.join(escaped(fact) for fact in facts if fact)}*"
 
 
 def _date(at: float, zone: tzinfo) -> str:
@@ -132,7 +124,7 @@ def _branch_note(turns: Sequence[Turn], where: str) -> str:
 
 def _named(turn: Turn) -> str:
     ref = turn.response_id.removeprefix("resp_")[:SHORTEST_ID]
-    return f"{as_line(ref)} {as_line(shorten(turn.prompt, 40))}".strip()
+    return f"{escaped(ref)} {escaped(shorten(turn.prompt, 40))}".strip()
 
 
 def _step(item: Item) -> str:
@@ -183,7 +175,7 @@ def _folded(line: str, body: str) -> str:
 
 
 def _list(texts: tuple[str, ...]) -> str:
-    return "\n".join(f"- {as_line(text)}" for text in texts)
+    return "\n".join(f"- {escaped(text)}" for text in texts)
 
 
 def _output(text: str) -> str:
@@ -198,7 +190,7 @@ def _logs(logs: str) -> str:
     parts = []
     for part in parse_logs(logs):
         if isinstance(part, LogFigure):
-            parts.append(f"*Figure: {as_line(part.alt or 'drawn by the code')}*")
+            parts.append(f"*Figure: {escaped(part.alt or 'drawn by the code')}*")
         else:
             parts.append(_output(part.text))
     return "\n\n".join(part for part in parts if part)

@@ -23,10 +23,12 @@ METADATA_VERSION: Final = 1  # grows when an older reader would misread it
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """A turn as an output tells it; `parent_response_id`: the server's id of its parent."""
+    """A turn as an output tells it. `parent_response_id`: the server's id of its parent; `cell`:
+    the number of the output's cell, from 1."""
 
     turn: Turn
-    parent_response_id: str = ""
+    parent_response_id: str
+    cell: int
 
 
 def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
@@ -58,8 +60,9 @@ def text_of(items: tuple[JSON, ...]) -> str:
     return "\n\n".join(text for item in messages if (text := item.text or item.refusal))
 
 
-def read_metadata(node: Node) -> SavedTurn:
-    """Raises `ConversationError`, also where a newer qwen_magic has written it."""
+def read_metadata(node: Node, cell: int) -> SavedTurn:
+    """What an output tells, of the cell with this number. Raises `ConversationError`, also where a
+    newer qwen_magic has written it."""
     version = node.get("version")
     if version.count() > METADATA_VERSION:
         version.refuse(f"is {version.value}: a newer qwen_magic has written this turn")
@@ -69,4 +72,4 @@ def read_metadata(node: Node) -> SavedTurn:
     said["input"] = said.get("prompt")
     if not node.get("text").present:
         said["text"] = text_of(read_items(node.get("items")))
-    return SavedTurn(read_as(Turn, Node(said, node.place, node.source)), parent_id)
+    return SavedTurn(read_as(Turn, Node(said, node.place, node.source)), parent_id, cell)

@@ -24,18 +24,6 @@ MOST_NOTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A turn with the number of the cell, from 1, whose output tells it."""
-
-    saved: SavedTurn
-    cell: int
-
-    @property
-    def turn(self) -> Turn:
-        return self.saved.turn
-
-
-@dataclass(frozen=True, slots=True)
 class Restored:
     """`conversations`: those first that others are forks of. `notes`: what could not be told or
     was left out, a sentence each with its place."""
@@ -50,10 +38,10 @@ def read_notebook(text: str) -> Restored:
     notes: list[str] = []
     cells = _cells(load(text, "The notebook"))
     ids = {id for cell in cells if isinstance(id := cell.object().get("id"), str)}
-    copies: dict[str, list[Found]] = {}
+    copies: dict[str, list[SavedTurn]] = {}
     for number, cell in enumerate(cells, 1):
         for saved in _turns(cell, number, notes):
-            placed = _placed(saved, number, cell.object().get("id"), ids)
+            placed = _placed(saved, cell.object().get("id"), ids)
             copies.setdefault(placed.turn.key, []).append(placed)
     if not copies:
         _refuse_empty(notes)
@@ -87,22 +75,21 @@ def _turns(cell: Node, number: int, notes: list[str]) -> Iterator[SavedTurn]:
         if said is None or (isinstance(said, dict) and said.get("chat") == ""):
             continue
         try:
-            yield read_metadata(Node(said, f"{place}, {METADATA_KEY}", cell.source))
+            yield read_metadata(Node(said, f"{place}, {METADATA_KEY}", cell.source), number)
         except ConversationError as error:
             notes.append(f"Left out: {error.message}")
 
 
-def _placed(saved: SavedTurn, number: int, own: object, ids: set[str]) -> Found:
+def _placed(saved: SavedTurn, own: object, ids: set[str]) -> SavedTurn:
     """With the id of the cell that it now stands in, where the recorded one is not here any more
     (a notebook that was copied cell by cell, or whose ids were made anew)."""
     cell = saved.turn.cell
     if cell is not None and cell.cell_id not in ids and isinstance(own, str) and own:
-        turn = replace(saved.turn, cell=CellKey(own, cell.call))
-        saved = replace(saved, turn=turn)
-    return Found(saved, number)
+        return replace(saved, turn=replace(saved.turn, cell=CellKey(own, cell.call)))
+    return saved
 
 
-def _best(copies: list[Found], notes: list[str]) -> Found:
+def _best(copies: list[SavedTurn], notes: list[str]) -> SavedTurn:
     """One of the outputs that tell the same turn: a copied cell has its outputs copied too."""
     best = max(copies, key=lambda one: (one.turn.created_at + one.turn.seconds, -one.cell))
     for other in copies:
@@ -130,16 +117,18 @@ def _few(notes: list[str]) -> tuple[str, ...]:
     return (*notes[:MOST_NOTES], f"… and {len(notes) - MOST_NOTES:,} more of this kind.")
 
 
-def _linked(found: Sequence[Found], notes: list[str]) -> list[Found]:
+def _linked(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
     """The turns in order, each with a parent that is among them and before it, or none."""
     keys = {each.turn.key for each in found}
     ids = {each.turn.response_id: each.turn.key for each in found if each.turn.response_id}
     return _ordered([_joined(each, keys, ids, notes) for each in found], notes)
 
 
-def _joined(found: Found, keys: set[str], ids: Mapping[str, str], notes: list[str]) -> Found:
+def _joined(
+    found: SavedTurn, keys: set[str], ids: Mapping[str, str], notes: list[str]
+) -> SavedTurn:
     """With its parent found by key or by response id; with none where it is not here."""
-    turn, parent_id = found.turn, found.saved.parent_response_id
+    turn, parent_id = found.turn, found.parent_response_id
     if turn.parent in keys and turn.parent != turn.key:
         return found
     by_id = ids.get(parent_id)
@@ -150,24 +139,24 @@ def _joined(found: Found, keys: set[str], ids: Mapping[str, str], notes: list[st
     return _with_parent(found, None)
 
 
-def _orphan_note(found: Found) -> str:
-    turn, parent_id = found.turn, found.saved.parent_response_id
+def _orphan_note(found: SavedTurn) -> str:
+    turn, parent_id = found.turn, found.parent_response_id
     where = f"Cell {found.cell}: a turn of {turn.chat} follows one that is not in this notebook"
     if parent_id:
         return f"{where} ({parent_id}); it continues after that id as long as the server knows it."
     return f"{where}; the conversation begins with it here."
 
 
-def _with_parent(found: Found, parent: str | None) -> Found:
-    return replace(found, saved=replace(found.saved, turn=replace(found.turn, parent=parent)))
+def _with_parent(found: SavedTurn, parent: str | None) -> SavedTurn:
+    return replace(found, turn=replace(found.turn, parent=parent))
 
 
-def _ordered(found: Sequence[Found], notes: list[str]) -> list[Found]:
+def _ordered(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
     by_key = {each.turn.key: each for each in found}
-    done: dict[str, Found] = {}
+    done: dict[str, SavedTurn] = {}
     for each in sorted(found, key=lambda one: one.turn.created_at):
-        walk: dict[str, Found] = {}  # from this turn up to one that is done, or that begins
-        at: Found | None = each
+        walk: dict[str, SavedTurn] = {}  # from this turn up to one that is done, or that begins
+        at: SavedTurn | None = each
         while at is not None and at.turn.key not in done and at.turn.key not in walk:
             walk[at.turn.key] = at
             at = by_key[at.turn.parent] if at.turn.parent is not None else None
@@ -179,13 +168,13 @@ def _ordered(found: Sequence[Found], notes: list[str]) -> list[Found]:
     return list(done.values())
 
 
-def _conversations(ordered: Sequence[Found], notes: list[str]) -> tuple[Conversation, ...]:
+def _conversations(ordered: Sequence[SavedTurn], notes: list[str]) -> tuple[Conversation, ...]:
     """The turns by conversation, those first that others leave from.
 
     A turn whose parent stands in another conversation tells a fork.
     """
     by_key = {each.turn.key: each.turn for each in ordered}
-    chats: dict[str, list[Found]] = {}
+    chats: dict[str, list[SavedTurn]] = {}
     for each in ordered:
         chats.setdefault(each.turn.chat, []).append(each)
     made: dict[str, Conversation] = {}
@@ -197,7 +186,7 @@ def _conversations(ordered: Sequence[Found], notes: list[str]) -> tuple[Conversa
 
 def _conversation(
     chat: str,
-    members: Sequence[Found],
+    members: Sequence[SavedTurn],
     by_key: Mapping[str, Turn],
     earlier: set[str],
     notes: list[str],

@@ -4,12 +4,12 @@ import html.parser
 
 import pytest
 
-from qwen_magic.conversation.archive.contained import as_line, contained, quoted
+from qwen_magic.conversation.archive.contained import contained, quoted
 from qwen_magic.conversation.archive.markdown_form import export_markdown
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.parser import parse_structure
-from qwen_magic.document.words import fenced
+from qwen_magic.document.words import escaped, fenced
 from qwen_magic.protocol.call_outputs import items_json
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
@@ -182,7 +182,7 @@ def test_a_quotation_keeps_its_lines():
 
 
 def test_a_line_is_text_only():
-    assert as_line("a\n*b* <c> [d](e) `f`") == "a \\*b\\* &#60;c&#62; \\[d\\](e) \\`f\\`"
+    assert escaped("a\n*b* <c> [d](e) `f`") == "a \\*b\\* &#60;c&#62; \\[d\\](e) \\`f\\`"
 
 
 def test_an_empty_conversation():
