@@ -139,31 +139,11 @@ class RedirectRefusedError(TransportError):
     """The server redirects to another host. Keys and prompts are not sent there."""
 
 
-class ProtocolError(QwenError):
-    """What the server sent is not the Responses API.
+class _ReplyError(QwenError):
+    """What came in place of an answer.
 
-    `status`: HTTP status, 0 where none came; `request_id`: of the headers, or empty.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        why: str = "",
-        hint: str = "",
-        status: int = 0,
-        request_id: str = "",
-    ) -> None:
-        super().__init__(message, why=why, hint=hint)
-        self.status = status
-        self.request_id = redact(request_id)
-
-
-class APIError(QwenError):
-    """The service refused or failed.
-
-    `status`: HTTP status (200 where the failure came inside the stream); `code`: the service's
-    own code, or empty; `request_id`: to quote to the provider's support, or empty.
+    `status`: HTTP status (200 where a failure came inside the stream), 0 where none came; `code`:
+    the service's own code, or empty; `request_id`: of the service or its headers, or empty.
     """
 
     def __init__(
@@ -180,6 +160,14 @@ class APIError(QwenError):
         self.status = status
         self.code = redact(code)
         self.request_id = redact(request_id)
+
+
+class ProtocolError(_ReplyError):
+    """What the server sent is not the Responses API."""
+
+
+class APIError(_ReplyError):
+    """The service refused or failed; `request_id` is what to quote to the provider's support."""
 
     def __str__(self) -> str:
         lines = [line for line in (self.message, self.why, self.hint) if line]

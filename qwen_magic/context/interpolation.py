@@ -158,7 +158,8 @@ def _parts_outside_fences(text: str, start: int, end: int) -> Iterator[str | re.
             start = position = found.end()
             continue
         if found.start() >= limit:
-            limit = paragraph_end(text, found.start(), end)
+            after = _PARAGRAPH_END.search(text, found.start(), end)
+            limit = after.start() if after else end
         position = end_of_verbatim(text, found, limit)
     yield text[start:end]
 
@@ -214,12 +215,6 @@ def fences(text: str) -> list[tuple[int, int]]:
         position = closed.end() if closed else len(text)
         found.append((opening.start(), position))
     return found
-
-
-def paragraph_end(text: str, position: int, limit: int) -> int:
-    """The offset of the blank line after `position`, or `limit`."""
-    found = _PARAGRAPH_END.search(text, position, limit)
-    return found.start() if found else limit
 
 
 def end_of_verbatim(text: str, opener: re.Match[str], limit: int) -> int:

@@ -141,12 +141,15 @@ class Conversations:
                 hint="%qwen_history shows them.",
             )
         head = path[-steps - 1] if steps < len(path) else None
-        self._move(chain, head)
+        self.pick(chain, head)
         return head
 
-    def pick(self, chain: Chain, turn: Turn) -> None:
-        """Make `turn` the head of `chain`, and the current one of its cell."""
-        self._move(chain, turn)
+    def pick(self, chain: Chain, turn: Turn | None) -> None:
+        """Make `turn` the head of `chain`, and the current one of its cell; None: the conversation
+        stands before its first turn."""
+        key = turn.key if turn is not None else None
+        chain.move(key)
+        self._store.append(HeadMove(chain.name, "head", key, self._clock()))
 
     def find(self, ref: str, chat: str) -> tuple[Chain, Turn]:
         """The turn that REF names, in `chat` unless REF says `other:3`."""
@@ -180,11 +183,6 @@ class Conversations:
 
     def close(self) -> None:
         self._store.close()
-
-    def _move(self, chain: Chain, turn: Turn | None) -> None:
-        key = turn.key if turn is not None else None
-        chain.move(key)
-        self._store.append(HeadMove(chain.name, "head", key, self._clock()))
 
     def _has_turns(self, name: str) -> bool:
         return bool(self._chains[name].turns) if name in self._chains else self._is_stored(name)

@@ -67,7 +67,11 @@ def usage_table(
     turns: Iterable[Turn], group: UsageGroup, *, day_of: Callable[[float], str]
 ) -> UsageTable:
     """Sum up `turns`; one that comes twice (shared with a fork) counts once."""
-    label_of = _labels(group, day_of)
+    label_of: Callable[[Turn], str] = {
+        "model": lambda turn: turn.model or UNKNOWN,
+        "conversation": lambda turn: turn.chat,
+        "day": lambda turn: day_of(turn.created_at),
+    }[group]
     by_label: dict[str, list[Turn]] = {}
     once = {turn.key: turn for turn in turns}
     for turn in once.values():
@@ -78,14 +82,6 @@ def usage_table(
     else:
         rows.sort(key=lambda row: -row.usage.total_tokens)
     return UsageTable(group, tuple(rows), _row("total", once.values()))
-
-
-def _labels(group: UsageGroup, day_of: Callable[[float], str]) -> Callable[[Turn], str]:
-    if group == "model":
-        return lambda turn: turn.model or UNKNOWN
-    if group == "conversation":
-        return lambda turn: turn.chat
-    return lambda turn: day_of(turn.created_at)
 
 
 def _row(label: str, turns: Iterable[Turn]) -> UsageRow:

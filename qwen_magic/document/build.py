@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from qwen_magic.document.blocks import LiveLine, NumberedSource, SourceList, Spoken
-from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, make_footer, make_note
+from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, turn_end
 from qwen_magic.document.groups import Groups
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.question import Asked, Question
@@ -249,14 +249,6 @@ class Document:
     def _end(self, state: ResponseState, outcome: Outcome) -> list[ViewPatch]:
         if outcome.is_raised and not self._sections:
             return []
-        note = make_note(outcome, self.turn, self.seconds, state.usage, state.incomplete_reason)
-        footer = make_footer(
-            self.turn,
-            model=state.model,
-            seconds=self.seconds,
-            usage=state.usage,
-            items=[entry.item for entry in state.entries],
-            id=state.id,
-        )
+        note, footer = turn_end(self.turn, outcome, state, self.seconds)
         patches = self.tree.put("note", ROOT, note) if note is not None else []
         return patches + self.tree.put("foot", ROOT, footer)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen_magic.document.words import NO_BREAK, counted, duration, sentence
 from qwen_magic.errors import APIError, QwenError
 from qwen_magic.protocol.items import FunctionCall, Item, McpCall, item_type
 from qwen_magic.protocol.response import Usage
+
+if TYPE_CHECKING:
+    from qwen_magic.protocol.state import ResponseState
 
 OutcomeStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped"]
 
@@ -103,7 +106,8 @@ def make_footer(
     """`model`: as the response names it, else the turn's. Calls are counted in `items`, unless
     the service counts them itself."""
     cost = [*turn.notices, model or turn.model, duration(seconds), *_tokens(usage)]
-    tools = _counts(items) | (dict(usage.tools) if usage else {})
+    counts = Counter(name for item in items if (name := _tool(item)))
+    tools = dict(counts) | (dict(usage.tools) if usage else {})
     calls = [
         counted(tools[name], *_TOOLS[name]) for name in tools if name in _TOOLS and tools[name]
     ]
@@ -116,12 +120,8 @@ def make_footer(
     return Footer(tuple(fact for fact in cost if fact), _place(turn), id, tuple(more))
 
 
-def _counts(items: Sequence[Item]) -> dict[str, int]:
-    """Calls by tool, named as the service names them in its own counts."""
-    return dict(Counter(name for item in items if (name := _tool(item))))
-
-
 def _tool(item: Item) -> str:
+    """The tool of a call, as the service names it in its own counts; empty for other items."""
     if isinstance(item, McpCall | FunctionCall):
         return item.name
     name = item_type(item).removesuffix("_call")
@@ -160,6 +160,16 @@ class Note:
     text: str = ""
     request_id: str = ""
     is_error: bool = False
+
+
+def turn_end(
+    turn: TurnFacts, outcome: Outcome, state: ResponseState, seconds: float
+) -> tuple[Note | None, Footer]:
+    """What stands under an answer that ended so."""
+    usage, items = state.usage, [entry.item for entry in state.entries]
+    note = make_note(outcome, turn, seconds, usage, state.incomplete_reason)
+    model, id = state.model, state.id
+    return note, make_footer(turn, model=model, seconds=seconds, usage=usage, items=items, id=id)
 
 
 def make_note(

@@ -70,17 +70,21 @@ class EntryText:
         return patches
 
 
-class ThoughtSection:
-    """A reasoning item: its panel is open while it thinks and folds itself when it is done."""
+class _StepPlace:
+    """The place of a step: its panel with the line."""
 
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"e{key}"
         self.parent = ""  # until it is placed
         self.panel = ""  # the one that it is joined in
-        self.step = Step("Thinking", state="live")
+        self.step = Step("", state="live")
         self.is_empty = False
         self._tree = tree
         self._text = EntryText(tree, f"{self.id}.b")
+
+
+class ThoughtSection(_StepPlace):
+    """A reasoning item: its panel is open while it thinks and folds itself when it is done."""
 
     def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)
@@ -106,18 +110,10 @@ class ThoughtSection:
         return self._tree.put(f"{self.id}.h", self.id, self.step)
 
 
-class ToolSection:
+class ToolSection(_StepPlace):
     """A call: its line, the blocks it opens to, and the figures it drew."""
 
-    is_empty = False
-
-    def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
-        self.id = f"e{key}"
-        self.parent = ""  # until it is placed
-        self.panel = ""  # the one that it is joined in
-        self.step = Step("", state="live")
-        self._tree = tree
-        self._code: EntryText | None = None
+    _code: EntryText | None = None  # while it streams
 
     def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)

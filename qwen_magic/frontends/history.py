@@ -100,7 +100,8 @@ def _row(line: Line, is_head: bool, now: float) -> Row:
     elif line.is_current:
         facts = ("current", *facts)
     is_bad = turn.status == "failed"
-    return Row(line.kind, depth, line.ref or NO_REF, _preview(turn.prompt), facts, is_head, is_bad)
+    prompt = shorten(turn.prompt, PREVIEW) or "(no text)"
+    return Row(line.kind, depth, line.ref or NO_REF, prompt, facts, is_head, is_bad)
 
 
 def _facts(line: Line, turn: TurnSummary, now: float) -> tuple[str, ...]:
@@ -108,15 +109,9 @@ def _facts(line: Line, turn: TurnSummary, now: float) -> tuple[str, ...]:
     facts = [sibling, _STATUS.get(turn.status, ""), turn.model]
     if turn.tokens:
         facts.append(counted(turn.tokens, "token"))
-    return (*(fact for fact in facts if fact), *_age(now, turn.created_at))
-
-
-def _age(now: float, created_at: float) -> tuple[str, ...]:
-    return (age_words(now - created_at),) if created_at else ()
-
-
-def _preview(prompt: str) -> str:
-    return shorten(prompt, PREVIEW) or "(no text)"
+    if turn.created_at:
+        facts.append(age_words(now - turn.created_at))
+    return tuple(fact for fact in facts if fact)
 
 
 def history_html(outline: Outline, *, now: float) -> str:

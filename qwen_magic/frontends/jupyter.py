@@ -194,7 +194,7 @@ class LiveView:
                 "version_minor": 0,
                 "model_id": self._widget.model_id,
             },
-            "text/html": static.live_html(self._document),
+            "text/html": static.turn_html(self._document),
             "text/plain": "Qwen is answering…",
         }
         self._send(show, view, {})

@@ -27,15 +27,10 @@ def bundle(document: Document) -> dict[str, str]:
     """`text/html`, `text/markdown` and `text/plain` of a finished document: what is saved with
     the notebook."""
     return {
-        "text/html": _turn(document),
+        "text/html": turn_html(document),
         "text/markdown": markdown_of(document),
         "text/plain": plain_of(document),
     }
-
-
-def live_html(document: Document) -> str:
-    """The turn so far as HTML, for front ends without a widget manager."""
-    return _turn(document)
 
 
 def mark_of(key: str) -> str:
@@ -44,7 +39,8 @@ def mark_of(key: str) -> str:
     return "qm-id-" + _NO_NAME.sub("", key)[:_MARK_LENGTH]
 
 
-def _turn(document: Document) -> str:
+def turn_html(document: Document) -> str:
+    """The turn as HTML; while it runs, for front ends without a widget manager."""
     content = "".join(map(_saved, document.tree.root.children))
     mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
     return f'<div class="qm-turn qm-saved{mark}"><style>{saved_style()}</style>{content}</div>'

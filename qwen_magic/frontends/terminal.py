@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TextIO
 
-from qwen_magic.document.footer import Outcome, TurnFacts, make_footer, make_note
+from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
 from qwen_magic.document.question import Question
 from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import StepContext, make_step
@@ -69,17 +69,7 @@ class TerminalView:
         self.update(state, now)
         if outcome.is_raised and self._at_start and not self._last:
             return {}
-        seconds = max(0.0, now - self._started)
-        note = make_note(outcome, self._turn, seconds, state.usage, state.incomplete_reason)
-        items = [entry.item for entry in state.entries]
-        footer = make_footer(
-            self._turn,
-            model=state.model,
-            seconds=seconds,
-            usage=state.usage,
-            items=items,
-            id=state.id,
-        )
+        note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
         for kind, part in (("note", note_text(note) if note else ""), ("footer", footer.text())):
             if part:
                 self._begin(kind, blank=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_magic.document.footer import Outcome
 from qwen_magic.document.markdown import render_markdown
-from qwen_magic.frontends.static import bundle, live_html, saved_style
+from qwen_magic.frontends.static import bundle, saved_style, turn_html
 
 VOID = {"br", "hr", "img"}
 
@@ -144,14 +144,14 @@ def test_every_form_says_how_it_ended(turns, show, outcome, words):
 
 
 def test_while_it_runs_the_thinking_is_open(turns, show):
-    html = live_html(show(turns.research_events(), until=14.0))
+    html = turn_html(show(turns.research_events(), until=14.0))
     assert '<details class="qm-step" open><summary class="qm-head qm-is-live">' in html
     assert "a sieve up to 7919" in html
     Reader(html)
 
 
 def test_before_anything_came_it_says_so(show):
-    assert "Waiting for qwen3-max" in Reader(live_html(show([]))).text
+    assert "Waiting for qwen3-max" in Reader(turn_html(show([]))).text
 
 
 HOSTILE = st.one_of(

@@ -41,17 +41,13 @@ def _line(role: str, label: object, values: Any, mask: Collection[str]) -> str:
     head = f"{role + ' ' if role else ''}{_name(label)}: {values.dtype.name}"
     if is_masked(label, mask):
         return f"{head}, values masked"
-    facts = [*_missing(values), _statistics(values.iloc[:ROWS_LOOKED_AT])]
+    missing = int(values.isna().sum())
+    facts = (f"{missing:,} missing" if missing else "", _statistics(values.iloc[:ROWS_LOOKED_AT]))
     return ", ".join([head, *(fact for fact in facts if fact)])
 
 
 def _name(label: object) -> str:
     return escape_unprintable(_cut(repr(label), 200))
-
-
-def _missing(values: Any) -> list[str]:
-    count = int(values.isna().sum())
-    return [f"{count:,} missing"] if count else []
 
 
 def _statistics(values: Any) -> str:

@@ -33,6 +33,7 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from io import IncrementalNewlineDecoder
 from typing import Any, Final
 
 from qwen_magic.document.links import is_linkable
@@ -366,7 +367,7 @@ class LineSplitter:
         self.partial = ""  # the line that has begun
         self._fed: list[str] = []
         self._whole: list[str] = []
-        self._carriage = ""  # an "\r" whose "\n" may be about to come
+        self._newlines = IncrementalNewlineDecoder(None, translate=True)  # keeps a last "\r"
 
     def feed(self, text: str) -> None:
         """Add text at the end."""
@@ -377,11 +378,8 @@ class LineSplitter:
         """Return the lines completed since the last call, None when nothing came."""
         if not self._fed:
             return None
-        text = self._carriage + "".join(self._fed)
+        text = self._newlines.decode("".join(self._fed)).replace("\0", "\ufffd")
         self._fed = []
-        self._carriage = "\r" if text.endswith("\r") else ""
-        text = text.removesuffix("\r")
-        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         self._whole.append(text)
         if "\n" not in text:
             self.partial += text
@@ -393,4 +391,4 @@ class LineSplitter:
     def finish(self) -> str:
         """Return the whole text."""
         self.lines()
-        return "".join(self._whole) + ("\n" if self._carriage else "")
+        return "".join(self._whole) + self._newlines.decode("", final=True)
