@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from qwen_magic.context.dataframe import describe_data
-from qwen_magic.context.dataframe.describing import RowCount
+from qwen_magic.context.dataframe.describing import RowCount, describe_data
 from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.images import check_vision, image_part, image_words
 from qwen_magic.context.interpolation import Interpolated, interpolate

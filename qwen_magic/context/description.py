@@ -39,7 +39,7 @@ _SIMPLE: Final = (
     pathlib.PurePath,
     uuid.UUID,
 )
-_CALLABLE: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
+CALLABLE: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
 
 
 def describe(value: object) -> str:
@@ -80,7 +80,7 @@ def _description(value: Any) -> str:
         return str(value)
     if isinstance(value, Mapping | AbstractSet | list | tuple):
         return _container(value)
-    if isinstance(value, _CALLABLE):
+    if isinstance(value, CALLABLE):
         return _callable(value)
     if _is_table(value):
         return _table(value)

@@ -32,6 +32,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,}{NO_BREAK}{plural(number, one, many)}"
 
 
+def clipped(text: str, length: int) -> str:
+    """`text`, at most `length` characters, cut at its end with an ellipsis."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def shorten(text: str, length: int) -> str:
     """`text` on one line, at most `length` characters, cut at its end with an ellipsis."""
     line = " ".join(text[: 4 * length].split())

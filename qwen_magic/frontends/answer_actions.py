@@ -11,9 +11,9 @@ this kernel, or this script, nothing of it is there: a saved file holds no dead 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypedDict, assert_never
+from typing import Any, Final, TypeAlias, TypedDict
 
 import anywidget
 import traitlets
@@ -117,15 +117,8 @@ class ActionsWidget(anywidget.AnyWidget):
             return {"op": "error", "text": " ".join(filter(None, (error.message, error.hint)))}
 
 
+_OPS: Final[Mapping[type[Reply], str]] = {Say: "say", Copied: "text", Show: "show"}
+
+
 def _json(reply: Reply | None) -> dict[str, Any]:
-    match reply:
-        case None:
-            return {"op": "done"}
-        case Say(text=text):
-            return {"op": "say", "text": text}
-        case Copied(text=text):
-            return {"op": "text", "text": text}
-        case Show(bundle=bundle, metadata=metadata):
-            return {"op": "show", "bundle": dict(bundle), "metadata": dict(metadata)}
-        case _:
-            assert_never(reply)
+    return {"op": "done"} if reply is None else {"op": _OPS[type(reply)], **asdict(reply)}

@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach, read_instructions
-from qwen_magic.context.dataframe import describe_value
+from qwen_magic.context.dataframe.describing import describe_value
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of

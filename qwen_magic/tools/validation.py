@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Final
 
+from qwen_magic.document.words import clipped
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON
 
@@ -115,11 +116,7 @@ def join(path: str, step: str | int) -> str:
 
 def shown(value: object) -> str:
     """`value` as short JSON."""
-    return _cut(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_SHOWN)
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return clipped(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_SHOWN)
 
 
 # Checking ----------------------------------------------------------------------------------------
@@ -260,7 +257,7 @@ def _message(error: Any, checker: Any) -> str:
         case bound if bound in _BOUNDS:
             came = len(value) if isinstance(value, str | list | dict) else value
             return f"expected {_BOUNDS[bound].format(limit)}, got {came}"
-    return _cut(error.message.replace(repr(value), shown(value)), _LONGEST_MESSAGE)
+    return clipped(error.message.replace(repr(value), shown(value)), _LONGEST_MESSAGE)
 
 
 def _unknown(error: Any, path: str) -> Iterator[SchemaFault]:

@@ -42,7 +42,7 @@ def test_a_frame_is_described_and_said(kernel, server):
 def test_a_frame_rebuilds_from_the_request_alone(kernel, server):
     kernel.ok("%%qwen -d df --rows all\nSum the amounts.")
     kernel.ok(f"text = {sent(server)!r}")
-    kernel.ok("from qwen_magic.context.dataframe import rebuild")
+    kernel.ok("from qwen_magic.context.dataframe.row_block import rebuild")
     same = "pd.util.hash_pandas_object(rebuild(text)).equals(pd.util.hash_pandas_object(df))"
     assert kernel.ok(same).result["text/plain"] == "True"
 

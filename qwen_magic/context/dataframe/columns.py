@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.frames import is_masked
+from qwen_magic.document.words import clipped
 
 MAX_COLUMNS: Final = 60
 ROWS_LOOKED_AT: Final = 200_000  # for statistics: more would keep the reader waiting
@@ -27,7 +28,9 @@ def schema(table: Any, mask: Collection[str]) -> str:
     text = "\n".join(lines)
     if table.shape[1] > MAX_COLUMNS:
         more = ", ".join(_name(label) for label in table.columns[MAX_COLUMNS:])
-        text += f"\nand {table.shape[1] - MAX_COLUMNS:,} more columns: {_cut(more, _LONGEST_NAMES)}"
+        text += (
+            f"\nand {table.shape[1] - MAX_COLUMNS:,} more columns: {clipped(more, _LONGEST_NAMES)}"
+        )
     if len(table) > ROWS_LOOKED_AT:
         text += f"\n(statistics of the first {ROWS_LOOKED_AT:,} rows)"
     return text
@@ -47,7 +50,7 @@ def _line(role: str, label: object, values: Any, mask: Collection[str]) -> str:
 
 
 def _name(label: object) -> str:
-    return escape_unprintable(_cut(repr(label), 200))
+    return escape_unprintable(clipped(repr(label), 200))
 
 
 def _statistics(values: Any) -> str:
@@ -108,11 +111,7 @@ def _different(present: Any) -> str:
 
 def _value(value: object) -> str:
     text = repr(value) if isinstance(value, str | bytes) else str(value)
-    return escape_unprintable(_cut(text, _LONGEST_VALUE))
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return escape_unprintable(clipped(text, _LONGEST_VALUE))
 
 
 def escape_unprintable(text: str) -> str:

@@ -24,7 +24,7 @@ from qwen_magic.context.dataframe.frames import (
     without_masked,
 )
 from qwen_magic.context.description import describe
-from qwen_magic.document.words import NO_BREAK, fenced
+from qwen_magic.document.words import NO_BREAK, clipped, fenced
 from qwen_magic.document.words import counted as counted_unbroken
 from qwen_magic.errors import UsageError
 
@@ -232,9 +232,7 @@ def _cell(value: Any) -> Any:
         return f"<{type(value).__name__}>"
     if not isinstance(value, str) and len(text) <= _LONGEST_CELL:
         return value
-    return escape_unprintable(
-        text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
-    )
+    return escape_unprintable(clipped(text, _LONGEST_CELL))
 
 
 def _for_this_kernel(name: str) -> str:

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterable
 from typing import Any, Final
 
-from qwen_magic.context.description import describe
+from qwen_magic.context.description import CALLABLE, describe
 from qwen_magic.context.exception.masking import MASKED, Secrets, is_secret_name, without_secrets
 from qwen_magic.context.exception.places import Place
 
@@ -14,14 +14,7 @@ MAX_VALUES: Final = 12
 _LONGEST_VALUE: Final = 500  # characters
 _LOOKED_AT: Final = 20_000  # characters of a text
 # Of these the name says nothing about what is in them.
-_CODE: Final = (
-    bool,
-    types.ModuleType,
-    types.FunctionType,
-    types.MethodType,
-    types.BuiltinFunctionType,
-    type,
-)
+_CODE: Final = (bool, types.ModuleType, *CALLABLE)
 
 
 def named_values(places: Iterable[Place], secrets: Secrets) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.dataframe import describe_data, describe_value, estimate_tokens
+from qwen_magic.context.dataframe.describing import describe_data, describe_value, estimate_tokens
 from qwen_magic.errors import UsageError
 
 unhurried = settings(deadline=None)
@@ -280,7 +280,7 @@ def test_wrong_rows_are_refused():
 
 def test_pandas_is_not_imported_without_a_table():
     code = (
-        "import sys; from qwen_magic.context.dataframe import describe_data; "
+        "import sys; from qwen_magic.context.dataframe.describing import describe_data; "
         "describe_data('x', {'a': [1]}); describe_data('f', print); "
         "assert not {'pandas', 'numpy'} & set(sys.modules)"
     )

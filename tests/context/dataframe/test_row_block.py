@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.dataframe import describe_data, rebuild
-from qwen_magic.context.dataframe.row_block import write_rows
+from qwen_magic.context.dataframe.describing import describe_data
+from qwen_magic.context.dataframe.row_block import rebuild, write_rows
 from qwen_magic.errors import UsageError
 
 unhurried = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
