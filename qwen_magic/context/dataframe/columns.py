@@ -27,10 +27,9 @@ def schema(table: Any, mask: Collection[str]) -> str:
         lines.append(_line("", table.columns[n], table.iloc[:, n], mask))
     text = "\n".join(lines)
     if table.shape[1] > MAX_COLUMNS:
-        more = ", ".join(_name(label) for label in table.columns[MAX_COLUMNS:])
-        text += (
-            f"\nand {table.shape[1] - MAX_COLUMNS:,} more columns: {clipped(more, _LONGEST_NAMES)}"
-        )
+        others = table.columns[MAX_COLUMNS:]
+        names = clipped(", ".join(map(_name, others)), _LONGEST_NAMES)
+        text += f"\nand {len(others):,} more columns: {names}"
     if len(table) > ROWS_LOOKED_AT:
         text += f"\n(statistics of the first {ROWS_LOOKED_AT:,} rows)"
     return text
