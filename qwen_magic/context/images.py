@@ -212,14 +212,12 @@ def fitted(picture: Any) -> Picture:
     if len(png) <= MAX_BYTES // 4:
         return Picture(png, "image/png")
     flat = _flat(upright)
-    smaller: list[bytes] = []
     for quality in _JPEG_QUALITIES:
-        smaller.append(_saved(flat, "JPEG", quality=quality))
-        if len(smaller[-1]) <= MAX_BYTES // 2:
+        jpeg = _saved(flat, "JPEG", quality=quality)
+        if len(jpeg) <= MAX_BYTES // 2:
             break
     # Noise and screenshots: a PNG that is not much larger is the better one.
-    best = smaller[-1]
-    return Picture(png, "image/png") if len(png) <= len(best) else Picture(best, "image/jpeg")
+    return Picture(png, "image/png") if len(png) <= len(jpeg) else Picture(jpeg, "image/jpeg")
 
 
 def _flat(picture: Any) -> Any:

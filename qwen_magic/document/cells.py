@@ -153,11 +153,7 @@ def _comma(text: str) -> str | None:
 
 
 def _signed(match: re.Match[str], digits: str) -> int | float:
-    negative = match["open"] or "-" in _signs(match) or "−" in _signs(match)
+    negative = match["open"] or (match["sign"] or match["sign2"]) in ("-", "−")
     text = digits + (match["power"] or "")
     value = int(text) if text.isdigit() else float(text)
     return -value if negative else value
-
-
-def _signs(match: re.Match[str]) -> str:
-    return (match["sign"] or "") + (match["sign2"] or "")

@@ -154,10 +154,6 @@ def tool_variables(namespace: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _tool_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
 def _holds_tools(value: object) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(map(_is_tool, value))  # ends at the first that is none
@@ -173,7 +169,7 @@ def _is_tool(value: object) -> bool:
 
 
 def _from_variable(name: str, value: object) -> list[JSON | FunctionTool]:
-    found = _tool_list(value)
+    found = list(value) if isinstance(value, list | tuple) else [value]
     if not found:
         raise UsageError(f"The variable {name} is an empty list, and holds no tool.")
     return [

@@ -20,7 +20,7 @@ _LEVELS: Final = 12
 def schema(table: Any, mask: Collection[str]) -> str:
     """A line for each column of `table` (a pandas DataFrame), and for an index with a meaning."""
     lines = []
-    for n in range(table.index.nlevels) if _is_telling(table.index) else ():
+    for n in range(table.index.nlevels) if is_telling(table.index) else ():
         values = table.index.get_level_values(n).to_series()
         lines.append(_line("index", table.index.names[n], values, mask))
     for n in range(min(table.shape[1], MAX_COLUMNS)):
@@ -35,7 +35,8 @@ def schema(table: Any, mask: Collection[str]) -> str:
     return text
 
 
-def _is_telling(index: Any) -> bool:
+def is_telling(index: Any) -> bool:
+    """Whether it says more than the numbers of the rows."""
     return type(index).__name__ != "RangeIndex" or index.name is not None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from qwen_magic.context.dataframe.columns import escape_unprintable, schema
+from qwen_magic.context.dataframe.columns import escape_unprintable, is_telling, schema
 from qwen_magic.context.dataframe.frames import (
     MOST_ITEMS,
     as_pandas,
@@ -190,11 +190,8 @@ def _hidden(table: Any, mask: Collection[str]) -> tuple[str, ...]:
 
 def _names_of_rows(table: Any) -> list[object]:
     """The rows' own names: of a row of another table they are its columns'."""
-    return list(table.index) if table.index.dtype.kind == "O" or _is_text(table.index) else []
-
-
-def _is_text(index: Any) -> bool:
-    return str(index.dtype).startswith(("str", "string"))
+    dtype = table.index.dtype
+    return list(table.index) if dtype.kind == "O" or str(dtype).startswith("str") else []
 
 
 def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
@@ -215,7 +212,7 @@ def _sample(shown: Any) -> str:
         return ""
     head = shown.iloc[:SAMPLE_ROWS, :_SAMPLE_COLUMNS]
     written = io.StringIO()
-    named = type(head.index).__name__ != "RangeIndex" or head.index.name is not None
+    named = is_telling(head.index)
     short = head.astype(object).map(_cell)
     short.columns = [escape_unprintable(str(label)) for label in head.columns]
     if named:
