@@ -47,13 +47,13 @@ class Qwen:
     A function that is offered as a bare dict is the caller's to answer: where the model calls one,
     the turn ends with its calls unanswered.
 
-    Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`,
-    `system`, `temperature`, `top_p`, `max_output_tokens`, `timeout` (longest silence, seconds),
-    `chat` (a conversation's name), `new`, `after` (a REF), `history` (False: outside any
-    conversation), `carry` (True: take the conversation along to another host), `data` (names and
-    values to describe), `rows` (of them: a number or "all"), `images` (paths, addresses, figures,
-    arrays), `schema` (a dataclass, TypedDict, pydantic model or JSON schema: the answer's
-    `parsed`).
+    Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`
+    (a level, or a number of tokens), `system`, `temperature`, `top_p`, `max_output_tokens`,
+    `timeout` (longest silence, seconds), `chat` (a conversation's name), `new`, `after` (a REF),
+    `history` (False: outside any conversation), `carry` (True: take the conversation along to
+    another host), `data` (names and values to describe), `rows` (of them: a number or "all"),
+    `images` (paths, addresses, figures, arrays), `schema` (a dataclass, TypedDict, pydantic model
+    or JSON schema: the answer's `parsed`).
 
     Use it as a context manager, or call `close`, to end its connections.
     """

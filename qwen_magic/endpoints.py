@@ -56,6 +56,9 @@ class Capabilities:
     - `tool_settings`: settings that a tool must have (tool -> its settings).
     - `tool_outputs`: what `include` must name for a tool's output to be sent (tool -> name).
     - `tools_need_thinking`: some models run some tools only while they think (`context.models`).
+    - `session_cache`: it reads the header `x-dashscope-session-cache`.
+    - `catalogue`: the path of its list of models, with windows and prices, from the host's root;
+      empty: it has none. `currency`: of prices in that list that name none.
     - `has_known_models`: a model's name means what Alibaba Cloud's documentation says of it, so
       its context window is known.
     - `notice`: what the footer of each answer says of where it came from, in place of the name.
@@ -73,6 +76,9 @@ class Capabilities:
     tool_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     tool_outputs: Mapping[str, str] = field(default_factory=dict)
     tools_need_thinking: bool = False
+    session_cache: bool = False
+    catalogue: str = ""
+    currency: str = "USD"
     has_known_models: bool = False
     notice: str = ""
     key_hint: str = (
@@ -90,23 +96,35 @@ class Capabilities:
 UNKNOWN_SERVER: Final = Capabilities()
 
 # Alibaba Cloud's documentation of the Responses API, September 2026; `text.format` was seen to
-# have no effect in November 2026.
+# have no effect in November 2026, when Beijing listed its prices in yuan.
 DASHSCOPE: Final = Capabilities(
     keeps_ids="yes",
     ignores=frozenset({"text"}),
     transcript_items=frozenset({"function_call", "function_call_output", "web_search_call"}),
     tool_companions={"web_extractor": "web_search"},
     tools_need_thinking=True,
+    session_cache=True,
+    catalogue="/api/v1/models",
     has_known_models=True,
     key_hint="A key belongs to one region and workspace: check that yours is of the endpoint "
     "{name}, or give another with %qwen_key.",
     path_hint="Check the base URL: DashScope's ends in /compatible-mode/v1.",
 )
+DASHSCOPE_BEIJING: Final = replace(DASHSCOPE, currency="CNY")
+# Paid in advance by the month, with keys of its own (`sk-sp-…`), so that no prices are asked for.
+TOKEN_PLAN: Final = replace(
+    DASHSCOPE,
+    catalogue="",
+    key_hint="A token plan has keys of its own, which begin with sk-sp-: give one with %qwen_key.",
+)
 # OpenAI's API reference, September 2026.
 OPENAI: Final = Capabilities(
     keeps_ids="yes",
     thinking="effort",
-    rejects={"enable_thinking": "not for OpenAI: use --effort"},
+    rejects={
+        "enable_thinking": "not for OpenAI: use --effort",
+        "thinking_budget": "not for OpenAI: use --effort low, medium or high",
+    },
     transcript_items=frozenset({"function_call", "function_call_output"}),
     tool_settings={"code_interpreter": {"container": {"type": "auto"}}},
     tool_outputs={"code_interpreter": "code_interpreter_call.outputs"},
@@ -117,6 +135,8 @@ DEMO_SERVER: Final = Capabilities(
     ignores=frozenset({"text"}),
     tool_companions={"web_extractor": "web_search"},
     tools_need_thinking=True,
+    session_cache=True,
+    catalogue="/api/v1/models",
     notice="offline demo",
 )
 # OpenRouter's documentation of its Responses API (beta): stateless, and so is `store`.
@@ -173,8 +193,10 @@ _KEY: Final = "DASHSCOPE_API_KEY"
 _PATH: Final = "compatible-mode/v1"
 
 
-def _dashscope(name: str, host: str, path: str = _PATH) -> Endpoint:
-    return Endpoint(name, f"https://{host}/{path}", DASHSCOPE, _KEY)
+def _dashscope(
+    name: str, host: str, path: str = _PATH, *, capabilities: Capabilities = DASHSCOPE
+) -> Endpoint:
+    return Endpoint(name, f"https://{host}/{path}", capabilities, _KEY)
 
 
 def _local(name: str, port: int, capabilities: Capabilities, key_variable: str = "") -> Endpoint:
@@ -189,14 +211,18 @@ def _local(name: str, port: int, capabilities: Capabilities, key_variable: str =
 # own. The demo's address is known when it starts.
 TABLE: Final = (
     _dashscope("singapore", "dashscope-intl.aliyuncs.com"),
-    _dashscope("beijing", "dashscope.aliyuncs.com"),
+    _dashscope("beijing", "dashscope.aliyuncs.com", capabilities=DASHSCOPE_BEIJING),
     _dashscope("virginia", "dashscope-us.aliyuncs.com"),
     _dashscope("hongkong", "cn-hongkong.dashscope.aliyuncs.com"),
     _dashscope("legacy", "dashscope-intl.aliyuncs.com", f"api/v2/apps/protocols/{_PATH}"),
     _dashscope("frankfurt", "{workspace}.eu-central-1.maas.aliyuncs.com"),
     _dashscope("tokyo", "{workspace}.ap-northeast-1.maas.aliyuncs.com"),
-    _dashscope("token-plan", "token-plan.ap-southeast-1.maas.aliyuncs.com"),
-    _dashscope("token-plan-beijing", "token-plan.cn-beijing.maas.aliyuncs.com"),
+    _dashscope(
+        "token-plan", "token-plan.ap-southeast-1.maas.aliyuncs.com", capabilities=TOKEN_PLAN
+    ),
+    _dashscope(
+        "token-plan-beijing", "token-plan.cn-beijing.maas.aliyuncs.com", capabilities=TOKEN_PLAN
+    ),
     Endpoint("openai", "https://api.openai.com/v1", OPENAI, "OPENAI_API_KEY"),
     Endpoint("openrouter", "https://openrouter.ai/api/v1", OPENROUTER, "OPENROUTER_API_KEY"),
     Endpoint("huggingface", "https://router.huggingface.co/v1", BY_EFFORT, "HF_TOKEN"),
@@ -291,7 +317,7 @@ def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
     base = url.split("?")[0].split("#")[0].rstrip("/").removesuffix("/responses")
     host = parts.hostname
     if _DASHSCOPE_HOST.fullmatch(host):
-        return replace(_BY_NAME[DEFAULT_ENDPOINT], name=host, base_url=base)
+        return replace(_dashscope_row(host), name=host, base_url=base)
     for row in TABLE:
         if row.needs_key and urlsplit(row.base_url).hostname == host:
             return replace(row, base_url=base)
@@ -301,6 +327,14 @@ def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
         # Set together with the key: a gateway or proxy that the user trusts with it.
         key = environ.get(variable, "") or environ.get(_KEY, "")
     return Endpoint(parts.netloc, base, key_variable=variable, key=key, key_optional=True)
+
+
+def _dashscope_row(host: str) -> Endpoint:
+    """The row of exactly that host, else of its region: workspace domains name theirs."""
+    for row in TABLE:
+        if urlsplit(row.base_url).hostname == host:
+            return row
+    return _BY_NAME["beijing" if host.endswith(".cn-beijing.maas.aliyuncs.com") else "singapore"]
 
 
 def _variable_of(host: str) -> str:

@@ -38,7 +38,9 @@ Place: TypeAlias = Literal["cell", "made", "ask", "request"]
 # What Tab offers as its value.
 Offered: TypeAlias = Literal["", "models", "tools", "choices", "chats", "names", "references"]
 
+# The documented ones. Any other word goes through: which model takes which changes by the month.
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+NO_EFFORT: Final = ("none", "0")
 
 _TURN: Final = ("qwen",)
 _DEFAULT: Final = ("qwen", "qwen_chat")
@@ -51,7 +53,7 @@ class Option(NamedTuple):  # made faster than a dataclass, and this is imported 
     - `help`: a line of the help and of the README, where `code` stands in backticks;
     - `field`: its attribute in `Options`, which a flag sets to `value`;
     - `magics`: the magics that take it, the first of them for one turn, `qwen_chat` as a default;
-    - `allowed`: which numbers it takes, and the same in words; `choices`: which words;
+    - `allowed`: which numbers it takes, and the same in words; `choices`: known words;
     - `setting`: default and help of the trait of `%config QwenMagics` that gives the option its own
       default, if there is one; the trait's type follows from `kind`.
     """
@@ -109,9 +111,10 @@ class Options:
             setting=(None, "enable_thinking; None leaves it to the service.")),
         Option("--no-think", "", "answer at once", place="ask", magics=_DEFAULT, value=False))
     effort: str | None = _options(Option(
-        "--effort", "LEVEL", "how much to think: " + ", ".join(EFFORTS),
+        "--effort", "LEVEL",
+        f"how much to think: {', '.join(EFFORTS)}, or a number of tokens (`thinking_budget`)",
         "-e", "choice", "ask", offers="choices", magics=_DEFAULT, choices=EFFORTS,
-        setting=(None, "reasoning.effort; None: not sent.")))
+        setting=(None, "reasoning.effort, or a number: thinking_budget; None: not sent.")))
     system: str | None = _options(Option(
         "--system", "TEXT",
         "instructions, sent with each turn of the conversation; `@./file.md` and `{name}` work",
@@ -208,8 +211,8 @@ class Options:
 
 
 def disagree(think: object, effort: object) -> bool:
-    """Whether they contradict each other: an effort means thinking, unless it is `none`."""
-    return think is not None and effort is not None and think == (effort == "none")
+    """Whether they contradict each other: an effort means thinking, unless it is `none` or 0."""
+    return think is not None and effort is not None and think == (str(effort) in NO_EFFORT)
 
 
 OPTIONS: Final[tuple[Option, ...]] = tuple(

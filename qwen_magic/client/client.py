@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from qwen_magic.client.engine import Engine
 from qwen_magic.client.error_body import excerpt, is_page
@@ -89,6 +89,7 @@ class Client:
             f"{endpoint.base_url}/responses",
             {
                 **endpoint.headers(),
+                **request.headers(),
                 "Content-Type": "application/json",
                 "Accept": "text/event-stream, application/json",
             },
@@ -112,7 +113,8 @@ class Client:
     def get(
         self, endpoint: Endpoint, path: str, *, timeout: float = 10.0
     ) -> Future[JSON | QwenError]:
-        """The JSON object at `path` below the base URL, such as "models", or why there is none.
+        """The JSON object at `path`, or why there is none: below the base URL ("models"), or below
+        the host's root where it begins with a slash ("/api/v1/models").
 
         `timeout` bounds each wait for the server, in seconds. The error is given back, not raised:
         its frames would hold the key. Raises `AuthenticationError` for a key that cannot be sent.
@@ -187,8 +189,8 @@ class Client:
 
 
 async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -> JSON:
-    """The JSON object at `path` below the endpoint's base URL. Raises `QwenError`."""
-    url = f"{endpoint.base_url}/{path}"
+    """The JSON object at `path`. Raises `QwenError`."""
+    url = urljoin(f"{endpoint.base_url}/", path)
     headers = {**endpoint.headers(), "Accept": "application/json"}
     request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
     async with http.open(request) as response:

@@ -91,6 +91,10 @@ _OLDER_WINDOWS: Final[Mapping[str, int]] = {
     "qwen-plus-2025-04-28": 131_072,
     "qwen-plus-2025-07-14": 131_072,
 }
+# Alibaba Cloud's notices of retirement: the day on which the name was given up.
+RETIRED: Final[Mapping[str, str]] = dict.fromkeys(
+    ("qwen-turbo", "qwen-vl-max", "qwen-vl-plus", "qwq-plus", "qvq-max"), "10 October 2026"
+)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -139,11 +143,22 @@ def is_text_only(model: str) -> bool:
     return bool(_TEXT_ONLY.match(model))
 
 
+def retirement(model: str) -> str:
+    """A line about a model that was retired; empty for any other. Its snapshots are others."""
+    day = RETIRED.get(model.removesuffix("-latest"), "")
+    return f"{model} was retired on {day}: take another, such as qwen3.7-plus (-m)" if day else ""
+
+
 # Windows -----------------------------------------------------------------------------------------
 
 # What a snapshot adds to its model's name. `-next` or `-character` make another model.
 _SNAPSHOT: Final = re.compile(r"-(?:\d{4}-\d\d-\d\d|\d{4}|preview|latest|us)(?:-us)?$")
 _NO_BREAK: Final = "\u00a0"
+
+
+def base_name(model: str) -> str:
+    """The model that a snapshot's name belongs to; any other name as it is."""
+    return _SNAPSHOT.sub("", model)
 
 
 def window_of(model: str, extra: Mapping[str, int] | None = None) -> int | None:
@@ -153,7 +168,7 @@ def window_of(model: str, extra: Mapping[str, int] | None = None) -> int | None:
     listed itself. A window that is not positive counts as unknown.
     """
     given = extra or {}
-    base = _SNAPSHOT.sub("", model)
+    base = base_name(model)
     for windows, name in ((given, model), (given, base), (WINDOWS, model), (WINDOWS, base)):
         if name in windows:
             return windows[name] if windows[name] > 0 else None
@@ -167,8 +182,19 @@ def fullness(usage: Usage | None, window: int | None) -> float | None:
     """
     if usage is None or not usage.known or not window:
         return None
-    kept = usage.input_tokens + max(0, usage.output_tokens - usage.reasoning_tokens)
-    return kept / window
+    return carried_tokens(usage) / window
+
+
+def carried_tokens(usage: Usage) -> int:
+    """What the next turn begins with: the input of this one, and its answer without thinking."""
+    return usage.input_tokens + max(0, usage.output_tokens - usage.reasoning_tokens)
+
+
+def about_tokens(text: str) -> int:
+    """How many tokens `text` is, about: four letters of Latin script to a token, three characters
+    of others to two."""
+    ascii_only = len(text.encode("ascii", "ignore"))
+    return round(ascii_only / 4 + (len(text) - ascii_only) / 1.5)
 
 
 def window_fact(full: float | None) -> str:

@@ -100,7 +100,7 @@ _PLAIN: Final = {
 
 def default_columns() -> Row:
     """What stands in the columns of a turn that was kept before its fields were thought of."""
-    return {
+    return dict.fromkeys(_COUNTS, 0) | {
         each.name: _PLAIN[each.name][0](each.default)
         for each in fields(Turn)
         if each.name in _PLAIN and each.default is not MISSING

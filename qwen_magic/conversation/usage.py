@@ -1,15 +1,16 @@
-"""What turns have used: tokens and tool calls by model, conversation or day, against a budget."""
+"""What turns have used: tokens, tool calls and money by model, conversation or day; the budget."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.document.words import plural
+from qwen_magic.document.words import money, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.response import Usage
 
@@ -18,6 +19,20 @@ BudgetLevel: TypeAlias = Literal["ok", "warn", "refused"]
 
 WARN_SHARE: Final = 0.8  # of the budget
 UNKNOWN: Final = "unknown"  # the model or day of a turn that tells none
+
+
+class Money(NamedTuple):
+    """An amount in a currency (ISO 4217)."""
+
+    amount: float
+    currency: str
+
+    def __str__(self) -> str:
+        return money(self.amount, self.currency)
+
+
+# What a turn cost; None where that is not known.
+PriceOf: TypeAlias = Callable[[Turn], Money | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,7 @@ class UsageRow:
     turns: int
     without_figures: int
     usage: Usage
+    costs: tuple[Money, ...]  # of the turns with a known price, one for each currency
 
     @property
     def note(self) -> str:
@@ -64,7 +80,11 @@ def local_day(zone: tzinfo | None = None) -> Callable[[float], str]:
 
 
 def usage_table(
-    turns: Iterable[Turn], group: UsageGroup, *, day_of: Callable[[float], str]
+    turns: Iterable[Turn],
+    group: UsageGroup,
+    *,
+    day_of: Callable[[float], str],
+    price_of: PriceOf = lambda turn: None,
 ) -> UsageTable:
     """Sum up `turns`; one that comes twice (shared with a fork) counts once."""
     label_of: Callable[[Turn], str] = {
@@ -76,15 +96,24 @@ def usage_table(
     once = {turn.key: turn for turn in turns}
     for turn in once.values():
         by_label.setdefault(label_of(turn), []).append(turn)
-    rows = [_row(label, members) for label, members in by_label.items()]
+    rows = [_row(label, members, price_of) for label, members in by_label.items()]
     if group == "day":
         rows.sort(key=lambda row: row.label)  # "unknown" comes after all digits
     else:
         rows.sort(key=lambda row: -row.usage.total_tokens)
-    return UsageTable(group, tuple(rows), _row("total", once.values()))
+    return UsageTable(group, tuple(rows), _row("total", once.values(), price_of))
 
 
-def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
+def costs(turns: Iterable[Turn], price_of: PriceOf) -> tuple[Money, ...]:
+    """What `turns` cost together, for each currency: those with a known price."""
+    sums: dict[str, float] = {}
+    for price in map(price_of, turns):
+        if price is not None:
+            sums[price.currency] = sums.get(price.currency, 0.0) + price.amount
+    return tuple(Money(amount, currency) for currency, amount in sorted(sums.items()))
+
+
+def _row(label: str, turns: Iterable[Turn], price_of: PriceOf) -> UsageRow:
     members = list(turns)
     figures = [turn.usage for turn in members if turn.usage and turn.usage.known]
     spent = sum(figures, Usage())
@@ -96,7 +125,8 @@ def _row(label: str, turns: Iterable[Turn]) -> UsageRow:
     spent = replace(
         spent, total_tokens=sum(map(_total, members)), tools=dict(sorted(tools.items()))
     )
-    return UsageRow(label, len(members), len(members) - len(figures), spent)
+    unknown = len(members) - len(figures)
+    return UsageRow(label, len(members), unknown, spent, costs(members, price_of))
 
 
 def _functions(turn: Turn) -> Iterable[str]:
@@ -111,23 +141,47 @@ def _total(turn: Turn) -> int:
     return usage.total_tokens or usage.input_tokens + usage.output_tokens
 
 
+Budget: TypeAlias = int | Money  # tokens, or an amount; 0: none
+
+
+def read_budget(said: str | int) -> Budget:
+    """A number of tokens, or an amount with its currency ("2 USD"). Raises `UsageError`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]{3})?\s*", str(said).replace(",", ""))
+    if match and match[2]:
+        return Money(float(match[1]), match[2].upper())
+    if match and match[1].isdecimal():
+        return int(match[1])
+    raise UsageError(
+        f"The budget is a number of tokens, or an amount such as '2 USD', not {str(said)!r}."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Where `used` tokens stand against `budget` (0: no budget)."""
+    """Where what is `used` stands against the budget (0: no budget), both in tokens, or in
+    `currency`."""
 
     level: BudgetLevel
-    used: int
-    budget: int
+    used: float
+    budget: float
+    currency: str = ""
+
+    @property
+    def share(self) -> str:
+        """ "8 of 10", "0.80 of 2.00 USD"."""
+        if not self.currency:
+            return f"{self.used:,} of {self.budget:,}"
+        return f"{money(self.used, '').strip()} of {money(self.budget, self.currency)}"
 
     @property
     def warning(self) -> str:
         """A line from 80 % on, else nothing."""
         if self.level != "warn":
             return ""
-        share = int(100 * self.used / self.budget)
+        percent = int(100 * self.used / self.budget)
         return (
-            f"{share} % of the token budget is used ({self.used:,} of {self.budget:,}); at 100 % "
-            "nothing more is sent."
+            f"{percent} % of the {self._kind}budget is used ({self.share}); at 100 % nothing more "
+            "is sent."
         )
 
     @property
@@ -136,16 +190,21 @@ class BudgetState:
         if self.level != "refused":
             return None
         return UsageError(
-            f"The token budget is used up: {self.used:,} of {self.budget:,}. Nothing was sent.",
+            f"The {self._kind}budget is used up: {self.share}. Nothing was sent.",
             hint="%qwen_usage shows where it went; %config QwenMagics.budget = N sets another "
             "(0: none).",
         )
 
+    @property
+    def _kind(self) -> str:
+        return "" if self.currency else "token "
 
-def check_budget(used: int, budget: int) -> BudgetState:
-    """Compare the tokens used so far with the budget; a budget of 0 or less is none."""
+
+def check_budget(used: float, budget: float, currency: str = "") -> BudgetState:
+    """Compare what was used so far with the budget; a budget of 0 or less is none."""
     if budget <= 0:
-        return BudgetState("ok", used, 0)
+        return BudgetState("ok", used, 0, currency)
     if used >= budget:
-        return BudgetState("refused", used, budget)
-    return BudgetState("warn" if used >= WARN_SHARE * budget else "ok", used, budget)
+        return BudgetState("refused", used, budget, currency)
+    level: BudgetLevel = "warn" if used >= WARN_SHARE * budget else "ok"
+    return BudgetState(level, used, budget, currency)

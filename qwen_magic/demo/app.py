@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,6 +22,9 @@ from qwen_magic.demo.turn import read_json
 from qwen_magic.demo.wire import JSON, MODEL
 
 PREFIXES = ("/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1", "/v1")
+# What stands beside the base URL at the service, with prices in ISO 4217's code for tests.
+CATALOGUE = "/api/v1/models"
+_CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ID = re.compile(r"/responses/([^/]+)(/input_items)?")
 
@@ -79,6 +84,10 @@ class Site:
             figure = self.player.figures.get(request.path)
             expired = figure is None or figure.expires <= time.time()
             send_figure(exchange, None if expired else figure)
+            return
+        if (request.method, request.path) == ("GET", CATALOGUE):
+            _check_key(_key_sent(request, self.key()))
+            exchange.reply(json.loads(_CATALOGUE_FILE.read_text("utf-8")))
             return
         prefix = next((p for p in PREFIXES if request.path.startswith(p + "/")), None)
         if prefix is None:

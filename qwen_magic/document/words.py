@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 NO_BREAK = "\u00a0"
@@ -35,6 +36,12 @@ def counted(number: int, one: str, many: str = "") -> str:
 def clipped(text: str, length: int) -> str:
     """`text`, at most `length` characters, cut at its end with an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def money(amount: float, currency: str) -> str:
+    """ "1.20 USD", "0.0042 CNY": cents, and below one at least two digits that say something."""
+    digits = 2 if amount <= 0 else max(2, 1 - math.floor(math.log10(amount)))
+    return f"{amount:,.{digits}f}{NO_BREAK}{currency}"
 
 
 def shorten(text: str, length: int) -> str:

@@ -38,7 +38,8 @@ from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder, notebook_scope
-from qwen_magic.endpoints import DEFAULT_MODEL, DEMO
+from qwen_magic.conversation.usage import read_budget
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
@@ -54,7 +55,8 @@ from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
 
 _WATCHED: Final = (
-    *("endpoint", "allow_http", "figure_hosts", "budget", "unattended", "nest_asyncio"),
+    *("endpoint", "allow_http", "figure_hosts", "budget", "session_cache"),
+    *("unattended", "nest_asyncio"),
     *("tool_rounds", "tool_seconds", "tool_bytes", "masked_columns"),
 )
 
@@ -107,9 +109,7 @@ class Asker:
             mask=self.settings.masked_columns,
             images=options.images or (),
         )
-        known = self.settings.windows
         tools = resolve_tools(options.tools or (), namespace)
-        is_known = endpoint.capabilities.has_known_models  # elsewhere a name says nothing of it
         settled = {"model": model, "chat": chat, "system": system.text}
         return Ask(
             prompt=prompt,
@@ -117,7 +117,7 @@ class Asker:
             endpoint=endpoint,
             tools=tools.definitions,
             functions=tools.functions,
-            window=window_of(model, known) if is_known else known.get(model),
+            window=self._window(endpoint, model),
             cell=self._cell_key(),
             expanded=(*expanded, *_told(system), *attached.told),
             **ask_fields({**asdict(options), **settled}),
@@ -215,7 +215,8 @@ class Asker:
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
         self.session.endpoints.allow_http = self.settings.allow_http
-        self.session.budget = self.settings.budget
+        self.session.budget = read_budget(self.settings.budget)
+        self.session.session_cache = self.settings.session_cache
         allows = self.settings.unattended == "allow"
         policy = self.session.tool_policy
         policy.unattended = "allow" if allows else "refuse"
@@ -247,6 +248,15 @@ class Asker:
             return messages, (f"{prompt.strip()} → {len(messages)} messages",)
         read = interpolate(prompt, namespace, describe=self._describe)
         return read.text, _told(read)
+
+    def _window(self, endpoint: Endpoint, model: str) -> int | None:
+        """The model's context window: as the user says, as the host's own catalogue says, or as
+        documented, where the name means what that documentation says."""
+        said = self.settings.windows
+        listed = self.session.catalogues.find(endpoint.host, model)
+        if model not in said and listed and listed.window:
+            return listed.window
+        return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
 
     def _describe(self, value: object) -> str:
         return describe_value(value, mask=self.settings.masked_columns)

@@ -50,6 +50,8 @@ def examine(asker: Asker, url: str = "", model: str = "") -> Iterator[str]:
     if url or endpoint.capabilities is UNKNOWN_SERVER:
         yield from _tried_out(asker, endpoint, url or asker.settings.endpoint, model)
     else:
+        if endpoint.capabilities.catalogue:
+            yield _catalogue(asker, endpoint)
         yield _round_trip(asker, model)
         yield _good("Row", row(asker.session.hosts.applied(endpoint)))
 
@@ -119,6 +121,17 @@ def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iter
         return
     asker.session.hosts.learn(endpoint.host, probe.found, anew=True)
     yield _good("Row", row(asker.session.hosts.applied(endpoint)))
+
+
+def _catalogue(asker: Asker, endpoint: Endpoint) -> str:
+    """What the host tells of its models, asked for at most once a week."""
+    try:
+        found = asker.session.catalogues.ask(asker.session.client, endpoint)
+    except QwenError as error:
+        return _bad("Models", f"windows and prices could not be had. {error}")
+    currencies = sorted({model.currency for model in found.models.values() if model.tiers})
+    prices = f"prices in {', '.join(currencies)}" if currencies else "without prices"
+    return _good("Models", f"{len(found.models)} listed, {prices}.")
 
 
 def _round_trip(asker: Asker, model: str) -> str:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.conversation.usage import local_day
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import DEMO, default_endpoint_name
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.usage import UsageGroup, UsageRow
+    from qwen_magic.context.catalogue import CataloguedModel
+    from qwen_magic.conversation.usage import Budget, UsageGroup, UsageRow, UsageTable
+    from qwen_magic.endpoints import Endpoint
 
 _GROUPS: Final[Mapping[str, UsageGroup]] = {
     "": "model",
@@ -35,22 +38,48 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_models(self, line: str) -> None:
-        """List the models of the endpoint in use: of DashScope the known ones, of any other server
-        those that it lists itself. Any other name goes through too: -m NAME."""
+        """List the models of the endpoint in use: of Model Studio its own list, with windows and
+        prices (without a key, the known names); of any other server those that it lists itself.
+        Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
         from qwen_magic.frontends.display import show_table
 
         _no_words("qwen_models", line)
         endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
-        if not endpoint.capabilities.has_known_models:
+        note = "Known in November 2026 on DashScope; any other name is sent as it is."
+        if endpoint.capabilities.catalogue and (endpoint.key or not endpoint.needs_key):
+            try:
+                self._show_catalogue(endpoint)
+                return
+            except QwenError as error:
+                note = f"{error.message} {note}"
+        elif not endpoint.capabilities.has_known_models:
             names = self._asker.list_models(self._magics.endpoint)
             show_table(["model"], [[name] for name in names], f"Listed by {endpoint.host} itself.")
             return
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
+        show_table(["model", "images", "note"], rows, note)
+
+    def _show_catalogue(self, endpoint: Endpoint) -> None:
+        """The host's own list. Raises `QwenError`."""
+        from qwen_magic.context.models import KNOWN_MODELS
+        from qwen_magic.frontends.display import show_table
+
+        session = self._asker.session
+        listed = session.catalogues.ask(session.client, endpoint)
+        known = {model.name: model for model in KNOWN_MODELS}
+        rows = []
+        for model in listed.models.values():
+            about = known.get(model.name)
+            prices = [_prices(model, row) for row in ("input_token", "output_token")]
+            window = f"{model.window:,}" if model.window else ""
+            images = "yes" if about and about.vision else ""
+            rows.append([model.name, images, window, *prices, about.note if about else ""])
         show_table(
-            ["model", "images", "note"],
+            ["model", "images", "window", "input", "output", "note"],
             rows,
-            "Known in November 2026 on DashScope; any other name is sent as it is.",
+            f"As {endpoint.host} lists them, asked on {local_day()(listed.at)}; prices for a "
+            "million tokens, from the smallest requests to the largest.",
         )
 
     @command
@@ -91,17 +120,24 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_usage(self, line: str) -> None:
-        """Tokens and tool calls of this notebook's turns: %qwen_usage [model|conversation|day]."""
-        from qwen_magic.conversation.usage import local_day, usage_table
+        """Tokens, tool calls and money of this notebook's turns: %qwen_usage
+        [model|conversation|day]. Money is told where %qwen_models has found a price."""
+        from qwen_magic.conversation.usage import usage_table
         from qwen_magic.frontends.display import show_table
 
         group = _GROUPS.get(line.strip())
         if group is None:
             raise UsageError(f"%qwen_usage takes model, conversation or day, not {line.strip()!r}.")
-        table = usage_table(self._conversations.turns(), group, day_of=local_day())
+        session = self._asker.session
+        turns = self._conversations.turns()
+        table = usage_table(turns, group, day_of=local_day(), price_of=session.price_of)
         rows = [_usage_row(row) for row in (*table.rows, table.total)]
         header = [group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
-        notes = [table.total.note, _budget(table.total.usage.total_tokens, self._magics.budget)]
+        notes = [table.total.note, _budget(table.total, session.budget)]
+        if table.total.costs:
+            header.append("about")
+            rows = [[*row, *cost] for row, cost in zip(rows, _costs(table), strict=True)]
+            notes.append("money is for tokens alone, by the price lists of the hosts")
         show_table(header, rows, "; ".join(note for note in notes if note))
 
     @command
@@ -176,12 +212,36 @@ def _usage_row(row: UsageRow) -> list[str]:
     return [row.label, *(f"{number:,}" for number in (row.turns, *taken, *given)), calls]
 
 
-def _budget(used: int, budget: int) -> str:
+def _prices(model: CataloguedModel, row: str) -> str:
+    """ "0.80–2.40 CNY": the least and the most that it can cost."""
+    from qwen_magic.document.words import money
+
+    modes = [
+        tier.price(row, thinking=thinking) for tier in model.tiers for thinking in (False, True)
+    ]
+    found = sorted({price for price in modes if price is not None})
+    if not found:
+        return ""
+    most = money(found[-1], model.currency)
+    return most if len(found) == 1 else f"{money(found[0], '').strip()}–{most}"
+
+
+def _costs(table: UsageTable) -> list[list[str]]:
+    return [[" + ".join(map(str, row.costs))] for row in (*table.rows, table.total)]
+
+
+def _budget(total: UsageRow, budget: Budget) -> str:
     from qwen_magic.conversation.usage import check_budget
 
-    state = check_budget(used, budget)
+    if isinstance(budget, int):
+        state = check_budget(total.usage.total_tokens, budget)
+    else:
+        spent = {cost.currency: cost.amount for cost in total.costs}
+        state = check_budget(spent.get(budget.currency, 0.0), *budget)
     if state.level == "ok" and state.budget:
-        return f"{used:,} of the budget's {budget:,} tokens are used"
+        used, _, whole = state.share.partition(" of ")
+        unit = "" if state.currency else " tokens"
+        return f"{used} of the budget's {whole}{unit} are used"
     return state.warning or (state.error.message if state.error else "")
 
 

@@ -10,9 +10,24 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from traitlets import Bool, CFloat, CInt, Dict, Enum, HasTraits, List, TraitType, Unicode
+from traitlets import (
+    Bool,
+    CFloat,
+    CInt,
+    CUnicode,
+    Dict,
+    Enum,
+    HasTraits,
+    List,
+    TraitError,
+    TraitType,
+    Unicode,
+    validate,
+)
 
+from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import FIGURE_HOSTS, TABLE, default_endpoint_name
+from qwen_magic.errors import UsageError
 from qwen_magic.options import SETTINGS, Option
 
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
@@ -21,6 +36,7 @@ ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
 _TRAITS: Final[Mapping[str, type[TraitType[Any, Any]]]] = {
     "flag": Bool,
     "text": Unicode,
+    "choice": CUnicode,
     "number": CFloat,
     "integer": CInt,
 }
@@ -32,8 +48,6 @@ def _trait(option: Option) -> TraitType[Any, Any]:
     default, about = option.setting
     if option.kind == "list":
         return List(Unicode(), default, help=about)
-    if option.kind == "choice":
-        return Enum([None, *option.choices], default, allow_none=True, help=about)
     return _TRAITS[option.kind](default, allow_none=True, help=about)
 
 
@@ -60,10 +74,17 @@ class QwenSettings(HasTraits):
         help="Keep conversations in a file of the user's data folder (QWEN_MAGIC_HOME sets "
         "another), so that they go on after a restart. Read when the first question is asked.",
     )
-    budget = CInt(
-        0,
-        help="Tokens that the conversations of this notebook may use in all; 0: no limit. Warns at "
-        "80 %, refuses beyond.",
+    budget = CUnicode(
+        "0",
+        help="What the conversations of this notebook may use in all: a number of tokens, or money "
+        "in the currency of the host's price list ('2 USD'); 0: no limit. Warns at 80 %, refuses "
+        "beyond.",
+    )
+    session_cache = Bool(
+        True,
+        help="Whether a turn that continues a conversation asks the server to keep what it has "
+        "read for five minutes: reading that again costs about a tenth, keeping it a quarter more "
+        "(Alibaba Cloud).",
     )
     masked_columns = List(
         Unicode(),
@@ -107,6 +128,14 @@ class QwenSettings(HasTraits):
 
     for _each in [each for each in vars().values() if isinstance(each, TraitType)]:
         _each.tag(config=True)
+
+    @validate("budget")
+    def _check_budget(self, proposal: Any) -> str:
+        try:
+            read_budget(proposal["value"])
+        except UsageError as error:
+            raise TraitError(error.message) from None
+        return str(proposal["value"])
 
     def apply_environment(self, configured: Any) -> None:
         """Take defaults from the environment for all traits that no configuration file sets.

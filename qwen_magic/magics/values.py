@@ -65,11 +65,13 @@ def check_chat_name(name: str) -> str:
 
 
 def _choice(option: Option, typed: str, text: str) -> str:
-    if text in option.choices:
-        return text
-    near = get_close_matches(text.lower(), option.choices, n=1)
-    wanted = f"did you mean {near[0]}?" if near else f"it takes {', '.join(option.choices)}."
-    raise OptionError(f"{typed} {' '.join(text.split())} does not exist; {wanted}")
+    """Any word, since the service may know more than these; but not one of these mistyped."""
+    near = get_close_matches(text.lower(), option.choices, n=1, cutoff=0.7)
+    if text not in option.choices and near and len(near[0]) == len(text):
+        raise OptionError(f"{typed} {text} does not exist; did you mean {near[0]}?")
+    if not text.strip():
+        raise OptionError(f"{typed} needs a value: {typed} {option.metavar}")
+    return text
 
 
 def _number(option: Option, typed: str, text: str) -> float | int:

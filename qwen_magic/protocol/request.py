@@ -13,9 +13,10 @@ from qwen_magic.protocol.fields import JSON
 class ResponseRequest:
     """One `POST /responses`. Empty and None mean "not asked": the service's own default holds.
 
-    `input`: the prompt, or input items; `effort`: `reasoning.effort`; `extra`: further parameters
-    of the body, which win over those named here (an object is merged with its namesake);
-    `left_out`: parameters that this server rejects.
+    `input`: the prompt, or input items; `effort`: `reasoning.effort`, or digits: the tokens of
+    `thinking_budget`; `extra`: further parameters of the body, which win over those named here (an
+    object is merged with its namesake); `left_out`: parameters that this server rejects.
+    `session_cache`: whether the server is to keep what it has read of a conversation.
     """
 
     model: str
@@ -32,15 +33,31 @@ class ResponseRequest:
     stream: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    session_cache: bool = False
+
+    @property
+    def thinking_budget(self) -> int | None:
+        """Tokens, where the effort is given as a number. Undocumented; it took effect on DashScope
+        in November 2026."""
+        return int(self.effort) if self.effort.isdecimal() else None
+
+    def headers(self) -> dict[str, str]:
+        """What goes into the HTTP headers. DashScope's session cache lives for five minutes from
+        its last use; reading it costs a tenth, writing it a quarter more (Alibaba Cloud's
+        documentation, November 2026), so that it is worth while where a conversation goes on."""
+        cached = self.session_cache and self.previous_response_id
+        return {"x-dashscope-session-cache": "enable"} if cached else {}
 
     def body(self) -> JSON:
         """The JSON to send: only what was set, in a fixed order."""
+        budget = self.thinking_budget
         asked: JSON = {
             "instructions": self.instructions or None,
             "previous_response_id": self.previous_response_id or None,
             "tools": list(self.tools) or None,
             "enable_thinking": self.enable_thinking,
-            "reasoning": {"effort": self.effort} if self.effort else None,
+            "thinking_budget": budget,
+            "reasoning": {"effort": self.effort} if self.effort and budget is None else None,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_output_tokens": self.max_output_tokens,

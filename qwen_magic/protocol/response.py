@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from qwen_magic.errors import redact
-from qwen_magic.protocol.fields import JSON, count, mapping, text
+from qwen_magic.protocol.fields import JSON, count, mapping, mappings, text
 
 Status: TypeAlias = Literal[
     "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
@@ -37,7 +37,12 @@ def response_error(raw: object) -> ResponseError | None:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and tool calls of a response. All-zero usage is seen on the wire: `known` is then
-    False and nothing should be shown."""
+    False and nothing should be shown.
+
+    Of the input, `cached_tokens` were read from a cache, `session_cached_tokens` of these from the
+    one that the request's session-cache header asks for, and `cache_creation_tokens` were written
+    to that: each has a price of its own.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -45,6 +50,8 @@ class Usage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     tools: Mapping[str, int] = field(default_factory=dict)  # calls by tool (`x_tools`)
+    session_cached_tokens: int = 0
+    cache_creation_tokens: int = 0
 
     @property
     def known(self) -> bool:
@@ -62,12 +69,16 @@ class Usage:
                 name: self.tools.get(name, 0) + other.tools.get(name, 0)
                 for name in (*self.tools, *other.tools)
             },
+            self.session_cached_tokens + other.session_cached_tokens,
+            self.cache_creation_tokens + other.cache_creation_tokens,
         )
 
 
 def parse_usage(raw: JSON | None) -> Usage:
-    """Tokens, and calls by tool out of `x_tools`. None or nonsense gives an all-zero usage."""
+    """Tokens, calls by tool out of `x_tools`, and out of `x_details` what the session cache did (it
+    alone names a `cache_type`). None or nonsense gives an all-zero usage."""
     raw = mapping(raw)
+    caches = [mapping(each.get("prompt_tokens_details")) for each in mappings(raw.get("x_details"))]
     spent, got = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     return Usage(
         input_tokens=spent,
@@ -79,4 +90,10 @@ def parse_usage(raw: JSON | None) -> Usage:
             name: count(mapping(tool).get("count"))
             for name, tool in mapping(raw.get("x_tools")).items()
         },
+        session_cached_tokens=sum(
+            count(cache.get("cached_tokens")) for cache in caches if cache.get("cache_type")
+        ),
+        cache_creation_tokens=sum(
+            count(cache.get("cache_creation_input_tokens")) for cache in caches
+        ),
     )

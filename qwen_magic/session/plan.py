@@ -6,20 +6,25 @@ Nothing is sent here; `--dry-run` shows a plan and stops.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from textwrap import indent
 
 from qwen_magic.answer import Answer
+from qwen_magic.context.catalogue import CataloguedModel
+from qwen_magic.context.models import about_tokens, carried_tokens, retirement
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.document.words import money
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import ResponseRequest
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.rejected_parameters import option_behind
 from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
@@ -35,7 +40,8 @@ class Ask:
     `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation;
     with `new` a fresh one is begun instead, without `history` none is used. `after` is a REF.
     `carry`: a conversation may be taken along to another host. `window`: the model's context
-    window in tokens, where it is known. `extra`: further parameters of the request, by the wire's
+    window in tokens, where it is known. `effort`: a level of thinking, or a number of tokens for
+    it. `extra`: further parameters of the request, by the wire's
     names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
     `functions`: those of the `tools` that are answered here. `output`: where the answer is to be
     an object (`asking_for` sets it).
@@ -48,7 +54,7 @@ class Ask:
     chat: str
     tools: tuple[JSON, ...] = ()
     think: bool | None = None
-    effort: str = ""
+    effort: str | int = ""
     system: str = ""
     timeout: float = 300.0
     new: bool = False
@@ -61,6 +67,12 @@ class Ask:
     extra: JSON = field(default_factory=dict)
     functions: tuple[FunctionTool, ...] = ()
     output: StructuredOutput | None = None
+
+    @property
+    def retirement(self) -> str:
+        """A line where the model was retired; empty for any other, and where its name means another
+        model than Alibaba Cloud's."""
+        return retirement(self.model) if self.endpoint.capabilities.has_known_models else ""
 
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object."""
@@ -97,6 +109,7 @@ class Plan:
     what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
     the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
     called and been sent back, as input items, where the model is asked to go on with that.
+    `priced`: what the host is known to say of the model.
     """
 
     ask: Ask
@@ -109,6 +122,7 @@ class Plan:
     keeps_ids: bool = True
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     so_far: tuple[JSON, ...] = ()
+    priced: CataloguedModel | None = None
 
     @property
     def parent(self) -> Turn | None:
@@ -164,15 +178,36 @@ class Plan:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""
         body = json.dumps(self.request.body(), ensure_ascii=False, indent=2)
         place = f"turn {self.number} of {self.chat}" if self.chat else "outside any conversation"
-        lines = [f"POST {self.ask.endpoint.base_url}/responses", body]
+        headers = [f"{name}: {value}" for name, value in self.request.headers().items()]
+        lines = [f"POST {self.ask.endpoint.base_url}/responses", *headers, body]
         if isinstance(self.request.input, str) and "\n" in self.request.input:
             lines += ["The input as it reads:", indent(self.request.input, "  ")]
         lines.append(f"Place: {place}.")
         lines += [f"Added: {added}." for added in self.added]
         lines += [f"Note: {note}." for note in self.notes]
         lines += [f"Expanded: {expanded}" for expanded in self.ask.expanded]
+        if price := self._price(body):
+            lines.append(price)
         lines.append(f"Size: {len(body.encode('utf-8', 'replace')):,} bytes. Nothing was sent.")
         return "\n".join(lines)
+
+    def _price(self, body: str) -> str:
+        """What the request would cost, about, where a price is known: its own text, and what the
+        server joins before it."""
+        earlier = self.parent.usage if self.parent and self.request.previous_response_id else None
+        text = re.sub(r'"data:[^"]*"', "", body)  # images have prices of their own
+        tokens = about_tokens(text) + (carried_tokens(earlier) if earlier else 0)
+        priced, effort = self.priced, self.request.effort
+        thinking = effort not in ("none", "0") if effort else bool(self.request.enable_thinking)
+        tier = priced.tier(tokens) if priced else None
+        cost = priced.cost(Usage(input_tokens=tokens)) if priced else None
+        output = tier.price("output_token", thinking=thinking) if tier else None
+        if priced is None or cost is None or output is None:
+            return ""
+        return (
+            f"Price: about {money(cost, priced.currency)} for about {tokens:,} tokens of input, "
+            f"and {money(output, priced.currency)} for each million tokens of answer."
+        )
 
 
 def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> Plan:
@@ -181,18 +216,24 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     `keeps_ids`: whether the endpoint is known, or taken, to continue after response ids.
     """
     capabilities = ask.endpoint.capabilities
+    effort = str(ask.effort)
     needs = requirements(
         ask.model,
         ask.tools,
         think=ask.think,
         capabilities=capabilities,
-        effort=ask.effort or None,
+        effort=effort or None,
     )
     chain, parent = _place(ask, conversations)
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
-    thinking = thinking_fields(capabilities.thinking, needs.think, ask.effort)
+    think, added = needs.think, list(needs.added)
+    has_switch = capabilities.thinking not in ("effort", "")
+    if has_switch and think is None and effort.isdecimal() and int(effort):
+        think = True
+        added.append(f"thinking (for its budget of {int(effort):,} tokens)")
+    thinking = thinking_fields(capabilities.thinking, think, effort)
     include = {"include": list(needs.include)} if needs.include else {}
     request = ResponseRequest(
         model=ask.model,
@@ -208,6 +249,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     body = request.body()
     rejected = [name for name in capabilities.rejects if name in body]
     request = replace(request, left_out=tuple(rejected))
+    notes = (f"carried over from {elsewhere}" if elsewhere else "", ask.retirement)
     return Plan(
         ask=ask,
         request=request,
@@ -215,13 +257,10 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         path=path,
         earlier=len(chain.siblings(ask.cell)) if chain else 0,
         added=(
-            *needs.added,
+            *added,
             *(f"without {name} ({capabilities.rejects[name]})" for name in rejected),
         ),
-        notes=(
-            *((f"carried over from {elsewhere}",) if elsewhere else ()),
-            *_without_effect(ask, needs.think, body),
-        ),
+        notes=(*(note for note in notes if note), *_without_effect(ask, think, body)),
         keeps_ids=keeps_ids,
     )
 

@@ -67,6 +67,7 @@ def option_behind(parameter: str, ask: Ask) -> str:
         "tools": "--tools" if ask.tools else "",
         "instructions": "--system" if ask.system else "",
         "reasoning": "--effort" if ask.effort else switch,
+        "thinking_budget": "--effort",
         "enable_thinking": switch,
         "chat_template_kwargs": switch or ("--effort" if ask.effort else ""),
     }

@@ -49,10 +49,11 @@ from qwen_magic.conversation.archive.metadata import turn_metadata
 from qwen_magic.conversation.chain import Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
-from qwen_magic.errors import QwenError, UnknownResponseError
+from qwen_magic.errors import APIError, QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
 from qwen_magic.session.plan import Plan
@@ -106,7 +107,7 @@ class TurnMachine:
         figures: FigureFetcher,
         policy: ToolPolicy,
         checkpoint: Callable[[Turn], None] = lambda turn: None,
-        over_budget: Callable[[int], QwenError | None] = lambda tokens: None,
+        over_budget: Callable[[Usage], QwenError | None] = lambda usage: None,
         look_up: Callable[[str], Future[JSON | QwenError]],
         report_errors: bool = True,
         started: float | None = None,
@@ -114,8 +115,8 @@ class TurnMachine:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`checkpoint` is given the turn as far as it has come, about once a second.
-        `over_budget` gives the error of a turn that has used so many tokens so far, or None.
-        `look_up` begins to ask the server for the JSON at a path.
+        `over_budget` gives the error of a turn that has used so much so far, or None. `look_up`
+        begins to ask the server for the JSON at a path.
         `report_errors`: whoever waits for the turn is told of a failure (the cell fails with it),
         so that the view need only name it; and could be asked by a line of text. `started`: when
         it was asked, on `clock`; None: now."""
@@ -284,7 +285,7 @@ class TurnMachine:
 
     def _is_over_budget(self) -> bool:
         if self.state.usage is not None:
-            self._failure = self._over_budget(self.state.usage.total_tokens)
+            self._failure = self._over_budget(self.state.usage)
         return self._failure is not None
 
     def _await_figures(self) -> Generator[Wait, None, None]:
@@ -357,6 +358,8 @@ class TurnMachine:
         self._figures.give_up("the turn ended before it came")
         self._figures.collect(self._show_figure)
         error = None if self._stopped else self._failure or self._end.error
+        if isinstance(error, APIError) and self.plan.ask.retirement:
+            error.hint = f"{self.plan.ask.retirement}."
         outcome = self._outcome(error)
         now = self._clock()
         turn = self._turn(outcome.status, now)

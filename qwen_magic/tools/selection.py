@@ -242,7 +242,7 @@ def requirements(
 
 
 def _refused(think: bool | None, effort: str | None) -> bool:
-    return effort == "none" if effort is not None else think is False
+    return effort in ("none", "0") if effort is not None else think is False
 
 
 def _need(needing: Sequence[str]) -> str:

@@ -39,6 +39,12 @@ def test_get(serve, wire, get):
     assert seen.headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_path_from_the_root(serve, wire, get):
+    server = serve(wire.reply(200, {"ok": 1}))
+    assert get(server, "/api/v1/models?page_no=1") == {"ok": 1}
+    assert server.seen[0].path == "/api/v1/models?page_no=1"
+
+
 def test_get_follows_on_the_same_host_only(serve, wire, get):
     server = serve(wire.reply(302, location="/v1/models/"), wire.reply(200, {"ok": 1}))
     assert get(server) == {"ok": 1}

@@ -6,7 +6,7 @@ from datetime import UTC, timedelta, timezone
 import pytest
 
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.conversation.usage import check_budget, local_day, usage_table
+from qwen_magic.conversation.usage import Money, check_budget, local_day, read_budget, usage_table
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.response import Usage
 
@@ -111,3 +111,34 @@ def test_the_words_of_the_budget():
     assert "120,000 of 100,000" in error.message
     assert "Nothing was sent" in error.message
     assert "QwenMagics.budget" in error.hint
+
+
+def test_money_is_summed_by_currency():
+    prices = {"a": Money(0.25, "USD"), "b": Money(1.0, "CNY"), "e": Money(0.5, "USD")}
+    found = usage_table(
+        TURNS, "model", day_of=local_day(UTC), price_of=lambda turn: prices.get(turn.key)
+    )
+    assert [row.costs for row in found.rows] == [(Money(0.75, "USD"),), (Money(1.0, "CNY"),)]
+    assert " + ".join(map(str, found.total.costs)) == "1.00\u00a0CNY + 0.75\u00a0USD"
+
+
+@pytest.mark.parametrize(
+    ("said", "budget"),
+    [(0, 0), (20_000, 20_000), ("20,000", 20_000), ("2 USD", Money(2.0, "USD")),
+     ("0.5cny", Money(0.5, "CNY"))],
+)  # fmt: skip
+def test_a_budget_in_tokens_or_money(said, budget):
+    assert read_budget(said) == budget
+
+
+@pytest.mark.parametrize("said", ["two", "2 dollars", "-1", "2.5", ""])
+def test_no_budget(said):
+    with pytest.raises(UsageError, match="number of tokens, or an amount such as '2 USD'"):
+        read_budget(said)
+
+
+def test_the_words_of_a_budget_in_money():
+    warning = check_budget(1.7, 2, "USD").warning
+    assert warning.startswith("85 % of the budget is used (1.70 of 2.00\u00a0USD)")
+    error = check_budget(2, 2, "USD").error
+    assert error.message == "The budget is used up: 2.00 of 2.00\u00a0USD. Nothing was sent."

@@ -3,6 +3,8 @@
 import httpx2
 import pytest
 
+from qwen_magic.demo import DemoServer
+
 
 def not_found(id):
     return {"code": "InvalidParameter", "message": f"Not found previous_response_id: {id}"}
@@ -174,3 +176,14 @@ def test_wrong_paths_and_methods(server, client):
     listing = client.http.get("/responses")
     assert listing.status_code == 405
     assert error_of(listing) == {"code": "Method Not Allowed", "message": "Method Not Allowed"}
+
+
+def test_a_catalogue_stands_beside_the_base_url():
+    with DemoServer(key="k", delay=0) as server:
+        url = f"{server.url}/api/v1/models"
+        assert httpx2.get(url).status_code == 401
+        page = httpx2.get(url, headers={"Authorization": "Bearer k"}).json()["output"]
+        assert page["total"] == len(page["models"])
+        prices = [row for model in page["models"] for tier in model["prices"]
+                  for row in tier["prices"]]  # fmt: skip
+        assert {row["price_unit"] for row in prices} == {"XTS/1M tokens"}

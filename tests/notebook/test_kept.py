@@ -233,6 +233,24 @@ def test_usage_and_budget(start, server):
     assert len(asked(server)) == before
 
 
+def test_money_is_told_once_the_list_of_models_was_asked_for(start, server):
+    kernel = start()
+    kernel.ok("%qwen_demo on")
+    assert "Price" not in kernel.ok("%%qwen --dry-run\nhello").stdout
+    kernel.ok("%config QwenMagics.budget = '2 XTS'")
+    ran = kernel.run("%%qwen\nhello")
+    assert "%qwen_models asks for them" in "".join(ran.traceback)
+    assert "1.00\u00a0XTS" in kernel.ok("%qwen_models").displays[0][1]["text/plain"]
+    assert "Price: about" in kernel.ok("%%qwen --dry-run\nhello").stdout
+    kernel.ok("%%qwen\nhello")
+    told = kernel.ok("%qwen_usage").displays[0][1]["text/plain"]
+    assert "of the budget's 2.00\u00a0XTS are used" in told
+    kernel.ok("%config QwenMagics.budget = '2 USD'")
+    ran = kernel.run("%%qwen\nhello")
+    assert "budget is in USD, and demo bills in XTS" in "".join(ran.traceback)
+    assert not [record for record in server.requests if record.path.startswith("/api/v1")]
+
+
 def test_the_window_is_shown_past_half(start, server):
     kernel = start()
     kernel.ok("%config QwenMagics.windows = {'small': 40}")

@@ -209,3 +209,15 @@ def test_no_value_of_a_field_makes_reading_fail(kind: str, fields: dict[str, Any
     item = parse_item({**fields, "type": kind})
     assert item_type(item) == kind
     assert item_json(item)["type"] == kind
+
+
+def test_what_the_session_cache_did() -> None:
+    """It alone names a `cache_type`: other cached tokens have another price."""
+    detail = {"cached_tokens": 900, "cache_creation_input_tokens": 300, "cache_type": "ephemeral"}
+    other = {"prompt_tokens_details": {"cached_tokens": 128}}
+    usage = parse_usage(
+        {"input_tokens": 1500, "x_details": [{"prompt_tokens_details": detail}, other, {}, "x"]}
+    )
+    assert (usage.session_cached_tokens, usage.cache_creation_tokens) == (900, 300)
+    assert (usage + usage).cache_creation_tokens == 600
+    assert parse_usage({"x_details": {"prompt_tokens_details": 1}}) == Usage()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qwen_magic.protocol.request import ResponseRequest
 
 
@@ -57,3 +59,16 @@ def test_the_body_is_the_callers_own() -> None:
     request = ResponseRequest("m", (), tools=({"type": "web_search"},))
     request.body()["tools"].clear()
     assert request.body()["tools"] == [{"type": "web_search"}]
+
+
+def test_an_effort_in_digits_is_a_budget_of_tokens() -> None:
+    body = ResponseRequest("m", "x", effort="2000").body()
+    assert body["thinking_budget"] == 2000
+    assert "reasoning" not in body
+
+
+def test_the_session_cache_is_asked_for_on_chained_turns_alone() -> None:
+    chained = ResponseRequest("m", "x", previous_response_id="resp_1", session_cache=True)
+    assert chained.headers() == {"x-dashscope-session-cache": "enable"}
+    assert replace(chained, session_cache=False).headers() == {}
+    assert replace(chained, previous_response_id="").headers() == {}

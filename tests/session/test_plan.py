@@ -186,3 +186,31 @@ def test_no_image_goes_to_a_server_that_takes_none(conversations):
     plan(replace(ASK, input=given), conversations)
     with pytest.raises(UsageError, match="takes no images"):
         plan(replace(ASK, input=given, endpoint=find_endpoint("transformers")), conversations)
+
+
+def test_a_budget_for_thinking_is_thinking(conversations):
+    made = plan(replace(ASK, effort=2000), conversations)
+    assert made.request.body()["thinking_budget"] == 2000
+    assert made.request.body()["enable_thinking"] is True
+    assert made.added == ("thinking (for its budget of 2,000 tokens)",)
+    body = plan(replace(ASK, effort="0"), conversations).request.body()
+    assert (body["thinking_budget"], "enable_thinking" in body) == (0, False)
+    openai = find_endpoint("openai", {})
+    made = plan(replace(ASK, effort="2000", endpoint=openai), conversations)
+    assert "thinking_budget" not in made.request.body()
+    assert made.added == ("without thinking_budget (not for OpenAI: use --effort low, medium or "
+                          "high)",)  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["none", "minimal", "low", "medium", "high", "xhigh", "max", "x"])
+def test_no_level_is_refused_here(conversations, level):
+    for model in ("qwen3.7-max", "qwen-plus", "qwen3.8-max"):
+        body = plan(replace(ASK, model=model, effort=level), conversations).request.body()
+        assert body["reasoning"] == {"effort": level}
+
+
+def test_a_retired_name_is_said_to_be_retired(conversations):
+    made = plan(replace(ASK, model="qwen-turbo"), conversations)
+    assert "qwen-turbo was retired on 10 October 2026" in made.describe()
+    elsewhere = Endpoint("vllm", "http://127.0.0.1:8000/v1")
+    assert not plan(replace(ASK, model="qwen-turbo", endpoint=elsewhere), conversations).notes

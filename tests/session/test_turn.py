@@ -10,7 +10,7 @@ from qwen_magic.client import Received
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, UNKNOWN_SERVER, Endpoint
-from qwen_magic.errors import ConnectionLostError, QwenError, UnknownResponseError
+from qwen_magic.errors import ConnectionLostError, NotFoundError, QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ItemAdded, ItemDone, ResponseEnded, TextDelta
 from qwen_magic.protocol.items import parse_item
@@ -315,6 +315,13 @@ def test_a_stopped_stream_is_not_healed():
     assert bench.turn.finish()[0].status == "stopped"
 
 
+def test_a_failure_of_a_retired_model_says_so():
+    bench = Bench(replace(ASK, model="qwen-turbo"))
+    bench.play(([], StreamEnd(NotFoundError("No such model.", hint="Look again.", status=404))))
+    answer, _ = bench.turn.finish()
+    assert answer.error.hint.startswith("qwen-turbo was retired on 10 October 2026: take another")
+
+
 # function calls
 
 
@@ -407,8 +414,8 @@ def test_a_function_of_somebody_elses_ends_the_turn_with_its_call_open():
 def test_a_budget_ends_the_rounds():
     used = []
 
-    def over(tokens):
-        used.append(tokens)
+    def over(usage):
+        used.append(usage.total_tokens)
         return QwenError("Used up.")
 
     bench = Bench(OFFERED, over_budget=over)
