@@ -215,7 +215,7 @@ class Asker:
     def _settings_changed(self, change: Any = None) -> None:
         self.session.figure_hosts = tuple(self.settings.figure_hosts)
         self.session.endpoints.allow_http = self.settings.allow_http
-        self.session.budget = read_budget(self.settings.budget)
+        self.session.spending.budget = read_budget(self.settings.budget)
         self.session.session_cache = self.settings.session_cache
         allows = self.settings.unattended == "allow"
         policy = self.session.tool_policy

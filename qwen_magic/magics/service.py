@@ -130,10 +130,10 @@ class ServiceMagics(SessionMagics):
             raise UsageError(f"%qwen_usage takes model, conversation or day, not {line.strip()!r}.")
         session = self._asker.session
         turns = self._conversations.turns()
-        table = usage_table(turns, group, day_of=local_day(), price_of=session.price_of)
+        table = usage_table(turns, group, day_of=local_day(), price_of=session.spending.price_of)
         rows = [_usage_row(row) for row in (*table.rows, table.total)]
         header = [group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
-        notes = [table.total.note, _budget(table.total, session.budget)]
+        notes = [table.total.note, _budget(table.total, session.spending.budget)]
         if table.total.costs:
             header.append("about")
             rows = [[*row, *cost] for row, cost in zip(rows, _costs(table), strict=True)]

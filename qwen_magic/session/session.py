@@ -20,23 +20,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.conversation.usage import Budget, BudgetState, Money, check_budget, costs
 from qwen_magic.document.words import plural
-from qwen_magic.endpoints import FIGURE_HOSTS, Endpoint
-from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.protocol.response import Usage
+from qwen_magic.endpoints import FIGURE_HOSTS
+from qwen_magic.errors import QwenError
 from qwen_magic.session.catalogues import Catalogues
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import HostFacts
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
+from qwen_magic.session.spending import Spending
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
     from qwen_magic.client import Client, Received, Stream
-    from qwen_magic.context.catalogue import CataloguedModel
     from qwen_magic.protocol.events import Event
     from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
 
@@ -62,9 +59,9 @@ class Session:
         self.endpoints = endpoints or Endpoints()
         self.conversations = conversations or Conversations()
         self.figure_hosts = tuple(figure_hosts)
-        self.budget: Budget = 0
         self.session_cache = True  # whether chained turns ask for it, where the host reads that
         self.catalogues = Catalogues(self.conversations)
+        self.spending = Spending(self.conversations, self.catalogues)
         self.tool_policy = ToolPolicy()
         self.hosts = HostFacts(self.conversations)
         self._client: Client | None = None
@@ -87,7 +84,7 @@ class Session:
 
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        state = self._budget_state(ask)
+        state = self.spending.state(ask)
         if state.error is not None:
             raise state.error
         ask = replace(ask, endpoint=self.hosts.applied(ask.endpoint))
@@ -102,36 +99,6 @@ class Session:
             notes.append(f"{made.chat} was found with {turns}; --new begins afresh")
         priced = self.catalogues.find(ask.endpoint.host, ask.model)
         return replace(made, notes=(*made.notes, *notes), priced=priced)
-
-    def _budget_state(self, ask: Ask, usage: Usage | None = None) -> BudgetState:
-        """Where the budget stands, with the `usage` of a turn that is not kept yet. Raises
-        `UsageError` where the budget is in money and what this question costs is not known in it.
-
-        The sum is over every turn that is kept, each by the price list of its own host; what has no
-        known price in the budget's currency (another host's, the demo's) is not in it.
-        """
-        budget = self.budget
-        if isinstance(budget, int):
-            more = usage.total_tokens if usage else 0
-            return check_budget(self.tokens_used() + more if budget > 0 else 0, budget)
-        prices = self.catalogues.find(ask.endpoint.host, ask.model)
-        _check_currency(budget, ask.endpoint, ask.model, prices)
-        once = {turn.key: turn for turn in self.conversations.turns()}
-        spent = {cost.currency: cost.amount for cost in costs(once.values(), self.price_of)}
-        more_spent = (prices.cost(usage) if prices and usage else None) or 0.0
-        total = spent.get(budget.currency, 0.0) + more_spent
-        return check_budget(total, budget.amount, budget.currency)
-
-    def price_of(self, turn: Turn) -> Money | None:
-        """What the tokens of a turn cost, where the price list of its host is known."""
-        found = self.catalogues.find(turn.host, turn.model)
-        known = found is not None and turn.usage is not None and turn.usage.known
-        amount = found.cost(turn.usage) if found and turn.usage and known else None
-        return Money(amount, found.currency) if found and amount is not None else None
-
-    def tokens_used(self) -> int:
-        """All tokens of the turns that are kept."""
-        return sum(summary.tokens for summary in self.conversations.summaries())
 
     def ask(
         self,
@@ -311,7 +278,7 @@ class Session:
                 figures=FigureFetcher(self.client, hosts),
                 policy=self.tool_policy,
                 checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
-                over_budget=lambda usage: self._budget_state(plan.ask, usage).error,
+                over_budget=lambda usage: self.spending.state(plan.ask, usage).error,
                 look_up=lambda path: self.client.get(plan.ask.endpoint, path),
                 report_errors=report_errors,
                 started=started,
@@ -331,29 +298,6 @@ class Session:
         if turn.chat:
             self.conversations.append(turn)
         return answer
-
-
-def _check_currency(
-    budget: Money, endpoint: Endpoint, model: str, prices: CataloguedModel | None
-) -> None:
-    """Raises `UsageError` where a budget in that currency cannot be kept."""
-    hint = "%config QwenMagics.budget = N sets one in tokens (0: none)."
-    if prices is not None and prices.tiers:
-        if prices.currency != budget.currency:
-            raise UsageError(
-                f"The budget is in {budget.currency}, and {endpoint.host} bills in "
-                f"{prices.currency}. Nothing was sent.",
-                hint=f"%config QwenMagics.budget = 'N {prices.currency}', or N in tokens "
-                "(0: none).",
-            )
-        return
-    if endpoint.capabilities.catalogue:
-        hint = f"%qwen_models asks for them. {hint}"
-    raise UsageError(
-        f"The budget is in {budget.currency}, and the prices of {model} at {endpoint.host} are not "
-        "known. Nothing was sent.",
-        hint=hint,
-    )
 
 
 class _RunningTurn:

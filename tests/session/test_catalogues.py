@@ -166,15 +166,15 @@ def test_the_session_cache_is_for_hosts_that_read_it(session, endpoint):
 
 def test_what_turns_cost(server, session, endpoint):
     beijing = replace(endpoint, capabilities=DASHSCOPE_BEIJING)
-    assert session.price_of(turn("a", endpoint)) is None
+    assert session.spending.price_of(turn("a", endpoint)) is None
     session.catalogues.ask(session.client, beijing)
-    assert session.price_of(turn("a", endpoint)) == Money(2.0, "CNY")
-    assert session.price_of(turn("b", endpoint, model="elsewhere")) is None
-    assert session.price_of(replace(turn("c", endpoint), usage=None)) is None
+    assert session.spending.price_of(turn("a", endpoint)) == Money(2.0, "CNY")
+    assert session.spending.price_of(turn("b", endpoint, model="elsewhere")) is None
+    assert session.spending.price_of(replace(turn("c", endpoint), usage=None)) is None
 
 
 def test_a_budget_in_money(server, session, endpoint):
-    session.budget = Money(2.4, "USD")
+    session.spending.budget = Money(2.4, "USD")
     with pytest.raises(UsageError, match=r"prices of qwen3-max at .* not known") as raised:
         session.plan(ask_of(endpoint))
     assert "%qwen_models asks for them" in raised.value.hint
@@ -183,21 +183,21 @@ def test_a_budget_in_money(server, session, endpoint):
     session.conversations.append(turn("a", endpoint))
     (warning,) = session.plan(ask_of(endpoint)).notes
     assert warning.startswith("83 % of the budget is used (2.00 of 2.40\u00a0USD)")
-    session.budget = Money(2.0, "USD")
+    session.spending.budget = Money(2.0, "USD")
     with pytest.raises(UsageError, match=r"budget is used up: 2\.00 of 2\.00"):
         session.plan(ask_of(endpoint))
 
 
 def test_a_budget_in_another_currency_is_refused(server, session, endpoint):
     session.catalogues.ask(session.client, replace(endpoint, capabilities=DASHSCOPE_BEIJING))
-    session.budget = Money(2.0, "USD")
+    session.spending.budget = Money(2.0, "USD")
     with pytest.raises(UsageError, match=r"budget is in USD, and .* bills in CNY") as raised:
         session.plan(ask_of(endpoint))
     assert "'N CNY'" in raised.value.hint
 
 
 def test_a_budget_in_money_where_no_prices_are(session, endpoint):
-    session.budget = Money(2.0, "USD")
+    session.spending.budget = Money(2.0, "USD")
     with pytest.raises(UsageError, match="not known") as raised:
         session.plan(ask_of(replace(endpoint, capabilities=TOKEN_PLAN)))
     assert "%qwen_models" not in raised.value.hint

@@ -207,7 +207,7 @@ def test_outside_any_conversation_a_verdict_lasts_for_the_answer(server, tools, 
 
 def test_a_budget_ends_the_rounds(server, tools, ran):
     with qwen_of(server) as qwen:
-        qwen._session.budget = 60
+        qwen._session.spending.budget = 60
         with pytest.raises(QwenError, match="token budget is used up"):
             qwen.ask("call count_up(n=1) again and again", tools=[tools["count_up"]])
     assert 1 <= len(ran) < 10
