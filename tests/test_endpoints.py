@@ -69,12 +69,6 @@ KEYS = {
         ("https://openrouter.ai/api/v1/", "https://openrouter.ai/api/v1", OPENROUTER, "router"),
         ("huggingface", "https://router.huggingface.co/v1", BY_EFFORT, "hf"),
         (
-            "token-plan",
-            "https://token-plan.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1",
-            DASHSCOPE,
-            "dash",
-        ),
-        (
             "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1/",
             "https://ws1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1",
             DASHSCOPE,

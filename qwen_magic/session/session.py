@@ -23,7 +23,6 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
-from qwen_magic.errors import QwenError
 from qwen_magic.session.catalogues import Catalogues
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import HostFacts
@@ -289,7 +288,6 @@ class Session:
             stream.stop()
             raise
         return running
-
 
     def _record(self, running: _RunningTurn) -> Answer:
         answer, turn = running.machine.finish()
