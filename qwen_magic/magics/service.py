@@ -67,6 +67,7 @@ class ServiceMagics(SessionMagics):
 
         session = self._asker.session
         listed = session.catalogues.ask(session.client, endpoint)
+        self._asker.listed_models[self._magics.endpoint] = list(listed.models)  # for Tab
         known = {model.name: model for model in KNOWN_MODELS}
         rows = []
         for model in listed.models.values():

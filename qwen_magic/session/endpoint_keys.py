@@ -39,7 +39,8 @@ class Endpoints:
         where there is no such endpoint, or where its key may not go there."""
         endpoint = find_endpoint(name_or_url, self._environ, allow_http=True)
         if endpoint.name == DEMO:
-            return replace(endpoint, base_url=self._demo_url())
+            demo = self._started_demo()
+            return replace(endpoint, base_url=demo.base_url, key=demo.key)
         key = self._keys.get(endpoint.host, "")
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
@@ -89,13 +90,13 @@ class Endpoints:
             return ""
         return self._keys[endpoint.host]
 
-    def _demo_url(self) -> str:
+    def _started_demo(self) -> DemoServer:
+        """The demo server, whose key nobody but this session is told."""
         if self._demo is None:
             from qwen_magic.demo import DemoServer
 
-            self._demo = DemoServer()
-            self._demo.start()
-        return self._demo.base_url
+            self._demo = DemoServer.from_environ(self._environ).start()
+        return self._demo
 
     def close(self) -> None:
         """Stop the demo server, if it was started."""
