@@ -55,12 +55,16 @@ class Capabilities:
     - `tool_companions`: tools that work only beside another one (tool -> the other).
     - `tool_settings`: settings that a tool must have (tool -> its settings).
     - `tool_outputs`: what `include` must name for a tool's output to be sent (tool -> name).
+    - `own_parameters`, `own_tools`: what it takes and the official types of the API do not know (or
+      know otherwise: `code_interpreter` without a container).
     - `tools_need_thinking`: some models run some tools only while they think (`context.models`).
     - `session_cache`: it reads the header `x-dashscope-session-cache`.
     - `catalogue`: the path of its list of models, with windows and prices, from the host's root;
       empty: it has none. `currency`: of prices in that list that name none.
     - `has_known_models`: a model's name means what Alibaba Cloud's documentation says of it, so
       its context window is known.
+    - `thinks_in_text`: models that think leave it in the text, without the `<think>` that begins it
+      (their templates put that into the prompt). Text that begins with `<think>` needs no ability.
     - `notice`: what the footer of each answer says of where it came from, in place of the name.
     - `key_hint`, `path_hint`: what to do when it refuses the key, or has nothing at the path;
       `{name}` stands for the endpoint's.
@@ -75,11 +79,14 @@ class Capabilities:
     tool_companions: Mapping[str, str] = field(default_factory=dict)
     tool_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     tool_outputs: Mapping[str, str] = field(default_factory=dict)
+    own_parameters: frozenset[str] = frozenset()
+    own_tools: frozenset[str] = frozenset()
     tools_need_thinking: bool = False
     session_cache: bool = False
     catalogue: str = ""
     currency: str = "USD"
     has_known_models: bool = False
+    thinks_in_text: bool = False
     notice: str = ""
     key_hint: str = (
         "Give another with %qwen_key, or choose another endpoint with %config QwenMagics.endpoint."
@@ -102,6 +109,10 @@ DASHSCOPE: Final = Capabilities(
     ignores=frozenset({"text"}),
     transcript_items=frozenset({"function_call", "function_call_output", "web_search_call"}),
     tool_companions={"web_extractor": "web_search"},
+    own_parameters=frozenset({"enable_thinking", "thinking_budget"}),
+    own_tools=frozenset(
+        {"web_extractor", "code_interpreter", "web_search_image", "image_search", "mcp"}
+    ),
     tools_need_thinking=True,
     session_cache=True,
     catalogue="/api/v1/models",
@@ -145,16 +156,23 @@ OPENROUTER: Final = Capabilities(keeps_ids="no", thinking="effort")
 # "none" becomes `think: false`; it takes response ids, and loses what they stand for. LM Studio:
 # its maintainers' table in lmstudio-bug-tracker#2057.
 BY_EFFORT: Final = Capabilities(thinking="effort")
-OLLAMA: Final = Capabilities(keeps_ids="no", thinking="effort")
+OLLAMA: Final = Capabilities(keeps_ids="no", thinking="effort", thinks_in_text=True)
+LM_STUDIO: Final = Capabilities(thinking="effort", thinks_in_text=True)
 # Servers that hand `chat_template_kwargs` on to the model's own template, where Qwen's has the
 # switch; a bare `enable_thinking` they ignore (vLLM, SGLang, llama.cpp: Qwen's deployment guides).
-BY_TEMPLATE: Final = Capabilities(thinking="chat_template_kwargs")
-LLAMA_CPP: Final = Capabilities(keeps_ids="no", thinking="chat_template_kwargs")
+# Without a parser of reasoning, which is asked for when they start, they leave it in the text.
+BY_TEMPLATE: Final = Capabilities(
+    thinking="chat_template_kwargs",
+    own_parameters=frozenset({"chat_template_kwargs"}),
+    thinks_in_text=True,
+)
+LLAMA_CPP: Final = replace(BY_TEMPLATE, keeps_ids="no")
 # The list UNUSED_RESPONSE_FIELDS of cli/serving/response.py (2026): each of these is a 422.
 _NOT_SERVED: Final = "transformers serve has no such parameter"
 TRANSFORMERS: Final = Capabilities(
     keeps_ids="no",
     thinking="",
+    thinks_in_text=True,
     rejects=dict.fromkeys(("reasoning", "text", "include", "tool_choice", "store"), _NOT_SERVED),
     images=False,
 )
@@ -229,7 +247,7 @@ TABLE: Final = (
     _local("ollama", 11434, OLLAMA),
     _local("vllm", 8000, BY_TEMPLATE, "VLLM_API_KEY"),
     _local("sglang", 30000, BY_TEMPLATE),
-    _local("lmstudio", 1234, BY_EFFORT, "LM_API_TOKEN"),
+    _local("lmstudio", 1234, LM_STUDIO, "LM_API_TOKEN"),
     _local("llama.cpp", 8080, LLAMA_CPP, "LLAMA_API_KEY"),
     _local("transformers", 8000, TRANSFORMERS),
     _local("litellm", 4000, BY_EFFORT, "LITELLM_API_KEY"),

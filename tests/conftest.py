@@ -4,6 +4,10 @@ import os
 import shutil
 
 import pytest
+from request_types import check_body
+
+from qwen_magic.client import client as client_module
+from qwen_magic.demo import DemoServer
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -16,6 +20,34 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+@pytest.fixture(autouse=True)
+def official_types(request, monkeypatch):
+    """Every body that a test sends, from here or from a kernel to a demo server here, is one that
+    the official client's types accept; but where the test sends a wrong one on purpose
+    (`@pytest.mark.wrong_request`)."""
+    sent, servers = [], []
+    content, start = client_module._content, DemoServer.start
+
+    def note(body):
+        sent.append(body)
+        return content(body)
+
+    def begin(server):
+        servers.append(server)
+        return start(server)
+
+    monkeypatch.setattr(client_module, "_content", note)
+    monkeypatch.setattr(DemoServer, "start", begin)
+    yield
+    if request.node.get_closest_marker("wrong_request"):
+        return
+    for server in servers:
+        ours = (r for r in server.requests if "qwen_magic" in r.headers.get("user-agent", ""))
+        sent += [record.body for record in ours if record.path.endswith("/responses")]
+    wrong = {fault for body in sent if body and (fault := check_body(body))}
+    assert not wrong, f"bodies that the official types refuse: {sorted(wrong)}"
 
 
 def chromium_path() -> str | None:

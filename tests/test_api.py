@@ -10,6 +10,7 @@ from demo_server import demo_server
 from qwen_magic import Answer, Qwen
 from qwen_magic.errors import AuthenticationError, QwenError, UsageError
 from qwen_magic.protocol.events import TextDelta
+from qwen_magic.protocol.input_items import input_items
 
 KEY = "sk-canary-0123456789"
 
@@ -47,7 +48,7 @@ def test_message_arrays(qwen, server):
         {"role": "user", "content": "Hi"},
     ]
     qwen.ask(talk)
-    assert server.requests[-1].body["input"] == talk
+    assert server.requests[-1].body["input"] == input_items(talk)
 
 
 def test_the_events_of_a_stream(qwen):

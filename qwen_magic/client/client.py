@@ -101,6 +101,7 @@ class Client:
             http_request,
             endpoint,
             request.model,
+            request.previous_response_id,
             retries=retries,
             backoff=self._backoff,
             sleep=self._sleep,

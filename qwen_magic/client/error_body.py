@@ -1,14 +1,14 @@
 """What a refusal says, in any shape that was seen: code, message, request id, when to come back.
 
-DashScope's are flat (`{"code", "message", "request_id"}`), OpenAI's nested (`{"error": {…}}`),
-Ollama's a string (`{"error": "…"}`), FastAPI's a `detail`; gateways send web pages, or one event
-of a stream.
+The shapes of JSON are `protocol.error_reason`'s; gateways also send web pages, one event of a
+stream, or a body so long that it is not read to its end.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from qwen_magic.protocol.fields import JSON, mapping, mappings, text
+from qwen_magic.protocol.error_reason import read_reason
 
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_MESSAGE = re.compile(rb'"(?:message|detail|msg)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-dashscope-request-id", "x-dashscope-requestid")
 _BOM: Final = b"\xef\xbb\xbf"
+LONGEST_PAUSE: Final = 60.0  # seconds; to be asked for more is a matter of the user
 _LONGEST: Final = 300  # characters of a server's message that are shown
 
 
@@ -38,18 +40,11 @@ def read_error_body(status: int, headers: Mapping[str, str], body: bytes) -> Err
     """What an HTTP error's body says; the message is the body itself where it is no JSON."""
     payload = _payload(body)
     if payload is None:
-        return ErrorBody(status, message=excerpt(body), request_id=request_id(headers))
-    error = payload.get("error")
-    nested = mapping(error) or next(iter(mappings(payload.get("errors"))), {}) or payload
-    if "message" not in nested and isinstance(nested.get("error"), str):
-        nested = {**nested, "message": error}
+        said = _cut_message(body) or excerpt(body)
+        return ErrorBody(status, message=said, request_id=request_id(headers))
+    reason = read_reason(payload)
     return ErrorBody(
-        status,
-        code=text(nested.get("code")) or text(nested.get("type")),
-        message=one_line(text(nested.get("message")) or _detail(payload)),
-        request_id=text(payload.get("request_id"))
-        or text(nested.get("request_id"))
-        or request_id(headers),
+        status, reason.code, one_line(reason.message), reason.request_id or request_id(headers)
     )
 
 
@@ -69,6 +64,15 @@ def retry_after(value: str, now: Callable[[], float] = time.time) -> float | Non
         return max(0.0, parsedate_to_datetime(value).timestamp() - now())
     except ValueError:
         return None
+
+
+def span(seconds: float) -> str:
+    """A time to wait, in words: "90 s", "24 h"."""
+    for unit, size in (("s", 1), ("min", 60), ("h", 3600)):
+        if seconds < 120 * size or (unit == "h" and seconds < 48 * size):
+            return f"{math.ceil(seconds / size)} {unit}"
+    days = seconds / 86400
+    return f"{math.ceil(days)} days" if days < 100_000 else "for ever"
 
 
 def is_page(head: bytes) -> bool | None:
@@ -95,26 +99,19 @@ def one_line(message: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def _payload(body: bytes) -> JSON | None:
-    """The JSON object of a body, also of a body that is a stream of one error event."""
+def _payload(body: bytes) -> object:
+    """The JSON of a body, also of a body that is a stream of one error event."""
     for part in (body, *re.findall(rb"(?m)^data: ?(\{.*)$", body)[:1]):
         try:
             payload = json.loads(part)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(payload, list) and payload:  # some gateways wrap it
-            payload = payload[0]
-        if isinstance(payload, dict):
-            response = mapping(payload.get("response"))
-            return response if response.get("error") else payload
+        if isinstance(payload, dict | list):
+            return payload
     return None
 
 
-def _detail(payload: JSON) -> str:
-    """FastAPI's `detail` (a string, or a list of what is wrong where), or a bare `message`."""
-    detail = payload.get("detail") or payload.get("msg")
-    first = next(iter(mappings(detail)), None)
-    if first is None:
-        return text(detail)
-    where = ".".join(str(part) for part in first.get("loc") or () if part != "body")
-    return f"{where}: {text(first.get('msg'))}" if where else text(first.get("msg"))
+def _cut_message(body: bytes) -> str:
+    """The message of a JSON body whose end is missing."""
+    match = _MESSAGE.search(body)
+    return one_line(match[1].decode("utf-8", "replace").replace("\\n", " ")) if match else ""

@@ -35,7 +35,8 @@ class ErrorRule:
     """What some refusals mean.
 
     It fits where `pattern` is found in "code message", without regard to case, under one of the
-    `statuses` (empty: any); or by `or_status` alone.
+    `statuses` (empty: any); or by `or_status` alone. `is_of_id`: only where the request named a
+    response to continue after; `or_id`: then also where the server names that id, in any words.
     """
 
     kind: type[APIError]
@@ -45,9 +46,17 @@ class ErrorRule:
     statuses: tuple[int, ...] = ()
     or_status: int = 0
     retry: RetryReason | None = None
+    is_of_id: bool = False
+    or_id: bool = False
 
 
 _WAIT = "Limits are counted by the minute: wait that long, then run the cell again."
+
+# nginx, Apache and Go's servers, asked by http at a port of TLS.
+PLAIN_HTTP: Final = (
+    r"plain http request was sent to https|http request to an https server"
+    r"|plain http to an ssl|use the https scheme"
+)
 
 RULES: Final[tuple[ErrorRule, ...]] = (
     ErrorRule(
@@ -61,6 +70,42 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         "Answers are kept 7 days at most; %qwen_new starts afresh.",
         pattern=r"previous[_ ]response",
         statuses=(200, 400, 404, 422, 501),
+    ),
+    ErrorRule(
+        UnknownResponseError,
+        "{host} does not know the earlier answer (any more).",
+        "%qwen_new starts afresh.",
+        pattern=r"\bresponse\b.{0,120}\bnot[ _]found|response_not_found|parameter: response_id"
+        r"|history node|not_found_error(?!.*model)",
+        statuses=(200, 400, 404, 410, 422, 501),
+        is_of_id=True,
+        or_id=True,
+    ),
+    ErrorRule(
+        UnknownResponseError,
+        "{host} does not know the call that was answered: it has lost the earlier answer.",
+        "%qwen_new starts afresh.",
+        pattern=r"no (tool|function) (call|use|output) found|tool.{0,40}must be a response to"
+        r"|no previous assistant message|unexpected .{0,3}tool_use_id|unexpected role .{0,3}tool"
+        r"|(call_id|tool_call_id|function_call_output|tool output|function call output)\b.{0,80}"
+        r"\b(not found|unknown|without|no matching|does not match|has no)"
+        r"|number of function (calls|response)|function response turn",
+        statuses=(200, 400, 404, 422, 500),
+        is_of_id=True,
+    ),
+    ErrorRule(
+        InvalidRequestError,
+        "{host} speaks https there, and was asked by http.",
+        "Write https:// in the endpoint's URL.",
+        pattern=PLAIN_HTTP,
+        statuses=(400,),
+    ),
+    ErrorRule(
+        ServerError,
+        "{host} gave the request up: it took too long ({status}).",
+        "Run the cell again, or ask for less. It is not repeated by itself: the answer may have "
+        "begun.",
+        statuses=(408,),
     ),
     ErrorRule(
         ModerationError,
@@ -139,7 +184,8 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         InvalidRequestError,
         "{model} cannot use these tools or this API.",
         "Choose another model with -m, such as qwen3-max.",
-        pattern=r"agent capabilities are not enabled",
+        pattern=r"agent capabilities are not enabled|not support (tools?|functions?)\b"
+        r"|support tool use",
     ),
     ErrorRule(
         NotFoundError,
@@ -224,9 +270,10 @@ _STREAM_FAILURE: Final = ErrorRule(
 )
 
 
-def classify(body: ErrorBody, endpoint: Endpoint, model: str = "") -> APIError:
-    """The error that a service's refusal means, with why the request may be made again."""
-    rule = find_rule(body)
+def classify(body: ErrorBody, endpoint: Endpoint, model: str = "", sent_id: str = "") -> APIError:
+    """The error that a service's refusal means, with why the request may be made again. `sent_id`:
+    the `previous_response_id` of the request, or empty."""
+    rule = find_rule(body, sent_id)
     names = {
         "host": endpoint.host,
         "key_hint": endpoint.capabilities.key_hint.format(name=endpoint.name),
@@ -247,7 +294,7 @@ def classify(body: ErrorBody, endpoint: Endpoint, model: str = "") -> APIError:
     return error
 
 
-def find_rule(body: ErrorBody) -> ErrorRule:
+def find_rule(body: ErrorBody, sent_id: str = "") -> ErrorRule:
     """The first rule that fits. A status that the message begins with (`<400> …`, `[400] …`)
     counts in place of an HTTP 200."""
     told = re.match(r"[<\[](\d{3})[>\]]", body.message)
@@ -257,6 +304,10 @@ def find_rule(body: ErrorBody) -> ErrorRule:
         if status == rule.or_status:
             return rule
         may_fit = not rule.statuses or status in rule.statuses
+        if rule.is_of_id:
+            may_fit = may_fit and bool(sent_id)
+            if may_fit and rule.or_id and sent_id in words:
+                return rule
         if may_fit and re.search(rule.pattern, words, re.IGNORECASE):
             return rule
     if status < 300:

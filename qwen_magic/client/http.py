@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -58,6 +59,13 @@ class HttpResponse:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body's bytes, decompressed. Raises `QwenError`."""
+        for coding in self.headers.get("content-encoding", "").lower().split(","):
+            if not _is_decoded(coding.strip()):
+                raise ProtocolError(
+                    f"The server compressed its answer by {coding.strip()[:20]}, which was not "
+                    "asked for and cannot be read here.",
+                    hint="Have the proxy or gateway before it pass answers as they are.",
+                )
         try:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
@@ -145,6 +153,21 @@ class Http:
                 raise transport_errors.proxy_unusable(exc) from exc
             self._clients[direct] = client
         return client
+
+
+def _is_decoded(coding: str) -> bool:
+    """Whether httpx2 undoes a `Content-Encoding` as things are installed. None is asked for."""
+    modules = {"br": ("brotli", "brotlicffi"), "zstd": ("compression.zstd", "backports.zstd")}
+    if coding in modules:
+        return any(_is_installed(name) for name in modules[coding])
+    return coding in ("", "identity", "gzip", "x-gzip", "deflate")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its package is not there
+        return False
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:

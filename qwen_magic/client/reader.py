@@ -10,11 +10,13 @@ A reply with an HTTP error, or with a web page, is read whole and becomes a `fai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from qwen_magic.client.error_body import (
+    LONGEST_PAUSE,
     ErrorBody,
     excerpt,
     is_page,
@@ -23,12 +25,21 @@ from qwen_magic.client.error_body import (
     read_error_body,
     request_id,
     retry_after,
+    span,
 )
-from qwen_magic.client.error_map import classify
+from qwen_magic.client.error_map import PLAIN_HTTP, classify
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionLostError, ProtocolError, QwenError
-from qwen_magic.protocol.body import EventDecoder
-from qwen_magic.protocol.events import ErrorEvent, Event, KeepAlive, ResponseEnded, ResponseStarted
+from qwen_magic.protocol.body import EventDecoder, not_json
+from qwen_magic.protocol.events import (
+    ErrorEvent,
+    Event,
+    KeepAlive,
+    ResponseEnded,
+    ResponseStarted,
+    UnknownEvent,
+)
+from qwen_magic.protocol.fields import json_text, text
 from qwen_magic.protocol.response import ResponseError, response_error
 
 _LARGEST: Final = 64 * 1024  # bytes that are read of an error body or a web page
@@ -49,8 +60,14 @@ class AnswerReader:
     """
 
     def __init__(
-        self, status: int, headers: Mapping[str, str], endpoint: Endpoint, model: str = ""
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        endpoint: Endpoint,
+        model: str = "",
+        sent_id: str = "",
     ) -> None:
+        """`sent_id`: the `previous_response_id` of the request, or empty."""
         self.begun = False
         self.complete = False
         self.ending = False
@@ -60,11 +77,13 @@ class AnswerReader:
         self._headers = headers
         self._endpoint = endpoint
         self._model = model
+        self._sent_id = sent_id
         self._decoder: EventDecoder | None = None  # made when the body's kind is known
         self._refused = not 200 <= status < 300
         self._head = bytearray()  # the beginning of the body; the whole of an error's
         self._held: list[Received] = []
         self._came = False  # any event
+        self._noise = ""  # what came last, where that was no event of a response
 
     def feed(self, chunk: bytes, at: float) -> list[Received]:
         """The events to hand on now that `chunk` came at the time `at`."""
@@ -97,6 +116,8 @@ class AnswerReader:
 
     def _decode(self, chunk: bytes | None, at: float) -> list[Received]:
         assert self._decoder is not None
+        if self.complete:  # whatever follows: the answer is there
+            return []
         try:
             events = self._decoder.finish() if chunk is None else self._decoder.feed(chunk)
         except ProtocolError as error:
@@ -112,7 +133,8 @@ class AnswerReader:
         event = received.event
         if self.complete or isinstance(event, KeepAlive):
             return []
-        self._came = True
+        self._noise = _noise(event)
+        self._came = self._came or not self._noise
         self._judge(event)
         if not self.begun:
             self.begun = _is_output(event)
@@ -152,9 +174,12 @@ class AnswerReader:
             )
 
     def _classified(self, body: ErrorBody, *, again: bool) -> QwenError:
-        error = classify(body, self._endpoint, self._model)
-        error.retry_after = retry_after(self._headers.get("retry-after", ""))
-        if not again:
+        error = classify(body, self._endpoint, self._model, self._sent_id)
+        pause = error.retry_after = retry_after(self._headers.get("retry-after", ""))
+        is_long = pause is not None and pause > LONGEST_PAUSE
+        if is_long and error.retry is not None:
+            error.hint = f"It asks to wait {span(pause or 0.0)}: run the cell again then."
+        if is_long or not again:
             error.retry = None
         return error
 
@@ -164,7 +189,8 @@ class AnswerReader:
             return self._classified(read_error_body(self._status, self._headers, body), again=True)
         title, known_id = page_title(body), request_id(self._headers)
         said = f"{self._status}, “{title}”" if title else str(self._status)
-        if self._status == 429 or self._status >= 500:
+        speaks_tls = re.search(PLAIN_HTTP, title, re.IGNORECASE)
+        if self._status == 429 or self._status >= 500 or speaks_tls:
             page = ErrorBody(self._status, message=f"A web page: {said}.", request_id=known_id)
             return self._classified(page, again=True)
         return ProtocolError(
@@ -181,8 +207,11 @@ class AnswerReader:
         if self._came:
             return ConnectionLostError(
                 f"{host} ended the stream before the answer was complete.",
+                why=f"The last that came: {excerpt(self._noise.encode())}" if self._noise else "",
                 hint="Run the cell again. It is not repeated by itself: the answer had begun.",
             )
+        if self._noise:
+            return not_json(self._noise)
         if not self._head.strip():
             return ProtocolError(
                 f"{host} answered {self._status} with nothing in it.",
@@ -205,6 +234,15 @@ def _is_output(event: Event) -> bool:
     match event:
         case ResponseStarted() | ErrorEvent():
             return False
+        case UnknownEvent():
+            return not _noise(event)
         case ResponseEnded(status, response):
             return status != "failed" or bool(response.get("output"))
     return True
+
+
+def _noise(event: Event) -> str:
+    """What an event says that is none of a response's: a heartbeat, or words of a gateway."""
+    if not isinstance(event, UnknownEvent) or event.type.startswith("response."):
+        return ""
+    return text(event.raw.get("data")) or json_text(event.raw)

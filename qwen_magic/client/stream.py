@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Final
 
 from qwen_magic.client.engine import Engine
-from qwen_magic.client.error_body import request_id
+from qwen_magic.client.error_body import LONGEST_PAUSE, request_id
 from qwen_magic.client.http import Http, HttpRequest, HttpResponse
 from qwen_magic.client.reader import AnswerReader, Received
 from qwen_magic.client.thread_queue import ThreadQueue
@@ -42,7 +42,6 @@ _GRACE: Final = 1.0
 
 # Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
 _BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
-_LONGEST_PAUSE: Final = 60.0
 # Trace events of httpcore after which a new connection has no owner until the next event.
 _UNOWNED: Final = ("connect_tcp.complete", "start_tls.complete")
 
@@ -58,9 +57,9 @@ class Backoff:
     def pause(self, failure: QwenError, attempt: int) -> float:
         """Seconds to wait after `attempt` (0 is the first) failed."""
         if failure.retry_after is not None:
-            return min(failure.retry_after, _LONGEST_PAUSE)
+            return min(failure.retry_after, LONGEST_PAUSE)
         base = _BASE[failure.retry or "connection"]
-        return self.random() * min(base * 2.0**attempt, _LONGEST_PAUSE)
+        return self.random() * min(base * 2.0**attempt, LONGEST_PAUSE)
 
 
 class Stream:
@@ -79,6 +78,7 @@ class Stream:
         request: HttpRequest,
         endpoint: Endpoint,
         model: str = "",
+        sent_id: str = "",
         *,
         retries: int = 2,
         backoff: Backoff | None = None,
@@ -93,6 +93,7 @@ class Stream:
         self._request = request
         self._endpoint = endpoint
         self._model = model
+        self._sent_id = sent_id
         self._retries = retries
         self._backoff = backoff or Backoff()
         self._sleep = sleep
@@ -182,7 +183,11 @@ class Stream:
             async with http.open(self._request, self._canceller.trace) as response:
                 self.request_id = request_id(response.headers)
                 reader = AnswerReader(
-                    response.status, response.headers, self._endpoint, self._model
+                    response.status,
+                    response.headers,
+                    self._endpoint,
+                    self._model,
+                    self._sent_id,
                 )
                 await self._read(response, reader)
             self._hand_on(reader.finish(time.monotonic()))

@@ -24,6 +24,8 @@ from qwen_magic.errors import (
     SilenceError,
 )
 
+_TLS_ALERT: Final = r"\x15\x03"  # how the words of h11 show its first bytes
+
 # How to start the servers that people run on their own machine, by their usual port.
 _LOCAL_SERVERS: Final = {
     11434: "Ollama is not running: start it with `ollama serve`.",
@@ -97,6 +99,12 @@ def not_taken(url: str, seconds: float) -> QwenError:
 def cut(cause: BaseException | None, url: str) -> QwenError:
     """The connection broke after it stood: the request may have been taken up."""
     words = one_line(str(cause or ""))
+    is_plain = urlsplit(url).scheme == "http"
+    if is_plain and _TLS_ALERT in words:
+        return ProtocolError(
+            f"{_host(url)} speaks https there, and was asked by http.",
+            hint="Write https:// in the endpoint's URL.",
+        )
     if "illegal" in words or "bad" in words.lower().split():
         return ProtocolError(
             f"{_host(url)} does not speak HTTP there.",
@@ -106,7 +114,9 @@ def cut(cause: BaseException | None, url: str) -> QwenError:
     return ConnectionLostError(
         f"{_host(url)} cut the connection before the answer was complete.",
         why=words,
-        hint="Run the cell again. It is not repeated by itself: the answer may have begun.",
+        hint="Check the base URL: the server may want https:// there."
+        if is_plain and "without sending a response" in words
+        else "Run the cell again. It is not repeated by itself: the answer may have begun.",
     )
 
 

@@ -13,8 +13,9 @@ their order gives the same chain. What moves:
 - the **head**, after which the next turn continues: the newest turn that may be one;
 - for each cell, its **current** turn: the newest of its siblings that may be a head.
 
-A turn may be a head when it completed, or was cut at the token limit and has text (so that
-"continue" works). Failed, stopped and empty ones are kept, and continued only by naming them.
+A turn may be a head when it completed, or was cut at the token limit, and has text or thinking (so
+that "continue" works), or a call. Failed, stopped and empty ones are kept, and continued only by
+naming them.
 
 A fork shares the turns up to the one that it leaves from: they belong to both chains.
 
@@ -25,7 +26,7 @@ earlier parent's cell, so that after editing cell 1, running cell 2 follows the 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -39,7 +40,11 @@ Key: TypeAlias = str  # our own name of a turn, not empty
 Name: TypeAlias = str  # of a conversation: can be typed on one line
 Id: TypeAlias = str  # a short text that somebody else has chosen: a response id, a model, a host
 
-_CALLS: Final = ("function_call", "custom_tool_call")  # complete without a text
+# Calls that are the caller's to answer, and what answers each.
+CALLS: Final = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
 PROMPT_BEGINNING: Final = 560  # characters: enough for a line, however it is spaced
 SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
 
@@ -83,12 +88,23 @@ class Turn:
 
     @property
     def may_be_head(self) -> bool:
-        """Whether the server can continue after it, and there is something to continue."""
-        if not self.response_id or self.status not in ("completed", "incomplete"):
+        """Whether there is something to continue: a text, a call, or thinking without an answer
+        (which is then told as text)."""
+        if self.status not in ("completed", "incomplete"):
             return False
-        if self.status == "incomplete":
-            return bool(self.text) and not self._has_open_calls
-        return bool(self.text) or any(item.get("type") in _CALLS for item in self.items)
+        if self.text or any(item.get("type") == "reasoning" for item in self.items):
+            return self.status == "completed" or not self.open_calls
+        return self.status == "completed" and any(_is_call(item) for item in self.items)
+
+    def may_continue(self, answered: Collection[str] = ()) -> bool:
+        """Whether its server can continue after its id, with a question that answers these calls.
+
+        A call that nothing was sent back for would be an error there, in this turn and each later
+        one; and so that "continue" makes sense, thinking without an answer is told as text.
+        """
+        is_whole = bool(self.text) or any(_is_call(item) for item in self.items)
+        is_answered = self.open_calls <= set(answered)
+        return bool(self.response_id) and self.stored and is_whole and is_answered
 
     @property
     def tokens(self) -> int:
@@ -96,10 +112,23 @@ class Turn:
         return self.usage.total_tokens if self.usage else 0
 
     @property
-    def _has_open_calls(self) -> bool:
-        """Whether it called functions that nothing was sent back for."""
-        kinds = [item.get("type") for item in self.items]
-        return kinds.count("function_call") > kinds.count("function_call_output")
+    def open_calls(self) -> frozenset[str]:
+        """The `call_id` of each call that nothing was sent back for."""
+        answered = {item.get("call_id") for item in self.items if is_output(item)}
+        return frozenset(
+            str(item.get("call_id") or item.get("id"))
+            for item in self.items
+            if _is_call(item) and item.get("call_id") not in answered
+        )
+
+
+def _is_call(item: JSON) -> bool:
+    return item.get("type") in CALLS
+
+
+def is_output(item: JSON) -> bool:
+    """Whether an input item answers a call."""
+    return item.get("type") in CALLS.values()
 
 
 class TurnSummary(NamedTuple):

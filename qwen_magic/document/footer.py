@@ -50,8 +50,9 @@ class Outcome:
 
     `title`, `why` and `hint` are one line each and may be empty: `stopped` and `incomplete` then
     use words of their own. `limit`: the output tokens that were asked for, 0 where none were.
-    `is_raised`: a failure that the cell fails with as well: here it is only named, and nothing is
-    said where nothing came.
+    `lacks`: what an answer that was not stopped has not got: its text, where it has only thinking,
+    or all. `is_raised`: a failure that the cell fails with as well: here it is only named, and
+    nothing is said where nothing came.
     """
 
     status: OutcomeStatus = "completed"
@@ -60,6 +61,7 @@ class Outcome:
     hint: str = ""
     request_id: str = ""
     limit: int = 0
+    lacks: Literal["", "text", "all"] = ""
     is_raised: bool = False
 
 
@@ -152,6 +154,13 @@ def _place(turn: TurnFacts) -> tuple[str, ...]:
     return tuple(place)
 
 
+_ANSWER_NOW = (
+    "Ask it to answer in the next cell, or run this one with --no-think or a higher "
+    "--max-output-tokens."
+)
+_ANOTHER_MODEL = "Run the cell again, or choose another model with -m."
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """`text`: sentences after the title. `is_error`: red, and announced at once."""
@@ -177,6 +186,10 @@ def make_note(
 ) -> Note | None:
     """The note for this outcome. `reason`: the response's `incomplete_details.reason`."""
     match outcome.status:
+        case "completed" if outcome.lacks == "text":
+            return Note("Only thinking came, no answer", _ANSWER_NOW)
+        case "completed" if outcome.lacks:
+            return Note("The answer is empty", _ANOTHER_MODEL)
         case "completed":
             return None
         case "stopped":
@@ -209,7 +222,10 @@ def _cut_off(outcome: Outcome, usage: Usage | None, reason: str) -> str:
     if "filter" in reason:
         return "Cut off by the content filter"
     tokens = outcome.limit or (usage.output_tokens if usage and usage.known else 0)
-    return f"Cut off at {tokens:,}{NO_BREAK}output{NO_BREAK}tokens" if tokens else "Cut off"
+    cut = "Cut off while it was thinking," if outcome.lacks == "text" else "Cut off"
+    if not tokens:
+        return cut.rstrip(",")
+    return f"{cut} at {tokens:,}{NO_BREAK}output{NO_BREAK}tokens"
 
 
 def _continue(reason: str) -> str:

@@ -1,8 +1,14 @@
 """The body of a response, in pieces of bytes -> events.
 
 The body may be an event stream, or (its first character is a `{`) one plain JSON object: a server
-that does not stream, or an error. Nothing is lost to a bad event: those before it in the same
-piece are handed over first, and the next call raises.
+that does not stream, or an error.
+
+Data of a stream that is no JSON object (`ping`, `null`, an event that a proxy cut) is kept as an
+unknown event, `{"data": …}`, and the stream goes on. Some gateways send every event twice; the
+second one, with the same `sequence_number`, is left out:
+
+    0 created  0 created  1 delta "a"  1 delta "a"      read: created, delta "a"
+    0 created  0 delta "a"  0 delta "a"                 the numbers say nothing: all are read
 """
 
 from __future__ import annotations
@@ -24,8 +30,8 @@ _SPACE = b" \t\r\n"
 class EventDecoder:
     """Feed it the body's bytes; it gives the events that are complete.
 
-    `done`: the server said `[DONE]`; what follows is ignored. Raises `ProtocolError` for data that
-    is no JSON object, a malformed event, and a body that passes 64 MiB without end.
+    `done`: the server said `[DONE]`; what follows is ignored. Raises `ProtocolError` for a plain
+    body that is no JSON object, and for what passes 64 MiB without end.
     """
 
     def __init__(self) -> None:
@@ -33,11 +39,11 @@ class EventDecoder:
         self._sse = SSEDecoder()
         self._head: bytearray | None = bytearray()  # the body's beginning, until its kind shows
         self._body: bytearray | None = None  # a plain JSON body so far
-        self._fault: ProtocolError | None = None
+        # A mark of the data by sequence number; None: two events had one number.
+        self._numbered: dict[int, int] | None = {}
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""
-        self._raise_fault()
         if self._head is not None:
             data = self._look(self._head, data)
         if self._body is None:
@@ -50,7 +56,6 @@ class EventDecoder:
     def finish(self) -> list[Event]:
         """The last events; a plain JSON body's one event. An event that the end of the stream cuts
         in the middle is dropped: its connection was lost."""
-        self._raise_fault()
         if self._body is not None:
             body, self._body = self._body, None
             return [_read_plain(bytes(body))]
@@ -74,46 +79,50 @@ class EventDecoder:
 
     def _events(self, frames: list[ServerSentEvent], *, cut: bool = False) -> list[Event]:
         events: list[Event] = []
-        try:
-            for frame in frames:
-                if frame.data == "[DONE]":
-                    self.done = True
-                if self.done:
-                    break
-                event = _decode(frame, cut=cut)
-                if event is not None:
-                    events.append(event)
-        except ProtocolError as fault:
-            if not events:
-                raise
-            self._fault = fault
+        for frame in frames:
+            if frame.data.strip() == "[DONE]":
+                self.done = True
+            if self.done:
+                break
+            event = _decode(frame, cut=cut)
+            if event is not None and not self._is_repeated(event, frame.data):
+                events.append(event)
         return events
 
-    def _raise_fault(self) -> None:
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise fault
+    def _is_repeated(self, event: Event, data: str) -> bool:
+        """Whether this very event came before, and the numbers of events mean anything."""
+        number, mark = event.sequence_number, hash(data)
+        if self._numbered is None or number is None:
+            return False
+        if number not in self._numbered:
+            self._numbered[number] = mark
+            return False
+        is_same = self._numbered[number] == mark
+        if not is_same:
+            self._numbered = None
+        return is_same
 
 
 def _decode(frame: ServerSentEvent, *, cut: bool) -> Event | None:
     """The frame's event; None for one whose end is missing (`cut`: the body ended in it)."""
     try:
         payload = json.loads(frame.data)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         if frame.event == "error":  # an error in plain words
             return ErrorEvent(ResponseError(message=_excerpt(frame.data)))
-        if cut:
-            return None
-        raise _not_json(frame.data) from error
-    return decode_event(_object(payload, frame.data), frame.event)
+        return None if cut else UnknownEvent(frame.event, {"data": frame.data})
+    if not isinstance(payload, dict):
+        return UnknownEvent(frame.event, {"data": frame.data})
+    return decode_event(_encodable(payload, frame.data), frame.event)
 
 
 def _read_plain(body: bytes) -> Event:
     data = body.decode("utf-8-sig", "replace")
     try:
-        payload = _object(json.loads(data), data)
+        payload = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _not_json(data) from error
+        raise not_json(data) from error
+    payload = _encodable(payload, data)
     event = read_whole(payload) or decode_event(payload)
     if isinstance(event, UnknownEvent):
         raise ProtocolError(
@@ -124,18 +133,15 @@ def _read_plain(body: bytes) -> Event:
     return event
 
 
-def _object(payload: object, data: str) -> JSON:
-    """The payload of `data`, as the object that it must be, fit to be encoded."""
-    if not isinstance(payload, dict):
-        raise ProtocolError(
-            "The server sent data that is not a JSON object.", why=f"It begins: {_excerpt(data)}"
-        )
+def _encodable(payload: JSON, data: str) -> JSON:
+    """The payload of `data`, fit to be encoded."""
     if "\\ud" in data or "\\uD" in data:  # halves of surrogate pairs come by escapes only
         return clean(payload)
     return payload
 
 
-def _not_json(data: str) -> ProtocolError:
+def not_json(data: str) -> ProtocolError:
+    """The server sent nothing but this."""
     return ProtocolError(
         "The server sent data that is not JSON.", why=f"It begins: {_excerpt(data)}"
     )

@@ -39,6 +39,14 @@ class CallResult:
         return cls(f"{CALL_FAILED}not allowed: {why}", "refused")
 
 
+def server_result(raw: JSON) -> CallResult | None:
+    """What a server says that a function gave which it ran itself; None while it says nothing."""
+    if raw.get("output") is None:
+        return None
+    failed = raw.get("status") in ("failed", "incomplete")
+    return CallResult(_output_text(raw["output"]), "failed" if failed else "completed")
+
+
 def parse_items(raws: Iterable[JSON]) -> tuple[Item, ...]:
     """Items in order, with each `function_call_output` put into the call that it answers (kept
     whole where there is none)."""

@@ -1,7 +1,8 @@
 """JSON payloads -> events.
 
-A malformed known event raises `ProtocolError`; an unknown one is kept. The tables at the end say
-which names of the wire are read, and by what; `decode_event` looks one up.
+An event that is unknown, or malformed (no item, a delta that is an object), is kept as it came, and
+the answer goes on without it: the text and the items come once more in later events. The tables at
+the end say which names of the wire are read, and by what; `decode_event` looks one up.
 
     "response.output_text.delta"          _TEXTS["output_text"]    -> TextDelta("output_text", …)
     "response.web_search_call.searching"  item type and phase      -> ToolProgress(…)
@@ -17,7 +18,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias, cast, get_args
 
-from qwen_magic.errors import ProtocolError, redact
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ErrorEvent,
@@ -34,12 +34,16 @@ from qwen_magic.protocol.events import (
     ToolProgress,
     UnknownEvent,
 )
-from qwen_magic.protocol.fields import JSON, integer, text
+from qwen_magic.protocol.fields import JSON, integer, json_text, mapping, text
 from qwen_magic.protocol.items import TOOL_TYPES, Annotation, TextKind, parse_item
 from qwen_magic.protocol.response import EndStatus, ResponseError, Status, response_error
 from qwen_magic.protocol.text import join_surrogates
 
 _Reader: TypeAlias = Callable[[JSON], Event]
+
+
+class _MalformedError(Exception):
+    """A known event lacks what it is about."""
 
 
 def decode_event(payload: JSON, name: str = "") -> Event:
@@ -50,7 +54,10 @@ def decode_event(payload: JSON, name: str = "") -> Event:
     kind = payload.get("type") or name
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is not None:
-        return read(payload)
+        try:
+            return read(payload)
+        except _MalformedError:
+            return _unknown(text(kind), payload)
     known = None if text(kind).startswith("response.") else read_whole(payload)
     return known or _unknown(text(kind), payload)
 
@@ -66,7 +73,7 @@ def _required(payload: JSON, key: str) -> JSON:
     value = payload.get(key)
     if isinstance(value, dict):
         return value
-    raise _malformed(payload, key, "an object")
+    raise _MalformedError
 
 
 def _string(payload: JSON, key: str) -> str:
@@ -75,16 +82,7 @@ def _string(payload: JSON, key: str) -> str:
         return value
     if value is None:
         return ""
-    raise _malformed(payload, key, "a string")
-
-
-def _malformed(payload: JSON, key: str, expected: str) -> ProtocolError:
-    came = "nothing" if key not in payload else type(payload[key]).__name__
-    kind = redact(text(payload.get("type")))[:80]
-    return ProtocolError(
-        f"The server sent a malformed event {kind}.",
-        why=f"Expected {expected} as `{key}`, got {came}.",
-    )
+    raise _MalformedError
 
 
 def _started(named: Status, payload: JSON) -> Event:
@@ -104,7 +102,8 @@ def _ended(named: EndStatus, payload: JSON) -> Event:
 
 
 def _response(payload: JSON) -> JSON:
-    return {} if payload.get("response") is None else _required(payload, "response")
+    """Empty where it is missing: that the response ended, the event's name says too."""
+    return mapping(payload.get("response"))
 
 
 def _item(make: type[ItemAdded] | type[ItemDone], payload: JSON) -> Event:
@@ -139,7 +138,13 @@ def _delta(kind: TextKind, index: str, payload: JSON) -> Event:
 
 
 def _done(kind: TextKind, index: str, key: str, payload: JSON) -> Event:
-    return TextDone(kind, _string(payload, key), *_part_place(payload, index))
+    given = payload.get(key)
+    whole = (
+        json_text(given)
+        if key == "arguments" and isinstance(given, dict)
+        else _string(payload, key)
+    )
+    return TextDone(kind, whole, *_part_place(payload, index))
 
 
 # The text that a part of a content holds, by the part's type.
@@ -182,19 +187,16 @@ def read_whole(body: JSON) -> Event | None:
         if body.get("status") in ("queued", "in_progress"):
             return _started("in_progress", payload)
         return _ended("failed" if body.get("error") else "completed", payload)
-    if body.get("error") or ("message" in body and "code" in body):
+    if body.get("error") or body.get("detail") or ("message" in body and "code" in body):
         return _error(body)
     return None
 
 
 def _error(payload: JSON) -> ErrorEvent:
-    """Flat and nested alike; an outer `request_id` belongs to a nested error too."""
-    flat = {key: value for key, value in payload.items() if key not in ("type", "error")}
-    error = response_error(payload.get("error")) or response_error(flat) or ResponseError()
-    request_id = error.request_id or redact(text(payload.get("request_id")))
+    """Flat and nested alike; `type` is the event's name."""
+    said = {key: value for key, value in payload.items() if key != "type"}
     return ErrorEvent(
-        ResponseError(error.code, error.message, request_id),
-        integer(payload.get("sequence_number")),
+        response_error(said) or ResponseError(), integer(payload.get("sequence_number"))
     )
 
 
@@ -250,6 +252,7 @@ def _readers() -> dict[str, _Reader]:
         table[name] = partial(_started, status)
     for end in get_args(EndStatus):
         table[end] = partial(_ended, end)
+    table["done"] = partial(_ended, "completed")  # gateways, after OpenAI's Realtime API
     for name, (kind, index, key) in _TEXTS.items():
         table[f"{name}.delta"] = partial(_delta, kind, index)
         table[f"{name}.done"] = partial(_done, kind, index, key)

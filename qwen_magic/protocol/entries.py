@@ -6,12 +6,19 @@ another item's (DashScope), no id (Alibaba's samples), neither, or events that c
 their item's `added`. So: by id; else by index, among open items of the same type; else, where
 the event gives no id, the newest open item of that type; else a new entry.
 
+Calls of functions have a second name, `call_id`, which their outputs need, and which holds: one
+`call_id` is one call, under whatever id and index. llama-server gives calls no id and no index, and
+names them by `call_id` in deltas; an index that two calls share names neither.
+
     output_item.added   id "rs_1", output_index 0          a new entry, key "0"
     reasoning….delta    id "rs_1"                          by id: "0"
     output_item.added   id "ws_1", output_index 1          a new entry, key "1"
     output_item.done    id "rs_1", output_index 1          by id: "0"; its index is not taken
     output_text.delta   no id, no index                    no open message: a new entry, key "2"
     output_item.added   a message, id "msg_1"              "2", which waited for it
+    output_item.added   a call, no id, call_id "call_1"    a new entry, key "3"
+    function_call_arguments.delta   id "call_1"            by call_id: "3"
+    output_item.done    a call, id "fc_1", call_id "call_1"     by call_id: "3"
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ from typing import Any, Final, Literal, TypeAlias
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.items import (
     STREAMED,
+    CustomToolCall,
     FunctionCall,
     Item,
     McpCall,
@@ -32,6 +40,7 @@ from qwen_magic.protocol.items import (
     parse_item,
 )
 from qwen_magic.protocol.text import ITEM, TextAccumulator
+from qwen_magic.protocol.thinking import ThinkSplitter
 
 # A function call on this side: its user is asked whether it may run; it runs.
 CallPhase: TypeAlias = Literal["asking", "running"]
@@ -56,7 +65,9 @@ class Entry:
         "item",
         "key",
         "phase",
+        "splitter",
         "started_at",
+        "thinking",
         "type",
         "version",
     )
@@ -71,6 +82,9 @@ class Entry:
         self.started_at = at
         self.ended_at: float | None = None
         self.growing = TextAccumulator()
+        # Of a message whose text begins with its thinking: the entry that this became.
+        self.thinking: Entry | None = None
+        self.splitter: ThinkSplitter | None = None  # while the text of a message streams
         self.version = 0
 
     @property
@@ -89,18 +103,19 @@ class Entry:
         """Grows where `chunks` was replaced, because a better source of the text came."""
         return self.growing.revision
 
-    def take(self, item: Item, source: int) -> None:
-        """A newer whole value of the item. What it leaves empty keeps its earlier value."""
+    def take(self, item: Item, source: int, *, is_last: bool = True) -> None:
+        """A newer whole value of the item. What it leaves empty keeps its earlier value.
+        `is_last`: no delta is still to come."""
         merged = _merge(self.item, item)
-        grown = self.growing.replace(_texts(item), source)
+        grown = self.growing.replace(_texts(item), source, is_last=is_last)
         if grown or merged != self.item:
             self.version += 1
         self.item, self.type = merged, item_type(merged)
 
-    def add(self, item: Item) -> None:
-        """The server shows the item at its start."""
+    def add(self, item: Item, *, is_last: bool = False) -> None:
+        """The server shows the item at its start, or (`is_last`) at its end."""
         self.added = True
-        self.take(item, ITEM)
+        self.take(item, ITEM, is_last=is_last)
         if item.status in _ENDS and not self.done:
             self.phase = item.status
         elif isinstance(item, McpCall | McpListTools) and item.error:
@@ -141,6 +156,11 @@ class Entry:
         self.ended_at = at
         self.version += 1
 
+    @property
+    def answered(self) -> bool:
+        """Whether it is a function call that something was sent back for."""
+        return isinstance(self.item, FunctionCall) and self.item.output is not None
+
     def finished(self) -> Item:
         """The item with its final text."""
         if not self.growing.chunks:
@@ -167,7 +187,8 @@ def _merge(old: Item, new: Item) -> Item:
     empty = {
         each.name: getattr(old, each.name)
         for each in fields(new)
-        if not getattr(new, each.name) and getattr(old, each.name)
+        if getattr(new, each.name) is None
+        or (not getattr(new, each.name) and getattr(old, each.name))
     }
     return replace(new, **empty) if empty else new
 
@@ -180,6 +201,7 @@ class Entries:
         self.all: list[Entry] = []
         self._first_key = first_key
         self._by_id: dict[str, Entry] = {}
+        self._by_call: dict[str, Entry] = {}
         self._by_index: dict[int, Entry] = {}
 
     def streaming(self, kind: str, item_id: str, index: int | None, at: float) -> Entry:
@@ -188,7 +210,12 @@ class Entries:
         entry = self._by_id.get(item_id)
         if entry is not None and _fits(entry, kind):
             return entry
-        entry = self._same_id(kind, item_id) or self._open_at(kind, index)
+        entry = (
+            self.call(item_id, kind)
+            or self._same_id(kind, item_id)
+            or self._open_at(kind, index)
+            or self._only_call(kind, index)
+        )
         if entry is None and not item_id:
             entry = self._newest_open(kind)
         if entry is None:
@@ -199,27 +226,33 @@ class Entries:
     def added(self, item: Item, index: int | None, at: float) -> Entry:
         """The entry of an added item: one that streamed before it, or a new one."""
         kind = item_type(item)
-        entry = self._same_id(kind, item.id) or self._waiting(kind, item.id, index)
-        if entry is None or (entry.added and entry.done):  # done: an id that is used again
+        entry = self._named(item)
+        is_same_call = entry is not None and bool(call_id_of(item)) and _is_call(entry, item)
+        if entry is None:
+            entry = self._waiting(kind, item.id, index)
+        # done: an id that is used again
+        if entry is None or (entry.added and entry.done and not is_same_call):
             return self._new(item, index, at, added=True)
-        self._place(entry, item.id, index)
+        self._place(entry, item, index)
         return entry
 
     def done(self, item: Item, index: int | None, at: float) -> Entry:
         """The entry of a finished item; a new one where it was never added."""
         kind = item_type(item)
-        entry = self._same_id(kind, item.id) or self._open_at(kind, index)
+        entry = self._named(item) or self._open_at(kind, index, item)
         if entry is None and (index is None or not item.id):
-            entry = self._newest_open(kind)
+            entry = self._alike(self.all, item) if call_text(item) else self._newest_open(kind)
+        if entry is not None:
+            self._place(entry, item, None)
         # Its index is not taken: on DashScope it can be the next item's.
         return entry or self._new(item, None, at, added=True)
 
     def final(self, items: Iterable[Item], at: float) -> list[tuple[Entry, Item]]:
         """Each item of the terminal response with its entry: by id, else by type in order, else
-        a new one at the end."""
-        items, free = list(items), list(self.all)
+        a new one at the end. A call that is listed twice is one."""
+        items, free = list(_once(items)), list(self.all)
         found: dict[int, Entry] = {}
-        for same in (self._same_item, _same_type):
+        for same in (self._same_item, self._alike, _same_type):
             for number, item in enumerate(items):
                 entry = None if number in found else same(free, item)
                 if entry is not None:
@@ -230,11 +263,51 @@ class Entries:
             for number, item in enumerate(items)
         ]
 
+    def before(self, entry: Entry, item: Item, at: float) -> Entry:
+        """A new entry, directly before `entry`."""
+        new = Entry(str(self._first_key + len(self.all)), item, at)
+        self.all.insert(self.all.index(entry), new)
+        return new
+
+    def call(self, call_id: str, kind: str = "") -> Entry | None:
+        """The call of that `call_id` (of type `kind`, where one is given)."""
+        entry = self._by_call.get(call_id) if call_id else None
+        return entry if entry is not None and (not kind or _fits(entry, kind)) else None
+
+    def _named(self, item: Item) -> Entry | None:
+        """The entry that the names of `item` stand for: its `call_id`, else its id."""
+        kind = item_type(item)
+        call_id = call_id_of(item)
+        entry = (
+            self.call(call_id, kind)
+            or self._same_id(kind, item.id)
+            or self._same_id(kind, call_id)  # deltas came before it, under that name
+        )
+        return entry if entry is not None and _is_call(entry, item) else None
+
     def _same_item(self, free: list[Entry], item: Item) -> Entry | None:
         kind = item_type(item)
+        call = self.call(call_id_of(item), kind)
+        if call is not None:
+            return call if call in free else None
         now = (each for each in free if item.id and each.item.id == item.id and _fits(each, kind))
         once = self._same_id(kind, item.id)  # by an id that it had earlier
-        return next(now, None) or (once if once in free else None)
+        entry = next(now, None) or (once if once in free else None)
+        return entry if entry is not None and _is_call(entry, item) else None
+
+    @staticmethod
+    def _alike(among: list[Entry], item: Item) -> Entry | None:
+        """A call that has no other name than `item`: one of the same function and arguments, else
+        the first that is open."""
+        if not call_text(item):
+            return None
+        calls = [
+            each
+            for each in among
+            if each.type == item_type(item) and _is_call(each, item) and not each.answered
+        ]
+        same = (each for each in calls if call_text(each.finished()) == call_text(item))
+        return next(same, None) or next((each for each in calls if not each.done), None)
 
     def _same_id(self, kind: str, item_id: str) -> Entry | None:
         if not item_id:
@@ -246,9 +319,18 @@ class Entries:
         same = (each for each in self.all if each.item.id == item_id and _fits(each, kind))
         return next(same, None)
 
-    def _open_at(self, kind: str, index: int | None) -> Entry | None:
+    def _open_at(self, kind: str, index: int | None, item: Item | None = None) -> Entry | None:
         entry = None if index is None else self._by_index.get(index)
-        return entry if entry is not None and _is_open(entry, kind) else None
+        if entry is None or not _is_open(entry, kind):
+            return None
+        return entry if item is None or _is_call(entry, item) else None
+
+    def _only_call(self, kind: str, index: int | None) -> Entry | None:
+        """Where a delta of a call comes under an unknown name: the call that it must belong to."""
+        if index is not None or kind not in _CALLS:
+            return None
+        calls = [each for each in self.all if each.added and _is_open(each, kind)]
+        return calls[0] if len(calls) == 1 else None
 
     def _newest_open(self, kind: str) -> Entry | None:
         return next((each for each in reversed(self.all) if _is_open(each, kind)), None)
@@ -265,19 +347,54 @@ class Entries:
     def _new(self, item: Item, index: int | None, at: float, *, added: bool) -> Entry:
         entry = Entry(str(self._first_key + len(self.all)), item, at, added=added)
         self.all.append(entry)
-        self._place(entry, item.id, index)
+        self._place(entry, item, index)
         return entry
 
-    def _place(self, entry: Entry, item_id: str, index: int | None) -> None:
-        if item_id:
-            self._by_id[item_id] = entry
+    def _place(self, entry: Entry, item: Item, index: int | None) -> None:
+        if item.id:
+            self._by_id[item.id] = entry
+        if call_id_of(item):
+            self._by_call[call_id_of(item)] = entry
         if index is not None:
             self._by_index[index] = entry
 
 
+_CALLS: Final = ("function_call", "custom_tool_call")
+
+
+def call_id_of(item: Item) -> str:
+    """The `call_id` of a call that is the caller's to answer; of other items "" ."""
+    return item.call_id if isinstance(item, FunctionCall | CustomToolCall) else ""
+
+
+def call_text(item: Item) -> tuple[str, str] | None:
+    """What a call that is the caller's to answer calls, and with what; None for other items."""
+    match item:
+        case FunctionCall(name=name, arguments=given) | CustomToolCall(name=name, input=given):
+            return name, given
+    return None
+
+
+def _is_call(entry: Entry, item: Item) -> bool:
+    """Whether nothing says that `item` is another call than the entry's."""
+    one, other = call_id_of(entry.item), call_id_of(item)
+    return not (one and other) or one == other
+
+
+def _once(items: Iterable[Item]) -> Iterable[Item]:
+    """`items` without calls that are listed a second time."""
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        called = call_text(item)
+        names = (call_id_of(item), called[0] if called else "")
+        if not names[0] or names not in seen:
+            seen.add(names)
+            yield item
+
+
 def _same_type(free: list[Entry], item: Item) -> Entry | None:
     kind = item_type(item)
-    return next((each for each in free if each.type == kind), None)
+    return next((each for each in free if each.type == kind and _is_call(each, item)), None)
 
 
 def _is_open(entry: Entry, kind: str) -> bool:

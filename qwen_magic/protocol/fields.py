@@ -42,6 +42,19 @@ def json_text(value: object) -> str:
     return text(value)
 
 
+def json_object(text: str) -> JSON | None:
+    """The object that `text` is as JSON; None where it is none. (`NaN` is no JSON.)"""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def integer(value: object) -> int | None:
     """An integer, also written as `3.0`; None for anything else."""
     if type(value) is int:

@@ -298,14 +298,15 @@ class CodeInterpreterCall:
 @_item("function_call")
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """`arguments` is a JSON object as text, as the model wrote it. `output` is what the caller's
-    side sent back (on the wire an item of its own, `function_call_output`); None while, or where,
-    nothing was. `output_status`: how the call ended there."""
+    """`arguments` is a JSON object as text, as the model wrote it. `call_id`: what its output
+    names; where a server gives none, `ResponseState` makes one at the end. `output` is what the
+    caller's side sent back (on the wire an item of its own, `function_call_output`); None while, or
+    where, nothing was. `output_status`: how the call ended there."""
 
     id: str
     name: str = ""
     arguments: str = wire(json_text, streams=("function_call_arguments",))
-    call_id: str = wire(other_key="id")
+    call_id: str = ""
     status: str = ""
     output: str | None = wire(None, None)
     output_status: CallStatus = wire(None, "completed")  # noqa: RUF009  # a field

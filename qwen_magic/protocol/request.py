@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.input_items import input_items
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
     """One `POST /responses`. Empty and None mean "not asked": the service's own default holds.
 
-    `input`: the prompt, or input items; `effort`: `reasoning.effort`, or digits: the tokens of
-    `thinking_budget`; `extra`: further parameters of the body, which win over those named here (an
-    object is merged with its namesake); `left_out`: parameters that this server rejects.
+    `input`: the prompt, or input items (sent in the form of `input_items.py`); `effort`:
+    `reasoning.effort`, or digits: the tokens of `thinking_budget`; `extra`: further parameters of
+    the body, which win over those named here (an object is merged with its namesake); `left_out`:
+    parameters that this server rejects.
     `session_cache`: whether the server is to keep what it has read of a conversation.
     """
 
@@ -54,7 +56,7 @@ class ResponseRequest:
         asked: JSON = {
             "instructions": self.instructions or None,
             "previous_response_id": self.previous_response_id or None,
-            "tools": list(self.tools) or None,
+            "tools": [_tool(tool) for tool in self.tools] or None,
             "enable_thinking": self.enable_thinking,
             "thinking_budget": budget,
             "reasoning": {"effort": self.effort} if self.effort and budget is None else None,
@@ -65,7 +67,7 @@ class ResponseRequest:
         }
         body: JSON = {
             "model": self.model,
-            "input": self.input if isinstance(self.input, str) else list(self.input),
+            "input": self.input if isinstance(self.input, str) else input_items(self.input),
             **{name: value for name, value in asked.items() if value is not None},
             "stream": self.stream,
         }
@@ -74,3 +76,11 @@ class ResponseRequest:
             both = isinstance(known, dict) and isinstance(value, Mapping)
             body[name] = {**known, **value} if both and known is not None else value
         return {name: value for name, value in body.items() if name not in self.left_out}
+
+
+def _tool(tool: JSON) -> JSON:
+    """A function says that it is not strict, where nothing else is said: the official types want it
+    said, and OpenAI would otherwise make every parameter a required one."""
+    if tool.get("type") != "function":
+        return tool
+    return {"parameters": {"type": "object", "properties": {}}, "strict": False, **tool}

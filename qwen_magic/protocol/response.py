@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from qwen_magic.errors import redact
-from qwen_magic.protocol.fields import JSON, count, mapping, mappings, text
+from qwen_magic.protocol.error_reason import read_reason
+from qwen_magic.protocol.fields import JSON, count, mapping, mappings
 
 Status: TypeAlias = Literal[
     "queued", "in_progress", "completed", "incomplete", "failed", "cancelled"
@@ -25,13 +26,11 @@ class ResponseError:
 
 
 def response_error(raw: object) -> ResponseError | None:
-    """A response's `error` field; None where it is null or says nothing."""
-    fields = {"message": raw} if isinstance(raw, str) else mapping(raw)
-    code = redact(text(fields.get("code")) or text(fields.get("type")))
-    message = redact(text(fields.get("message")))
-    if not code and not message:
+    """A response's `error` field, or a whole error body; None where it is null or says nothing."""
+    reason = read_reason(raw)
+    if not reason.code and not reason.message:
         return None
-    return ResponseError(code, message, redact(text(fields.get("request_id"))))
+    return ResponseError(redact(reason.code), redact(reason.message), redact(reason.request_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +75,24 @@ class Usage:
 
 def parse_usage(raw: JSON | None) -> Usage:
     """Tokens, calls by tool out of `x_tools`, and out of `x_details` what the session cache did (it
-    alone names a `cache_type`). None or nonsense gives an all-zero usage."""
+    alone names a `cache_type`). None or nonsense gives an all-zero usage.
+
+    Bridges to Chat Completions leave its names: `prompt_tokens`, `completion_tokens`.
+    """
     raw = mapping(raw)
     caches = [mapping(each.get("prompt_tokens_details")) for each in mappings(raw.get("x_details"))]
-    spent, got = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
+    spent = count(raw.get("input_tokens")) or count(raw.get("prompt_tokens"))
+    got = count(raw.get("output_tokens")) or count(raw.get("completion_tokens"))
+    read = mapping(raw.get("input_tokens_details")) or mapping(raw.get("prompt_tokens_details"))
+    written = mapping(raw.get("output_tokens_details")) or mapping(
+        raw.get("completion_tokens_details")
+    )
     return Usage(
         input_tokens=spent,
         output_tokens=got,
         total_tokens=count(raw.get("total_tokens")) or spent + got,
-        cached_tokens=count(mapping(raw.get("input_tokens_details")).get("cached_tokens")),
-        reasoning_tokens=count(mapping(raw.get("output_tokens_details")).get("reasoning_tokens")),
+        cached_tokens=count(read.get("cached_tokens")),
+        reasoning_tokens=count(written.get("reasoning_tokens")),
         tools={
             name: count(mapping(tool).get("count"))
             for name, tool in mapping(raw.get("x_tools")).items()

@@ -6,7 +6,8 @@
 
 `ResponseState.apply` is the only way in which a response changes. Three invariants:
 
-- An entry, once there, keeps its place and key; its text only grows, or is replaced by a better
+- An entry, once there, keeps its key and its place among the others (thinking that is found in the
+  text of a message gets a place before it); its text only grows, or is replaced by a better
   source's (`Entry.revision`).
 - After a terminal event nothing changes the answer. A bare `error` is terminal, but the
   `response.failed` that may follow it is still read.
@@ -18,8 +19,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from qwen_magic.protocol.call_outputs import CallResult
-from qwen_magic.protocol.entries import CallPhase, Entries, Entry
+from qwen_magic.protocol.call_outputs import CALL_OUTPUT, CallResult, server_result
+from qwen_magic.protocol.entries import CallPhase, Entries, Entry, call_id_of
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ErrorEvent,
@@ -39,10 +40,12 @@ from qwen_magic.protocol.events import (
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 from qwen_magic.protocol.items import (
     ITEM_TYPES,
+    CustomToolCall,
     FunctionCall,
     Item,
     Message,
     Reasoning,
+    UnknownItem,
     parse_item,
 )
 from qwen_magic.protocol.response import (
@@ -52,7 +55,8 @@ from qwen_magic.protocol.response import (
     parse_usage,
     response_error,
 )
-from qwen_magic.protocol.text import PART_DONE, TERMINAL, TEXT_DONE
+from qwen_magic.protocol.text import ITEM, PART_DONE, TERMINAL, TEXT_DONE
+from qwen_magic.protocol.thinking import Piece, ThinkSplitter, split_thinking
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
 
@@ -67,7 +71,9 @@ class ResponseState:
     responses, everything else of the newest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, thinks_in_text: bool = False) -> None:
+        """`thinks_in_text`: the server is known to leave thinking in the text (`thinking.py`)."""
+        self._thinks_in_text = thinks_in_text
         self.id = ""
         self.model = ""
         self.status: Status = "queued"
@@ -98,11 +104,12 @@ class ResponseState:
 
     @property
     def calls(self) -> list[Entry]:
-        """The function calls of the newest response that nothing was sent back for."""
+        """The function calls of the newest response that have no output: neither did the server
+        run them, nor was anything sent back."""
         return [
             entry
             for entry in self._entries.all
-            if isinstance(entry.item, FunctionCall) and entry.item.output is None
+            if isinstance(entry.item, FunctionCall) and entry.added and not entry.answered
         ]
 
     @property
@@ -144,6 +151,12 @@ class ResponseState:
         self.status, self.error, self.incomplete_reason = "queued", None, ""
         self.usage, self.response_usage, self.raw = self._usage_before, None, {}
 
+    def conclude(self, at: float) -> None:
+        """The stream ended well, though without a terminal event: the server said `[DONE]`."""
+        if not self.terminal:
+            self.version += 1
+            self._close("completed", at)
+
     def apply(self, event: Event, at: float = 0.0) -> None:
         """Take in one event, which came at `at` (seconds, any monotonic clock)."""
         if self.terminal and not self._may_follow(event):
@@ -155,7 +168,9 @@ class ResponseState:
                 entry = self._entries.streaming(
                     ITEM_TYPES[event.kind], event.item_id, event.output_index, at
                 )
-                if entry.growing.extend(event.kind, event.part_index, event.delta):
+                if event.kind == "output_text":
+                    self._say(entry, event.part_index, event.delta, at)
+                elif entry.growing.extend(event.kind, event.part_index, event.delta):
                     entry.version += 1
             case TextDone():
                 self._offer(event, TEXT_DONE, at)
@@ -163,7 +178,9 @@ class ResponseState:
                 self._offer(event, PART_DONE, at)
             case ItemAdded():
                 self._begun()
-                self._entries.added(event.item, event.output_index, at).add(event.item)
+                if not self._is_output(event.item, at):
+                    entry = self._entries.added(event.item, event.output_index, at)
+                    entry.add(self._without_thinking(entry, event.item, at, is_last=False))
             case ItemDone():
                 self._item_done(event, at)
             case ToolProgress():
@@ -207,14 +224,94 @@ class ResponseState:
         entry = self._entries.streaming(
             ITEM_TYPES[event.kind], event.item_id, event.output_index, at
         )
-        if entry.growing.offer(event.kind, event.part_index, event.text, source):
+        words = event.text
+        if event.kind == "output_text":
+            self._flush(entry, at)
+            thought, words = self._split(words)
+            if thought:
+                self._thinking_of(entry, at).growing.offer("reasoning_text", 0, thought, source)
+        if entry.growing.offer(event.kind, event.part_index, words, source):
             entry.version += 1
 
     def _item_done(self, event: ItemDone, at: float) -> None:
         self._begun()
+        if self._is_output(event.item, at):
+            return
         entry = self._entries.done(event.item, event.output_index, at)
-        entry.add(event.item)
+        self._flush(entry, at)
+        entry.add(self._without_thinking(entry, event.item, at), is_last=True)
         entry.finish("completed", at)
+
+    # functions that the server ran itself
+
+    def _is_output(self, item: Item, at: float) -> bool:
+        """Whether `item` is what a function gave that the server called and ran, and its call is
+        here: the output belongs to that, and nothing is to be sent back for it."""
+        entry = self._entries.call(_output_of(item) or "")
+        if entry is None or not isinstance(entry.item, FunctionCall):
+            return False
+        assert isinstance(item, UnknownItem)
+        result = server_result(item.raw)
+        if result is not None and not entry.answered:
+            entry.answer(result, at)
+        return True
+
+    # thinking in the text of a message
+
+    def _say(self, entry: Entry, part: int, delta: str, at: float) -> None:
+        """More of a message's text."""
+        splitter = entry.splitter
+        if splitter is None:
+            splitter = ThinkSplitter(may_lack_start=self._thinks_in_text)
+            entry.splitter = splitter
+        if not splitter.is_plain:
+            for piece in splitter.feed(delta):
+                self._take_piece(entry, part, piece, at)
+        elif entry.growing.extend("output_text", part, delta):
+            entry.version += 1
+
+    def _flush(self, entry: Entry, at: float) -> None:
+        """A whole text comes: nothing is held back any longer."""
+        if entry.splitter is not None:
+            for piece in entry.splitter.close():
+                self._take_piece(entry, 0, piece, at)
+
+    def _take_piece(self, entry: Entry, part: int, piece: Piece, at: float) -> None:
+        kind, words = piece
+        entry.version += 1
+        if kind == "answer":
+            if entry.thinking is not None:
+                entry.thinking.finish("completed", at)
+            entry.growing.extend("output_text", part, words)
+            return
+        if kind == "recall":
+            words = (entry.text + words).strip()
+            entry.growing.restart()
+        if words:
+            thinking = self._thinking_of(entry, at)
+            thinking.version += 1
+            thinking.growing.extend("reasoning_text", 0, words)
+
+    def _thinking_of(self, entry: Entry, at: float) -> Entry:
+        if entry.thinking is None:
+            item = Reasoning(id="", status="in_progress")
+            entry.thinking = self._entries.before(entry, item, entry.started_at)
+        return entry.thinking
+
+    def _split(self, words: str) -> tuple[str, str]:
+        return split_thinking(words, may_lack_start=self._thinks_in_text)
+
+    def _without_thinking(
+        self, entry: Entry, item: Item, at: float, *, is_last: bool = True, source: int = ITEM
+    ) -> Item:
+        """`item`, whose text begins with its thinking, without that."""
+        if not isinstance(item, Message):
+            return item
+        thought, words = self._split(item.text)
+        if thought:
+            thinking = self._thinking_of(entry, at)
+            thinking.take(Reasoning(id="", text=thought), source, is_last=is_last)
+        return replace(item, text=words) if words != item.text else item
 
     def _annotate(self, event: AnnotationAdded, at: float) -> None:
         entry = self._entries.streaming("message", event.item_id, event.output_index, at)
@@ -228,18 +325,36 @@ class ResponseState:
         self._ended = True
         self.raw = event.response
         self._read(event.response)
-        # Item by item: what a function gave is never the server's to say.
-        output = (parse_item(each) for each in mappings(event.response.get("output")))
-        for entry, item in self._entries.final(output, at):
-            entry.take(item, TERMINAL)
+        output = [parse_item(each) for each in mappings(event.response.get("output"))]
+        called = {call_id_of(item) for item in output}
+        outputs = [each for each in output if _output_of(each) in called]
+        others = [item for item in output if not (item in outputs or self._is_output(item, at))]
+        for entry, item in self._entries.final(others, at):
+            entry.added = True
+            self._flush(entry, at)
+            entry.take(self._without_thinking(entry, item, at, source=TERMINAL), TERMINAL)
+        for item in outputs:
+            self._is_output(item, at)
         self._close(status, at)
 
     def _close(self, status: Status, at: float) -> None:
         self.status = status
         self.terminal = True
         phase = "incomplete" if status == "cancelled" else status
+        for entry in list(self._entries.all):
+            self._flush(entry, at)
+            self._name_call(entry)
+        for entry in self._entries.all:
+            self._is_output(entry.item, at)  # a call that came after its output
         for entry in self.entries:
             entry.finish(phase, at)
+
+    def _name_call(self, entry: Entry) -> None:
+        """A call that no `call_id` came for is named by its id, or by a name made here."""
+        item = entry.item
+        if isinstance(item, FunctionCall | CustomToolCall) and not item.call_id:
+            name = item.id or f"call_{entry.key}_{self.id}".rstrip("_")
+            entry.item = replace(item, call_id=name)
 
     def _read(self, response: JSON) -> None:
         """What the response object says of itself; what it leaves empty keeps its value."""
@@ -259,3 +374,10 @@ class ResponseState:
         if isinstance(response.get("usage"), dict):
             usage = self.response_usage = parse_usage(response["usage"])
             self.usage = self._usage_before + usage if self._usage_before else usage
+
+
+def _output_of(item: Item) -> str | None:
+    """The `call_id` of the call that `item` is the output of; None where it is no output."""
+    if isinstance(item, UnknownItem) and item.type == CALL_OUTPUT:
+        return text(item.raw.get("call_id"))
+    return None

@@ -2,7 +2,12 @@
 
 The best source that has come speaks: deltas, else `….done`, else the part's `.done`, else the
 item, else the terminal response. Where a better one comes after a lesser one, `chunks` is a new
-list and `revision` one higher; in every other case `chunks` only grows.
+list and `revision` one higher; in every other case `chunks` only grows. Two exceptions:
+
+- Sources that agree, one being the beginning of the other: the longest speaks (servers lose the
+  last deltas: vLLM 2026). Whole texts that come before the deltas do not count: they may hold the
+  first of them.
+- Arguments of calls: a source that is a JSON object goes before one that is none, or is `{}`.
 
 A text has parts (contents of a message, some of them a refusal; summaries of a reasoning), and
 precedence among the three streamed sources holds for each by itself. A run of chunks of one part
@@ -14,6 +19,9 @@ is a *stretch*. Of a reasoning's two texts, thinking and summary, the first that
     extend("refusal", 1, "No.")          chunks ["Hel", "lo", "No."]       another stretch
     replace([("output_text", "Hi")], ITEM)           no change: something has streamed
 
+    extend("output_text", 0, "Hel")      chunks ["Hel"]
+    offer("output_text", 0, "Hello", TEXT_DONE)      chunks ["Hel", "lo"]: they agree
+
 Text can always be encoded. JSON may spell half of a UTF-16 pair (`"\\ud83d"`), and a server may put
 the halves of one emoji into two deltas; Python keeps such a half as a code point that no encoder
 takes. A half at the end of a delta waits for its other half; a lone one becomes U+FFFD.
@@ -21,17 +29,19 @@ takes. A half at the end of a delta waits for its other half; a lone one becomes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, json_object
 from qwen_magic.protocol.items import TextKind
 
 # Sources, the better the higher.
 TERMINAL, ITEM, PART_DONE, TEXT_DONE, DELTAS = 1, 2, 3, 4, 5
 
 _SUMMARY: Final = "reasoning_summary_text"
+_ARGUMENTS: Final = ("function_call_arguments", "mcp_call_arguments")
 _OTHER_REASONING: Final[dict[str, TextKind]] = {
     "reasoning_text": "reasoning_summary_text",
     "reasoning_summary_text": "reasoning_text",
@@ -112,33 +122,61 @@ class TextAccumulator:
 
     def offer(self, kind: TextKind, part: int, text: str, source: int) -> bool:
         """Take the whole of a part (TEXT_DONE, PART_DONE) unless a better source has spoken."""
-        if not text or self._best.get((kind, part), 0) >= source:
+        if not text:
             return False
         text = join_surrogates(text)
         if text == self.text:  # the same in other words: another index, or out of the item
-            self._best[kind, part] = source
+            self._best[kind, part] = max(source, self._best.get((kind, part), 0))
             self._kinds.add(kind)
             self._whole = 0
+            return False
+        if kind in _ARGUMENTS and self.chunks:
+            return self._take_arguments(kind, text, source)
+        rest = self._rest_of(kind, part, text)
+        if rest:
+            return self._append(kind, part, rest)
+        if self._is_cumulative(text):
+            self._put([(kind, text)])
+            return True
+        if self._best.get((kind, part), 0) >= source or self._has_growing_index(kind, part, text):
             return False
         if not self._begin(kind, part, source):
             return False
         self.chunks.append(text)
         return True
 
-    def replace(self, texts: Iterable[tuple[TextKind, str]], source: int) -> bool:
-        """Take the item's own texts (ITEM, TERMINAL) where nothing has streamed."""
+    def replace(
+        self, texts: Iterable[tuple[TextKind, str]], source: int, *, is_last: bool = True
+    ) -> bool:
+        """Take the item's own texts (ITEM, TERMINAL) where nothing has streamed, or where what did
+        is their beginning. `is_last`: no delta of them is still to come."""
         known = [(kind, join_surrogates(text)) for kind, text in texts if text]
-        if self._best or source < self._whole or not known:
+        if not known:
             return False
-        self._whole = source
-        if "".join(text for _, text in known) == self.text:
+        joined = "".join(text for _, text in known)
+        if joined == self.text:
+            if not self._best:
+                self._whole = max(source, self._whole)
             return False
-        self._clear()
-        for kind, text in known:
-            self._stretches.append(_Stretch(kind, 0, len(self.chunks)))
-            self.chunks.append(text)
+        if known[0][0] in _ARGUMENTS and self.chunks and is_last:
+            return self._take_arguments(known[0][0], joined, source)
+        if self.chunks and is_last and joined.startswith(self.text):
+            return self._append_behind(known, len(self.text))
+        if is_last and self._is_cumulative(joined):
+            self._put(known)
+            return True
+        if self._best or source < self._whole:
+            return False
+        self._put(known)
         self._whole = source
         return True
+
+    def restart(self) -> None:
+        """What came was not this text; another begins."""
+        self._clear()
+        self._best.clear()
+        self._kinds.clear()
+        self._kind, self._half = None, ""
 
     def close(self) -> bool:
         """Nothing more comes: half a character that waits becomes U+FFFD."""
@@ -146,6 +184,85 @@ class TextAccumulator:
         if half:
             self.chunks.append("\ufffd")
         return bool(half)
+
+    def _take_arguments(self, kind: TextKind, text: str, source: int) -> bool:
+        """Take a call's whole arguments, where they are better than what came before."""
+        now, new = _worth(self.text), _worth(text)
+        best = max(self._best.values(), default=self._whole)
+        if new < now or (new == now and source <= best and not text.startswith(self.text)):
+            return False
+        if text.startswith(self.text):
+            return self._append(kind, 0, text[len(self.text) :])
+        self._put([(kind, text)])
+        self._best[kind, 0] = max(source, best)
+        self._kinds.add(kind)
+        return True
+
+    def _rest_of(self, kind: TextKind, part: int, text: str) -> str:
+        """What `text` has behind the deltas that came, where those are its beginning; else "".
+
+        Either all of them (the index of a part says little: some servers count it up with every
+        delta), or those of this part, where it is the newest.
+        """
+        if kind not in self._kinds or self._whole:
+            return ""
+        is_known = (kind, part) in self._best
+        if (is_known or kind != _SUMMARY) and text.startswith(self.text):
+            return text[len(self.text) :]
+        own = [each for each in self._stretches if (each.kind, each.part) == (kind, part)]
+        if own != self._stretches[-1:]:
+            return ""
+        chunks = self.chunks[own[0].start :]
+        if kind == _SUMMARY and own[0].start:
+            del chunks[0]  # the empty line before it
+        streamed = "".join(chunks)
+        return text[len(streamed) :] if text.startswith(streamed) else ""
+
+    def _append(self, kind: TextKind, part: int, rest: str) -> bool:
+        self._half = ""  # its character is in `rest`
+        self.chunks.append(rest)
+        self._best.setdefault((kind, part), DELTAS)
+        return True
+
+    def _append_behind(self, known: Sequence[tuple[TextKind, str]], there: int) -> bool:
+        """Append what is not there yet of texts whose first `there` characters are."""
+        self._half = ""
+        for kind, text in known:
+            if there < len(text):
+                if not self._stretches or self._stretches[-1].kind != kind:
+                    self._stretches.append(_Stretch(kind, 0, len(self.chunks)))
+                self.chunks.append(text[there:])
+            there = max(0, there - len(text))
+        return True
+
+    def _is_cumulative(self, text: str) -> bool:
+        """Whether every delta held all the text so far, and the last one is `text`."""
+        chunks = self.chunks
+        return (
+            len(chunks) > 1
+            and chunks[-1] == text
+            and all(later.startswith(earlier) for earlier, later in pairwise(chunks))
+        )
+
+    def _has_growing_index(self, kind: TextKind, part: int, text: str) -> bool:
+        """Whether `text` is no part of its own, but the whole of deltas whose index was counted up
+        with each: they are one chunk a part, and it begins like the first."""
+        starts = [each.start for each in self._stretches if each.kind == kind]
+        return (
+            len(starts) > 1
+            and (kind, part) not in self._best
+            and starts == list(range(starts[0], starts[0] + len(starts)))
+            and len(self.chunks) == starts[-1] + 1
+            and text.startswith(self.chunks[starts[0]])
+        )
+
+    def _put(self, known: Sequence[tuple[TextKind, str]]) -> None:
+        """These texts in place of all that came."""
+        self._clear()
+        self._half = ""
+        for kind, text in known:
+            self._stretches.append(_Stretch(kind, 0, len(self.chunks)))
+            self.chunks.append(text)
 
     def _begin(self, kind: TextKind, part: int, source: int) -> bool:
         """Start a stretch, unless what is there is better; whether it was started."""
@@ -181,6 +298,12 @@ class TextAccumulator:
             self.revision += 1
         self._stretches.clear()
         self._whole = 0
+
+
+def _worth(arguments: str) -> int:
+    """Of the arguments of a call: whole ones are worth more than none, and those than no JSON."""
+    parsed = json_object(arguments)
+    return 0 if parsed is None else 2 if parsed else 1
 
 
 def join_surrogates(text: str) -> str:

@@ -15,7 +15,7 @@ from textwrap import indent
 from qwen_magic.answer import Answer
 from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import about_tokens, carried_tokens, retirement
-from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.words import money
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
@@ -171,8 +171,9 @@ class Plan:
 
     def _told_request(self) -> ResponseRequest:
         kinds = self.ask.endpoint.capabilities.transcript_items
-        told = (*transcript(self.path, kinds), *as_items(self.ask.input), *self.so_far)
-        return replace(self.request, previous_response_id="", input=told)
+        now = (*as_items(self.ask.input), *self.so_far)
+        told = transcript(self.path, kinds, now)
+        return replace(self.request, previous_response_id="", input=tuple(told))
 
     def describe(self) -> str:
         """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""
@@ -227,7 +228,8 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     chain, parent = _place(ask, conversations)
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
-    previous_id, told = _continue_after(path, can=keeps_ids and not elsewhere)
+    can_continue = keeps_ids and not elsewhere
+    previous_id, told = _continue_after(path, ask.input, can=can_continue)
     think, added = needs.think, list(needs.added)
     has_switch = capabilities.thinking not in ("effort", "")
     if has_switch and think is None and effort.isdecimal() and int(effort):
@@ -336,19 +338,20 @@ def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
     return host if host != endpoint.host else ""
 
 
-def _continue_after(path: tuple[Turn, ...], *, can: bool) -> tuple[str, tuple[Turn, ...]]:
+def _continue_after(
+    path: tuple[Turn, ...], given: str | tuple[JSON, ...], *, can: bool
+) -> tuple[str, tuple[Turn, ...]]:
     """The id to continue after, and the turns to be told besides: those that the server does not
-    have (stopped, failed, not stored there) go as text."""
+    have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
+    answers = {str(item.get("call_id")) for item in as_items(given) if is_output(item)}
     for place in range(len(path) - 1, -1, -1):
         turn = path[place]
-        if can and turn.may_be_head and turn.stored:
+        newest = place == len(path) - 1
+        if can and turn.may_be_head and turn.may_continue(answers if newest else ()):
             return turn.response_id, path[place + 1 :]
     return "", path
 
 
 def _input(ask: Ask, told: tuple[Turn, ...]) -> str | tuple[JSON, ...]:
-    """The prompt, after the turns that are to be told."""
-    if not told:
-        return ask.input
     kinds = ask.endpoint.capabilities.transcript_items
-    return (*transcript(told, kinds), *as_items(ask.input))
+    return tuple(transcript(told, kinds, as_items(ask.input))) if told else ask.input

@@ -3,23 +3,31 @@
 Every server takes messages. Alibaba Cloud and OpenAI also take the calls that were made in between
 (responses-API documentation, September 2026): function calls with their outputs and searches tell
 the model what it did. Reasoning and code are left out: they are long, and the answer says what came
-of them.
+of them. Only an answer that has nothing but its thinking is told by that.
+
+A call without its output, and an output without its call, are refused by every server that takes
+calls: of those that were told, both go together (`paired`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from qwen_magic.conversation.chain import Turn
-from qwen_magic.protocol.call_outputs import CALL_OUTPUT, output_json
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.conversation.chain import CALLS, Turn, is_output
+from qwen_magic.protocol.call_outputs import output_json
+from qwen_magic.protocol.fields import JSON, mappings, text
 from qwen_magic.protocol.items import FunctionCall, Item, Message, item_json
 
 
-def transcript(turns: Iterable[Turn], kinds: Collection[str]) -> list[JSON]:
-    """What was asked and answered, oldest first. `kinds`: types of items, beside messages, that the
-    server takes (`Capabilities.transcript_items`)."""
-    return [item for turn in turns for item in _items(turn, kinds)]
+def transcript(turns: Iterable[Turn], kinds: Collection[str], given: Sequence[JSON]) -> list[JSON]:
+    """What was asked and answered, oldest first, then what is `given` now. `kinds`: types of items,
+    beside messages, that the server takes (`Capabilities.transcript_items`); calls that are
+    answered by the input of a later turn are told in any case."""
+    turns = list(turns)
+    inputs = [each for turn in turns for each in as_items(turn.input)]
+    answered = {text(each.get("call_id")) for each in (*inputs, *given) if is_output(each)}
+    told = [item for turn in turns for item in _items(turn, kinds, answered)]
+    return paired([*told, *given])
 
 
 def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
@@ -38,16 +46,44 @@ def own_items(items: Iterable[Item]) -> Iterator[JSON]:
             yield {"role": "assistant", "content": item.text}
 
 
-def _items(turn: Turn, kinds: Collection[str]) -> Iterator[JSON]:
+def paired(items: Sequence[JSON]) -> list[JSON]:
+    """`items` without calls that have no output, and without outputs that have no call."""
+    calls = {(CALLS[item["type"]], _call_id(item)) for item in items if _is_call(item)}
+    outputs = {(item["type"], _call_id(item)) for item in items if is_output(item)}
+    return [
+        item
+        for item in items
+        if not (_is_call(item) and (CALLS[item["type"]], _call_id(item)) not in outputs)
+        and not (is_output(item) and (item["type"], _call_id(item)) not in calls)
+    ]
+
+
+def _items(turn: Turn, kinds: Collection[str], answered: Collection[str]) -> Iterator[JSON]:
     yield from as_items(turn.input)
     if turn.status == "completed":  # half a call would be refused
-        yield from (_sent(item) for item in turn.items if item.get("type") in kinds)
+        for item in turn.items:
+            is_answered = _is_call(item) and _call_id(item) in answered
+            if item.get("type") in kinds or is_answered:
+                yield item
     if turn.text:
         yield {"role": "assistant", "content": turn.text}
+    elif turn.may_be_head and (thought := _thinking(turn)):
+        words = f"(Thinking, without an answer so far:)\n\n{thought}"
+        yield {"role": "assistant", "content": words}
 
 
-def _sent(item: JSON) -> JSON:
-    """A recorded item without what only the record keeps: how a function call ended."""
-    if item.get("type") != CALL_OUTPUT:
-        return item
-    return {key: value for key, value in item.items() if key != "status"}
+def _thinking(turn: Turn) -> str:
+    return "\n\n".join(
+        text(part.get("text"))
+        for item in turn.items
+        if item.get("type") == "reasoning"
+        for part in mappings(item.get("summary"))
+    )
+
+
+def _is_call(item: JSON) -> bool:
+    return item.get("type") in CALLS
+
+
+def _call_id(item: JSON) -> str:
+    return text(item.get("call_id")) or text(item.get("id"))

@@ -40,13 +40,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, window_fact, window_warning
 from qwen_magic.conversation.archive.metadata import turn_metadata
-from qwen_magic.conversation.chain import Turn, TurnStatus
+from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
 from qwen_magic.errors import APIError, QwenError, UnknownResponseError
@@ -121,7 +121,8 @@ class TurnMachine:
         so that the view need only name it; and could be asked by a line of text. `started`: when
         it was asked, on `clock`; None: now."""
         self.plan = plan
-        self.state = ResponseState()
+        thinks_in_text = plan.ask.endpoint.capabilities.thinks_in_text
+        self.state = ResponseState(thinks_in_text=thinks_in_text)
         self.stop_asked = False
         self.found: JSON = {}  # about the host (`session.host_facts`)
         self._view = view
@@ -156,6 +157,8 @@ class TurnMachine:
         """The actions of the turn, one after another, to its end."""
         while True:
             self._end = yield Open(self.plan)
+            if not (self._end.error or self._end.stopped or self.stop_asked):
+                self.state.conclude(self._clock())
             again = self._leave_out() or (yield from self._heal())
             if not (again or (yield from self._answer_calls())):
                 break
@@ -225,7 +228,8 @@ class TurnMachine:
         error = self._end.error
         if isinstance(error, UnknownResponseError):
             return "" if self.state.newest else "the server no longer had the earlier turns"
-        unnamed = self.state.terminal and not self.state.raw.get("previous_response_id")
+        raw = self.state.raw  # empty where the server said no more than `[DONE]`
+        unnamed = bool(raw) and not raw.get("previous_response_id")
         may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
         if not (may_forget and unnamed) or error:
             return ""
@@ -274,7 +278,7 @@ class TurnMachine:
         yield from self._calls.answers(calls, self)
         if self.stop_asked or self._is_over_budget():
             return False
-        answered = [entry.item for entry in state.newest if isinstance(entry.item, FunctionCall)]
+        answered = [entry.item for entry in calls if isinstance(entry.item, FunctionCall)]
         self.plan = self.plan.going_on(
             state.id, state.items, answered, is_last=self._calls.exhausted
         )
@@ -407,8 +411,15 @@ class TurnMachine:
             limit = self.plan.ask.extra.get("max_output_tokens", 0)
             says = reason and "max_output_tokens" not in reason
             why = f"The server's reason: {reason}." if says else ""
-            return Outcome("incomplete", limit=limit, why=why)
-        return Outcome("completed")
+            return Outcome("incomplete", limit=limit, why=why, lacks=self._lacks())
+        return Outcome("completed", lacks=self._lacks())
+
+    def _lacks(self) -> Literal["", "text", "all"]:
+        """What the answer has not got. One that ends with a call has what it needs."""
+        state = self.state
+        if state.text or any(entry.type in CALLS for entry in state.newest):
+            return ""
+        return "text" if state.reasoning else "all"
 
     def _turn(self, status: TurnStatus, now: float) -> Turn:
         plan, ask, state = self.plan, self.plan.ask, self.state

@@ -30,6 +30,7 @@ from qwen_magic.errors import (
     ServerError,
     UsageError,
 )
+from qwen_magic.protocol.input_items import input_items
 
 ROOT = Path(__file__).parents[2]
 COUNT = 500
@@ -361,7 +362,7 @@ def test_messages_tools_and_figures_are_kept(qwen, server, tmp_path):
     assert again.reused == 1
     for name in ("text", "reasoning", "items", "figures", "usage", "id", "status", "model"):
         assert getattr(again[0].answer, name) == getattr(first[0].answer, name), name
-    assert server.requests[0].body["input"] == talk
+    assert server.requests[0].body["input"] == input_items(talk)
 
 
 def test_no_key_in_the_file(server, tmp_path):

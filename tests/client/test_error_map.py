@@ -105,6 +105,9 @@ CASES = [
         "--dry-run",
     ),
     (400, "", "Unknown parameter: 'enable_thinking'", "InvalidRequestError", "--think"),
+    (408, "", "", "ServerError", "ask for less"),
+    (400, "", "Client sent an HTTP request to an HTTPS server.", "InvalidRequestError", "https://"),
+    (400, "", "the model does not support tools", "InvalidRequestError", "-m"),
     (413, "", "Payload too large", "InvalidRequestError", "smaller"),
     (407, "", "", "InvalidRequestError", "HTTPS_PROXY"),
     (500, "", "Backend buffer overflow", "ServerError", "again"),
@@ -132,6 +135,7 @@ def test_every_rule_is_reached():
         id(find_rule(ErrorBody(status, code, message))) for status, code, message, _, _ in CASES
     }
     reached.add(id(find_rule(ErrorBody(400, "InvalidApiKey", ""))))
+    reached |= {id(find_rule(ErrorBody(*said), ID)) for said in NO_SUCH_ID}
     assert [rule for rule in RULES if id(rule) not in reached] == []
 
 
@@ -178,6 +182,44 @@ BODIES = [
     (b'{"detail":"M"}', ("", "M", "head")),
     (b'{"detail":[{"loc":["body","input"],"msg":"M"}]}', ("", "input: M", "head")),
     (b'{"errors":[{"code":"C","message":"M"}]}', ("C", "M", "head")),
+    (b'{"error":{"message":"M","param":"tools[0]"}}', ("", "M (parameter: tools[0])", "head")),
+    (b'{"title":"T","detail":"D.","status":400,"type":"about:blank"}', ("", "D.", "head")),
+    (
+        b'{"title":"T.","errors":{"$.a":["X","Y"]},"type":"https://a/b"}',
+        ("", "T. $.a: X; Y", "head"),
+    ),
+    (b'{"title":"T","errors":[{"detail":"X","pointer":"#/a"}]}', ("", "T: #/a: X", "head")),
+    (
+        b'{"detail":[{"loc":["body","a",0],"msg":"X"},{"loc":["body","b"],"msg":"Y"}]}',
+        ("", "a.0: X; b: Y", "head"),
+    ),
+    (b'{"detail":["X","Y"]}', ("", "X; Y", "head")),
+    (b'{"detail":{"error":{"message":"X","code":"C"}}}', ("C", "X", "head")),
+    (
+        b'{"error":{"code":400,"message":"Provider returned error","metadata":'
+        b'{"raw":"{\\"error\\":{\\"message\\":\\"X\\",\\"code\\":\\"C\\"}}",'
+        b'"provider_name":"P"}}}',
+        ("C", "Provider returned error: X (P)", "head"),
+    ),
+    (b'{"error":{"message":"M","metadata":{"raw":"plain words"}}}', ("", "M: plain words", "head")),
+    (b'{"error":{"message":"M","metadata":{"raw":{"detail":"X"}}}}', ("", "M: X", "head")),
+    (
+        b'{"error":{"message":"{\\"error\\":{\\"message\\":\\"X\\"}}","code":500}}',
+        ("500", "X", "head"),
+    ),
+    (b'{"error":{"error":{"error":{"message":"X"}}}}', ("", "X", "head")),
+    (b'{"error":"Bad Request","message":"M"}', ("", "M", "head")),
+    (b'{"error":"invalid_request","error_description":"M"}', ("", "M", "head")),
+    (b'{"fault":{"faultstring":"X"}}', ("", "X", "head")),
+    (b'{"message":{"message":"X"}}', ("", "X", "head")),
+    (b'{"Message":"X"}', ("", "X", "head")),
+    (b'{"error":{"message":null,"code":"C"}}', ("C", "", "head")),
+    (b'{"error":[1,{"message":"X"}]}', ("", "X", "head")),
+    (b'{"error":7,"detail":null,"errors":[],"metadata":3}', ("", "", "head")),
+    (
+        b'{"error":{"message":"the beginning of a long body',
+        ("", "the beginning of a long body", "head"),
+    ),
     (b'[{"error":{"code":"C","message":"M"}}]', ("C", "M", "head")),
     (b'id:1\nevent:error\ndata:{"code":"C","message":"M","request_id":"r"}\n\n', ("C", "M", "r")),
     (
@@ -252,3 +294,128 @@ def test_an_error_body_with_status_200(serve, wire, whole):
     _, stream = whole(serve(wire.reply(200, body)))
     assert isinstance(stream.error, errors.AuthenticationError)
     assert stream.error.request_id == "r-3"
+
+
+ID = "resp_68f1ab07"
+NO_SUCH_ID = [
+    (404, "404", f"Response with id '{ID}' not found."),
+    (404, "", f"Response with id {ID} not found"),
+    (400, "", f"400: Invalid value: Response with id {ID} not found"),
+    (200, "server_error", f"400: Invalid value: Response with id {ID} not found"),
+    (200, "", f"Response '{ID}' not found. Use GET /v1/responses to list them."),
+    (200, "invalid_request", f"Prediction history node with id '{ID}' not found while building."),
+    (404, "not_found_error", f"response {ID} was not found"),
+    (404, "not_found_error", "the requested resource was not found"),
+    (404, "", "not_found_error: the requested resource was not found"),
+    (404, "response_not_found", ""),
+    (400, "previous_response_not_found", "No such thing."),
+    (422, "", "Unexpected keys in the request: {'previous_response_id'}"),
+    (400, "400", "llama.cpp does not support 'previous_response_id'."),
+    (410, "gone", f"{ID} has expired"),
+    (400, "invalid_value", f"Invalid 'response_id': '{ID}'. Expected an ID that begins with 'r'."),
+    (404, "", "Not found (parameter: response_id)"),
+    (400, "", f"Aucune réponse {ID}"),
+    (400, "", "No tool call found for function call output with call_id call_1."),
+    (400, "", "No tool call found for custom tool call output with call_id call_1."),
+    (400, "", "No tool output found for function call call_1."),
+    (400, "InvalidParameter", '<400> InternalError.Algo.InvalidParameter: messages with role "tool"'
+     ' must be a response to a preceeding message with "tool_calls".'),
+    (400, "", "messages with role 'tool' must be a response to a preceding message with 'tool_c'"),
+    (400, "", "unexpected `tool_use_id` found in `tool_result` blocks: call_1"),
+    (400, "", "tool_call_id call_1 not found in the previous messages"),
+    (500, "", "Message has tool role, but there was no previous assistant message with a tool c"),
+    (400, "", "Not the same number of function calls and responses"),
+]  # fmt: skip
+OTHER_FAULTS = [
+    (404, "", "Not Found"),
+    (404, "Not Found", "Not support"),
+    (404, "", "404 page not found"),
+    (404, "", "Cannot POST /v2/responses"),
+    (404, "model_not_found", "The model qwen9 was not found."),
+    (404, "not_found_error", "model: qwen9 was not found"),
+    (400, "", "Invalid 'temperature': 5."),
+    (401, "", f"Key refused for {ID}"),
+    (500, "", f"Internal error while continuing {ID}"),
+    (429, "", f"Too many requests after {ID}"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message"), NO_SUCH_ID)
+def test_an_id_that_is_not_known_in_anyones_words(status, code, message):
+    error = classify(ErrorBody(status, code, message), OTHER, "qwen3", ID)
+    assert isinstance(error, errors.UnknownResponseError)
+
+
+@pytest.mark.parametrize(("status", "code", "message"), OTHER_FAULTS)
+def test_other_faults_of_a_request_that_sent_an_id(status, code, message):
+    error = classify(ErrorBody(status, code, message), OTHER, "qwen9", ID)
+    assert not isinstance(error, errors.UnknownResponseError)
+
+
+@pytest.mark.parametrize(("status", "code", "message"), NO_SUCH_ID)
+def test_where_no_id_was_sent_none_is_missing(status, code, message):
+    if "previous_response" not in f"{code} {message}":
+        error = classify(ErrorBody(status, code, message), OTHER)
+        assert not isinstance(error, errors.UnknownResponseError)
+
+
+def test_a_wrong_path_says_so_in_any_turn():
+    error = classify(ErrorBody(404, "", "Not Found"), OTHER, "", ID)
+    assert "nothing at this path" in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "words"),
+    [
+        (408, "Request Timeout", "took too long (408)"),
+        (400, "400 The plain HTTP request was sent to HTTPS port", "speaks https there"),
+        (400, "Client sent an HTTP request to an HTTPS server.", "speaks https there"),
+        (400, "You're speaking plain HTTP to an SSL-enabled server port.", "speaks https there"),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "page"])
+def test_true_words(serve, wire, whole, status, message, words, form):
+    page = f"<html><head><title>{message}</title></head></html>"
+    body = (message if form == "text" else page).encode()
+    if status == 408 and form == "page":
+        pytest.skip("a page of a proxy is told as one")
+    _, stream = whole(serve(wire.reply(status, body)))
+    assert words in stream.error.message
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("86400", "24 h"),
+        ("61", "61 s"),
+        ("3600", "60 min"),
+        ("1e6", "12 days"),
+        ("inf", "for ever"),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", "days"),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_long_wait_is_told_and_not_waited_for(serve, wire, whole, pauses, header, words, status):
+    server = serve(wire.reply(status, {"error": {"message": "Daily."}}, retry_after=header))
+    _, stream = whole(server)
+    assert (len(server.seen), pauses) == (1, [])
+    assert words in stream.error.hint
+
+
+@pytest.mark.parametrize("header", ["60", "0", "-5", "nan", "soon", ""])
+def test_a_short_wait_is_waited_for(serve, wire, whole, pauses, header):
+    reply = wire.reply(429, {"error": {"message": "Slowly."}}, retry_after=header)
+    server = serve(reply, wire.answer("Hi"))
+    _, stream = whole(server)
+    assert stream.error is None
+    assert len(pauses) == 1
+    assert 0 <= pauses[0] <= 60
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, zstd", "lzma"])
+def test_a_compression_that_cannot_be_read(serve, wire, whole, monkeypatch, coding):
+    monkeypatch.setattr("qwen_magic.client.http.find_spec", lambda name: None)
+    server = serve(wire.reply(200, b"(\xb5/\xfd", content_encoding=coding))
+    _, stream = whole(server)
+    assert "compressed its answer" in stream.error.message
+    assert server.seen[0].headers["accept-encoding"] == "identity"

@@ -10,6 +10,7 @@ import pytest
 
 from qwen_magic.client import Client
 from qwen_magic.client.http import redirected
+from qwen_magic.client.reader import AnswerReader
 from qwen_magic.client.transport_errors import is_loopback, without_password
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
@@ -21,7 +22,7 @@ from qwen_magic.errors import (
     ServerError,
     UsageError,
 )
-from qwen_magic.protocol.events import TextDelta
+from qwen_magic.protocol.events import ResponseEnded, TextDelta
 from qwen_magic.protocol.request import ResponseRequest
 
 PAGE = b"\n<!DOCTYPE html><html><head><title>Corporate &amp; Login</title></head><body>x</body>"
@@ -74,12 +75,54 @@ def test_something_else(serve, wire, whole, body, why):
     assert stream.error.why == why
 
 
-def test_a_malformed_event_ends_the_stream(serve, wire, whole):
+def test_after_a_malformed_event_the_answer_goes_on(serve, wire, whole):
     bad = wire.event({"type": "response.output_item.added", "item": 7})
-    script = [wire.STREAM + wire.created() + wire.delta("Par"), 0.05, bad + wire.delta("tial")]
-    events, stream = whole(serve([*script, wire.HOLD]))
-    assert isinstance(stream.error, ProtocolError)
-    assert [r.event.delta for r in events if isinstance(r.event, TextDelta)] == ["Par"]
+    noise = b"data: ping\n\n" + bad + b"data: null\n\nevent: heartbeat\ndata: alive\n\n"
+    script = [wire.STREAM + noise + wire.created() + wire.delta("Par"), 0.05, noise]
+    events, stream = whole(serve([*script, wire.delta("tial") + wire.completed()]))
+    assert stream.error is None
+    assert [r.event.delta for r in events if isinstance(r.event, TextDelta)] == ["Par", "tial"]
+
+
+def test_words_of_a_gateway_in_the_middle_are_told(serve, wire, whole):
+    words = b"data: upstream request timeout\n\n"
+    _, stream = whole(serve(wire.STREAM + wire.created() + wire.delta("Par") + words))
+    assert isinstance(stream.error, ConnectionLostError)
+    assert stream.error.why == "The last that came: upstream request timeout"
+
+
+AFTER_THE_END = [
+    b"data: [DONE]\n\n",
+    b"data: DONE\n\n",
+    b"data: null\n\n",
+    b'data: {"done": true}\n\n',
+    b"event: end\ndata: end\n\n",
+    b"event: error\ndata: too late\n\n",
+    b'data: {"error": {"message": "too late"}}\n\n',
+    b'data: {"type": "response.failed", "response": {"error": {"message": "too late"}}}\n\n',
+    b"\xff\xfe\x00 nonsense {",
+]
+
+
+@pytest.mark.parametrize("after", AFTER_THE_END)
+def test_what_follows_the_end_changes_nothing_wherever_it_is_cut(wire, after):
+    answer = wire.created() + wire.delta("Hi") + wire.completed()
+    body = answer + after
+    for cut in range(len(answer) - 3, len(body) + 1):
+        reader = AnswerReader(200, {}, Endpoint("x", "http://127.0.0.1:1/v1"))
+        events = reader.feed(body[:cut], 0.0) + reader.feed(body[cut:], 0.1) + reader.finish(0.2)
+        assert reader.failure is None, cut
+        assert reader.complete
+        assert [type(each.event) for each in events][-1] is ResponseEnded
+
+
+def test_what_follows_the_end_on_a_broken_connection(serve, wire, whole):
+    chunked = wire.STREAM.replace(b"Connection: close", b"Transfer-Encoding: chunked")
+    body = wire.created() + wire.delta("Hi") + wire.completed()
+    piece = b"%x\r\n%s\r\n" % (len(body), body)
+    for rest in ([wire.RESET], [b"zz\r\nno chunk"], [0.05, wire.RESET]):
+        _, stream = whole(serve([chunked + piece, *rest]))
+        assert stream.error is None
 
 
 def test_json_cut_in_the_middle(serve, wire, whole):
@@ -237,6 +280,7 @@ def test_a_key_that_no_header_can_carry(client: Client, key):
     assert "sk" not in str(raised.value)
 
 
+@pytest.mark.wrong_request
 def test_a_request_that_is_no_json(client: Client):
     request = ResponseRequest("m", "Hi", tools=({"type": object()},))
     with pytest.raises(UsageError):

@@ -1,5 +1,7 @@
 """One conversation: head, parents, siblings, references."""
 
+from dataclasses import replace
+
 import pytest
 
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
@@ -27,7 +29,7 @@ def test_a_new_turn_continues_after_the_head():
         ("incomplete", "text", "resp_b", True),
         ("incomplete", "", "resp_b", False),
         ("completed", "", "resp_b", False),
-        ("completed", "text", "", False),
+        ("completed", "text", "", True),  # a server that gives no ids: it goes as text
         ("failed", "text", "resp_b", False),
         ("stopped", "text", "resp_b", False),
     ],
@@ -37,6 +39,44 @@ def test_what_becomes_the_head(status, text, response_id, is_head):
     chain.append(turn("b", "a", status=status, text=text, response_id=response_id))
     assert chain.head.key == ("b" if is_head else "a")
     assert "b" in chain.turns
+
+
+THOUGHT = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+CALL = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}
+CUSTOM = {"type": "custom_tool_call", "name": "f", "input": "", "call_id": "c"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "1"}
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "items", "is_head", "goes_on", "once_answered"),
+    [
+        ("completed", "Hi", (), True, True, True),
+        ("completed", "", (THOUGHT,), True, False, False),
+        ("incomplete", "", (THOUGHT,), True, False, False),
+        ("incomplete", "Hi", (THOUGHT,), True, True, True),
+        ("completed", "", (CALL,), True, False, True),
+        ("completed", "", (CUSTOM,), True, False, True),
+        ("completed", "Hi", (CALL,), True, False, True),
+        ("completed", "", (CALL, OUTPUT), True, True, True),
+        ("incomplete", "Hi", (CALL,), False, False, True),
+        ("completed", "", (), False, False, False),
+        ("failed", "", (THOUGHT,), False, False, False),
+    ],
+)
+def test_what_may_be_the_head_and_what_its_server_can_continue(
+    status, text, items, is_head, goes_on, once_answered
+):
+    made = Turn("a", "main", status, response_id="resp_a", text=text, items=items)
+    assert made.may_be_head is is_head
+    assert made.may_continue() is goes_on
+    assert made.may_continue(["c"]) is once_answered
+
+
+@pytest.mark.parametrize("change", [{"response_id": ""}, {"stored": False}])
+def test_a_turn_that_the_server_does_not_keep_goes_as_text(change):
+    made = replace(turn("a", text="Hi"), **change)
+    assert made.may_be_head
+    assert not made.may_continue()
 
 
 def test_a_turn_that_only_calls_a_tool_may_be_the_head():

@@ -175,7 +175,7 @@ def test_a_fork_from_a_summary(start, server):
     body = asked(server)[-1].body
     assert "previous_response_id" not in body
     assert [item["role"] for item in body["input"]] == ["user", "assistant", "user"]
-    assert "earlier conversation" in body["input"][0]["content"]
+    assert "earlier conversation" in body["input"][0]["content"][0]["text"]
 
 
 def test_export_import_and_restore(start, server, tmp_path):

@@ -187,6 +187,23 @@ def test_usage_that_says_nothing(raw: dict[str, Any] | None) -> None:
     assert not usage.known
 
 
+def test_usage_in_the_names_of_chat_completions() -> None:
+    usage = parse_usage(
+        {
+            "prompt_tokens": 5,
+            "completion_tokens": 6,
+            "prompt_tokens_details": {"cached_tokens": 2},
+            "completion_tokens_details": {"reasoning_tokens": 3},
+        }
+    )
+    assert usage == Usage(5, 6, 11, cached_tokens=2, reasoning_tokens=3)
+
+
+def test_usage_in_both_names_is_of_the_responses_api() -> None:
+    raw = {"input_tokens": 5, "prompt_tokens": 7, "output_tokens": 6, "completion_tokens": 8}
+    assert parse_usage(raw) == Usage(5, 6, 11)
+
+
 def test_a_missing_total_is_the_sum() -> None:
     usage = parse_usage({"input_tokens": 2, "output_tokens": 3.0, "x_tools": {"a": {"count": 2}}})
     assert usage == Usage(2, 3, 5, tools={"a": 2})

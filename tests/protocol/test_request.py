@@ -32,7 +32,13 @@ def test_everything_asked() -> None:
     )
     assert request.body() == {
         "model": "m",
-        "input": [message],
+        "input": [
+            {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "Hello"}],
+            }
+        ],
         "instructions": "Be brief.",
         "previous_response_id": "resp_1",
         "tools": [tool],

@@ -141,10 +141,3 @@ def test_items_go_to_json_and_back(outputs: list[str | None]) -> None:
         for n, output in enumerate(outputs)
     )
     assert parse_items(items_json((Message("m", "hi"), *items)))[1:] == items
-
-
-def test_a_server_cannot_say_what_a_function_gave() -> None:
-    state = ResponseState()
-    completed(state, call(1), {"type": "function_call_output", "call_id": "c1", "output": "forged"})
-    assert [item.output for item in state.items if isinstance(item, FunctionCall)] == [None]
-    assert len(state.calls) == 1

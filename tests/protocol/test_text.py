@@ -142,3 +142,100 @@ def test_text_is_joined_once_for_each_state() -> None:
     assert text.text is text.text
     text.extend("output_text", 0, "b")
     assert text.text == "ab"
+
+
+FULL = "One two three four."
+
+
+@pytest.mark.parametrize("deltas", [["One "], ["One ", "two ", "three "], list(FULL[:-1]), [FULL]])
+@pytest.mark.parametrize("source", [TEXT_DONE, PART_DONE, ITEM, TERMINAL])
+def test_the_rest_is_added_where_the_deltas_are_the_beginning(
+    deltas: list[str], source: int
+) -> None:
+    text = TextAccumulator()
+    for delta in deltas:
+        text.extend("output_text", 0, delta)
+    chunks = text.chunks
+    for later in range(source, 0, -1):  # the lesser sources say it too
+        if later in (ITEM, TERMINAL):
+            text.replace([("output_text", FULL)], later)
+        else:
+            text.offer("output_text", 0, FULL, later)
+    assert (text.text, text.text_of("output_text"), text.revision) == (FULL, FULL, 0)
+    assert text.chunks is chunks
+
+
+@pytest.mark.parametrize("source", [TEXT_DONE, ITEM])
+@pytest.mark.parametrize("other", ["One", "One 2 three four.", "two three four.", "Uno."])
+def test_where_the_sources_do_not_agree_the_deltas_speak(source: int, other: str) -> None:
+    text = TextAccumulator()
+    text.extend("output_text", 0, "One ")
+    text.extend("output_text", 0, "two ")
+    if source == ITEM:
+        assert not text.replace([("output_text", other)], source)
+    else:
+        assert not text.offer("output_text", 0, other, source)
+    assert text.text == "One two "
+
+
+def test_an_item_that_is_only_added_does_not_add_to_deltas() -> None:
+    text = TextAccumulator()
+    text.extend("output_text", 0, "One ")
+    assert not text.replace([("output_text", "One two ")], ITEM, is_last=False)
+    text.extend("output_text", 0, "two ")
+    assert text.text == "One two "
+
+
+def test_the_rest_of_a_refusal_is_one() -> None:
+    text = TextAccumulator()
+    text.extend("output_text", 0, "Well, ")
+    assert text.replace([("output_text", "Well, hm. "), ("refusal", "No.")], ITEM)
+    assert text.text_of("output_text") == "Well, hm. "
+    assert text.text_of("refusal") == "No."
+
+
+def test_the_rest_of_a_later_part() -> None:
+    text = TextAccumulator()
+    text.extend("output_text", 0, "a")
+    text.extend("output_text", 1, "b")
+    assert text.offer("output_text", 1, "bc", TEXT_DONE)
+    assert not text.offer("output_text", 0, "ax", TEXT_DONE)
+    assert text.text == "abc"
+
+
+def test_the_rest_of_a_summary() -> None:
+    text = TextAccumulator()
+    text.extend("reasoning_summary_text", 0, "a")
+    text.extend("reasoning_summary_text", 1, "b")
+    assert text.offer("reasoning_summary_text", 1, "bc", TEXT_DONE)
+    assert text.text == "a\n\nbc"
+
+
+def test_half_a_character_and_its_rest() -> None:
+    text = TextAccumulator()
+    text.extend("output_text", 0, "a\ud83d")
+    assert text.offer("output_text", 0, "a😀b", TEXT_DONE)
+    text.close()
+    assert text.text == "a😀b"
+
+
+@pytest.mark.parametrize("index", [0, 3, 4, 5, 99])
+@pytest.mark.parametrize("done", [FULL, FULL + "\n", "One two three", "One 2 three four."])
+@pytest.mark.parametrize("source", [TEXT_DONE, PART_DONE])
+def test_an_index_that_grows_with_every_delta_doubles_nothing(
+    index: int, done: str, source: int
+) -> None:
+    text = TextAccumulator()
+    for n, delta in enumerate(["One ", "two ", "three ", "four."]):
+        text.extend("output_text", n, delta)
+    text.offer("output_text", index, done, source)
+    text.replace([("output_text", done)], ITEM)
+    assert text.text == (FULL + "\n" if done.endswith("\n") else FULL)
+
+
+def test_deltas_that_hold_all_so_far() -> None:
+    text = TextAccumulator()
+    for delta in ("One ", "One two ", FULL):
+        text.extend("output_text", 0, delta)
+    assert text.offer("output_text", 0, FULL, TEXT_DONE)
+    assert (text.text, text.revision) == (FULL, 1)

@@ -377,7 +377,7 @@ def test_a_server_without_memory_is_told_what_was_called(server, tools, ran, cha
         answer = qwen.ask("call rows(where='a')", tools=[tools["rows"]])
         assert ran == [("rows", "a", 2)], "run once, however often the model was asked"
         assert '["a", "a"]' in answer.text
-        types = [item.get("type", item.get("role")) for item in asked(server)[-1].body["input"]]
+        types = [item.get("role", item["type"]) for item in asked(server)[-1].body["input"]]
         assert types == ["user", "assistant", "user", "function_call", "function_call_output"]
         again = qwen.ask("Do you remember my name?")
     assert "Yes, John!" in again.text
