@@ -454,9 +454,10 @@ class TurnMachine:
     def _tell_thinking(self) -> None:
         """That it thought although it was asked not to."""
         ask = self.plan.ask
-        refused = ask.think is False if not ask.effort else ask.effort == "none"
+        effort = str(ask.effort)
+        refused = effort in ("none", "0") if effort else ask.think is False
         if refused and self.state.reasoning:
-            option = "--effort none" if ask.effort else "--no-think"
+            option = f"--effort {effort}" if effort else "--no-think"
             self._view.tell(f"{option} had no effect on {self.state.model or ask.model} there")
 
     def _tell_window(self) -> None:

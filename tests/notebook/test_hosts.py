@@ -27,6 +27,11 @@ def test_a_server_lists_its_own_models_and_tab_offers_them(kernel):
     assert kernel.complete("%qwen -m oth") == ["other/model"]
 
 
+def test_of_dashscope_the_known_models_are_listed_where_there_is_no_key(kernel):
+    kernel.ok('%config QwenMagics.endpoint = "singapore"')
+    assert "qwen3-max" in kernel.ok("%qwen_models").displays[0][1]["text/plain"]
+
+
 def test_a_key_is_asked_for_the_host_in_use(kernel):
     with able_server(key=KEY) as server:
         use(kernel, server)
