@@ -144,8 +144,8 @@ def is_text_only(model: str) -> bool:
 
 
 def retirement(model: str) -> str:
-    """A line about a model that was retired; empty for any other. Its snapshots are others."""
-    day = RETIRED.get(model.removesuffix("-latest"), "")
+    """A line about a model that was retired; empty for any other, such as its snapshots."""
+    day = RETIRED.get(model, "")
     return f"{model} was retired on {day}: take another, such as qwen3.7-plus (-m)" if day else ""
 
 

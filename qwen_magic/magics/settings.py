@@ -18,10 +18,12 @@ from traitlets import (
     Dict,
     Enum,
     HasTraits,
+    Int,
     List,
     TraitError,
     TraitType,
     Unicode,
+    Union,
     validate,
 )
 
@@ -74,8 +76,8 @@ class QwenSettings(HasTraits):
         help="Keep conversations in a file of the user's data folder (QWEN_MAGIC_HOME sets "
         "another), so that they go on after a restart. Read when the first question is asked.",
     )
-    budget = CUnicode(
-        "0",
+    budget = Union(
+        [Int(0), Unicode()],
         help="What the conversations of this notebook may use in all: a number of tokens, or money "
         "in the currency of the host's price list ('2 USD'); 0: no limit. Warns at 80 %, refuses "
         "beyond.",
@@ -130,12 +132,13 @@ class QwenSettings(HasTraits):
         _each.tag(config=True)
 
     @validate("budget")
-    def _check_budget(self, proposal: Any) -> str:
+    def _check_budget(self, proposal: Any) -> int | str:
         try:
             read_budget(proposal["value"])
         except UsageError as error:
             raise TraitError(error.message) from None
-        return str(proposal["value"])
+        value: int | str = proposal["value"]
+        return value
 
     def apply_environment(self, configured: Any) -> None:
         """Take defaults from the environment for all traits that no configuration file sets.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -170,3 +171,12 @@ def test_only_one_module_imports_httpx():
         )
     }
     assert users == {"client/http.py"}
+
+
+def test_a_chained_request_asks_for_the_session_cache(client, serve, wire):
+    server = serve(wire.answer("Hello"))
+    first = ResponseRequest("qwen3-max", "Hi", session_cache=True)
+    for request in (first, replace(first, previous_response_id="resp_1")):
+        assert client.stream(request, Endpoint("x", server.url)).wait(10)
+    sent = [seen.headers.get("x-dashscope-session-cache") for seen in server.seen]
+    assert sent == [None, "enable"]

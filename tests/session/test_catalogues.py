@@ -188,6 +188,19 @@ def test_a_budget_in_money(server, session, endpoint):
         session.plan(ask_of(endpoint))
 
 
+def test_a_budget_in_money_counts_the_running_turn(server, session, endpoint):
+    session.catalogues.ask(session.client, endpoint)
+    session.spending.budget = Money(2.0, "USD")
+    ask = ask_of(endpoint)
+    assert session.spending.state(ask, Usage(500_000, 0, 500_000)).level == "ok"
+    assert session.spending.state(ask, Usage(0, 250_000, 250_000)).level == "refused"
+
+
+def test_a_budget_of_nothing_is_none(server, session, endpoint):
+    session.spending.budget = Money(0.0, "USD")
+    assert session.plan(ask_of(endpoint)).notes == ()
+
+
 def test_a_budget_in_another_currency_is_refused(server, session, endpoint):
     session.catalogues.ask(session.client, replace(endpoint, capabilities=DASHSCOPE_BEIJING))
     session.spending.budget = Money(2.0, "USD")
