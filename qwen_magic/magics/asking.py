@@ -125,10 +125,10 @@ class Asker:
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
-        from qwen_magic.session.server_probe import listed_models
+        from qwen_magic.session.server_probe import model_names
 
         found = self.session.endpoints.find(endpoint)
-        self.listed_models[endpoint] = listed_models(self.session.client, found)
+        self.listed_models[endpoint] = model_names(self.session.client, found)
         return self.listed_models[endpoint]
 
     def answer(self, ask: Ask, options: Options) -> Answer:

@@ -138,7 +138,9 @@ def _values(option: Option, word: str, cursor: int, choices: Choices) -> Complet
     if option.offers == "names":
         offered: Iterable[str] = _public(choices.names(), word)
     else:
-        lists = {"models": choices.models, "tools": choices.tools, "chats": choices.chats}
+        # A server's names are put into a cell: nothing in one may end the line or the word.
+        models = [name for name in choices.models if name.isprintable() and " " not in name]
+        lists = {"models": models, "tools": choices.tools, "chats": choices.chats}
         offered = lists.get(option.offers, option.choices)
     return _matching(word, [name for name in offered if name not in earlier], cursor)
 

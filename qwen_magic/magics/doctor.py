@@ -10,6 +10,7 @@ from typing import Final
 from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
+from qwen_magic.frontends.plain import printable
 from qwen_magic.magics.asking import Asker
 from qwen_magic.options import Options
 from qwen_magic.session.server_probe import ServerProbe, row
@@ -57,11 +58,11 @@ def examine(asker: Asker, url: str = "", model: str = "") -> Iterator[str]:
 
 
 def _good(what: str, found: str) -> str:
-    return f"✓ {what}: {found}"
+    return printable(f"✓ {what}: {found}")
 
 
 def _bad(what: str, found: str) -> str:
-    return f"✗ {what}: " + " ".join(found.split("\n"))
+    return printable(f"✗ {what}: " + " ".join(found.split("\n")))
 
 
 def _versions() -> str:
@@ -104,7 +105,7 @@ def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iter
     listed: list[str] = []
     try:
         listed = asker.list_models(named)
-        yield _good("Models", f"{len(listed)} listed, such as {', '.join(listed[:3])}.")
+        yield _good("Models", f"{len(listed)} listed, such as {', '.join(map(repr, listed[:3]))}.")
     except QwenError as error:
         yield _good("Models", f"none listed ({error.message})")
     usual = Options.of(asker.settings).model or DEFAULT_MODEL

@@ -54,7 +54,7 @@ _FUNCTION: Final[JSON] = {
 }
 
 
-def listed_models(client: Client, endpoint: Endpoint) -> list[str]:
+def model_names(client: Client, endpoint: Endpoint) -> list[str]:
     """The names that `GET /models` of the endpoint gives. Raises `QwenError`."""
     answer = client.get(endpoint, "models").result()
     if isinstance(answer, QwenError):

@@ -20,7 +20,7 @@ def at(marked: str) -> Completions:
         marked.replace("|", "", 1),
         cursor,
         Choices(
-            models=["qwen3-max", "qwen3.7-max", "other"],
+            models=["qwen3-max", "qwen3.7-max", "other", "other\n!ls", "other x"],
             tools=["web_search", "web_extractor", "code_interpreter", "all", "none"],
             chats=["main", "sales-2026"],
             names=lambda: NAMES,

@@ -7,7 +7,7 @@ import qwen_magic.endpoints as endpoints
 from qwen_magic.client import Client
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionFailedError
-from qwen_magic.session.server_probe import ServerProbe, listed_models, row
+from qwen_magic.session.server_probe import ServerProbe, model_names, row
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_server_that_is_not_there(client):
 
 def test_the_models_that_a_server_lists(client):
     with able_server(models=["a", "b/c:free"]) as server:
-        assert listed_models(client, Endpoint("there", server.url)) == ["a", "b/c:free"]
+        assert model_names(client, Endpoint("there", server.url)) == ["a", "b/c:free"]
 
 
 @pytest.mark.parametrize("endpoint", endpoints.TABLE, ids=lambda row: row.name)
