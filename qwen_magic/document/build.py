@@ -9,6 +9,7 @@ The same document, finished, is what the saved forms are made of: they walk its 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from qwen_magic.document.blocks import LiveLine, NumberedSource, SourceList, Spoken
@@ -28,7 +29,7 @@ from qwen_magic.document.sources import all_sources, number_sources
 from qwen_magic.document.steps import FigureState, StepContext, figure_urls
 from qwen_magic.document.tree import ROOT, SAY, Tree
 from qwen_magic.document.words import counted
-from qwen_magic.protocol.items import WebSearchCall
+from qwen_magic.protocol.items import Reasoning, WebSearchCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,15 +135,28 @@ class Document:
         )
 
     def _update_entries(self, state: ResponseState) -> list[ViewPatch]:
+        patches = self._make_room(state)
         changed = [entry for entry in state.entries if self._seen.get(entry.key) != entry.version]
         if any(isinstance(entry.item, WebSearchCall) for entry in changed):
             self._number(state)
         is_prose = all(isinstance(self._sections.get(e.key), ProseSection) for e in changed)
-        patches: list[ViewPatch] = []
         for entry in changed:
             patches += self._update_entry(entry)
             self._seen[entry.key] = entry.version
         return patches if is_prose else patches + self._groups.join(is_over=False)
+
+    def _make_room(self, state: ResponseState) -> list[ViewPatch]:
+        """Where the text of a message turned out to be thinking, that has an entry of its own
+        before the message: this is taken out, and placed anew behind it."""
+        patches: list[ViewPatch] = []
+        for entry, after in pairwise(state.entries):
+            section = self._sections.get(after.key)
+            is_new = bool(entry.chunks) and entry.key not in self._sections
+            if is_new and isinstance(entry.item, Reasoning) and isinstance(section, ProseSection):
+                patches += self._groups.take_out(section)
+                del self._sections[after.key]
+                self._seen.pop(after.key, None)
+        return patches
 
     def _update_entry(self, entry: Entry) -> list[ViewPatch]:
         patches: list[ViewPatch] = []

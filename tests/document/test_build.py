@@ -252,3 +252,25 @@ def test_patches_as_json(research):
         made += [patch_json(patch) for patch in document.update(state, at)]
     assert {patch["do"] for patch in made} >= {"add", "replace", "extend", "remove", "fold"}
     assert patch_json(Unfold("e1")) == {"do": "unfold", "id": "e1"}
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("cuts", [1, 3, 40])
+def test_thinking_in_the_text_stands_before_the_answer(known, cuts):
+    text = ("" if known else "<think>") + "\nHm, well.\n</think>\n\nIt is **four**."
+    size = -(-len(text) // cuts)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    state, document = ResponseState(thinks_in_text=known), Document(TURN)
+    view = Elements().apply(document.snapshot())
+    events = [item(ItemAdded, "message", "m", 0, content=[])]
+    events += [TextDelta("output_text", piece, "m", 0) for piece in pieces]
+    for at, event in enumerate(events):
+        state.apply(event, at)
+        view.apply(document.update(state, at))
+    state.conclude(50.0)
+    view.apply(document.finish(state, 50.0, Outcome()))
+    fresh = Elements().apply(document.snapshot())
+    assert view.shape() == fresh.shape()
+    html = "".join(html for _, html in fresh.known.values())
+    assert "think&gt;" not in html
+    assert 0 < html.index("Hm, well.") < html.index("It is <strong>four</strong>")

@@ -54,3 +54,18 @@ def test_a_failure_told_elsewhere_is_only_named():
     assert note.title == "It broke."
     assert "Because" not in note.text
     assert "Mend" not in note.text
+
+
+def test_an_answer_without_text_says_so_and_what_to_do():
+    thinking = note(Outcome(lacks="text"))
+    assert thinking.title == "Only thinking came, no answer"
+    assert "--no-think" in thinking.text
+    assert note(Outcome(lacks="all")).title == "The answer is empty"
+    assert not thinking.is_error
+
+
+def test_cut_off_while_it_was_thinking():
+    cut = note(Outcome("incomplete", limit=120, lacks="text"))
+    assert cut.title == "Cut off while it was thinking, at 120\u00a0output\u00a0tokens"
+    assert "continue" in cut.text
+    assert note(Outcome("incomplete", lacks="text")).title == "Cut off while it was thinking"
