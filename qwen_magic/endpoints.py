@@ -27,6 +27,7 @@ from qwen_magic.errors import UsageError
 DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
 DEMO: Final = "demo"
+LOCAL: Final = "local"
 
 # The only host of sandbox figures seen on the wire (Beijing, July 2026). Names of other regions'
 # buckets are not guessed: a bucket's name belongs to whoever takes it first.
@@ -195,9 +196,9 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """The host and port that a conversation is bound to. Every demo server is one host:
-        its port changes with each start, its answers are the same."""
-        return DEMO if self.name == DEMO else urlsplit(self.base_url).netloc
+        """The host and port that a conversation is bound to. Every demo server is one host, and
+        every server of `%qwen_local`: the port changes with each start, and means nothing."""
+        return self.name if self.name in (DEMO, LOCAL) else urlsplit(self.base_url).netloc
 
     @property
     def needs_key(self) -> bool:
@@ -226,7 +227,7 @@ def _local(name: str, port: int, capabilities: Capabilities, key_variable: str =
 # Base URLs (`POST {base}/responses`). DashScope's shared hosts and paths: Alibaba Cloud
 # documentation, September 2026; Frankfurt and Tokyo exist only as workspace domains there, and
 # take the workspace id out of DASHSCOPE_WORKSPACE_ID. Token plans have hosts, and keys, of their
-# own. The demo's address is known when it starts.
+# own. The addresses of the demo and the local model are known when they start.
 TABLE: Final = (
     _dashscope("singapore", "dashscope-intl.aliyuncs.com"),
     _dashscope("beijing", "dashscope.aliyuncs.com", capabilities=DASHSCOPE_BEIJING),
@@ -251,6 +252,7 @@ TABLE: Final = (
     _local("llama.cpp", 8080, LLAMA_CPP, "LLAMA_API_KEY"),
     _local("transformers", 8000, TRANSFORMERS),
     _local("litellm", 4000, BY_EFFORT, "LITELLM_API_KEY"),
+    Endpoint(LOCAL, "", LLAMA_CPP),
     Endpoint(DEMO, "", DEMO_SERVER),
 )
 # Where the key of a host that has no row is looked for, beside `<HOST>_API_KEY` with the whole

@@ -265,6 +265,16 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
         ),
         *(option for option in OPTIONS if option.field == "model"),
     ),
+    "qwen_local": (
+        Option(
+            "--threads",
+            "N",
+            "threads that compute; one by default",
+            kind="integer",
+            field="threads",
+            allowed=(lambda n: n > 0, "a number of threads, from 1"),
+        ),
+    ),
     "qwen_tools": (Option("--forget", "", "ask about every function again", field="forget"),),
 }
 

@@ -21,16 +21,17 @@ ROOMS = {
     "answer": ("conversation", "document", "frontends", "protocol", "errors"),
     "frontends": ("conversation", "document", "protocol", "errors"),
     "demo": (),
+    "local": ("client", "errors"),
     "tools": ("context", "document", "protocol", "endpoints", "errors"),
     "batch": ("session", "answer", "client", "tools", "conversation", "protocol", "endpoints",
               "errors"),
     "session": (
         "answer", "client", "context", "conversation", "demo", "document", "endpoints", "protocol",
-        "options", "tools", "errors",
+        "local", "options", "tools", "errors",
     ),
     "options": ("endpoints",),
     "magics": ("api", "options", "session", "answer", "batch", "client", "context", "conversation",
-               "document", "frontends", "endpoints", "protocol", "tools", "errors"),
+               "document", "frontends", "endpoints", "local", "protocol", "tools", "errors"),
     "api": ("session", "answer", "batch", "context", "conversation", "frontends", "endpoints",
             "protocol", "tools", "errors"),
     "cli": ("__init__",),
@@ -60,6 +61,7 @@ HOMES = {
     "referencing": ("tools/validation.py",),
     "pure_eval": ("context/exception/",),
     "stack_data": ("context/exception/",),
+    "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
 }
 

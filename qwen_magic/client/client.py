@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
@@ -33,6 +33,7 @@ from qwen_magic.protocol.request import ResponseRequest
 _LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
+_DOWNLOAD_REDIRECTS = 5
 
 
 class Client:
@@ -128,6 +129,17 @@ class Client:
         `QwenError`, also for more than `limit` bytes."""
         return self._submit(self._fetch(url, limit, timeout))
 
+    def download(
+        self, url: str, write: Callable[[bytes], object], *, limit: int, timeout: float
+    ) -> Future[None]:
+        """Hand the bytes at `url` to `write` as they come, on the engine's thread. The future
+        raises a `QwenError`, also for more than `limit` bytes and for `timeout` seconds of silence.
+
+        Asked without key, cookies and prompt, and so redirects are followed to any host: whether
+        the bytes are the right ones is the caller's to check, by their sum.
+        """
+        return self._submit(self._download(url, write, limit, timeout))
+
     def close(self, timeout: float = 2.0) -> bool:
         """Stop every stream and close the connections; whether that was done in `timeout` seconds.
         Idempotent."""
@@ -161,6 +173,27 @@ class Client:
             if response.status != 200:
                 raise TransportError(f"{urlsplit(url).netloc} answered {response.status}.")
             return await _body(response, request, limit)
+
+    async def _download(
+        self, url: str, write: Callable[[bytes], object], limit: int, timeout: float
+    ) -> None:
+        for _ in range(_DOWNLOAD_REDIRECTS):
+            request = HttpRequest("GET", url, {}, silence=timeout, redirects=0)
+            async with self._http.open(request) as response:
+                if 300 <= response.status < 400 and "location" in response.headers:
+                    url = urljoin(url, response.headers["location"])
+                    continue
+                if response.status != 200:
+                    raise TransportError(f"{urlsplit(url).netloc} answered {response.status}.")
+                done = 0
+                async with aclosing(response.chunks()) as chunks:
+                    async for chunk in chunks:
+                        done += len(chunk)
+                        if done > limit:
+                            raise _too_much(url, limit)
+                        write(chunk)
+                return
+        raise TransportError(f"{urlsplit(url).netloc} redirects in a circle.")
 
     async def _shut(self, patience: float) -> None:
         streams = [asyncio.wrap_future(future) for future in self._streams.values()]
@@ -223,12 +256,14 @@ async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> byt
         async for chunk in chunks:
             body += chunk
             if len(body) > limit:
-                raise TransportError(
-                    f"{urlsplit(request.url).netloc} sent more than {limit / 2**20:.3g} MiB."
-                )
+                raise _too_much(request.url, limit)
             if time.monotonic() > until:
                 raise silent(request.url, request.silence)
     return bytes(body)
+
+
+def _too_much(url: str, limit: int) -> TransportError:
+    return TransportError(f"{urlsplit(url).netloc} sent more than {limit / 2**20:.3g} MiB.")
 
 
 def _content(body: JSON) -> bytes:

@@ -18,6 +18,7 @@ from qwen_magic.frontends.kernel import kernel_of
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
+from qwen_magic.magics.local import LocalMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
@@ -50,6 +51,7 @@ class Extension:
             FileMagics(shell, self.magics),
             self._code,
             ServiceMagics(shell, self.magics),
+            LocalMagics(shell, self.magics),
         ]
         self._complete = self._matcher()
         self._depth = 0

@@ -1,19 +1,21 @@
-"""Endpoints by name for one session: keys typed in or kept in the keyring, and the offline demo
-started when needed."""
+"""Endpoints by name for one session: keys typed in or kept in the keyring, and the servers that run
+on its behalf."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from qwen_magic.endpoints import DEMO, Endpoint, find_endpoint
+from qwen_magic.endpoints import DEMO, LOCAL, Endpoint, find_endpoint
 from qwen_magic.errors import UsageError
 
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
+    from qwen_magic.local.server import LocalServer
 
 _SERVICE: Final = "qwen-magic"  # what the keyring knows the keys by, beside the host
 
@@ -33,6 +35,7 @@ class Endpoints:
         self._keys: dict[str, str] = {}  # by host: typed in, or out of the keyring
         self._asked: set[str] = set()  # hosts that the keyring was asked for
         self._demo: DemoServer | None = None
+        self.local: LocalServer | None = None  # the model of this machine, while it is served
 
     def find(self, name_or_url: str) -> Endpoint:
         """With its key: typed in, else of the environment, else of the keyring. Raises `UsageError`
@@ -41,6 +44,14 @@ class Endpoints:
         if endpoint.name == DEMO:
             demo = self._started_demo()
             return replace(endpoint, base_url=demo.base_url, key=demo.key)
+        if endpoint.name == LOCAL:
+            if self.local is None:
+                raise UsageError(
+                    "No local model is served.",
+                    hint="%qwen_local FILE.gguf begins; %qwen_local qwen fetches a small Qwen.",
+                )
+            self.local.check()
+            return replace(endpoint, base_url=self.local.base_url, key=self.local.key)
         key = self._keys.get(endpoint.host, "")
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
@@ -98,8 +109,25 @@ class Endpoints:
             self._demo = DemoServer.from_environ(self._environ).start()
         return self._demo
 
+    def start_local(self, weights: Path, threads: int) -> LocalServer:
+        """Serve the model in `weights` as endpoint `local`, in place of another. Waits until it
+        is loaded. Raises `UsageError`."""
+        from qwen_magic.local.server import LocalServer
+
+        self.stop_local()  # first: two models may be more than the memory holds
+        server = LocalServer(weights, threads)
+        server.start()
+        self.local = server
+        return server
+
+    def stop_local(self) -> None:
+        if self.local is not None:
+            self.local.close()
+            self.local = None
+
     def close(self) -> None:
-        """Stop the demo server, if it was started."""
+        """Stop the servers that were started."""
+        self.stop_local()
         if self._demo is not None:
             self._demo.close()
             self._demo = None
