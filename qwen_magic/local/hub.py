@@ -4,7 +4,7 @@ The sum of the file is in the hub's own answer about the repository; where the b
 that (hubs redirect to other hosts) does not matter, since they must have this sum.
 
     GET {listing}  ->  rows of files, with path, size, sha256      the hub itself
-    GET {file}     ->  302 … -> bytes -> FILE.part -> sum is right -> FILE
+    GET {file}     ->  302 … -> bytes -> a folder beside -> sum is right -> FILE
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from qwen_magic.client import Client
@@ -71,39 +72,44 @@ def fetch_weights(client: Client, folder: Path, where: tuple[Hub, ...], progress
     if target.exists():  # it got this name when its sum had been checked
         return target
     hub, size, expected = _first_answer(client, where)
-    part = target.with_suffix(".part")
-    digest, done = hashlib.sha256(), 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-
-            def write(piece: bytes) -> None:
-                nonlocal done
-                done += len(piece)
-                digest.update(piece)
-                file.write(piece)
-
-            future = client.download(hub.file, write, limit=size, timeout=_PATIENCE)
-            try:
-                while not wait([future], _TICK).done:
-                    progress(size, done)
-                future.result()
-            finally:
-                future.cancel()
-        progress(size, done)
-        if digest.hexdigest() != expected:
-            raise ProtocolError(
-                f"What came from {hub.name} is not the file: it has another sha256 than the hub "
-                "says. It was thrown away.",
-                why=f"expected {expected}, got {digest.hexdigest()} of {done:,} bytes",
-                hint="Try again; a proxy may have put a page of its own in its place.",
-            )
-        part.replace(target)
+        with TemporaryDirectory(dir=folder) as beside:
+            part = Path(beside, FILE)
+            found = _download(client, hub, size, part, progress)
+            if found != expected:
+                raise ProtocolError(
+                    f"What came from {hub.name} is not the file: it has another sha256 than the "
+                    "hub says. It was thrown away.",
+                    why=f"expected {expected}, got {found} of {part.stat().st_size:,} bytes",
+                    hint="Try again; a proxy may have put a page of its own in its place.",
+                )
+            part.replace(target)
     except OSError as error:
         raise UsageError(f"{FILE} cannot be written to {folder}.", why=str(error)) from error
-    finally:
-        part.unlink(missing_ok=True)
     return target
+
+
+def _download(client: Client, hub: Hub, size: int, path: Path, progress: Progress) -> str:
+    """Write the file to `path`; the sha256 of what came. An interrupt ends it."""
+    digest, done = hashlib.sha256(), 0
+    with path.open("wb") as file:
+
+        def write(piece: bytes) -> None:
+            nonlocal done
+            done += len(piece)
+            digest.update(piece)
+            file.write(piece)
+
+        future = client.download(hub.file, write, limit=size, timeout=_PATIENCE)
+        try:
+            while not wait([future], _TICK).done:
+                progress(size, done)
+            future.result()
+        finally:
+            future.cancel()
+    progress(size, done)
+    return digest.hexdigest()
 
 
 def _first_answer(client: Client, where: tuple[Hub, ...]) -> tuple[Hub, int, str]:

