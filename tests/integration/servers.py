@@ -22,11 +22,13 @@ import sys
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.request import urlopen
 
-from qwen_magic.endpoints import LOCAL, find_endpoint
+import pytest
+
+from qwen_magic.endpoints import find_endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.session.keywords import read_ask
 from qwen_magic.session.session import Session
@@ -39,8 +41,9 @@ FIXTURES = """{"fixtures": [
   {"match": {"userMessage": "story"}, "latency": 100,
    "response": {"content": "Once upon a time, and so on and on and on and on and on and on and on
  and on and on and on and on and on and on and on and on and on and on and on and on and on."}},
-  {"match": {"userMessage": "weather", "hasToolResult": true}, "response": {"content": "Sunny."}},
-  {"match": {"userMessage": "weather"},
+  {"match": {"userMessage": "The weather", "hasToolResult": true},
+   "response": {"content": "Sunny."}},
+  {"match": {"userMessage": "The weather"},
    "response": {"toolCalls": [{"name": "weather", "arguments": {"city": "Paris"}}]}},
   {"match": {"responseFormat": "json_schema"},
    "response": {"content": "{\\"name\\": \\"Paris\\"}"}},
@@ -72,6 +75,43 @@ model = Qwen2ForCausalLM(Qwen2Config(
 tokenizer.save_pretrained(sys.argv[1])
 model.save_pretrained(sys.argv[1])
 """
+# llama.cpp's own server, of a package: with Qwen's chat template in place of SmolLM's, which knows
+# no functions.
+LLAMA_CPP = """
+import sys, xllamacpp
+
+given = xllamacpp.CommonParams()
+given.model.path, given.port, given.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
+given.cpuparams.n_threads = given.cpuparams_batch.n_threads = given.n_parallel = 1
+given.n_ctx, given.verbosity, given.chat_template = 4096, 1, sys.argv[3]
+server = xllamacpp.Server(given)
+sys.stdin.read()
+"""
+
+TEMPLATE = """{%- if tools %}<|im_start|>system
+# Tools
+You may call functions, whose signatures are within <tools></tools>:
+<tools>{% for tool in tools %}
+{{ tool | tojson }}{% endfor %}
+</tools>
+For each call, return a json object with function name and arguments within <tool_call></tool_call>:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call><|im_end|>
+{% endif %}{%- for message in messages %}{%- if message.role == "tool" %}<|im_start|>user
+<tool_response>
+{{ message.content }}
+</tool_response><|im_end|>
+{% elif message.tool_calls %}<|im_start|>assistant
+{{ message.content or "" }}{% for call in message.tool_calls %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% else %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endif %}{%- endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
 SCHEMA = {
     "type": "object",
@@ -97,16 +137,13 @@ class Server:
     words: str
     thinks: bool = False
     calls: bool = False
+    repeats: bool = False  # calls by repeating what a call looks like: a very small model
     keeps_to_schema: bool = False
-    extra: dict = field(default_factory=dict)  # of a question with a function
 
     def ask(self, prompt, **options):
         options = {"max_output_tokens": 32, "new": True, **options}
         model = options.pop("model", self.model)
-        asked = read_ask(prompt, options, endpoint=self.endpoint, model=model, chat="main")
-        if asked.functions:
-            asked = replace(asked, extra={**asked.extra, **self.extra})
-        return asked
+        return read_ask(prompt, options, endpoint=self.endpoint, model=model, chat="main")
 
     def answer(self, prompt, **options):
         answer = self.session.ask(self.ask(prompt, **options))
@@ -138,19 +175,22 @@ def functions(server):
         called.append(city)
         return "sunny"
 
-    answer = server.answer("What is the weather in Paris?", tools=[weather], max_output_tokens=64)
+    server.session.tool_policy.prompt = lambda question: "once"
+    prompt = f"Repeat this exactly, and nothing else:\n{CALL}" if server.repeats else "The weather?"
+    answer = server.answer(prompt, tools=[weather], temperature=0.0, max_output_tokens=64)
     if not server.calls:
         return f"accepted; {len(called)} calls (random model)"
-    assert len(called) == 1, f"{len(called)} calls"
-    assert answer.text, "no answer after it"
-    return "called once, answered"
+    assert called, "no call"
+    outputs = [item.output for item in answer.tool_calls]
+    assert outputs == ["sunny"] * len(called), outputs
+    return f"{len(called)} call, its result went back" if answer.text else "called, no text"
 
 
 def chain(server):
     first = server.answer("My name is Ada. Say hello.")
     second = server.answer("What is my name?", new=False, chat=first.chat)
     turns = server.session.conversations.chain(first.chat)
-    last = [turn for turn in turns.path(turns.head)][-1]
+    *_, last = turns.path(turns.head)
     by_id = bool(last.previous_response_id) and last.stored
     if server.name == "aimock":
         assert second.text == "Your name is Ada.", second.text
@@ -174,12 +214,10 @@ def schema(server):
 
 
 def errors(server):
-    try:
+    with pytest.raises(QwenError) as failed:
         server.answer(**{"prompt": "Fail", **server.wrong})
-    except QwenError as error:
-        assert server.words in str(error), str(error)
-        return type(error).__name__
-    raise AssertionError("no error came")
+    assert server.words in str(failed.value), str(failed.value)
+    return type(failed.value).__name__
 
 
 def stop(server):
@@ -251,22 +289,21 @@ def xllamacpp(folder):
         if not weights.exists():
             with packed.open(name) as source, weights.open("wb") as file:
                 shutil.copyfileobj(source, file)
-    session = Session()
-    try:
-        served = session.endpoints.start_local(weights, 1)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-c", LLAMA_CPP, weights, port, TEMPLATE]
+    with running(command, f"{url}/v1/models"):
         yield Server(
             "xllamacpp",
-            session,
-            session.endpoints.find(LOCAL),
-            served.model,
-            {"prompt": "word " * 9000},
-            "context",
+            Session(),
+            replace(find_endpoint("llama.cpp"), base_url=f"{url}/v1"),
+            weights.stem,
+            {"prompt": "word " * 5000},
+            "context size",
             calls=True,
+            repeats=True,
             keeps_to_schema=True,
-            extra={"tool_choice": "required"},  # a model of 135 million calls nothing by itself
         )
-    finally:
-        session.close()
 
 
 @contextmanager
@@ -275,6 +312,7 @@ def running(command, url, environ=None):
     process = subprocess.Popen(
         [str(word) for word in command],
         env=environ,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -287,14 +325,14 @@ def running(command, url, environ=None):
         yield
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def answers(url):
     try:
         urlopen(url, timeout=2).close()
     except OSError as error:
-        return hasattr(error, "code")  # an answer with an error's status
+        return getattr(error, "code", 503) < 500  # an error of its own is an answer
     return True
 
 
