@@ -51,6 +51,8 @@ class Capabilities:
     - `rejects`: parameters of the request that it answers with an error, each with the reason that
       the reader is told; they are never sent.
     - `ignores`: parameters that it takes and does nothing with.
+    - `response_format`: it reads a schema there, in chat completions' form, and holds the model to
+      it; functions are then not called.
     - `images`: whether it takes images; what its models make of them is another matter.
     - `transcript_items`: types of output items, beside messages, that it takes back as input.
     - `tool_companions`: tools that work only beside another one (tool -> the other).
@@ -75,6 +77,7 @@ class Capabilities:
     thinking: ThinkingSwitch = "enable_thinking"
     rejects: Mapping[str, str] = field(default_factory=dict)
     ignores: frozenset[str] = frozenset()
+    response_format: bool = False
     images: bool = True
     transcript_items: frozenset[str] = frozenset()
     tool_companions: Mapping[str, str] = field(default_factory=dict)
@@ -167,8 +170,17 @@ BY_TEMPLATE: Final = Capabilities(
     own_parameters=frozenset({"chat_template_kwargs"}),
     thinks_in_text=True,
 )
-LLAMA_CPP: Final = replace(BY_TEMPLATE, keeps_ids="no")
-# The list UNUSED_RESPONSE_FIELDS of cli/serving/response.py (2026): each of these is a 422.
+# llama.cpp hands other fields of the body on to chat completions, `text.format` it does not
+# (llama.cpp#21922; both seen with xllamacpp 2026.10).
+LLAMA_CPP: Final = replace(
+    BY_TEMPLATE,
+    keeps_ids="no",
+    ignores=frozenset({"text"}),
+    response_format=True,
+    own_parameters=frozenset({"chat_template_kwargs", "response_format"}),
+)
+# The list UNUSED_RESPONSE_FIELDS of cli/serving/response.py (2026): each of these was a 422, and is
+# without effect since (seen with 5.24); fields that are in no list of its own are a 422 still.
 _NOT_SERVED: Final = "transformers serve has no such parameter"
 TRANSFORMERS: Final = Capabilities(
     keeps_ids="no",

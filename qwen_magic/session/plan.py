@@ -77,7 +77,7 @@ class Ask:
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object."""
         output = StructuredOutput(schema)
-        extra = {**self.extra, **output.parameters(self.endpoint)}
+        extra = {**self.extra, **output.parameters(self.endpoint, may_call=bool(self.tools))}
         return replace(self, output=output, input=output.prompt(self.input), extra=extra)
 
     def retry(self, answer: Answer) -> Ask | None:

@@ -37,10 +37,19 @@ class StructuredOutput:
             return f"{given}\n\n{words}"
         return (*given, {"role": "user", "content": words})
 
-    def parameters(self, endpoint: Endpoint) -> JSON:
-        """The request's `text` parameter, where this endpoint reads it; else nothing."""
+    def parameters(self, endpoint: Endpoint, *, may_call: bool) -> JSON:
+        """The request's parameter with the schema, by the name under which this endpoint reads it;
+        nothing where it reads none, or where that would keep the model from the tools that it
+        `may_call`."""
         form = self.schema.text_format()
-        return {"text": form} if form and endpoint.capabilities.reads("text") else {}
+        if form is None:
+            return {}
+        if endpoint.capabilities.reads("text"):
+            return {"text": {"format": form}}
+        if endpoint.capabilities.response_format and not may_call:
+            schema = {key: value for key, value in form.items() if key != "type"}
+            return {"response_format": {"type": form["type"], "json_schema": schema}}
+        return {}
 
     def parse(self, answer: Answer) -> Answer:
         """The answer with its object as `parsed`; with a `SchemaMismatchError` as its `error`,

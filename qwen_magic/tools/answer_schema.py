@@ -97,13 +97,13 @@ class Schema:
         return self.validate(self.find(text))
 
     def text_format(self) -> JSON | None:
-        """The request's `text` field, for endpoints that honour it; None where the schema's root is
-        no object, which none of them takes. `strict` where the schema meets OpenAI's rules."""
+        """The request's `text.format`, for endpoints that honour it; None where the schema's root
+        is no object, which none of them takes. `strict` where the schema meets OpenAI's rules."""
         root = resolve(self.json, self.json)
         if root.get("type") != "object":
             return None
         form = {"type": "json_schema", "name": self.name, "schema": self.json}
-        return {"format": {**form, "strict": _is_strict(self.json)}}
+        return {**form, "strict": _is_strict(self.json)}
 
     def retry_prompt(self, error: SchemaMismatchError) -> str:
         """The prompt of the turn that asks the model to mend its answer."""

@@ -10,7 +10,7 @@ build for CPUs, where the index in use has one; the tiny model is made here, of 
 
     python tests/integration/servers.py SERVERS
 
-It takes about two minutes on one core, and asks nothing but 127.0.0.1. What is not installed is left
+It takes about two minutes on one core, and asks 127.0.0.1 alone. What is not installed is left
 out, loudly. It is no part of the test run: `test_local_model.py` beside it is.
 """
 
