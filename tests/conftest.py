@@ -79,13 +79,17 @@ def browser():
         chromium.close()
 
 
+# What tests may be skipped for: in the reason, of whom, and what to do.
+LOUD = (
+    ("no Chromium", "BROWSER TESTS", "a Chromium. Install one, or set QWEN_MAGIC_CHROMIUM."),
+    ("no real model", "TESTS OF A REAL MODEL", "weights: tests/integration/test_local_model.py."),
+)
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say loudly that the browser tests did not run."""
-    skipped = [
-        r for r in terminalreporter.getreports("skipped") if "no Chromium" in str(r.longrepr)
-    ]
-    if skipped:
-        terminalreporter.section("BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
-        terminalreporter.line(
-            f"{len(skipped)} tests need a Chromium. Install one, or set QWEN_MAGIC_CHROMIUM."
-        )
+    """Say loudly which tests did not run."""
+    skipped = terminalreporter.getreports("skipped")
+    for reason, tests, need in LOUD:
+        if count := sum(reason in str(report.longrepr) for report in skipped):
+            terminalreporter.section(f"{tests} DID NOT RUN", sep="!", red=True, bold=True)
+            terminalreporter.line(f"{count} tests need {need}")

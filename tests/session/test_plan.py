@@ -9,6 +9,7 @@ from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, Capabilities, Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.session.plan import Ask, check_key, plan
+from qwen_magic.tools.answer_schema import Schema
 
 HOME = Endpoint("home", "https://home.example/v1", DASHSCOPE, "DASHSCOPE_API_KEY", "k")
 ASK = Ask(prompt="Hi", input="Hi", model="qwen3-max", endpoint=HOME, chat="main")
@@ -214,3 +215,21 @@ def test_a_retired_name_is_said_to_be_retired(conversations):
     assert "qwen-turbo was retired on 10 October 2026" in made.describe()
     elsewhere = Endpoint("vllm", "http://127.0.0.1:8000/v1")
     assert not plan(replace(ASK, model="qwen-turbo", endpoint=elsewhere), conversations).notes
+
+
+@pytest.mark.parametrize(
+    ("name", "tools", "sent"),
+    [
+        ("openai", (), "text"),
+        ("llama.cpp", (), "response_format"),
+        ("llama.cpp", ({"type": "function", "name": "f"},), ""),  # it would call none
+        ("singapore", (), ""),
+    ],
+)
+def test_a_schema_goes_where_the_server_reads_it(name, tools, sent):
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    ask = replace(ASK, endpoint=find_endpoint(name, {}), tools=tools).asking_for(Schema.of(schema))
+    assert [key for key in ask.extra if key in ("text", "response_format")] == [sent] * bool(sent)
+    assert '"a"' in ask.input  # the prompt says it in any case
+    if sent == "response_format":
+        assert ask.extra[sent]["json_schema"]["schema"] == schema
