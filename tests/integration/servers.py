@@ -45,7 +45,7 @@ FIXTURES = """{"fixtures": [
    "response": {"content": "Sunny."}},
   {"match": {"userMessage": "The weather"},
    "response": {"toolCalls": [{"name": "weather", "arguments": {"city": "Paris"}}]}},
-  {"match": {"responseFormat": "json_schema"},
+  {"match": {"userMessage": "Name a city"},
    "response": {"content": "{\\"name\\": \\"Paris\\"}"}},
   {"match": {"turnIndex": 0}, "response": {"content": "Hello, Ada."}},
   {"match": {"turnIndex": 1}, "response": {"content": "Your name is Ada."}}
@@ -113,6 +113,8 @@ For each call, return a json object with function name and arguments within <too
 {% endif %}"""
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
+THOUGHT = "<think>\nSix times seven.\n</think>\n\nIt is 42."
+
 SCHEMA = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 12}},
@@ -137,7 +139,7 @@ class Server:
     words: str
     thinks: bool = False
     calls: bool = False
-    repeats: bool = False  # calls by repeating what a call looks like: a very small model
+    repeats: bool = False  # thinks and calls by repeating what that looks like: a small model
     keeps_to_schema: bool = False
 
     def ask(self, prompt, **options):
@@ -159,12 +161,13 @@ def text(server):
 
 
 def reasoning(server):
-    answer = server.answer("Think: what is six times seven?")
+    prompt = f"Repeat this exactly, and nothing else:\n{THOUGHT}" if server.repeats else "Think."
+    answer = server.answer(prompt, temperature=0.0)
     if not server.thinks:
         return "(no such model)"
     assert answer.reasoning, "none came"
     assert answer.text, "no text beside it"
-    return "yes"
+    return "out of the text" if server.repeats else "yes"
 
 
 def functions(server):
@@ -300,6 +303,7 @@ def xllamacpp(folder):
             weights.stem,
             {"prompt": "word " * 5000},
             "context size",
+            thinks=True,
             calls=True,
             repeats=True,
             keeps_to_schema=True,
