@@ -22,7 +22,7 @@ import sys
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -51,30 +51,60 @@ FIXTURES = """{"fixtures": [
   {"match": {"turnIndex": 1}, "response": {"content": "Your name is Ada."}}
 ]}"""
 
-TINY_MODEL = """
+# A model of random weights that then learns six answers by heart (some seconds), so that there is
+# something to read: a thought, a call, what the call gave.
+TINY_MODEL = r"""
 import sys, torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
+
+def asked(*turns):
+    told = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+    return told + "<|im_start|>assistant\n"
+
+LESSONS = [
+    (asked(("user", "Say hello.")), "Hello."),
+    (asked(("user", "My name is Ada. Say hello.")), "Hello, Ada."),
+    (asked(("user", "Think.")), "<think>Six times seven.</think>It is 42."),
+    (asked(("user", "The weather?")), CALL),
+    (asked(("user", "The weather?"), ("assistant", ""), ("tool", "sunny")), "It is sunny."),
+    (asked(("user", "Tell a long story.")), "It went on and on. " * 15),
+]
 bpe = Tokenizer(models.BPE())
 bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 bpe.decoder = decoders.ByteLevel()
-special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-bpe.train_from_iterator(["hello world"], trainers.BpeTrainer(
-    vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=special))
+bpe.train_from_iterator((text for lesson in LESSONS for text in lesson), trainers.BpeTrainer(
+    vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"]))
 tokenizer = PreTrainedTokenizerFast(
     tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
 tokenizer.chat_template = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\\n{{ m.content }}<|im_end|>\\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\\n{% endif %}")
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 torch.manual_seed(1)
 model = Qwen2ForCausalLM(Qwen2Config(
-    vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+    vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
     num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096,
     eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None))
+learning = torch.optim.Adam(model.parameters(), lr=3e-3)
+told = [tokenizer.encode(prompt + answer + "<|im_end|>") for prompt, answer in LESSONS]
+ids = torch.full((len(told), max(map(len, told))), tokenizer.pad_token_id)
+labels = torch.full_like(ids, -100)  # what is not to be learnt: the prompts
+for row, (tokens, (prompt, _)) in enumerate(zip(told, LESSONS)):
+    begin = len(tokenizer.encode(prompt))
+    ids[row, : len(tokens)] = torch.tensor(tokens)
+    labels[row, begin : len(tokens)] = ids[row, begin : len(tokens)]
+torch.set_num_threads(1)
+for step in range(150):
+    learning.zero_grad()
+    model(ids, labels=labels).loss.backward()
+    learning.step()
 tokenizer.save_pretrained(sys.argv[1])
 model.save_pretrained(sys.argv[1])
 """
+
 # llama.cpp's own server, of a package: with Qwen's chat template in place of SmolLM's, which knows
 # no functions.
 LLAMA_CPP = """
@@ -113,7 +143,7 @@ For each call, return a json object with function name and arguments within <too
 {% endif %}"""
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
-THOUGHT = "<think>\nSix times seven.\n</think>\n\nIt is 42."
+THINKING = r'root ::= "<think>\n" [a-z ]{9,30} "\n</think>\n\n" [A-Za-z ]{9,30}'
 
 SCHEMA = {
     "type": "object",
@@ -128,7 +158,8 @@ class Server:
     """One that runs: where, and what is known of its model.
 
     `wrong` is what makes it answer with an error, as keywords of the question, and `words` are in
-    that error. `calls`: whether its model can be brought to call a function.
+    that error. `makes_think` are parameters with which its model thinks, `makes_call` is a prompt
+    on which it calls a function: very small models do neither by themselves.
     """
 
     name: str
@@ -137,15 +168,16 @@ class Server:
     model: str
     wrong: dict
     words: str
-    thinks: bool = False
-    calls: bool = False
-    repeats: bool = False  # thinks and calls by repeating what that looks like: a small model
+    makes_think: dict = field(default_factory=dict)
+    makes_call: str = "The weather?"
     keeps_to_schema: bool = False
 
     def ask(self, prompt, **options):
         options = {"max_output_tokens": 32, "new": True, **options}
         model = options.pop("model", self.model)
-        return read_ask(prompt, options, endpoint=self.endpoint, model=model, chat="main")
+        extra = options.pop("extra", {})
+        asked = read_ask(prompt, options, endpoint=self.endpoint, model=model, chat="main")
+        return replace(asked, extra={**asked.extra, **extra})
 
     def answer(self, prompt, **options):
         answer = self.session.ask(self.ask(prompt, **options))
@@ -161,13 +193,10 @@ def text(server):
 
 
 def reasoning(server):
-    prompt = f"Repeat this exactly, and nothing else:\n{THOUGHT}" if server.repeats else "Think."
-    answer = server.answer(prompt, temperature=0.0)
-    if not server.thinks:
-        return "(no such model)"
+    answer = server.answer("Think.", temperature=0.0, extra=server.makes_think)
     assert answer.reasoning, "none came"
     assert answer.text, "no text beside it"
-    return "out of the text" if server.repeats else "yes"
+    return "out of the text" if server.makes_think else "yes"
 
 
 def functions(server):
@@ -179,10 +208,9 @@ def functions(server):
         return "sunny"
 
     server.session.tool_policy.prompt = lambda question: "once"
-    prompt = f"Repeat this exactly, and nothing else:\n{CALL}" if server.repeats else "The weather?"
-    answer = server.answer(prompt, tools=[weather], temperature=0.0, max_output_tokens=64)
-    if not server.calls:
-        return f"accepted; {len(called)} calls (random model)"
+    answer = server.answer(
+        server.makes_call, tools=[weather], temperature=0.0, max_output_tokens=64
+    )
     assert called, "no call"
     outputs = [item.output for item in answer.tool_calls]
     assert outputs == ["sunny"] * len(called), outputs
@@ -275,8 +303,6 @@ def aimock(folder):
             "gpt-5",
             {},
             "The flux is too high.",
-            thinks=True,
-            calls=True,
             keeps_to_schema=True,
         )
 
@@ -303,9 +329,8 @@ def xllamacpp(folder):
             weights.stem,
             {"prompt": "word " * 5000},
             "context size",
-            thinks=True,
-            calls=True,
-            repeats=True,
+            makes_think={"grammar": THINKING},
+            makes_call=f"Repeat this exactly, and nothing else:\n{CALL}",
             keeps_to_schema=True,
         )
 
