@@ -99,6 +99,7 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         "Write https:// in the endpoint's URL.",
         pattern=PLAIN_HTTP,
         statuses=(400,),
+        or_status=426,
     ),
     ErrorRule(
         ServerError,

@@ -135,7 +135,7 @@ class Http:
         try:
             return await client.send(sent, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as exc:
-            raise _failure(exc, url, request) from exc
+            raise _failure(exc, url, request, answered=False) from exc
 
     def _client(self, *, direct: bool) -> httpx2.AsyncClient:
         """By the proxies of the environment, or `direct`. Cookies of neither are ever sent:
@@ -189,7 +189,9 @@ def _timeout(request: HttpRequest) -> dict[str, float | None]:
     ).as_dict()
 
 
-def _failure(exc: httpx2.HTTPError, url: str, request: HttpRequest) -> QwenError:
+def _failure(
+    exc: httpx2.HTTPError, url: str, request: HttpRequest, *, answered: bool = True
+) -> QwenError:
     match exc:
         case httpx2.ConnectTimeout():
             return transport_errors.not_connected_in_time(url, request.connect)
@@ -207,7 +209,7 @@ def _failure(exc: httpx2.HTTPError, url: str, request: HttpRequest) -> QwenError
             # Its words may hold a header's value, and so the key.
             return UsageError("The request cannot be written as HTTP.")
         case _:
-            return transport_errors.cut(exc, url)
+            return transport_errors.cut(exc, url, answered=answered)
 
 
 def _agent() -> str:

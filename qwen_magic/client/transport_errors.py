@@ -24,7 +24,11 @@ from qwen_magic.errors import (
     SilenceError,
 )
 
-_TLS_ALERT: Final = r"\x15\x03"  # how the words of h11 show its first bytes
+_TRY_OTHER: Final = "Check the base URL: its port, and http against https."
+_TRY_TLS: Final = (
+    "Check the base URL: if the server speaks https there, it must begin with https://. "
+    "The request is not repeated by itself."
+)
 
 # How to start the servers that people run on their own machine, by their usual port.
 _LOCAL_SERVERS: Final = {
@@ -96,27 +100,26 @@ def not_taken(url: str, seconds: float) -> QwenError:
     )
 
 
-def cut(cause: BaseException | None, url: str) -> QwenError:
-    """The connection broke after it stood: the request may have been taken up."""
+def cut(cause: BaseException | None, url: str, *, answered: bool = True) -> QwenError:
+    """The connection broke after it stood: the request may have been taken up. `answered`: the
+    head of an answer came. (A port of TLS that is asked by http sends an alert, or nothing.)"""
     words = one_line(str(cause or ""))
-    is_plain = urlsplit(url).scheme == "http"
-    if is_plain and _TLS_ALERT in words:
-        return ProtocolError(
-            f"{_host(url)} speaks https there, and was asked by http.",
-            hint="Write https:// in the endpoint's URL.",
-        )
+    may_be_tls = urlsplit(url).scheme == "http" and not answered
     if "illegal" in words or "bad" in words.lower().split():
         return ProtocolError(
             f"{_host(url)} does not speak HTTP there.",
             why=words,
-            hint="Check the base URL: its port, and http against https.",
+            hint=_TRY_TLS
+            if may_be_tls
+            else "Check the base URL: its port, and http against https.",
         )
+    again = "Run the cell again. It is not repeated by itself: the answer may have begun."
     return ConnectionLostError(
-        f"{_host(url)} cut the connection before the answer was complete.",
+        f"{_host(url)} cut the connection before the answer was complete."
+        if answered
+        else f"{_host(url)} cut the connection without an answer.",
         why=words,
-        hint="Check the base URL: the server may want https:// there."
-        if is_plain and "without sending a response" in words
-        else "Run the cell again. It is not repeated by itself: the answer may have begun.",
+        hint=_TRY_TLS if may_be_tls else again,
     )
 
 

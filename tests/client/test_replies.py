@@ -137,6 +137,19 @@ def test_a_server_that_speaks_no_http(serve, whole):
     assert "does not speak HTTP" in stream.error.message
 
 
+@pytest.mark.parametrize("said", [[b"\x15\x03\x01\x00\x02\x02\x46"], [b""], [0.05, "reset"]])
+def test_a_port_of_tls_that_is_asked_by_http(serve, wire, whole, said):
+    _, stream = whole(serve([wire.RESET if each == "reset" else each for each in said]))
+    assert isinstance(stream.error, ProtocolError | ConnectionLostError)
+    assert "https://" in stream.error.hint
+
+
+def test_a_connection_that_is_cut_in_the_answer_is_no_matter_of_tls(serve, wire, whole):
+    _, stream = whole(serve([wire.STREAM + wire.created() + wire.delta("Hi"), 0.05, wire.RESET]))
+    assert isinstance(stream.error, ConnectionLostError)
+    assert "https://" not in stream.error.hint
+
+
 @pytest.mark.parametrize("status", [301, 307, 308])
 def test_a_redirect_on_the_same_host(serve, wire, whole, status):
     server = serve(wire.reply(status, location="/v2/responses"), wire.answer("Hi"))
