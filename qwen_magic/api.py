@@ -82,7 +82,8 @@ class Qwen:
             self._session.endpoints.remember_key(found, api_key)
 
     def ask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
-        """The answer to `prompt` (text, or a list of messages), continuing the conversation.
+        """The answer to `prompt` (text, or a list of messages and outputs of calls), continuing the
+        conversation.
 
         Blocks. Raises `QwenError`; a Ctrl-C closes the connection and records what came.
         """

@@ -2,8 +2,11 @@
 
     bytes -> sse.SSEDecoder -> body.EventDecoder -> events.Event -> state.ResponseState
                decode:   JSON -> Event, of     items, response:  its parts
-               entries:  the item an event speaks of, with its   text.TextAccumulator
-    request.ResponseRequest -> JSON body;   call_outputs: what is sent back for function calls
+               error_reason: why not
+               entries:  the item an event speaks of; entry: one of them, with its
+                         text.TextAccumulator; message_texts, thinking: without the thinking
+    request.ResponseRequest -> JSON body, with input_items in the form that every server takes;
+    call_outputs: what is sent back for function calls
 
 Nothing here knows a socket, a clock, a thread or a display.
 """

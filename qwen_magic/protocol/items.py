@@ -428,7 +428,7 @@ def item_type(item: Item) -> str:
 
 def parse_item(raw: JSON) -> Item:
     """The item that `raw` describes; one of an unknown type is kept whole. Never raises."""
-    kind = text(raw.get("type"))
+    kind = text(raw.get("type")) or ("message" if raw.get("role") == "assistant" else "")
     read = _READERS.get(kind)
     if read is None:
         return UnknownItem(text(raw.get("id")), kind, raw, text(raw.get("status")))

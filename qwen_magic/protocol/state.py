@@ -20,7 +20,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from qwen_magic.protocol.call_outputs import CALL_OUTPUT, CallResult, server_result
-from qwen_magic.protocol.entries import CallPhase, Entries, Entry, call_id_of
+from qwen_magic.protocol.entries import Entries, call_id_of
+from qwen_magic.protocol.entry import CallPhase, Entry
 from qwen_magic.protocol.events import (
     AnnotationAdded,
     ErrorEvent,
@@ -48,6 +49,7 @@ from qwen_magic.protocol.items import (
     UnknownItem,
     parse_item,
 )
+from qwen_magic.protocol.message_texts import MessageTexts
 from qwen_magic.protocol.response import (
     ResponseError,
     Status,
@@ -56,7 +58,6 @@ from qwen_magic.protocol.response import (
     response_error,
 )
 from qwen_magic.protocol.text import ITEM, PART_DONE, TERMINAL, TEXT_DONE
-from qwen_magic.protocol.thinking import Piece, ThinkSplitter, split_thinking
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
 
@@ -90,6 +91,7 @@ class ResponseState:
         self._before: list[Entry] = []  # of the responses before this one
         self._usage_before: Usage | None = None
         self._entries = Entries()
+        self._texts = MessageTexts(self._entries, may_lack_start=thinks_in_text)
         self._ended = False  # `terminal`, and not by a bare `error` alone
 
     @property
@@ -147,6 +149,7 @@ class ResponseState:
         """Begin the newest response anew, without what came of it."""
         self.version += 1
         self._entries = Entries(len(self._before))
+        self._texts = MessageTexts(self._entries, may_lack_start=self._thinks_in_text)
         self._ended = self.terminal = False
         self.status, self.error, self.incomplete_reason = "queued", None, ""
         self.usage, self.response_usage, self.raw = self._usage_before, None, {}
@@ -169,7 +172,7 @@ class ResponseState:
                     ITEM_TYPES[event.kind], event.item_id, event.output_index, at
                 )
                 if event.kind == "output_text":
-                    self._say(entry, event.part_index, event.delta, at)
+                    self._texts.extend(entry, event.part_index, event.delta, at)
                 elif entry.growing.extend(event.kind, event.part_index, event.delta):
                     entry.version += 1
             case TextDone():
@@ -180,7 +183,9 @@ class ResponseState:
                 self._begun()
                 if not self._is_output(event.item, at):
                     entry = self._entries.added(event.item, event.output_index, at)
-                    entry.add(self._without_thinking(entry, event.item, at, is_last=False))
+                    entry.add(
+                        self._texts.without_thinking(entry, event.item, ITEM, at, is_last=False)
+                    )
             case ItemDone():
                 self._item_done(event, at)
             case ToolProgress():
@@ -224,13 +229,9 @@ class ResponseState:
         entry = self._entries.streaming(
             ITEM_TYPES[event.kind], event.item_id, event.output_index, at
         )
-        words = event.text
         if event.kind == "output_text":
-            self._flush(entry, at)
-            thought, words = self._split(words)
-            if thought:
-                self._thinking_of(entry, at).growing.offer("reasoning_text", 0, thought, source)
-        if entry.growing.offer(event.kind, event.part_index, words, source):
+            self._texts.offer(entry, event.part_index, event.text, source, at)
+        elif entry.growing.offer(event.kind, event.part_index, event.text, source):
             entry.version += 1
 
     def _item_done(self, event: ItemDone, at: float) -> None:
@@ -238,8 +239,7 @@ class ResponseState:
         if self._is_output(event.item, at):
             return
         entry = self._entries.done(event.item, event.output_index, at)
-        self._flush(entry, at)
-        entry.add(self._without_thinking(entry, event.item, at), is_last=True)
+        entry.add(self._texts.without_thinking(entry, event.item, ITEM, at), is_last=True)
         entry.finish("completed", at)
 
     # functions that the server ran itself
@@ -255,63 +255,6 @@ class ResponseState:
         if result is not None and not entry.answered:
             entry.answer(result, at)
         return True
-
-    # thinking in the text of a message
-
-    def _say(self, entry: Entry, part: int, delta: str, at: float) -> None:
-        """More of a message's text."""
-        splitter = entry.splitter
-        if splitter is None:
-            splitter = ThinkSplitter(may_lack_start=self._thinks_in_text)
-            entry.splitter = splitter
-        if not splitter.is_plain:
-            for piece in splitter.feed(delta):
-                self._take_piece(entry, part, piece, at)
-        elif entry.growing.extend("output_text", part, delta):
-            entry.version += 1
-
-    def _flush(self, entry: Entry, at: float) -> None:
-        """A whole text comes: nothing is held back any longer."""
-        if entry.splitter is not None:
-            for piece in entry.splitter.close():
-                self._take_piece(entry, 0, piece, at)
-
-    def _take_piece(self, entry: Entry, part: int, piece: Piece, at: float) -> None:
-        kind, words = piece
-        entry.version += 1
-        if kind == "answer":
-            if entry.thinking is not None:
-                entry.thinking.finish("completed", at)
-            entry.growing.extend("output_text", part, words)
-            return
-        if kind == "recall":
-            words = (entry.text + words).strip()
-            entry.growing.restart()
-        if words:
-            thinking = self._thinking_of(entry, at)
-            thinking.version += 1
-            thinking.growing.extend("reasoning_text", 0, words)
-
-    def _thinking_of(self, entry: Entry, at: float) -> Entry:
-        if entry.thinking is None:
-            item = Reasoning(id="", status="in_progress")
-            entry.thinking = self._entries.before(entry, item, entry.started_at)
-        return entry.thinking
-
-    def _split(self, words: str) -> tuple[str, str]:
-        return split_thinking(words, may_lack_start=self._thinks_in_text)
-
-    def _without_thinking(
-        self, entry: Entry, item: Item, at: float, *, is_last: bool = True, source: int = ITEM
-    ) -> Item:
-        """`item`, whose text begins with its thinking, without that."""
-        if not isinstance(item, Message):
-            return item
-        thought, words = self._split(item.text)
-        if thought:
-            thinking = self._thinking_of(entry, at)
-            thinking.take(Reasoning(id="", text=thought), source, is_last=is_last)
-        return replace(item, text=words) if words != item.text else item
 
     def _annotate(self, event: AnnotationAdded, at: float) -> None:
         entry = self._entries.streaming("message", event.item_id, event.output_index, at)
@@ -331,8 +274,7 @@ class ResponseState:
         others = [item for item in output if not (item in outputs or self._is_output(item, at))]
         for entry, item in self._entries.final(others, at):
             entry.added = True
-            self._flush(entry, at)
-            entry.take(self._without_thinking(entry, item, at, source=TERMINAL), TERMINAL)
+            entry.take(self._texts.without_thinking(entry, item, TERMINAL, at), TERMINAL)
         for item in outputs:
             self._is_output(item, at)
         self._close(status, at)
@@ -342,7 +284,7 @@ class ResponseState:
         self.terminal = True
         phase = "incomplete" if status == "cancelled" else status
         for entry in list(self._entries.all):
-            self._flush(entry, at)
+            self._texts.flush(entry, at)
             self._name_call(entry)
         for entry in self._entries.all:
             self._is_output(entry.item, at)  # a call that came after its output

@@ -20,7 +20,7 @@ from qwen_magic.errors import QwenError
 from qwen_magic.protocol.items import CodeInterpreterCall
 
 if TYPE_CHECKING:
-    from qwen_magic.protocol.entries import Entry
+    from qwen_magic.protocol.entry import Entry
 
 LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
 

@@ -27,7 +27,7 @@ from qwen_magic.tools.policy import CallLimits, Standing, ToolPolicy
 from qwen_magic.tools.results import result_text
 
 if TYPE_CHECKING:
-    from qwen_magic.protocol.entries import CallPhase, Entry
+    from qwen_magic.protocol.entry import CallPhase, Entry
 
 Poll: TypeAlias = Callable[[], Verdict | None]
 Decision: TypeAlias = Literal["run", "refused", "nobody"]

@@ -85,3 +85,67 @@ def test_parts_of_chat_completions_are_renamed() -> None:
     }
     [answer] = check_messages([{"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}])
     assert answer["content"] == [{"type": "output_text", "text": "Hi"}]
+
+
+def test_the_detail_of_an_image_is_kept() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/a", "detail": "low"}}
+    [message] = check_messages([{"role": "user", "content": [image]}])
+    part = {"type": "input_image", "image_url": "https://a.example/a", "detail": "low"}
+    assert message["content"] == [part]
+
+
+OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([OUTPUT], [OUTPUT]),
+        ([{**OUTPUT, "output": [{"type": "input_text", "text": "42"}]}], None),
+        ([{"type": "custom_tool_call_output", "call_id": "c1", "output": ""}], None),
+        ([{"type": "function_call", "call_id": "c1", "name": "f"}, OUTPUT], None),
+        ([{"role": "tool", "tool_call_id": "c1", "content": "42"}], [OUTPUT]),
+        (
+            [{"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "42"}]}],
+            [OUTPUT],
+        ),
+        (
+            [
+                {
+                    "role": "assistant",
+                    "content": "Let me see.",
+                    "tool_calls": [
+                        {"id": "c1", "type": "function", "function": {"name": "f"}},
+                        {"id": "c2", "type": "function",
+                         "function": {"name": "g", "arguments": '{"a":1}'}},
+                    ],
+                }
+            ],
+            [
+                {"role": "assistant", "content": "Let me see."},
+                {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+                {"type": "function_call", "call_id": "c2", "name": "g", "arguments": '{"a":1}'},
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_calls_and_their_outputs(given: list[object], expected: list[object] | None) -> None:
+    assert list(check_messages(given)) == (expected or given)
+    assert message_list("{outputs}", {"outputs": given}) == tuple(expected or given)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"type": "function_call_output", "output": "42"}, 'without a "call_id"'),
+        ({"type": "function_call_output", "call_id": "", "output": "42"}, 'without a "call_id"'),
+        ({"type": "function_call_output", "call_id": "c1"}, 'without an "output"'),
+        ({"role": "tool", "tool_call_id": "c1"}, 'without an "output"'),
+        ({"role": "assistant", "tool_calls": [7]}, "no call of a function"),
+        ({**OUTPUT, "output": {1, 2}}, "that JSON cannot hold"),
+    ],
+)
+def test_a_bad_call_or_output_is_named(item: object, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_messages([item])
+    assert said in caught.value.message

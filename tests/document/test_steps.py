@@ -13,7 +13,7 @@ from qwen_magic.document.blocks import (
 )
 from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import FigureState, StepContext, make_step
-from qwen_magic.protocol.entries import Entry
+from qwen_magic.protocol.entry import Entry
 from qwen_magic.protocol.items import parse_item
 
 

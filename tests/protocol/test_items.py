@@ -129,6 +129,11 @@ def test_forms_of_a_message(raw: dict[str, Any], expected: Message) -> None:
     assert parse_item({"type": "message", **raw}) == expected
 
 
+def test_a_message_without_a_type() -> None:
+    raw = {"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+    assert parse_item(raw) == Message("", "Hi")
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
