@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import subprocess
@@ -40,6 +41,7 @@ class LocalServer:
         self.key = secrets.token_urlsafe(24)
         self.base_url = ""
         self.tokens_per_second = 0.0
+        self._pid = os.getpid()
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
 
@@ -98,9 +100,10 @@ class LocalServer:
             )
 
     def close(self) -> None:
-        """End the process; an answer that it is writing is cut. Idempotent."""
+        """End the process; an answer that it is writing is cut. Idempotent. A forked child leaves the
+        process of its parent alone."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and self._pid == os.getpid():
             process.kill()
             process.communicate()
         if self._log is not None:

@@ -1,7 +1,7 @@
 """Servers that others wrote, asked as a notebook would: prints a table of server by ability.
 
 They are installed into one folder, each apart from this package's own environment (`torch` in its
-build for CPUs, where the index in use has one; the tiny model is made here, of random weights):
+build for CPUs, where the index in use has one):
 
     python3 -m venv SERVERS/transformers
     SERVERS/transformers/bin/pip install torch "transformers[serving]"
@@ -10,7 +10,7 @@ build for CPUs, where the index in use has one; the tiny model is made here, of 
 
     python tests/integration/servers.py SERVERS
 
-It takes about two minutes on one core, and asks 127.0.0.1 alone. What is not installed is left
+It takes about a minute, and asks 127.0.0.1 alone. What is not installed is left
 out, loudly. It is no part of the test run: `test_local_model.py` beside it is.
 """
 

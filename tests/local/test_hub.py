@@ -1,71 +1,11 @@
 """Fetching weights, against a local imitation of the two hubs. Neither was ever asked here."""
 
-import hashlib
-import http.server
-import json
-import threading
-from contextlib import contextmanager
-
 import pytest
+from local_model import SUM, WEIGHTS, listing, second_listing, site
 
 from qwen_magic.client import Client
 from qwen_magic.errors import ProtocolError, QwenError, TransportError
 from qwen_magic.local.hub import FILE, REPOSITORY, Hub, fetch_weights, hubs
-
-WEIGHTS = b"GGUF" + bytes(range(256)) * 4000
-SIZE = len(WEIGHTS)
-SUM = hashlib.sha256(WEIGHTS).hexdigest()
-
-
-@contextmanager
-def site(pages):
-    """A site of `pages`: path -> bytes, or the address that it redirects to. `asked` are the
-    requests so far: (path, headers)."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append((self.path, dict(self.headers)))
-            page = pages.get(self.path)
-            self.send_response(404 if page is None else 302 if isinstance(page, str) else 200)
-            if isinstance(page, str):
-                self.send_header("Location", page)
-            body = page if isinstance(page, bytes) else b""
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def listing(digest=SUM, size=SIZE):
-    """As the first hub tells it: two files, one of them the weights."""
-    rows = [
-        {"type": "file", "path": "README.md", "size": 1, "oid": "a" * 40},
-        {
-            "type": "file",
-            "path": FILE,
-            "size": size,
-            "oid": "b" * 40,
-            "lfs": {"oid": digest, "size": size, "pointerSize": 134},
-        },
-    ]
-    return json.dumps(rows).encode()
-
-
-def second_listing():
-    """As the second hub tells it."""
-    rows = [{"Path": FILE, "Name": FILE, "Size": len(WEIGHTS), "Sha256": SUM, "Type": "blob"}]
-    return json.dumps({"Code": 200, "Data": {"Files": rows}, "Success": True}).encode()
 
 
 @pytest.fixture

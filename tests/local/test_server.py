@@ -7,49 +7,12 @@ import time
 from urllib.request import Request, urlopen
 
 import pytest
+from local_model import LIBRARY
 
 from qwen_magic.endpoints import LOCAL
 from qwen_magic.errors import UsageError
 from qwen_magic.local.server import LocalServer
 from qwen_magic.session.endpoint_keys import Endpoints
-
-# A library that "serves" any file that begins with GGUF, and tells what it was given.
-LIBRARY = """
-import http.server, json, os, sys, threading
-
-class _Fields:
-    def __getattr__(self, name):
-        self.__dict__[name] = _Fields()
-        return self.__dict__[name]
-
-CommonParams = _Fields
-
-class Server:
-    def __init__(self, given):
-        print("the library says something")
-        if open(given.model.path, "rb").read(4) != b"GGUF":
-            sys.stderr.write("0.00.016.773 E gguf_init_from_reader: no magic\\n")
-            sys.stderr.write("0.00.016.889 E srv    load_model: failed to load model\\n")
-            raise RuntimeError("Failed to init server, please check the input params.")
-        told = {"threads": given.cpuparams.n_threads, "host": given.hostnames,
-                "key": given.api_keys, "argv": sys.argv, "pid": os.getpid()}
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(told).encode())
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.listening_address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def handle_completions(self, body):
-        return {"timings": {"predicted_per_second": 21.5}}
-"""
 
 
 @pytest.fixture
