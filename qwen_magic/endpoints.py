@@ -264,7 +264,7 @@ TABLE: Final = (
     _local("llama.cpp", 8080, LLAMA_CPP, "LLAMA_API_KEY"),
     _local("transformers", 8000, TRANSFORMERS),
     _local("litellm", 4000, BY_EFFORT, "LITELLM_API_KEY"),
-    Endpoint(LOCAL, "", LLAMA_CPP),
+    Endpoint(LOCAL, "", replace(LLAMA_CPP, images=False)),
     Endpoint(DEMO, "", DEMO_SERVER),
 )
 # Where the key of a host that has no row is looked for, beside `<HOST>_API_KEY` with the whole

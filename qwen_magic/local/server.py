@@ -100,8 +100,8 @@ class LocalServer:
             )
 
     def close(self) -> None:
-        """End the process; an answer that it is writing is cut. Idempotent. A forked child leaves the
-        process of its parent alone."""
+        """End the process; an answer that it is writing is cut. Idempotent. In a forked child the
+        process is left alone: it is the parent's."""
         process, self._process = self._process, None
         if process is not None and self._pid == os.getpid():
             process.kill()
