@@ -158,7 +158,7 @@ def interrupt_once(server, enough):
     """Send this process a Ctrl-C as soon as the server has seen `enough`."""
 
     def watch():
-        server.log.wait(enough, 30)
+        server.log.wait(enough, 120)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=watch)
@@ -171,7 +171,7 @@ def test_an_interrupt_closes_every_stream_and_keeps_what_is_done(qwen, server, t
     prompts = [*PROMPTS[:5], *slow]
     path = tmp_path / "r.sqlite3"
     watcher = interrupt_once(
-        server, lambda rs: len(rs) >= 9 and sum(r.events > 3 and not r.ended_at for r in rs) == 4
+        server, lambda rs: len(rs) >= 9 and sum(r.events > 3 and not r.ended_at for r in rs) >= 4
     )
     with pytest.raises(KeyboardInterrupt):
         qwen.map(prompts, concurrency=4, resume=path, progress=False)

@@ -168,7 +168,7 @@ def test_help(kernel):
     [
         ("%%qwen --modle x\nhello", "--model"),
         ("%%qwen\n \n", "There is no prompt"),
-        ("%%qwen -e huge\nhello", "xhigh"),
+        pytest.param("%%qwen -e huge\nhello", "xhigh", marks=pytest.mark.wrong_request),
         ("%%qwen --after 9\nhello", "no turn 9"),
         ("%%qwen -t web_serch\nhello", "web_search"),
         ("%%qwen\nhello\ndemo: error 401", "key"),
