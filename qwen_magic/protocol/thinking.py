@@ -9,6 +9,8 @@ where a server is known to do so (`may_lack_start`), an end that nothing began m
 that came before it:
 
     start --anything else--> unopened --"</think>"--> gap
+
+But a text that speaks of the tags (`</think>` in quotes, or behind a `<think>`) stays as it is.
 """
 
 from __future__ import annotations
@@ -21,18 +23,21 @@ _State: TypeAlias = Literal["start", "thinking", "gap", "answer", "unopened"]
 
 _START: Final = "<think>"
 _END: Final = "</think>"
+_QUOTES: Final = ("`", '"', "'", "“", "„", "«")
 
 
 class ThinkSplitter:
     """Feed it a text in any pieces; it gives what is thinking and what is the answer."""
 
-    __slots__ = ("_began", "_held", "_may_lack_start", "_state")
+    __slots__ = ("_began", "_held", "_may_lack_start", "_quotes", "_state", "_tail")
 
     def __init__(self, *, may_lack_start: bool = False) -> None:
         self._may_lack_start = may_lack_start
         self._state: _State = "start"
         self._held = ""
         self._began = False  # some thinking came
+        self._tail = ""  # the last characters that were handed over while `unopened`
+        self._quotes = False  # the text speaks of a `<think>`
 
     @property
     def is_plain(self) -> bool:
@@ -86,6 +91,9 @@ class ThinkSplitter:
     def _until_end(self, pieces: list[Piece], *, is_open: bool) -> bool:
         held = self._held if is_open or self._began else self._held.lstrip()
         said, tag, rest = held.partition(_END)
+        if tag and is_open and self._is_quoted(said):
+            self._hand_over(pieces, said + tag, rest)
+            return True
         if tag:
             if is_open:
                 pieces.append(("recall", said))
@@ -94,13 +102,28 @@ class ThinkSplitter:
             self._state, self._held = "gap", rest
             return True
         safe = held[: len(held) - _begun(held)]
-        if not is_open:
-            safe = safe.rstrip()
+        if is_open:
+            self._is_quoted(safe)
+            self._hand_over(pieces, safe, held[len(safe) :])
+            return False
+        safe = safe.rstrip()
         self._held = held[len(safe) :]
         if safe:
             self._began = True
-            pieces.append(("answer" if is_open else "thought", safe))
+            pieces.append(("thought", safe))
         return False
+
+    def _is_quoted(self, said: str) -> bool:
+        """Whether a tag behind `said` is spoken of, and ends nothing."""
+        before = self._tail + said
+        self._quotes = self._quotes or _START in before
+        return self._quotes or before.endswith(_QUOTES)
+
+    def _hand_over(self, pieces: list[Piece], words: str, rest: str) -> None:
+        self._held = rest
+        self._tail = (self._tail + words)[-len(_START) :]
+        if words:
+            pieces.append(("answer", words))
 
 
 def _begun(text: str) -> int:
