@@ -74,7 +74,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class TextDone:
-    """The whole of a text; it may differ from its deltas, which then win."""
+    """The whole of a text. Where its deltas differ they win, unless they are its beginning."""
 
     kind: TextKind
     text: str
