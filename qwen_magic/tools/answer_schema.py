@@ -127,7 +127,7 @@ def _flat(schema: JSON) -> JSON:
 
 
 def _is_strict(schema: object) -> bool:
-    """OpenAI's rule: every object is closed, and requires all that it names."""
+    """OpenAI's rule: every object is closed, and requires all that it names; no value is free."""
     if isinstance(schema, list):
         return all(map(_is_strict, schema))
     if not isinstance(schema, Mapping):
@@ -136,6 +136,10 @@ def _is_strict(schema: object) -> bool:
         closed = schema.get("additionalProperties") is False
         if not closed or set(schema.get("required", ())) != set(schema.get("properties", {})):
             return False
+        if {} in schema.get("properties", {}).values():
+            return False
+    if schema.get("type") == "array" and schema.get("items", {}) == {}:
+        return False
     return "prefixItems" not in schema and all(map(_is_strict, schema.values()))
 
 

@@ -68,7 +68,8 @@ def schema_of(hint: Any) -> JSON:
 
     Known: str, int, float, bool, None, dates, Decimal, UUID, Path, Any, lists and other
     collections, tuples, dicts with text keys, unions, Literal, Enum, NewType, Annotated (its text
-    is the description), dataclasses, TypedDicts, named tuples, models of pydantic. Raises
+    is the description), dataclasses, TypedDicts, named tuples, models of pydantic. Every array says
+    its `items`, if only `{}`: OpenAI refuses a function whose schema has one without. Raises
     `UsageError` for others.
     """
     writer = _Writer()
@@ -195,11 +196,11 @@ class _Writer:
         if origin is tuple and arguments and arguments[-1] is not ...:
             items = [self.of(item) for item in arguments]
             exactly = {"minItems": len(items), "maxItems": len(items)}
-            return {"type": "array", "prefixItems": items, **exactly}
+            return {"type": "array", "prefixItems": items, "items": {"anyOf": items}, **exactly}
         if origin in ARRAYS:
             unique = {"uniqueItems": True} if origin in SETS else {}
             item = self.of(arguments[0]) if arguments else {}
-            return {"type": "array", **({"items": item} if item else {}), **unique}
+            return {"type": "array", "items": item, **unique}
         if origin in OBJECTS and (not arguments or unwrapped(arguments[0]) in (str, Any)):
             more = self.of(arguments[1]) if arguments else {}
             return {"type": "object", **({"additionalProperties": more} if more else {})}

@@ -208,6 +208,13 @@ def test_the_field_for_endpoints_that_honour_it():
     assert Schema.of(list[Even]).text_format() is None
 
 
+def test_a_schema_with_values_of_any_type_is_not_strict():
+    free = {"type": "object", "additionalProperties": False, "required": ["a"]}
+    for value in ({}, {"type": "array"}, {"type": "array", "items": {}}):
+        made = Schema.of({**free, "properties": {"a": value}}, "x").text_format()
+        assert made["strict"] is False
+
+
 def test_pydantic_models_build_and_explain():
     pydantic = pytest.importorskip("pydantic")
 

@@ -38,6 +38,11 @@ class Place:
     since: datetime.date | None = None
 
 
+@dataclasses.dataclass
+class Row:
+    cells: list
+
+
 def weather(
     place: Place,
     day: datetime.date,
@@ -256,3 +261,29 @@ def test_models_of_pydantic_are_built():
 def test_failures_are_told_to_the_model():
     assert failure_of(KeyError("x")) == CallResult.failure("KeyError: 'x'")
     assert len(failure_of(ValueError("x" * 10_000)).text) == len("Error: ") + 2_000
+
+
+def test_every_array_says_its_items():
+    def f(
+        bare: list,
+        row: Row,
+        guessed=[1],  # noqa: B006
+        pair: tuple[int, str] = (1, "a"),
+        several: tuple = (),
+        some: set | None = None,
+        nested: list[list] = [],  # noqa: B006
+    ) -> None:
+        """Do it."""
+
+    def arrays(schema):
+        if isinstance(schema, dict):
+            if schema.get("type") == "array":
+                yield schema
+            schema = list(schema.values())
+        if isinstance(schema, list):
+            for each in schema:
+                yield from arrays(each)
+
+    found = list(arrays(FunctionTool.of(f).parameters))
+    assert len(found) == 8
+    assert all("items" in each for each in found)
