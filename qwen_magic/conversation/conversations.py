@@ -31,6 +31,7 @@ class Conversations:
         self._store = store or SqliteStore()
         self._clock = clock
         self._chains: dict[str, Chain] = {}
+        self._facts: dict[tuple[str, str], Any] = {}  # as far as they were asked for
         self._found: dict[str, int] = {}
         self.current = FIRST_CHAT
 
@@ -175,11 +176,14 @@ class Conversations:
     def fact(self, namespace: str, key: str) -> Any:
         """What was found out by this or another notebook, such as whether a host keeps ids
         (`"keeps_ids"`, the host); None where nothing was."""
-        return self._store.fact(namespace, key)
+        if (namespace, key) not in self._facts:
+            self._facts[namespace, key] = self._store.fact(namespace, key)
+        return self._facts[namespace, key]
 
     def learn(self, namespace: str, key: str, value: Any) -> None:
         """Keep a fact, in place of an earlier one. `value`: any JSON, never a secret."""
         self._store.append(Fact(namespace, key, value, self._clock()))
+        self._facts[namespace, key] = value
 
     def close(self) -> None:
         self._store.close()

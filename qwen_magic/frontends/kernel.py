@@ -49,13 +49,14 @@ class CommPump:
 
     ipykernel 6 handles one shell message at a time, so that a click waits for the cell's end.
     `step` dispatches the waiting `comm_*` messages and holds all others, `close` puts those back in
-    their order. Elsewhere (ipykernel 7, no kernel) both do nothing.
+    their order. Elsewhere (ipykernel 7, no kernel) there is nothing to do: `step` is None.
     """
 
     def __init__(self, shell: Any) -> None:
         kernel = kernel_of(shell)
         self._kernel = kernel if self.works(kernel) else None
         self._held: list[tuple[Any, Any, Any]] = []
+        self.step = self._step if self._kernel is not None else None
 
     @staticmethod
     def works(kernel: Any) -> bool:
@@ -64,7 +65,7 @@ class CommPump:
             for name in ("msg_queue", "shell_stream", "session", "set_parent", "_parent_ident")
         )
 
-    def step(self) -> None:
+    def _step(self) -> None:
         """Dispatch what waits. Comm handlers of ipykernel 6 never suspend, so that none is awaited:
         it works in a cell that blocks as in one that awaits."""
         coroutine = self._dispatch()
@@ -75,9 +76,7 @@ class CommPump:
         coroutine.close()
 
     async def _dispatch(self) -> None:
-        if self._kernel is None:
-            return
-        self._kernel.shell_stream.flush()
+        self._kernel.shell_stream.flush()  # type: ignore[union-attr]
         for item in self._waiting():
             _index, dispatch, args = item
             if not self._is_comm(args):

@@ -57,10 +57,13 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
     task.add_done_callback(running.discard)
 
 
-async def until_done(tasks: Collection[asyncio.Future[None]], step: Callable[[], None]) -> None:
+async def until_done(
+    tasks: Collection[asyncio.Future[None]], step: Callable[[], None] | None
+) -> None:
     """Wait for `tasks`; `step` is called about thirty times a second meanwhile."""
     while any(not task.done() for task in tasks):
-        step()
+        if step is not None:
+            step()
         await asyncio.sleep(0.03)
 
 

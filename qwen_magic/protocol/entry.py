@@ -38,6 +38,7 @@ class Entry:
         "done",
         "ended_at",
         "growing",
+        "is_plain",
         "item",
         "key",
         "phase",
@@ -61,6 +62,7 @@ class Entry:
         # Of a message whose text begins with its thinking: the entry that this became.
         self.thinking: Entry | None = None
         self.splitter: ThinkSplitter | None = None  # while the text of a message streams
+        self.is_plain = False  # all that it still brings is the answer
         self.version = 0
 
     @property

@@ -25,16 +25,14 @@ class MessageTexts:
         self._may_lack_start = may_lack_start
 
     def extend(self, entry: Entry, part: int, delta: str, at: float) -> None:
-        """More of a message's text. Runs thousands of times a response."""
+        """More of a message's text, as long as it is not known to be plain."""
         splitter = entry.splitter
         if splitter is None:
             splitter = ThinkSplitter(may_lack_start=self._may_lack_start)
             entry.splitter = splitter
-        if not splitter.is_plain:
-            for piece in splitter.feed(delta):
-                self._take(entry, part, piece, at)
-        elif entry.growing.extend("output_text", part, delta):
-            entry.version += 1
+        for piece in splitter.feed(delta):
+            self._take(entry, part, piece, at)
+        entry.is_plain = splitter.is_plain
 
     def offer(self, entry: Entry, part: int, text: str, source: int, at: float) -> None:
         """The whole of a part, as a stream says it."""

@@ -171,7 +171,7 @@ class ResponseState:
                 entry = self._entries.streaming(
                     ITEM_TYPES[event.kind], event.item_id, event.output_index, at
                 )
-                if event.kind == "output_text":
+                if event.kind == "output_text" and not entry.is_plain:
                     self._texts.extend(entry, event.part_index, event.delta, at)
                 elif entry.growing.extend(event.kind, event.part_index, event.delta):
                     entry.version += 1

@@ -83,15 +83,17 @@ class Session:
 
     def plan(self, ask: Ask) -> Plan:
         """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        state = self.spending.state(ask)
-        if state.error is not None:
-            raise state.error
+        notes = []
+        if self.spending.budget:
+            state = self.spending.state(ask)
+            if state.error is not None:
+                raise state.error
+            notes += [state.warning] if state.warning else []
         ask = replace(ask, endpoint=self.hosts.applied(ask.endpoint))
         keeps_ids = ask.endpoint.capabilities.keeps_ids != "no"
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         if self.session_cache and ask.endpoint.capabilities.session_cache:
             made = replace(made, request=replace(made.request, session_cache=True))
-        notes = [state.warning] if state.warning else []
         found = self.conversations.found(made.chat) if made.path else 0
         if found:
             turns = f"{found} {plural(found, 'turn')}"
@@ -104,7 +106,7 @@ class Session:
         ask: Ask,
         view_factory: ViewFactory = _no_view,
         *,
-        step: Callable[[], None] = lambda: None,
+        step: Callable[[], None] | None = None,
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """Answer a question, blocking, as `run` does. `step` is called about thirty times a second
@@ -122,7 +124,7 @@ class Session:
         ask: Ask,
         view_factory: ViewFactory = _no_view,
         *,
-        step: Callable[[], None] = lambda: None,
+        step: Callable[[], None] | None = None,
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """The same on the caller's event loop, as `arun` does."""
@@ -250,7 +252,7 @@ class Session:
         plan: Plan,
         view_factory: ViewFactory,
         *,
-        step: Callable[[], None] = lambda: None,
+        step: Callable[[], None] | None = None,
         blocks: bool = False,
         report_errors: bool = True,
         started: float | None = None,
@@ -302,7 +304,11 @@ class _RunningTurn:
     """A turn's machine with what it touches of the world: its open stream."""
 
     def __init__(
-        self, machine: TurnMachine, client: Client, stream: Stream, step: Callable[[], None]
+        self,
+        machine: TurnMachine,
+        client: Client,
+        stream: Stream,
+        step: Callable[[], None] | None,
     ) -> None:
         """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
         self.machine = machine
@@ -339,7 +345,8 @@ class _RunningTurn:
         """Look at the clock, the connection and what else there is, about thirty times a second;
         whether the turn was stopped."""
         self.machine.tick(self._stream.retrying)
-        self._step()
+        if self._step is not None:
+            self._step()
         return self.machine.stop_asked
 
     def stop(self) -> None:
