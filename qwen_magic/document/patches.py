@@ -1,4 +1,4 @@
-"""Patches that lead a view to the tree of an answer, and the form in which they travel.
+"""Patches that lead a view to the tree of an answer.
 
 A view keeps elements by id. A Markdown text is a sequence of blocks, each exactly one root element
 with an id of its own; of a block the view also keeps the nodes of its *tail*, the provisional end
@@ -18,8 +18,8 @@ Applied in order, they lead every view to the same tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,3 @@ class Remove:
 
 Patch: TypeAlias = Add | Replace | Extend | Remove  # of a Markdown text
 ViewPatch: TypeAlias = Patch | Insert | Move | Fold | Unfold
-
-
-def patch_json(patch: ViewPatch) -> dict[str, Any]:
-    """The patch's fields, and what it does: `{"do": "add", "id": …, "parent": …, "html": …}`."""
-    values = {field.name: getattr(patch, field.name) for field in fields(patch)}
-    return {"do": type(patch).__name__.lower(), **values}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Literal, NotRequired, TypedDict
 
 import anywidget
 import traitlets
 
-from qwen_magic.document.patches import ViewPatch, patch_json
+from qwen_magic.document.patches import ViewPatch
 
 _HERE: Final = Path(__file__).parent
 
@@ -116,3 +117,9 @@ class AnswerWidget(anywidget.AnyWidget):
                 self._on_stop()
             case "choose":
                 self._on_choose(str(content.get("value", "")))
+
+
+def patch_json(patch: ViewPatch) -> dict[str, Any]:
+    """The patch's fields, and what it does: `{"do": "add", "id": …, "parent": …, "html": …}`."""
+    values = {field.name: getattr(patch, field.name) for field in fields(patch)}
+    return {"do": type(patch).__name__.lower(), **values}

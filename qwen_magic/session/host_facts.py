@@ -1,4 +1,5 @@
-"""What was found out about hosts: kept with the conversations, for all notebooks, for a week.
+"""What is known of hosts, kept with the conversations, for all notebooks, for a week: what was
+found out about them, and their catalogues of models.
 
 A server may have been set up anew since, so that a finding does not hold for ever. A fact of the
 store is one JSON object a host, with whatever was found:
@@ -14,14 +15,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from qwen_magic.context.catalogue import (
+    Catalogue,
+    CataloguedModel,
+    listed_models,
+    read_catalogue,
+)
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import Capabilities, Endpoint, KeepsIds, ThinkingSwitch
-from qwen_magic.protocol.fields import JSON, mapping
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 
 if TYPE_CHECKING:
-    from qwen_magic.conversation.conversations import Conversations
+    from qwen_magic.client import Client
 
-_NAMESPACE: Final = "hosts"
-_HOLDS_FOR: Final = 7 * 86400.0  # seconds
+WEEK: Final = 7 * 86400.0  # seconds
+_FINDINGS: Final = "hosts"
+_CATALOGUES: Final = "catalogue"
+_PAGE: Final = 100  # models, the most that the service gives at once
+_MOST_PAGES: Final = 30
 _REJECTED: Final = "it was refused there before"
 
 
@@ -40,7 +52,7 @@ class HostFacts:
         known = {} if anew else self._known(host)
         rejects = dict.fromkeys([*_names(known.get("rejects")), *_names(found.get("rejects"))])
         merged = {"at": self._clock(), **known, **found, "rejects": list(rejects)}
-        self._conversations.learn(_NAMESPACE, host, merged)
+        self._conversations.learn(_FINDINGS, host, merged)
 
     def applied(self, endpoint: Endpoint) -> Endpoint:
         """`endpoint` with what was found out about its host in place of what its row says."""
@@ -51,9 +63,9 @@ class HostFacts:
 
     def _known(self, host: str) -> JSON:
         """What was found; empty where that is nothing, or too old."""
-        known = mapping(self._conversations.fact(_NAMESPACE, host))
+        known = mapping(self._conversations.fact(_FINDINGS, host))
         at = known.get("at")
-        is_fresh = isinstance(at, int | float) and self._clock() - at < _HOLDS_FOR
+        is_fresh = isinstance(at, int | float) and self._clock() - at < WEEK
         return known if is_fresh else {}
 
 
@@ -74,3 +86,65 @@ def _laid_over(row: Capabilities, known: JSON) -> Capabilities:
 
 def _names(value: object) -> Iterable[str]:
     return (each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+
+
+class Catalogues:
+    """The catalogues of models of the hosts in use: asked for at the user's word, kept for a week.
+
+    A host's catalogue is a fact of the store (`"catalogue"`, the host), so that the other notebooks
+    have it too. Nothing here asks by itself: `known` reads, `ask` asks.
+    """
+
+    def __init__(
+        self, conversations: Conversations, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._conversations = conversations
+        self._clock = clock
+        self._read: dict[str, Catalogue | None] = {}  # by host
+
+    def known(self, host: str) -> Catalogue | None:
+        """What was kept of `host`, of whatever age; None where it was never asked."""
+        if host not in self._read:
+            kept = mapping(self._conversations.fact(_CATALOGUES, host))
+            models = mappings(kept.get("models"))
+            made = read_catalogue(models, text(kept.get("currency")), number(kept.get("at")))
+            self._read[host] = made if models else None
+        return self._read[host]
+
+    def find(self, host: str, model: str) -> CataloguedModel | None:
+        """What `host` is known to say of `model`."""
+        known = self.known(host)
+        return known.find(model) if known else None
+
+    def ask(self, client: Client, endpoint: Endpoint) -> Catalogue:
+        """The catalogue of the endpoint's host, not older than a week. Waits for the server. Raises
+        `QwenError`."""
+        known = self.known(endpoint.host)
+        if known is not None and 0 <= self._clock() - known.at < WEEK:
+            return known
+        kept: JSON = {
+            "at": self._clock(),
+            "currency": endpoint.capabilities.currency,
+            "models": _listed(client, endpoint),
+        }
+        self._conversations.learn(_CATALOGUES, endpoint.host, kept)
+        del self._read[endpoint.host]
+        asked = self.known(endpoint.host)
+        if asked is None:
+            raise UsageError(f"The catalogue of {endpoint.host} lists no models.")
+        return asked
+
+
+def _listed(client: Client, endpoint: Endpoint) -> list[JSON]:
+    """The models of all pages. Raises `QwenError`."""
+    found: list[JSON] = []
+    for page in range(1, _MOST_PAGES + 1):
+        path = f"{endpoint.capabilities.catalogue}?page_no={page}&page_size={_PAGE}"
+        answer = client.get(endpoint, path).result()
+        if isinstance(answer, QwenError):
+            raise answer
+        models, total = listed_models(answer)
+        found += models
+        if page * _PAGE >= total:
+            break
+    return found

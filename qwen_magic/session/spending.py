@@ -8,7 +8,7 @@ from qwen_magic.conversation.usage import Budget, BudgetState, Money, check_budg
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.response import Usage
-from qwen_magic.session.catalogues import Catalogues
+from qwen_magic.session.host_facts import Catalogues
 from qwen_magic.session.plan import Ask
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import TurnFacts
-from qwen_magic.document.patches import patch_json
+from qwen_magic.frontends.widget import patch_json
 from qwen_magic.protocol.state import ResponseState
 
 FRONTENDS = Path(__file__).parents[2] / "qwen_magic" / "frontends"

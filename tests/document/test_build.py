@@ -4,7 +4,8 @@ import pytest
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.document.patches import Add, Extend, Fold, Remove, Replace, Unfold, patch_json
+from qwen_magic.document.patches import Add, Extend, Fold, Remove, Replace, Unfold
+from qwen_magic.frontends.widget import patch_json
 from qwen_magic.protocol.events import ErrorEvent, ItemAdded, ItemDone, TextDelta, TextDone
 from qwen_magic.protocol.items import parse_item
 from qwen_magic.protocol.response import ResponseError

@@ -13,7 +13,7 @@ from qwen_magic.conversation.usage import Money
 from qwen_magic.endpoints import DASHSCOPE, DASHSCOPE_BEIJING, TOKEN_PLAN, Endpoint
 from qwen_magic.errors import AuthenticationError, UsageError
 from qwen_magic.protocol.response import Usage
-from qwen_magic.session.catalogues import WEEK, Catalogues
+from qwen_magic.session.host_facts import WEEK, Catalogues
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
 

@@ -18,8 +18,8 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from qwen_magic.document.highlight import python_labels
-from qwen_magic.document.patches import patch_json
 from qwen_magic.frontends.static import bundle, mark_of
+from qwen_magic.frontends.widget import patch_json
 
 FRONTENDS = Path(__file__).parents[2] / "qwen_magic" / "frontends"
 NBCONVERT = Path(sys.prefix) / "share" / "jupyter" / "nbconvert" / "templates" / "lab" / "static"
