@@ -62,7 +62,8 @@ def attach(
 def _value(name: str, namespace: Mapping[str, object]) -> object:
     if name in namespace:
         return namespace[name]
-    near = get_close_matches(name, [known for known in namespace if not known.startswith("_")], 1)
+    own = [n for n, value in namespace.items() if not (n.startswith("_") or callable(value))]
+    near = get_close_matches(name, own, 1)
     raise UsageError(
         f"There is no variable {name!r} to describe.",
         hint=f"Did you mean {near[0]}?" if near else "-d takes names of the notebook's variables.",

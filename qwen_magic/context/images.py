@@ -59,10 +59,12 @@ def image_part(ref: str, value: object = None) -> JSON:
 def check_vision(model: str) -> None:
     """Raises `UsageError` where `model` is known to see no images."""
     if is_text_only(model):
-        seeing = [one.name for one in KNOWN_MODELS if one.vision and not one.date][:3]
+        seeing = [
+            one.name for one in KNOWN_MODELS if one.vision and not one.note.startswith("snapshot")
+        ][:3]
         raise UsageError(
             f"{model} sees no images.",
-            hint=f"Take a model that does, such as -m {' or '.join(seeing)}.",
+            hint=f"Take a model that does with -m, such as {', '.join(seeing)}.",
         )
 
 

@@ -73,6 +73,11 @@ class Pattern:
             marked = marked.replace(f"{{{name}}}", chr(ord(SLOT) + number))
             self.example = self.example.replace(f"{{{name}}}", slot.example).strip()
         self.words = normalised(marked)
+        self.set_off = {
+            name
+            for name, slot in self.slots.items()
+            if slot.kind == "text" and f": {{{name}}}" in prompt
+        }
 
     def match(self, prompt: Words) -> Values | None:
         """The slots' values; None where the prompt is another."""
@@ -86,6 +91,7 @@ class _Search:
 
     def __init__(self, pattern: Pattern, prompt: Words) -> None:
         self._words = pattern.words
+        self._set_off = pattern.set_off
         self._slots = list(pattern.slots.items())
         self._prompt = prompt
         self._steps = 0
@@ -100,6 +106,8 @@ class _Search:
         if place == len(words):
             return values if at == len(asked) else None
         name, slot = self._slots[ord(words[place]) - ord(SLOT)]
+        if name in self._set_off and not self._prompt.is_set_off(at):
+            return None
         for end, value in _candidates(slot, self._prompt, at) if at < len(asked) else ():
             self._steps += 1
             if self._steps > _MAX_STEPS:

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _DROPPED = frozenset(".,;:!?…\"'`“”‘’«»„‚‹›。、「」『』《》〈〉—–¡¿·‐")
+_SETS_OFF = frozenset(":\n\"'`“”‘„‚«‹「『《")
 _SAME = {"×": "*", "⋅": "*", "÷": "/", "−": "-"}
 _PREFIXED = {"<super>": "^", "<sub>": "_", "<fraction>": " ", "<circle>": " "}
 _LEADING = re.compile(r"(?:please|hey|(?:can|could|would) you) ")  # and another word
@@ -44,6 +45,14 @@ class Words:
     def raw(self, start: int, end: int) -> str:
         """What was typed, from word `start` up to, but without, word `end`."""
         return self.text[self.places[start][0] : self.places[end - 1][1]]
+
+    def is_set_off(self, at: int) -> bool:
+        """Whether a colon, a quotation mark or a new line stands before word `at`, as before a text
+        that the sentence is about."""
+        if not 0 < at < len(self.places):
+            return False
+        between = self.text[self.places[at - 1][1] : self.places[at][0]]
+        return not _SETS_OFF.isdisjoint(between)
 
 
 @lru_cache(maxsize=500)

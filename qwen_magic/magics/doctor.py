@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
-from qwen_magic.errors import QwenError
+from qwen_magic.errors import NotFoundError, QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
 from qwen_magic.frontends.plain import printable
 from qwen_magic.magics.asking import Asker
@@ -106,8 +106,10 @@ def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iter
     try:
         listed = asker.list_models(named)
         yield _good("Models", f"{len(listed)} listed, such as {', '.join(map(repr, listed[:3]))}.")
+    except NotFoundError:
+        yield _good("Models", "the server lists none.")
     except QwenError as error:
-        yield _good("Models", f"none listed ({error.message})")
+        yield _bad("Models", f"none listed: {error.message}")
     usual = Options.of(asker.settings).model or DEFAULT_MODEL
     probe = ServerProbe(
         asker.session.client,

@@ -84,6 +84,10 @@ def match(prompt, typed, **slots):
         ("say {n} twice", "text", "say Hello, there! twice", "Hello, there"),
         ("say {n} twice", {"type": "text", "has": ["er"]}, "say Hello there twice", "Hello there"),
         ("say {n} twice", {"type": "text", "has": ["er"]}, "say Hello you twice", None),
+        ("count: {n}", "text", "Count: the words", "the words"),
+        ("count: {n}", "text", 'count "the words"', "the words"),
+        ("count: {n}", "text", "count\nthe words", "the words"),
+        ("count: {n}", "text", "count the words", None),
         ("the {n} of it", ["mean", "standard deviation"], "the Standard  Deviation of it", "standard deviation"),  # noqa: E501
         ("the {n} of it", ["mean", "median"], "the mode of it", None),
         ("sum {n}", "table", "sum\na,b\n1,x\n2,y", {"name": "", "columns": ["a", "b"], "rows": [[1, "x"], [2, "y"]]}),  # noqa: E501
