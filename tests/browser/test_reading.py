@@ -217,6 +217,15 @@ def test_a_long_table_scrolls_in_itself_and_keeps_its_head(browser, table, form)
     page.close()
 
 
+@pytest.mark.parametrize(("head", "seen"), [("| | |", False), ("| of | |", True)])
+def test_a_head_without_words_takes_no_room(page, give, kernel, turns, head, seen):
+    talk = kernel(text(f"{head}\n|---|---|\n| mean | 3 |\n"))
+    give(talk.snap())
+    give(talk.advance())
+    assert page.locator(".qm-cell", has_text="mean").is_visible()
+    assert page.locator("thead").is_visible() is seen
+
+
 def test_ten_answers_at_once_are_all_whole(page, give, kernel, turns):
     """Ten views, each with its own stream: what each shows is what a late view would show."""
     page.evaluate(
