@@ -4,7 +4,8 @@ import pytest
 from answer_pages import show
 from answer_states import LONG_CODE, all_states, many_sources, text
 
-from qwen_magic.document.footer import Outcome
+from qwen_magic.document.footer import Footer, Outcome
+from qwen_magic.document.html import footer_html
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import TextDelta
 
@@ -224,6 +225,19 @@ def test_a_head_without_words_takes_no_room(page, give, kernel, turns, head, see
     give(talk.advance())
     assert page.locator(".qm-cell", has_text="mean").is_visible()
     assert page.locator("thead").is_visible() is seen
+
+
+def test_a_long_fact_of_the_footer_is_whole_in_a_narrow_page(page, give, kernel):
+    talk = kernel(text("Hello."))
+    page.set_viewport_size({"width": 300, "height": 700})
+    give(talk.snap())
+    give(talk.advance())
+    give(talk.finish(Outcome()))
+    words = "planets: 9 rows, 11 columns; schema sent, 1,775 bytes, about 770 tokens"
+    foot = page.locator(".qm-foot")
+    foot.evaluate("(e, html) => { e.outerHTML = html; }", footer_html(Footer((), (), "", (words,))))
+    assert foot.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert foot.inner_text() == words
 
 
 def test_ten_answers_at_once_are_all_whole(page, give, kernel, turns):
