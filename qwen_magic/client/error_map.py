@@ -85,7 +85,9 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         UnknownResponseError,
         "{host} does not know the call that was answered: it has lost the earlier answer.",
         "%qwen_new starts afresh.",
-        pattern=r"no (tool|function) (call|use|output) found|tool.{0,40}must be a response to"
+        pattern=r"no (tool|function|call) (call|use|output|message) found"
+        r"|tool.{0,40}must be a response to|expected last role .{0,80}got tool"
+        r"|matching tool_?call|number of toolresult|tool result.{0,60}not found"
         r"|no previous assistant message|unexpected .{0,3}tool_use_id|unexpected role .{0,3}tool"
         r"|(call_id|tool_call_id|function_call_output|tool output|function call output)\b.{0,80}"
         r"\b(not found|unknown|without|no matching|does not match|has no)"

@@ -189,7 +189,10 @@ class AnswerReader:
             return self._classified(read_error_body(self._status, self._headers, body), again=True)
         title, known_id = page_title(body), request_id(self._headers)
         said = f"{self._status}, “{title}”" if title else str(self._status)
-        speaks_tls = re.search(PLAIN_HTTP, title, re.IGNORECASE)
+        words = body.decode("utf-8", "replace") if self._status >= 400 else title
+        speaks_tls = re.search(PLAIN_HTTP, words, re.IGNORECASE)
+        if speaks_tls and speaks_tls[0] not in title:  # Apache says it below a plain title
+            said = f"{said}, “{speaks_tls[0]}”"
         if self._status == 429 or self._status >= 500 or speaks_tls:
             page = ErrorBody(self._status, message=f"A web page: {said}.", request_id=known_id)
             return self._classified(page, again=True)

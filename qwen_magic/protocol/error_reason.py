@@ -25,7 +25,7 @@ _WORDS: Final = ("message", "Message", "msg", "error_description", "error_messag
                  "faultstring", "reason", "detail", "title", "description")  # fmt: skip
 _INSIDE: Final = ("error", "errors", "detail", "message", "fault", "response", "body", "data")
 _WHERE: Final = ("loc", "field", "pointer", "name", "path")
-_DEEPEST: Final = 5
+_DEEPEST: Final = 10  # a gateway's body inside another's takes two or three
 _MOST: Final = 3  # complaints of a list that are told
 
 

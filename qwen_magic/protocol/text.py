@@ -236,12 +236,16 @@ class TextAccumulator:
         return True
 
     def _is_cumulative(self, text: str) -> bool:
-        """Whether every delta held all the text so far, and the last one is `text`."""
+        """Whether the last delta is the whole `text`: every delta held all the text so far, or the
+        whole came once more behind its pieces."""
         chunks = self.chunks
         return (
             len(chunks) > 1
             and chunks[-1] == text
-            and all(later.startswith(earlier) for earlier, later in pairwise(chunks))
+            and (
+                all(later.startswith(earlier) for earlier, later in pairwise(chunks))
+                or "".join(chunks[:-1]) == text
+            )
         )
 
     def _has_growing_index(self, kind: TextKind, part: int, text: str) -> bool:

@@ -226,6 +226,10 @@ BODIES = [
         b'data: {"type":"response.failed","response":{"error":{"code":"C","message":"M"}}}\n\n',
         ("C", "M", "head"),
     ),
+    (
+        b'{"error":{"message":"{\\"error\\":{\\"message\\":\\"{\\\\\\"message\\\\\\":\\\\\\"X\\\\\\"}\\"}}"}}',
+        ("", "X", "head"),
+    ),
     (b"upstream\r\nconnect  error\x00", ("", "upstream connect error", "head")),
     (b"", ("", "", "head")),
     (b"\xff\xfe", ("", "��", "head")),
@@ -325,6 +329,11 @@ NO_SUCH_ID = [
     (400, "", "tool_call_id call_1 not found in the previous messages"),
     (500, "", "Message has tool role, but there was no previous assistant message with a tool c"),
     (400, "", "Not the same number of function calls and responses"),
+    (400, "", "No call message found for call_1"),
+    (400, "", "Expected last role User or Tool (or Assistant with prefix) but got tool"),
+    (400, "", "all elements in tool_results must have a matching tool_call"),
+    (400, "", "The number of toolResult blocks at messages.2 exceeds that of toolUse blocks."),
+    (400, "", "invalid params, tool result's tool id(call_1) not found (2013)"),
 ]  # fmt: skip
 OTHER_FAULTS = [
     (404, "", "Not Found"),
@@ -373,11 +382,12 @@ def test_a_wrong_path_says_so_in_any_turn():
         (400, "You're speaking plain HTTP to an SSL-enabled server port.", "speaks https there"),
     ],
 )
-@pytest.mark.parametrize("form", ["text", "page"])
+@pytest.mark.parametrize("form", ["text", "page", "page below its title"])
 def test_true_words(serve, wire, whole, status, message, words, form):
-    page = f"<html><head><title>{message}</title></head></html>"
+    title = "400 Bad Request" if form == "page below its title" else message
+    page = f"<html><head><title>{title}</title></head><p>Reason: {message}</p></html>"
     body = (message if form == "text" else page).encode()
-    if status == 408 and form == "page":
+    if status == 408 and form != "text":
         pytest.skip("a page of a proxy is told as one")
     _, stream = whole(serve(wire.reply(status, body)))
     assert words in stream.error.message

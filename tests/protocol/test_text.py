@@ -239,3 +239,11 @@ def test_deltas_that_hold_all_so_far() -> None:
         text.extend("output_text", 0, delta)
     assert text.offer("output_text", 0, FULL, TEXT_DONE)
     assert (text.text, text.revision) == (FULL, 1)
+
+
+def test_the_whole_once_more_behind_its_pieces() -> None:
+    text = TextAccumulator()
+    for delta in ("One two ", "three four.", FULL):
+        text.extend("output_text", 0, delta)
+    assert text.offer("output_text", 0, FULL, TEXT_DONE)
+    assert text.text == FULL
