@@ -115,9 +115,7 @@ def cut(cause: BaseException | None, url: str, *, answered: bool = True) -> Qwen
         )
     again = "Run the cell again. It is not repeated by itself: the answer may have begun."
     return ConnectionLostError(
-        f"{_host(url)} cut the connection before the answer was complete."
-        if answered
-        else f"{_host(url)} cut the connection without an answer.",
+        f"{_host(url)} cut the connection before the answer was complete.",
         why=words,
         hint=_TRY_TLS if may_be_tls else again,
     )
