@@ -140,7 +140,7 @@ def _candidates(slot: Slot, prompt: Words, at: int) -> Iterator[tuple[int, Any]]
             if re.fullmatch(r"[^\W\d_]\w*", words[at]):
                 yield at + 1, prompt.raw(at, at + 1)
         case "text":
-            yield from ((after, prompt.raw(at, after)) for after in range(at + 1, end + 1))
+            yield from ((after, prompt.passage(at, after)) for after in range(at + 1, end + 1))
         case "columns":
             rest = prompt.raw(at, end)
             told = _DESCRIBED.search(rest)

@@ -26,6 +26,7 @@ _TOKEN = re.compile(
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _DROPPED = frozenset(".,;:!?…\"'`“”‘’«»„‚‹›。、「」『』《》〈〉—–¡¿·‐")
+_ENDING = re.compile(r"[\s.!?…。！？]*")
 _SETS_OFF = frozenset(":\n\"'`“”‘„‚«‹「『《")
 _SAME = {"×": "*", "⋅": "*", "÷": "/", "−": "-"}
 _PREFIXED = {"<super>": "^", "<sub>": "_", "<fraction>": " ", "<circle>": " "}
@@ -45,6 +46,14 @@ class Words:
     def raw(self, start: int, end: int) -> str:
         """What was typed, from word `start` up to, but without, word `end`."""
         return self.text[self.places[start][0] : self.places[end - 1][1]]
+
+    def passage(self, start: int, end: int) -> str:
+        """The same as a text: the last one with the full stop or other marks that end it."""
+        raw = self.raw(start, end)
+        if end < len(self.words):
+            return raw
+        marks = _ENDING.match(self.text, self.places[end - 1][1])
+        return raw + (marks[0].rstrip() if marks else "")
 
     def is_set_off(self, at: int) -> bool:
         """Whether a colon, a quotation mark or a new line stands before word `at`, as before a text

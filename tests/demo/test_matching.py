@@ -88,6 +88,8 @@ def match(prompt, typed, **slots):
         ("count: {n}", "text", 'count "the words"', "the words"),
         ("count: {n}", "text", "count\nthe words", "the words"),
         ("count: {n}", "text", "count the words", None),
+        ("read {n}", "text", "Read this, and that .", "this, and that ."),
+        ("read {n}", "text", "Read “this!”", "this!"),
         ("the {n} of it", ["mean", "standard deviation"], "the Standard  Deviation of it", "standard deviation"),  # noqa: E501
         ("the {n} of it", ["mean", "median"], "the mode of it", None),
         ("sum {n}", "table", "sum\na,b\n1,x\n2,y", {"name": "", "columns": ["a", "b"], "rows": [[1, "x"], [2, "y"]]}),  # noqa: E501
