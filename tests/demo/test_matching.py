@@ -1,6 +1,7 @@
 """Prompts are compared as whole words; slots take values, and nothing else."""
 
 import pytest
+from fuzz import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ PROMPTS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(PROMPTS)
 def test_no_lesson_answers_another_prompt(prompt):
     words = read_words(prompt)

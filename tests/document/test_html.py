@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
+from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,7 +100,7 @@ def everything(text):
 
 
 @given(hostile)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_nothing_but_our_own_elements_and_safe_links(text):
     for made in everything(text):
         read = Reader(made)
@@ -110,7 +111,7 @@ def test_nothing_but_our_own_elements_and_safe_links(text):
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_text_is_read_as_it_was_written(text):
     assert Reader(html.block_html(Label(text))).text == text
     assert Reader(html.block_html(Output(text))).text == text

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fuzz import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ def test_a_byte_at_a_time(path: Path) -> None:
     assert state(body[n : n + 1] for n in range(len(body))) == whole(path)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=st.sampled_from(FILES),
     places=st.lists(st.integers(min_value=0, max_value=20_000), max_size=40),
@@ -63,7 +64,7 @@ def test_any_cutting(path: Path, places: list[int]) -> None:
     assert state(cut(path.read_bytes(), places)) == whole(path)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=st.binary(max_size=60), places=st.lists(st.integers(0, 60), max_size=8))
 def test_any_bytes_at_all(body: bytes, places: list[int]) -> None:
     """Noise inside the frames: broken UTF-8 and stray line ends, wherever it is cut."""

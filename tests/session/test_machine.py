@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from demo_server import demo_server
+from fuzz import examples
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
@@ -185,7 +186,7 @@ def folders(tmp_path_factory):
 
 TestConversations = ConversationMachine.TestCase
 TestConversations.settings = settings(
-    max_examples=25,
+    max_examples=examples(25),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from fuzz import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ from qwen_magic.context.dataframe.describing import describe_data
 from qwen_magic.context.dataframe.row_block import rebuild, write_rows
 from qwen_magic.errors import UsageError
 
-unhurried = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(
+    deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow]
+)
 
 # What a sandbox does: takes the block as it stands, and runs it. No module of ours is there.
 SANDBOX = """
@@ -96,7 +99,7 @@ def test_any_frame_comes_back(drawn_frames, data):
     same(table, rebuild(block.text))
 
 
-@settings(unhurried, max_examples=25)
+@settings(unhurried, max_examples=examples(25))
 @given(st.data())
 def test_the_block_holds_no_line_that_could_end_it(drawn_frames, data):
     text = write_rows("df", data.draw(drawn_frames)).text

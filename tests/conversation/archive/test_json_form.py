@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ def _parent(draw, earlier):
     return draw(st.none() | st.sampled_from(earlier)) if earlier else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(conversations())
 def test_a_conversation_comes_back_as_it_was(conversation):
     text = export_json(conversation)
@@ -95,7 +96,7 @@ def test_what_a_server_sent_wrongly_can_still_be_kept():
     assert back.text == "😀 and �"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(conversations())
 def test_an_adopted_conversation_has_nothing_of_the_old_names(conversation):
     numbers = iter(range(1000))

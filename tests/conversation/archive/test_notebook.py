@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,7 +266,7 @@ anything = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(anything, min_size=1, max_size=12))
 def test_whatever_a_notebook_says_the_chains_stand(turns):
     restored = read_notebook(notebook(*(cell(turn) for turn in turns)))

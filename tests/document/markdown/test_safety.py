@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,7 +72,7 @@ def check(html: str, parse_tree: Callable[[str], object]) -> None:
             assert attrs["target"] == "_blank"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(hostile)
 def test_only_what_is_allowed_comes_out(parse_tree: Callable[[str], object], text: str) -> None:
     check(
@@ -80,7 +81,7 @@ def test_only_what_is_allowed_comes_out(parse_tree: Callable[[str], object], tex
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(hostile)
 def test_nor_does_anything_else_while_it_arrives(
     parse_tree: Callable[[str], object], text: str

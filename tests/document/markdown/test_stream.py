@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def sizes(seed: int) -> Callable[[], int]:
     return lambda: rng.choice((1, 2, 7, 40, 300))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(texts, st.integers(0, 999))
 def test_views_follow_and_the_end_is_a_whole_render(
     new_view: Callable[[], object],
