@@ -5,7 +5,7 @@ import pickle
 import threading
 
 import pytest
-from demo_server import demo_server
+from demo_server import demo_server, wait_for_requests
 
 from qwen_magic import Answer, Qwen
 from qwen_magic.errors import AuthenticationError, QwenError, UsageError
@@ -62,7 +62,7 @@ def test_leaving_a_stream_early_stops_it(qwen, server):
     for event in qwen.stream("write at length"):
         if isinstance(event, TextDelta):
             break
-    server.log.wait(lambda records: records[-1].closed_at is not None)
+    wait_for_requests(server, lambda records: records[-1].closed_at is not None)
     assert not qwen.chat().turns, "a stopped turn is no head"
 
 
@@ -89,7 +89,7 @@ def test_cancelling_closes_the_connection(qwen, server):
             await task
 
     asyncio.run(cancelled())
-    server.log.wait(lambda records: records[-1].closed_at is not None)
+    wait_for_requests(server, lambda records: records[-1].closed_at is not None)
 
 
 def test_tools_by_name_and_as_dicts(qwen, server):

@@ -56,7 +56,7 @@ HOMES = {
     "pandas": ("context/", "document/extract.py", "batch/"),
     "PIL": ("context/images.py",),
     "docstring_parser": ("tools/definition.py",),
-    "jsonschema": ("tools/validation.py", "demo/request.py"),
+    "jsonschema": ("tools/validation.py", "demo/player.py"),
     "jsonschema_specifications": ("tools/validation.py",),
     "referencing": ("tools/validation.py",),
     "pure_eval": ("context/exception/",),

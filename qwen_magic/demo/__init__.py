@@ -6,7 +6,7 @@ agree on a mistake.
 
 from __future__ import annotations
 
-from qwen_magic.demo.request_log import RequestRecord
+from qwen_magic.demo.http import RequestRecord
 from qwen_magic.demo.server import DemoServer
 from qwen_magic.demo.switches import SwitchError, Switches
 

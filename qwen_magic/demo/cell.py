@@ -1,13 +1,12 @@
 """The child process: runs a lesson's code as a notebook cell. It imports nothing of the package.
 
-Called as `python -I cell.py FOLDER CACHE MEMORY FILE_SIZE SECONDS` with an empty environment. In
-FOLDER is `cell.json` with the code and the values given to it; `result.json` and `fig-….png` are
-left there. The code is the package's own, or that of a lessons' folder which the user named.
+Called as `python -I cell.py FOLDER` with an empty environment. In FOLDER is `cell.json` with the
+code, the values given to it, and limits; `result.json` and `fig-….png` are left there. The code is
+the package's own, or that of a lessons' folder which the user named.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import linecache
 import os
@@ -38,16 +37,10 @@ def set_limits(memory: int, file_size: int, seconds: int) -> None:
 
 
 def run_cell(source: str, namespace: dict[str, Any]) -> BaseException | None:
-    """Run it, and show its last expression's value as a notebook does. Returns what it raised."""
+    """Run it. Returns what it raised, which stands in the output too."""
     linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)
     try:
-        tree = ast.parse(source, FILE)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, FILE, "exec"), namespace)
-        if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), FILE, "eval"), namespace)
-            if value is not None and not source.rstrip().endswith(";"):
-                print(repr(value))  # noqa: T201 (as a notebook shows it)
+        exec(compile(source, FILE, "exec"), namespace)
     except BaseException as error:
         sys.stdout.flush()
         frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
@@ -73,16 +66,16 @@ def plain(value: Any) -> Any:
 
 
 def main() -> int:
-    folder, cache = Path(sys.argv[1]), sys.argv[2]
-    set_limits(*map(int, sys.argv[3:6]))
+    folder = Path(sys.argv[1])
+    cell = json.loads((folder / "cell.json").read_text("utf-8"))
+    set_limits(*cell["limits"])
     sys.argv[:] = [FILE]
     threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    os.environ.update(dict.fromkeys(threads, "1"), MPLBACKEND="agg", MPLCONFIGDIR=cache)
+    os.environ.update(dict.fromkeys(threads, "1"), MPLBACKEND="agg", MPLCONFIGDIR=cell["fonts"])
     warnings.filterwarnings("ignore", ".*non-interactive.*")  # of `plt.show()`
-    given = json.loads((folder / "cell.json").read_text("utf-8"))
     values: dict[str, Any] = {}
-    namespace = {"__name__": "__main__", "given": given["given"], "result": values.update}
-    error = run_cell(given["code"], namespace)
+    namespace = {"__name__": "__main__", "given": cell["given"], "result": values.update}
+    error = run_cell(cell["code"], namespace)
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     save_figures(folder)
     ended = {"values": values, "failed": error is not None, "missing": missing}

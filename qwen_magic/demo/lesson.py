@@ -1,27 +1,14 @@
 """A lesson as a Markdown file: the prompts that it answers, what it needs, and its steps.
 
-    ---
-    prompts: ["What is the variance of the first {n} primes?"]
-    slots: {n: {type: integer, min: 2, max: 5000, example: "1,000"}}
-    needs: [code_interpreter]
-    after: primes
-    ---
-    ## think
-    All {{n}} values are needed.
-    ## run
-    ```python
-    result(variance=…)
-    ```
-    ## say
-    The variance is **{{variance:,.2f}}**.
-
-Reading is strict: what is not known is a `LessonError`, which names the file and says what is.
+`lessons/README.md` has the form, with an example. Reading is strict: what is not known is a
+`LessonError`, which names the file and says what is.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,16 +16,20 @@ from typing import Any
 
 import yaml
 
-from qwen_magic.demo.slots import Pattern, Slot, Values, read_slot
-from qwen_magic.demo.words import Words
+from qwen_magic.demo.matching import Pattern, Slot, Values, Words
 
 BUNDLED = Path(__file__).with_name("lessons")
-KINDS = ("think", "search", "read", "run", "call", "say", "object")
-
 _HEAD = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_STEP = re.compile(rf"## ({'|'.join(KINDS)})(?: with (.+))?\s*")
+_STEP = re.compile(r"## (think|search|read|run|call|say|object)\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BLOCK = re.compile(r"(`{3,}|~{3,})[^\n]*\n(.*?)\n?\1\s*", re.DOTALL)
+# A place for a value in a text, and a step on the path to it.
+PLACE = re.compile(
+    r"\{\{\s*(?P<len>len\()?(?P<name>[^\W\d]\w*)"
+    r'(?P<path>(?:\[(?:-?\d+|"[^"\n]*")\])*)'
+    r"(?(len)\))\s*(?::(?P<format>[^{}\n]*?))?\s*\}\}"
+)
+_KEY = re.compile(r'\[(?:(-?\d+)|"([^"\n]*)")\]')
 
 
 class LessonError(ValueError):
@@ -47,11 +38,10 @@ class LessonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LessonStep:
-    """One step as written, played only where the request offers all of `tools`."""
+    """One step as written."""
 
     kind: str
     body: str
-    tools: frozenset[str] = frozenset()
 
     @property
     def block(self) -> str:
@@ -68,15 +58,20 @@ class Lesson:
     patterns: tuple[Pattern, ...]
     slots: Mapping[str, Slot]
     steps: tuple[LessonStep, ...]
-    needs: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    rank: int = 100
-    hidden: bool = False
-    folder: int = 0
+    needs: tuple[str, ...]
+    after: tuple[str, ...]
+    rank: int
+    hidden: bool
+    folder: int
 
     @property
-    def title(self) -> str:
-        return self.patterns[0].example
+    def words(self) -> set[str]:
+        return {word for pattern in self.patterns for word in pattern.words}
+
+    @property
+    def after_calls(self) -> tuple[LessonStep, ...]:
+        calls = [place for place, step in enumerate(self.steps, 1) if step.kind == "call"]
+        return self.steps[calls[0] :] if calls else self.steps
 
     def match(self, prompt: Words) -> Values | None:
         """The slots' values, where the prompt is this lesson's."""
@@ -120,21 +115,14 @@ def parse_lesson(name: str, text: str, folder: int = 0) -> Lesson:
     head = yaml.load(match[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
     if not isinstance(head, dict) or set(head) - _KEYS:
         raise LessonError(f"the head has other keys than {', '.join(sorted(_KEYS))}")
-    slots = _slots(head.get("slots") or {})
+    slots = _slots(head.get("slots", {}))
     patterns = tuple(Pattern(prompt, slots) for prompt in _texts(head, "prompts"))
     if not patterns or not all(pattern.words for pattern in patterns):
         raise LessonError("the head has no prompts, or one without a word")
-    return Lesson(
-        name,
-        patterns,
-        slots,
-        tuple(_steps(text[match.end() :])),
-        needs=_texts(head, "needs"),
-        after=_texts(head, "after"),
-        rank=int(head.get("rank", 100)),
-        hidden=bool(head.get("hidden", False)),
-        folder=folder,
-    )
+    steps = tuple(_steps(text[match.end() :]))
+    needs, after = _texts(head, "needs"), _texts(head, "after")
+    rank, hidden = int(head.get("rank", 100)), bool(head.get("hidden"))
+    return Lesson(name, patterns, slots, steps, needs, after, rank, hidden, folder)
 
 
 _KEYS = {"prompts", "slots", "needs", "after", "rank", "hidden"}
@@ -142,9 +130,7 @@ _KEYS = {"prompts", "slots", "needs", "after", "rank", "hidden"}
 
 def _texts(head: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A key's value as texts; one text alone is a list of it."""
-    value = head.get(key)
-    if value is None:
-        return ()
+    value = head.get(key, [])
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
 
 
@@ -153,10 +139,8 @@ def _slots(specs: object) -> dict[str, Slot]:
         raise LessonError("slots is a mapping of names to types")
     slots = {}
     for name, spec in specs.items():
-        if not str(name).isidentifier():
-            raise LessonError(f"{name!r} is no name for a slot")
         try:
-            slots[str(name)] = read_slot(spec)
+            slots[str(name)] = Slot(**(spec if isinstance(spec, dict) else {"type": spec}))
         except (TypeError, ValueError) as error:
             raise LessonError(f"slot {name}: {error}") from error
     return slots
@@ -164,35 +148,91 @@ def _slots(specs: object) -> dict[str, Slot]:
 
 def _steps(text: str) -> Iterator[LessonStep]:
     """The parts between the step's headings; headings in fences are text."""
-    heading: re.Match[str] | None = None
-    lines: list[str] = []
+    parts: list[tuple[str, list[str]]] = [("", [])]
     fence = ""
-    for line in [*text.split("\n"), None]:
-        begins = None if line is None or fence else _STEP.fullmatch(line)
-        if line is None or begins:
-            body = "\n".join(lines).strip("\n")
-            if heading is not None:
-                yield _step(heading, body)
-            elif re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL).strip():
-                raise LessonError(f"text stands before the first step: {body.strip()[:60]}")
-            heading, lines = begins, []
+    for line in text.split("\n"):
+        if not fence and (heading := _STEP.fullmatch(line)):
+            parts.append((heading[1], []))
             continue
-        lines.append(line)
-        if (mark := _FENCE.match(line)) and not fence:
-            fence = mark[1]
-        elif fence and line.strip().startswith(fence) and not line.strip().strip(fence[0]):
+        parts[-1][1].append(line)
+        if not fence:
+            fence = mark[1] if (mark := _FENCE.match(line)) else ""
+        elif line.strip().startswith(fence) and not line.strip().strip(fence[0]):
             fence = ""
     if fence:
         raise LessonError("a fence is not closed")
+    before = "\n".join(parts[0][1])
+    if re.sub(r"<!--.*?-->", "", before, flags=re.DOTALL).strip():
+        raise LessonError(f"text stands before the first step: {before.strip()[:60]}")
+    for kind, lines in parts[1:]:
+        step = LessonStep(kind, "\n".join(lines).strip("\n"))
+        if kind in ("run", "object") and not step.block:
+            raise LessonError(f"## {kind} holds one fence, and nothing else")
+        if not step.body.strip():
+            raise LessonError(f"## {kind} is empty")
+        yield step
 
 
-def _step(heading: re.Match[str], body: str) -> LessonStep:
-    kind, names = heading.groups()
-    step = LessonStep(
-        kind, body, frozenset(name.strip() for name in (names or "").split(",") if name)
-    )
-    if kind in ("run", "object") and not step.block:
-        raise LessonError(f"## {kind} holds one fence, and nothing else")
-    if not body.strip():
-        raise LessonError(f"## {kind} is empty")
-    return step
+# Its texts, with values.
+
+
+class MissingValueError(LookupError):
+    """A text names a value that there is not."""
+
+
+def fill(text: str, values: Mapping[str, Any], written: Callable[[Any], str] | None = None) -> str:
+    """The text with its values, as prose or as `written` writes each:
+
+        {{NAME}}  {{NAME[0]}}  {{NAME["key"]}}  {{len(NAME)}}   each with :FORMAT
+
+    FORMAT is Python's, or `table` (a list of objects as a Markdown table). There is no arithmetic,
+    no attribute and no call. Raises `MissingValueError`.
+    """
+
+    def filled(place: re.Match[str]) -> str:
+        try:
+            value = _value(place, values)
+            match place["format"]:
+                case None:
+                    return (written or _plain)(value)
+                case "table":
+                    return markdown_table(value)
+                case spec:
+                    return format(value, spec)
+        except (LookupError, TypeError, ValueError) as error:
+            raise MissingValueError(f"{place[0]}: there is no such value: {error}") from error
+
+    return PLACE.sub(filled, text)
+
+
+def _value(place: re.Match[str], values: Mapping[str, Any]) -> Any:
+    value = values[place["name"]]
+    for number, key in _KEY.findall(place["path"]):
+        value = value[int(number) if number else key]
+    return len(value) if place["len"] else value
+
+
+def _plain(value: Any) -> str:
+    return str(value) if type(value) in (str, int, float) else as_json(value)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent).replace("```", "\\u0060" * 3)
+
+
+def markdown_table(rows: Any) -> str:
+    """A table of objects. Raises `TypeError`, `ValueError` where they are none."""
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a list of objects was expected")
+    columns = {name: [row.get(name) for row in rows] for row in rows for name in row}
+    rule = [
+        "---:" if all(isinstance(cell, int | float | None) for cell in cells) else "---"
+        for cells in columns.values()
+    ]
+    lines = [[*columns], rule, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"{value:,.6g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

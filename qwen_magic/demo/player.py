@@ -1,107 +1,100 @@
-"""Answers one request to `/responses`, from its body to the response that is kept."""
+"""Answers one request to `/responses`, from its body to the response that is kept.
+
+What is wrong with a request is said in the service's own words; `request.yaml` has the rules.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import yaml
+
 from qwen_magic.demo.answering import answer
-from qwen_magic.demo.faults import FAULTS, fail, strike
-from qwen_magic.demo.http import Exchange, RefusedError
+from qwen_magic.demo.http import ClientGoneError, Connection, RefusedError
 from qwen_magic.demo.lesson import read_lessons
-from qwen_magic.demo.request import check_outputs, check_request
-from qwen_magic.demo.response_writer import ResponseWriter, RunCode, StrikeError
+from qwen_magic.demo.response_writer import ResponseWriter, StrikeError
 from qwen_magic.demo.runner import Run, Runner
-from qwen_magic.demo.store import Figure, Kept, Store
-from qwen_magic.demo.switches import SwitchError, Switches, prompt_switches
-from qwen_magic.demo.turn import Turn, newest_prompt, read_turn
-from qwen_magic.demo.wire import JSON, Response, to_json, usage
+from qwen_magic.demo.switches import FAULTS, SwitchError, Switches, prompt_switches
+from qwen_magic.demo.turn import Kept, Turn, newest_prompt
+from qwen_magic.demo.wire import JSON, EventWriter, Response, to_json, usage
 
 FIGURE_PATH = "/code-interpreter/temp_files/"
 FIGURE_SECONDS = 12 * 3600  # as long as the service's links live
-ELSEWHERE = "http://figures.example.invalid"  # a host that there is not
+MOST_KEPT = 1000  # responses, and figures: the oldest go first
 
 
 class Player:
-    """Answers requests; `switches` are the server's own, and may be changed while it runs."""
+    """Answers requests; `switches` are the server's own, and may be changed while it runs.
+
+    `figures`: PNG, by path. `figure_host`: what their links begin with.
+    """
 
     def __init__(
-        self, lessons: Sequence[Path], switches: Switches, runner: Runner, url: str
+        self, lessons: Sequence[Path], switches: Switches, runner: Runner, figure_host: str
     ) -> None:
-        self.responses: Store[Kept] = Store()
-        self.figures: Store[Figure] = Store()
+        self.responses: dict[str, Kept] = {}
+        self.figures: dict[str, bytes] = {}
+        self.figure_host = figure_host
         self.switches = switches
         self._lessons = lessons
         self._runner = runner
-        self._url = url
-        self._failures: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self.failures: Counter[str] = Counter()  # by prompt
 
-    def change(self, **switches: Any) -> None:
-        """Other switches for the requests to come; the count of failures begins anew."""
-        self.switches = self.switches.changed(switches)
-        self._failures.clear()
-
-    def play(self, exchange: Exchange, body: JSON) -> None:
+    def play(self, client: Connection, body: JSON) -> None:
         """Raises `RefusedError`, `ClientGoneError`, `LessonError`."""
         turn = self._read(body)
-        switches = turn.switches
-        exchange.record.context = turn.context
-        steps, exchange.record.lesson = answer(turn, read_lessons(self._lessons))
+        client.record.context = turn.context
+        write, client.record.lesson = answer(turn, read_lessons(self._lessons))
         fault = self._fault(turn)
         if fault and FAULTS[fault].kind != "stream":
-            fail(exchange, fault, switches, streams=turn.streams)
+            _fail(client, turn, fault)
             return
         response = Response(f"resp_{uuid4()}", int(time.time()), body)
-        exchange.record.response_id = response.id
-        writer = ResponseWriter(
-            response,
-            turn,
-            exchange if turn.streams else None,
-            lambda step: self._run(step, exchange, switches),
-            strike_after=switches.after if fault else None,
-        )
+        client.record.response_id = response.id
+        strike_after = turn.switches.after if fault else None
+        writer = ResponseWriter(response, turn, client, partial(self._run, client), strike_after)
         if turn.streams:
-            exchange.open_stream()
+            client.open_stream()
         writer.tell("created")
         response.status = "in_progress"
         writer.tell("in_progress")
         try:
-            unsaid = writer.play(steps)
-            response.status = "incomplete" if unsaid else "completed"
+            write(writer)
+            if fault:
+                raise StrikeError  # the answer was shorter than that
+            response.status = "incomplete" if writer.unsaid else "completed"
+            writer.end(response.status)
         except StrikeError:
-            unsaid = strike(exchange, writer, response, fault, streams=turn.streams)
-        if response.status == "incomplete":
-            response.incomplete_reason = "max_output_tokens"
-        self._keep(turn, response, writer, unsaid)
-        if not turn.streams:
-            exchange.reply(response.as_json())
-            return
-        writer.tell("completed" if fault == "incomplete-inside" else response.status)
-        if switches.done_marker:
-            exchange.send(b"data: [DONE]\n\n")
-        exchange.end_stream()
+            _strike(client, writer, response, fault)
+        response.usage = usage(turn.context, response.output, writer.tools)
+        if turn.previous is not None and turn.switches.chain != "unnamed":
+            response.previous_response_id = turn.previous.body["id"]
+        stores = body.get("store") is not False and turn.switches.chain != "ignores"
+        if stores and response.status != "failed":
+            kept = Kept(response.as_json(), turn.items, turn.previous, writer.unsaid)
+            _keep(self.responses, response.id, kept)
+        if turn.streams:
+            writer.tell("completed" if fault == "incomplete-inside" else response.status)
+            client.end_stream()
+        else:
+            client.reply(response.as_json())
 
     def _read(self, body: JSON) -> Turn:
         check_request(body)
         given = body["input"]
         items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-        demo = body.get("demo") or {}
-        if not isinstance(demo, dict):
-            raise RefusedError("The request's demo is not an object of switches.")
         try:
-            switches = self.switches.changed({**demo, **prompt_switches(newest_prompt(items))})
+            switches = self.switches.changed(prompt_switches(newest_prompt(items)))
         except SwitchError as error:
             raise RefusedError(str(error)) from error
-        if switches.forget:
-            self.responses.forget()
-        turn = read_turn(body, items, self._previous(body, switches), switches)
+        turn = Turn(body, items, self._previous(body, switches), switches)
         check_outputs(turn.context)
         return turn
 
@@ -109,9 +102,8 @@ class Player:
         """The response that is continued; None for a new conversation. Raises `RefusedError`.
 
         `keeps`: as DashScope. `forgets`: the same, but an id whose chain has `forget_after` turns
-        is unknown. `refuses`: 400, as llama.cpp. `ignores`: nothing made of it, and
-        nothing kept, as Ollama. `unnamed`: as `keeps`, but no answer names the one before it, as
-        llama-stack.
+        is unknown. `refuses`: 400, as llama.cpp. `ignores`: nothing made of it, and nothing kept,
+        as Ollama. `unnamed`: as `keeps`, but no answer names the one before it, as llama-stack.
         """
         id = body.get("previous_response_id")
         if not id or switches.chain == "ignores":
@@ -127,39 +119,109 @@ class Player:
 
     def _fault(self, turn: Turn) -> str:
         """The fault that strikes this request; empty when none does (any more)."""
-        most = turn.switches.fail_first
-        if turn.switches.error and most:
-            scope = "" if most == self.switches.fail_first else newest_prompt(turn.items)
-            with self._lock:
-                self._failures[scope] += 1
-                if self._failures[scope] > most:
-                    return ""
+        if turn.switches.error and turn.switches.fail_first:
+            prompt = newest_prompt(turn.items)
+            self.failures[prompt] += 1
+            if self.failures[prompt] > turn.switches.fail_first:
+                return ""
         return turn.switches.error
 
-    def _run(self, step: RunCode, exchange: Exchange, switches: Switches) -> Run:
+    def _run(self, client: Connection, code: str, given: Mapping[str, Any]) -> Run:
         """The run, with links to its figures in the logs."""
-        run = self._runner.run(step.code, step.given, lambda: exchange.pause(0))
+        run = self._runner.run(code, given, lambda: client.pause(0))
         blocks = [run.logs] if run.logs else []
-        for number, png in enumerate(run.figures if step.shown else (), 1):
-            path, expires = (
-                f"{FIGURE_PATH}code-output-{uuid4()}.png",
-                int(time.time()) + FIGURE_SECONDS,
-            )
-            self.figures.keep(path, Figure(png, expires, switches.figures), len(png))
-            host = ELSEWHERE if switches.figures == "elsewhere" else self._url
-            blocks.append(f"![fig-{number:03}]({host}{path}?Expires={expires})")
+        for number, png in enumerate(run.figures, 1):
+            path = f"{FIGURE_PATH}code-output-{uuid4()}.png"
+            expires = int(time.time()) + FIGURE_SECONDS
+            _keep(self.figures, path, png)
+            blocks.append(f"![fig-{number:03}]({self.figure_host}{path}?Expires={expires})")
         return replace(run, logs="\n\n".join(blocks))
 
-    def _keep(self, turn: Turn, response: Response, writer: ResponseWriter, unsaid: str) -> None:
-        """Count tokens, name the turn before, and keep the response if it may be continued."""
-        told = turn.body.get("instructions") or ""
-        counted = usage(turn.context, told, response.output, writer.tools)
-        response.usage = {"real": counted, "zero": usage(), "none": None}[turn.switches.usage]
-        chain = turn.switches.chain
-        if turn.previous is not None and chain != "unnamed":
-            response.previous_response_id = turn.previous.body["id"]
-        stores = turn.body.get("store") is not False and chain != "ignores"
-        if stores and response.status != "failed":
-            body = response.as_json()
-            kept = Kept(body, turn.items, turn.previous, unsaid)
-            self.responses.keep(response.id, kept, len(to_json([body, turn.items])))
+
+def _keep(kept: dict[str, Any], key: str, value: object) -> None:
+    kept[key] = value
+    while len(kept) > MOST_KEPT:
+        kept.pop(next(iter(kept)), None)
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    rules = yaml.safe_load(Path(__file__).with_name("request.yaml").read_text("utf-8"))
+    return Draft202012Validator(rules)
+
+
+def check_request(body: JSON) -> None:
+    """Raises `RefusedError` for the first thing that is wrong."""
+    sent = {name: value for name, value in body.items() if value not in (None, "", [])}
+    for error in sorted(_validator().iter_errors(sent), key=lambda each: len(each.absolute_path)):
+        path = list(error.absolute_path)
+        if error.validator == "required":
+            path.append(next(name for name in error.validator_value if name not in error.instance))
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+        raise RefusedError(error.schema["message"].format(error.instance, place.lstrip(".")))
+
+
+def check_outputs(context: list[JSON]) -> None:
+    """A function's output must follow its call. Raises `RefusedError`."""
+    calls: set[Any] = set()
+    for item in context:
+        id = item.get("call_id")
+        if item.get("type") == "function_call":
+            calls.add(id)
+        elif item.get("type") == "function_call_output" and id not in calls:
+            raise RefusedError(f"No tool call found for function call output: {id}")
+
+
+# Faults, on request.
+
+
+def _fail(client: Connection, turn: Turn, name: str) -> None:
+    """Answer with the fault in place of a response. Raises `ClientGoneError`, `RefusedError`."""
+    fault = FAULTS[name]
+    error = {"code": fault.code, "message": fault.message}
+    match fault.kind:
+        case "http":
+            asked = turn.switches.retry_after
+            seconds = fault.retry_after if asked < 0 else asked
+            headers = {} if seconds is None else {"retry_after": f"{seconds:g}"}
+            raise RefusedError(fault.message, fault.code, fault.status, headers=headers)
+        case "body":
+            headers = {"location": "https://elsewhere.invalid/"} if name == "redirect" else {}
+            headers["content_type"] = fault.content_type
+            client.reply(fault.message.encode(), fault.status, **headers)
+        case "failed":  # HTTP 200 all the same
+            response = Response(f"resp_{uuid4()}", int(time.time()), {}, "failed", error=error)
+            failed = response.as_json("agent")
+            if turn.streams:
+                client.stream(EventWriter(agent=True).event("failed", response=failed))
+            else:
+                client.reply(failed)
+        case "event" if name == "error-event":
+            told = {"type": "error", **error, "param": None, "sequence_number": 0}
+            client.stream(b"event:error\ndata:" + to_json(told) + b"\n\n")
+        case "event":
+            client.stream(b"data: " + to_json({"error": error}) + b"\n\n")
+        case "transport" if name == "reset":
+            client.reset()
+        case _:
+            client.pause()
+
+
+def _strike(client: Connection, writer: ResponseWriter, response: Response, name: str) -> None:
+    """The fault in mid-stream. Raises `ClientGoneError` when there is nothing more to send."""
+    match name:
+        case "silence-mid":
+            client.pause()
+        case "cut" if client.record.events:
+            client.end_stream()
+            raise ClientGoneError
+        case "cut" | "reset-mid":
+            client.reset()
+        case "incomplete" | "incomplete-inside":
+            response.status = "incomplete"
+            writer.end("incomplete")
+        case _:
+            response.status = "failed"
+            response.error = {"message": FAULTS[name].message, "code": FAULTS[name].code}

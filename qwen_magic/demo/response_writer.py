@@ -1,8 +1,8 @@
-"""Plays an answer's steps: items grow, events go out, code is run.
+"""Writes one response: items grow, events go out, code is run.
 
-An answer is a generator. It yields a step, gets its outcome back, and goes on with what really came
-of it; so it can only quote a run that has been made. One `ResponseWriter` serves one response. It
-is where time passes (the pause between deltas) and where faults of the middle of a stream strike.
+It is where time passes (the pause between deltas), where faults of the middle of a stream strike,
+and where the token limit is honoured: what is said beyond it stands in `unsaid`, and goes out when
+the user asks to continue.
 """
 
 from __future__ import annotations
@@ -10,265 +10,167 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 from uuid import uuid4
 
-from qwen_magic.demo.http import Exchange
+from qwen_magic.demo.http import Connection
 from qwen_magic.demo.runner import Run
 from qwen_magic.demo.turn import Turn
-from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Response, new_item_id
-from qwen_magic.demo.wire import item as wire_item
+from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Response, like
 
 _PIECE = re.compile(r"\S{1,24}[ \t]*|\s+")  # a delta: about a word
 
 
-@dataclass(frozen=True, slots=True)
-class Think:
-    """Reasoning; left out when thinking is off."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A web search, and the sources that it found."""
-
-    queries: tuple[str, ...]
-    urls: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Pages read for a goal, and what they gave."""
-
-    urls: tuple[str, ...]
-    goal: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunCode:
-    """A lesson's Python, really run with values given to it. Outcome: `Run`. `shown`: as a call of
-    the code interpreter."""
-
-    code: str
-    given: Mapping[str, Any] = field(default_factory=dict)
-    shown: bool = True
-
-    @property
-    def shown_code(self) -> str:
-        """Below a comment that says what `given` holds of what the code names, where it is short:
-        so a reader can run a copy. The run has it as data."""
-        named = {
-            name: value for name, value in self.given.items() if f'given["{name}"]' in self.code
-        }
-        comment = f"# given = {json.dumps(named)}"
-        return f"{comment}\n\n{self.code}" if named and len(comment) <= 200 else self.code
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function of the client's to be called; the turn ends after the last."""
-
-    name: str
-    arguments: str  # JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Part of the answer's text."""
-
-    text: str
-
-
-Step: TypeAlias = Think | Search | Read | RunCode | Call | Say
-Steps: TypeAlias = Generator[Step, Run | None, None]
+RunCode: TypeAlias = Callable[[str, Mapping[str, Any]], Run]
 
 
 class StrikeError(Exception):
     """The fault of the middle of the stream strikes now."""
 
 
-class TokenLimitError(Exception):
-    """The answer has reached `max_output_tokens`."""
-
-
 class ResponseWriter:
-    """Plays steps into `response.output`. `tools` counts the built-in tools used."""
+    """Adds to `response.output`, and tells each step to a client that streams. `tools` counts the
+    built-in tools used."""
 
     def __init__(
-        self,
-        response: Response,
-        turn: Turn,
-        listener: Exchange | None,  # the client's stream; None for an answer in one piece
-        run_code: Callable[[RunCode], Run],
-        *,
-        strike_after: int | None = None,  # deltas
+        self, response: Response, turn: Turn, client: Connection, run: RunCode, after: int | None
     ) -> None:
         self._response = response
         self._turn = turn
-        self._listener = listener
-        self._run_code = run_code
-        self._strike_after = strike_after
-        self._events = EventWriter(
-            agent=turn.thinks or bool(turn.body.get("tools")),
-            old_reasoning=turn.switches.reasoning == "old",
-        )
+        self._client = client
+        self._run_code = run
+        self._strike_after = after  # deltas
+        self._agent = turn.thinks or bool(turn.body.get("tools"))
+        self._events = EventWriter(agent=self._agent)
         limit = turn.body.get("max_output_tokens")
         self._room = None if limit is None else limit * CHARACTERS_PER_TOKEN
         self._sent = 0
-        self._message: JSON | None = None
-        self._unsaid = ""
+        self.message: JSON | None = None  # the one that is being written
+        self.unsaid = ""
         self.tools: Counter[str] = Counter()
 
     def tell(self, kind: str) -> None:
-        """`response.created`, `.in_progress` and the terminal events."""
-        self._send(self._events.lifecycle(f"response.{kind}", self._response))
+        """`created`, `in_progress` and the terminal events."""
+        if self._turn.streams:
+            body = self._response.as_json("agent" if self._agent else "plain")
+            if not self._agent:
+                body["created_at"] = float(body["created_at"])  # as in the samples of a text stream
+            self._client.send(self._events.event(kind, response=body))
 
-    def _send(self, event: bytes) -> None:
-        if self._listener is not None:
-            self._listener.send(event)
+    def think(self, text: str) -> None:
+        """Reasoning; left out when thinking is off."""
+        if self._turn.thinks and not self.unsaid:
+            old = self._turn.switches.reasoning == "old"
+            kind = "reasoning_summary_text" if old else "reasoning_text"
+            item = self._begin("reasoning")
+            told = ""
+            for piece in _PIECE.findall(text):
+                self._tick()
+                self._send(f"{kind}.delta", delta=piece)
+                told += piece
+                item["summary"] = [{"type": "summary_text", "text": told}]
+            self._send(f"{kind}.done", text=text)
+            self._end()
 
-    def _pause(self) -> None:
-        if self._listener is not None:
-            self._listener.pause(self._turn.switches.delay)
+    def use_tool(self, kind: str, begun: JSON, done: JSON, phases: tuple[str, ...] = ()) -> None:
+        """An item of another kind: its fields as it is added, those when it is done, and the phases
+        that are told between."""
+        if not self.unsaid:
+            self._begin(kind, **begun)
+            self._phases(kind, *phases)
+            self._pause()
+            self._end(**done)
 
-    def play(self, steps: Steps) -> str:
-        """Play to the end. Returns what was left unsaid: empty unless the token limit came."""
-        outcome: Run | None = None
-        try:
-            while True:
-                outcome = self._play(steps.send(outcome))
-        except StopIteration:
-            if self._strike_after is not None:
-                raise StrikeError from None  # the answer was shorter than that
-            self._end_message("completed")
-            return ""
-        except TokenLimitError:
-            return self.cut_short(steps)
-        finally:
-            steps.close()
+    def run(self, code: str, given: Mapping[str, Any]) -> Run:
+        """Run a lesson's Python: as a call of the code interpreter, where that is offered. Above
+        the code stands what `given` holds of what it names, so that a reader can run a copy."""
+        kind = "code_interpreter_call"
+        if self.unsaid or "code_interpreter" not in self._turn.tools:
+            return self._run_code(code, given)
+        self._begin(kind)
+        self._phases(kind, "in_progress", "interpreting")
+        run = self._run_code(code, given)
+        self._phases(kind, "completed")
+        named = {name: value for name, value in given.items() if f'given["{name}"]' in code}
+        comment = f"# given = {json.dumps(named)}\n\n" if named else ""
+        shown = comment * (len(comment) <= 200) + code
+        self._end(code=shown, outputs=[{"type": "logs", "logs": run.logs}])
+        return run
 
-    def cut_short(self, steps: Steps | None = None) -> str:
-        """End the message as incomplete. Returns the rest of it, and of the texts that follow."""
-        self._end_message("incomplete")
-        rest = [self._unsaid]
-        for step in steps or ():
-            if not isinstance(step, Say):
-                break
-            rest.append(step.text)
-        return "\n\n".join(rest)
+    def say(self, text: str) -> None:
+        """Part of the answer's text, a paragraph of its own."""
+        if self.unsaid:
+            self.unsaid += f"\n\n{text}"
+            return
+        if self.message is None:
+            self.message = self._begin("message")
+            self._send("content_part.added", part=like("items", "text", {}))
+            self.message["content"] = [like("items", "text", {})]
+        elif self.message["content"][0]["text"]:
+            text = f"\n\n{text}"
+        part = self.message["content"][0]
+        said = 0
+        for piece in _PIECE.findall(text):
+            if self._room is not None and self._room < len(piece):
+                self.unsaid = text[said:]
+                return
+            self._room = None if self._room is None else self._room - len(piece)
+            self._tick(text[said:])
+            self._send("output_text.delta", delta=piece)
+            said += len(piece)
+            part["text"] += piece
 
-    def _play(self, step: Step) -> Run | None:
-        if not isinstance(step, Say):
-            self._end_message("completed")
-        match step:
-            case Think(text):
-                if self._turn.thinks:
-                    self._think(text)
-            case Search(queries, urls):
-                sources = [{"type": "url", "url": url} for url in urls]
-                action = {"type": "search", "query": queries[0], "queries": list(queries)}
-                item = self._begin("web_search_call")
-                self._phases(item, "in_progress", "searching", "completed")
-                self._end(item, action={**action, "sources": sources})
-            case Read(urls, goal, output):
-                item = self._begin("web_extractor_call", urls=list(urls), goal=goal)
-                self._pause()
-                self._end(item, output=output)
-            case RunCode():
-                return self._run(step)
-            case Say(text):
-                self._say(text)
-            case Call(name, arguments):
-                call_id = f"call_{uuid4().hex[:24]}"
-                item = self._begin("function_call", name=name, call_id=call_id)
-                self._pause()
-                self._end(item, arguments=arguments)
-            case _:
-                assert_never(step)
-        return None
+    def end(self, status: str = "completed") -> None:
+        """End the message, if there is one, with what was said."""
+        if self.message is not None:
+            part = self.message["content"][0]
+            self.message = None
+            self._send("output_text.done", text=part["text"])
+            self._send("content_part.done", part=part)
+            self._end(status)
 
-    @property
-    def _index(self) -> int:
-        return len(self._response.output) - 1
+    def _send(self, kind: str, index: int = 0, **fields: Any) -> None:
+        """An event of the newest item."""
+        if self._turn.streams:
+            place = index or len(self._response.output) - 1
+            item_id = self._response.output[-1]["id"]
+            event = self._events.event(kind, output_index=place, item_id=item_id, **fields)
+            self._client.send(event)
 
     def _begin(self, kind: str, **fields: Any) -> JSON:
-        """Add an item; it is the newest of the output until it is ended."""
-        id = new_item_id()
-        item = wire_item(kind, id=id, container_id=id, status="in_progress", **fields)
+        """Add an item; it is the newest of the output until it is ended. Every id is `msg_<uuid>`,
+        whatever the type."""
+        self.end()
+        id = f"msg_{uuid4()}"
+        own = {"id": id, "container_id": id, "status": "in_progress", **fields}
+        item = like("items", kind, own)
         self._response.output.append(item)
-        shown = {k: v for k, v in item.items() if (kind, k) != ("web_extractor_call", "output")}
-        self._send(self._events.item("added", self._index, shown))
+        self._send("output_item.added", item=item)
         return item
 
-    def _end(self, item: JSON, status: str = "completed", **fields: Any) -> None:
+    def _end(self, status: str = "completed", **fields: Any) -> None:
+        item = self._response.output[-1]
         item |= {"status": status, **fields} if "status" in item else fields
         if item["type"] not in ("message", "reasoning", "function_call"):
             self.tools[item["type"].removesuffix("_call")] += 1
-        self._send(self._events.item("done", self._index, item))
+        # As in Alibaba's sample: with the index of the next item after reasoning.
+        index = len(self._response.output) if item["type"] == "reasoning" else 0
+        self._send("output_item.done", index, item=item)
 
-    def _phases(self, item: JSON, *phases: str) -> None:
+    def _phases(self, kind: str, *phases: str) -> None:
         for phase in phases:
-            self._send(self._events.phase(item["type"], phase, self._index, item["id"]))
+            self._send(f"{kind}.{phase}")
             self._pause()
 
-    def _tick(self) -> None:
-        """Between two deltas."""
+    def _tick(self, left: str = "") -> None:
+        """Between two deltas; `left` is what there is still to say."""
         if self._sent == self._strike_after:
+            self.unsaid = left
             raise StrikeError
         self._sent += 1
         self._pause()
 
-    def _think(self, text: str) -> None:
-        item = self._begin("reasoning")
-        for piece in _PIECE.findall(text):
-            before = item["summary"][0]["text"] if item["summary"] else ""
-            if not self._turn.switches.done_only:
-                self._tick()
-                self._send(self._events.reasoning("delta", self._index, item["id"], piece))
-            item["summary"] = [{"type": "summary_text", "text": before + piece}]
-        self._send(self._events.reasoning("done", self._index, item["id"], text))
-        self._end(item)
-
-    def _run(self, step: RunCode) -> Run:
-        if not step.shown:
-            return self._run_code(step)
-        item = self._begin("code_interpreter_call")
-        self._phases(item, "in_progress", "interpreting")
-        run = self._run_code(step)
-        self._phases(item, "completed")
-        self._end(item, code=step.shown_code, outputs=[{"type": "logs", "logs": run.logs}])
-        return run
-
-    def _say(self, text: str) -> None:
-        if self._message is None:
-            self._message = self._begin("message")
-            self._send(self._events.part("added", self._index, self._message["id"], ""))
-            self._message["content"] = [wire_item("text")]
-        elif self._message["content"][0]["text"]:
-            text = f"\n\n{text}"
-        id, part = self._message["id"], self._message["content"][0]
-        said = 0
-        for piece in _PIECE.findall(text):
-            self._unsaid = text[said:]
-            if self._room is not None and self._room < len(piece):
-                raise TokenLimitError
-            if not self._turn.switches.done_only:
-                self._tick()
-                self._send(self._events.text("delta", self._index, id, piece))
-            self._room = None if self._room is None else self._room - len(piece)
-            said += len(piece)
-            part["text"] += piece
-
-    def _end_message(self, status: str) -> None:
-        """End the message, if there is one, with what was said."""
-        if self._message is None:
-            return
-        item, self._message = self._message, None
-        text = item["content"][0]["text"]
-        self._send(self._events.text("done", self._index, item["id"], text))
-        self._send(self._events.part("done", self._index, item["id"], text))
-        self._end(item, status)
+    def _pause(self) -> None:
+        if self._turn.streams:
+            self._client.pause(self._turn.switches.delay)

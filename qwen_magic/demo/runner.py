@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Limits:
 
     seconds: float = 20.0
     memory: int = 2 * 1024**3  # bytes of address space
-    output: int = 20_000  # characters of stdout, and as many of stderr
+    output: int = 20_000  # bytes of stdout and stderr together
     file_size: int = 32 * 1024**2  # bytes a file, stdout and stderr included
 
 
@@ -55,18 +56,24 @@ class Runner:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._places = threading.Semaphore(AT_ONCE)
-        self._cache: Path | None = None  # matplotlib's list of fonts, which takes seconds to make
-        self._lock = threading.Lock()
+        self._folder = Path(tempfile.mkdtemp(prefix="qwen-demo-"))
+        # matplotlib's list of fonts, which takes seconds to make: the user's own, if there is one
+        self._fonts = self._folder / "fonts"
+        self._fonts.mkdir()
+        for file in (Path.home() / ".cache" / "matplotlib").glob("fontlist-*.json"):
+            shutil.copy(file, self._fonts)
 
     def run(self, code: str, given: Mapping[str, Any], go_on: Callable[[], None]) -> Run:
         """`go_on` is called again and again meanwhile: what it raises ends the run, and comes out
         of here."""
         while not self._places.acquire(timeout=_TICK):
             go_on()
-        folder = Path(tempfile.mkdtemp(prefix="qwen-demo-run-"))
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            cell = json.dumps({"code": code, "given": dict(given)})
-            (folder / "cell.json").write_text(cell, "utf-8")
+            own = self._limits
+            limits = (own.memory, own.file_size, int(own.seconds) + 5)
+            cell = {"code": code, "given": dict(given), "limits": limits, "fonts": str(self._fonts)}
+            (folder / "cell.json").write_text(json.dumps(cell), "utf-8")
             return self._read(folder, self._execute(folder, go_on))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -74,45 +81,47 @@ class Runner:
 
     def _execute(self, folder: Path, go_on: Callable[[], None]) -> bool:
         """Whether it ended by itself in time."""
-        limits = self._limits
-        numbers = (limits.memory, limits.file_size, int(limits.seconds) + 5)
         work = folder / "work"
         work.mkdir()
         system = {"SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
-        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+        cell = Path(__file__).with_name("cell.py")
+        with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("cell.py"))),
-                    *(str(folder), str(self._cache_folder()), *map(str, numbers)),
-                ],
+                [sys.executable, "-I", "-X", "utf8", str(cell), str(folder)],
                 cwd=work,
                 env=system if sys.platform == "win32" else {},
                 stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
+                stdout=output,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        end = time.monotonic() + limits.seconds
+        end = time.monotonic() + self._limits.seconds
         try:
             while process.poll() is None and time.monotonic() < end:
                 go_on()
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     process.wait(_TICK)
-                except subprocess.TimeoutExpired:
-                    pass
             return process.returncode is not None
         finally:
-            _kill(process)
+            with suppress(ProcessLookupError, PermissionError):  # and all that it started
+                if sys.platform == "win32":
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def _read(self, folder: Path, in_time: bool) -> Run:
-        stdout, stderr = self._output(folder / "stdout"), self._output(folder / "stderr")
+        data, limit = (folder / "output").read_bytes(), self._limits.output
+        if len(data) > limit:  # an error stands at the end
+            note = f"\n… (cut: {len(data):,} bytes) …\n".encode()
+            data = data[: limit // 2] + note + data[-limit // 2 :]
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n")
         file = folder / "result.json"
         ended = json.loads(file.read_text("utf-8")) if in_time and file.exists() else None
-        blocks = [fenced(text) for text in (stdout, stderr) if text.strip()]
+        blocks = [fenced(text)] if text.strip() else []
         if not in_time:
             blocks.append(f"Timeout. No response after {self._limits.seconds:g} seconds.")
-        elif ended is None and not stderr.strip():
+        elif ended is None:
             blocks.append("The run was ended by the system: it used too much memory or time.")
         files = sorted(folder.glob("fig-*.png"))[:MAX_FIGURES]
         return Run(
@@ -123,41 +132,8 @@ class Runner:
             (ended and ended["missing"]) or "",
         )
 
-    def _output(self, path: Path) -> str:
-        """What was written: the beginning, or of errors the end, where the last line tells most."""
-        limit, size = self._limits.output, path.stat().st_size
-        with path.open("rb") as file:
-            if path.name == "stderr":
-                file.seek(max(0, size - limit))
-            text = file.read(4 * limit).decode("utf-8", "replace").replace("\r\n", "\n")
-        if path.name == "stderr":
-            return text if size <= limit else f"…\n{text}"
-        note = f"\n… (cut: {size:,} bytes)\n"
-        return text if len(text) <= limit and size <= 4 * limit else text[:limit] + note
-
-    def _cache_folder(self) -> Path:
-        """With the user's own list of fonts, if there is one."""
-        with self._lock:
-            if self._cache is None:
-                self._cache = Path(tempfile.mkdtemp(prefix="qwen-demo-fonts-"))
-                for file in (Path.home() / ".cache" / "matplotlib").glob("fontlist-*.json"):
-                    shutil.copy(file, self._cache)
-            return self._cache
-
     def close(self) -> None:
-        if self._cache is not None:
-            shutil.rmtree(self._cache, ignore_errors=True)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The run and all that it started, also after its end."""
-    try:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def fenced(text: str) -> str:

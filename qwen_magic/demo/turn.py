@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qwen_magic.demo.store import Kept
 from qwen_magic.demo.switches import Switches, without_switches
-from qwen_magic.demo.wire import JSON
+from qwen_magic.demo.wire import JSON, read_json
 
-# The words by which the product asks for JSON of a schema, and for a better one.
+# The words by which the product asks for JSON of a schema.
 _SCHEMA = re.compile(
     r"(?:\n\n)?^Give the answer as JSON: [^\n]* this JSON Schema\.\n\n```json\n(.*?)\n```[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
-_REPAIR = re.compile(
-    r"\s*Your JSON does not fit the schema:\n\n.*\n\nSend the whole value again, mended, [^\n]*\s*",
-    re.DOTALL,
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One finished response. `parent` stays reachable when it was deleted itself."""
+
+    body: JSON  # the response object
+    input: tuple[JSON, ...]  # this turn's own input items
+    parent: Kept | None
+    rest: str  # what an incomplete answer had still to say
+
+    def chain(self) -> list[Kept]:
+        """The turns up to this one, oldest first."""
+        return [*(self.parent.chain() if self.parent else ()), self]
+
+    def items(self) -> list[JSON]:
+        """Input and output of the whole chain, in order."""
+        return [item for kept in self.chain() for item in (*kept.input, *kept.body["output"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,74 +50,40 @@ class CallResult:
         return read_json(self.output, self.output)
 
 
-@dataclass(frozen=True, slots=True)
 class Turn:
-    """One checked request, with all that its answer depends on. `prompt` is the newest user text
-    without `demo:` lines and the paragraph of a schema."""
+    """One checked request, with all that its answer depends on."""
 
-    body: JSON
-    switches: Switches
-    previous: Kept | None
-    items: tuple[JSON, ...]  # this turn's own input
-    context: list[JSON]  # the whole conversation up to here
-    prompt: str
-    earlier: tuple[tuple[str, str], ...]  # (prompt, answer) of the turns before, oldest first
-    instructed: bool  # there are instructions
-    tools: frozenset[str]  # what is offered: built-in types, names of functions, "image"
-    functions: Mapping[str, tuple[str, ...]]  # names of the parameters, by function
-    results: tuple[CallResult, ...]  # outputs that came after the newest user text
-    schema: JSON | None  # what the answer is to be JSON of
-    repairs: bool  # the JSON before is to be mended
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.body.get("stream")) and not self.switches.plain_json
-
-    @property
-    def thinks(self) -> bool:
-        effort = (self.body.get("reasoning") or {}).get("effort")
-        return bool(self.body.get("enable_thinking")) if effort is None else effort != "none"
-
-
-def read_turn(body: JSON, items: Sequence[JSON], previous: Kept | None, switches: Switches) -> Turn:
-    """The turn that a checked body, with those input items, asks for."""
-    context = [*(previous.items() if previous else ()), *items]
-    asked = _asked(context)
-    texts = [item_text(item) for item in context[max(asked, 0) :] if _is(item, "user")]
-    tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
-    functions = {tool["name"]: _parameters(tool) for tool in tools if tool["type"] == "function"}
-    offered = {tool["type"] for tool in tools if tool["type"] != "function"} | set(functions)
-    if asked >= 0 and any(part.get("type") == "input_image" for part in _parts(context[asked])):
-        offered.add("image")
-    return Turn(
-        body=body,
-        switches=switches,
-        previous=previous,
-        items=tuple(items),
-        context=context,
-        prompt=_clean(texts[0]) if texts else "",
-        earlier=_earlier(context[: max(asked, 0)]),
-        instructed=bool(body.get("instructions"))
-        or any(_is(item, "system", "developer") for item in context),
-        tools=frozenset(offered),
-        functions=functions,
-        results=_results(context, asked),
-        schema=_schema(body, texts),
-        repairs=bool(texts) and _REPAIR.fullmatch(texts[-1]) is not None,
-    )
+    def __init__(
+        self, body: JSON, items: Sequence[JSON], previous: Kept | None, switches: Switches
+    ) -> None:
+        self.body, self.switches, self.previous = body, switches, previous
+        self.streams = bool(body.get("stream"))
+        effort = (body.get("reasoning") or {}).get("effort")
+        self.thinks = effort != "none" if effort else bool(body.get("enable_thinking"))
+        self.items = tuple(items)  # this turn's own input
+        self.context = [*(previous.items() if previous else ()), *items]  # the whole conversation
+        asked = _asked(self.context)
+        before = self.context[: max(asked, 0)]
+        texts = [item_text(item) for item in self.context[len(before) :] if _is(item, "user")]
+        # The newest user text, without `demo:` lines and the paragraph of a schema.
+        self.prompt = _clean(texts[0]) if texts else ""
+        self.earlier = _earlier(before)  # (prompt, answer) of the turns before, oldest first
+        self.results = _results(self.context, asked)  # what functions gave after that text
+        self.schema = _schema(body, texts)  # what the answer is to be JSON of
+        tools = [] if body.get("tool_choice") == "none" else body.get("tools") or []
+        named = [tool for tool in tools if tool["type"] == "function"]
+        parameters = {tool["name"]: tool.get("parameters") or {} for tool in named}
+        self.functions = {name: tuple(p.get("properties", ())) for name, p in parameters.items()}
+        # What is offered: built-in types, names of functions, "image".
+        self.tools = {tool["type"] for tool in tools if tool not in named} | set(self.functions)
+        if asked >= 0 and any(p.get("type") == "input_image" for p in _parts(self.context[asked])):
+            self.tools.add("image")
 
 
 def newest_prompt(items: Sequence[JSON]) -> str:
     """The newest user text as it was sent; empty without one."""
     asked = _asked(items)
     return item_text(items[asked]) if asked >= 0 else ""
-
-
-def read_json(text: str, otherwise: Any = None) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return otherwise
 
 
 def item_text(item: JSON) -> str:
@@ -118,8 +97,8 @@ def _parts(item: JSON) -> list[JSON]:
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
-def _is(item: JSON, *roles: str) -> bool:
-    return item.get("type", "message") == "message" and item.get("role") in roles
+def _is(item: JSON, role: str) -> bool:
+    return item.get("type", "message") == "message" and item.get("role") == role
 
 
 def _clean(text: str) -> str:
@@ -129,23 +108,24 @@ def _clean(text: str) -> str:
 def _asked(items: Sequence[JSON]) -> int:
     """The place of the newest user message; -1 without. One that is no more than a schema's
     paragraph belongs to the message before it."""
-    last = max((n for n, item in enumerate(items) if _is(item, "user")), default=-1)
-    alone = (
-        last > 0 and _SCHEMA.search(item_text(items[last])) and not _clean(item_text(items[last]))
-    )
-    return last - 1 if alone and _is(items[last - 1], "user") else last
+    places = [n for n, item in enumerate(items) if _is(item, "user")]
+    if (
+        len(places) > 1
+        and places[-2] == places[-1] - 1
+        and not _clean(item_text(items[places[-1]]))
+    ):
+        places.pop()
+    return places[-1] if places else -1
 
 
 def _earlier(items: Sequence[JSON]) -> tuple[tuple[str, str], ...]:
-    """The turns before. What asks to mend JSON is part of its turn."""
     turns: list[tuple[str, str]] = []
     for item in items:
-        text = item_text(item)
-        if _is(item, "user") and not _REPAIR.fullmatch(text):
-            turns.append((_clean(text), ""))
+        if _is(item, "user"):
+            turns.append((_clean(item_text(item)), ""))
         elif _is(item, "assistant"):
             prompt, answer = turns.pop() if turns else ("", "")
-            turns.append((prompt, f"{answer}\n\n{text}".strip()))
+            turns.append((prompt, f"{answer}\n\n{item_text(item)}".strip()))
     return tuple(turns)
 
 
@@ -155,12 +135,6 @@ def _schema(body: JSON, texts: Sequence[str]) -> JSON | None:
     told = [form.get("schema")] if isinstance(form, dict) else []
     told += [read_json(match[1]) for text in texts for match in _SCHEMA.finditer(text)]
     return next((schema for schema in told if isinstance(schema, dict)), None)
-
-
-def _parameters(tool: JSON) -> tuple[str, ...]:
-    parameters = tool.get("parameters")
-    properties = parameters.get("properties") if isinstance(parameters, dict) else None
-    return tuple(properties) if isinstance(properties, dict) else ()
 
 
 def _results(context: Sequence[JSON], asked: int) -> tuple[CallResult, ...]:

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from demo_server import demo_server
+from demo_server import demo_server, wait_for_requests
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import run_map
@@ -92,7 +92,7 @@ def test_many_prompts_of_which_some_fail(qwen, server):
 def test_never_more_at_once_than_allowed(qwen, server, limit):
     server.set(delay=0.002)
     qwen.map([f"My name is Row{n}" for n in range(4 * limit)], concurrency=limit, progress=False)
-    server.log.wait(lambda records: all(r.ended_at for r in records))
+    wait_for_requests(server, lambda records: all(r.ended_at for r in records))
     assert most_at_once(server.requests) == limit
 
 
@@ -120,7 +120,7 @@ def mapping(server, path):
 def test_killed_in_the_middle_and_called_again(qwen, server, tmp_path):
     path = tmp_path / "rows.sqlite3"
     with mapping(server, path):
-        server.log.wait(lambda records: len(records) > COUNT // 3, 60)
+        wait_for_requests(server, lambda records: len(records) > COUNT // 3, 60)
     reached = len(server.requests)
     assert COUNT // 3 < reached < COUNT, "killed in the middle"
 
@@ -158,7 +158,7 @@ def interrupt_once(server, enough):
     """Send this process a Ctrl-C as soon as the server has seen `enough`."""
 
     def watch():
-        server.log.wait(enough, 120)
+        wait_for_requests(server, enough, 120)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=watch)
@@ -176,8 +176,8 @@ def test_an_interrupt_closes_every_stream_and_keeps_what_is_done(qwen, server, t
     with pytest.raises(KeyboardInterrupt):
         qwen.map(prompts, concurrency=4, resume=path, progress=False)
     watcher.join()
-    server.log.wait(lambda records: all(r.ended_at for r in records))
-    assert [r.client_closed for r in server.requests] == [False] * 5 + [True] * 4
+    wait_for_requests(server, lambda records: all(r.ended_at for r in records))
+    assert [bool(r.closed_at) for r in server.requests] == [False] * 5 + [True] * 4
     assert [row.answer is not None for row in qwen.mapped] == [True] * 5 + [False] * 20
     assert qwen.mapped.failed == 0, "what was stopped has not failed"
     assert not [t for t in threading.enumerate() if t.name == "qwen-map"]
@@ -188,14 +188,14 @@ def test_an_interrupt_closes_every_stream_and_keeps_what_is_done(qwen, server, t
 
 
 def test_rate_limits_that_the_client_gets_over(qwen, server):
-    prompts = [f"My name is Row{n}\ndemo: fail 2 429, retry after 0" for n in range(6)]
+    prompts = [f"My name is Row{n}\ndemo: error 429, fail first 2, retry after 0" for n in range(6)]
     table = qwen.map(prompts, concurrency=3, progress=False)
     assert table.answered == 6
     assert sorted(rows_asked(server)) == sorted([*range(6)] * 3)
 
 
 def test_nothing_else_is_begun_while_the_client_waits_to_ask_again(qwen, server):
-    waiting = "My name is Row0\ndemo: fail 1 429, retry after 0.4"
+    waiting = "My name is Row0\ndemo: error 429, fail first 1, retry after 0.4"
     others = [f"My name is Row{n}" for n in range(1, 20)]
     table = qwen.map([waiting, *others], concurrency=2, progress=False)
     assert table.answered == 20
@@ -222,7 +222,7 @@ class Counted(RateLimiter):
 
 
 def test_rate_limits_that_the_client_gives_up_slow_the_map_down(qwen, server):
-    prompts = [f"My name is Row{n}\ndemo: fail 4 429, retry after 0" for n in range(8)]
+    prompts = [f"My name is Row{n}\ndemo: error 429, fail first 4, retry after 0" for n in range(8)]
     pace = Counted(8, base=0.0)
     table = run(qwen, prompts, pace)
     assert table.answered == 8

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from demo_server import demo_server
+from demo_server import demo_server, wait_for_requests
 from real_kernel import PYTHONS, Kernel
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +31,12 @@ def test_asked_interrupted_and_asked_again(server, tmp_path, python):
         assert "<td>My name is Row2</td>" in shown["text/html"]
 
         running = kernel.send(SLOW)
-        server.log.wait(lambda rs: sum(r.events > 3 for r in rs[3:]) == 3, 20)
+        wait_for_requests(server, lambda rs: sum(r.events > 3 for r in rs[3:]) == 3, 20)
         kernel.interrupt()
         ran = kernel.collect(running)
         assert "KeyboardInterrupt" in "".join(ran.traceback)
-        server.log.wait(lambda records: all(r.ended_at for r in records))
-        assert [r.client_closed for r in server.requests[3:]] == [True] * 3
+        wait_for_requests(server, lambda records: all(r.ended_at for r in records))
+        assert [bool(r.closed_at) for r in server.requests[3:]] == [True] * 3
 
         left = kernel.ok("len(qwen.mapped), qwen.mapped.answered, qwen.mapped.failed").result
         assert left["text/plain"] == "(9, 0, 0)"

@@ -2,6 +2,7 @@
 
 import httpx2
 import pytest
+from demo_server import wait_for_requests
 
 from qwen_magic.demo import DemoServer
 
@@ -51,28 +52,18 @@ def test_unknown_unstored_and_failed_ids_are_not_found(client):
 
 
 def test_a_stopped_stream_is_not_kept(client, server):
-    body = {"model": "m", "input": "tour", "stream": True, "demo": {"delay": 0.01}}
+    body = {"model": "m", "input": "tour\ndemo: delay 0.01", "stream": True}
     with client.http.stream("POST", "/responses", json=body) as reply:
         next(reply.iter_bytes())
-    records = server.log.wait(lambda records: records[-1].client_closed)
+    records = wait_for_requests(server, lambda records: records[-1].closed_at)
     id = records[-1].response_id
     assert client.http.get(f"/responses/{id}").status_code == 404
 
 
-def test_instructions_are_said_not_to_be_followed_and_not_carried_over(client):
-    first = client.ask("Hello", instructions="Be a pirate.")
-    assert "it follows no instructions" in first["output"][0]["content"][0]["text"]
-    assert "instructions" not in client.say("Hello", previous_response_id=first["id"])
-
-
-def test_get_delete_and_input_items(client):
+def test_get_and_delete(client):
     first = client.ask("My name is John")
     path = f"/responses/{first['id']}"
     assert client.http.get(path).json() == first
-    items = client.http.get(f"{path}/input_items").json()
-    assert items["object"] == "list"
-    assert [item["content"] for item in items["data"]] == ["My name is John"]
-    assert items["data"][0]["created_at"] == first["created_at"] * 1000
     assert client.http.delete(path).json() == {"id": first["id"], "deleted": True}
     assert client.http.get(path).status_code == 404
     assert client.http.delete(path).status_code == 404
@@ -87,12 +78,10 @@ def test_a_deleted_turn_stays_part_of_those_that_follow_it(client):
     assert answer.startswith("Yes, John!")
 
 
-def test_forgetting_on_command(client, server):
+def test_forgetting_at_once(client, server):
     first = client.ask("My name is John")
     server.forget()
     assert client.post(previous_response_id=first["id"]).status_code == 400
-    second = client.ask("My name is John")
-    assert client.post("demo: forget", previous_response_id=second["id"]).status_code == 400
 
 
 def test_forgetting_after_two_turns(serve):
@@ -151,7 +140,7 @@ def test_a_stream_at_the_token_limit_ends_incomplete(client):
 
 
 def test_old_responses_make_room(client, monkeypatch):
-    monkeypatch.setattr("qwen_magic.demo.store.MAX_RESPONSES", 3)
+    monkeypatch.setattr("qwen_magic.demo.player.MOST_KEPT", 3)
     first = client.ask("My name is John")["id"]
     for _ in range(3):
         client.ask("Hello")

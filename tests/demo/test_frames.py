@@ -71,7 +71,7 @@ def test_numbers_run_on_and_ids_are_one_more(client, thinking):
 
 
 def test_the_old_spelling_of_reasoning(client):
-    frames = client.frames("Hello", enable_thinking=True, demo={"reasoning": "old"})
+    frames = client.frames("Hello\ndemo: reasoning old", enable_thinking=True)
     events = {frame.event for frame in frames if "reasoning" in frame.event}
     assert events == {
         "response.reasoning_summary_text.delta",

@@ -8,9 +8,7 @@ import pytest
 from qwen_magic.demo import DemoServer
 from qwen_magic.demo.http import ReadLimits
 
-LIMITS = ReadLimits(
-    idle_seconds=0.6, head_seconds=0.5, body_seconds=0.5, body=200_000, stranger_body=1000
-)
+LIMITS = ReadLimits(idle_seconds=0.6, head_seconds=0.5, body_seconds=0.5, body=200_000)
 HEAD = b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -85,11 +83,11 @@ def test_a_body_that_is_too_long(limited, chunked):
     assert send(limited, head, body).startswith(b"HTTP/1.1 413 ")
 
 
-def test_who_has_no_key_may_send_but_little(limited):
+def test_nothing_is_read_of_who_has_no_key(limited):
     head = HEAD + b"Content-Length: 2000\r\n\r\n"
-    assert send(limited, head).startswith(b"HTTP/1.1 413 ")
-    small = HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
-    assert send(limited, small).startswith(b"HTTP/1.1 401 ")
+    answer = send(limited, head)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in answer.lower()
 
 
 @pytest.mark.parametrize(
@@ -126,14 +124,3 @@ def test_the_product_knows_its_servers_key():
         assert endpoint.key not in repr(endpoint)
     finally:
         endpoints.close()
-
-
-def test_an_expectation_of_100_continue_is_met(limited):
-    head = (
-        HEAD
-        + key_of(limited)
-        + b"Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
-    )
-    answer = send(limited, head, b"{}", pause=0.1)
-    assert answer.startswith(b"HTTP/1.1 100 \r\n")
-    assert b"HTTP/1.1 400 " in answer

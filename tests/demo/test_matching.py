@@ -6,8 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.demo.lesson import BUNDLED, read_lessons
-from qwen_magic.demo.slots import Pattern, read_slot
-from qwen_magic.demo.words import normalised, read_words
+from qwen_magic.demo.matching import Pattern, Slot, normalised, read_words
 
 SAME = [
     ("What is PI?", "what is pi"),
@@ -59,7 +58,8 @@ def test_not_the_same(one, other):
 
 
 def match(prompt, typed, **slots):
-    pattern = Pattern(prompt, {name: read_slot(spec) for name, spec in slots.items()})
+    specs = {n: each if isinstance(each, dict) else {"type": each} for n, each in slots.items()}
+    pattern = Pattern(prompt, {name: Slot(**spec) for name, spec in specs.items()})
     return pattern.match(read_words(typed))
 
 
@@ -93,10 +93,7 @@ def match(prompt, typed, **slots):
         ("read {n}", "text", "Read “this!”", "this!"),
         ("the {n} of it", ["mean", "standard deviation"], "the Standard  Deviation of it", "standard deviation"),  # noqa: E501
         ("the {n} of it", ["mean", "median"], "the mode of it", None),
-        ("sum {n}", "table", "sum\na,b\n1,x\n2,y", {"name": "", "columns": ["a", "b"], "rows": [[1, "x"], [2, "y"]]}),  # noqa: E501
-        ("sum {n}", "table", "sum\n```csv\na,b\n1.5,\nTrue,2\n```", {"name": "", "columns": ["a", "b"], "rows": [["1.5", None], ["True", 2]]}),  # noqa: E501
-        ("sum {n}", {"type": "table", "columns": ["c"]}, "sum\na,b\n1,x", None),
-        ("sum {n}", "table", "sum\n1, 2", None),
+        ("sum {n}", "table", "sum\na,b\n1,x\n2,y", None),
     ],
 )  # fmt: skip
 def test_a_slot(prompt, spec, typed, value):

@@ -15,12 +15,12 @@ def run(code, limits=None, **given):
         runner.close()
 
 
-def test_values_logs_and_the_last_expression():
-    done = run("print('hello')\nresult(twice=2 * given['n'], text='x')\n[1, 2]", n=21)
+def test_values_and_logs():
+    done = run("print('hello')\nresult(twice=2 * given['n'], text='x')\nprint([1, 2])", n=21)
     assert done.values == {"twice": 42, "text": "x"}
     assert done.logs == "```\nhello\n[1, 2]\n```"
     assert not done.failed
-    assert run("3 + 4;").logs == ""
+    assert run("3 + 4").logs == ""
 
 
 def test_values_of_numpy_and_pandas():

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from demo_server import demo_server
+from figure_server import PIECE, FigureServer
 from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
 SIGNATURE = "b'\\x89PNG\\r\\n\\x1a\\n'"
 NAMES_A_FILE = "Plot sin(x), and name the file"
-PIECE = 256 * 1024  # bytes that the demo's huge figure comes in
 
 # How a host fails, and the words that say so; `{host}` is the demo's.
 FAILURES = {
@@ -43,6 +42,12 @@ def process(tmp_path_factory):
     kernel.close()
 
 
+@pytest.fixture
+def server():
+    with FigureServer() as server:
+        yield server
+
+
 @contextmanager
 def asking(process, server):
     """The kernel with the extension, which asks this server."""
@@ -59,9 +64,8 @@ def kernel(process, server):
         yield kernel
 
 
-def draw(kernel, switches, prompt="Plot sin(x)"):
-    cell = f"%%qwen -o drawn -t code_interpreter\n{prompt}\ndemo: {switches}"
-    return kernel.ok(cell).final
+def draw(kernel, prompt="Plot sin(x)"):
+    return kernel.ok(f"%%qwen -o drawn -t code_interpreter\n{prompt}").final
 
 
 def figure_requests(server):
@@ -83,7 +87,7 @@ def value(kernel, expression):
 
 @pytest.mark.kernel
 def test_a_figure_that_comes_is_embedded(kernel, server):
-    final = draw(kernel, "figures served")
+    final = draw(kernel)
     (source,) = sources(final["text/html"])
     assert source.startswith("data:image/png;base64,")
     assert value(kernel, "len(drawn.figures), drawn.figures[0][:8]") == f"(1, {SIGNATURE})"
@@ -107,9 +111,9 @@ class Failed:
 @pytest.fixture(scope="module", params=FAILURES)
 def failed(request, process):
     """One run for each way of failing; slow takes ten seconds."""
-    with demo_server() as server, asking(process, server) as kernel:
+    with FigureServer(request.param) as server, asking(process, server) as kernel:
         words = {way: said.format(host=host_of(server)) for way, said in FAILURES.items()}
-        final = draw(kernel, f"figures {request.param}")
+        final = draw(kernel)
         figures, text = value(kernel, "drawn.figures, drawn.status"), kernel.ok("print(drawn)")
         asked_of = value(kernel, "sorted(set(asked_of))")
         assert host_of(server).split(":")[1] in asked_of, "the watch sees what is asked"
@@ -163,7 +167,7 @@ def test_no_more_is_asked_for_than_may_be_had(failed, request):
 
 @pytest.mark.kernel
 def test_a_file_of_the_sandbox_is_the_figure_that_it_means(kernel):
-    final = draw(kernel, "fast", NAMES_A_FILE)
+    final = draw(kernel, NAMES_A_FILE)
     assert value(kernel, "'](demo_chart.png)' in drawn.text") == "True", "as the model wrote it"
     below_the_run, in_the_answer = sources(final["text/html"])
     assert below_the_run == in_the_answer
@@ -176,8 +180,9 @@ def test_a_file_of_the_sandbox_is_the_figure_that_it_means(kernel):
 
 
 @pytest.mark.kernel
-def test_a_file_of_the_sandbox_whose_figure_did_not_come(kernel):
-    final = draw(kernel, "figures html", NAMES_A_FILE)
+def test_a_file_of_the_sandbox_whose_figure_did_not_come(kernel, server):
+    server.fail("html")
+    final = draw(kernel, NAMES_A_FILE)
     assert sources(final["text/html"]) == []
     answer = final["text/html"].split('class="qm-answer"')[1]
     assert ">sin(x)</span>" in answer, "its words stand there"
@@ -189,11 +194,15 @@ def test_a_file_of_the_sandbox_whose_figure_did_not_come(kernel):
 def test_the_saved_notebook_says_why_and_shows_what_is_meant(open_page, server):
     page = open_page("lab", "figures.ipynb", [
         f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
-        "%%qwen -t code_interpreter\nPlot sin(x)\ndemo: figures html",
+        "%%qwen -t code_interpreter\nPlot sin(x)",
         "%%qwen -t code_interpreter\nPlot cos(x), and name the file",
     ])  # fmt: skip
-    for index in range(3):
-        page.run(index)
+    server.fail("html")
+    page.run(0)
+    page.run(1)
+    wait_until(lambda: page.output(1).locator(".qm-saved").count(), 20, "the final output")
+    server.fail("served")
+    page.run(2)
     wait_until(lambda: page.output(2).locator(".qm-saved").count(), 20, "the final output")
     page.save()
     page.close()

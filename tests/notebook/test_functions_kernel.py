@@ -128,7 +128,7 @@ def test_an_asynchronous_function_in_a_blocking_cell_and_all_that_must_work_afte
         wait_until(lambda n=count: len(asked(server)) > n and asked(server)[-1].events > 8)
         allowing.interrupt()
         ran = allowing.collect(message)
-        assert (ran.status, asked(server)[-1].client_closed) == ("error", True)
+        assert (ran.status, bool(asked(server)[-1].closed_at)) == ("error", True)
         assert "KeyboardInterrupt" in "".join(ran.traceback)
     server.set(delay=0.0)
     order = [allowing.send(f"ran.append({n})") for n in range(3)]

@@ -231,7 +231,7 @@ def test_a_key_is_checked_and_never_shown(kernel, server):
 def test_the_demo_has_a_conversation_of_its_own(kernel, server):
     kernel.ok("%%qwen\nhello")
     assert "is on" in kernel.ok("%qwen_demo on").stdout
-    ran = kernel.ok("%%qwen\nMy name is John\ndemo: fast")
+    ran = kernel.ok("%%qwen\nMy name is John\ndemo: delay 0")
     assert "ffline demo" in ran.final["text/plain"]
     assert "is off" in kernel.ok("%qwen_demo off").stdout
     kernel.ok("%%qwen\nhello again")

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 SETUP = "%load_ext qwen_magic\n%qwen_demo on"
 TOOLS = (
     "%%qwen --think -t code_interpreter\n"
-    "What is the variance of the first 100 primes? Show the plot.\ndemo: fast"
+    "What is the variance of the first 100 primes? Show the plot.\ndemo: delay 0"
 )
 SEARCH = "%%qwen -t web_search,web_extractor\nSearch for the prime number theorem and read the page"
 

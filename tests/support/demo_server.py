@@ -1,5 +1,6 @@
 """A demo server for a test, and what it was asked."""
 
+import time
 from pathlib import Path
 
 from qwen_magic.demo import DemoServer
@@ -16,3 +17,13 @@ def demo_server(**switches):
 def asked(server):
     """The records of its questions, in order of arrival."""
     return [record for record in server.requests if record.path.endswith("/responses")]
+
+
+def wait_for_requests(server, done, timeout=5.0):
+    """The records as soon as `done(records)` is true. Raises `TimeoutError`."""
+    end = time.monotonic() + timeout
+    while not done(records := server.requests):
+        if time.monotonic() > end:
+            raise TimeoutError(f"The demo server saw nothing of the kind in {timeout} s.")
+        time.sleep(0.01)
+    return records

@@ -1,8 +1,9 @@
 """What is wrong with lessons that can be read: between them, and in their steps."""
 
 import ast
+import re
 
-from qwen_magic.demo.template import names_in
+from qwen_magic.demo.lesson import PLACE
 
 
 def check(lessons):
@@ -15,7 +16,7 @@ def check(lessons):
     seen = {}
     for lesson in lessons:
         for pattern in lesson.patterns:
-            asks = tuple((name, slot) for name, slot in sorted(lesson.slots.items()))
+            asks = repr(sorted(lesson.slots.items()))
             key = (pattern.words, asks, lesson.needs, lesson.after)
             if (other := seen.setdefault((lesson.folder, key), lesson.name)) != lesson.name:
                 problems.append(f"{lesson.name}: {pattern.prompt!r} is {other}'s too")
@@ -25,7 +26,7 @@ def check(lessons):
 
 def _step_problems(lesson):
     """Names that no step before gives, code that does not compile, calls that are none."""
-    known = {*lesson.slots, "outputs"}
+    known = {*lesson.slots, "outputs", "name"}
     for step in lesson.steps:
         if step.kind == "run":
             try:
@@ -42,3 +43,10 @@ def _step_problems(lesson):
                 yield f"## {step.kind} names {name}, which no step before it gives"
         if step.kind == "call":
             known |= {line.partition("(")[0].strip() for line in step.body.splitlines()}
+
+
+def names_in(text):
+    """The names that a text's places begin with; for what is no place, all of it."""
+    for match in re.finditer(r"\{\{(.*?)\}\}", text):
+        place = PLACE.match(text, match.start())
+        yield place["name"] if place else match[0]

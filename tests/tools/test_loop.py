@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from demo_server import asked, demo_server
+from hostile_server import function_call, hostile_server, message
 
 from qwen_magic import CallLimits, Qwen, tool
 from qwen_magic.errors import QwenError, UsageError
@@ -101,18 +102,21 @@ def test_parallel_calls_and_what_is_wrong_with_some(server, tools, ran):
 
 
 @pytest.mark.parametrize(
-    ("switch", "told"),
+    ("name", "arguments", "told"),
     [
-        ("bad arguments", "Error: The arguments of rows are not JSON."),
-        ("unknown function", "Error: there is no function 'no_such_function'; there are: rows"),
+        ("rows", '{"where": ', "Error: The arguments of rows are not JSON."),
+        ("no_such", {}, "Error: there is no function 'no_such'; there are: rows"),
     ],
 )
-def test_calls_that_cannot_be_made_ask_nobody(server, tools, ran, switch, told):
+def test_calls_that_cannot_be_made_ask_nobody(tools, ran, name, arguments, told):
     questions = []
-    with qwen_of(server, approve=questions.append) as qwen:
-        answer = qwen.ask(f"call rows(where='a')\ndemo: {switch}", tools=[tools["rows"]])
+    with hostile_server() as server:
+        server.say([function_call(name, arguments)], [message("So be it.")])
+        with Qwen(endpoint=server.url, approve=questions.append) as qwen:
+            answer = qwen.ask("Which rows?", tools=[tools["rows"]])
+        [output] = [item["output"] for item in server.seen[-1]["input"] if "output" in item]
     assert (ran, questions, answer.status) == ([], [], "completed")
-    assert outputs(asked(server)[-1])[0].startswith(told)
+    assert output.startswith(told)
 
 
 def test_rounds_follow_one_another(server, tools, ran):
