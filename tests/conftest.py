@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,10 @@ from qwen_magic.demo import DemoServer
 # A busy machine is no fault of the code: examples are counted, not timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A test run in the background inherits that Ctrl-C is ignored, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
