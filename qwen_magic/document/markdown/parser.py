@@ -3,13 +3,11 @@
     text -> parse -> tokens -> blocks_of -> ParsedBlock, with its lines     (`incremental`)
                             -> render_blocks -> HTML                      (`render`)
 
-`[n]` is a citation where the text's callback knows an address for it. It comes after CommonMark's
-rules for links, so that `[1](http://…)` stays a link.
+What it has beyond CommonMark is in `inline` and `maths`.
 """
 
 from __future__ import annotations
 
-import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +18,13 @@ from typing import Any, Final, TypeAlias
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
-from markdown_it.rules_inline import StateInline
-from markdown_it.rules_inline.image import image
 from markdown_it.token import Token as Token
 
+from qwen_magic.document.markdown.inline import add_inline
 from qwen_magic.document.markdown.maths import add_maths
 
 MAX_NESTING: Final = 120  # the parser drops without a word what lies deeper …
 DEEPEST: Final = 100  # … so from here on it is taken as plain text
-_CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 
 Env: TypeAlias = MutableMapping[str, Any]
 Citation: TypeAlias = Callable[[int], str | None]
@@ -129,8 +125,7 @@ def _parser() -> MarkdownIt:
     md.block.ruler.at("reference", _definition)
     md.block.ruler.before("table", "deepest", _deepest)
     add_maths(md)
-    md.inline.ruler.at("image", _image)
-    md.inline.ruler.after("link", "citation", _citation)
+    add_inline(md)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
     md.validateLink = lambda url: True  # type: ignore[method-assign]
     return md
@@ -163,32 +158,4 @@ def _deepest(state: StateBlock, start_line: int, end_line: int, silent: bool) ->
     token.map = [start_line, end_line]
     token.content = state.getLines(start_line, end_line, state.blkIndent, False).strip()
     state.line = end_line
-    return True
-
-
-def _image(state: StateInline, silent: bool) -> bool:
-    """An image, whose token keeps what it was written as."""
-    start = state.pos
-    if not image(state, silent):
-        return False
-    if not silent:
-        state.tokens[-1].meta = {"written": state.src[start : state.pos]}
-    return True
-
-
-def _citation(state: StateInline, silent: bool) -> bool:
-    """A number in brackets for which the callback knows an address."""
-    ask = state.env.get("citation")
-    # Silent is the search for the end of a link's text, where a number in brackets is only text.
-    if silent or ask is None or state.src[state.pos] != "[" or state.linkLevel > 0:
-        return False
-    found = _CITATION.match(state.src, state.pos, state.posMax)
-    url = ask(int(found.group(1))) if found is not None else None
-    if found is None or url is None:
-        return False
-    token = state.push("citation", "a", 0)
-    token.content = found.group()
-    token.attrs = {"href": url}
-    token.meta = {"number": int(found.group(1))}
-    state.pos = found.end()
     return True
