@@ -10,8 +10,10 @@ from typing import Final, Literal, TypeAlias, get_args
 from qwen_magic.document.calls import whole_call
 
 Choice: TypeAlias = Literal["once", "always", "no", "never"]
-# What became of a question: the user's choice, or "nobody" to choose.
-Verdict: TypeAlias = Choice | Literal["nobody"]
+# Why there is no choice: there is "nobody" to choose, or the reader who was there is "absent".
+Unanswered: TypeAlias = Literal["nobody", "absent"]
+# What became of a question.
+Verdict: TypeAlias = Choice | Unanswered
 
 _LONG: Final = 400  # characters of a call that are surely in sight
 # Letters and marks that show nothing, beside those that Unicode's categories tell.

@@ -32,19 +32,24 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
 
 HELLO_PATIENCE: Final = 1.5  # seconds
+# Seconds that a question waits for a first hello: of a notebook's page, which may be loading its
+# first widget; and where pages have said hello before, so that one will be opened again.
+PAGE_PATIENCE: Final = 10.0
+READER_PATIENCE: Final = 60.0
 BETWEEN_QUESTIONS: Final = 0.6  # seconds
 WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
 _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
 
 class WidgetShelf:
-    """Keeps the newest finished widgets open.
+    """Keeps the newest finished widgets open. `seen`: a page has shown a widget of this kernel.
 
     A page that is reloaded in mid-stream loses the display id, so that the final output does not
     reach it; its restored view then fetches the result from the widget, if that still lives.
     """
 
     def __init__(self, places: int = 8) -> None:
+        self.seen = False
         self._widgets: deque[AnswerWidget] = deque()
         self._places = places
 
@@ -79,6 +84,7 @@ class LiveView:
         self._display_id = f"qwen-{uuid.uuid4().hex}"
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
         self._listening = False
+        self._is_held = False  # a page has the widget, whether or not it shows a view
         self._html = _Throttle(_HTML_SHARE)
         self._started = document.started
         self._begun = False
@@ -95,6 +101,7 @@ class LiveView:
             aid=self._display_id,
             cell_id=self._cell_id,
             on_hello=self._hello.set,
+            on_here=self._held,
             on_stop=lambda: self._stop(),
             on_choose=self._choose,
         )
@@ -111,7 +118,7 @@ class LiveView:
     def tick(self, state: ResponseState, now: float) -> None:
         if self._hello.is_set():
             self._hello.clear()
-            self._listening = True
+            self._listening = self._shelf.seen = True
             self._widget.snap(
                 self._document.snapshot(),
                 {
@@ -148,27 +155,47 @@ class LiveView:
         self._document.figure(url, data, reason)
 
     def ask(self, entry: Entry, question: Question) -> Callable[[], Verdict | None]:
-        """Ask by buttons, for as long as it takes. "nobody": no view listens, or its clicks would
-        not be seen. A question comes a moment after the one before, so that a double click
-        answers one."""
+        """Ask by buttons, for as long as it takes: in the view, or wherever a page has the widget.
+        "nobody": there is no such page, or its clicks would not be seen; "absent": there was one.
+        A question comes a moment after the one before, so that a double click answers one."""
         shown = False
+        asked = self._clock()
 
         def poll() -> Verdict | None:
             nonlocal shown
             now = self._clock()
-            if not (self._listening and self._stoppable):
-                is_early = self._stoppable and now - self._started <= HELLO_PATIENCE
-                return None if is_early else "nobody"
+            if not (self._listening or self._is_held) or not self._stoppable:
+                return self._unseen(now, asked)
             if not shown and now >= self._quiet_until:
                 shown = True
                 self._chosen.clear()  # what was clicked before it could be seen
-                self._widget.push(self._document.ask(entry, question))
+                patches = self._document.ask(entry, question)
+                if self._listening:
+                    self._widget.push(patches)
+                self._widget.ask(entry.key, question)
             choice = self._chosen.pop(entry.key, None)
             if choice is not None:
                 self._quiet_until = now + BETWEEN_QUESTIONS
+                self._widget.question = {}
             return choice
 
         return poll
+
+    def _unseen(self, now: float, asked: float) -> Verdict | None:
+        """What becomes of a question that no page has taken yet. A line of text would block the
+        kernel, and where the page is gone for good: so that comes only where there never was one.
+        """
+        if not self._stoppable:
+            return "nobody"
+        if self._cell_id and self._shelf.seen:
+            return "absent" if now - asked > READER_PATIENCE else None
+        patience = PAGE_PATIENCE if self._cell_id else HELLO_PATIENCE
+        return "nobody" if now - self._started > patience else None
+
+    def _held(self) -> None:
+        """A page has the widget. Of a console beside it (no cell's id) that says nothing."""
+        if self._cell_id:
+            self._is_held = self._shelf.seen = True
 
     def _choose(self, value: str) -> None:
         key, _, word = value.partition(":")

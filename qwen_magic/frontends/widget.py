@@ -10,7 +10,9 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 import anywidget
 import traitlets
 
+from qwen_magic.document.html import markup
 from qwen_magic.document.patches import ViewPatch
+from qwen_magic.document.question import Asked, Question
 
 _HERE: Final = Path(__file__).parent
 
@@ -36,19 +38,19 @@ class PatchMessage(TypedDict):
 
 class ViewMessage(TypedDict):
     """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch), `choose`
-    says which button of a question was clicked."""
+    says which button of a question was clicked. From a page, with or without a view: `here`."""
 
-    op: Literal["hello", "stop", "choose"]
+    op: Literal["hello", "here", "stop", "choose"]
     value: NotRequired[str]
 
 
 class AnswerWidget(anywidget.AnyWidget):
     """One answer, shown by any number of views.
 
-    `on_hello`, `on_stop` and `on_choose` are called on whatever thread the front end's messages
-    arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static output's
-    mime bundle) tells the views that the turn is over; a view that was not replaced by then
-    replaces its output itself, through `layout_id` and `cell_id`.
+    `on_hello`, `on_here`, `on_stop` and `on_choose` are called on whatever thread the front end's
+    messages arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static
+    output's mime bundle) tells the views that the turn is over; a view that was not replaced by
+    then replaces its output itself, through `layout_id` and `cell_id`.
     """
 
     _esm = (_HERE / "widget.js").read_text("utf-8")
@@ -59,6 +61,9 @@ class AnswerWidget(anywidget.AnyWidget):
     layout_id = traitlets.Unicode().tag(sync=True)
     cell_id = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
+    # What is asked now: `key`, the call in short as `text`, and the whole question as `html`. A
+    # page that is loaded again finds it here, whatever messages it has missed.
+    question = traitlets.Dict().tag(sync=True)
     done = traitlets.Bool(False).tag(sync=True)
     bundle = traitlets.Dict().tag(sync=True)
     metadata = traitlets.Dict().tag(sync=True)
@@ -71,6 +76,7 @@ class AnswerWidget(anywidget.AnyWidget):
         cell_id: str = "",
         on_hello: Callable[[], None],
         on_stop: Callable[[], None],
+        on_here: Callable[[], None] = lambda: None,
         on_choose: Callable[[str], None] = lambda value: None,
     ) -> None:
         """`aid` names the answer; `label` is what a screen reader calls it."""
@@ -80,6 +86,7 @@ class AnswerWidget(anywidget.AnyWidget):
             self.layout_id = self.layout.model_id
         self._seq = 0
         self._on_hello = on_hello
+        self._on_here = on_here
         self._on_stop = on_stop
         self._on_choose = on_choose
         self.on_msg(self._receive)
@@ -98,6 +105,11 @@ class AnswerWidget(anywidget.AnyWidget):
     def _message(self, op: Literal["patch", "snap"], patches: Sequence[ViewPatch]) -> PatchMessage:
         return {"op": op, "seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
 
+    def ask(self, key: str, question: Question) -> None:
+        """Ask about the call of the entry `key`, on every page that has this widget."""
+        html = "".join(markup(Asked(question, key)))
+        self.question = {"key": key, "text": f"{question.name}(…)", "html": html}
+
     def forget(self) -> None:
         """What was sent is no longer so: the next snapshot takes its place in every view."""
         self._seq += 1
@@ -106,6 +118,7 @@ class AnswerWidget(anywidget.AnyWidget):
         """Tell the views that the turn is over, after the output was replaced by `bundle`."""
         with self.hold_sync():
             self.bundle = bundle
+            self.question = {}
             self.metadata = metadata
             self.done = True
 
@@ -113,6 +126,8 @@ class AnswerWidget(anywidget.AnyWidget):
         match content.get("op"):
             case "hello":
                 self._on_hello()
+            case "here":
+                self._on_here()
             case "stop":
                 self._on_stop()
             case "choose":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from qwen_magic.document.question import Question, Verdict
+from qwen_magic.document.question import Question, Unanswered, Verdict
 from qwen_magic.document.words import plural
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.entry import CallPhase, Entry
 
 Poll: TypeAlias = Callable[[], Verdict | None]
-Decision: TypeAlias = Literal["run", "refused", "nobody"]
+Decision: TypeAlias = Literal["run", "refused"] | Unanswered
 
 _MOST_CALLS: Final = 50  # in one response
 
@@ -202,8 +202,8 @@ class TurnCalls:
             case "always" | "never" as said:
                 self._keep(tool, said)
                 return "run" if said == "always" else "refused"
-            case None | "nobody":
-                return "run" if self._policy.unattended == "allow" else "nobody"
+            case None | "nobody" | "absent" as why:
+                return "run" if self._policy.unattended == "allow" else why or "nobody"
             case _:
                 return "refused"
 
@@ -231,8 +231,6 @@ class TurnCalls:
 def _refusal(turn: CallingTurn, tool: FunctionTool, decision: Decision) -> CallResult:
     if decision == "refused":
         return CallResult.refusal(f"the user refused this call of {tool.name}")
-    turn.warn(
-        f"{tool.name} was not run: nobody could be asked "
-        "(%config QwenMagics.unattended = 'allow' lets it)"
-    )
+    why = "nobody could be asked" if decision == "nobody" else "no page is open to ask in"
+    turn.warn(f"{tool.name} was not run: {why} (%config QwenMagics.unattended = 'allow' lets it)")
     return CallResult.refusal(f"nobody is there to allow this call of {tool.name}")

@@ -2,8 +2,14 @@
 
 import pytest
 
+from qwen_magic.document.build import Document
+from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.patches import Add
+from qwen_magic.document.question import Question
+from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
 from qwen_magic.frontends.widget import AnswerWidget
+from qwen_magic.protocol.entry import Entry
+from qwen_magic.protocol.items import FunctionCall
 
 STATE = {"seconds": 1.0, "running": True, "stoppable": True}
 
@@ -15,6 +21,7 @@ def widget(monkeypatch):
         aid="a1",
         cell_id="c1",
         on_hello=lambda: heard.append("hello"),
+        on_here=lambda: heard.append("here"),
         on_stop=lambda: heard.append("stop"),
     )
     made.sent, made.heard = [], heard
@@ -45,9 +52,9 @@ def test_a_snapshot_carries_the_number_of_the_last_batch(widget):
 
 
 def test_views_are_heard(widget):
-    for content in ({"op": "hello"}, {"op": "stop"}, {"op": "else"}, {}):
+    for content in ({"op": "hello"}, {"op": "here"}, {"op": "stop"}, {"op": "else"}, {}):
         widget._handle_custom_msg(content, [])
-    assert widget.heard == ["hello", "stop"]
+    assert widget.heard == ["hello", "here", "stop"]
 
 
 def test_the_end(widget):
@@ -64,4 +71,57 @@ def test_it_knows_itself(widget):
 
 
 def test_its_code_is_small(widget):
-    assert len(widget._esm.encode()) < 20_000
+    assert len(widget._esm.encode()) < 26_000
+
+
+class Asking:
+    """A view that asks, before any page has told it anything."""
+
+    def __init__(self, monkeypatch, *, cell="c1", seen=False):
+        monkeypatch.setattr("qwen_magic.frontends.jupyter.display", lambda *args, **options: None)
+        self.now, shelf = 0.0, WidgetShelf()
+        shelf.seen = seen
+        document = Document(TurnFacts("m"))
+        self.view = LiveView(document, shelf=shelf, clock=lambda: self.now, cell_id=cell)
+        self.view.begin(lambda: None)
+        self.widget = self.view._widget
+        self.poll = self.view.ask(
+            Entry("e1", FunctionCall("f1", name="rows"), 0.0), Question("rows", "{}")
+        )
+
+    def after(self, seconds):
+        self.now = seconds
+        return self.poll()
+
+    def hear(self, **content):
+        self.widget._handle_custom_msg(content, [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "seen", "patience", "verdict"),
+    [
+        ("", False, 1.5, "nobody"),  # a console, or no front end at all
+        ("", True, 1.5, "nobody"),  # a console beside a page
+        ("c1", False, 10, "nobody"),  # a page that perhaps knows no widgets
+        ("c1", True, 60, "absent"),  # a page that was closed: a prompt would block for ever
+    ],
+)
+def test_a_question_that_no_page_takes(monkeypatch, cell, seen, patience, verdict):
+    asking = Asking(monkeypatch, cell=cell, seen=seen)
+    assert asking.after(patience) is None
+    assert asking.after(patience + 0.1) == verdict
+    asking.hear(op="here")
+    assert asking.after(1000) == (verdict if not cell else None)
+
+
+def test_a_question_is_asked_wherever_a_page_has_the_widget(monkeypatch):
+    asking = Asking(monkeypatch)
+    asking.hear(op="choose", value="e1:once")
+    asking.hear(op="here")
+    assert asking.after(1) is None, "what was clicked before it could be seen counts for nothing"
+    assert asking.widget.question["key"] == "e1"
+    assert 'value="e1:always"' in asking.widget.question["html"]
+    assert asking.after(100_000) is None
+    asking.hear(op="choose", value="e1:once")
+    assert asking.after(100_001) == "once"
+    assert asking.widget.question == {}

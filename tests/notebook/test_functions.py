@@ -152,6 +152,7 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
     ], kernel)  # fmt: skip
     page.run(0)
     page.run(1, wait=False)
+    page.be_busy(3)  # its first widget's hello comes late
     page.output(1).locator(".qm-choice").first.wait_for()
     page.output(1).locator(".qm-stop").click()
     page.wait_for_cell(1, 10)

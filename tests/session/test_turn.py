@@ -363,6 +363,18 @@ def test_a_view_that_nobody_sees_leaves_it_to_a_line_of_text():
 
 
 @pytest.mark.parametrize(("unattended", "runs"), [("refuse", 0), ("allow", 1)])
+def test_a_reader_who_went_away_is_asked_by_no_line_of_text(unattended, runs):
+    bench = Bench(OFFERED)
+    bench.policy.unattended = unattended
+    bench.screen.button = lambda: "absent"
+    actions = bench.play(
+        says(call(1, 2)), says(message("3"), id="resp_2"), replies=[CallResult("3")] * runs
+    )
+    assert kinds(actions) == ["Open", *["Invoke"] * runs, "Open"]
+    assert any("no page is open" in fact for _, fact in bench.screen.told) is not bool(runs)
+
+
+@pytest.mark.parametrize(("unattended", "runs"), [("refuse", 0), ("allow", 1)])
 def test_in_the_background_no_line_of_text_is_asked_for(unattended, runs):
     bench = Bench(OFFERED, report_errors=False)
     bench.policy.unattended = unattended

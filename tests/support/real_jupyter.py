@@ -178,6 +178,10 @@ class Page:
         if wait:
             self.wait_for_cell(index, timeout)
 
+    def be_busy(self, seconds: float) -> None:
+        """Let the page do nothing else for so long, as a loaded machine does."""
+        self.page.evaluate("until => {while (Date.now() < until);}", (time.time() + seconds) * 1000)
+
     def run_all(self) -> None:
         self.page.evaluate("() => {window.jupyterapp.commands.execute('notebook:run-all-cells')}")
 
