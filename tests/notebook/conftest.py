@@ -28,21 +28,40 @@ def jupyter(tmp_path_factory):
     server.close()
 
 
-@pytest.fixture
-def open_page(jupyter, browser):
-    """Opens notebooks; their kernels and pages are shut when the test ends."""
-    context = browser.new_context(viewport={"width": 1200, "height": 1400})
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """Tabs that no notebook is open in, by front end. Loading JupyterLab is what a test of it costs
+    most of, so its tab goes on to the next test."""
+    context = browser.new_context()
     context.set_default_timeout(30_000)
+    yield {"context": context, "lab": [], "notebook": []}
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def open_shared_page(jupyter, tabs):
+    """Opens notebooks for all tests of a module; see `open_page`."""
+    yield from _opener(jupyter, tabs)
+
+
+@pytest.fixture
+def open_page(jupyter, tabs):
+    """Opens notebooks; their kernels are shut when the test ends."""
+    yield from _opener(jupyter, tabs)
+
+
+def _opener(jupyter, tabs):
     pages: list[Page] = []
 
     def open_one(front: str, name: str, cells: list[str] | None = None, kernel="this", **options):
         if cells is not None:
             jupyter.write(name, cells, kernel)
-        pages.append(Page(jupyter, context, front, name, **options))
+        tab = tabs[front].pop() if tabs[front] else tabs["context"].new_page()
+        pages.append(Page(jupyter, tab, front, name, **options))
         return pages[-1]
 
     yield open_one
     for page in pages:
         if not page.page.is_closed():
             page.close()
-    context.close()
+            tabs[page.front].append(page.page)

@@ -21,10 +21,10 @@ TOOLS = (
 SEARCH = "%%qwen -t web_search,web_extractor\nSearch for the prime number theorem and read the page"
 
 
-@pytest.fixture
-def answered(open_page, jupyter):
+@pytest.fixture(scope="module")
+def answered(open_shared_page):
     """A saved notebook with reasoning, a search, a page, code, a figure; its kernel is gone."""
-    page = open_page("lab", "answered.ipynb", [SETUP, TOOLS, SEARCH])
+    page = open_shared_page("lab", "answered.ipynb", [SETUP, TOOLS, SEARCH])
     for index in range(3):
         page.run(index)
     page.save()
