@@ -1,18 +1,23 @@
-"""What is told of a conversation in a page: the path to its head, with what hangs beside it.
+"""What is told of a conversation in a page: the path to its head, with what stands beside it.
+
+    path   1 ── 2 ── 3          the turns that the next question continues after, numbered
+           │    ╰ answers       further answers of turn 2's cell, with what went on from them
+           ╰ beside             other turns that went on from turn 1, with what followed them
 
 However long the conversation, only so many turns are chosen, the newest first: the first and the
-last of the path, and below each of them some of the turns that leave from it. In a branch, too, the
-newest turn goes straight on and others hang deeper.
+last of the path, and some of what stands beside each of them. All of them are counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, TypeAlias
 
 from qwen_magic.conversation.chain import (
     PROMPT_BEGINNING,
     SHORTEST_ID,
+    CellKey,
     T,
     Turn,
     TurnSummary,
@@ -22,116 +27,179 @@ from qwen_magic.conversation.text_diff import common_length
 
 MOST_ON_PATH: Final = 80  # turns of the path to the head: its first ones and its last
 FIRST_ON_PATH: Final = 10
-MOST_BESIDE: Final = 60  # turns of branches in all
-MOST_OF_TURN: Final = 12  # turns below one turn
+MOST_BESIDE: Final = 60  # turns beside the path in all
+MOST_IN_FOLD: Final = 12
 
-LineKind: TypeAlias = Literal["path", "branch", "follower", "gap"]
+# Where a turn beside the path is told: below the turn of the path with that key (None: before the
+# first), as an answer of its cell or as what went on from it.
+_Place: TypeAlias = tuple[str | None, Literal["answers", "beside"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `depth` is 0 on the path to the head; a `follower` goes on from the line above it,
-    a `branch` leaves from the turn that it hangs below; a `gap` (without `turn`) stands for
-    `hidden` turns, or for an unknown number where that is 0.
-
-    `ref` names the turn: its number on the path, or the beginning of its response id; empty where
-    neither does. It is the `place`th of `made` turns of its cell; `is_current`: and beside the path
-    the one that later cells continue after.
+    """One turn. `ref` names it: its number on the path, or the beginning of its response id; empty
+    where neither does. It is the `place`th of `made` answers of its cell; `is_current`: and beside
+    the path the one that later cells continue after. `depth` counts from 0 within its fold.
     """
 
-    kind: LineKind
-    depth: int
-    turn: TurnSummary | None = None
-    hidden: int = 0
-    ref: str = ""
+    turn: TurnSummary
+    ref: str
     place: int = 1
     made: int = 1
+    depth: int = 0
     is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """`turns` beside the path, of which `lines` tells some; the `first` ones hang at the path
+    itself, the others follow them."""
+
+    first: int
+    turns: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A turn of the path, with the other answers of its cell, and what else went on from it.
+    `skipped`: so many turns of the path before it are not told."""
+
+    line: Line
+    answers: Fold | None = None
+    beside: Fold | None = None
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """`turns` counts all of the conversation, `on_path` those on the path to its head, both with
-    the ones that a fork shares; `tokens` is what was used in this conversation alone."""
+    the ones that a fork shares; `tokens` is what was used in this conversation alone. `beside`:
+    what begins the conversation otherwise."""
 
     name: str
     turns: int
     on_path: int
     tokens: int
-    lines: tuple[Line, ...]
+    steps: tuple[Step, ...] = ()
+    beside: Fold | None = None
+
+    @property
+    def told(self) -> int:
+        """How many turns have a line."""
+        folds = [each for step in self.steps for each in (step.answers, step.beside)]
+        lines = (fold.lines for fold in (self.beside, *folds) if fold)
+        return len(self.steps) + sum(map(len, lines))
 
 
 def outline_of(tree: TurnTree[T]) -> Outline:
     """Choose what is told of `tree`, whether its turns were read whole or as summaries."""
-    choice = _Choice(tree)
-    lines = tuple(choice.lines())
-    return Outline(tree.name, len(tree.turns), len(choice.path), tree.tokens, lines)
+    return _Choice(tree).outline()
 
 
 class _Choice(Generic[T]):
     def __init__(self, tree: TurnTree[T]) -> None:
         self._tree = tree
-        self.path = tree.path(tree.head)
-        self._path_keys = {turn.key for turn in self.path}
-        self._hidden = max(0, len(self.path) - MOST_ON_PATH)  # behind the first ones
+        self._path = tree.path(tree.head)
+        self._on_path = {turn.key for turn in self._path}
+        self._cells: dict[CellKey, str | None] = {}  # of turns beside the path: its turn on it
+        self._first: dict[_Place, list[T]] = {}  # what hangs at the path itself
+        self._counts: Counter[_Place] = Counter()  # with all that followed
+        self._left = MOST_BESIDE  # lines of folds
+        self._sort()
+        self._hanging = {turn.key for turns in self._first.values() for turn in turns}
 
-    def lines(self) -> list[Line]:
-        numbered = list(enumerate(self.path, 1))
-        if self._hidden:
-            del numbered[FIRST_ON_PATH : FIRST_ON_PATH + self._hidden]
-        branches = self._branches([turn.key for _number, turn in numbered])
-        lines = branches.get(None, [])
-        for number, turn in numbered:
-            if self._hidden and number == FIRST_ON_PATH + self._hidden + 1:
-                lines.append(Line("gap", 0, hidden=self._hidden))
-            lines.append(replace(self._line("path", 0, turn), ref=str(number), is_current=False))
-            lines += branches.get(turn.key, ())
-        return lines
+    def _sort(self) -> None:
+        """Find the place of every turn beside the path: its own at the path, else its parent's."""
+        places: dict[str | None, _Place] = {}
+        for key, turn in self._tree.turns.items():  # parents first
+            if key in self._on_path:
+                continue
+            place = self._at_path(turn)
+            if place is not None:
+                self._first.setdefault(place, []).append(turn)
+            places[key] = place = place or places[turn.parent]
+            self._counts[place] += 1
 
-    def _branches(self, path: list[str]) -> dict[str | None, list[Line]]:
-        """What hangs below the turns of the path (None: before its first); where there is more than
-        can be drawn, the newest ones are."""
-        found: dict[str | None, list[Line]] = {}
-        left = MOST_BESIDE
-        for key in (*reversed(path), None):
-            lines = self._below(key, min(left, MOST_OF_TURN)) if left else []
-            if lines:
-                found[key] = lines
-                left = max(0, left - len(lines))
-        return found
+    def _at_path(self, turn: T) -> _Place | None:
+        """Where at the path itself a turn beside it hangs: below the turn of its cell, else below
+        its parent; None where it hangs below a turn beside the path."""
+        cell = turn.cell
+        if cell is not None:
+            if cell not in self._cells:
+                made = (each.key for each in self._tree.siblings(cell))
+                self._cells[cell] = next((key for key in made if key in self._on_path), None)
+            if key := self._cells[cell]:
+                return key, "answers"
+        if turn.parent is None or turn.parent in self._on_path:
+            return turn.parent, "beside"
+        return None
 
-    def _below(self, key: str | None, most: int) -> list[Line]:
+    def outline(self) -> Outline:
+        numbered = list(enumerate(self._path, 1))
+        skipped = max(0, len(numbered) - MOST_ON_PATH)
+        del numbered[FIRST_ON_PATH : FIRST_ON_PATH + skipped]
+        steps = [self._step(number, turn) for number, turn in reversed(numbered)]  # newest first
+        steps.reverse()
+        if skipped:
+            steps[FIRST_ON_PATH] = replace(steps[FIRST_ON_PATH], skipped=skipped)
+        return Outline(
+            self._tree.name,
+            turns=len(self._tree.turns),
+            on_path=len(self._path),
+            tokens=self._tree.tokens,
+            steps=tuple(steps),
+            beside=self._fold((None, "beside")),
+        )
+
+    def _step(self, number: int, turn: T) -> Step:
+        place, made = self._tree.place(turn)
+        line = Line(summary_of(turn), str(number), place, made)
+        beside = self._fold((turn.key, "beside"))
+        return Step(line, self._fold((turn.key, "answers")), beside)
+
+    def _fold(self, place: _Place) -> Fold | None:
+        """The newest of the turns there, in the order in which they ended."""
+        first = self._first.get(place)
+        if not first:
+            return None
+        lines = self._lines(first, min(self._left, MOST_IN_FOLD))
+        self._left -= len(lines)
+        return Fold(len(first), self._counts[place], tuple(lines))
+
+    def _lines(self, first: list[T], most: int) -> list[Line]:
+        """At most so many: the newest of `first`, each with what followed it as far as there is
+        room, where the newest turn goes straight on and others hang deeper."""
         lines: list[Line] = []
-        stack: list[tuple[LineKind, int, T]] = [
-            ("branch", 1, turn) for turn in reversed(self._beside(key))
-        ]
-        while stack and len(lines) < most:
-            kind, depth, turn = stack.pop()
-            lines.append(self._line(kind, depth, turn))
-            # The newest goes straight on; it is pushed first, as the others come before it.
-            if after := self._beside(turn.key):
+        stack = [(0, turn) for turn in reversed(first[-most:] if most else [])]
+        room = most - len(stack)
+        while stack:
+            depth, turn = stack.pop()
+            if depth:
+                if not room:
+                    continue
+                room -= 1
+            lines.append(self._line(depth, turn))
+            if after := self._after(turn):
                 *others, newest = after
-                stack.append(("follower", depth, newest))
-                stack += [("branch", depth + 1, each) for each in reversed(others)]
-        if stack and lines:
-            lines.append(Line("gap", 1))
+                straight = max(1, depth)
+                stack.append((straight, newest))
+                stack += [(straight + 1, each) for each in reversed(others)]
         return lines
 
-    def _beside(self, key: str | None) -> list[T]:
-        """The turns after `key` that are not on the path, as many as could be drawn, and one more,
-        which shows that there are more."""
-        found = [turn for turn in self._tree.children(key) if turn.key not in self._path_keys]
-        return found[: MOST_OF_TURN + 1]
+    def _after(self, turn: T) -> list[T]:
+        """What followed a turn beside the path, and is told with it: as much as has room."""
+        found = [each for each in self._tree.children(turn.key) if each.key not in self._hanging]
+        return found[-MOST_IN_FOLD:]
 
-    def _line(self, kind: LineKind, depth: int, turn: T) -> Line:
+    def _line(self, depth: int, turn: T) -> Line:
         place, made = self._tree.place(turn)
         return Line(
-            kind,
-            depth,
             summary_of(turn),
-            ref=self._short_id(turn.response_id),
-            place=place,
-            made=made,
+            self._short_id(turn.response_id),
+            place,
+            made,
+            depth,
             is_current=made > 1 and self._tree.is_current(turn),
         )
 

@@ -1,74 +1,44 @@
 """The history of a conversation: static HTML for a notebook, text elsewhere.
 
-The path to the head is flat and numbered, as `Chain.find` counts. A branch hangs below the turn
-that it leaves from, named by the beginning of its response id.
+    main · 3 turns on the current path, 3 beside it · 120 tokens
+      1  ask a                                        (m · 100 tokens · 1 min ago)
+      2  ask f                                        (answer 3/3 · m · 2 h ago)
+         2 earlier answers, and 1 turn after them
+           bbbbbb  ask b                              (answer 1/3 · m · 1 min ago)
+           …
+      3  ask h                                        (m · 1 min ago)
+      →  The next question continues after turn 3.
 
-The HTML needs nothing and trusts nothing: all that came from a prompt or a server is escaped.
-Where a notebook is not trusted its style sheet is dropped; what is left is one line per turn,
-indented by inline padding, its parts separated by dots.
+The path is numbered as `Chain.find` counts and footers do; a turn beside it is named by the
+beginning of its response id. In HTML what stands beside the path is folded, and the words of a
+prompt lead to its cell: JupyterLab, Notebook 7 and nbconvert's pages follow `#cell-id=…`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from qwen_magic.conversation.chain import TurnSummary
-from qwen_magic.conversation.outline import Line, LineKind, Outline
-from qwen_magic.document.words import NO_BREAK, counted, shorten
+from qwen_magic.conversation.chain import CellKey, TurnSummary
+from qwen_magic.conversation.outline import Fold, Line, Outline, Step
+from qwen_magic.document.words import NO_BREAK, counted, plural, shorten
 from qwen_magic.frontends.plain import printable
 
-DEEPEST: Final = 6  # levels that are drawn
 PREVIEW: Final = 140  # characters of a prompt; how many of them are seen is the view's affair
 
-NO_REF: Final = "–"
-_HEAD: Final = "the next question continues here"
-
+_SHEET: Final = Path(__file__).with_name("pages.css")
+_NO_REF: Final = "–"
 _STATUS: Final = {"stopped": "stopped", "failed": "failed", "incomplete": "cut off"}
-_SHEET: Final = Path(__file__).with_name("history.css")
+_FOLLOWED: Final = "the cells below it follow this one"
+_CELL_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)  # as nbformat has them
 _SEP: Final = '<span class="qm-sep"> · </span>'
-_BRANCH: Final = '<div class="qm-branch" style="padding: 0 0 0 24px">'
-_ACCENTED: Final = (_HEAD, "current")
-_ENDED_BADLY: Final = ("failed",)
+_DEEPEST: Final = 6  # levels that are drawn
 _TEXT_PREVIEW: Final = 60  # characters of a prompt as text
 _EMPTY: Final = "No turns yet."
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line. `depth` is 0 on the path to the head; a `follower` goes on from the row above it,
-    a `branch` leaves from the turn that it hangs below; a `gap` stands for rows left out."""
-
-    kind: LineKind
-    depth: int
-    ref: str
-    prompt: str
-    facts: tuple[str, ...] = ()
-    is_head: bool = False
-    is_bad: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    name: str
-    summary: str
-    rows: tuple[Row, ...]
-    more: str = ""  # what was left out, in words
-
-
-def history_of(outline: Outline, *, now: float) -> History:
-    """`now` is in seconds since 1970."""
-    last = str(outline.on_path)
-    rows = tuple(
-        _row(line, line.kind == "path" and line.ref == last, now) for line in outline.lines
-    )
-    hidden = outline.turns - sum(line.turn is not None for line in outline.lines)
-    more = f"{counted(hidden, 'turn')} not shown." if hidden else ""
-    return History(outline.name, _summary(outline), rows, more)
 
 
 def age_words(seconds: float) -> str:
@@ -79,125 +49,216 @@ def age_words(seconds: float) -> str:
     return f"just{NO_BREAK}now"
 
 
+def next_words(number: int, prompt: str = "") -> str:
+    """Where the next question goes: after the turn of that number, 0 where it is the first."""
+    if not number:
+        return "the next question begins the conversation"
+    named = f" “{shorten(prompt, 60)}”" if prompt else ""
+    return f"the next question continues after turn{NO_BREAK}{number}{named}"
+
+
+def page_style() -> str:
+    """The style sheet of pages that are shown once, to be written into them."""
+    return f"<style>{_sheet()}</style>"
+
+
+@lru_cache(maxsize=1)
+def _sheet() -> str:
+    return " ".join(_SHEET.read_text("utf-8").split())
+
+
+# Words ------------------------------------------------------------------------------------------
+
+
 def _summary(outline: Outline) -> str:
     beside = outline.turns - outline.on_path
     turns = counted(outline.on_path, "turn")
-    facts = [f"{turns}, {beside:,} on other branches" if beside else turns]
+    facts = [f"{turns} on the current path, {beside:,} beside it" if beside else turns]
     if outline.tokens:
         facts.append(counted(outline.tokens, "token"))
     return " · ".join(facts)
 
 
-def _row(line: Line, is_head: bool, now: float) -> Row:
-    depth = min(line.depth, DEEPEST)
+def _next(outline: Outline) -> str:
+    words = next_words(outline.on_path)
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _not_told(outline: Outline) -> str:
+    hidden = outline.turns - outline.told
+    return f"… {counted(hidden, 'turn')} not shown." if hidden else ""
+
+
+def _skipped(step: Step) -> str:
+    return f"… {counted(step.skipped, 'turn')} between"
+
+
+def _more(fold: Fold) -> str:
+    hidden = fold.turns - len(fold.lines)
+    return f"… {hidden:,} more" if hidden else ""
+
+
+def _answers(step: Step, fold: Fold) -> str:
+    """ "2 earlier answers, and 1 turn after them"."""
+    kind = "earlier" if step.line.place > fold.first else "other"
+    words = f"{fold.first:,} {kind} {plural(fold.first, 'answer')}"
+    after = fold.turns - fold.first
+    them = plural(fold.first, "it", "them")
+    return f"{words}, and {counted(after, 'turn')} after {them}" if after else words
+
+
+def _others(after: str, fold: Fold) -> str:
+    where = f"after turn{NO_BREAK}{after}" if after else "at the beginning"
+    return f"{fold.turns:,} other {plural(fold.turns, 'turn')} {where}"
+
+
+def _facts(line: Line, now: float) -> list[str]:
     turn = line.turn
-    if turn is None:
-        words = f"{line.hidden:,} turns between" if line.hidden else "more on this branch"
-        return Row("gap", depth, "", words)
-    facts = _facts(line, turn, now)
-    if is_head:
-        facts = (_HEAD, *facts)
-    elif line.is_current:
-        facts = ("current", *facts)
-    is_bad = turn.status == "failed"
-    prompt = shorten(turn.prompt, PREVIEW) or "(no text)"
-    return Row(line.kind, depth, line.ref or NO_REF, prompt, facts, is_head, is_bad)
-
-
-def _facts(line: Line, turn: TurnSummary, now: float) -> tuple[str, ...]:
-    sibling = f"{line.place}/{line.made}" if line.made > 1 else ""
+    sibling = f"answer{NO_BREAK}{line.place}/{line.made}" if line.made > 1 else ""
     facts = [sibling, _STATUS.get(turn.status, ""), turn.model]
     if turn.tokens:
         facts.append(counted(turn.tokens, "token"))
     if turn.created_at:
         facts.append(age_words(now - turn.created_at))
-    return tuple(fact for fact in facts if fact)
+    if line.is_current:
+        facts.append(_FOLLOWED)
+    return [fact for fact in facts if fact]
+
+
+def _prompt(turn: TurnSummary, length: int) -> str:
+    return shorten(turn.prompt, length) or "(no text)"
+
+
+# HTML -------------------------------------------------------------------------------------------
+#
+# It needs nothing and trusts nothing: all that came from a prompt or a server is escaped. Where a
+# notebook is not trusted its style sheet is dropped; what is left is one line per turn, its parts
+# separated by dots, and folds that are indented by inline padding.
 
 
 def history_html(outline: Outline, *, now: float) -> str:
-    """The tree with its style, for a `text/html` output. Arguments as of `history_of`."""
-    history = history_of(outline, now=now)
-    name = escape(history.name)
-    head = (
-        f'<div class="qm-history-head"><b class="qm-history-name" dir="auto">{name}</b>{_SEP}'
-        f'<small class="qm-meta">{escape(history.summary)}</small></div>'
-    )
-    body = "".join(_tree(history.rows)) or _gap(_EMPTY)
-    more = _gap(history.more) if history.more else ""
+    """The tree with its style, for a `text/html` output. `now` is in seconds since 1970."""
+    name = escape(outline.name)
+    head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(escape(_summary(outline)))}'
+    body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
     return (
-        f"<style>{_style()}</style>"
-        f'<section class="qm-history" aria-label="History of {name}">{head}'
-        f'<div class="qm-tree">{body}{more}</div></section>'
+        f'<section class="qm-page qm-history" aria-label="History of {name}">{page_style()}'
+        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}</section>'
     )
+
+
+def _nodes(outline: Outline, now: float) -> Iterator[str]:
+    if outline.beside:
+        yield _fold(_others("", outline.beside), outline.beside, now)
+    for step in outline.steps:
+        if step.skipped:
+            yield _gap(_skipped(step))
+        is_head = step is outline.steps[-1]
+        yield _node(step.line, now, is_head=is_head)
+        if step.answers:
+            yield _fold(_answers(step, step.answers), step.answers, now)
+        if is_head:
+            yield _next_html(outline)
+        if step.beside:
+            yield _fold(_others(step.line.ref, step.beside), step.beside, now)
+    if not outline.steps:
+        yield _next_html(outline)
+
+
+def _next_html(outline: Outline) -> str:
+    return (
+        f'<div class="qm-next"><span class="qm-ref">→</span> <b>{escape(_next(outline))}</b></div>'
+    )
+
+
+def _fold(words: str, fold: Fold, now: float) -> str:
+    """The turns of a fold below their number, or the number alone where none of them is told."""
+    if not fold.lines:
+        return _gap(words)
+    rows = "".join(_row(line, now) for line in fold.lines)
+    return (
+        f'<details class="qm-fold" style="padding: 0 0 0 24px"><summary class="qm-head">'
+        f"{escape(words)}</summary>"
+        f'<div class="qm-beside">{rows}{_gap(_more(fold))}</div></details>'
+    )
+
+
+def _row(line: Line, now: float) -> str:
+    """A turn beside the path; what followed it stands further in."""
+    depth = min(line.depth, _DEEPEST)
+    opening, closing = '<div class="qm-in" style="padding: 0 0 0 24px">', "</div>"
+    return opening * depth + _node(line, now) + closing * depth
+
+
+def _node(line: Line, now: float, *, is_head: bool = False) -> str:
+    href = _href(line.turn.cell)
+    tag = "a" if href else "span"
+    prompt = escape(_prompt(line.turn, PREVIEW))
+    asked = f'<{tag} class="qm-ask" dir="auto"{href}>{prompt}</{tag}>'
+    facts = " · ".join(map(_fact, _facts(line, now)))
+    ref = f'<span class="qm-ref">{escape(line.ref or _NO_REF)}</span>'
+    if is_head:
+        asked = f"<b>{asked}</b>"
+    return f'<div class="qm-node">{ref} {asked}{_SEP}{_meta(facts)}</div>'
+
+
+def _href(cell: CellKey | None) -> str:
+    """The link to the cell, where its id is one that a page can have."""
+    return f' href="#cell-id={cell.cell_id}"' if cell and _CELL_ID.fullmatch(cell.cell_id) else ""
+
+
+def _fact(fact: str) -> str:
+    return f'<span class="qm-bad">{fact}</span>' if fact == "failed" else escape(fact)
+
+
+def _meta(markup: str) -> str:
+    return f'<small class="qm-meta">{markup}</small>'
+
+
+def _gap(words: str) -> str:
+    return f'<div class="qm-gap">{escape(words)}</div>' if words else ""
+
+
+# Text -------------------------------------------------------------------------------------------
 
 
 def history_text(outline: Outline, *, now: float) -> str:
     """The same as lines of text, safe to print to a terminal."""
-    history = history_of(outline, now=now)
-    lines = [f"{history.name} · {history.summary}"]
-    lines += [_line(row) for row in history.rows] or [_EMPTY]
-    if history.more:
-        lines.append(f"… {history.more}")
+    lines = [f"{outline.name} · {_summary(outline)}"]
+    lines += _lines(outline, now) if outline.turns else [_EMPTY]
+    if hidden := _not_told(outline):
+        lines.append(hidden)
     return printable("\n".join(lines)).replace(NO_BREAK, " ")
 
 
-@lru_cache(maxsize=1)
-def _style() -> str:
-    return " ".join(_SHEET.read_text("utf-8").split())
+def _lines(outline: Outline, now: float) -> Iterator[str]:
+    following = f"   →  {_next(outline)}"
+    if outline.beside:
+        yield from _fold_lines(_others("", outline.beside), outline.beside, now)
+    for step in outline.steps:
+        if step.skipped:
+            yield f"      {_skipped(step)}"
+        yield f"{step.line.ref:>4}  {_asked(step.line, now)}"
+        if step.answers:
+            yield from _fold_lines(_answers(step, step.answers), step.answers, now)
+        if step is outline.steps[-1]:
+            yield following
+        if step.beside:
+            yield from _fold_lines(_others(step.line.ref, step.beside), step.beside, now)
+    if not outline.steps:
+        yield following
 
 
-def _tree(rows: Sequence[Row]) -> list[str]:
-    """Nodes with the branches opened and closed around them."""
-    parts: list[str] = []
-    depth = 0
-    for row in rows:
-        # Each branch has a rail of its own, so that two that leave from one turn stay apart.
-        keep = row.depth - 1 if row.kind == "branch" else row.depth
-        parts.append("</div>" * max(0, depth - keep))
-        depth = min(depth, keep)
-        parts.append(_BRANCH * (row.depth - depth))
-        depth = row.depth
-        parts.append(_gap(row.prompt) if row.kind == "gap" else _node(row))
-    parts.append("</div>" * depth)
-    return parts
+def _fold_lines(words: str, fold: Fold, now: float) -> Iterator[str]:
+    yield f"      {words}{':' if fold.lines else ''}"
+    for line in fold.lines:
+        indent = "   " * min(line.depth, _DEEPEST)
+        yield f"        {indent}{line.ref or _NO_REF}  {_asked(line, now)}"
+    if more := _more(fold):
+        yield f"        {more}"
 
 
-def _gap(text: str) -> str:
-    return f'<div class="qm-gap">… {escape(text)}</div>'
-
-
-def _node(row: Row) -> str:
-    classes = "qm-node" + " qm-is-head" * row.is_head + " qm-is-bad" * row.is_bad
-    prompt = escape(row.prompt)
-    asked = (
-        f'<b class="qm-ask" dir="auto">{prompt}</b>'
-        if row.is_head
-        else (f'<span class="qm-ask" dir="auto">{prompt}</span>')
-    )
-    facts = " · ".join(map(_fact, row.facts))
-    return (
-        f'<div class="{classes}"><span class="qm-ref">{escape(row.ref)}</span> '
-        f'{asked}{_SEP}<small class="qm-meta">{facts}</small></div>'
-    )
-
-
-def _fact(fact: str) -> str:
-    if fact in _ACCENTED:
-        return f'<span class="qm-tag">{fact}</span>'
-    if fact in _ENDED_BADLY:
-        return f'<span class="qm-status">{fact}</span>'
-    return escape(fact)
-
-
-def _line(row: Row) -> str:
-    if row.kind == "gap":
-        return f"{_indent(row)}… {row.prompt}"
-    lead = {"branch": "└ ", "follower": "  "}.get(row.kind, "")
-    facts = " · ".join(row.facts)
-    asked = " ".join(shorten(row.prompt, _TEXT_PREVIEW).splitlines())
-    place = f"{row.ref:>4}  " if row.kind == "path" else f"{_indent(row)}{lead}{row.ref}  "
-    return f"{place}{asked}  ({facts})" if facts else f"{place}{asked}"
-
-
-def _indent(row: Row) -> str:
-    return " " * (6 + 3 * (row.depth - 1)) if row.depth else " " * 6
+def _asked(line: Line, now: float) -> str:
+    facts = " · ".join(_facts(line, now))
+    asked = _prompt(line.turn, _TEXT_PREVIEW)
+    return f"{asked}  ({facts})" if facts else asked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.document.words import plural, shorten
+from qwen_magic.document.words import NO_BREAK, plural, shorten
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import options_table
@@ -108,7 +108,8 @@ class ConversationMagics(SessionMagics):
         """Step back: after %qwen_undo [N] the next question continues after the turn before the
         last N."""
         name = self._conversations.current
-        print(_continues(name, self._conversations.undo(name, read_steps(line))))
+        steps = read_steps(line)
+        print(_continues(self._conversations.chain(name), self._conversations.undo(name, steps)))
 
     @command
     def qwen_pick(self, line: str) -> None:
@@ -124,7 +125,7 @@ class ConversationMagics(SessionMagics):
             )
         chain, turn = self._find(words[0])
         self._conversations.pick(chain, turn)
-        print(_continues(chain.name, turn))
+        print(_continues(chain, turn))
 
     @command
     def qwen_history(self, line: str) -> None:
@@ -247,9 +248,12 @@ def read_name(magic: str, line: str) -> str:
     return check_chat_name(words[0]) if words else ""
 
 
-def _continues(name: str, head: Turn | None) -> str:
-    after = f"after “{shorten(head.prompt, 60)}”" if head else "before its first turn"
-    return f"{name}: the next question continues {after}"
+def _continues(chain: Chain, head: Turn | None) -> str:
+    """Where the next question goes, by number and prompt."""
+    from qwen_magic.frontends.history import next_words
+
+    words = next_words(len(chain.path(head)), head.prompt if head else "")
+    return f"{chain.name}: {words}".replace(NO_BREAK, " ")
 
 
 def _shown(defaults: Options) -> list[str]:

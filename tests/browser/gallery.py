@@ -1,4 +1,4 @@
-"""Makes pictures of an answer in fourteen states and six forms, to be looked at.
+"""Makes pictures of an answer in fourteen states, and of pages shown once, in six forms.
 
     python tests/browser/gallery.py OUTDIR [STATE…]
 

@@ -1,4 +1,4 @@
-"""Fourteen states of an answer in six forms: what every one of them must be."""
+"""States of an answer, and pages shown once, in six forms: what every one of them must be."""
 
 from importlib.resources import files
 
@@ -9,7 +9,7 @@ from answer_states import all_states
 pytestmark = pytest.mark.browser
 
 STYLED = [form for form in FORMS if form != "untrusted"]
-TURN = ".qm-turn"
+TURN = ":is(.qm-turn, .qm-page)"
 
 # The lowest contrast of text with what is behind it: the page is painted, colour by colour.
 CONTRAST = """() => {
@@ -35,7 +35,8 @@ CONTRAST = """() => {
     }
     return colours;
   };
-  const texts = document.createTreeWalker(document.querySelector(".qm-turn"), NodeFilter.SHOW_TEXT);
+  const shown = document.querySelector(".qm-turn, .qm-page");
+  const texts = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT);
   const found = [];
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
@@ -50,7 +51,8 @@ CONTRAST = """() => {
   return found;
 }"""
 
-EMPTY = """() => [...document.querySelectorAll(".qm-turn :is(details, .qm-body, .qm-answer)")]
+EMPTY = """() => [...document.querySelector(".qm-turn, .qm-page")
+    .querySelectorAll("details, .qm-body, .qm-answer")]
   .filter((panel) => {
     const rest = panel.cloneNode(true);
     rest.querySelectorAll("summary").forEach((summary) => summary.remove());
@@ -60,7 +62,7 @@ EMPTY = """() => [...document.querySelectorAll(".qm-turn :is(details, .qm-body, 
 
 # Marks of Markdown in the text that the reader sees as prose.
 RAW = r"""() => {
-  const shown = document.querySelector(".qm-turn").cloneNode(true);
+  const shown = document.querySelector(".qm-turn, .qm-page").cloneNode(true);
   shown.querySelectorAll("style, pre, code, .qm-math, [dir=ltr]").forEach((each) => each.remove());
   return shown.textContent.match(/\*\*|__|\]\(|```|^#{1,6} |^\|.*\|$|\[[ x]\] /m);
 }"""
@@ -123,7 +125,7 @@ def test_axe_finds_nothing_serious(each, form):
     for state, page in each(form):
         open_all(page)
         page.evaluate(script)
-        found = page.evaluate("axe.run('.qm-turn', { resultTypes: ['violations'] })")
+        found = page.evaluate("axe.run(':is(.qm-turn, .qm-page)', { resultTypes: ['violations'] })")
         serious = [
             (rule["id"], rule["nodes"][0]["html"][:200])
             for rule in found["violations"]
@@ -141,7 +143,8 @@ def test_print_unfolds_everything(each):
     for state, page in each("nbconvert"):
         page.emulate_media(media="print")
         hidden = page.evaluate(
-            """() => [...document.querySelectorAll(".qm-turn details > :not(summary)")]
+            """() => [...document.querySelector(".qm-turn, .qm-page")
+                .querySelectorAll("details > :not(summary)")]
               .filter((part) => part.getBoundingClientRect().height < 8).length"""
         )
         assert hidden == 0, state.name

@@ -70,10 +70,10 @@ def test_a_file_of_every_version_still_gives_its_conversations(tmp_path, version
     assert {each.chat: store.load(each.chat, Turn).records for each in store.chats()} == RECORDS
     told = outline_of(store.load("main", TurnSummary).chain())
     assert (told.turns, told.on_path, told.tokens) == (2, 1, 12)
-    assert [(line.kind, line.turn.key, line.ref) for line in told.lines] == [
-        ("path", "a", "1"),
-        ("branch", "b", ""),
-    ]
+    (step,) = told.steps
+    assert (step.line.turn.key, step.line.ref) == ("a", "1")
+    (line,) = step.beside.lines
+    assert (line.turn.key, line.ref) == ("b", "")
     store.append(Turn("c", "main", "completed", "a", "resp_c", text="64"))
     assert store.load("main", Turn).records[-1].key == "c"
     with connect(path) as connection:
@@ -94,7 +94,8 @@ def test_a_kernel_of_an_earlier_version_goes_on_writing_in_an_upgraded_file(tmp_
                 "text, items FROM turns WHERE seq = 1"
             )
         told = outline_of(store.load("main", TurnSummary).chain())
-        assert [(line.ref, line.turn.key) for line in told.lines] == [("1", "a"), ("2", "b")]
+        told = [(step.line.ref, step.line.turn.key) for step in told.steps]
+        assert told == [("1", "a"), ("2", "b")]
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))

@@ -72,6 +72,21 @@ def whole(store, chat="main"):
     return outline_of(store.load(chat, Turn).chain())
 
 
+def lines(outline):
+    folds = [outline.beside, *(f for step in outline.steps for f in (step.answers, step.beside))]
+    beside = [line for fold in folds if fold for line in fold.lines]
+    return [*(step.line for step in outline.steps), *beside]
+
+
+def test_every_turn_is_told_once_or_counted(store):
+    keep(store, grown(60, 0.3, seed=4))
+    outline = told(store)
+    keys = [line.turn.key for line in lines(outline)]
+    assert len(keys) == len(set(keys)) == outline.told
+    folds = [outline.beside, *(f for step in outline.steps for f in (step.answers, step.beside))]
+    assert len(outline.steps) + sum(fold.turns for fold in folds if fold) == outline.turns == 60
+
+
 @pytest.mark.parametrize("branching", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("size", [1, 11, 80, 81, 82, 350])
 def test_the_file_tells_what_the_whole_conversation_does(store, size, branching):
@@ -93,7 +108,7 @@ def test_a_fork_counts_what_it_shares_and_what_was_used_here(store):
     store.append(turn("d", "b", "side", usage=Usage(2, 3, 5)))
     side = told(store, "side")
     assert (side.turns, side.on_path, side.tokens) == (3, 3, 5)
-    assert [line.turn.key for line in side.lines] == ["a", "b", "d"]
+    assert [step.line.turn.key for step in side.steps] == ["a", "b", "d"]
     assert told(store).tokens == 6
 
 
@@ -113,7 +128,7 @@ def test_a_ref_names_one_turn_of_its_conversation(store):
     keep(store, [turn("c", chat="side", response_id="resp_abcdef1999")])
     keep(store, [turn("d", response_id="resp_12345678-9"), turn("e", "a", response_id="")])
     store.append(HeadMove("main", "head", "a"))
-    refs = {line.turn.key: line.ref for line in told(store).lines}
+    refs = {line.turn.key: line.ref for line in lines(told(store))}
     assert refs == {"a": "1", "b": "abcdef", "d": "12345678-", "e": ""}
     assert Chain("main", store.load("main", Turn).records).find("abcdef").key == "b"
 
@@ -122,7 +137,7 @@ def test_only_the_beginning_of_a_prompt_is_read(store):
     store.append(Turn("a", "main", "completed", prompt="é\0" * 1000, response_id="r", text="x"))
     store.append(Turn("b", "main", "completed", prompt="字" * 1000, response_id="r", text="x"))
     store.append(HeadMove("main", "head", None))
-    assert [len(line.turn.prompt) for line in told(store).lines] == [PROMPT_BEGINNING] * 2
+    assert [len(line.turn.prompt) for line in lines(told(store))] == [PROMPT_BEGINNING] * 2
     assert told(store) == whole(store)
 
 
@@ -144,7 +159,7 @@ def test_however_long_no_text_is_read(store):
     with store._database.reading() as connection:
         connection.set_trace_callback(None)
     assert outline.turns == 2000
-    assert len(outline.lines) <= 140 + len([line for line in outline.lines if not line.turn])
+    assert len(lines(outline)) == outline.told <= 140
     (select,) = [statement for statement in asked if "SELECT" in statement]
     assert not re.search(r"\b(text|items|input)\b(?!')", select.split("FROM")[0])
 

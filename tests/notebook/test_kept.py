@@ -151,7 +151,7 @@ def test_forks_steps_back_and_picks(start, server):
     kernel.ok("%%qwen\nDo you remember my name?", "c3")
     assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
     kernel.ok("%qwen_chat main")
-    assert "My name is John" in kernel.ok("%qwen_undo").stdout
+    assert "after turn 1 “My name is John”" in kernel.ok("%qwen_undo").stdout
     kernel.ok("%%qwen\nanother way", "c4")
     assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
     kernel.ok(f"%qwen_pick {asked(server)[1].response_id}")
@@ -160,7 +160,7 @@ def test_forks_steps_back_and_picks(start, server):
     history = kernel.ok("%qwen_history").displays[0][1]
     assert "another way" in history["text/plain"]
     assert "back again" in history["text/html"]
-    assert "before its first" in kernel.ok("%qwen_undo 3").stdout
+    assert "begins the conversation" in kernel.ok("%qwen_undo 3").stdout
     ran = kernel.run("%qwen_undo 3")
     assert "before the first turn" in "".join(ran.traceback)
     fork = start().ok("%%qwen -c side\nDo you remember my name?")

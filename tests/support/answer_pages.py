@@ -1,4 +1,5 @@
-"""An answer in the places where people see it, each as a page without Jupyter around it.
+"""An answer, or what is shown once, in the places where people see it, each as a page without
+Jupyter around it.
 
 live, dark, narrow   a notebook's cell output: the widget while it runs, then the saved form
                      with its actions
@@ -76,7 +77,11 @@ def show(page, state, form):
 
 
 def _saved(state):
-    return bundle(state.document)["text/html"]
+    return _bundle(state)["text/html"]
+
+
+def _bundle(state):
+    return {"text/html": state.html} if state.html else bundle(state.document)
 
 
 _PLAIN = """<!doctype html><html lang="en"><title>Answer</title><style>
@@ -101,7 +106,7 @@ def _show_cell(page, state, theme):
     page.add_style_tag(content=(FRONTENDS / "widget.css").read_text("utf-8"))
     if state.is_running:
         _run_widget(page, state)
-    else:
+    elif state.document:
         run_actions(page, {mark_of(state.document.turn.key): state.facts})
 
 
@@ -133,7 +138,7 @@ def run_actions(page, answers):
 
 def converted(state):
     """The page that nbconvert makes of a notebook with this answer."""
-    output = nbformat.v4.new_output("display_data", bundle(state.document))
+    output = nbformat.v4.new_output("display_data", _bundle(state))
     cell = nbformat.v4.new_code_cell("%%qwen\nA question", outputs=[output], execution_count=1)
     page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     return page

@@ -5,12 +5,16 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.outline import outline_of
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.document.steps import figure_urls
+from qwen_magic.frontends.history import history_html
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ResponseEnded
+from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 
 
@@ -28,13 +32,14 @@ turns = _turns()
 @dataclass(frozen=True)
 class State:
     """A document at one moment. `outcome` is None while it runs; `facts`: what the page's actions
-    are told of it."""
+    are told of it. `html`: what is shown once and is no answer, in place of a document."""
 
     name: str
-    document: Document
+    document: Document | None
     outcome: Outcome | None
     seconds: float
     facts: dict = field(default_factory=dict)
+    html: str = ""
 
     @property
     def is_running(self):
@@ -239,8 +244,33 @@ def _functions(*, asked):
     return State("functions", document, Outcome(), 6.0, {"chat": "main"})
 
 
+def _history():
+    """A conversation whose first cells ran more than once, and which was stepped back in."""
+
+    def asked(key, parent, cell, prompt, **more):
+        more = {"status": "completed", "text": "x", "model": "qwen3-max"} | more
+        usage = Usage(800, 400, 1200)
+        chain.append(
+            Turn(key, "sales", parent=parent, response_id=f"resp_{key * 8}", prompt=prompt,
+                 cell=CellKey(cell), usage=usage, created_at=1e9 - 100 * len(chain.turns), **more)
+        )  # fmt: skip
+
+    chain = Chain("sales")
+    asked("a", None, "c1", "What did EMEA sell most of?", status="stopped")
+    asked("b", None, "c1", "What did EMEA sell most of in 2026?")
+    asked("c", "b", "c2", "And APAC?")
+    asked("d", None, "c1", "What did EMEA, the region with the most customers, sell most of in the"
+          " first three quarters of 2026, and what is that in euros?")  # fmt: skip
+    asked("e", "d", "c2", "¿Y en APAC? 日本では？")
+    asked("f", "e", "c3", "Plot both.", status="failed", text="")
+    asked("g", "e", "c4", "A table of both, please.")
+    asked("h", "g", "c5", "Only the totals.")
+    chain.move("g")
+    return State("history", None, Outcome(), 0.0, html=history_html(outline_of(chain), now=1e9))
+
+
 def all_states():
-    """The fourteen, fresh."""
+    """The fourteen, fresh, and what is shown beside answers."""
     research = turns.research_events()
     failing = run(FAILING, TRACEBACK) + text("The file is not there: upload it.", 4.0, 1)
     failed = Outcome(
@@ -275,4 +305,5 @@ def all_states():
         ),
         _functions(asked=True),
         _functions(asked=False),
+        _history(),
     ]
