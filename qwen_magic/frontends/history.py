@@ -142,8 +142,8 @@ def history_html(outline: Outline, *, now: float) -> str:
     head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(escape(_summary(outline)))}'
     body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
     return (
-        f'<section class="qm-page qm-history" aria-label="History of {name}">{page_style()}'
-        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}</section>'
+        f'<div class="qm-page" role="region" aria-label="History of {name}">{page_style()}'
+        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}</div>'
     )
 
 

@@ -244,9 +244,9 @@ def test_the_html_is_whole_and_escapes_everything():
     evil = [turn("a", prompt=EVIL, model=EVIL, id=f"resp_{EVIL}"), turn("b", "a", prompt=EVIL)]
     chain = Chain(EVIL, [*evil, turn("c", "a", id=f"{EVIL}")])
     reader = read(history_html(told(chain), now=NOW))
-    tags = {"style", "section", "div", "span", "b", "small", "details", "summary"}
+    tags = {"style", "div", "span", "b", "small", "details", "summary"}
     assert reader.tags == tags
-    assert reader.attributes == {"class", "style", "dir", "aria-label"}
+    assert reader.attributes == {"class", "style", "dir", "role", "aria-label"}
     assert "".join(reader.seen).count("<script>alert(1)</script>") >= 4
 
 
