@@ -14,7 +14,7 @@ const ASK_AGAIN = 1000; // ms until an unanswered hello is sent again
 const GRACE = 800; // ms for the kernel to replace the output
 const END = 24; // px from the end of a panel or page: there
 const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
-const TEX = /\$|\\\(|\\\[/;
+const TEX = /\$|\\\(|\\\[|\\begin\{/;
 
 function make(tag, className, attributes = {}) {
   const element = document.createElement(tag);

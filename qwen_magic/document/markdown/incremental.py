@@ -37,6 +37,7 @@ from io import IncrementalNewlineDecoder
 from typing import Any, Final
 
 from qwen_magic.document.links import is_linkable
+from qwen_magic.document.markdown.maths import opened_in
 from qwen_magic.document.markdown.parser import Citation, ParsedBlock, blocks_of, new_env, parse
 from qwen_magic.document.markdown.render import (
     PARAGRAPH_OPEN,
@@ -165,7 +166,7 @@ class MarkdownStream:
         """Take complete lines."""
         before = len(self._source)
         for line in lines:
-            if self._renderer is not None and not self._renderer.line(line):
+            if self._renderer is not None and self._renderer.line(line):
                 self._end_renderer()
                 before = len(self._source)
             self._source.append(line)
@@ -201,8 +202,7 @@ class MarkdownStream:
             self._close_block(block)
         self._odd = count == 0 and (self._odd or self._writer is not None)
         self._writer = self._plain = None
-        first = found[count].start if found else len(self._source)
-        self._source = self._source[first:]
+        self._source = found[count].onwards(self._source) if found else []
         self._size = sum(map(len, self._source))
         self._due = int(self._size * (1 + GROWTH)) if self._size > LARGE else 0
         self._shown = 0
@@ -339,9 +339,16 @@ class MarkdownStream:
 def closed_count(found: Sequence[ParsedBlock], lines: Sequence[str]) -> int:
     """Return how many of the blocks of these complete lines no later line can change.
 
-    All but the last; but text right below a definition may still turn out to be its title.
+    All but the last; but text right below a definition may still turn out to be its title, and
+    lines below a paragraph in which display maths has begun may turn out to be of that.
     """
     count = len(found) - 1
+    for index in range(count):
+        block, following = found[index], found[index + 1]
+        is_paragraph = block.kind == "paragraph_open" and following.start == block.end
+        if is_paragraph and opened_in(block.tokens[1].content):
+            count = index
+            break
     while (
         count > 0
         and found[count - 1].kind == "definition"

@@ -1,32 +1,65 @@
 r"""Rules that keep TeX as it was written, for the front end to typeset.
 
-Inline: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. A dollar opens maths when no space follows it, and closes
-it when no space stands before it and no digit behind it (Pandoc's rule), so that "costs $5 and $10"
-stays money.
+Inline: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`, `\begin{align}…\end{align}`. A dollar opens maths when no
+space follows it, and closes it when no space stands before it and no digit behind it (Pandoc's
+rule); what begins as a sum of money does ("$5 ($x$ each)") is none.
 
-Display, as a block of its own: a line `$$` or `\[`, down to the line that ends with the closing
-mark, as a fence does; or one line that both begins and ends with its marks. Whether a line opens
-such a block is decided by that line alone: a text that is still arriving needs this, since a later
-line must not change where earlier blocks end.
+Display, as a block of its own: from a line that begins with `$$`, `\[` or `\begin{…}` to its
+closing mark, and what stands behind that is a paragraph again. Whether a line opens such a block is
+decided by that line alone, whether a blank line ends it by the next one: a text that is still
+arriving needs this, since a later line must not change where earlier blocks end. So one that is
+never closed ends with a blank line which no more TeX follows.
+
+    $$                       opens
+    E = mc^2
+    $$, where $c$ is …       closes; the comma goes inside; "where …" begins a paragraph
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Final
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block.paragraph import paragraph as commonmark_paragraph
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 
-LONGEST_INLINE = 1000
-CLOSERS = {"$$": "$$", "\\[": "\\]"}
+from qwen_magic.document.markdown.tex import Macros, tamed
 
-_ONE_LINE = re.compile(r"\$\$(?:(?!\$\$).)+\$\$|\\\[(?:(?!\\\]).)+\\\]")
-_DOLLARS = re.compile(r"\$\$(?!\$)((?:[^$\\`]|\\.)+?)\$\$", re.DOTALL)
-_DOLLAR = re.compile(r"\$(?![\s$])((?:[^$\\`]|\\.)*?(?:[^$\\`\s]|\\.))\$(?![\d$])", re.DOTALL)
-_ROUND = re.compile(r"\\\((?:(?!\\\)|`).)+\\\)", re.DOTALL)
-_SQUARE = re.compile(r"\\\[(?:(?!\\\]|`).)+\\\]", re.DOTALL)
-_MONEY = re.compile(r"\d[\d.,]*[^\\^_{}=+<>]*\s[^\W\d]{2,}[^\\^_{}=+<>]*")
+LONGEST_INLINE: Final = 1000  # characters of a formula in a line …
+LONGEST_DISPLAY: Final = 10_000  # … of one with marks of its own kind for that
+FIRST_LINES: Final = 400  # characters of a paragraph in one of which display maths has to begin
+
+_ENVIRONMENTS: Final = (
+    "align|aligned|alignat|alignedat|gather|gathered|multline|equation|eqnarray|flalign|split"
+    "|[dr]?cases|array|subarray|(?:small|[pbBvV])?matrix"
+)
+_OPENING: Final = re.compile(rf"\$\$(?!\$)|\\\[|\\begin\{{((?:{_ENVIRONMENTS})\*?)\}}")
+_MARKS: Final = {
+    "$$": re.compile(r"\\.|(?P<end>\$\$)", re.DOTALL),
+    "\\[": re.compile(r"(?P<end>\\\])|\\.", re.DOTALL),
+}
+_BEHIND: Final = re.compile(r"([.,;:!?](?=\s|$)|[。，；：、！？]|)[ \t]*")
+_LABEL: Final = re.compile(r"(?:[^\[\]\\]|\\[a-zA-Z])*\]")
+_OTHER_BLOCK: Final = re.compile(r"\s*(?:```|~~~|#{1,6} |[-*+] |\|.*\|\s*$)")
+_COMMAND: Final = re.compile(
+    r"\\(?:text\w*|mbox|operatorname|math\w+|label|tag|begin|end)\*?\s*\{[^{}]*\}|\\[a-zA-Z]+"
+)
+_PROSE: Final = re.compile(r"[^\W\d_]{2,}[,.;:]?\s+[^\W\d_]{2,}|[\u3040-\u30ff\u3400-\u9fff]{2}")
+_WORD: Final = re.compile(r"(?<![_^{\w])[^\W\d_]{2,}")
+_OPERATOR: Final = re.compile(r"[\\^_&=]")
+
+_DOLLARS: Final = re.compile(r"\$\$(?!\$)((?:[^$\\`]|\\.)+?)\$\$", re.DOTALL)
+_DOLLAR: Final = re.compile(
+    r"\$(?![\s$])((?:[^$\\`]|\\.)*?(?:[^$\\`\s]|\\.))\$(?![\d$])", re.DOTALL
+)
+_ROUND: Final = re.compile(r"\\\((?:(?!\\\)|`).)+\\\)", re.DOTALL)
+_SQUARE: Final = re.compile(r"\\\[(?:(?!\\\]|`).)+\\\]", re.DOTALL)
+_SUM: Final = re.compile(r"\d[\d.,]*(?:[kKMB]|bn|mn)?(?![\w^_\\])")
+_MONEY: Final = re.compile(r"\d[\d.,]*[^\\^_{}=+<>]*\s[^\W\d]{2,}[^\\^_{}=+<>]*")
 
 
 def add_maths(md: MarkdownIt) -> None:
@@ -34,71 +67,261 @@ def add_maths(md: MarkdownIt) -> None:
     md.block.ruler.before(
         "fence", "maths", block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
+    md.block.ruler.before("lheading", "maths_paragraph", paragraph)
     md.inline.ruler.before("escape", "maths", inline)
+    md.core.ruler.push("maths", _tame)
 
 
-def opening_mark(line: str) -> str:
-    """Return the mark that opens maths over several lines ("" for none) by this line alone."""
-    stripped = line.strip()
-    return stripped if stripped in CLOSERS else ""
+@dataclass(slots=True)
+class Display:
+    """Display maths that a line has opened, and where it ends."""
+
+    mark: str  # "$$", "\\[" or the name of an environment
+    depth: int = 1  # environments of that name in one another
+
+    @classmethod
+    def opened_by(cls, line: str) -> Display | None:
+        """What a line opens that further lines go on with."""
+        text = line.strip()
+        found = _OPENING.match(text)
+        if found is None:
+            return None
+        opened = cls(found.group(1) or found.group())
+        if opened.end(text, found.end()) >= 0:
+            return None
+        rest = text[found.end() :]
+        # `\[label](address)` is a link that was escaped.
+        is_tex = looks_like_tex(rest) and not (opened.mark == "\\[" and _LABEL.match(rest))
+        return opened if found.group(1) or is_tex else None
+
+    def end(self, text: str, start: int = 0) -> int:
+        """Where in the next `text` the closing mark ends; -1: not in it."""
+        for found in _closing(self.mark).finditer(text, start):
+            if found.lastgroup == "begin":
+                self.depth += 1
+            elif found.lastgroup == "end":
+                self.depth -= 1
+                if self.depth == 0:
+                    return found.end()
+        return -1
+
+    def split(self, line: str, start: int = 0) -> tuple[str, str] | None:
+        """The line's own part and what stands behind it; None: it does not close. A comma or full
+        stop behind the mark belongs to the formula, where it is set before the mark."""
+        end = self.end(line, start)
+        if end < 0:
+            return None
+        behind = _BEHIND.match(line, end)
+        assert behind is not None  # it matches the empty text
+        mark = next(m for m in reversed(list(_closing(self.mark).finditer(line, start, end))))
+        own = line[: mark.start()] + behind.group(1) + line[mark.start() : end]
+        return own, line[behind.end() :].rstrip("\n")
+
+    def goes_on(self, line: str, blank_before: bool) -> bool:
+        """Whether a line that is not blank is still TeX, below a blank line or not."""
+        if blank_before:
+            text = _COMMAND.sub("", line)
+            closing = _closing(self.mark).match(line.strip())
+            return bool(closing and closing.lastgroup == "end") or not (
+                _OTHER_BLOCK.match(line)
+                or _WORD.search(text)
+                or re.search(r"`|\\[(\[]|\$", line)
+                or not _OPERATOR.search(line)
+            )
+        return not re.match(r"\s*(?:```|~~~|#{1,6} )", line)
 
 
-def closes(line: str, mark: str) -> bool:
-    """Tell whether `line` ends the maths that `mark` opened."""
-    return line.rstrip().endswith(CLOSERS[mark])
+def _closing(mark: str) -> re.Pattern[str]:
+    if mark in _MARKS:
+        return _MARKS[mark]
+    name = re.escape(mark)
+    return re.compile(rf"(?P<begin>\\begin\{{{name}\}})|(?P<end>\\end\{{{name}\}})|\\.", re.DOTALL)
+
+
+def closing_mark(opening: str) -> str:
+    """The mark that closes what `opening` opens."""
+    found = _OPENING.match(opening)
+    if found is not None and found.group(1):
+        return f"\\end{{{found.group(1)}}}"
+    return {"\\(": "\\)", "\\[": "\\]"}.get(opening, opening)
+
+
+def looks_like_tex(text: str) -> bool:
+    """Whether no words in a row stand in `text` but in TeX's own commands."""
+    return _PROSE.search(_COMMAND.sub("", text)) is None
 
 
 def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Take maths on lines of its own."""
     if state.is_code_block(start_line):
         return False
-    first = state.src[
-        state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]
-    ].rstrip()
-    mark = opening_mark(first)
-    if not mark and not _ONE_LINE.fullmatch(first):
+    first = _line(state, start_line)
+    if first[:1] not in "$\\" or (silent and _is_inside(state, start_line)):
+        return False
+    opened = Display.opened_by(first)
+    closed = _one_line(first) if opened is None else ""
+    if opened is None and not closed:
         return False
     if silent:
         return True
-    following = start_line + 1
-    while mark and following < end_line:
-        if state.sCount[following] < state.blkIndent and not state.isEmpty(following):
-            break
+    following, last, rest = start_line + 1, start_line + 1, ""
+    while opened and following < end_line:
+        blank = state.isEmpty(following)
+        if not blank:
+            line = _line(state, following)
+            if state.sCount[following] < state.blkIndent or not opened.goes_on(
+                line, blank_before=last < following
+            ):
+                break
+            parted = opened.split(line)
+            last = following + 1
+            if parted is not None:
+                closed, rest = parted
+                break
         following += 1
-        if closes(state.src[state.bMarks[following - 1] : state.eMarks[following - 1]], mark):
-            break
-    state.line = following
+    indent = state.sCount[start_line]
+    written = state.getLines(start_line, last, indent, False).rstrip("\n")
+    if closed:  # the last line as it is split, with its indentation
+        above, newline, below = written.rpartition("\n")
+        written = above + newline + below[: len(below) - len(below.lstrip())] + closed
     token = state.push("maths_block", "div", 0)
-    token.map = [start_line, following]
-    token.content = state.getLines(start_line, following, state.sCount[start_line], False).rstrip(
-        "\n"
-    )
+    token.map = [start_line, last]
+    token.content = written
+    state.line = last
+    if rest:
+        token.meta = {"rest": rest}
+        _begin_anew(state, last - 1, len(rest))
     return True
+
+
+def _line(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+
+
+def _is_inside(state: StateBlock, line: int) -> bool:
+    """Whether the paragraph that began before `line` has opened maths that it has not closed."""
+    return opened_in(state.src[state.bMarks[state.line] : state.bMarks[line]]) is not None
+
+
+def opened_in(text: str) -> Display | None:
+    """The display maths that a text opens and does not close."""
+    found = _OPENING.search(text)
+    while found is not None:
+        opened = Display(found.group(1) or found.group())
+        end = opened.end(text, found.end())
+        if end < 0:
+            is_code = text.count("`", 0, found.start()) % 2
+            return None if is_code or not looks_like_tex(text[found.end() :]) else opened
+        found = _OPENING.search(text, end)
+    return None
+
+
+def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """A paragraph with display maths that goes on over lines, whatever these begin with."""
+    begin = state.bMarks[start_line]
+    if silent or not _OPENING.search(state.src, begin, begin + FIRST_LINES):
+        return False
+    counts, line, opened, first = state.sCount[:], start_line, None, start_line
+    while line < end_line and not state.isEmpty(line):
+        text = _line(state, line)
+        if opened is None:
+            opened, first = opened_in(text), line + 1
+        elif state.sCount[line] < state.blkIndent:
+            break
+        elif opened.end(text) >= 0:  # nothing in a line of -1 ends a paragraph
+            opened, counts[first : line + 1] = None, [-1] * (line + 1 - first)
+        line += 1
+    state.sCount, counts = counts, state.sCount
+    try:
+        return -1 in state.sCount[start_line:line] and commonmark_paragraph(
+            state, start_line, end_line, silent
+        )
+    finally:
+        state.sCount = counts
+
+
+def _one_line(text: str) -> str:
+    """A line that is one formula, with what ends its sentence inside; "" if it is not."""
+    found = _OPENING.match(text)
+    if found is None or found.end() == len(text.rstrip()):
+        return ""
+    parted = Display(found.group(1) or found.group()).split(text.rstrip(), found.end())
+    return "" if parted is None or parted[1] else parted[0]
+
+
+def _begin_anew(state: StateBlock, line: int, length: int) -> None:
+    """Let the last characters of a line be a line of their own."""
+    state.bMarks[line] = state.eMarks[line] - length
+    state.tShift[line] = 0
+    state.sCount[line] = state.blkIndent
+    state.line = line
 
 
 def inline(state: StateInline, silent: bool) -> bool:
     """Take maths inside a line of text."""
-    here = state.src[state.pos]
-    if here == "$":
-        found = _dollars(state)
-    elif here == "\\":
-        end = min(state.posMax, state.pos + LONGEST_INLINE)
-        found = _ROUND.match(state.src, state.pos, end) or _SQUARE.match(state.src, state.pos, end)
-    else:
+    if state.src[state.pos] not in "$\\":
         return False
-    if found is None:
+    end = formula_end(state.src, state.pos, state.posMax)
+    if end < 0:
         return False
     if not silent:
         token = state.push("maths_inline", "", 0)
-        token.content = found.group()
-    state.pos = found.end()
+        token.content = state.src[state.pos : end]
+    state.pos = end
     return True
 
 
-def _dollars(state: StateInline) -> re.Match[str] | None:
-    end = min(state.posMax, state.pos + LONGEST_INLINE)
-    found = _DOLLARS.match(state.src, state.pos, end)
-    if found is not None or (state.pos and state.src[state.pos - 1] == "$"):
-        return found
-    found = _DOLLAR.match(state.src, state.pos, end)
-    return None if found is None or _MONEY.fullmatch(found.group(1)) else found
+def formula_end(text: str, start: int, end: int) -> int:
+    """Where the formula ends, before `end`, that begins at `start`; -1: none does."""
+    if text[start] == "$":
+        return _dollars(text, start, end)
+    kind, limit, found = text[start + 1 : start + 2], min(end, start + LONGEST_DISPLAY), None
+    if kind == "b" and (opening := _OPENING.match(text, start, limit)) is not None:
+        return Display(opening.group(1)).end(text[:limit], opening.end())
+    if kind == "[" and text.find("\\]", start, limit) >= 0:
+        found = _SQUARE.match(text, start, limit)
+    elif kind == "(":
+        found = _ROUND.match(text, start, min(limit, start + LONGEST_INLINE))
+    return found.end() if found else -1
+
+
+def _dollars(text: str, start: int, end: int) -> int:
+    if text.startswith("$$", start):
+        found = _DOLLARS.match(text, start, min(end, start + LONGEST_DISPLAY))
+        if found is not None:
+            return found.end()
+    if start and text[start - 1] == "$":
+        return -1
+    found = _DOLLAR.match(text, start, min(end, start + LONGEST_INLINE))
+    if found is None or _is_money(found.group(1), text[found.end() : found.end() + 1]):
+        return -1
+    return found.end()
+
+
+def _is_money(content: str, behind: str) -> bool:
+    """Whether what stands between two dollars is a sum and what is said of it; `behind` is the
+    character after the second, which in "$5 ($x$ each)" begins a formula."""
+    if _MONEY.fullmatch(content):
+        return True
+    found = _SUM.match(content)
+    if found is None:
+        return False
+    said = content[found.end() :]
+    return (
+        (behind.isascii() and behind.isalpha())
+        or behind == "\\"
+        or said[-1:] in tuple("([{/,;:–—-~=+<>*&|，。；：、（【「")
+        or any(said.count(a) != said.count(b) for a, b in ("()", "[]", "{}"))
+        or _PROSE.search(_COMMAND.sub("", said)) is not None
+        or re.search("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]", _COMMAND.sub("", said))
+        is not None
+    )
+
+
+def _tame(state: StateCore) -> None:
+    """Say of each formula, in order, what of it is shown (see `tex`)."""
+    macros: Macros = state.env.setdefault("macros", {})
+    for token in state.tokens:
+        for formula in (token, *(token.children or ())):
+            if formula.type in ("maths_block", "maths_inline") and "\\" in formula.content:
+                formula.meta["shown"] = tamed(formula.content, macros)

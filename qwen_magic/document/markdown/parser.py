@@ -57,28 +57,40 @@ def parse_structure(text: str) -> list[Token]:
 
 @dataclass(frozen=True, slots=True)
 class ParsedBlock:
-    """One block at the top level of a parse: its tokens, its lines [start, end)."""
+    """One block at the top level of a parse: its tokens, its lines [start, end).
+
+    `opening` is its first line where that is not a whole line: what stands behind the maths that
+    ends in it.
+    """
 
     tokens: Sequence[Token]
     start: int
     end: int
+    opening: str = ""
 
     @property
     def kind(self) -> str:
         """The type of the block's first token."""
         return self.tokens[0].type
 
+    def onwards(self, lines: Sequence[str]) -> list[str]:
+        """Of the lines that were parsed, those from this block on."""
+        newline = "\n" if self.opening and lines[self.start].endswith("\n") else ""
+        first = [self.opening + newline] if self.opening else []
+        return [*first, *lines[self.start + len(first) :]]
+
 
 def blocks_of(tokens: Sequence[Token]) -> list[ParsedBlock]:
     """The tokens of a parse, block by block."""
     found: list[ParsedBlock] = []
     depth = first = 0
+    rest = ""
     for index, token in enumerate(tokens):
         depth += token.nesting
         if depth == 0:
             start, end = tokens[first].map or (0, 0)
-            found.append(ParsedBlock(tokens[first : index + 1], start, end))
-            first = index + 1
+            found.append(ParsedBlock(tokens[first : index + 1], start, end, rest))
+            first, rest = index + 1, token.meta.get("rest", "")
     return found
 
 

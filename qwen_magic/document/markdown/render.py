@@ -202,7 +202,7 @@ def _element(token: Token) -> str:
         case "code_block":
             return CodeHtml.of(token.content, "", highlight_pieces(token.content, ""))
         case "maths_block":
-            return f"{MATHS_OPEN}{escape(token.content, quote=False)}</div>"
+            return f"{MATHS_OPEN}{_tex(token)}</div>"
         case "plain_block":
             return f"{PARAGRAPH_OPEN}{text_html(token.content)}</p>"
         case _:
@@ -237,12 +237,13 @@ def cell_open(tag: str, style: str) -> str:
 
 
 def text_html(text: str) -> str:
-    r"""Text, escaped, whose dollars (or `\(`, `\[`) a typesetter does not take for maths."""
+    r"""Text, escaped; a typesetter takes no dollars (or `\(`, `\[`, `\begin{`) in it for maths."""
     html = escape(text, quote=False)
     if "$" in html:
         html = html.replace("$", "<span>$</span>")
     if "\\" in html:
         html = html.replace("\\(", "\\<span>(</span>").replace("\\[", "\\<span>[</span>")
+        html = html.replace("\\begin{", "\\<span>begin</span>{")
     return html
 
 
@@ -275,7 +276,7 @@ def _leaf(token: Token, inside_link: bool) -> str:
     if token.type == "code_inline":
         return f'<code class="qm-c">{escape(token.content, quote=False)}</code>'
     if token.type == "maths_inline":  # left to right also where it stands in other writing
-        return f'<span dir="ltr">{escape(token.content, quote=False)}</span>'
+        return f'<span dir="ltr">{_tex(token)}</span>'
     if token.type == "image":
         return _image(token, inside_link)
     if token.type == "citation" and not inside_link:
@@ -283,6 +284,10 @@ def _leaf(token: Token, inside_link: bool) -> str:
         opening = link_open(url, remote_host(url), "qm-cite")
         return opening + token.content + "</a>" if opening else token.content
     return text_html(token.content)
+
+
+def _tex(token: Token) -> str:
+    return escape(str(token.meta.get("shown", token.content)), quote=False)
 
 
 def _image(token: Token, inside_link: bool) -> str:

@@ -12,12 +12,22 @@ from collections.abc import Sequence
 
 from markdown_it.token import Token
 
+from qwen_magic.document.markdown.maths import (
+    LONGEST_INLINE,
+    closing_mark,
+    formula_end,
+    looks_like_tex,
+)
+
 MOST_MARKS = 3  # that are closed; a text that leaves more open is not about to close them
-_OPENING = "*_~`$[\\<"
+_OPENING = "*_~`[\\<"
 _ENTITY = re.compile(r"&#?\w{0,8}$")
+_MARKED = re.compile(r"(?!\s)(?:\d[^$*]*[\\^_{]|[^$\d][^$]*[\\^_*{]|\\)[^$]*$", re.DOTALL)
+_UNDERLINE = re.compile(r"(?<=\S)[ \t]*\n[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*$")
 _TICKS = re.compile(r"`+")
 _SCAN = re.compile(
-    r"\\."
+    r"(?P<tex>\\[(\[]|\\begin\{\w+\*?\}|\$\$?)"
+    r"|\\."
     r"|(?P<tick>`+)"
     r"|(?P<mark>\*{1,3}|~~|(?<![^\W_])_{1,3}|_{1,3}(?![^\W_]))"
     r"|(?P<open>!?\[)"
@@ -26,7 +36,7 @@ _SCAN = re.compile(
     re.DOTALL,
 )
 _OPENER = re.compile(
-    r"(?<![^\W_])_+(?=[^\s_])|\*+(?=[^\s*])|~~(?=[^\s~])|`+|<(?=[a-zA-Z])|\$(?=[^\s])|\\[(\[]"
+    r"(?<![^\W_])_+(?=[^\s_])|\*+(?=[^\s*])|~~(?=[^\s~])|`+|<(?=[a-zA-Z])|\$(?=[^\s])|\\[(\[]|\\begin"
 )
 
 
@@ -49,7 +59,13 @@ def pending(tokens: Sequence[Token]) -> str:
 
 
 def presentable(text: str) -> str:
-    """Return `text` with the marks it leaves open closed, or out of sight."""
+    """Return `text` with the marks it leaves open closed, or out of sight.
+
+    So is a last line that may be the beginning of a list as well as what makes a heading of the
+    line above.
+    """
+    if "\n" in text:
+        text = _UNDERLINE.sub("\n", text)
     text = text.rstrip(_OPENING)
     if "&" in text[-10:]:
         text = text[:-10] + _ENTITY.sub("", text[-10:])
@@ -63,6 +79,11 @@ def presentable(text: str) -> str:
             if end < 0:
                 return _closed(text, [*marks, tick])
             position = end
+        elif found["tex"]:
+            end = formula_end(text, found.start(), len(text))
+            if end < 0 and (closing := _unclosed(found["tex"], text[position:])) is not None:
+                return _closed(text if closing else text[: found.start()], [*marks, closing])
+            position = max(position, end)
         elif mark := found["mark"]:
             _toggle(marks, mark, text, found.start(), position)
         elif found["open"]:
@@ -82,6 +103,18 @@ def presentable(text: str) -> str:
         opened, inner = brackets[-1]
         text = text[:opened] + text[inner:]
     return _closed(text, marks)
+
+
+def _unclosed(opening: str, text: str) -> str | None:
+    """The mark that closes a formula which has begun, "" where nothing of it has come. None: `text`
+    is no formula."""
+    if not text.strip():
+        return ""
+    if "\n\n" in text or len(text) > LONGEST_INLINE or not looks_like_tex(text):
+        return None
+    # After one dollar, only what would be read as Markdown otherwise.
+    is_sure = opening != "$" or _MARKED.match(text)
+    return closing_mark(opening) if is_sure else None
 
 
 def _closing_tick(text: str, tick: str, position: int) -> int:

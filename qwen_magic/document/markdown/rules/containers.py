@@ -56,20 +56,20 @@ class ListRenderer(BlockRenderer):
         """Whether the last item's last block is a paragraph that no blank line follows."""
         return self._inner is not None and not self._blank and self._inner.lazy
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next line of an item, or the first of a new one."""
         if self._inside and self._inner is not None:
             self._inside = self._begun = self._blank = self._first = False
             self._inner.line(text)
-            return True
+            return ""
         text = _untabbed(text)
         if not self._begun:
             belongs = self._enter(text)
             if belongs is not None:
-                return belongs
+                return "" if belongs else text
         self._begun = False
         self._feed(text)
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of the last item's tail."""
@@ -179,17 +179,17 @@ class BlockQuoteRenderer(BlockRenderer):
         """Whether the quote's last block is a paragraph."""
         return self._inner.lazy
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next line, with its mark or as a lazy one."""
         if self._inside:
             self._inside = False
             self._inner.line(text)
-            return True
+            return ""
         found = _QUOTE_MARK.match(text)
         if found is None and (is_blank(text) or not self.lazy or interrupts(text)):
-            return False
+            return text
         self._inner.line(text[found.end() :] if found else text)
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of the quote's tail."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import escape
 
 from qwen_magic.document.highlight import LineHighlighter, pieces
-from qwen_magic.document.markdown.maths import closes, opening_mark
+from qwen_magic.document.markdown.maths import Display
 from qwen_magic.document.markdown.parser import Token
 from qwen_magic.document.markdown.render import MATHS_OPEN, code_open, fence_language
-from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context
+from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context, paragraph_html
+from qwen_magic.document.markdown.unfinished import presentable
 
+LONGEST_LINE_SHOWN = 2000
 _OPENING = re.compile(r"( {0,3})(`{3,}|~{3,})")
 
 
@@ -30,18 +33,18 @@ class FenceRenderer(BlockRenderer):
         self._taken = 0  # how much of the line that has begun is settled
         context.writer.open(code_open(self._language), "</div>", "</pre>", "</code>")
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next line of code, or the closing fence."""
         if self._ended:
-            return not text.strip()
+            return text.strip() and text
         if self._taken == 0 and self._closing.fullmatch(text):
             self._ended = True
-            return True
+            return ""
         code = self._dedented(text)
         self._settle(code[self._taken :])
         self._taken = 0
         self._code.append(code)
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of a line that has begun."""
@@ -76,34 +79,49 @@ class FenceRenderer(BlockRenderer):
 class MathsRenderer(BlockRenderer):
     """Open display maths, kept as it is written."""
 
-    def __init__(self, context: Context, opening: str) -> None:
+    def __init__(self, context: Context, display: Display, opening: str) -> None:
         self._context = context
-        self._mark = opening_mark(opening)
-        self._before = ""  # the newline that the next line brings with it
+        self._display = display
+        self._first = True
+        self._before = ""  # the newlines that the next line brings with it
         self._ended = False
         self._indent = len(opening) - len(opening.lstrip(" "))
-        self._first = True
         context.writer.open(MATHS_OPEN, "</div>")
 
-    def line(self, text: str) -> bool:
-        """Take the next line of TeX."""
-        if self._ended:
-            return not text.strip()
+    def line(self, text: str) -> str:
+        """Take the next line of TeX; what stands behind the closing mark is not its own."""
+        rest = ""
+        if not self._first:
+            if not text.strip():
+                self._before += "" if self._ended else "\n"
+                return ""
+            if not self._is_own(text):
+                return text
+            parted = self._display.split(text)
+            if parted is not None:
+                self._ended = True
+                text, rest = parted
         self._context.writer.settle(self._before + self._escaped(text.rstrip("\n")))
-        self._before = "\n"
-        self._ended = not self._first and closes(text, self._mark)
-        self._first = False
-        return True
+        self._before, self._first = "\n", False
+        return rest and rest + "\n"
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of a line that has begun."""
-        if self._ended:
-            return None if partial.strip() else ""
-        return self._before + self._escaped(partial) if partial else ""
+        if not partial.strip():
+            return ""
+        if not self._is_own(partial):
+            return None
+        parted = replace(self._display).split(partial) or (partial, "")
+        own, rest = parted[0], presentable(parted[1][:LONGEST_LINE_SHOWN])
+        behind = paragraph_html(rest, self._context.env) if rest else ""
+        return self._before + self._escaped(own) + behind
 
     def close(self) -> None:
         """Leave the maths."""
         self._context.writer.close()
+
+    def _is_own(self, text: str) -> bool:
+        return not self._ended and self._display.goes_on(text, blank_before=len(self._before) > 1)
 
     def _escaped(self, text: str) -> str:
         spaces = len(text) - len(text.lstrip(" "))
@@ -118,17 +136,17 @@ class IndentedCodeRenderer(BlockRenderer):
         self._blanks: list[str] = []
         context.writer.open(code_open(""), "</div>", "</pre>", "</code>")
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next line of code."""
         text = text.expandtabs(4) if "\t" in text[:4] else text
         if not text.strip():
             self._blanks.append(text[4:] or "\n")
-            return True
+            return ""
         if not text.startswith("    "):
-            return False
+            return text
         self._context.writer.settle(escape("".join(self._blanks) + text[4:], quote=False))
         self._blanks = []
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of a line that has begun."""

@@ -43,7 +43,8 @@ class Flow:
     def line(self, text: str) -> None:
         """Take the next line of the container's content."""
         if self._renderer is not None:
-            if self._renderer.line(text):
+            text = self._renderer.line(text)
+            if not text:
                 return
             self._leave()
         if is_blank(text):
@@ -133,7 +134,7 @@ class Flow:
         last = found[-1]
         self.begun += len(found) - (1 if self._kind else 0)
         self._kind = last.kind
-        self._lines = self._lines[last.start :]
+        self._lines = last.onwards(self._lines)
         self._renderer = self._context.start(
             last, self._lines, partial, self._context, self.tight, self._depth
         )

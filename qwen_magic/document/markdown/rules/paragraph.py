@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from qwen_magic.document.markdown.maths import opened_in
 from qwen_magic.document.markdown.parser import parse_inline
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
 from qwen_magic.document.markdown.rules.renderer import (
@@ -48,23 +49,23 @@ class ParagraphRenderer(BlockRenderer):
         if not bare:
             context.writer.open(PARAGRAPH_OPEN, "</p>")
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next line of text."""
         begins = not self._inside and not self._taken
-        if begins and (is_blank(text) or interrupts(text, self._last)):
-            return False
+        if begins and (is_blank(text) or self._ends_at(text)):
+            return text
         self._take(text)
         self._taken = 0
         self._inside = False
         self._last = text
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of the text that is not settled."""
         if not self._inside and not self._taken and not is_blank(partial):
             if _UNDERLINE.fullmatch(partial):
                 return self._render()
-            if interrupts(partial, self._last):
+            if self._ends_at(partial):
                 return None
         self._take(partial)
         return self._render()
@@ -82,6 +83,9 @@ class ParagraphRenderer(BlockRenderer):
         self._context.writer.settle(self._html(self._rest.rstrip()))
         if not self._bare:
             self._context.writer.close()
+
+    def _ends_at(self, line: str) -> bool:
+        return interrupts(line, self._last) and opened_in(self._rest) is None
 
     def _take(self, text: str) -> None:
         if not self._inside:

@@ -34,18 +34,18 @@ class TableRenderer(BlockRenderer):
         self._body = False
         context.writer.open(block_htmls(tokens[: end + 1])[0], "</div>", "</table>")
 
-    def line(self, text: str) -> bool:
+    def line(self, text: str) -> str:
         """Take the next row."""
         if self._ended or is_blank(text):
             self._ended = True
-            return is_blank(text)
+            return "" if is_blank(text) else text
         if not _ROW.match(text) and interrupts(text):
-            return False
+            return text
         if not self._body:
             self._body = True
             self._context.writer.open("<tbody>", "</tbody>")
         self._context.writer.settle(self._row(text))
-        return True
+        return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of a row that has begun."""

@@ -8,7 +8,7 @@ be wrong about odd cases while its block is open, never for good. Of a list that
     line("- one\n")       opens <ul><li>, settles `one`
     show("- **tw")        closes that <li>, opens the next, returns the tail <strong>tw</strong>
     line("- **two**\n")   settles <strong>two</strong>
-    line("End.\n")        False: not a line of this list; `incremental` parses, and closes it
+    line("End.\n")        returned: not a line of this list; `incremental` parses, and closes it
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class BlockRenderer(ABC):
         return False
 
     @abstractmethod
-    def line(self, text: str) -> bool:
-        """Take the next whole line, with its newline; False: the block ended before it."""
+    def line(self, text: str) -> str:
+        """Take the next whole line, with its newline. What is returned is not the block's: "" while
+        it goes on, all of the line where it ended before it, else what stands behind its end."""
 
     @abstractmethod
     def show(self, partial: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from qwen_magic.document.markdown.maths import opening_mark
+from qwen_magic.document.markdown.maths import Display
 from qwen_magic.document.markdown.parser import ParsedBlock, Token
 from qwen_magic.document.markdown.rules.containers import BlockQuoteRenderer, ListRenderer
 from qwen_magic.document.markdown.rules.fence import (
@@ -52,8 +52,8 @@ def _renderer(
             return FenceRenderer(context, block.tokens[0], lines[0])
         case "table_open" if whole >= _HEAD["table_open"]:
             return TableRenderer(context, block.tokens)
-        case "maths_block" if whole and opening_mark(lines[0]):
-            return MathsRenderer(context, lines[0])
+        case "maths_block" if whole and (display := Display.opened_by(lines[0])):
+            return MathsRenderer(context, display, lines[0])
         case "code_block" if whole:
             return IndentedCodeRenderer(context)
         case "paragraph_open" if size >= LARGE:
