@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.display import display, update_display
 
+from qwen_magic.conversation.archive.metadata import refer_to
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Choice, Question, Verdict, read_choice
@@ -208,6 +209,7 @@ class LiveView:
     ) -> Mapping[str, str]:
         self._document.finish(state, now, outcome)
         bundle = dict(static.bundle(self._document))
+        metadata = refer_to(bundle["text/markdown"], metadata)
         self._send(update_display, bundle, metadata)
         self._widget.finish(bundle, metadata)
         self._shelf.add(self._widget)

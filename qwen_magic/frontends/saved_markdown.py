@@ -38,9 +38,9 @@ def _node(node: Node) -> str:
         case blocks.Panel() if isinstance(step := node.children[0].value, Step):
             return _details(step, "\n\n".join(map(_node, node.children[1:])))
         case blocks.Box(kind="answer", source=source):
-            return _with_figures(source.strip("\n"), node.text)
+            return _with_figures(source, node.text)
         case blocks.Box(kind="thought", source=source):
-            return source.strip()
+            return source
         case blocks.Panel() | blocks.Box():
             return _inside(node)
         case value:

@@ -20,6 +20,9 @@ from qwen_magic.frontends.saved_markdown import markdown_of
 _SHEET: Final = Path(__file__).with_name("widget.css")
 _LIVE_ONLY: Final = "/* === live only === */"
 _MARK_LENGTH: Final = 12  # characters of a turn's key
+# A blank line would end the HTML for a reader of Markdown, which nbconvert puts it into: the newline
+# before one is written as a reference. (Lines of spaces would do, but nbconvert strips them.)
+_BEFORE_BLANK_LINE: Final = re.compile(r"(?:\r\n|\n|\r(?!\n))(?=[^\S\r\n]*[\r\n])")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -43,7 +46,8 @@ def turn_html(document: Document) -> str:
     """The turn as HTML; while it runs, for front ends without a widget manager."""
     content = "".join(map(_saved, document.tree.root.children))
     mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
-    return f'<div class="qm-turn qm-saved{mark}"><style>{saved_style()}</style>{content}</div>'
+    html = f'<div class="qm-turn qm-saved{mark}"><style>{saved_style()}</style>{content}</div>'
+    return _BEFORE_BLANK_LINE.sub("&#10;", html)
 
 
 def _saved(node: Node) -> str:

@@ -45,7 +45,7 @@ from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, window_fact, window_warning
-from qwen_magic.conversation.archive.metadata import turn_metadata
+from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
@@ -384,7 +384,7 @@ class TurnMachine:
             seconds=turn.seconds,
             raw=self.state.raw,
             bundle=bundle,
-            metadata=metadata,
+            metadata=refer_to(bundle.get("text/markdown", ""), metadata),
             error=error,
         )
         output = self.plan.ask.output

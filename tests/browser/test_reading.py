@@ -207,7 +207,7 @@ def test_a_long_table_scrolls_in_itself_and_keeps_its_head(browser, table, form)
     page = browser.new_page()
     show(page, table, form)
     top = "(e) => e.getBoundingClientRect().top"
-    head, box = page.locator(".qm-th").first, page.locator(".qm-scroll")
+    head, box = page.locator(".qm-table th").first, page.locator(".qm-scroll")
     fade = "e => getComputedStyle(e, '::after').opacity"
     before = head.evaluate(top)
     assert box.evaluate(fade) == "1", "it goes on below"
@@ -223,7 +223,7 @@ def test_a_head_without_words_takes_no_room(page, give, kernel, turns, head, see
     talk = kernel(text(f"{head}\n|---|---|\n| mean | 3 |\n"))
     give(talk.snap())
     give(talk.advance())
-    assert page.locator(".qm-cell", has_text="mean").is_visible()
+    assert page.locator(".qm-table :is(th, td)", has_text="mean").is_visible()
     assert page.locator("thead").is_visible() is seen
 
 

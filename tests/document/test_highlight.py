@@ -36,17 +36,13 @@ def text_of(html: str) -> str:
 
 def test_marks_keywords_strings_and_comments() -> None:
     html = highlight('def f():\n    return "x"  # why\n', "python")
-    assert html == (
-        '<b class="qm-k">def</b> f():\n'
-        '    <b class="qm-k">return</b> <span class="qm-s">"x"</span>  '
-        '<i class="qm-com"># why</i>\n'
-    )
+    assert html == ('<b>def</b> f():\n    <b>return</b> <span>"x"</span>  <i># why</i>\n')
 
 
 def test_a_string_over_two_lines_is_one_kind() -> None:
     first, second = highlight('"""a\nimport b"""\n', "python").splitlines()
-    assert "qm-k" not in first + second
-    assert second == '</span><span class="qm-s">import b"""</span>'
+    assert "<b>" not in first + second
+    assert second == '</span><span>import b"""</span>'
 
 
 @pytest.mark.parametrize(
@@ -60,17 +56,17 @@ def test_a_string_over_two_lines_is_one_kind() -> None:
 def test_a_comment_over_lines_stays_a_comment(language: str, code: str) -> None:
     lines = LineHighlighter(language)
     _, inside, _ = (lines.line(piece) for piece in pieces(code))
-    assert inside.startswith('<i class="qm-com">')
+    assert inside.startswith("<i>")
     assert inside.count("<") == 2
 
 
 def test_a_mark_of_a_comment_inside_a_string_opens_none() -> None:
-    assert "qm-com" not in highlight('char *a = "/*";\nint b;\n', "c")
+    assert "<i>" not in highlight('char *a = "/*";\nint b;\n', "c")
 
 
 def test_yaml_keeps_its_indentation_from_line_to_line() -> None:
     html = highlight("a:\n  - b: 'x'  # one\n", "yaml")
-    assert html == ('a:\n  - b: <span class="qm-s">\'x\'</span>  <i class="qm-com"># one</i>\n')
+    assert html == ("a:\n  - b: <span>'x'</span>  <i># one</i>\n")
 
 
 def test_an_unknown_language_is_escaped() -> None:

@@ -4,14 +4,27 @@ conversations.
 `input` is not in it: as far as braces put values of the notebook into the prompt, those were asked
 to be sent, not to be kept. Fields that have their default take no room, and neither do a text that
 is the items' and an id to continue after that is the parent's.
+
+Long texts of the answer stand in the output's Markdown already. As far as they stand there to the
+letter, the metadata only says where, in characters from its beginning:
+
+    "items": [{"type": "message", "content": [{"type": "output_text", "text": ""}]}]
+    "text": {"in_markdown": {"/items/0/content/0/text": [120, 5620]}, "crc32": 3421780262}
+
+The names are JSON pointers (RFC 6901). The checksum is the Markdown's, so that one which somebody
+has edited is not taken for what the model said. `own` is a turn's text that neither has. (Older
+readers refuse a `text` that is none, so the version need not grow.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final, TypeAlias
+from zlib import crc32
 
-from qwen_magic.conversation.archive.checked import Node
+from qwen_magic.conversation.archive.checked import LONGEST_TEXT, Node
 from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.protocol.fields import JSON
@@ -19,6 +32,9 @@ from qwen_magic.protocol.items import Message, parse_item
 
 METADATA_KEY: Final = "qwen_magic"
 METADATA_VERSION: Final = 1  # grows when an older reader would misread it
+_LONG: Final = 80  # characters from which a text is worth a reference
+
+Holder: TypeAlias = dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +70,89 @@ def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
     return {METADATA_KEY: {name: value for name, value in said.items() if value is not None}}
 
 
+def refer_to(markdown: str, metadata: JSON) -> JSON:
+    """`turn_metadata` as it stands beside this Markdown: without the long texts that are in it."""
+    said: JSON = deepcopy(metadata.get(METADATA_KEY, {}))
+    found: dict[str, list[int]] = {}
+    for pointer, holder, name in _texts(said, ("items", "text")):
+        text = holder[name]
+        start = markdown.find(text) if len(text) >= _LONG else -1
+        if start >= 0:
+            found[pointer] = [start, start + len(text)]
+            holder[name] = ""
+    if not found or _sum(markdown) is None:
+        return metadata
+    own = {"own": said["text"]} if said.get("text") else {}
+    said["text"] = {"in_markdown": found, "crc32": _sum(markdown), **own}
+    return {METADATA_KEY: said}
+
+
+def _texts(
+    holder: Any, names: tuple[str, ...] = (), path: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Every text within: its pointer, what holds it, and its name or place there."""
+    if isinstance(holder, dict):
+        inner = [(name, holder[name]) for name in names or holder if name in holder]
+    else:
+        inner = list(enumerate(holder)) if isinstance(holder, list) else []
+    for name, value in inner:
+        pointer = f"{path}/{_escaped(name)}"
+        if isinstance(value, str):
+            yield pointer, holder, name
+        else:
+            yield from _texts(value, (), pointer)
+
+
+def _escaped(name: str | int) -> str:
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
+def _sum(markdown: str) -> int | None:
+    """None where it cannot be written to a file as it is."""
+    try:
+        return crc32(markdown.encode())
+    except UnicodeEncodeError:
+        return None
+
+
+def _with_texts(node: Node, markdown: str) -> Node:
+    """What an output says, with the texts that its Markdown has for it."""
+    text = node.get("text")
+    if not isinstance(text.value, dict):
+        return node
+    places = text.get("in_markdown")
+    if text.get("crc32").value != _sum(markdown):
+        text.refuse("means the output's Markdown, which has been changed since, or is gone")
+    room = LONGEST_TEXT
+    said = {**deepcopy(node.object()), "text": text.get("own").value or ""}
+    empty = {pointer: (holder, name) for pointer, holder, name in _texts(said, ("items", "text"))}
+    for pointer in places.object():
+        place = places.get(pointer)
+        ends = [each.count() for each in place.each(2)]
+        if pointer not in empty or len(ends) != 2:
+            place.refuse("leads nowhere")
+        holder, name = empty[pointer]
+        holder[name] = markdown[slice(*ends)]
+        room -= len(holder[name])
+        if room < 0:
+            places.refuse(f"means more than {LONGEST_TEXT:,} characters")
+    said["text"] = said["text"] or None
+    return Node(said, node.place, node.source)
+
+
 def text_of(items: tuple[JSON, ...]) -> str:
     """The answer as its items tell it: all messages, an empty line between them."""
     messages = [item for item in map(parse_item, items) if isinstance(item, Message)]
     return "\n\n".join(text for item in messages if (text := item.text or item.refusal))
 
 
-def read_metadata(node: Node, cell: int) -> SavedTurn:
-    """What an output tells, of the cell with this number. Raises `ConversationError`, also where a
-    newer qwen_magic has written it."""
+def read_metadata(node: Node, cell: int, markdown: str = "") -> SavedTurn:
+    """What an output tells, of the cell with this number; `markdown` is the output's own. Raises
+    `ConversationError`, also where a newer qwen_magic has written it."""
     version = node.get("version")
     if version.count() > METADATA_VERSION:
         version.refuse(f"is {version.value}: a newer qwen_magic has written this turn")
+    node = _with_texts(node, markdown)
     parent = node.get("parent_response_id")
     parent_id = parent.id() if parent.present else ""
     said: JSON = {"previous_response_id": parent_id, **node.object(), "raw": None}

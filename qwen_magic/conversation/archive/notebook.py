@@ -75,9 +75,17 @@ def _turns(cell: Node, number: int, notes: list[str]) -> Iterator[SavedTurn]:
         if said is None or (isinstance(said, dict) and said.get("chat") == ""):
             continue
         try:
-            yield read_metadata(Node(said, f"{place}, {METADATA_KEY}", cell.source), number)
+            node = Node(said, f"{place}, {METADATA_KEY}", cell.source)
+            yield read_metadata(node, number, _markdown(output.object().get("data")))
         except ConversationError as error:
             notes.append(f"Left out: {error.message}")
+
+
+def _markdown(data: object) -> str:
+    """The Markdown of an output, which a notebook keeps as a text or as its lines."""
+    said = data.get("text/markdown") if isinstance(data, dict) else None
+    lines = said if isinstance(said, list) else [said]
+    return "".join(line for line in lines if isinstance(line, str))
 
 
 def _placed(saved: SavedTurn, own: object, ids: set[str]) -> SavedTurn:

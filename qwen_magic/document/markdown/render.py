@@ -53,7 +53,7 @@ _FIXED: Final = {
     "thead_close": "</thead>",
     "tbody_open": "<tbody>",
     "tbody_close": "</tbody>",
-    "tr_open": '<tr class="qm-tr">',
+    "tr_open": "<tr>",
     "tr_close": "</tr>",
     "th_close": "</th>",
     "td_close": "</td>",
@@ -66,9 +66,9 @@ _FIXED: Final = {
     "softbreak": "\n",
     "hardbreak": "<br>",
 }
-_ALIGNED: Final = {  # what follows the class names, and the rest of the tag
-    "text-align:right": (" qm-num", ' align="right"'),
-    "text-align:center": ("", ' style="text-align:center"'),
+_ALIGNED: Final = {
+    "text-align:right": ' align="right"',
+    "text-align:center": ' style="text-align:center"',
 }
 _HEADING_CLASS: Final = {"h1": "qm-h1", "h2": "qm-h2"}
 _TASK: Final = re.compile(r"\[([ xX])\] ")
@@ -231,9 +231,8 @@ def code_open(language: str, attributes: str = "") -> str:
 
 def cell_open(tag: str, style: str) -> str:
     """The opening tag of a table's cell (`th` or `td`) aligned by `style`."""
-    name, rest = _ALIGNED.get(style, ("", ""))
     scope = ' scope="col"' if tag == "th" else ""
-    return f'<{tag} class="qm-cell qm-{tag}{name}"{scope}{rest}>'
+    return f"<{tag}{scope}{_ALIGNED.get(style, '')}>"
 
 
 def text_html(text: str) -> str:

@@ -3,9 +3,12 @@
 import json
 from dataclasses import replace
 
-from qwen_magic.conversation.archive.metadata import METADATA_KEY, turn_metadata
+import pytest
+
+from qwen_magic.conversation.archive.metadata import METADATA_KEY, refer_to, turn_metadata
 from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Turn
+from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.response import Usage
 
 SAID = {"type": "message", "content": [{"type": "output_text", "text": "It is 5."}]}
@@ -44,3 +47,55 @@ def test_what_differs_from_the_usual_is_kept():
 def test_the_usual_takes_no_room():
     said = turn_metadata(ANSWER, parent=None, number=1)[METADATA_KEY]
     assert not {"text", "stored", "previous_response_id", "parent", "input"} & set(said)
+
+
+LONG = "# Five\n\nIt is **5**, as every child knows.\n" * 4
+THOUGHT = {"type": "reasoning", "summary": [{"type": "summary_text", "text": LONG[::-1]}]}
+
+
+def beside(markdown, metadata):
+    output = {"data": {"text/markdown": markdown.splitlines(True)}, "metadata": metadata}
+    cells = [{"cell_type": "code", "id": "c1", "outputs": [output]}]
+    return read_notebook(json.dumps({"cells": cells}))
+
+
+@pytest.mark.parametrize("markdown", [f"{LONG[::-1]}\n\n{LONG}\n", f"before\n{LONG}", "no text"])
+@pytest.mark.parametrize("text", [LONG, "Shown", "Shown\n" * 30])
+def test_what_the_markdown_has_is_said_once(markdown, text):
+    said = {"type": "message", "content": [{"type": "output_text", "text": LONG}]}
+    turn = replace(ANSWER, text=text, items=(THOUGHT, said), input="Sum {df}")
+    whole = turn_metadata(turn, parent=None, number=1)
+    metadata = refer_to(markdown, whole)
+    (conversation,) = beside(markdown, metadata).conversations
+    assert conversation.records == (turn,)
+    assert refer_to(markdown, whole) == metadata, "what was given is as it was"
+    assert (json.dumps(LONG)[1:-1] in json.dumps(metadata)) == (LONG not in markdown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.update(crc32=1),
+        lambda text: text["in_markdown"].update({"/items/9/text": [0, 3]}),
+        lambda text: text["in_markdown"].update({"/prompt": [0, 3]}),
+        lambda text: text["in_markdown"].update({"/items/0/content/0/text": [3]}),
+        lambda text: text["in_markdown"].update({"/items/0/content/0/text": "all"}),
+        lambda text: text.update(own={"a": 1}),
+    ],
+)
+def test_a_place_that_leads_nowhere_is_told(change):
+    said = {"type": "message", "content": [{"type": "output_text", "text": LONG}]}
+    turn = replace(ANSWER, text=LONG, items=(said,))
+    metadata = refer_to(LONG, turn_metadata(turn, parent=None, number=1))
+    change(metadata[METADATA_KEY]["text"])
+    with pytest.raises(ConversationError, match="cell 1"):
+        beside(LONG, metadata)
+
+
+def test_edited_markdown_is_not_taken_for_what_was_said():
+    said = {"type": "message", "content": [{"type": "output_text", "text": LONG}]}
+    metadata = refer_to(
+        LONG, turn_metadata(replace(ANSWER, text=LONG, items=(said,)), parent=None, number=1)
+    )
+    with pytest.raises(ConversationError, match="changed since"):
+        beside(LONG.replace("5", "6"), metadata)

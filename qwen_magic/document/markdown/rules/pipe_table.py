@@ -73,7 +73,7 @@ class TableRenderer(BlockRenderer):
         columns += [""] * (len(self._cells) - len(columns))
         cells = zip(self._cells, columns, strict=False)
         inside = "".join(f"{opening}{self._cell(column)}</td>" for opening, column in cells)
-        return f'<tr class="qm-tr">{inside}</tr>'
+        return f"<tr>{inside}</tr>"
 
     def _cell(self, text: str) -> str:
         text = text.strip()
