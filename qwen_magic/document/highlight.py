@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import escape
 
@@ -92,10 +92,11 @@ class LineHighlighter:
             self._context = (YamlLexerContext if of_yaml else LexerContext)("", 0)
 
     def line(self, text: str) -> str:
-        """Return the HTML of the next piece."""
-        if self._lexer is None:
-            return escape(text, quote=False)
-        return _markup(self._marked(text))
+        """Return the HTML of the next piece. A blank line's newline is a reference: in a page of
+        Markdown, which nbconvert makes of a saved answer, a blank line would end the HTML."""
+        marked = [("", text)] if self._lexer is None else self._marked(text)
+        html = _markup(marked)
+        return html.replace("\n", "&#10;") if text.isspace() else html
 
     def preview(self, text: str) -> str:
         """Return the HTML of a piece that is not complete."""
@@ -173,7 +174,7 @@ def _copy(context: LexerContext | None) -> LexerContext | None:
     return twin
 
 
-def _markup(tokens: Iterator[tuple[str, str]]) -> str:
+def _markup(tokens: Iterable[tuple[str, str]]) -> str:
     """Join neighbours of one kind and wrap them."""
     out: list[str] = []
     last = ""

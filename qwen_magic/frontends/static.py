@@ -20,8 +20,9 @@ from qwen_magic.frontends.saved_markdown import markdown_of
 _SHEET: Final = Path(__file__).with_name("widget.css")
 _LIVE_ONLY: Final = "/* === live only === */"
 _MARK_LENGTH: Final = 12  # characters of a turn's key
-# A blank line would end the HTML for a reader of Markdown, which nbconvert puts it into: the newline
-# before one is written as a reference. (Lines of spaces would do, but nbconvert strips them.)
+# A blank line would end the HTML for a reader of Markdown, which nbconvert puts it into: so the
+# newline before it is written as a reference. (Lines of spaces would do; nbconvert strips them.)
+# Code comes so from the highlighter.
 _BEFORE_BLANK_LINE: Final = re.compile(r"(?:\r\n|\n|\r(?!\n))(?=[^\S\r\n]*[\r\n])")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 

@@ -4,7 +4,7 @@
 
 `as JSON` is the output as one line of JSON, `in file` what it adds to the notebook's file, where
 each line of a text is an indented line of its own. Behind them stand the parts, each to the text:
-the forms, of HTML its style sheet, and the metadata. At most 5.5 for 5 KB of `mixed` and 4.5 for 40.
+the forms, of HTML its style sheet, and the metadata. For `mixed` it may be 5.5 at 5 KB, 4.5 at 40.
 """
 
 from __future__ import annotations

@@ -1,13 +1,18 @@
 """A saved notebook, by the ways in which it is read without Jupyter."""
 
 import re
+from html.parser import HTMLParser
 
 import nbformat
 import pytest
 from answer_pages import sanitized
+from fuzz import examples
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from nbconvert import HTMLExporter, MarkdownExporter
 
+from qwen_magic.document.footer import Outcome
 from qwen_magic.frontends.static import bundle
 
 REASONING = "so a sieve up to 7919 is enough"
@@ -36,9 +41,42 @@ def test_nbconvert_to_html(notebook):
     assert "data:image/png;base64," in page
 
 
-def test_nbconvert_to_markdown(notebook):
+def test_nbconvert_to_markdown(notebook, finished, turns):
     text, _ = MarkdownExporter().from_notebook_node(notebook)
     assert_all_is_there(text)
+    page = MarkdownIt("commonmark", {"html": True}).render(text)
+    assert bundle(finished)["text/html"].strip() in page, "to the letter, in any reader"
+    assert turns.CODE in read(page), "code with its blank lines and its indentation"
+    assert "data:image/png;base64," in page
+
+
+def read(page):
+    parser, parts = HTMLParser(), []
+    parser.handle_data = parts.append
+    parser.feed(page)
+    return "".join(parts)
+
+
+BLANKS = st.text(st.sampled_from(["\n", "\r", " ", "\t", "x", "`", "$", "-", "|"]), max_size=30)
+
+
+@given(BLANKS, BLANKS)
+@settings(
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_line_ends_the_html_for_a_reader_of_markdown(turns, show, one, two):
+    text = f"```python\n{one}\n\n  {two}\n```\n\n$$\n{one}\n$$\n\n{two}"
+    outputs = [{"logs": f"a\n\n   b{one}c"}]
+    events = [
+        (1.0, turns.done("code_interpreter_call", "c", 0, code=text, outputs=outputs)),
+        (2.0, turns.done("mcp_call", "m", 1, name="f", output=f"a{two}b", error=one)),
+        (3.0, turns.done("message", "a", 2, content=[{"type": "output_text", "text": text}])),
+        (4.0, turns.ended()),
+    ]
+    html = bundle(show(events, outcome=Outcome("failed", one, two, one, two)))["text/html"]
+    assert MarkdownIt("commonmark", {"html": True}).render(html) == re.sub("\r\n?", "\n", html)
 
 
 def test_the_sanitizer_of_an_untrusted_notebook(finished):
