@@ -6,6 +6,7 @@ The kernel under test is this interpreter's; QWEN_MAGIC_OTHER_PYTHON may name an
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parents[2]
+LABEXTENSION = ROOT / "qwen_magic" / "frontends" / "labextension"
 OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
 KERNELS = ["this", *(["other"] if OTHER_PYTHON else [])]
 
@@ -52,6 +54,8 @@ class Jupyter:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._write_kernels(folder / "share" / "kernels")
+        # The one that stands here: an editable install has a copy, as it was when it was made.
+        shutil.copytree(LABEXTENSION, folder / "share" / "labextensions" / "qwen_magic")
         environment = {
             **os.environ,
             "JUPYTER_PATH": str(folder / "share"),

@@ -1,0 +1,174 @@
+"""The labextension in real front ends: how prompts look, its keys, its toasts."""
+
+from unittest.mock import MagicMock
+
+import pytest
+from demo_server import demo_server
+from real_jupyter import LABEXTENSION, wait_until
+
+from qwen_magic.context.interpolation import interpolate
+from qwen_magic.magics.line import read_line
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+# The text of a cell in pieces: [text, colour, background, weight].
+PIECES = """node => {
+  const text = node.querySelector(".cm-content") ?? node;
+  const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
+  const pieces = [];
+  while (walker.nextNode()) {
+    const style = getComputedStyle(walker.currentNode.parentElement);
+    const { color, backgroundColor, fontWeight } = style;
+    pieces.push([walker.currentNode.data, color, backgroundColor, fontWeight]);
+  }
+  return pieces;
+}"""
+NOTHING = "rgba(0, 0, 0, 0)"
+
+PROSE = "This is not code, and for 1,000 reasons isn't \"quoted."
+PROMPT = f"""# a comment above
+
+%%time
+%%qwen -t code_interpreter --think -s "be short" --temperature=0.2 --nonsense in a line
+{PROSE}
+
+## A heading
+- **bold** about {{df["a"].x[0]}}, `{{code}}`, {{{{two}}}} pairs, $5 for {{n}} and $6, ${{low}}-${{high}}
+    indented {{prose}}, <data>{{df}}</data>, $x_{{i}}$ and \\frac{{a}}{{b}} of {{größe}} in [{{link}}](x)
+
+```python
+for each in {{fenced}}: pass
+```
+"""
+PYTHON = """import math
+answer = %qwen -m qwen-plus what is {thing}, and isn't it for 3?
+while True:
+    break
+text = '''
+%qwen is text
+'''"""
+
+
+class Everything(dict):
+    """A notebook that knows each name."""
+
+    def __contains__(self, name):
+        return True
+
+    def __getitem__(self, name):
+        return MagicMock()
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def front(request):
+    return request.param
+
+
+def pieces(page, index):
+    return page.cell(index).evaluate(PIECES)
+
+
+def style_of(page, index, words):
+    """Colour, background and weight of the first piece that holds these words."""
+    return next(style for text, *style in pieces(page, index) if words in text)
+
+
+def test_prompts_are_prose(front, open_page):
+    page = open_page(front, f"prose-{front}.ipynb", [PROMPT, PYTHON, "x = 1", "%%qwen\nis it?"])
+    wait_until(lambda: style_of(page, 1, "import")[2] != "400", 20, "Python's colours")
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.theme(theme)
+        plain = style_of(page, 2, "x")
+        keyword = style_of(page, 1, "import")
+        assert plain != keyword
+
+        # Prose is plain, in one piece; fences have the colours of their language.
+        assert style_of(page, 0, PROSE) == plain
+        assert style_of(page, 0, "--nonsense in a line") == plain
+        assert style_of(page, 0, "bold")[2] == "700"
+        assert style_of(page, 0, "A heading") != plain
+        assert style_of(page, 0, "%%qwen") == keyword
+        assert style_of(page, 0, "for") == plain
+        wait_until(
+            lambda k=keyword: [s for text, *s in pieces(page, 0) if text == "for"] == [k],
+            10,
+            "the fence's language",
+        )
+        for word in ("-t", "code_interpreter", '"be short"', "0.2"):
+            assert style_of(page, 0, word) != plain
+        assert style_of(page, 0, "# a comment above") != plain
+
+        # The line of a Python cell, and no text that looks like one.
+        assert style_of(page, 1, "%qwen") == keyword
+        (prose,) = (
+            mark
+            for mark in page.cell(1).locator(".qm-ed-text").all()
+            if mark.inner_text() == ", and isn't it for 3?"
+        )
+        assert all(style == plain for _, *style in prose.evaluate(PIECES))
+        assert style_of(page, 1, "while") == keyword
+        assert style_of(page, 1, "%qwen is text") == style_of(page, 1, "'''")
+        assert page.cell(1).locator(".qm-ed-name").all_inner_texts() == ["{thing}"]
+
+    # What is marked is what the kernel expands, and the options end where the kernel ends them.
+    line, body = PROMPT.split("%%qwen")[1].split("\n", 1)
+    expanded = {f"{{{each.name}}}" for each in interpolate(body, Everything()).expanded}
+    assert {text for text, _, paper, _ in pieces(page, 0) if paper != NOTHING} == expanded
+    assert len(expanded) == 8
+    assert read_line(line.replace("--nonsense ", ""))[1] == "in a line"
+
+    # Soft wrap belongs to prompts, and a cell changes with its first line.
+    wrapped = ".cm-lineWrapping"
+    assert [page.cell(i).locator(wrapped).count() for i in range(4)] == [1, 0, 0, 1]
+    page.set_source(2, "%%qwen\nimport is a word")
+    page.set_source(3, "import math")
+    wait_until(lambda: style_of(page, 3, "import") == keyword, 10, "Python again")
+    assert style_of(page, 2, "import is a word") == plain
+    assert [page.cell(i).locator(wrapped).count() for i in range(4)] == [1, 0, 1, 0]
+
+    # Switched off in the settings, all is Python as before.
+    change = """off => window.jupyterapp.serviceManager.settings.save(
+        "@jupyterlab/codemirror-extension:plugin",
+        JSON.stringify(off ? {defaultConfig: {qwenPrompts: false}} : {}))"""
+    page.page.evaluate(change, True)
+    page.save()
+    page.open(kernel=False)
+    try:
+        wait_until(lambda: style_of(page, 1, "import")[2] != "400", 20, "Python's colours")
+        assert [page.cell(i).locator(wrapped).count() for i in range(4)] == [0, 0, 0, 0]
+        assert all(paper == NOTHING for _, _, paper, _ in pieces(page, 0))
+    finally:
+        page.page.evaluate(change, False)
+    assert not page.errors
+
+
+@pytest.mark.parametrize(
+    ("front", "found", "fault"),
+    [
+        (
+            "lab",
+            "create: ({ doc }) =>",
+            "create: () => { throw new Error('a fault'); }, x: (doc) =>",
+        ),
+        (
+            "notebook",
+            "function inline(cx, next, at) {",
+            "function inline() { throw new Error('a fault');",
+        ),
+    ],
+)
+def test_a_fault_blanks_no_cell(front, found, fault, open_page, browser):
+    """One that would fail in every editor, and one that only a prompt's text brings out."""
+    script = (LABEXTENSION / "static" / "prompts.js").read_text("utf-8")
+    assert found in script
+    said = []
+
+    def serve(context):
+        context.route("**/prompts.js*", lambda route: route.fulfill(
+            body=script.replace(found, fault), content_type="text/javascript"))  # fmt: skip
+        context.on("console", lambda message: said.append(message.text))
+
+    page = open_page(front, f"fault-{front}.ipynb", [PROMPT, "x = 1"], prepare=serve)
+    assert any("a fault" in text for text in said)
+    assert PROSE in "".join(text for text, *_ in pieces(page, 0))
+    assert "x = 1" in page.cell(1).inner_text()
