@@ -33,8 +33,8 @@ PROMPT = f"""# a comment above
 {PROSE}
 
 ## A heading
-- **bold** about {{df["a"].x[0]}}, `{{code}}`, {{{{two}}}} pairs, $5 for {{n}} and $6, ${{low}}-${{high}}
-    indented {{prose}}, <data>{{df}}</data>, $x_{{i}}$ and \\frac{{a}}{{b}} of {{größe}} in [{{link}}](x)
+- **bold** about {{df["a"].x[0]}}, `{{code}}`, {{{{two}}}} pairs, $5 for {{n}}, ${{low}}-${{high}}
+    indented {{prose}}, <data>{{df}}</data>, $x_{{i}}$, \\frac{{a}}{{b}}, {{größe}}, [{{link}}](x)
 
 ```python
 for each in {{fenced}}: pass
@@ -172,3 +172,80 @@ def test_a_fault_blanks_no_cell(front, found, fault, open_page, browser):
     assert any("a fault" in text for text in said)
     assert PROSE in "".join(text for text, *_ in pieces(page, 0))
     assert "x = 1" in page.cell(1).inner_text()
+
+
+TELL = """([name, detail]) => {
+  const show = () => (window.shown = true);
+  detail = { ...detail, show, element: document.querySelector(".asks") };
+  const event = new CustomEvent(`qwen-magic:${name}`, { cancelable: true, detail });
+  return document.dispatchEvent(event);
+}"""
+
+
+def test_the_keys_and_the_toast(front, open_page):
+    with demo_server(delay=0.03) as server:
+        page = open_page(front, f"keys-{front}.ipynb", [
+            f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+            "%%qwen\nwrite at length",
+            "from IPython.display import HTML\nHTML('<p class=asks>May it run?</p>')",
+            *["1\n" * 30] * 4,
+        ])  # fmt: skip
+        keyboard = page.page.keyboard
+        page.run(0)
+        page.run(2)
+
+        # Escape once is the notebook's, twice stops; from another cell too.
+        page.run(1, wait=False)
+        page.output(1).locator(".qm-stop:visible").wait_for()
+        page.cell(2).locator(".cm-content").click()
+        keyboard.press("Escape")
+        page.page.wait_for_timeout(700)
+        keyboard.press("Escape")
+        assert page.prompt(1) == "[*]:"
+        keyboard.press("Escape")
+        page.wait_for_cell(1, 10)
+        assert "Stopped after" in page.output(1).inner_text()
+
+        # So does the palette's entry, which is there while something can be stopped.
+        page.run(1, wait=False)
+        page.output(1).locator(".qm-stop:visible").wait_for()
+        page.page.evaluate("() => void window.jupyterapp.commands.execute('qwen-magic:stop')")
+        page.wait_for_cell(1, 10)
+        assert not page.page.evaluate(
+            "() => window.jupyterapp.commands.isEnabled('qwen-magic:stop')"
+        )
+
+    # A new prompt cell, by its key and by the palette; undone in one step.
+    page.cell(2).locator(".jp-InputPrompt").click()
+    keyboard.press("q")
+    page.cell(3).locator(".cm-focused").wait_for()
+    keyboard.type("Is it in?")
+    assert page.cell(3).locator(".qm-ed-prompt .cm-line").all_inner_texts() == [
+        "%%qwen",
+        "Is it in?",
+    ]
+    keyboard.press("Escape")
+    keyboard.press("Control+Shift+C")
+    page.page.locator(".lm-CommandPalette-input").fill("prompt cell")
+    page.page.locator("[data-command='qwen-magic:new-prompt']").wait_for()
+    keyboard.press("Enter")
+    page.cell(4).locator(".cm-focused").wait_for()
+
+    # A question out of sight: its toast leads there, in text alone; then it is settled.
+    page.cell(7).scroll_into_view_if_needed()
+    text = "rows(<img src=x onerror='window.ran = true'>) waits"
+    assert not page.page.evaluate(TELL, ["question", {"id": "q1", "text": text}]), "not cancelled"
+    toast = page.page.locator(".jp-toast-message, .Toastify__toast").filter(has_text="waits").first
+    toast.wait_for()
+    page.page.get_by_role("button", name="Show").click()
+    wait_until(lambda: page.page.evaluate("() => window.shown"), 10, "the way there")
+    wait_until(lambda: page.page.locator(".asks").is_visible(), 5, "the question")
+    assert (
+        page.page.evaluate("() => document.querySelector('.asks').getBoundingClientRect().top") > 0
+    )
+    page.page.evaluate(TELL, ["question", {"id": "q2", "text": "another waits"}])
+    toast.wait_for()
+    page.page.evaluate(TELL, ["answered", {"id": "q2"}])
+    toast.wait_for(state="detached")
+    assert not page.page.evaluate("() => window.ran")
+    assert not page.errors

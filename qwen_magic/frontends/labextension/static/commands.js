@@ -28,6 +28,7 @@ async function insertPrompt(notebook) {
   notebook.deselectAll();
   const made = notebook.activeCell;
   await made.ready; // it has no editor before
+  await new Promise(requestAnimationFrame); // the palette has given the focus back
   notebook.mode = "edit";
   made.editor.setCursorPosition({ line: 1, column: 0 });
 }
