@@ -53,17 +53,7 @@ def open_page(jupyter, tabs):
 def _opener(jupyter, tabs):
     pages: list[Page] = []
 
-    def open_one(
-        front: str,
-        name: str,
-        cells: list[str] | None = None,
-        kernel="this",
-        *,
-        prepare=None,
-        **options,
-    ):
-        if prepare is not None:
-            prepare(context)
+    def open_one(front: str, name: str, cells: list[str] | None = None, kernel="this", **options):
         if cells is not None:
             jupyter.write(name, cells, kernel)
         tab = tabs[front].pop() if tabs[front] else tabs["context"].new_page()

@@ -4,7 +4,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from demo_server import demo_server
-from real_jupyter import LABEXTENSION, wait_until
+from real_jupyter import LABEXTENSION, Page, wait_until
 
 from qwen_magic.context.interpolation import interpolate
 from qwen_magic.magics.line import read_line
@@ -157,21 +157,21 @@ def test_prompts_are_prose(front, open_page):
         ),
     ],
 )
-def test_a_fault_blanks_no_cell(front, found, fault, open_page, browser):
+def test_a_fault_blanks_no_cell(front, found, fault, jupyter, tabs):
     """One that would fail in every editor, and one that only a prompt's text brings out."""
     script = (LABEXTENSION / "static" / "prompts.js").read_text("utf-8")
     assert found in script
+    faulty = {"body": script.replace(found, fault), "content_type": "text/javascript"}
+    jupyter.write("fault.ipynb", [PROMPT, "x = 1"])
     said = []
-
-    def serve(context):
-        context.route("**/prompts.js*", lambda route: route.fulfill(
-            body=script.replace(found, fault), content_type="text/javascript"))  # fmt: skip
-        context.on("console", lambda message: said.append(message.text))
-
-    page = open_page(front, f"fault-{front}.ipynb", [PROMPT, "x = 1"], prepare=serve)
-    assert any("a fault" in text for text in said)
-    assert PROSE in "".join(text for text, *_ in pieces(page, 0))
+    tab = tabs["context"].new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.route("**/prompts.js*", lambda route: route.fulfill(**faulty))
+    page = Page(jupyter, tab, front, "fault.ipynb", kernel=False)
+    assert PROSE in page.cell(0).locator(".cm-content").inner_text()
     assert "x = 1" in page.cell(1).inner_text()
+    assert any("a fault" in text for text in said)
+    page.close()
 
 
 TELL = """([name, detail]) => {
@@ -183,7 +183,7 @@ TELL = """([name, detail]) => {
 
 
 def test_the_keys_and_the_toast(front, open_page):
-    with demo_server(delay=0.03) as server:
+    with demo_server(delay=0.1) as server:
         page = open_page(front, f"keys-{front}.ipynb", [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
             "%%qwen\nwrite at length",
