@@ -29,8 +29,8 @@ async function insertPrompt(notebook) {
   const made = notebook.activeCell;
   await made.ready; // it has no editor before
   await new Promise(requestAnimationFrame); // the palette has given the focus back
-  notebook.mode = "edit";
   made.editor.setCursorPosition({ line: 1, column: 0 });
+  notebook.mode = "edit";
 }
 
 /* Call `act` when Escape is pressed twice within `owner()`, which hears of each press too. */
