@@ -12,7 +12,7 @@ Whatever changes is a new step at the end. A file's `PRAGMA user_version` is how
     growth   how a draft's text and items grew, second by second; gone when it has ended
     facts    what else is worth keeping, for all scopes: JSON by namespace and key
 
-Until version 3 there was a table `shape`, kept by triggers, from which a conversation was outlined
+In version 2 there was a table `shape`, kept by triggers, from which a conversation was outlined
 without reading it. Reading ten thousand turns without their texts takes less than a tenth of a
 second, so it went.
 """
@@ -92,68 +92,16 @@ _1_CONVERSATIONS: Final[Migration] = (
     "CREATE INDEX growth_by_turn ON growth (turn, id)",
 )
 
-_2_SHAPE: Final[Migration] = (
-    """
-    CREATE TABLE shape (
-        chat INTEGER NOT NULL REFERENCES chats (id),
-        key TEXT NOT NULL,
-        seq INTEGER NOT NULL,
-        parent TEXT,
-        number INTEGER,
-        landmark TEXT,
-        cell_id TEXT,
-        cell_call INTEGER,
-        PRIMARY KEY (chat, key)
-    ) WITHOUT ROWID
-    """,
-    """
-    INSERT INTO shape (chat, key, seq, parent, number, landmark, cell_id, cell_call)
-    WITH RECURSIVE way (chat, key, seq, parent, number, landmark, cell_id, cell_call) AS (
-        SELECT chat, key, seq, parent, 1, NULL, cell_id, cell_call
-        FROM records JOIN turns USING (seq) WHERE parent IS NULL
-        UNION ALL
-        SELECT way.chat, records.key, turns.seq, turns.parent, way.number + 1,
-            CASE WHEN way.number % 100 = 0 THEN way.key ELSE way.landmark END,
-            turns.cell_id, turns.cell_call
-        FROM way JOIN turns ON turns.parent = way.key
-        JOIN records ON records.seq = turns.seq AND records.chat = way.chat
-    )
-    SELECT * FROM way
-    """,
-    """
-    INSERT OR IGNORE INTO shape (chat, key, seq, parent, cell_id, cell_call)
-    SELECT chat, key, seq, parent, cell_id, cell_call FROM records JOIN turns USING (seq)
-    """,
-    """
-    CREATE TRIGGER turn_put AFTER INSERT ON turns BEGIN
-        INSERT INTO shape (chat, key, seq, parent, cell_id, cell_call, number, landmark)
-        SELECT here.chat, here.key, new.seq, new.parent, new.cell_id, new.cell_call,
-            CASE WHEN new.parent IS NULL THEN 1 ELSE before.number + 1 END,
-            CASE WHEN before.number % 100 = 0 THEN before.key ELSE before.landmark END
-        FROM records AS here
-        LEFT JOIN shape AS before ON before.chat = here.chat AND before.key = new.parent
-        WHERE here.seq = new.seq;
-    END
-    """,
-    """
-    CREATE TRIGGER turn_taken AFTER DELETE ON turns BEGIN
-        DELETE FROM shape WHERE (chat, key) = (SELECT chat, key FROM records WHERE seq = old.seq);
-    END
-    """,
-    "CREATE INDEX shape_by_parent ON shape (chat, parent, seq)",
-    "CREATE INDEX shape_by_cell ON shape (chat, cell_id, cell_call, seq)",
-    "CREATE INDEX turns_by_response ON turns (response_id)",
-    "CREATE INDEX marks_by_chat ON records (chat, seq) WHERE kind = 'head'",
-    "CREATE INDEX chats_by_age ON chats (scope, newest)",
-)
+# What version 2 added, version 3 took away again: a file that never was of version 2 lacks nothing.
+_2_NOTHING: Final[Migration] = ()
 
 _3_FACTS: Final[Migration] = (
-    "DROP TRIGGER turn_put",
-    "DROP TRIGGER turn_taken",
-    "DROP TABLE shape",
-    "DROP INDEX turns_by_response",
-    "DROP INDEX marks_by_chat",
-    "DROP INDEX chats_by_age",
+    "DROP TRIGGER IF EXISTS turn_put",
+    "DROP TRIGGER IF EXISTS turn_taken",
+    "DROP TABLE IF EXISTS shape",
+    "DROP INDEX IF EXISTS turns_by_response",
+    "DROP INDEX IF EXISTS marks_by_chat",
+    "DROP INDEX IF EXISTS chats_by_age",
     """
     CREATE TABLE facts (
         namespace TEXT NOT NULL,
@@ -165,7 +113,7 @@ _3_FACTS: Final[Migration] = (
     """,
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_SHAPE, _3_FACTS)
+MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_NOTHING, _3_FACTS)
 
 
 class NewerStoreError(Exception):

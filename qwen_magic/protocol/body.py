@@ -19,7 +19,7 @@ import json
 from qwen_magic.errors import ProtocolError, redact
 from qwen_magic.protocol.decode import decode_event, read_whole
 from qwen_magic.protocol.events import ErrorEvent, Event, UnknownEvent
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, integer
 from qwen_magic.protocol.response import ResponseError
 from qwen_magic.protocol.sse import MAX_EVENT_CHARS, ServerSentEvent, SSEDecoder
 from qwen_magic.protocol.text import clean
@@ -84,14 +84,29 @@ class EventDecoder:
                 self.done = True
             if self.done:
                 break
-            event = _decode(frame, cut=cut)
-            if event is not None and not self._is_repeated(event, frame.data):
+            event = self._decode(frame, cut=cut)
+            if event is not None:
                 events.append(event)
         return events
 
-    def _is_repeated(self, event: Event, data: str) -> bool:
+    def _decode(self, frame: ServerSentEvent, *, cut: bool) -> Event | None:
+        """The frame's event; None for one that is repeated, or whose end is missing (`cut`: the
+        body ended in it)."""
+        try:
+            payload = json.loads(frame.data)
+        except (ValueError, RecursionError):
+            if frame.event == "error":  # an error in plain words
+                return ErrorEvent(ResponseError(message=_excerpt(frame.data)))
+            return None if cut else UnknownEvent(frame.event, {"data": frame.data})
+        if not isinstance(payload, dict):
+            return UnknownEvent(frame.event, {"data": frame.data})
+        if self._is_repeated(integer(payload.get("sequence_number")), frame.data):
+            return None
+        return decode_event(_encodable(payload, frame.data), frame.event)
+
+    def _is_repeated(self, number: int | None, data: str) -> bool:
         """Whether this very event came before, and the numbers of events mean anything."""
-        number, mark = event.sequence_number, hash(data)
+        mark = hash(data)
         if self._numbered is None or number is None:
             return False
         if number not in self._numbered:
@@ -101,19 +116,6 @@ class EventDecoder:
         if not is_same:
             self._numbered = None
         return is_same
-
-
-def _decode(frame: ServerSentEvent, *, cut: bool) -> Event | None:
-    """The frame's event; None for one whose end is missing (`cut`: the body ended in it)."""
-    try:
-        payload = json.loads(frame.data)
-    except (ValueError, RecursionError):
-        if frame.event == "error":  # an error in plain words
-            return ErrorEvent(ResponseError(message=_excerpt(frame.data)))
-        return None if cut else UnknownEvent(frame.event, {"data": frame.data})
-    if not isinstance(payload, dict):
-        return UnknownEvent(frame.event, {"data": frame.data})
-    return decode_event(_encodable(payload, frame.data), frame.event)
 
 
 def _read_plain(body: bytes) -> Event:

@@ -66,7 +66,7 @@ def _unknown(kind: str, payload: JSON) -> UnknownEvent:
     delta = payload.get("delta")
     if isinstance(delta, str):  # whose missing half nobody waits for
         payload = payload | {"delta": join_surrogates(delta)}
-    return UnknownEvent(kind, payload, integer(payload.get("sequence_number")))
+    return UnknownEvent(kind, payload)
 
 
 def _required(payload: JSON, key: str) -> JSON:
@@ -90,7 +90,7 @@ def _started(named: Status, payload: JSON) -> Event:
     response = _response(payload)
     said = response.get("status")
     status = cast(Status, said) if said in ("queued", "in_progress") else named
-    return ResponseStarted(status, response, integer(payload.get("sequence_number")))
+    return ResponseStarted(status, response)
 
 
 def _ended(named: EndStatus, payload: JSON) -> Event:
@@ -98,7 +98,7 @@ def _ended(named: EndStatus, payload: JSON) -> Event:
     response = _response(payload)
     said = response.get("status")
     status = cast(EndStatus, said) if said in get_args(EndStatus) else named
-    return ResponseEnded(status, response, integer(payload.get("sequence_number")))
+    return ResponseEnded(status, response)
 
 
 def _response(payload: JSON) -> JSON:
@@ -107,33 +107,25 @@ def _response(payload: JSON) -> JSON:
 
 
 def _item(make: type[ItemAdded] | type[ItemDone], payload: JSON) -> Event:
-    item = parse_item(_required(payload, "item"))
-    _, output_index, sequence_number = _place(payload)
-    return make(item, output_index, sequence_number)
+    return make(parse_item(_required(payload, "item")), integer(payload.get("output_index")))
 
 
-def _place(payload: JSON) -> tuple[str, int | None, int | None]:
-    """`item_id`, `output_index` and `sequence_number`."""
-    return (
-        text(payload.get("item_id")),
-        integer(payload.get("output_index")),
-        integer(payload.get("sequence_number")),
-    )
+def _place(payload: JSON) -> tuple[str, int | None]:
+    """`item_id` and `output_index`."""
+    return text(payload.get("item_id")), integer(payload.get("output_index"))
 
 
-def _part_place(payload: JSON, index: str) -> tuple[str, int | None, int, int | None]:
-    """The same with the part's index, which `index` names, before the `sequence_number`."""
-    item_id, output_index, sequence_number = _place(payload)
-    return item_id, output_index, integer(payload.get(index)) or 0, sequence_number
+def _part_place(payload: JSON, index: str) -> tuple[str, int | None, int]:
+    """The same and the part's index, which `index` names."""
+    return *_place(payload), integer(payload.get(index)) or 0
 
 
 def _delta(kind: TextKind, index: str, payload: JSON) -> Event:
     """The one reader that runs thousands of times a response: the usual kinds first."""
     get = payload.get
-    delta, item_id = get("delta"), get("item_id")
-    at, part, number = get("output_index"), get(index, 0), get("sequence_number")
-    if type(delta) is type(item_id) is str and type(at) is type(part) is type(number) is int:
-        return TextDelta(kind, delta, item_id, at, part, number)
+    delta, item_id, at, part = get("delta"), get("item_id"), get("output_index"), get(index, 0)
+    if type(delta) is type(item_id) is str and type(at) is type(part) is int:
+        return TextDelta(kind, delta, item_id, at, part)
     return TextDelta(kind, _string(payload, "delta"), *_part_place(payload, index))
 
 
@@ -172,8 +164,8 @@ def _progress(tool: str, phase: str, payload: JSON) -> Event:
     return ToolProgress(tool, phase, *_place(payload))
 
 
-def _keep_alive(payload: JSON) -> Event:
-    return KeepAlive(integer(payload.get("sequence_number")))
+def _keep_alive(_payload: JSON) -> Event:
+    return KeepAlive()
 
 
 def read_whole(body: JSON) -> Event | None:
@@ -195,9 +187,7 @@ def read_whole(body: JSON) -> Event | None:
 def _error(payload: JSON) -> ErrorEvent:
     """Flat and nested alike; `type` is the event's name."""
     said = {key: value for key, value in payload.items() if key != "type"}
-    return ErrorEvent(
-        response_error(said) or ResponseError(), integer(payload.get("sequence_number"))
-    )
+    return ErrorEvent(response_error(said) or ResponseError())
 
 
 # Name on the wire (after `response.`, before `.delta`) -> kind, index, key of the whole in `.done`.

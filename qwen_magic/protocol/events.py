@@ -15,8 +15,8 @@
     UnknownEvent      any other, kept whole
 
 Events of one shape share a class, and a field tells them apart. Fields that servers leave out or
-null are empty: `sequence_number` and `output_index` None, `item_id` "". `decode.py`
-makes them.
+null are empty: `output_index` None, `item_id` "". `sequence_number` is read in `body.py` alone.
+`decode.py` makes them.
 """
 
 from __future__ import annotations
@@ -36,14 +36,12 @@ class ResponseStarted:
 
     status: Status
     response: JSON
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemAdded:
     item: Item
     output_index: int | None = None
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,6 @@ class PartAdded:
     item_id: str = ""
     output_index: int | None = None
     part_index: int = 0
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,6 @@ class TextDelta:
     item_id: str = ""
     output_index: int | None = None
     part_index: int = 0
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,6 @@ class TextDone:
     item_id: str = ""
     output_index: int | None = None
     part_index: int = 0
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +88,6 @@ class PartDone:
     item_id: str = ""
     output_index: int | None = None
     part_index: int = 0
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +95,6 @@ class AnnotationAdded:
     annotation: Annotation
     item_id: str = ""
     output_index: int | None = None
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +106,12 @@ class ToolProgress:
     phase: str
     item_id: str = ""
     output_index: int | None = None
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDone:
     item: Item
     output_index: int | None = None
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,6 @@ class ResponseEnded:
 
     status: EndStatus
     response: JSON
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +128,17 @@ class ErrorEvent:
     """Terminal, though a `response.failed` with the same error may follow."""
 
     error: ResponseError
-    sequence_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    sequence_number: int | None = None
+    """Nothing new; the connection is held."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
     type: str
     raw: JSON
-    sequence_number: int | None = None
 
 
 Event: TypeAlias = (

@@ -58,8 +58,8 @@ def test_texts_by_every_name(name: str) -> None:
     kind, key = TEXTS[name]
     delta = event(f"response.{name}.delta", delta="x", **PLACE)
     done = event(f"response.{name}.done", **{key: "xy"}, **PLACE)
-    assert delta == TextDelta(kind, "x", "msg_1", 2, 0, 5)  # type: ignore[arg-type]
-    assert done == TextDone(kind, "xy", "msg_1", 2, 0, 5)  # type: ignore[arg-type]
+    assert delta == TextDelta(kind, "x", "msg_1", 2, 0)  # type: ignore[arg-type]
+    assert done == TextDone(kind, "xy", "msg_1", 2, 0)  # type: ignore[arg-type]
 
 
 def test_the_index_of_a_part() -> None:
@@ -74,7 +74,7 @@ def test_the_index_of_a_part() -> None:
 def test_progress_of_tools(tool: str, phases: str) -> None:
     for phase in phases.split():
         got = event(f"response.{tool}.{phase}", **PLACE)
-        assert got == ToolProgress(tool, phase, "msg_1", 2, 5)
+        assert got == ToolProgress(tool, phase, "msg_1", 2)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_parts(name: str, part: str, kind: str, key: str) -> None:
     whole = {"type": part, key: "xy"}
     added = event(f"response.{name}.added", part=whole, **PLACE)
     done = event(f"response.{name}.done", part=whole, **PLACE)
-    assert added == PartAdded(kind, "msg_1", 2, 0, 5)  # type: ignore[arg-type]
-    assert done == PartDone(kind, "xy", "msg_1", 2, 0, 5)  # type: ignore[arg-type]
+    assert added == PartAdded(kind, "msg_1", 2, 0)  # type: ignore[arg-type]
+    assert done == PartDone(kind, "xy", "msg_1", 2, 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_items() -> None:
 def test_annotations() -> None:
     raw = {"type": "url_citation", "url": "u", "title": "t", "start_index": 1, "end_index": 2}
     got = event("response.output_text.annotation.added", annotation=raw, **PLACE)
-    assert got == AnnotationAdded(Annotation("url_citation", "u", "t", 1, 2), "msg_1", 2, 5)
+    assert got == AnnotationAdded(Annotation("url_citation", "u", "t", 1, 2), "msg_1", 2)
 
 
 @pytest.mark.parametrize("name", ["keepalive", "ping"])
