@@ -137,11 +137,13 @@ class Options:
         default=False)
     data: tuple[str, ...] | None = _options(Option(
         "--data", "NAMES",
-        "describe these variables to the model, a DataFrame by its schema, statistics and a "
-        "sample; with commas, or repeated",
+        "describe these variables (`x`, `x.attr`, `x['key']`) to the model, a DataFrame by its "
+        "schema, statistics and a sample; with commas, or repeated",
         "-d", "list", "made", offers="names", repeatable=True))
     rows: int | Literal["all"] | None = _options(Option(
         "--rows", "N", "so many rows go along exactly: a number, or `all`", "", "rows", "made"))
+    send_all: bool = _options(
+        Option("--send-all", "", "send values whole, and however large they are"), default=False)
     images: tuple[str, ...] | None = _options(Option(
         "--image", "REF",
         "path, URL or variable (figure, PIL image, array), for models with vision",

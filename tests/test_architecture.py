@@ -53,6 +53,8 @@ HOMES = {
     "keyring": ("session/endpoint_keys.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("context/",),
+    "narwhals": ("context/dataframe/",),
+    "pyarrow": ("context/dataframe/",),
     "pandas": ("context/", "document/extract.py", "batch/"),
     "PIL": ("context/images.py",),
     "docstring_parser": ("tools/definition.py",),

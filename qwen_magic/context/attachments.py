@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from qwen_magic.context.dataframe.describing import RowCount, describe_data
+from qwen_magic.context.dataframe.describing import RowCount, describe_data, estimate_tokens
 from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.images import check_vision, image_part, image_words
-from qwen_magic.context.interpolation import Interpolated, interpolate
+from qwen_magic.context.interpolation import Interpolated, interpolate, look_up
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 
@@ -36,16 +38,24 @@ def attach(
     rows: RowCount = None,
     mask: Collection[str] = (),
     images: Sequence[str] = (),
+    whole: bool = False,
 ) -> Attached:
-    """`prompt` with descriptions of the variables `data` below it, and `images` (paths, addresses
-    or names of variables). Raises `UsageError`."""
+    """`prompt` with descriptions of the variables `data` below it (names, or attributes and items
+    as braces take them), the `whole` of each that is no table, and `images` (paths, addresses or
+    names of variables). Raises `UsageError`."""
+    if rows is not None and not data:
+        raise UsageError(
+            f"--rows {rows} says how many rows go along, and no -d says of what.",
+            hint=f"Name the table: -d NAME --rows {rows}",
+        )
     if not data and not images:
         return Attached(prompt)
     if not isinstance(prompt, str):
         raise UsageError("-d and -i go with a prompt, not with a list of messages.")
     text, told = prompt, []
     for name in data:
-        part = describe_data(name, _value(name, namespace), rows=rows, mask=mask)
+        value = _value(name, namespace)
+        part = describe_data(name, value, rows=rows, mask=mask, whole=whole)
         text += f"\n\n{part.text}"
         told += [words for words in (part.summary, part.warning) if words]
     if not images:
@@ -62,12 +72,35 @@ def attach(
 def _value(name: str, namespace: Mapping[str, object]) -> object:
     if name in namespace:
         return namespace[name]
+    try:
+        return look_up(f"{{{name}}}", namespace)
+    except LookupError:
+        pass
     own = [n for n, value in namespace.items() if not (n.startswith("_") or callable(value))]
     near = get_close_matches(name, own, 1)
     raise UsageError(
         f"There is no variable {name!r} to describe.",
-        hint=f"Did you mean {near[0]}?" if near else "-d takes names of the notebook's variables.",
+        hint=f"Did you mean {near[0]}?"
+        if near
+        else "-d takes names of the notebook's variables, and name.attr, name[0], name['key'].",
     )
+
+
+def check_size(
+    given: str | tuple[JSON, ...], system: str, told: Sequence[str], *, most: int
+) -> None:
+    """Raises `UsageError` with the figures where more than about `most` tokens of text are about to
+    be sent. `told`: the lines that tell what braces and options added."""
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    if len(text) + len(system) <= most:  # no text has more tokens than characters
+        return
+    tokens = estimate_tokens(re.sub(r'"data:[^"]*"', "", text)) + estimate_tokens(system)
+    if tokens > most:
+        raise UsageError(
+            f"This would send about {tokens:,} tokens, more than {most:,}.",
+            why="; ".join(told),
+            hint="--send-all sends it; %config QwenMagics.confirm_tokens sets the limit (0: none).",
+        )
 
 
 def read_instructions(

@@ -2,6 +2,9 @@
 
 Tables, columns and arrays are known by their shape (duck typing: pandas, polars, pyarrow, numpy,
 torch), so that nothing of the kind is imported here.
+
+Looking at a value has bounds: no more of it is written than can show, and what its own methods do
+(`__repr__`, `__llm__`) ends after `SECONDS`. Both hold for a value of any size and kind.
 """
 
 from __future__ import annotations
@@ -14,14 +17,20 @@ import inspect
 import json
 import pathlib
 import reprlib
+import sys
 import types
 import uuid
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-MAX_CHARS: Final = 2_000  # of one value; strings are never cut
+from qwen_magic.context.time_limit import OutOfTimeError, time_limit
+
+MAX_CHARS: Final = 2_000  # of one value
+MAX_TEXT: Final = 20_000  # of a string, which a prompt is often about: some ten pages
+SECONDS: Final = 5.0  # that the methods of one value may take
 FIRST_ROWS: Final = 5
 MAX_COLUMNS: Final = 60
 
@@ -40,66 +49,121 @@ _SIMPLE: Final = (
     uuid.UUID,
 )
 CALLABLE: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
+# Methods by which an object tells itself, the one made for models first.
+OWN_WORDS: Final = ("_repr_llm_", "__llm__", "_repr_markdown_")
 
 
-def describe(value: object) -> str:
+class Description(str):
+    """Text for a prompt. `cut` says what of the value it holds, where it does not hold all."""
+
+    cut: str = ""
+
+
+def describe(value: object, *, whole: bool = False, called: str = "") -> Description:
     """The text that stands for `value` in a prompt.
 
     Strings and simple values as they are; containers as JSON; tables with shape, columns, types and
-    the first rows; functions with signature and docstring; an object with `__llm__()` as that says;
-    others by type and `repr`. All but strings and `__llm__()` are cut at `MAX_CHARS`. Never raises.
+    the first rows; functions, classes and modules with signature and docstring; an object that
+    tells itself (`OWN_WORDS`) as that says; others by type and `repr`. Strings and own words are
+    cut at `MAX_TEXT` characters, all else at `MAX_CHARS`, and `cut` of the result says so, unless
+    the `whole` is wanted. `called`: what `value` is a part of, in words. Never raises an
+    `Exception`.
     """
     if isinstance(value, str) and not isinstance(value, enum.Enum):
-        return str.__str__(value)
-    for look in (_own_words, _description, _other):
-        try:
-            text = look(value)
-        except Exception:  # a value of the user's may raise anything when looked at
-            continue
-        if text is not None:
-            return text
-    return f"an object of type {_type_name(value)}"
+        return _cut_text(str.__str__(value), whole)
+    limit = sys.maxsize if whole else MAX_CHARS
+    name = _type_name(value)
+    try:
+        with time_limit(SECONDS):
+            for look in (_own_words, partial(_description, limit=limit, called=called), _other):
+                try:
+                    text = look(value)
+                except OutOfTimeError:
+                    raise
+                except Exception:  # a value of the user's may raise anything when looked at
+                    continue
+                if text is not None:
+                    return _cut_text(text, whole) if look is _own_words else _as_description(text)
+    except OutOfTimeError:
+        told = Description(f"an object of type {name}; looking at it took over {SECONDS:g} s")
+        told.cut = "not looked at: it took too long"
+        return told
+    return Description(f"an object of type {name}")
 
 
-def cut(text: str, whole: str = "", limit: int = MAX_CHARS) -> str:
+def cut(text: str, whole: str = "", limit: int = MAX_CHARS) -> Description:
     """`text` no longer than `limit` characters, with a word about `whole` where it was cut."""
     if len(text) <= limit:
-        return text
-    return f"{text[:limit]}…\n(cut: the first {limit:,} characters of {whole or 'it'})"
+        return _as_description(text)
+    held = f"the first {limit:,} characters of {whole or 'it'}"
+    made = Description(f"{text[:limit]}…\n(cut: {held})")
+    made.cut = held
+    return made
 
 
-def _own_words(value: Any) -> str | None:
-    own = getattr(type(value), "__llm__", None)
-    return str(own(value)) if callable(own) else None
+def _as_description(text: str) -> Description:
+    return text if isinstance(text, Description) else Description(text)
 
 
-def _description(value: Any) -> str:
+def _cut_text(text: str, whole: bool) -> Description:
+    return cut(text, f"{len(text):,}", sys.maxsize if whole else MAX_TEXT)
+
+
+def own_words(value: object) -> Callable[[], object] | None:
+    """How `value` tells itself to a model, if its type has a way for that (`OWN_WORDS`, methods
+    without arguments): asked of the type, since a proxy may have any attribute."""
+    kind = type(value)
+    for name in OWN_WORDS:
+        method = getattr(kind, name, None)
+        if callable(method) and not isinstance(value, type):
+            return partial(method, value)
+    if kind.__name__.endswith("Report"):  # skrub's TableReport, ydata's ProfileReport
+        for name in ("json", "to_json"):
+            if callable(method := getattr(kind, name, None)):
+                return partial(method, value)
+    return None
+
+
+def _own_words(value: object) -> str | None:
+    """IPython lets such a method give (text, metadata) as well, or None."""
+    tell = own_words(value)
+    told = tell() if tell else None
+    told = told[0] if isinstance(told, tuple) else told
+    return None if told is None else str(told)
+
+
+def _description(value: Any, limit: int, called: str) -> str:
     if isinstance(value, _SIMPLE):
         return cut(str(value), f"a {_type_name(value)}")
     if isinstance(value, enum.Enum):
         return str(value)
     if isinstance(value, Mapping | AbstractSet | list | tuple):
-        return _container(value)
-    if isinstance(value, CALLABLE):
-        return _callable(value)
+        return _container(value, limit, called)
     if _is_table(value):
         return _table(value)
     if _has(value, "shape") and _has(value, "dtype"):
         return _array(value)
-    return _other(value)
+    if isinstance(value, CALLABLE) or (callable(value) and _has(value, "__wrapped__")):
+        return _callable(value)
+    return _other(value, limit)
 
 
 def _type_name(value: object) -> str:
     return type(value).__name__
 
 
-def _container(value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...]) -> str:
+def _container(
+    value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...],
+    limit: int,
+    called: str,
+) -> str:
     """JSON where it says the same; Python's notation where it would not."""
-    whole = f"a {_type_name(value)} of {len(value):,} items"
+    whole = called or f"a {_type_name(value)} of {len(value):,} items"
+    part = partial(_json_part, limit=limit)
     try:
-        return cut(json_text(_as_json(value), MAX_CHARS, _json_part), whole)
+        return cut(json_text(_as_json(value, limit), limit, part), whole, limit)
     except (TypeError, ValueError, RecursionError):
-        return cut(_bounded_repr(value), whole)
+        return cut(brief(value, limit), whole, limit)
 
 
 def json_text(value: object, limit: int, part: Callable[[Any], object]) -> str:
@@ -114,29 +178,59 @@ def json_text(value: object, limit: int, part: Callable[[Any], object]) -> str:
     return "".join(written)
 
 
-def _as_json(value: object) -> object:
+def _as_json(value: object, limit: int) -> object:
     """`value` with its first items only, as many as can show; sets in a stable order."""
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in islice(value, MAX_CHARS)):
+        if not all(isinstance(key, str) for key in islice(value, limit)):
             raise TypeError("JSON would turn the keys into strings")
-        return dict(islice(value.items(), MAX_CHARS))
+        return dict(islice(value.items(), limit))
     if isinstance(value, AbstractSet):
-        return sorted(islice(value, MAX_CHARS), key=repr)
-    return list(islice(value, MAX_CHARS)) if isinstance(value, list | tuple) else value
+        return sorted(islice(value, limit), key=brief)
+    return list(islice(value, limit)) if isinstance(value, list | tuple) else value
 
 
-def _json_part(value: object) -> object:
+def _json_part(value: object, limit: int) -> object:
     """What JSON does not know, inside a container."""
     if isinstance(value, Mapping | AbstractSet):
-        return _as_json(value)
-    return describe(value)
+        return _as_json(value, limit)
+    return describe(value, whole=limit > MAX_CHARS)
 
 
-def _bounded_repr(value: object) -> str:
-    brief = reprlib.Repr()
-    brief.maxdict = brief.maxlist = brief.maxtuple = brief.maxset = brief.maxfrozenset = 200
-    brief.maxstring = brief.maxother = 500
-    return brief.repr(value)
+class _Brief(reprlib.Repr):
+    """`repr` that looks at no more than it shows: dicts and sets are cut before they are sorted,
+    and all parts at all depths are counted."""
+
+    def __init__(self, items: int, chars: int) -> None:
+        super().__init__()
+        self._parts_left = chars
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = items
+        self.maxdeque = self.maxarray = items
+        self.maxstring = self.maxother = self.maxlong = chars
+
+    def repr1(self, x: Any, level: int) -> str:
+        self._parts_left -= 1
+        return super().repr1(x, level) if self._parts_left >= 0 else self.fillvalue
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return self._shown(super().repr_dict, dict, x.items(), level)
+
+    def repr_set(self, x: set[Any], level: int) -> str:
+        return self._shown(super().repr_set, set, x, level)
+
+    def repr_frozenset(self, x: frozenset[Any], level: int) -> str:
+        return self._shown(super().repr_frozenset, frozenset, x, level)
+
+    def _shown(self, write: Any, kind: Any, items: Any, level: int) -> str:
+        text: str = write(kind(islice(items, self.maxdict)), level)
+        if len(items) <= self.maxdict:
+            return text
+        close = text.rstrip(")}")
+        return f"{close}, ...{text[len(close) :]}"
+
+
+def brief(value: object, limit: int = MAX_CHARS) -> str:
+    """`repr(value)`, of which no more is written than about `limit` characters a part."""
+    return _Brief(max(limit // 10, 6), limit).repr(value)
 
 
 def _callable(value: Any) -> str:
@@ -150,8 +244,19 @@ def _callable(value: Any) -> str:
     return cut(f"{kind} {name}{signature}" + (f"\n{doc}" if doc else ""), "its docstring")
 
 
+def _module(value: types.ModuleType) -> str:
+    """Its docstring, and the names that it offers."""
+    names = getattr(value, "__all__", None) or [n for n in vars(value) if not n.startswith("_")]
+    doc, offered = inspect.getdoc(value) or "", ", ".join(map(str, islice(names, MAX_CHARS)))
+    told = (f"module {value.__name__}", doc[: MAX_CHARS // 2], offered and f"It offers: {offered}")
+    return cut("\n".join(part for part in told if part), "what it says of itself")
+
+
 def _is_table(value: Any) -> bool:
-    """Tables and columns: DataFrame and Series of pandas or polars, tables of pyarrow."""
+    """Tables and columns: DataFrame and Series of pandas or polars, tables of pyarrow. Not the
+    relations of duckdb, whose shape would be a query."""
+    if _has(value, "limit") and not _has(value, "to_pandas"):
+        return False
     return _has(value, "shape") and any(
         _has(value, name) for name in ("__dataframe__", "column_names", "head")
     )
@@ -211,10 +316,10 @@ def _array(value: Any) -> str:
     return f"{_type_name(value)}, {lengths}, {value.dtype}\n{cut(str(value), 'its text')}"
 
 
-def _other(value: object) -> str:
+def _other(value: object, limit: int = MAX_CHARS) -> str:
     if isinstance(value, types.ModuleType):
-        return f"module {value.__name__}"
+        return _module(value)
     text = repr(value)
     name = _type_name(value)
     named = text.startswith((name, "<"))
-    return cut(text if named else f"{name}: {text}", f"this {name}")
+    return cut(text if named else f"{name}: {text}", f"this {name}", limit)

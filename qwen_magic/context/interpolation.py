@@ -53,12 +53,14 @@ _ONLY: Final = re.compile(r"\s*\{" + _REFERENCE + r"\}\s*")
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """One reference that was expanded. `name` is as typed, without braces; `chars` is the length of
-    `value_text`; `count` says how often it stood in the text."""
+    `value_text`; `count` says how often it stood in the text; `cut` what of the value it is, where
+    that is not all."""
 
     name: str
     value_text: str
     chars: int
     count: int = 1
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Interpolated:
     unknown: tuple[str, ...] = ()
 
 
-class _NoValueError(Exception):
+class _NoValueError(LookupError):
     """A reference leads nowhere, or to what may not be shown."""
 
 
@@ -111,20 +113,26 @@ def interpolate(
 
     parts = [part if isinstance(part, str) else expand(part) for part in _parts(text)]
     expanded = tuple(
-        Expansion(name, value, len(value), counts[name]) for name, value in values.items()
+        Expansion(name, value, len(value), counts[name], getattr(value, "cut", ""))
+        for name, value in values.items()
     )
     return Interpolated("".join(parts), expanded, tuple(unknown))
 
 
 def single_reference(text: str, namespace: Mapping[str, object]) -> object | None:
     """The value where `text` is one `{reference}` alone, around it only white space; else None."""
+    try:
+        return look_up(text, namespace)
+    except LookupError:
+        return None
+
+
+def look_up(text: str, namespace: Mapping[str, object]) -> object:
+    """The value where `text` is one `{reference}` alone. Raises `LookupError`."""
     reference = _ONLY.fullmatch(text)
     if reference is None or reference["root"] not in namespace or _is_private(reference):
-        return None
-    try:
-        return _look_up(reference, namespace)
-    except _NoValueError:
-        return None
+        raise _NoValueError
+    return _look_up(reference, namespace)
 
 
 def open_reference(text: str) -> str | None:

@@ -23,13 +23,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.attachments import attach, read_instructions
+from qwen_magic.context.attachments import attach, check_size, read_instructions
 from qwen_magic.context.dataframe.describing import describe_value
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
@@ -96,8 +97,11 @@ class Asker:
         defaults = self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(Options.of(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
-        given, expanded = self._input(prompt, namespace, raw=options.raw)
-        system = read_instructions(options.system or "", namespace, describe=self._describe)
+        describe = partial(
+            describe_value, mask=self.settings.masked_columns, whole=options.send_all
+        )
+        given, expanded = self._input(prompt, namespace, describe, raw=options.raw)
+        system = read_instructions(options.system or "", namespace, describe=describe)
         endpoint = self.session.endpoints.find(self.settings.endpoint)
         model = options.model or DEFAULT_MODEL
         attached = attach(
@@ -108,7 +112,12 @@ class Asker:
             rows=options.rows,
             mask=self.settings.masked_columns,
             images=options.images or (),
+            whole=options.send_all,
         )
+        told = (*expanded, *_told(system), *attached.told)
+        if self.settings.confirm_tokens and not (options.send_all or options.dry_run):
+            most = self.settings.confirm_tokens
+            check_size(attached.input, system.text, told, most=most)
         tools = resolve_tools(options.tools or (), namespace)
         settled = {"model": model, "chat": chat, "system": system.text}
         return Ask(
@@ -119,7 +128,7 @@ class Asker:
             functions=tools.functions,
             window=self._window(endpoint, model),
             cell=self._cell_key(),
-            expanded=(*expanded, *_told(system), *attached.told),
+            expanded=told,
             **ask_fields({**asdict(options), **settled}),
         )
 
@@ -239,14 +248,19 @@ class Asker:
             conversations.switch(self._before_demo)
 
     def _input(
-        self, prompt: str, namespace: Mapping[str, object], *, raw: bool
+        self,
+        prompt: str,
+        namespace: Mapping[str, object],
+        describe: Callable[[object], str],
+        *,
+        raw: bool,
     ) -> tuple[str | tuple[dict[str, Any], ...], tuple[str, ...]]:
         if raw:
             return prompt, ()
         messages = message_list(prompt, namespace)
         if messages is not None:
             return messages, (f"{prompt.strip()} → {len(messages)} messages",)
-        read = interpolate(prompt, namespace, describe=self._describe)
+        read = interpolate(prompt, namespace, describe=describe)
         return read.text, _told(read)
 
     def _window(self, endpoint: Endpoint, model: str) -> int | None:
@@ -257,9 +271,6 @@ class Asker:
         if model not in said and listed and listed.window:
             return listed.window
         return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
-
-    def _describe(self, value: object) -> str:
-        return describe_value(value, mask=self.settings.masked_columns)
 
     def _cell_key(self) -> CellKey | None:
         cell = cell_id(self.shell)
@@ -299,6 +310,9 @@ def _warn(line: str) -> None:
 
 def _told(read: Interpolated) -> tuple[str, ...]:
     """What became of a text's braces, in words for the footer."""
-    expanded = tuple(f"{{{e.name}}} → {e.chars:,} characters" for e in read.expanded)
+    expanded = tuple(
+        f"{{{e.name}}} → {e.chars:,} characters" + (f": {e.cut}" if e.cut else "")
+        for e in read.expanded
+    )
     left = tuple(f"{{{name}}} left as typed: not found" for name in read.unknown)
     return expanded + left

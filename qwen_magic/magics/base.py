@@ -82,6 +82,6 @@ def shortened(error: BaseException) -> BaseException:
     return error
 
 
-def interrupted() -> BaseException:
+def interrupted(told: str = "the answer was stopped; what came of it is kept") -> BaseException:
     """What an interrupt (■, Ctrl-C) raises, so that Run All stops."""
-    return shortened(KeyboardInterrupt("the answer was stopped; what came of it is kept"))
+    return shortened(KeyboardInterrupt(told))

@@ -20,6 +20,8 @@ from qwen_magic.options import CONTRADICTIONS, LATER, OPTIONS, Option, Options, 
 
 _SPACE: Final = re.compile(r"\s*")
 _WORD: Final = re.compile(r"\S*")
+# The same, with the spaces of a key: `df["unit price"]`.
+_REFERENCE: Final = re.compile(r"""(?:\[(?:"[^"\n]*"|'[^'\n]*')\]|\S)*""")
 # A word of a shell: quotes in it, or a backslash, hold it together with the space that follows.
 _SHELL_WORD: Final = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""", re.DOTALL)
 LOOKS_LIKE_OPTION: Final = re.compile(r"--?[A-Za-z]")
@@ -130,7 +132,7 @@ class OptionScanner:
         return _ESCAPE.sub(r"\1", found[1])
 
     def _unquoted(self, typed: str) -> str:
-        value = self._take(_WORD)
+        value = self._take(_REFERENCE)
         if not value:
             raise self._missing(typed)
         return value

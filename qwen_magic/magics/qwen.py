@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from qwen_magic.errors import QwenError
-from qwen_magic.magics.base import shortened
+from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
 
@@ -115,7 +115,10 @@ class QwenMagics(Magics, QwenSettings):
         if options.help:
             print(help_text())
             return None
-        ask = self.asker.ask(options, prompt)
+        try:
+            ask = self.asker.ask(options, prompt)
+        except KeyboardInterrupt:
+            raise interrupted("nothing was sent") from None
         return None if self.asker.held_back(ask, options) else (ask, options)
 
 

@@ -88,6 +88,11 @@ class QwenSettings(HasTraits):
         "read for five minutes: reading that again costs about a tenth, keeping it a quarter more "
         "(Alibaba Cloud).",
     )
+    confirm_tokens = CInt(
+        20_000,
+        min=0,
+        help="About so many tokens of text a question may send without --send-all; 0: any number.",
+    )
     masked_columns = List(
         Unicode(),
         help="Columns and keys whose values are never sent: names, or patterns such as *_email.",

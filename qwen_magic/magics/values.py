@@ -11,6 +11,8 @@ from typing import Final
 from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.options import Option
 
+# Not the comma in `df["a,b"]`.
+_COMMA: Final = re.compile(r"[,，](?![^\[]*\])")
 _CHAT_NAME: Final = re.compile(r"\w[\w.+-]{0,63}")
 
 
@@ -46,7 +48,7 @@ def _rows(typed: str, text: str) -> int | str:
 def read_names(typed: str, text: str) -> tuple[str, ...]:
     """The names of a list with commas. Raises `OptionError` where one is missing: in
     `-t web_search, web_extractor` the second would be taken for the prompt."""
-    names = tuple(name.strip() for name in re.split("[,，]", text))
+    names = tuple(name.strip() for name in _COMMA.split(text))
     if not all(names):
         shown = " ".join(text.split())
         raise OptionError(f"{typed} {shown} lacks a name beside a comma; write {typed} a,b")

@@ -3,9 +3,8 @@
     invoke    in a caller that blocks
     ainvoke   in one that awaits
 
-A synchronous function blocks that thread. ■ and Ctrl-C must reach it all the same: in a cell that
-awaits, ipykernel's own SIGINT handler cancels the cell, which synchronous code notices only at its
-end (seen on 6.31 and 7.4); so Python's handler is put in its place meanwhile.
+A synchronous function blocks that thread. ■ and Ctrl-C must reach it all the same: so Python's own
+handler stands in the place of ipykernel's meanwhile (`context/time_limit.py`).
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import signal
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, Final
 
+from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.tools import nesting
@@ -30,21 +28,11 @@ from qwen_magic.tools.policy import Prompt
 _LOOK: Final = 1 / 30  # seconds between two looks at whether to go on
 # What a function may raise without ending more than itself.
 _FAILURES: Final = (Exception, SystemExit)
-# Seconds after which a function that swallowed the end of its time is told again.
-_AGAIN: Final = 1.0
-_LONGEST: Final = 1e7  # seconds that a timer takes
 _TO_CLEAN_UP: Final = 1.0  # seconds that a cancelled function has
 
 
 class StoppedError(Exception):
     """The turn was stopped while a function was awaited."""
-
-
-class OutOfTimeError(TimeoutError):
-    """A function took longer than it may."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"not finished after {seconds:.3g} s, and ended")
 
 
 def invoke(
@@ -88,7 +76,7 @@ def approve(question: Question, prompt: Prompt) -> Verdict | None:
 def _begin(call: Invoke) -> CallResult | Awaitable[Any]:
     """The result of a synchronous function; what an asynchronous one gave is handed on."""
     try:
-        with interruptible(), _at_most(call.seconds):
+        with interruptible(), time_limit(call.seconds):
             value = call.tool.function(**call.tool.read_arguments(call.arguments))
             return value if inspect.isawaitable(value) else call.result(value)
     except _FAILURES as error:
@@ -99,7 +87,7 @@ async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]
     """The result of an asynchronous function."""
     try:
         value = await _wait_for(given, call.seconds, watch)
-        with interruptible(), _at_most(call.seconds):
+        with interruptible(), time_limit(call.seconds):
             return call.result(value)
     except _FAILURES as error:
         return failure_of(error)
@@ -155,39 +143,3 @@ def interrupt_cancels() -> Iterator[None]:
         if callable(handler) and handler is not signal.default_int_handler:
             handler(signal.SIGINT, None)
         raise asyncio.CancelledError from None
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT raises `KeyboardInterrupt` at once; outside the main thread there is none to raise."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTimeError` inside the block after so many seconds, where a timer can."""
-    on_main = threading.current_thread() is threading.main_thread()
-    if not on_main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise OutOfTimeError(seconds)
-
-    before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
-    left, every = signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
-    try:
-        yield
-    finally:  # a timer that ran already, such as of a function around this one, goes on
-        goes_on = max(0.001, left - (time.monotonic() - began)) if left else 0.0
-        signal.setitimer(signal.ITIMER_REAL, goes_on, every)
-        if before is not None:
-            signal.signal(signal.SIGALRM, before)

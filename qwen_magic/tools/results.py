@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
-from qwen_magic.context.dataframe.frames import without_masked
-from qwen_magic.context.description import describe, json_text, rows_text
+from qwen_magic.context.description import describe, json_text, own_words, rows_text
+from qwen_magic.context.kept_back import without_masked
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 
@@ -41,7 +41,7 @@ def result_text(value: object, limit: int = MAX_RESULT_BYTES, mask: Collection[s
 def _kept_back(value: Any, mask: Collection[str]) -> Any:
     """`value` without what `mask` names, at any depth. Models are looked into as JSON, tables
     inside of others only described."""
-    if isinstance(value, str) or callable(getattr(type(value), "__llm__", None)):
+    if isinstance(value, str) or own_words(value):
         return value
     if _is_table(value):
         return visible_part(value, mask)
@@ -61,7 +61,7 @@ def _is_table(value: object) -> bool:
 def _own(value: Any, limit: int) -> str | None:
     if isinstance(value, str):
         return str(value)
-    return describe(value) if callable(getattr(type(value), "__llm__", None)) else None
+    return describe(value, whole=True) if own_words(value) else None
 
 
 def _table(value: Any, limit: int) -> str | None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.description import MAX_CHARS, describe
+from qwen_magic.context.description import MAX_CHARS, MAX_TEXT, describe
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -75,7 +75,7 @@ def area(width: float, height: float = 1.0) -> float:
     ("value", "expected"),
     [
         ("as it is\n", "as it is\n"),
-        ("x" * 5000, "x" * 5000),
+        ("x" * MAX_TEXT, "x" * MAX_TEXT),
         (3, "3"),
         (2.5, "2.5"),
         (True, "True"),
@@ -103,7 +103,6 @@ def area(width: float, height: float = 1.0) -> float:
         (Plain(), "Plain: so so"),
         (Odd(), "<Odd>"),
         (Proxy(), "<Proxy>"),
-        (math, "module math"),
         (10**5000, "an object of type int"),
     ],
     ids=lambda value: type(value).__name__,
@@ -117,6 +116,70 @@ def test_long_containers_are_cut_and_say_so() -> None:
     assert text.startswith("[0, 1, 2, ")
     assert text.endswith("…\n(cut: the first 2,000 characters of a list of 1,000,000 items)")
     assert len(text) < MAX_CHARS + 100
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    made = describe("é" * 600_000)
+    assert made.cut == "the first 20,000 characters of 600,000"
+    assert made.endswith(f"é…\n(cut: {made.cut})")
+    assert describe("é" * 600_000, whole=True) == "é" * 600_000
+    assert describe(list(range(9_000)), whole=True).endswith(" 8998, 8999]")
+    assert describe("short").cut == ""
+
+
+class Endless:
+    def __init__(self) -> None:
+        self.looked_at = 0
+
+    def __repr__(self) -> str:
+        while True:
+            self.looked_at += 1
+
+
+def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen_magic.context.description.SECONDS", 0.1)
+    made = describe(Endless())
+    assert made.startswith("an object of type Endless; ")
+    assert made.cut
+    assert "an object of type Endless; " in describe([1, Endless()])
+
+
+def test_of_what_is_deep_and_wide_only_a_part_is_looked_at() -> None:
+    wide: object = "x"
+    for _ in range(6):
+        wide = dict.fromkeys(range(1000), wide)
+    assert len(describe(wide)) < MAX_CHARS + 100
+    assert len(describe({(1, 2): {frozenset(range(10**5)): "x" * 10**6}})) < MAX_CHARS + 100
+
+
+class Markdown:
+    def _repr_markdown_(self) -> tuple[str, dict[str, object]]:
+        return "**bold**", {}
+
+
+class TableReport:
+    def json(self) -> str:
+        return '{"n_rows": 3}'
+
+
+class Llm(Markdown):
+    def _repr_llm_(self) -> str:
+        return "for models"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(Markdown(), "**bold**"), (TableReport(), '{"n_rows": 3}'), (Llm(), "for models")],
+)
+def test_objects_tell_themselves(value: object, words: str) -> None:
+    assert describe(value) == words
+    assert describe(type(value)).startswith(f"class {type(value).__name__}")
+
+
+def test_a_module_has_a_docstring_and_names() -> None:
+    text = describe(math)
+    assert text.startswith("module math\nThis module provides access to the mathematical functions")
+    assert "It offers: acos, acosh," in text
 
 
 def test_a_list_that_holds_itself() -> None:

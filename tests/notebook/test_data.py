@@ -1,5 +1,7 @@
 """Data in, objects and code out, in a real kernel."""
 
+import time
+
 import pytest
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
@@ -52,6 +54,48 @@ def test_masked_columns_are_not_sent(kernel, server):
     kernel.ok("%%qwen -d df --rows all\nSum the amounts. {df}")
     assert "a@b.c" not in str(sent(server))
     assert "mail" in str(sent(server))
+
+
+def test_attributes_and_items_are_named_as_in_braces(kernel, server):
+    kernel.ok("class model: params = {'a rate': 0.5}")
+    kernel.ok("%%qwen -d df['region'],model.params['a rate']\nWhat are they?")
+    assert "'region': " in sent(server)
+    assert "float64" not in sent(server)
+    assert "```\n0.5\n```" in sent(server)
+
+
+def test_what_is_large_is_cut_and_said_and_stops_the_cell(kernel, server):
+    kernel.ok("text = 'word ' * 200_000; rows = pd.DataFrame({'a': range(15_000)})")
+    ran = kernel.ok("%%qwen -d text\nSummarise {text}")
+    assert len(sent(server)) < 50_000
+    assert ran.final["text/plain"].count("the first 20,000 characters of 1,000,000") == 2
+    before = len(server.requests)
+    ran = kernel.run("%%qwen -d rows --rows all\nSum them.")
+    assert "--send-all" in "\n".join(ran.traceback)
+    assert "15,000 rows sent" in "\n".join(ran.traceback)
+    assert len(server.requests) == before
+    kernel.ok("%%qwen -d rows --rows all --send-all\nSum them. {text}")
+    assert len(sent(server)) > 1_000_000
+    ran = kernel.run("%%qwen --rows 3\nSum them.")
+    assert "-d NAME --rows 3" in "\n".join(ran.traceback)
+
+
+@pytest.mark.parametrize("call", ["%%qwen -d slow\nhello", "if True:\n    %qwen -d slow hello"])
+def test_an_interrupt_ends_what_looks_at_a_value(kernel, server, call):
+    kernel.ok(
+        "class Slow:\n    def _repr_markdown_(self):\n        print('begun')\n"
+        "        while True: pass"
+    )
+    kernel.ok("slow = Slow()")
+    message = kernel.send(call)
+    time.sleep(0.5)
+    began = time.monotonic()
+    kernel.interrupt()
+    ran = kernel.collect(message)
+    assert time.monotonic() - began < 3  # it would take five seconds by itself
+    assert "nothing was sent" in "\n".join(ran.traceback)
+    assert not server.requests
+    assert kernel.ok("1 + 1").result["text/plain"] == "2"
 
 
 def test_a_wrong_name_is_named(kernel):

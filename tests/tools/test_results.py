@@ -52,7 +52,6 @@ class Bad:
         (pd.Series([1, 2], name="a", index=["x", "y"]), ",a\nx,1\ny,2\n"),
         (np.array([1, 2]), "ndarray, 2, int64\n[1 2]"),
         (Bad(), "an object of type Bad"),
-        (pd, "module pandas"),
     ],
 )
 def test_values_as_text(value, text):

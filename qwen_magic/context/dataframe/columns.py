@@ -1,37 +1,61 @@
-"""What a table's columns are, in one line each: type, missing values, statistics."""
+"""What a table's columns are, in one line each: type, missing values, statistics.
+
+No more is looked at than `frames.Table` holds, and of cells that are no numbers, times or short
+texts only so many as `_COST` allows. What their methods do ends after `_SECONDS` for all columns.
+"""
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Collection
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
-from qwen_magic.context.dataframe.frames import is_masked
+from qwen_magic.context.dataframe.frames import Table, levels_of
+from qwen_magic.context.description import brief
+from qwen_magic.context.kept_back import is_masked
+from qwen_magic.context.time_limit import OutOfTimeError, time_limit
 from qwen_magic.document.words import clipped
 
 MAX_COLUMNS: Final = 60
-ROWS_LOOKED_AT: Final = 200_000  # for statistics: more would keep the reader waiting
 _LONGEST_VALUE: Final = 40
 _LONGEST_NAMES: Final = 2_000
 _TOP: Final = 3
 _LEVELS: Final = 12
+_SECONDS: Final = 2.0
+# Of one column, what may be compared: a character or a number costs one, any other object as much
+# as a thousand of them may cost together.
+_COST: Final = 10_000_000
+_OBJECT_COST: Final = _COST // 1_000
+_COMPARED: Final = frozenset(
+    (bool, int, float, complex, str, bytes, Decimal, date, datetime, timedelta)
+)
 
 
-def schema(table: Any, mask: Collection[str]) -> str:
-    """A line for each column of `table` (a pandas DataFrame), and for an index with a meaning."""
-    lines = []
-    for n in range(table.index.nlevels) if is_telling(table.index) else ():
-        values = table.index.get_level_values(n).to_series()
-        lines.append(_line("index", table.index.names[n], values, mask))
-    for n in range(min(table.shape[1], MAX_COLUMNS)):
-        lines.append(_line("", table.columns[n], table.iloc[:, n], mask))
+def schema(table: Table, mask: Collection[str]) -> str:
+    """A line for each column of `table`, and for an index with a meaning."""
+    frame, lines = table.frame, []
+    ends_at = time.monotonic() + _SECONDS
+    for level in levels_of(frame.index) if is_telling(frame.index) else ():
+        head, hidden = f"index {_name(level.name)}: {level.dtype.name}", is_masked(level.name, mask)
+        lines.append(_line(head, level, int(level.isna().sum()), ends_at, hidden=hidden))
+    for n in range(min(frame.shape[1], MAX_COLUMNS)):
+        label, values = frame.columns[n], frame.iloc[:, n]
+        head, hidden = f"{_name(label)}: {table.types[n]}", is_masked(label, mask)
+        missing = None if hidden else table.missing(n)
+        missing = int(values.isna().sum()) if missing is None else missing
+        lines.append(_line(head, values, missing, ends_at, hidden=hidden))
     text = "\n".join(lines)
-    if table.shape[1] > MAX_COLUMNS:
-        others = table.columns[MAX_COLUMNS:]
+    if frame.shape[1] > MAX_COLUMNS:
+        others = frame.columns[MAX_COLUMNS : MAX_COLUMNS + _LONGEST_NAMES]
         names = clipped(", ".join(map(_name, others)), _LONGEST_NAMES)
-        text += f"\nand {len(others):,} more columns: {names}"
-    if len(table) > ROWS_LOOKED_AT:
-        text += f"\n(statistics of the first {ROWS_LOOKED_AT:,} rows)"
+        text += f"\nand {frame.shape[1] - MAX_COLUMNS:,} more columns: {names}"
+    if looked_at := table.looked_at:
+        text += f"\n(statistics of the first {looked_at:,} rows)"
     return text
 
 
@@ -40,12 +64,10 @@ def is_telling(index: Any) -> bool:
     return type(index).__name__ != "RangeIndex" or index.name is not None
 
 
-def _line(role: str, label: object, values: Any, mask: Collection[str]) -> str:
-    head = f"{role + ' ' if role else ''}{_name(label)}: {values.dtype.name}"
-    if is_masked(label, mask):
+def _line(head: str, values: Any, missing: int, ends_at: float, *, hidden: bool) -> str:
+    if hidden:
         return f"{head}, values masked"
-    missing = int(values.isna().sum())
-    facts = (f"{missing:,} missing" if missing else "", _statistics(values.iloc[:ROWS_LOOKED_AT]))
+    facts = (f"{missing:,} missing" if missing else "", _statistics(values, ends_at))
     return ", ".join([head, *(fact for fact in facts if fact)])
 
 
@@ -53,13 +75,15 @@ def _name(label: object) -> str:
     return escape_unprintable(clipped(repr(label), 200))
 
 
-def _statistics(values: Any) -> str:
+def _statistics(values: Any, ends_at: float) -> str:
     """Never fails: what a column holds is the user's, and may raise when it is looked at."""
     try:
-        with warnings.catch_warnings():  # infinite numbers have no mean
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(), time_limit(max(0.01, ends_at - time.monotonic())):
+            warnings.simplefilter("ignore")  # infinite numbers have no mean
             present = values.dropna()
             return _of(values.dtype, present) if len(present) else ""
+    except OutOfTimeError:
+        return "not looked at: it took too long"
     except Exception:
         return ""
 
@@ -97,21 +121,50 @@ def _levels(dtype: Any) -> str:
 
 
 def _different(present: Any) -> str:
-    try:
-        counts = present.value_counts()
-    except TypeError:  # lists and dicts have no hash
-        counts = present.map(repr).value_counts()
-    top = list(counts.iloc[:_TOP].items())
-    if len(counts) == len(present):
+    each = max(1, present.array.nbytes // len(present))  # of columns of Arrow, with their texts
+    looked_at = list(_compared(present.iloc[: 1 + _COST // each].tolist()))
+    of = f" of the first {len(looked_at):,}" if len(looked_at) < len(present) else ""
+    counts = Counter(looked_at)
+    top = counts.most_common(_TOP)
+    if len(counts) == len(looked_at):
         examples = ", ".join(_value(value) for value, _ in top)
-        return f"all {len(present):,} different, such as {examples}"
+        return f"all {len(present) if not of else ''}{of} different, such as {examples}"
     listed = ", ".join(f"{_value(value)} ({count:,})" for value, count in top)
-    return f"{len(counts):,} different, most often {listed}"
+    return f"{len(counts):,}{of} different, most often {listed}"
+
+
+def _compared(values: list[Any]) -> Iterator[Any]:
+    """What stands for each of `values` in a set, as many as `_COST` allows: most objects have no
+    hash, or one that compares each with each."""
+    left = _COST
+    for value in values:
+        kind = type(value)
+        if kind in _COMPARED or hasattr(kind, "nanosecond"):  # pandas' times
+            left -= len(value) if kind in (str, bytes) else 1
+            yield value
+        else:
+            left -= _OBJECT_COST
+            yield cell_text(value, _LONGEST_VALUE)
+        if left < 0:
+            return
 
 
 def _value(value: object) -> str:
-    text = repr(value) if isinstance(value, str | bytes) else str(value)
+    if isinstance(value, str | bytes):
+        text = repr(value[: _LONGEST_VALUE + 1])
+    else:
+        text = cell_text(value, _LONGEST_VALUE)
     return escape_unprintable(clipped(text, _LONGEST_VALUE))
+
+
+def cell_text(value: object, length: int) -> str:
+    """`str(value)`, of which about `length` characters are wanted: of what can be long, no more is
+    written than that."""
+    if isinstance(value, str):
+        return value[: length + 1]
+    if isinstance(value, list | tuple | dict | AbstractSet | deque | bytes | bytearray):
+        return brief(value, 10 * length)
+    return str(value)
 
 
 def escape_unprintable(text: str) -> str:

@@ -11,19 +11,22 @@ import io
 import re
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from qwen_magic.context.dataframe.columns import escape_unprintable, is_telling, schema
+from qwen_magic.context.dataframe.columns import cell_text, escape_unprintable, is_telling, schema
 from qwen_magic.context.dataframe.frames import (
-    MOST_ITEMS,
-    as_pandas,
+    NEEDS_NARWHALS,
+    Table,
+    has_narwhals,
     is_column,
-    is_masked,
     is_table,
-    without_masked,
+    read_table,
 )
-from qwen_magic.context.description import describe
+from qwen_magic.context.description import Description, describe, own_words
+from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, without_masked
+from qwen_magic.context.time_limit import interruptible
 from qwen_magic.document.words import NO_BREAK, clipped, fenced
 from qwen_magic.document.words import counted as counted_unbroken
 from qwen_magic.errors import UsageError
@@ -33,8 +36,10 @@ RowCount: TypeAlias = int | Literal["all"] | None
 SAMPLE_ROWS: Final = 5
 MANY_ROWS: Final = 300  # above it the model's retyping is warned of
 MOST_ROWS: Final = 20_000  # above it nothing is sent: no model could
+MOST_CELLS: Final = 1_000_000
 _SAMPLE_COLUMNS: Final = 60
 _LONGEST_CELL: Final = 80
+_LONGEST_NAMES: Final = 500
 # Characters a token, roughly: Qwen's tokenizer takes digits one by one.
 _DIGIT: Final = re.compile(r"[0-9]")
 _WIDE: Final = re.compile(r"[^\x00-\u024f]")
@@ -63,79 +68,103 @@ def estimate_tokens(text: str) -> int:
     return int(float(f"{count:.2g}"))
 
 
+@interruptible()
 def describe_data(
-    name: str, value: object, *, rows: RowCount = None, mask: Collection[str] = ()
+    name: str,
+    value: object,
+    *,
+    rows: RowCount = None,
+    mask: Collection[str] = (),
+    whole: bool = False,
 ) -> DataPart:
     """What the model is told of the variable `name` with this `value`.
 
     `rows`: how many rows of a table go along, from the first ("all": each); None for none but a
     small sample. `mask`: columns (and keys of dicts) whose values are kept back; names or patterns
-    such as `*_email`. Raises `UsageError` for a negative `rows` and for rows of what has none.
+    such as `*_email`. `whole`: what is no table goes whole. Raises `UsageError` for a negative
+    `rows` and for rows of what has none.
     """
     if isinstance(rows, int) and rows < 0:
         raise UsageError(f"--rows {rows} is negative.", hint="Give a number of rows, or all.")
-    own = getattr(type(value), "__llm__", None)
-    if is_table(value) and not (callable(own) and not rows):
-        return _table(name, value, rows, mask)
+    if is_table(value) and (rows or own_words(value) is None):
+        wanted = MOST_ROWS + 1 if rows == "all" else min(rows or 0, MOST_ROWS + 1)
+        table = read_table(value, wanted)
+        if table is not None:
+            return _table(name, value, table, rows, mask)
+        if rows:
+            raise UsageError(
+                f"The rows of {name} cannot be read: it is of type {_kind(value)}.",
+                hint="" if has_narwhals() else f"{NEEDS_NARWHALS}.",
+            )
+        if hasattr(type(value), "__dataframe__") or not has_narwhals():
+            return _foreign(name, value)
     if rows:
         raise UsageError(
             f"{name} has no rows to send: it is of type {type(value).__name__}.",
             hint="--rows is for DataFrames and Series.",
         )
-    return _plain(name, value, mask)
+    return _plain(name, value, mask, whole)
 
 
-def describe_value(value: object, *, mask: Collection[str] = ()) -> str:
+@interruptible()
+def describe_value(
+    value: object, *, mask: Collection[str] = (), whole: bool = False
+) -> Description:
     """What stands for `value` inside a sentence, as `{name}` in a prompt: `describe`, but for
     tables what `describe_data` tells of them, and masked columns kept back everywhere."""
-    if isinstance(value, str) or callable(getattr(type(value), "__llm__", None)):
-        return describe(value)
-    table = as_pandas(value) if is_table(value) else None
+    if isinstance(value, str) or own_words(value):
+        return describe(value, whole=whole)
+    table = read_table(value) if is_table(value) else None
     if table is None:
-        return describe(_prepared(value, mask))
-    shape = f"{counted(len(table), 'row')}, {counted(table.shape[1], 'column')}"
-    parts = [f"{_kind(value)}, {shape}", fenced(schema(table, mask))]
-    return "\n\n".join([*parts, _sample(_visible(table, mask)[0])]).rstrip() + "\n"
+        return _in_words(value, mask, whole)
+    kind = f"{_kind(value)}, {_shape(table)}"
+    shown, note = _visible(table.frame, mask)
+    parts = [kind, fenced(schema(_without_hidden_rows(table, mask), mask)), _sample(shown)]
+    told = Description("\n\n".join(parts).rstrip() + "\n")
+    told.cut = note
+    return told
 
 
-def _plain(name: str, value: object, mask: Collection[str]) -> DataPart:
+def _plain(name: str, value: object, mask: Collection[str], whole: bool) -> DataPart:
     kind = type(value).__name__
     if isinstance(value, Mapping | AbstractSet | list | tuple):
         kind += f" of {counted(len(value), 'item')}"
-    body = describe(_prepared(value, mask))
+    body = _in_words(value, mask, whole)
     text = f"{_intro(name, f'of type {kind}')}\n\n{fenced(body)}"
-    return DataPart(text, f"{name}: {kind}; {size_words(text)}")
+    held = f"; sent: {body.cut}" if body.cut else ""
+    return DataPart(text, f"{name}: {kind}{held}; {size_words(text)}")
 
 
-def _prepared(value: object, mask: Collection[str]) -> object:
-    """Ready for `describe`: nothing masked in it, no tables in containers."""
+def _in_words(value: object, mask: Collection[str], whole: bool) -> Description:
+    """`describe`, with nothing masked in it, and tables in containers as their schema: their first
+    rows would be shown else. No more is looked at than a description can hold."""
+    kind = type(value).__name__
     try:
-        return _without_tables(without_masked(value, mask), mask)
+        sized = isinstance(value, Mapping | AbstractSet | list | tuple)
+        called = f"a {kind} of {len(value):,} items" if sized else ""  # type: ignore[arg-type]
+        most = MOST_ITEMS if whole or mask else MOST_ITEMS // 10
+        told = partial(_table_in_words, mask=mask)
+        return describe(
+            without_masked(value, mask, most=most, replaced=told), whole=whole, called=called
+        )
     except RecursionError:
-        return f"a {type(value).__name__} that holds itself, or is nested too deeply"
+        return Description(f"a {kind} that holds itself, or is nested too deeply")
 
 
-def _without_tables(value: Any, mask: Collection[str]) -> Any:
-    """Tables inside a container as their schema: `describe` would show their first rows."""
-    if is_table(value):
-        table = as_pandas(value)
-        return f"a {type(value).__name__}" if table is None else schema(table, mask)
-    if isinstance(value, Mapping):
-        return {key: _without_tables(item, mask) for key, item in value.items()}
-    if isinstance(value, list | tuple) and any(map(_may_hold_tables, value[:MOST_ITEMS])):
-        return [_without_tables(item, mask) for item in value[:MOST_ITEMS]]
-    return value
-
-
-def _may_hold_tables(value: object) -> bool:
-    return isinstance(value, Mapping | list | tuple) or is_table(value)
+def _table_in_words(value: Any, mask: Collection[str]) -> Any:
+    if not is_table(value):
+        return value
+    table = read_table(value)
+    if table is None:
+        return f"a {type(value).__name__}"
+    return schema(_without_hidden_rows(table, mask), mask)
 
 
 def visible_part(value: object, mask: Collection[str]) -> object:
     """A table (or single column) without masked columns and index levels, as one of pandas;
     words in its place where nothing is left, or it cannot be looked into."""
-    table = as_pandas(value)
-    shown = _visible(table, mask)[0] if table is not None else None
+    table = read_table(value, MOST_ITEMS)
+    shown = _visible(table.frame, mask)[0] if table is not None else None
     if shown is None or not shown.shape[1]:
         return "all columns are kept back"
     if is_column(value) and _names_of_rows(shown):
@@ -150,31 +179,35 @@ def _intro(name: str, kind: str) -> str:
     )
 
 
-def _table(name: str, value: Any, rows: RowCount, mask: Collection[str]) -> DataPart:
-    table = as_pandas(value)
-    if table is None:
-        return _foreign(name, value)
-    shape = f"{counted(len(table), 'row')}, {counted(table.shape[1], 'column')}"
-    hidden = _hidden(table, mask)
-    kind = f"{_kind(value)}, {shape}"
-    parts = [_intro(name, kind), fenced(schema(table, mask))]
-    shown, note = _visible(table, mask)
+def _table(name: str, value: Any, table: Table, rows: RowCount, mask: Collection[str]) -> DataPart:
+    shape = _shape(table)
+    hidden = _hidden(table.frame, mask)
+    described = schema(_without_hidden_rows(table, mask), mask)
+    parts = [_intro(name, f"{_kind(value)}, {shape}"), fenced(described)]
+    shown, note = _visible(table.frame, mask)
     if not rows:
         parts += [_sample(shown), _for_this_kernel(name)]
         text = "\n\n".join(part for part in parts if part)
         return DataPart(text, f"{name}: {shape}; schema sent, {size_words(text)}", note, hidden)
-    count = len(table) if rows == "all" else min(rows, len(table))
-    if count > MOST_ROWS:
+    known = len(table.frame) if table.rows is None else table.rows
+    count = known if rows == "all" else min(rows, known)
+    if count > MOST_ROWS or count * shown.shape[1] > MOST_CELLS:
         raise UsageError(
-            f"{count:,} rows of {name} are too many to send: at most {MOST_ROWS:,}.",
+            f"{count:,} rows of {name} are too many to send: at most {MOST_ROWS:,} rows and "
+            f"{MOST_CELLS:,} cells.",
             hint="Leave out --rows: the model then writes code that runs here, on all of them.",
         )
-    words, inexact = _rows(name, shown.iloc[:count], count, len(table), is_column(value))
+    words, inexact = _rows(name, shown.iloc[:count], table, is_column(value))
     text = "\n\n".join([*parts, words])
     summary = f"{name}: {shape}; {counted(count, 'row')} sent, {size_words(text)}"
     return DataPart(
         text, summary, " ".join([*_warnings(name, count, inexact), note]).strip(), hidden
     )
+
+
+def _shape(table: Table) -> str:
+    rows = "a query, rows not counted" if table.rows is None else counted(table.rows, "row")
+    return f"{rows}, {counted(table.frame.shape[1], 'column')}"
 
 
 def _kind(value: object) -> str:
@@ -199,12 +232,22 @@ def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
     hidden = _hidden(table, mask)
     if not hidden:
         return table, ""
-    if _names_of_rows(table):
-        table = table.iloc[[n for n, name in enumerate(table.index) if not is_masked(name, mask)]]
+    table = _with_visible_names(table, mask)
     if any(is_masked(level, mask) for level in table.index.names if level is not None):
         table = table.reset_index(drop=True)
     keep = [n for n, label in enumerate(table.columns) if not is_masked(label, mask)]
-    return table.iloc[:, keep], f"Values kept back: {', '.join(hidden)}."
+    names = clipped(", ".join(hidden), _LONGEST_NAMES)
+    return table.iloc[:, keep], f"Values kept back: {names}."
+
+
+def _with_visible_names(table: Any, mask: Collection[str]) -> Any:
+    hidden = [is_masked(name, mask) for name in _names_of_rows(table)] if mask else []
+    return table.iloc[[n for n, one in enumerate(hidden) if not one]] if any(hidden) else table
+
+
+def _without_hidden_rows(table: Table, mask: Collection[str]) -> Table:
+    """For statistics: they tell values of rows too."""
+    return replace(table, frame=_with_visible_names(table.frame, mask)) if mask else table
 
 
 def _sample(shown: Any) -> str:
@@ -224,7 +267,7 @@ def _sample(shown: Any) -> str:
 
 def _cell(value: Any) -> Any:
     try:
-        text = str(value)
+        text = cell_text(value, _LONGEST_CELL)
     except Exception:  # what tells is the user's
         return f"<{type(value).__name__}>"
     if not isinstance(value, str) and len(text) <= _LONGEST_CELL:
@@ -240,25 +283,23 @@ def _for_this_kernel(name: str) -> str:
     )
 
 
-def _rows(
-    name: str, table: Any, count: int, total: int, single: bool
-) -> tuple[str, tuple[str, ...]]:
+def _rows(name: str, sent: Any, table: Table, single: bool) -> tuple[str, tuple[str, ...]]:
     from qwen_magic.context.dataframe.row_block import write_rows
 
     variable = re.sub(r"\W+", "_", name).strip("_") or "data"
     variable = variable if variable.isidentifier() else f"data_{variable}"
-    block = write_rows(variable, table)
-    which = "all rows" if count == total else f"the first {count:,} of {total:,} rows"
+    block = write_rows(variable, sent)
+    inexact = (*block.inexact, *table.changed)
+    of = "" if table.rows is None else f" of {table.rows:,}"
+    which = "all rows" if len(sent) == table.rows else f"the first {len(sent):,}{of} rows"
     column = " (a DataFrame of one column)" if single else ""
-    exactly = (
-        "" if not block.inexact else f" Not of their own type there: {', '.join(block.inexact)}."
-    )
+    exactly = f" Not of their own type there: {', '.join(inexact)}." if inexact else ""
     words = (
         f"The Python block below holds {which} and rebuilds them as `{variable}`{column}. No "
         "sandbox has this variable otherwise: to compute with code_interpreter, begin every run "
         "with this block, unchanged and whole, since nothing is kept between two runs." + exactly
     )
-    return f"{words}\n\n{block.text}", block.inexact
+    return f"{words}\n\n{block.text}", inexact
 
 
 def _warnings(name: str, count: int, inexact: tuple[str, ...]) -> list[str]:
@@ -274,20 +315,20 @@ def _warnings(name: str, count: int, inexact: tuple[str, ...]) -> list[str]:
 
 
 def _foreign(name: str, value: Any) -> DataPart:
-    """A table that pandas cannot read: names, types and missing values, of its own telling."""
-    told: Any = None
-    if hasattr(type(value), "__dataframe__"):
-        told = value.__dataframe__(allow_copy=True)
+    """A table that cannot be read here: what it says of its own columns."""
+    told: Any = value.__dataframe__() if hasattr(type(value), "__dataframe__") else None
     lines = []
     for column in told.column_names() if told is not None else ():
         one = told.get_column_by_name(column)
         missing = f", {one.null_count:,} missing" if one.null_count else ""
         lines.append(f"{column!r}: {one.dtype[0].name.lower()}{missing}")
     count = "" if told is None or told.num_rows() is None else f", {told.num_rows():,} rows"
-    body = "\n".join(map(escape_unprintable, lines)) or _kind(value)
+    body = "\n".join(map(escape_unprintable, lines)) or describe(value)
     parts = [_intro(name, f"{_kind(value)}{count}"), fenced(body), _for_this_kernel(name)]
     text = "\n\n".join(parts)
-    return DataPart(text, f"{name}: {_kind(value)}{count}; schema sent, {size_words(text)}")
+    warning = "" if has_narwhals() else f"{NEEDS_NARWHALS}."
+    summary = f"{name}: {_kind(value)}{count}; schema sent, {size_words(text)}"
+    return DataPart(text, summary, warning)
 
 
 def size_words(text: str) -> str:

@@ -3,10 +3,14 @@
 A column is described by a dict of plain Python: `as` names the reader, `dtype` the type as pandas
 writes it. A missing value is the empty cell, but in columns of text that hold the empty text, or
 several kinds of missing values: there `missing` maps the cell to the kind.
+
+Of the ways to write a column the first is taken that gives it back exactly: each is tried here,
+with the reader that the sandbox will have. Where none does, the values go as what comes nearest.
 """
 
 from __future__ import annotations
 
+import cmath
 import datetime
 import decimal
 import math
@@ -17,6 +21,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
+
+from qwen_magic.context.dataframe.frames import as_series, levels_of
+from qwen_magic.context.dataframe.rebuilding import READERS
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -35,15 +42,53 @@ class Encoded:
 
 
 def encode(values: Any) -> Encoded:
-    """A pandas Series as text. What has no exact form becomes the text of its values."""
-    values = _ordinary(values)
-    for encoder in (_by_dtype, _objects):
+    """A pandas Series as text. What has no exact form becomes what comes nearest: at the least the
+    text of its values."""
+    nearest: Encoded | None = None
+    try:
+        ordinary = _ordinary(values)
+    except Exception:  # of the libraries that this takes, whatever they lack
+        ordinary = values.astype(object)
+    for encoder in (_by_dtype, _objects, _as_texts):
         try:
-            found = encoder(values)
-        except (TypeError, ValueError, OverflowError, AttributeError):
-            continue  # a value that is not what its dtype promises
-        if found is not None:
+            found = encoder(ordinary)
+            again = decode(found) if found else None
+        except Exception:  # a value that is not what its dtype promises, or that has no reader
+            continue
+        if found is not None and same(ordinary, again):
             return found
+        nearest = nearest or found
+    return nearest or _as_texts(values)
+
+
+def decode(encoded: Encoded) -> Any:
+    """The Series that the sandbox makes of these cells."""
+    read: Any = READERS[encoded.spec["as"]]
+    return pd.Series(read(encoded.cells, encoded.spec))
+
+
+def same(before: Any, after: Any) -> bool:
+    """Whether two columns or levels of an index have the same type and, each for each, the same
+    values of the same types."""
+    if str(before.dtype) != str(after.dtype) or len(before) != len(after):
+        return False
+    if before.dtype != object and before.array.equals(after.array):
+        return True
+    try:
+        return all(_equal(one, other) for one, other in zip(before, after, strict=True))
+    except Exception:  # what compares is the user's
+        return False
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, datetime.datetime | datetime.time):  # also in its zone
+        return repr(one) == repr(other)
+    return one is other or bool(one == other) or bool(one != one and other != other)
+
+
+def _as_texts(values: Any) -> Encoded:
     return _texts([value if _missing_kind(value) else _told(value) for value in values], "object")
 
 
@@ -59,7 +104,12 @@ def _ordinary(values: Any) -> Any:
     if isinstance(values.dtype, pd.SparseDtype):
         return values.sparse.to_dense()
     if isinstance(values.dtype, pd.ArrowDtype):
-        return values.convert_dtypes(dtype_backend="numpy_nullable")
+        chunks = values.array.__arrow_array__()
+        try:
+            import narwhals.stable.v2 as nw
+        except ImportError:
+            return pd.Series(chunks.to_pylist(), dtype=object)
+        return as_series(nw.from_native(chunks, series_only=True))
     return values
 
 
@@ -71,12 +121,13 @@ def _by_dtype(values: Any) -> Encoded | None:
     if isinstance(dtype, pd.IntervalDtype):
         return _intervals(values)
     if isinstance(dtype, pd.PeriodDtype):
-        cells = ["" if value is pd.NaT else str(value) for value in values]
+        # A week is written as its days: the first of them tells which.
+        cells = ["" if value is pd.NaT else str(value).split("/")[0] for value in values]
         return Encoded(cells, {"as": "periods", "freq": name[7:-1]})
     if isinstance(dtype, pd.StringDtype):
         return _texts(list(values), name)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return _times(values.dt.tz_convert("UTC").dt.tz_localize(None), str(dtype.tz))
+        return _times(values.dt.tz_convert("UTC").dt.tz_localize(None), _zone(values))
     if _NULLABLE_FLOAT.fullmatch(name):
         cells = ["" if value is pd.NA else repr(float(value)) for value in values]
         return Encoded(cells, {"as": "nullable_floats", "dtype": name})
@@ -106,8 +157,22 @@ def _numpy(values: Any, name: str) -> Encoded | None:
             return Encoded(cells, {"as": "times", "dtype": name})
         case "c":
             cells = [repr(complex(value)) for value in values]
-            return Encoded(cells, {"as": "literals", "dtype": name})
+            return Encoded(cells, {"as": "complexes", "dtype": name})
     return None
+
+
+def _zone(values: Any) -> str:
+    """The name under which any pandas finds the zone of these times; else their offset."""
+    zone, local = values.dt.tz, values.dt.tz_localize(None)
+    path = re.search(r"zoneinfo/([\w/+-]+)", repr(zone))  # of dateutil's
+    offset = pd.Timestamp(0, tz="UTC").tz_convert(zone).strftime("%z")
+    for name in (str(zone), f"dateutil/{path[1]}" if path else "", f"{offset[:3]}:{offset[3:5]}"):
+        try:
+            if values.dt.tz_convert(name).dt.tz_localize(None).equals(local):
+                return name
+        except Exception:  # of the many libraries for zones
+            continue
+    return "UTC"
 
 
 def _times(values: Any, zone: str = "") -> Encoded:
@@ -123,7 +188,7 @@ def _times(values: Any, zone: str = "") -> Encoded:
 
 
 def _categories(values: Any) -> Encoded:
-    of = encode(values.cat.categories.to_series())
+    of = encode(levels_of(values.cat.categories)[0])
     spec: Spec = {"as": "categories", "ordered": bool(values.cat.ordered)}
     spec["of"] = {**of.spec, "cells": of.cells}
     labels = of.cells
@@ -162,6 +227,8 @@ def _objects(values: Any) -> Encoded | None:
 
 _WRITTEN: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
     (datetime.date, datetime.date.isoformat),
+    (datetime.time, datetime.time.isoformat),
+    (datetime.datetime, datetime.datetime.isoformat),
     (decimal.Decimal, str),
 )
 
@@ -201,6 +268,8 @@ def _literal(value: object) -> str:
             if not _is_plain(value):
                 raise ValueError("a value that Python cannot write")
             return text
+        case complex() if not cmath.isfinite(value):
+            raise ValueError("a value that Python cannot write")
         case _ if type(value) in (bool, int, float, str, bytes, complex):
             return repr(value)
     raise ValueError("a value that Python cannot write")

@@ -1,23 +1,55 @@
-"""Tables as pandas has them, and which of their columns are kept back.
+"""Tables as pandas has them, as far as they are looked at.
 
-A table is pandas' own, polars', pyarrow's, whatever has `__dataframe__`. A column that is kept back
-is named to the model, its values never are.
+A table is pandas' own, or any that narwhals reads (polars, pyarrow, modin, duckdb …), or that has
+the interchange protocol. No more of one is taken over than is looked at. A query that has not run
+(polars' LazyFrame, a relation of duckdb, dask) is known by its schema: only rows that were asked
+for make it run. A column that is kept back is named to the model, its values never are.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import warnings
-from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from fnmatch import fnmatchcase
-from types import SimpleNamespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
-MASKED: Final = "[masked]"
-MOST_ITEMS: Final = 100_000  # of a list: no more than a few thousand can ever show
+_UNKNOWN_CELLS: Final = 1_000_000  # of a table that can only be had whole
+# What is looked at for statistics: more would keep the reader waiting.
+_ROWS: Final = 200_000
+_CELLS: Final = 600_000
+_NESTED_ROWS: Final = 2_000  # where cells are lists, structs, objects
+_BYTES: Final = 50_000_000
+_FEWEST_ROWS: Final = 20
+# What tables have, and nothing else is asked for to know one.
+_SIGNS: Final = (
+    *("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "__dask_graph__"),
+    *("collect_schema", "to_pandas"),
+)
+NEEDS_NARWHALS: Final = 'Other tables than pandas\' need narwhals: pip install "qwen-magic[data]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as far as it was looked at.
+
+    `frame`: its first rows, as a DataFrame of pandas; `rows`: how many there are, None of a query
+    that did not run to its end; `types`: of the columns, as its own library names them; `missing`:
+    how many values the column at a place lacks in all, None where counting would take long;
+    `changed`: columns whose values pandas cannot hold as they were.
+    """
+
+    frame: Any
+    rows: int | None
+    types: tuple[str, ...]
+    missing: Callable[[int], int | None]
+    changed: tuple[str, ...] = ()
+
+    @property
+    def looked_at(self) -> int | None:
+        """How many rows that is, where it is not all of them."""
+        return len(self.frame) if self.rows is None or len(self.frame) < self.rows else None
 
 
 def is_table(value: object) -> bool:
@@ -26,141 +58,216 @@ def is_table(value: object) -> bool:
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
         return True
     kind = type(value)
-    if hasattr(kind, "__dataframe__"):
-        return True
-    return hasattr(kind, "shape") and hasattr(kind, "to_pandas")  # polars' Series, among others
+    return not isinstance(value, type) and any(hasattr(kind, sign) for sign in _SIGNS)
 
 
 def is_column(value: Any) -> bool:
     """True for one column: a Series."""
-    return len(tuple(value.shape)) == 1 if hasattr(type(value), "shape") else False
+    kind = type(value)
+    if hasattr(kind, "columns") or hasattr(kind, "column_names"):
+        return False
+    return not hasattr(kind, "shape") or len(tuple(value.shape)) == 1
 
 
-def as_pandas(value: Any) -> Any | None:
-    """`value` as a DataFrame of pandas (a Series as one of one column); None where it cannot be
-    had, because pandas is missing or none of the ways leads there."""
+def read_table(value: Any, rows: int = 0) -> Table | None:
+    """`value` as far as its statistics need it, and at least its first `rows`; None where it cannot
+    be had, because pandas or narwhals is missing or none of the ways leads there."""
     try:
         import pandas  # type: ignore[import-untyped]
     except ImportError:
         return None
     if isinstance(value, pandas.DataFrame):
-        return value
+        return _of_pandas(value, rows)
     if isinstance(value, pandas.Series):
-        return value.to_frame()
-    for way in (_own_way, _columnwise, _listed, _interchange):
+        return _of_pandas(value.to_frame(), rows)
+    for way in (_by_narwhals, _by_arrow, _own_way, _interchange):
         try:
             with warnings.catch_warnings():  # the interchange protocol is on its way out
                 warnings.simplefilter("ignore")
-                made = way(value)
-        except Exception:  # a missing pyarrow, a type that it does not know
+                made = way(value, rows)
+        except Exception:  # a missing library, a type that it does not know
             continue
-        if isinstance(made, pandas.Series):
-            return made.to_frame()
-        if isinstance(made, pandas.DataFrame):
+        if made is not None:
             return made
     return None
 
 
-def _own_way(value: Any) -> Any:
-    return value.to_pandas()
+def has_narwhals() -> bool:
+    try:
+        import narwhals  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
-def _interchange(value: Any) -> Any:
-    from pandas.api.interchange import from_dataframe  # type: ignore[import-untyped]
-
-    return from_dataframe(value)
-
-
-# How polars names its types, and what pandas calls them with missing values apart.
-_NUMBERS: Final = re.compile(r"(?:U?Int(?:8|16|32|64)|Float(?:32|64))")
-_TIMES: Final = re.compile(r"(?:Datetime|Duration)")
+def _many(rows: int, columns: int, size: int, nested: bool) -> int:
+    """How many rows of a table with `rows` and `columns` are looked at; `size` is in bytes."""
+    many = min(_NESTED_ROWS if nested else _ROWS, _CELLS // max(columns, 1))
+    return max(_FEWEST_ROWS, min(many, _BYTES * rows // max(size, 1)))
 
 
-def _columnwise(value: Any) -> Any:
-    """From a table with polars' methods, without pyarrow."""
+def _of_pandas(table: Any, rows: int, convert: Callable[[Any], Any] = lambda head: head) -> Table:
+    """pandas' own, and those of libraries with the same methods, which `convert` to it."""
+    many = max(rows, _many(len(table), table.shape[1], 0, nested=False))
+    head = convert(table.iloc[:many])
+
+    def missing(place: int) -> int | None:
+        column = table.iloc[:, place]
+        slow = getattr(column.dtype, "kind", "O") == "O" and str(column.dtype) != "str"
+        return None if slow and len(table) > many else int(column.isna().sum())
+
+    types = tuple(getattr(dtype, "name", str(dtype)) for dtype in table.dtypes)
+    return Table(head, len(table), types, missing)
+
+
+def _by_narwhals(value: Any, rows: int) -> Table | None:
+    import narwhals.stable.v2 as nw
+
+    frame: Any = nw.from_native(value, allow_series=True)
+    frame = frame.to_frame() if isinstance(frame, nw.Series) else frame
+    native = frame.to_native()
+    if frame.implementation.is_pandas_like():
+        return _of_pandas(native, rows, lambda head: nw.from_native(head).to_pandas())
+    types = _own_types(native)
+    if isinstance(frame, nw.LazyFrame):
+        schema = frame.collect_schema()
+        if not rows:
+            return Table(_empty(schema.names()), None, types, lambda place: None)
+        ran = _by_narwhals(frame.head(rows).collect().to_native(), rows)
+        if ran is None:
+            return None
+        whole = ran.rows if ran.rows is not None and ran.rows < rows else None
+        return dataclasses.replace(ran, rows=whole, types=types)
+    labels = list(native.column_names if hasattr(native, "column_names") else native.columns)
+    if len(set(labels)) < len(labels):  # pyarrow's may be called alike
+        frame = nw.from_native(native.rename_columns([str(n) for n in range(len(labels))]))
+    columns = [frame.get_column(name) for name in frame.columns]
+    nested = any(column.dtype.is_nested() or column.dtype == nw.Object for column in columns)
+    size = int(frame.estimated_size())
+    many = max(rows, _many(len(frame), len(columns), size, nested))
+    return _taken_over(labels, columns, many, len(frame), types)
+
+
+def _taken_over(
+    labels: list[Any], columns: list[Any], many: int, rows: int, types: tuple[str, ...]
+) -> Table:
     import pandas
 
-    names = list(value.columns)
-    made = {
-        name: _series(value.get_column(name).to_list(), str(dtype), pandas.Series)
-        for name, dtype in zip(names, value.dtypes, strict=True)
-    }
-    return pandas.DataFrame(made, index=range(int(value.shape[0])))
+    made = {n: as_series(column.head(many)) for n, column in enumerate(columns)}
+    head = pandas.DataFrame(made, index=range(min(many, rows)))
+    head.columns = labels
+    changed = tuple(
+        f"column {label!r} ({kind})"
+        for label, kind, column in zip(labels, types, columns, strict=True)
+        if _is_finer(column.head(many))
+    )
+    return Table(head, rows, types, lambda place: int(columns[place].null_count()), changed)
 
 
-def _listed(value: Any) -> Any:
-    """A single column with polars' methods."""
+def levels_of(index: Any) -> list[Any]:
+    """An index of pandas as a Series for each level. (`to_series` guesses the type of objects.)"""
     import pandas
 
-    return _series(value.to_list(), str(value.dtype), pandas.Series).rename(value.name)
+    levels = [index.get_level_values(n) for n in range(index.nlevels)]
+    return [pandas.Series(level.array, dtype=level.dtype, name=level.name) for level in levels]
 
 
-def _series(items: list[Any], dtype: str, series: Callable[..., Any]) -> Any:
-    if _NUMBERS.fullmatch(dtype):
-        plain = dtype.lower() if None not in items else dtype
-        return series(items, dtype=plain)
-    if dtype == "Boolean":
-        return series(items, dtype="bool" if None not in items else "boolean")
-    if dtype.startswith(("Categorical", "Enum")):
-        return series(items, dtype="category")
-    if _TIMES.match(dtype):
-        return series(items)
-    return series(items) if dtype in ("String", "Utf8") else series(items, dtype=object)
+def _own_types(native: Any) -> tuple[str, ...]:
+    """polars tells a query's by `collect_schema`, pyarrow by `schema`, duckdb by `types`."""
+    if hasattr(native, "collect_schema"):
+        return tuple(map(str, native.collect_schema().dtypes()))
+    if hasattr(native, "column_names"):
+        return tuple(map(str, native.schema.types))
+    found: Any = getattr(native, "types", None) or getattr(native, "dtypes", ())
+    return tuple(map(str, found))
 
 
-# What is kept back -------------------------------------------------------------------------------
+def _empty(names: list[str]) -> Any:
+    import pandas
+
+    made = pandas.DataFrame({n: pandas.Series(dtype=object) for n in range(len(names))})
+    made.columns = names
+    return made
 
 
-def is_masked(label: object, mask: Collection[str]) -> bool:
-    """True where `label` (any part of a nested one) is in `mask`: a name, or a pattern with `*`
-    or `?`. Upper and lower case count as the same: too much kept back does no harm."""
-    if isinstance(label, tuple):
-        return any(is_masked(part, mask) for part in label)
-    name = str(label).casefold()
-    return any(name == given.casefold() or fnmatchcase(name, given.casefold()) for given in mask)
+def as_series(column: Any) -> Any:
+    """A Series of narwhals as one of pandas, of the type that holds each value exactly: whole
+    numbers stay whole beside missing ones. What has no type there is a column of objects."""
+    import pandas
+
+    try:
+        made = _typed(column)
+    except Exception:  # a type that its library casts to nothing
+        made = None
+    values = column.to_list() if made is None else made
+    return pandas.Series(values, dtype=object if made is None else None)
 
 
-def without_masked(value: Any, mask: Collection[str]) -> Any:
-    """`value` with `[masked]` for what is called by a masked name: keys of dicts, fields of
-    records and of arrays, named indexes, at any depth. Records become dicts; an object with
-    `__llm__` is left to tell what it tells."""
-    if not mask or isinstance(value, str | type) or hasattr(type(value), "__llm__"):
-        return value
-    fields = _fields(value)
-    if fields is not None:
-        return {
-            key: MASKED if is_masked(key, mask) else without_masked(item, mask)
-            for key, item in fields.items()
-        }
-    if isinstance(value, list | tuple | deque):
-        value = list(value)
-        return [without_masked(item, mask) for item in value[:MOST_ITEMS]]
-    return _array(value, mask)
+def _typed(column: Any) -> Any:
+    import narwhals.stable.v2 as nw
+    import pandas
 
-
-def _fields(value: Any) -> Mapping[Any, Any] | None:
-    """What has names for its parts, as a mapping."""
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        named: Mapping[Any, Any] = value._asdict()
-        return named
-    if isinstance(value, SimpleNamespace):
-        return vars(value)
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    kind, gone = column.dtype, column.is_null().to_numpy()
+    some = bool(gone.any())
+    if kind.is_integer() and kind not in (nw.Int128, nw.UInt128):
+        values = column.fill_null(0).to_numpy()
+        return pandas.arrays.IntegerArray(values.copy(), gone) if some else values
+    if kind in (nw.Float32, nw.Float64):
+        values = column.fill_null(0.0).to_numpy()
+        return pandas.arrays.FloatingArray(values.copy(), gone) if some else values
+    if kind == nw.Boolean:
+        values = column.fill_null(False).to_numpy().astype(bool)
+        return pandas.arrays.BooleanArray(values, gone) if some else values
+    if kind == nw.String:
+        return pandas.Series(column.to_list(), dtype="str" if pandas.__version__ >= "3" else object)
+    if isinstance(kind, nw.Enum):
+        return pandas.Categorical(column.to_list(), list(kind.categories), ordered=True)
+    if kind == nw.Categorical:
+        return pandas.Categorical(column.to_list())
+    if isinstance(kind, nw.Datetime | nw.Duration):
+        letter = "m" if isinstance(kind, nw.Duration) else "M"
+        counts = column.cast(nw.Int64).fill_null(0).to_numpy().copy()
+        counts[gone] = -(2**63)  # NaT
+        made = pandas.Series(counts.view(f"{letter}8[{kind.time_unit}]"))
+        zone = getattr(kind, "time_zone", None)
+        return made.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else made
     return None
 
 
-def _array(value: Any, mask: Collection[str]) -> Any:
-    """Arrays of numpy have fields, indexes of pandas a name."""
-    if not hasattr(type(value), "dtype"):
-        return value
-    name = getattr(value, "name", None)
-    if name is not None and is_masked(name, mask):
-        return MASKED
-    names = getattr(value.dtype, "names", None)
-    if not names or not any(is_masked(one, mask) for one in names):
-        return value
-    kept = [one for one in names if not is_masked(one, mask)]
-    return value[kept] if kept else MASKED
+def _is_finer(column: Any) -> bool:
+    """Times of day in nanoseconds, which Python does not count in."""
+    import narwhals.stable.v2 as nw
+
+    if column.dtype != nw.Time:
+        return False
+    try:
+        return bool((column.drop_nulls().cast(nw.Int64) % 1000 != 0).any())
+    except Exception:  # coarser ones, of four bytes
+        return False
+
+
+def _by_arrow(value: Any, rows: int) -> Table | None:
+    """What offers its data to Arrow, and can do so twice (a reader could not)."""
+    import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    if hasattr(type(value), "__next__"):
+        return None
+    if hasattr(type(value), "__arrow_c_stream__"):
+        return _by_narwhals(pyarrow.table(value), rows)
+    return _by_narwhals(pyarrow.chunked_array([pyarrow.array(value)]), rows)
+
+
+def _own_way(value: Any, rows: int) -> Table | None:
+    import pandas
+
+    if value.shape[0] * value.shape[-1] > _UNKNOWN_CELLS:
+        return None
+    made = value.to_pandas()
+    made = made.to_frame() if isinstance(made, pandas.Series) else made
+    return _of_pandas(made, rows) if isinstance(made, pandas.DataFrame) else None
+
+
+def _interchange(value: Any, rows: int) -> Table | None:
+    from pandas.api.interchange import from_dataframe  # type: ignore[import-untyped]
+
+    return _of_pandas(from_dataframe(value), rows)

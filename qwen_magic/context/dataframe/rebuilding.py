@@ -38,6 +38,10 @@ def floats(cells, column):
     return np.array([float(cell or "nan") for cell in cells], column["dtype"])
 
 
+def complexes(cells, column):
+    return np.array([complex(cell) for cell in cells], column["dtype"])
+
+
 def booleans(cells, column):
     return np.array([cell == "True" for cell in cells], bool)
 
@@ -77,10 +81,12 @@ def literals(cells, column):
 
 
 def parsed(cells, column):
-    read = {"date": datetime.date.fromisoformat, "Decimal": decimal.Decimal}[column["type"]]
+    types = {"date": datetime.date, "time": datetime.time, "datetime": datetime.datetime}
+    kind = types.get(column["type"])
+    read = kind.fromisoformat if kind else decimal.Decimal  # type: ignore[attr-defined]
     kinds = {"None": None, "nan": float("nan"), "NA": pd.NA, "NaT": pd.NaT}
     missing = {cell: kinds[kind] for cell, kind in column.get("missing", {}).items()}
-    made = [missing[c] if c in missing else read(c) for c in cells]  # type: ignore[operator]
+    made = [missing[c] if c in missing else read(c) for c in cells]
     return pd.Series(made, dtype=object)
 
 
@@ -118,7 +124,7 @@ def categories(cells, column):
     return pd.Categorical.from_codes(numbers, index, ordered=column["ordered"])
 
 
-_NUMBERS = (integers, floats, booleans, nullable, nullable_floats)
+_NUMBERS = (integers, floats, complexes, booleans, nullable, nullable_floats)
 _TEXTS = (texts, marked_texts, literals, parsed)
 _TIMES = (times, zoned, periods)
 _NESTED = (intervals, categories)
@@ -140,16 +146,20 @@ def plain(table, names, layout):
 
 def arranged(table, names, layout):
     levels = [table.pop(n) for n in range(layout.get("index", 0))]
-    if len(levels) > 1:
-        table.index = pd.MultiIndex.from_arrays(levels, names=names[: len(levels)])
-    elif levels:
-        table.index = pd.Index(levels[0].array, dtype=levels[0].dtype, name=names[0])
+    if levels:
+        table.index = labelled(levels, names[: len(levels)])
     else:
         table.index = pd.RangeIndex(*layout["range"], name=layout.get("name"))
-    labels, title = names[len(levels) :], layout.get("title")
-    if layout.get("nested"):
-        table.columns = pd.MultiIndex.from_tuples(labels, names=title)
-    else:
-        kind = layout.get("labels")
-        table.columns = pd.Index(labels, dtype=kind, name=title, tupleize_cols=False)
+    if "freq" in layout:
+        table.index.freq = layout["freq"]
+    titles = layout.get("titles", [None])
+    labels = [READERS[of["as"]](of["cells"], of) for of in layout.get("labels", [])]
+    table.columns = labelled(labels or [names[len(levels) :]], titles)
     return table
+
+
+def labelled(levels, names):
+    if len(levels) > 1:
+        return pd.MultiIndex.from_arrays(levels, names=names)
+    values = pd.Series(levels[0])
+    return pd.Index(values.array, dtype=values.dtype, name=names[0], tupleize_cols=False)

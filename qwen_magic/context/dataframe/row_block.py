@@ -22,6 +22,7 @@ import ast
 import csv
 import inspect
 import io
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,21 @@ from typing import Any, Final
 import pandas as pd  # type: ignore[import-untyped]
 
 from qwen_magic.context.dataframe.columns import escape_unprintable
-from qwen_magic.context.dataframe.encoding import Encoded, Spec, encode
-from qwen_magic.context.dataframe.rebuilding import IMPORTS, READERS, arranged, frame, plain
-from qwen_magic.document.words import fenced
+from qwen_magic.context.dataframe.encoding import Encoded, Spec, encode, same
+from qwen_magic.context.dataframe.frames import levels_of
+from qwen_magic.context.dataframe.rebuilding import (
+    IMPORTS,
+    READERS,
+    arranged,
+    frame,
+    labelled,
+    plain,
+)
+from qwen_magic.document.words import clipped, fenced
 from qwen_magic.errors import UsageError
 
 _BLOCK: Final = re.compile(r"^(`{3,})python\n(# rebuilds .*?)^\1`*$", re.DOTALL | re.MULTILINE)
+_LONGEST_LABEL: Final = 80
 _NAMES: Final = ("DATA", "COLUMNS", "LAYOUT")
 
 
@@ -50,11 +60,11 @@ class Rows:
 def write_rows(name: str, table: Any) -> Rows:
     """The block that rebuilds `table` (a pandas DataFrame) as the variable `name`.
 
-    It is checked here: rebuilt and compared, column by column. Raises `UsageError` where a cell is
-    longer than CSV readers take.
+    It is checked here: rebuilt and compared, column by column. Raises `UsageError` where that
+    fails, such as for a cell that is longer than CSV readers take.
     """
-    levels, layout = _layout(table)
     labels = [_label(label) for label in table.columns]
+    levels, layout = _layout(table, labels)
     columns = [table.iloc[:, n] for n in range(table.shape[1])]
     encoded = [encode(column) for column in (*levels, *columns)]
     names = [*(_label(level.name) for level in levels), *labels]
@@ -63,9 +73,9 @@ def write_rows(name: str, table: Any) -> Rows:
     text = fenced(_code(name, table.shape, specs, data, layout), "python")
     try:
         again = rebuild(text)
-    except csv.Error as error:
+    except Exception as error:
         raise UsageError(
-            f"{name} cannot be sent row by row: one of its cells is too long.",
+            f"{name} cannot be sent row by row.",
             why=str(error),
             hint="Leave out --rows, or that column.",
         ) from error
@@ -93,8 +103,9 @@ def _arrange(layout: Spec) -> Callable[..., Any]:
     return plain if set(layout) == {"rows"} else arranged
 
 
-def _layout(table: Any) -> tuple[list[Any], Spec]:
-    """The index levels that need cells of their own, and what is no column."""
+def _layout(table: Any, labels: list[Any]) -> tuple[list[Any], Spec]:
+    """The index levels that need cells of their own, and what is no column. `labels`: those of the
+    columns as they stand in the block, which are enough where a frame makes the same of them."""
     index, columns = table.index, table.columns
     layout: Spec = {"rows": len(table)}
     levels = []
@@ -102,18 +113,34 @@ def _layout(table: Any) -> tuple[list[Any], Spec]:
         layout["range"] = (index.start, index.stop, index.step)
         layout |= {"name": _label(index.name)} if index.name is not None else {}
     else:
-        levels = [index.get_level_values(n).to_series() for n in range(index.nlevels)]
+        levels = levels_of(index)
         layout["index"] = len(levels)
-    if columns.nlevels > 1:
-        layout["nested"] = True
-        layout["title"] = [_label(name) for name in columns.names]
-    elif columns.name is not None:
-        layout["title"] = _label(columns.name)
-    if columns.nlevels == 1 and columns.dtype == object:
-        layout["labels"] = "object"
+    if getattr(index, "freq", None) is not None and not isinstance(index, pd.PeriodIndex):
+        layout |= {"freq": index.freqstr} if _is_frequency(index) else {}
+    if any(title is not None for title in columns.names):
+        layout["titles"] = [_label(title) for title in columns.names]
+    if columns.nlevels > 1 or not _are_enough(labels, columns):
+        found = [encode(level) for level in levels_of(columns)]
+        layout["labels"] = [{**level.spec, "cells": level.cells} for level in found]
+        layout["titles"] = [_label(title) for title in columns.names]
     if layout == {"rows": len(table), "range": (0, len(table), 1)}:
         del layout["range"]
     return levels, layout
+
+
+def _are_enough(labels: list[Any], columns: Any) -> bool:
+    try:
+        return same(labelled([labels], [None]), columns)  # type: ignore[no-untyped-call]
+    except Exception:  # what the text type of an index cannot hold
+        return False
+
+
+def _is_frequency(index: Any) -> bool:
+    """Whether its name gives it back: those with holidays have none."""
+    try:
+        return bool(pd.tseries.frequencies.to_offset(index.freqstr) == index.freq)
+    except ValueError:
+        return False
 
 
 def _label(label: Any) -> Any:
@@ -122,7 +149,9 @@ def _label(label: Any) -> Any:
         return tuple(_label(part) for part in label)
     if type(label).__module__ == "numpy" and hasattr(label, "item"):
         label = label.item()
-    return label if label is None or type(label) in (str, int, bool, float) else str(label)
+    if label is None or type(label) in (str, int, bool):
+        return label
+    return label if type(label) is float and math.isfinite(label) else str(label)
 
 
 def _data(names: Sequence[Any], encoded: Sequence[Encoded], count: int) -> str:
@@ -146,8 +175,7 @@ def _escaped(line: str) -> str:
 
 
 def _code(name: str, shape: tuple[int, int], specs: Sequence[Spec], data: str, layout: Spec) -> str:
-    arrange = _arrange(layout)
-    body = _functions(specs, arrange)
+    body = _functions(specs, layout)
     imports = [line for used, line in IMPORTS.items() if re.search(rf"\b{used}\.", body)]
     rows = ",\n".join(f"    {_repr(spec)}" for spec in specs)
     parts = [
@@ -157,7 +185,7 @@ def _code(name: str, shape: tuple[int, int], specs: Sequence[Spec], data: str, l
         f"DATA = {data}",
         f"COLUMNS = [\n{rows}\n]" if specs else "COLUMNS = []",
         f"LAYOUT = {_repr(layout)}",
-        f"{name} = frame(DATA, COLUMNS, LAYOUT, {arrange.__name__})",
+        f"{name} = frame(DATA, COLUMNS, LAYOUT, {_arrange(layout).__name__})",
     ]
     return "\n".join(parts)
 
@@ -166,13 +194,14 @@ def _repr(value: object) -> str:
     return escape_unprintable(repr(value))
 
 
-def _functions(specs: Sequence[Spec], arrange: Callable[..., Any]) -> str:
+def _functions(specs: Sequence[Spec], layout: Spec) -> str:
     """The source of the readers that these columns use, and of what puts them together."""
-    used = _readers(specs)
+    used = _readers([*specs, *layout.get("labels", ())])
     names = [name for name in READERS if name in used]
     listed = ", ".join(f'"{name}": {name}' for name in names)
     sources = [_source(READERS[name]) for name in names]
-    return "\n".join([*sources, f"READERS = {{{listed}}}", _source(frame), _source(arrange)])
+    ends = [plain] if _arrange(layout) is plain else [labelled, arranged]
+    return "\n".join([*sources, f"READERS = {{{listed}}}", *map(_source, [frame, *ends])])
 
 
 def _readers(specs: Iterable[Spec]) -> set[str]:
@@ -188,30 +217,21 @@ def _source(function: Any) -> str:
 
 def _differences(table: Any, again: Any) -> list[str]:
     found = []
-    if [_label(label) for label in table.columns] != list(table.columns):
-        found.append("column labels that are no text or number")
+    if not _same_index(table.columns, again.columns):
+        found.append("the labels of the columns")
     for n in range(table.shape[1]):
-        if not _same(table.iloc[:, n], again.iloc[:, n]):
-            found.append(f"column {table.columns[n]!r} ({table.iloc[:, n].dtype})")
-    for n in range(table.index.nlevels):
-        before, after = (one.index.get_level_values(n) for one in (table, again))
-        if not _same(before.to_series(), after.to_series()):
-            found.append(f"index {before.name!r} ({before.dtype})")
+        if not same(table.iloc[:, n], again.iloc[:, n]):
+            label = clipped(str(table.columns[n]), _LONGEST_LABEL)
+            found.append(f"column {label!r} ({table.iloc[:, n].dtype})")
+    if not _same_index(table.index, again.index):
+        kinds = (str(level.dtype) for level in levels_of(table.index))
+        found.append(f"the index ({', '.join(kinds)})")
     return found
 
 
-def _same(before: Any, after: Any) -> bool:
-    if str(before.dtype) != str(after.dtype):
+def _same_index(before: Any, after: Any) -> bool:
+    if before.nlevels != after.nlevels or getattr(before, "freq", 0) != getattr(after, "freq", 0):
         return False
-    if before.dtype != object:
-        return bool(before.array.equals(after.array))
-    try:
-        return all(_equal(one, other) for one, other in zip(before, after, strict=True))
-    except Exception:  # what compares is the user's
-        return False
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
-        return False
-    return one is other or bool(one == other) or (one != one and other != other)
+    names = [pd.Series([*one.names], dtype=object) for one in (before, after)]
+    pairs = zip(levels_of(before), levels_of(after), strict=True)
+    return same(*names) and all(same(*pair) for pair in pairs)

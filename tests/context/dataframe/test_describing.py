@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.context.dataframe.describing import describe_data, describe_value, estimate_tokens
+from qwen_magic.context.dataframe.row_block import rebuild
 from qwen_magic.errors import UsageError
 
 unhurried = settings(deadline=None)
@@ -24,38 +25,6 @@ unhurried = settings(deadline=None)
 class Told:
     def __llm__(self):
         return "told in its own words"
-
-
-class Polars:
-    """A table as polars shapes it, where pyarrow is missing; polars itself need not be here."""
-
-    columns = ("n", "when", "name")
-    dtypes = ("Int64", "Date", "String")
-    shape = (2, 3)
-
-    def __init__(self):
-        self._values = {"n": [1, None], "when": [None, None], "name": ["a", "b"]}
-
-    def __dataframe__(self, nan_as_null=False, allow_copy=True):
-        raise NotImplementedError
-
-    def to_pandas(self):
-        raise ModuleNotFoundError("pyarrow")
-
-    def get_column(self, name):
-        return pd.Series(self._values[name], dtype=object)
-
-
-class PolarsSeries:
-    shape = (3,)
-    dtype = "Int64"
-    name = "n"
-
-    def to_pandas(self):
-        raise ModuleNotFoundError("pyarrow")
-
-    def to_list(self):
-        return [1, None, 3]
 
 
 class Interchange:
@@ -181,23 +150,78 @@ def test_a_table_in_a_container_is_a_schema(sales):
     assert "'ok': bool" in describe_data("x", {"t": sales}).text
 
 
-@pytest.mark.parametrize("kind", [Polars, lambda: Interchange(pd.DataFrame({"n": [1, 2]}))])
-def test_other_libraries_tables(kind):
-    part = describe_data("t", kind())
+def test_a_table_with_the_interchange_protocol_alone():
+    part = describe_data("t", Interchange(pd.DataFrame({"n": [1, 2]})))
     assert part.summary.startswith("t: 2 rows, ")
     assert "'n': " in part.text
 
 
-def test_polars_types_become_those_of_pandas():
-    text = describe_data("t", Polars(), rows="all").text
-    assert "'n': Int64, 1 missing" in text
-    assert "\nn,when,name\n1,,a\n,,b\n" in text
+def other_libraries(values):
+    """The same table of each library, with the names of its types."""
+    import duckdb
+    import polars
+    import pyarrow
+
+    arrow = pyarrow.table(values)
+    return {
+        "polars": (polars.DataFrame(values), ["Int64", "String"]),
+        "pyarrow": (arrow, ["int64", "string"]),
+        "duckdb": (duckdb.from_arrow(arrow), ["BIGINT", "VARCHAR"]),
+        "lazy": (polars.LazyFrame(values), ["Int64", "String"]),
+        "batch": (arrow.to_batches()[0], ["int64", "string"]),
+    }
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "duckdb", "lazy", "batch"])
+def test_tables_of_other_libraries_are_equals(library):
+    for name in ("polars", "pyarrow", "duckdb", "narwhals"):
+        pytest.importorskip(name)
+    table, types = other_libraries({"n": [2**53 + 1, None], "name": ["a", "b"]})[library]
+    part = describe_data("t", table, rows="all")
+    again = rebuild(part.text)
+    assert again["n"].tolist() == [2**53 + 1, pd.NA]
+    assert again["name"].tolist() == ["a", "b"]
+    assert part.warning == ""
+    assert f"'n': {types[0]}, 1 missing" in part.text
+    assert f"'name': {types[1]}, all 2 different" in part.text
+
+
+@pytest.mark.parametrize("library", ["duckdb", "lazy"])
+def test_a_query_does_not_run_unless_rows_are_asked_for(library):
+    for name in ("polars", "pyarrow", "duckdb", "narwhals"):
+        pytest.importorskip(name)
+    table, types = other_libraries({"n": list(range(500)), "name": ["a"] * 500})[library]
+    part = describe_data("t", table)
+    assert part.summary.startswith("t: a query, rows not counted, 2 columns; schema sent")
+    assert f"'n': {types[0]}\n" in part.text
+    assert "csv" not in part.text
+    assert "the first 3 rows" in describe_data("t", table, rows=3).text
+
+
+def test_a_query_that_would_fail_is_described_all_the_same():
+    polars = pytest.importorskip("polars")
+    bad = polars.LazyFrame({"a": [1]}).map_batches(lambda table: 1 / 0, schema={"a": polars.Int64})
+    assert "'a': Int64" in describe_data("t", bad).text
+    with pytest.raises(UsageError, match="cannot be read"):
+        describe_data("t", bad, rows=1)
 
 
 def test_other_libraries_columns():
-    part = describe_data("s", PolarsSeries(), rows="all")
+    polars = pytest.importorskip("polars")
+    part = describe_data("s", polars.Series("n", [1, None, 3]), rows="all")
     assert "'n': Int64, 1 missing, min 1, mean 2" in part.text
     assert "(a DataFrame of one column)" in part.text
+
+
+def test_without_narwhals_it_is_said_what_to_install(monkeypatch):
+    polars = pytest.importorskip("polars")
+    monkeypatch.setitem(sys.modules, "narwhals", None)
+    monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
+    table = polars.LazyFrame({"a": [1]})
+    assert "pip install" in describe_data("t", table).warning
+    with pytest.raises(UsageError, match="rows of t cannot be read") as raised:
+        describe_data("t", table, rows=1)
+    assert "narwhals" in raised.value.hint
 
 
 def test_a_table_that_pandas_cannot_read_is_names_and_types():

@@ -123,7 +123,7 @@ def test_a_row_is_a_line():
 
 
 def test_lone_surrogates_travel_as_escapes():
-    table = pd.DataFrame({"\ud801": ["\ud800"]}, dtype=object)
+    table = pd.DataFrame([["\ud800"]], columns=pd.Index(["\ud801"], dtype=object), dtype=object)
     text = write_rows("df", table).text
     text.encode("utf-8")
     assert rebuild(text).equals(table)

@@ -1,0 +1,96 @@
+"""Which columns and keys are kept back: they are named to the model, their values never are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from fnmatch import translate
+from functools import lru_cache
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, Final
+
+from qwen_magic.context.description import own_words
+
+MASKED: Final = "[masked]"
+MOST_ITEMS: Final = 100_000  # of a container: no more than a few thousand can ever show
+
+
+def is_masked(label: object, mask: Collection[str]) -> bool:
+    """True where `label` (any part of a nested one) is in `mask`: a name, or a pattern with `*`
+    or `?`. Upper and lower case count as the same: too much kept back does no harm."""
+    if isinstance(label, tuple):
+        return any(is_masked(part, mask) for part in label)
+    return bool(mask) and _pattern(tuple(mask)).fullmatch(str(label).casefold()) is not None
+
+
+@lru_cache(maxsize=16)
+def _pattern(mask: tuple[str, ...]) -> re.Pattern[str]:
+    """One for all: of a long table there are many names to look at."""
+    names = [given.casefold() for given in mask]
+    return re.compile("|".join([*map(re.escape, names), *map(translate, names)]))
+
+
+def without_masked(
+    value: Any,
+    mask: Collection[str],
+    *,
+    most: int = MOST_ITEMS,
+    replaced: Callable[[Any], Any] = lambda part: part,
+) -> Any:
+    """`value` with `[masked]` for what is called by a masked name: keys of dicts, fields of
+    records and of arrays, named indexes, at any depth. Records become dicts; an object with
+    own words is left to tell what it tells. Every other part goes through `replaced`.
+
+    No more than `most` parts are looked at, and the rest is left out. Raises `RecursionError` for
+    what holds itself.
+    """
+    parts_left = most
+
+    def walk(value: Any) -> Any:
+        nonlocal parts_left
+        parts_left -= 1
+        if isinstance(value, str | type) or own_words(value):
+            return value
+        fields = _fields(value, bool(mask))
+        if fields is not None:
+            found = islice(fields.items(), max(parts_left, 0))
+            return {key: MASKED if is_masked(key, mask) else walk(item) for key, item in found}
+        if isinstance(value, list | tuple | deque):
+            items = [walk(item) for item in islice(value, max(parts_left, 0))]
+            return tuple(items) if type(value) is tuple else items
+        return _array(replaced(value), mask)
+
+    return walk(value)
+
+
+def _fields(value: Any, records: bool) -> Mapping[Any, Any] | None:
+    """What has names for its parts, as a mapping."""
+    if isinstance(value, Mapping):
+        return value
+    if not records:
+        return None
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        named: Mapping[Any, Any] = value._asdict()
+        return named
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def _array(value: Any, mask: Collection[str]) -> Any:
+    """Arrays of numpy have fields, indexes of pandas a name."""
+    if not mask or not hasattr(type(value), "dtype"):
+        return value
+    name = getattr(value, "name", None)
+    if name is not None and is_masked(name, mask):
+        return MASKED
+    names = getattr(value.dtype, "names", None)
+    if not names or not any(is_masked(one, mask) for one in names):
+        return value
+    kept = [one for one in names if not is_masked(one, mask)]
+    return value[kept] if kept else MASKED

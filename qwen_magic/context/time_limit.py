@@ -1,0 +1,67 @@
+"""What runs code of the user's, on the main thread: it can be interrupted, and its time ends.
+
+Without these neither holds in a cell that awaits: ipykernel's own SIGINT handler cancels such a
+cell, which synchronous code notices only at its end (seen on 6.31 and 7.4).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+# Seconds after which what swallowed the end of its time is told again.
+_AGAIN: Final = 1.0
+_LONGEST: Final = 1e7  # seconds that a timer takes
+
+
+class OutOfTimeError(TimeoutError):
+    """A function took longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not finished after {seconds:.3g} s, and ended")
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `OutOfTimeError` inside the block after so many seconds, where a timer can (POSIX, the
+    main thread); again each second, should the block swallow it."""
+    on_main = threading.current_thread() is threading.main_thread()
+    if not on_main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise OutOfTimeError(seconds)
+
+    before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, every = signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
+    try:
+        yield
+    finally:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # though it rang just now
+            if before is not None:
+                signal.signal(signal.SIGALRM, before)
+            if left:  # a timer that ran already, such as of a function around this one, goes on
+                goes_on = max(0.001, left - (time.monotonic() - began))
+                signal.setitimer(signal.ITIMER_REAL, goes_on, every)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT raises `KeyboardInterrupt` at once; outside the main thread there is none to raise."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
