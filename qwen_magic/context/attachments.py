@@ -10,12 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from qwen_magic.context.dataframe.describing import RowCount, describe_data, estimate_tokens
+from qwen_magic.context.dataframe.describing import (
+    RowCount,
+    describe_data,
+    estimate_tokens,
+    size_words,
+)
 from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.images import check_vision, image_part, image_words
 from qwen_magic.context.interpolation import Interpolated, interpolate, look_up
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
 
 MAX_FILE_BYTES: Final = 1_000_000  # of instructions
 
@@ -23,10 +29,11 @@ MAX_FILE_BYTES: Final = 1_000_000  # of instructions
 @dataclass(frozen=True, slots=True)
 class Attached:
     """A prompt with all that goes with it, as `input` of the request. `told`: the lines that tell
-    the reader what was added, and how large it is."""
+    the reader what was added, and how large it is; `parts`: what was added itself."""
 
     input: str | tuple[JSON, ...]
     told: tuple[str, ...] = ()
+    parts: tuple[RequestPart, ...] = ()
 
 
 def attach(
@@ -53,20 +60,26 @@ def attach(
     if not isinstance(prompt, str):
         raise UsageError("-d and -i go with a prompt, not with a list of messages.")
     text, told = prompt, []
+    parts: list[RequestPart] = []
     for name in data:
         value = _value(name, namespace)
         part = describe_data(name, value, rows=rows, mask=mask, whole=whole)
         text += f"\n\n{part.text}"
         told += [words for words in (part.summary, part.warning) if words]
+        about = part.summary.removeprefix(f"{name}: ").removesuffix(size_words(part.text))
+        parts.append(RequestPart("data", name, part.text, about.rstrip(",; "), told=part.summary))
     if not images:
-        return Attached(text, tuple(told))
+        return Attached(text, tuple(told), tuple(parts))
     check_vision(model)
-    parts: list[JSON] = [{"type": "input_text", "text": text}]
+    content: list[JSON] = [{"type": "input_text", "text": text}]
     for ref in images:
-        part_json = image_part(ref, namespace.get(ref))
-        parts.append(part_json)
-        told.append(image_words(ref, part_json))
-    return Attached(({"role": "user", "content": parts},), tuple(told))
+        image = image_part(ref, namespace.get(ref))
+        content.append(image)
+        words, url = image_words(ref, image), str(image["image_url"])
+        told.append(words)
+        about = words.removeprefix(f"{ref}: ")
+        parts.append(RequestPart("image", ref, about=about, image=url, told=words))
+    return Attached(({"role": "user", "content": content},), tuple(told), tuple(parts))
 
 
 def _value(name: str, namespace: Mapping[str, object]) -> object:

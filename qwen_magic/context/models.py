@@ -190,13 +190,6 @@ def carried_tokens(usage: Usage) -> int:
     return usage.input_tokens + max(0, usage.output_tokens - usage.reasoning_tokens)
 
 
-def about_tokens(text: str) -> int:
-    """How many tokens `text` is, about: four letters of Latin script to a token, three characters
-    of others to two."""
-    ascii_only = len(text.encode("ascii", "ignore"))
-    return round(ascii_only / 4 + (len(text) - ascii_only) / 1.5)
-
-
 def window_fact(full: float | None) -> str:
     """For the footer: "window 62 % full" once past half, else nothing."""
     if full is None or full < SHOWN_FROM:

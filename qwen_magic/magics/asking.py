@@ -48,8 +48,11 @@ from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
 from qwen_magic.options import Options, ask_fields
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
 from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
+from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.policy import CallLimits
@@ -93,14 +96,14 @@ class Asker:
 
     def ask(self, options: Options, prompt: str) -> Ask:
         """The question as it stands now, with the values that it names. Raises `UsageError`."""
-        chat = options.chat or self.session.conversations.current
+        typed, chat = options, options.chat or self.session.conversations.current
         defaults = self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(Options.of(self.settings))
         namespace: Mapping[str, object] = self.shell.user_ns
         describe = partial(
             describe_value, mask=self.settings.masked_columns, whole=options.send_all
         )
-        given, expanded = self._input(prompt, namespace, describe, raw=options.raw)
+        given, parts, expanded = self._input(prompt, namespace, describe, raw=options.raw)
         system = read_instructions(options.system or "", namespace, describe=describe)
         endpoint = self.session.endpoints.find(self.settings.endpoint)
         model = options.model or DEFAULT_MODEL
@@ -115,14 +118,19 @@ class Asker:
             whole=options.send_all,
         )
         told = (*expanded, *_told(system), *attached.told)
-        if self.settings.confirm_tokens and not (options.send_all or options.dry_run):
-            most = self.settings.confirm_tokens
-            check_size(attached.input, system.text, told, most=most)
+        if (most := self.settings.confirm_tokens) and not options.send_all:
+            try:
+                check_size(attached.input, system.text, told, most=most)
+            except UsageError as error:
+                if not options.dry_run:
+                    raise
+                told = (*told, f"{error.message} {error.hint}")
         tools = resolve_tools(options.tools or (), namespace)
         settled = {"model": model, "chat": chat, "system": system.text}
-        return Ask(
+        ask = Ask(
             prompt=prompt,
             input=attached.input,
+            parts=(*parts, *attached.parts),
             endpoint=endpoint,
             tools=tools.definitions,
             functions=tools.functions,
@@ -131,6 +139,7 @@ class Asker:
             expanded=told,
             **ask_fields({**asdict(options), **settled}),
         )
+        return self._with_schema(ask, typed)
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
@@ -142,7 +151,6 @@ class Asker:
 
     def answer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
-        ask = self._with_schema(ask, options)
         if self.depends_on(ask):
             raise UsageError(
                 f"An answer in {ask.chat} is still being written in the background.",
@@ -163,7 +171,6 @@ class Asker:
 
     async def aanswer(self, ask: Ask, options: Options) -> Answer:
         """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
-        ask = self._with_schema(ask, options)
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
@@ -194,7 +201,7 @@ class Asker:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
         background, which is begun."""
         if options.dry_run:
-            print(self.session.plan(ask).describe())
+            self.views.show_dry_run(self.session.plan(ask))
         elif options.bg:
             from qwen_magic.magics.background import begin
 
@@ -254,14 +261,16 @@ class Asker:
         describe: Callable[[object], str],
         *,
         raw: bool,
-    ) -> tuple[str | tuple[dict[str, Any], ...], tuple[str, ...]]:
-        if raw:
-            return prompt, ()
-        messages = message_list(prompt, namespace)
+    ) -> tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple[str, ...]]:
+        """What is sent for `prompt`, what that is made of, and what became of it, in words."""
+        messages = None if raw else message_list(prompt, namespace)
         if messages is not None:
-            return messages, (f"{prompt.strip()} → {len(messages)} messages",)
-        read = interpolate(prompt, namespace, describe=describe)
-        return read.text, _told(read)
+            told = f"{prompt.strip()} → {len(messages)} messages"
+            text = "\n\n".join(map(as_read, messages))
+            return messages, (RequestPart("messages", text=text, told=told),), (told,)
+        read = Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
+        parts = (RequestPart("prompt", text=read.text), *_values(read))
+        return read.text, parts, _told(read)
 
     def _window(self, endpoint: Endpoint, model: str) -> int | None:
         """The model's context window: as the user says, as the host's own catalogue says, or as
@@ -308,11 +317,22 @@ def _warn(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _told(read: Interpolated) -> tuple[str, ...]:
-    """What became of a text's braces, in words for the footer."""
-    expanded = tuple(
-        f"{{{e.name}}} → {e.chars:,} characters" + (f": {e.cut}" if e.cut else "")
-        for e in read.expanded
+def _values(read: Interpolated) -> tuple[RequestPart, ...]:
+    """What a text's braces became."""
+    return tuple(
+        RequestPart(
+            "value",
+            f"{{{each.name}}}",
+            each.value_text,
+            each.cut or "in the prompt" + f", {each.count} times" * (each.count > 1),
+            told=f"{{{each.name}}} → {each.chars:,} characters"
+            + (f": {each.cut}" * bool(each.cut)),
+        )
+        for each in read.expanded
     )
+
+
+def _told(read: Interpolated) -> tuple[str, ...]:
+    """The same in words for the footer, with what was left as typed."""
     left = tuple(f"{{{name}}} left as typed: not found" for name in read.unknown)
-    return expanded + left
+    return (*(part.told for part in _values(read)), *left)

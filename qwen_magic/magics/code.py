@@ -13,6 +13,7 @@ from IPython.core.magic import magics_class
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.magics.qwen import QwenMagics, help_text
+from qwen_magic.protocol.request import RequestPart
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
@@ -83,14 +84,18 @@ class CodeMagics(SessionMagics):
             return None
         report = self._report()
         asker = self._asker
-        parts = [_TASK, words.strip(), report.text]
+        parts = [
+            RequestPart("task", text=_TASK),
+            RequestPart("prompt", text=words.strip()),
+            RequestPart("exception", text=report.text, about=report.contents),
+        ]
+        parts = [part for part in parts if part.text]
         # Braces in code are no references to values.
-        ask = asker.ask(replace(options, raw=True), "\n\n".join(part for part in parts if part))
-        ask = replace(ask, prompt=f"%qwen_fix {line}".strip())
-        if options.dry_run:
-            print(f"Would be sent besides: {report.contents}.")
-        else:
-            print(f"Sent besides: {report.contents}. (%qwen_fix --dry-run shows it all.)")
+        ask = asker.ask(replace(options, raw=True), "\n\n".join(part.text for part in parts))
+        added = (part for part in ask.parts if part.kind != "prompt")  # by -d and the like
+        ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
+        if not options.dry_run:
+            print(f"Sent with it: {report.contents}. (%qwen_fix --dry-run shows it all.)")
         return None if asker.held_back(ask, options) else (ask, options)
 
     def _report(self) -> ExceptionReport:

@@ -1,20 +1,30 @@
-"""Where one shell shows its answers: a live view, plain text, the buttons afterwards."""
+"""Where one shell shows its answers: a live view, plain text, the buttons afterwards; or what would
+be asked, in a dry run."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
+from qwen_magic.context.models import carried_tokens
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.document.words import shorten
 from qwen_magic.frontends.kernel import cell_id, kernel_of, stop_reaches_sync_cell
 from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
 from qwen_magic.session.plan import Plan
+from qwen_magic.session.transcript import as_items, as_read
 from qwen_magic.session.view import NoView, View, facts_of
 
 if TYPE_CHECKING:
     from qwen_magic.document.footer import TurnFacts
+    from qwen_magic.frontends.dry_run import DryRun, Price
     from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
     from qwen_magic.magics.actions import AnswerActions
 
@@ -55,6 +65,17 @@ class ViewFactory:
             stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
         )
 
+    def show_dry_run(self, plan: Plan) -> None:
+        """Show what the request would be, and send nothing."""
+        from qwen_magic.frontends.display import show_html
+        from qwen_magic.frontends.dry_run import dry_run_html, dry_run_text
+
+        dry = dry_run_of(plan)
+        if kernel_of(self._shell) is None:
+            print(dry_run_text(dry))
+        else:
+            show_html(dry_run_html(dry), dry_run_text(dry))
+
     def offer(self, answer: Answer) -> None:
         """Put the actions under an answer that stands in a notebook."""
         if not answer.bundle:
@@ -69,3 +90,92 @@ class ViewFactory:
             self._shelf.close()
         if self._actions is not None:
             self._actions.close()
+
+
+def dry_run_of(plan: Plan) -> DryRun:
+    """What a plan's request is, in the parts that its reader knows."""
+    from qwen_magic.context.dataframe.describing import estimate_tokens
+    from qwen_magic.frontends.dry_run import DryRun
+
+    ask, request = plan.ask, plan.request
+    endpoint, body = ask.endpoint, request.body()
+    parts = tuple(
+        replace(part, tokens=estimate_tokens(part.text)) if part.text else part
+        for part in (*ask.parts, *_settings(body), *_earlier(plan))
+    )
+    told = {part.told for part in parts}
+    tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
+    has_key = bool(endpoint.key) or endpoint.needs_key
+    return DryRun(
+        f"{endpoint.base_url}/responses",
+        ask.model,
+        _place(plan),
+        body,
+        parts,
+        request.headers(),
+        key_variable=(endpoint.key_variable or "API_KEY") if has_key else "",
+        notes=(
+            *(f"Added: {words}" for words in plan.added),
+            *plan.notes,
+            *(words for words in ask.expanded if words not in told),
+        ),
+        price=_price(plan, tokens),
+    )
+
+
+def _place(plan: Plan) -> str:
+    if not plan.chat:
+        return "outside any conversation"
+    place = f"turn {plan.number} of {plan.chat}"
+    if plan.sibling:
+        place += f", answer {plan.sibling[0]}/{plan.sibling[1]}"
+    parent = plan.parent
+    return (
+        f"{place}, after turn {len(plan.path)} “{shorten(parent.prompt, 40)}”" if parent else place
+    )
+
+
+def _settings(body: JSON) -> Iterator[RequestPart]:
+    """What goes along with each question: instructions, tools."""
+    if instructions := body.get("instructions"):
+        yield RequestPart("instructions", text=instructions)
+    if tools := body.get("tools"):
+        names = ", ".join(str(tool.get("name") or tool.get("type")) for tool in tools)
+        text = "\n\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+        yield RequestPart("tools", names, text)
+
+
+def _earlier(plan: Plan) -> Iterator[RequestPart]:
+    """The turns before: those that the server has, and those that go as text."""
+    request, path = plan.request, plan.path
+    ids = [turn.response_id for turn in path]
+    kept = ids.index(request.previous_response_id) + 1 if request.previous_response_id else 0
+    if kept:
+        usage = path[kept - 1].usage
+        tokens = carried_tokens(usage) if usage else None
+        about = f"of {plan.chat}: the server has them"
+        yield RequestPart("earlier turns", _numbers(1, kept), about=about, tokens=tokens)
+    if kept < len(path) and not isinstance(request.input, str):
+        told = request.input[: len(request.input) - len(as_items(plan.ask.input))]
+        text = "\n\n".join(map(as_read, told))
+        yield RequestPart("earlier turns", _numbers(kept + 1, len(path)), text, "told as text")
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"{first}–{last}" if first < last else f"{first}"
+
+
+def _price(plan: Plan, tokens: int) -> Price | None:
+    """What so many tokens of input, and those of the answer cost, where that is known."""
+    from qwen_magic.frontends.dry_run import Price
+
+    priced, effort = plan.priced, plan.request.effort
+    tier = priced.tier(tokens) if priced else None
+    if priced is None or tier is None:
+        return None
+    thinking = effort not in ("none", "0") if effort else bool(plan.request.enable_thinking)
+    token = tier.price("input_token", thinking=thinking)
+    answer = tier.price("output_token", thinking=thinking)
+    if token is None or answer is None:
+        return None
+    return Price(token / 1_000_000, answer, priced.currency)

@@ -78,6 +78,25 @@ class ResponseRequest:
         return {name: value for name, value in body.items() if name not in self.left_out}
 
 
+@dataclass(frozen=True, slots=True)
+class RequestPart:
+    """A piece of what the model is to read, as whoever asks knows it: for `--dry-run`.
+
+    `kind`: "prompt", "data", "image", …, or "value" for what a brace of the prompt became, which is
+    a part of that one; `name`: which of its kind; `about`: what to know of it, in a few words.
+    `text`: as it is sent, empty where the server has it already; `image`: its data URI. `tokens`:
+    about how many, None where that is not known. `told`: the line about it in the footer.
+    """
+
+    kind: str
+    name: str = ""
+    text: str = ""
+    about: str = ""
+    tokens: int | None = None
+    image: str = ""
+    told: str = ""
+
+
 def _tool(tool: JSON) -> JSON:
     """A function says that it is not strict, where nothing else is said: the official types want it
     said, and OpenAI would otherwise make every parameter a required one."""

@@ -5,26 +5,21 @@ Nothing is sent here; `--dry-run` shows a plan and stops.
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from textwrap import indent
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.catalogue import CataloguedModel
-from qwen_magic.context.models import about_tokens, carried_tokens, retirement
+from qwen_magic.context.models import retirement
 from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.document.words import money
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
-from qwen_magic.protocol.request import ResponseRequest
-from qwen_magic.protocol.response import Usage
+from qwen_magic.protocol.request import RequestPart, ResponseRequest
 from qwen_magic.session.rejected_parameters import option_behind
 from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
@@ -44,7 +39,7 @@ class Ask:
     it. `extra`: further parameters of the request, by the wire's
     names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
     `functions`: those of the `tools` that are answered here. `output`: where the answer is to be
-    an object (`asking_for` sets it).
+    an object (`asking_for` sets it). `parts`: what the `input` is made of.
     """
 
     prompt: str
@@ -67,6 +62,7 @@ class Ask:
     extra: JSON = field(default_factory=dict)
     functions: tuple[FunctionTool, ...] = ()
     output: StructuredOutput | None = None
+    parts: tuple[RequestPart, ...] = ()
 
     @property
     def retirement(self) -> str:
@@ -78,7 +74,9 @@ class Ask:
         """The same question, for an answer that is an object."""
         output = StructuredOutput(schema)
         extra = {**self.extra, **output.parameters(self.endpoint, may_call=bool(self.tools))}
-        return replace(self, output=output, input=output.prompt(self.input), extra=extra)
+        parts = (*self.parts, RequestPart("schema", text=schema.prompt()))
+        given = output.prompt(self.input)
+        return replace(self, output=output, input=given, extra=extra, parts=parts)
 
     def retry(self, answer: Answer) -> Ask | None:
         """The question that asks for a better answer than this one; None where it fits, or there is
@@ -174,41 +172,6 @@ class Plan:
         now = (*as_items(self.ask.input), *self.so_far)
         told = transcript(self.path, kinds, now)
         return replace(self.request, previous_response_id="", input=tuple(told))
-
-    def describe(self) -> str:
-        """The request as it would be sent, for `--dry-run`: without the key, with the sizes."""
-        body = json.dumps(self.request.body(), ensure_ascii=False, indent=2)
-        place = f"turn {self.number} of {self.chat}" if self.chat else "outside any conversation"
-        headers = [f"{name}: {value}" for name, value in self.request.headers().items()]
-        lines = [f"POST {self.ask.endpoint.base_url}/responses", *headers, body]
-        if isinstance(self.request.input, str) and "\n" in self.request.input:
-            lines += ["The input as it reads:", indent(self.request.input, "  ")]
-        lines.append(f"Place: {place}.")
-        lines += [f"Added: {added}." for added in self.added]
-        lines += [f"Note: {note}." for note in self.notes]
-        lines += [f"Expanded: {expanded}" for expanded in self.ask.expanded]
-        if price := self._price(body):
-            lines.append(price)
-        lines.append(f"Size: {len(body.encode('utf-8', 'replace')):,} bytes. Nothing was sent.")
-        return "\n".join(lines)
-
-    def _price(self, body: str) -> str:
-        """What the request would cost, about, where a price is known: its own text, and what the
-        server joins before it."""
-        earlier = self.parent.usage if self.parent and self.request.previous_response_id else None
-        text = re.sub(r'"data:[^"]*"', "", body)  # images have prices of their own
-        tokens = about_tokens(text) + (carried_tokens(earlier) if earlier else 0)
-        priced, effort = self.priced, self.request.effort
-        thinking = effort not in ("none", "0") if effort else bool(self.request.enable_thinking)
-        tier = priced.tier(tokens) if priced else None
-        cost = priced.cost(Usage(input_tokens=tokens)) if priced else None
-        output = tier.price("output_token", thinking=thinking) if tier else None
-        if priced is None or cost is None or output is None:
-            return ""
-        return (
-            f"Price: about {money(cost, priced.currency)} for about {tokens:,} tokens of input, "
-            f"and {money(output, priced.currency)} for each million tokens of answer."
-        )
 
 
 def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> Plan:

@@ -11,6 +11,7 @@ calls: of those that were told, both go together (`paired`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from qwen_magic.conversation.chain import CALLS, Turn, is_output
@@ -33,6 +34,15 @@ def transcript(turns: Iterable[Turn], kinds: Collection[str], given: Sequence[JS
 def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
     """A prompt as input items."""
     return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+
+
+def as_read(item: JSON) -> str:
+    """An input item for a reader: who says what."""
+    content = item.get("content")
+    if "role" not in item:
+        return json.dumps(item, ensure_ascii=False)
+    parts = [text(part.get("text")) or f"({text(part.get('type'))})" for part in mappings(content)]
+    return f"{item['role']}: {content if isinstance(content, str) else ' '.join(parts)}"
 
 
 def own_items(items: Iterable[Item]) -> Iterator[JSON]:

@@ -3,7 +3,6 @@
 import pytest
 
 from qwen_magic.context.catalogue import listed_models, read_catalogue
-from qwen_magic.context.models import about_tokens
 from qwen_magic.protocol.response import Usage
 
 YUAN = "元/百万tokens"
@@ -140,8 +139,3 @@ def test_a_snapshot_has_what_its_model_has():
 @pytest.mark.parametrize("answer", [{}, {"output": None}, {"output": {"models": "x"}}])
 def test_a_page_of_nothing(answer):
     assert listed_models(answer) == ([], 0)
-
-
-def test_about_how_many_tokens():
-    assert about_tokens("four letters to a token") == 6
-    assert about_tokens("你好世界吗是") == 4

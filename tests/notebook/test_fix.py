@@ -6,7 +6,7 @@ import re
 
 import pytest
 from demo_server import demo_server
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, request_in
 
 pytestmark = pytest.mark.kernel
 
@@ -61,24 +61,26 @@ def test_there_is_nothing_to_fix(fresh):
     assert "qwen_magic's own" in "".join(ran.traceback)
 
 
-def request_in(text):
-    """The request that a dry run shows."""
-    return json.JSONDecoder().raw_decode(text, text.index("{"))[0]
+def dry_run(kernel, code="%qwen_fix --dry-run"):
+    """The forms that a dry run shows."""
+    return kernel.ok(code).displays[0][1]
 
 
 def test_a_dry_run_shows_what_a_real_one_sends(fresh, server):
     fresh.ok(f"import os\napi_key = '{KEY}'\nprices = dict(apple=3)")
     fail(fresh, "fruit = 'pear'\ntotal = prices[fruit], api_key")
     before = len(server.requests)
-    dry = fresh.ok("%qwen_fix --dry-run use {fruit}")
+    dry = dry_run(fresh, "%qwen_fix --dry-run use {fruit}")
     assert len(server.requests) == before
-    number = re.search(r"besides: cell (\d+), the traceback, the values of", dry.stdout)[1]
-    shown = request_in(dry.stdout)
+    number = re.search(r"exception .*cell (\d+), the traceback, the values of", dry["text/plain"])[
+        1
+    ]
+    shown = request_in(dry)
     ran = fresh.ok("%qwen_fix use {fruit}")
     sent = last_request(server).body
     assert sent["input"] == shown["input"]
     assert (
-        f"Sent besides: cell {number}, the traceback, the values of prices, fruit, api_key"
+        f"Sent with it: cell {number}, the traceback, the values of prices, fruit, api_key"
         in ran.stdout
     )
     assert ran.final["text/plain"], "it is answered"
@@ -91,7 +93,7 @@ def test_a_dry_run_shows_what_a_real_one_sends(fresh, server):
         "api_key: str = [masked]",
     ):
         assert part in sent["input"]
-    for place in (json.dumps(sent), dry.stdout, str(ran)):
+    for place in (json.dumps(sent), str(dry), str(ran)):
         assert KEY not in place
         assert KEY[3:] not in place
 
@@ -106,13 +108,13 @@ def test_failures_of_our_own_are_no_matter(fresh, server):
     fail(fresh, "x = 0\n1 / x")
     fail(fresh, "%qwen --after 99 hello")
     fail(fresh, "%qwen_fix --modle x")
-    assert "ZeroDivisionError" in fresh.ok("%qwen_fix --dry-run").stdout
+    assert "ZeroDivisionError" in dry_run(fresh)["text/plain"]
     server.set(error="429")
     try:
         fail(fresh, "%qwen_fix")
     finally:
         server.set(error="")
-    assert "x: int = 0" in fresh.ok("%qwen_fix --dry-run").stdout
+    assert "x: int = 0" in dry_run(fresh)["text/plain"]
 
 
 def test_unloading_takes_all_of_it_back(fresh):
@@ -129,7 +131,7 @@ def test_unloading_takes_all_of_it_back(fresh):
 def test_inside_a_handler_it_is_the_one_being_handled(fresh):
     fail(fresh, "1 / 0")
     code = "try:\n    int('x')\nexcept ValueError:\n    %qwen_fix --dry-run"
-    assert "ValueError: invalid literal" in fresh.ok(code).stdout
+    assert "ValueError: invalid literal" in dry_run(fresh, code)["text/plain"]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,7 @@ def test_inside_a_handler_it_is_the_one_being_handled(fresh):
 )
 def test_cells_of_all_kinds(fresh, code, shown):
     fail(fresh, code)
-    text = fresh.ok("%qwen_fix --dry-run").stdout
-    shown_text = request_in(text)["input"]
+    shown_text = request_in(dry_run(fresh))["input"]
     assert shown in shown_text
     assert "IPython/core" not in shown_text
     assert "get_ipython" not in shown_text

@@ -236,12 +236,13 @@ def test_usage_and_budget(start, server):
 def test_money_is_told_once_the_list_of_models_was_asked_for(start, server):
     kernel = start()
     kernel.ok("%qwen_demo on")
-    assert "Price" not in kernel.ok("%%qwen --dry-run\nhello").stdout
+    dry = "%%qwen --dry-run\nhello"
+    assert "XTS" not in kernel.ok(dry).displays[0][1]["text/plain"]
     kernel.ok("%config QwenMagics.budget = '2 XTS'")
     ran = kernel.run("%%qwen\nhello")
     assert "%qwen_models asks for them" in "".join(ran.traceback)
     assert "1.00\u00a0XTS" in kernel.ok("%qwen_models").displays[0][1]["text/plain"]
-    assert "Price: about" in kernel.ok("%%qwen --dry-run\nhello").stdout
+    assert "about XTS" in kernel.ok(dry).displays[0][1]["text/plain"]
     kernel.ok("%%qwen\nhello")
     told = kernel.ok("%qwen_usage").displays[0][1]["text/plain"]
     assert "of the budget's 2.00\u00a0XTS are used" in told

@@ -6,7 +6,7 @@ import time
 import pytest
 from demo_server import asked, demo_server
 from real_jupyter import wait_until
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, request_in
 
 pytestmark = pytest.mark.kernel
 
@@ -151,11 +151,14 @@ def test_a_conversations_defaults(kernel, server):
 
 def test_a_dry_run_sends_nothing(kernel, server):
     kernel.ok("word = 'tree'")
-    ran = kernel.ok("%%qwen --dry-run -t web_search\nabout {word}")
-    assert '"input": "about tree"' in ran.stdout
-    assert "{word} → 4 characters" in ran.stdout
-    assert "Nothing was sent" in ran.stdout
+    kernel.ok("from dataclasses import dataclass\n@dataclass\nclass Tree:\n    name: str")
+    question = "-t web_search --schema Tree -s 'Be kind' -d word\nabout {word}"
+    shown = kernel.ok(f"%%qwen --dry-run {question}").displays[0][1]
+    assert "value {word}" in shown["text/plain"]
+    assert "othing was sent" in shown["text/plain"]
     assert not asked(server)
+    kernel.run(f"%%qwen {question}")  # the demo knows no schema
+    assert request_in(shown) == asked(server)[0].body
 
 
 def test_help(kernel):
@@ -224,7 +227,7 @@ def test_a_key_is_checked_and_never_shown(kernel, server):
     assert "canary" not in str(kernel.ok("%%qwen\nhello").displays)
     assert "canary" not in kernel.ok("%qwen_doctor").stdout
     assert "canary" not in kernel.ok("%config QwenMagics").stdout
-    assert "canary" not in kernel.ok("%%qwen --dry-run\nhello").stdout
+    assert "canary" not in str(kernel.ok("%%qwen --dry-run\nhello").displays)
     kernel.ok("del os.environ['DASHSCOPE_API_KEY'], os.environ['DASHSCOPE_BASE_URL']")
 
 
@@ -260,7 +263,8 @@ def test_traits_show_themselves(kernel):
     for trait in ("model", "endpoint", "tools", "timeout", "max_output_tokens", "figure_hosts"):
         assert f"QwenMagics.{trait}=" in said
     kernel.ok("%config QwenMagics.max_output_tokens = 99")
-    assert '"max_output_tokens": 99' in kernel.ok("%%qwen --dry-run\nx").stdout
+    shown = kernel.ok("%%qwen --dry-run\nx").displays[0][1]
+    assert request_in(shown)["max_output_tokens"] == 99
     kernel.ok("%config QwenMagics.max_output_tokens = None")
 
 

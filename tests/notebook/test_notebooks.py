@@ -177,12 +177,13 @@ class TestFromTopToBottom:
 @pytest.mark.kernel
 class TestDataAnalysis:
     def test_the_dry_run_shows_what_then_is_sent(self, analysis):
-        shown = printed(analysis, "data-05")
+        (output,) = cell(analysis, "data-05").outputs
+        shown = output.data["text/plain"]
         assert "'pressure': float64, 4 missing" in shown
-        assert "Nothing was sent." in shown
-        (expanded,) = re.findall(r"^Expanded: (.+)$", shown, re.MULTILINE)
-        assert "9 rows, 11 columns; schema sent" in expanded
-        assert expanded in turns(analysis)["data-07"].data["text/plain"]
+        assert "nothing was sent" in shown
+        (about,) = re.findall(r"^data planets .*  (\S.+)$", shown, re.MULTILINE)
+        assert "9 rows, 11 columns; schema sent" in about
+        assert about in turns(analysis)["data-07"].data["text/plain"]
 
     def test_the_advised_code_is_that_of_the_cell_below(self, analysis):
         (advised,) = code_blocks(answer_text(turns(analysis)["data-07"]))

@@ -12,6 +12,8 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.usage import Money
 from qwen_magic.endpoints import DASHSCOPE, DASHSCOPE_BEIJING, TOKEN_PLAN, Endpoint
 from qwen_magic.errors import AuthenticationError, UsageError
+from qwen_magic.frontends.dry_run import Price
+from qwen_magic.magics.view_factory import dry_run_of
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.host_facts import WEEK, Catalogues
 from qwen_magic.session.plan import Ask
@@ -135,13 +137,12 @@ def test_an_empty_list_is_said(server, session, endpoint):
 
 
 def test_planning_asks_nothing_and_tells_the_price_that_is_known(server, session, endpoint):
-    assert "Price" not in session.plan(ask_of(endpoint)).describe()
+    assert session.plan(ask_of(endpoint)).priced is None
     assert server.asked == []
     session.catalogues.ask(session.client, endpoint)
-    told = session.plan(ask_of(endpoint)).describe()
-    assert "Price: about 0.0000" in told
-    assert "8.00\u00a0USD for each million tokens of answer" in told
-    assert "Price" not in session.plan(ask_of(endpoint, "elsewhere")).describe()
+    price = dry_run_of(session.plan(ask_of(endpoint))).price
+    assert price == Price(token=2e-6, answer=8.0, currency="USD")
+    assert dry_run_of(session.plan(ask_of(endpoint, "elsewhere"))).price is None
     assert len(server.asked) == 1
 
 
@@ -150,11 +151,11 @@ def test_what_the_server_joins_before_a_turn_is_in_its_price(server, session, en
     session.conversations.append(turn("a", endpoint))
     made = session.plan(ask_of(endpoint))
     assert made.request.previous_response_id == "resp_a"
-    told = made.describe()
-    assert "Price: about 2.00\u00a0USD for about 1,000,0" in told
-    assert "\nx-dashscope-session-cache: enable\n" in told
+    dry = dry_run_of(made)
+    assert dry.table()[1][-1][-1] == "2.00"
+    assert dry.headers == {"x-dashscope-session-cache": "enable"}
     session.session_cache = False
-    assert "session-cache" not in session.plan(ask_of(endpoint)).describe()
+    assert dry_run_of(session.plan(ask_of(endpoint))).headers == {}
 
 
 def test_the_session_cache_is_for_hosts_that_read_it(session, endpoint):

@@ -115,17 +115,6 @@ def test_openai_gets_its_own_forms(conversations):
     assert "enable_thinking" not in body
 
 
-def test_a_dry_run_describes_it_without_the_key(conversations):
-    said = plan(replace(ASK, expanded=("{x} → 3 characters",)), conversations).describe()
-    assert "POST https://home.example/v1/responses" in said
-    assert '"input": "Hi"' in said
-    assert "{x} → 3 characters" in said
-    assert "turn 1 of main" in said
-    assert "as it reads" not in said
-    long = plan(replace(ASK, input="Hi\n\n| a |"), conversations).describe()
-    assert "The input as it reads:\n  Hi\n\n  | a |" in long
-
-
 def test_a_missing_key_says_how_to_set_one_and_how_to_do_without():
     with pytest.raises(MissingKeyError) as failed:
         check_key(find_endpoint("singapore", {}))
@@ -212,7 +201,7 @@ def test_no_level_is_refused_here(conversations, level):
 
 def test_a_retired_name_is_said_to_be_retired(conversations):
     made = plan(replace(ASK, model="qwen-turbo"), conversations)
-    assert "qwen-turbo was retired on 10 October 2026" in made.describe()
+    assert "qwen-turbo was retired on 10 October 2026" in made.notes[0]
     elsewhere = Endpoint("vllm", "http://127.0.0.1:8000/v1")
     assert not plan(replace(ASK, model="qwen-turbo", endpoint=elsewhere), conversations).notes
 

@@ -11,9 +11,11 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Question
 from qwen_magic.document.steps import figure_urls
+from qwen_magic.frontends.dry_run import DryRun, Price, dry_run_html
 from qwen_magic.frontends.history import history_html
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.events import ResponseEnded
+from qwen_magic.protocol.request import RequestPart
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 
@@ -269,6 +271,47 @@ def _history():
     return State("history", None, Outcome(), 0.0, html=history_html(outline_of(chain), now=1e9))
 
 
+PLANETS = """The variable `planets` (pandas DataFrame, 9 rows, 11 columns) of my notebook.
+
+```
+index 'planet': str, all 9 different, such as 'Mercury', 'Venus', 'Earth'
+'density': int64, min 687, mean 2987.89, median 1850, max 5514, std 2013.86
+```
+"""
+
+
+def _dry_run():
+    """A first look at a request: data, a value, a picture, tools, turns that the server has."""
+    prompt = "What is the mean density by kind?\n\nThe threshold is 5,000 kg/m³: which are above?"
+    body = {
+        "model": "qwen3-max",
+        "input": [{"role": "user", "content": [
+            {"type": "input_text", "text": f"{prompt}\n\n{PLANETS}"},
+            {"type": "input_image", "image_url": turns.png()}]}],
+        "previous_response_id": "resp_5f1c",
+        "tools": [{"type": "code_interpreter"}],
+        "enable_thinking": True,
+        "stream": True,
+    }  # fmt: skip
+    parts = (
+        RequestPart("prompt", text=prompt, tokens=24),
+        RequestPart("value", "{threshold}", "5,000", "in the prompt", tokens=4),
+        RequestPart("data", "planets", PLANETS,
+                    "pandas DataFrame, 9 rows, 11 columns; schema sent", tokens=120),
+        RequestPart("image", "densities_by_distance_from_the_sun", about="image/png, 12 KB",
+                    image=turns.png()),
+        RequestPart("tools", "code_interpreter", '{"type": "code_interpreter"}', tokens=8),
+        RequestPart("earlier turns", "1–2", about="of main: the server has them", tokens=1350),
+    )  # fmt: skip
+    dry = DryRun(
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/responses", "qwen3-max",
+        "turn 3 of main, after turn 2 “What is my name?”", body, parts,
+        {"x-dashscope-session-cache": "enable"}, "DASHSCOPE_API_KEY",
+        ("Added: thinking (code_interpreter needs it)",), Price(1.2e-6, 6.0, "USD"),
+    )  # fmt: skip
+    return State("dry-run", None, Outcome(), 0.0, html=dry_run_html(dry))
+
+
 def all_states():
     """The fourteen, fresh, and what is shown beside answers."""
     research = turns.research_events()
@@ -306,4 +349,5 @@ def all_states():
         _functions(asked=True),
         _functions(asked=False),
         _history(),
+        _dry_run(),
     ]
