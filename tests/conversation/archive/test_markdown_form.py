@@ -4,8 +4,7 @@ import html.parser
 
 import pytest
 
-from qwen_magic.conversation.archive.contained import contained, quoted
-from qwen_magic.conversation.archive.markdown_form import export_markdown
+from qwen_magic.conversation.archive.markdown_form import contained, export_markdown, quoted
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.parser import parse_structure
