@@ -47,8 +47,7 @@ async function toClipboard(text) {
 /* The notebook that this page shows: its cells, its kernel. Looked for, never relied on. */
 async function contextOf(model) {
   try {
-    const layout = await model.widget_manager.get_model(model.get("layout_id"));
-    return layout.widget_manager.context;
+    return (await model.get("layout")).widget_manager.context;
   } catch {
     return undefined;
   }
@@ -311,9 +310,46 @@ class Answers {
   }
 }
 
+const PROMPT = /^(?:[ \t]*(?:#.*)?\n|%%(?:time|timeit|capture|prun)(?=\s).*\n)*%%qwen(?=\s|$)/;
+const MARKDOWN = "text/x-ipythongfm";
+
+/* Prompts as Markdown instead of Python. The labextension shows them better, and needs none of this;
+   but it stands where the server does, and the server's environment may be another. */
+async function showPrompts(model) {
+  const cells = (await contextOf(model))?.model?.cells;
+  if (!cells || window._JUPYTERLAB?.qwen_magic) return () => {};
+  const python = new WeakMap(); // cell -> its type before
+  const sync = (cell) => {
+    if (cell.type !== "code") return;
+    const isPrompt = PROMPT.test(cell.sharedModel.getSource());
+    if (isPrompt === (cell.mimeType === MARKDOWN)) return;
+    if (isPrompt) python.set(cell, cell.mimeType);
+    cell.mimeType = isPrompt ? MARKDOWN : python.get(cell);
+  };
+  const watch = (cell) => {
+    cell.contentChanged.connect(sync);
+    cell.mimeTypeChanged.connect(sync); // the notebook sets it when it knows the kernel
+    sync(cell);
+  };
+  const onCells = (_, { newValues = [] }) => newValues.forEach(watch);
+  for (const cell of cells) watch(cell);
+  cells.changed.connect(onCells);
+  return () => {
+    cells.changed.disconnect(onCells);
+    for (const cell of cells) {
+      cell.contentChanged.disconnect(sync);
+      cell.mimeTypeChanged.disconnect(sync);
+    }
+  };
+}
+
 export default {
   initialize({ model }) {
     const answers = new Answers(model);
-    return () => answers.close();
+    const prompts = showPrompts(model);
+    return () => {
+      answers.close();
+      prompts.then((leave) => leave());
+    };
   },
 };

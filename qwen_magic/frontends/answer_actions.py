@@ -73,7 +73,6 @@ class ActionsWidget(anywidget.AnyWidget):
 
     answers = traitlets.Dict().tag(sync=True)  # mark -> AnswerFacts
     python = traitlets.List(python_labels()).tag(sync=True)  # labels of code that is a cell's
-    layout_id = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -82,7 +81,6 @@ class ActionsWidget(anywidget.AnyWidget):
         describe: Callable[[str], AnswerFacts],
     ) -> None:
         super().__init__()
-        self.layout_id = self.layout.model_id
         self._on_action = on_action
         self._describe = describe
         self._keys: dict[str, str] = {}  # mark -> the turn's key

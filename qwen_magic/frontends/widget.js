@@ -207,8 +207,7 @@ class Follower {
 /* What is there beyond widgets: looked for, never relied on. */
 async function managerOf(model) {
   try {
-    const layout = await model.widget_manager.get_model(model.get("layout_id"));
-    return layout.widget_manager;
+    return (await model.get("layout")).widget_manager;
   } catch {
     return null;
   }

@@ -50,7 +50,7 @@ class AnswerWidget(anywidget.AnyWidget):
     `on_hello`, `on_here`, `on_stop` and `on_choose` are called on whatever thread the front end's
     messages arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static
     output's mime bundle) tells the views that the turn is over; a view that was not replaced by
-    then replaces its output itself, through `layout_id` and `cell_id`.
+    then replaces its output itself, through `layout` and `cell_id`.
     """
 
     _esm = (_HERE / "widget.js").read_text("utf-8")
@@ -58,7 +58,6 @@ class AnswerWidget(anywidget.AnyWidget):
 
     aid = traitlets.Unicode().tag(sync=True)
     mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
-    layout_id = traitlets.Unicode().tag(sync=True)
     cell_id = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
     # What is asked now: `key`, the call in short as `text`, and the whole question as `html`. A
@@ -81,9 +80,7 @@ class AnswerWidget(anywidget.AnyWidget):
     ) -> None:
         """`aid` names the answer; `label` is what a screen reader calls it."""
         super().__init__(aid=aid, label=label, cell_id=cell_id)
-        with self.hold_sync():
-            self.mid = self.model_id
-            self.layout_id = self.layout.model_id
+        self.mid = self.model_id
         self._seq = 0
         self._on_hello = on_hello
         self._on_here = on_here

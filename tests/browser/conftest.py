@@ -27,7 +27,7 @@ class Model {
   receive(message) { this.call("msg:custom", structuredClone(message), []); }
 }
 window.newModel = () => new Model({ label: "Answer", done: false, bundle: {}, metadata: {},
-                                    aid: "qwen-a1", mid: "m1", layout_id: "l1", cell_id: "c1" });
+                                    aid: "qwen-a1", mid: "m1", cell_id: "c1" });
 // A notebook whose cell c1 holds these outputs; setOutputs is what an answer may do to it.
 window.newNotebook = (model, outputs) => {
   const cell = {
@@ -37,7 +37,7 @@ window.newNotebook = (model, outputs) => {
     toJSON() { return { outputs: this.outputs }; },
   };
   const manager = { context: { model: { sharedModel: { cells: [{ id: "c0" }, cell] } } } };
-  model.widget_manager = { get_model: async () => ({ widget_manager: manager }) };
+  model.values.layout = { widget_manager: manager };
   return cell;
 };
 window.viewOf = (id) => ({ "application/vnd.jupyter.widget-view+json": { model_id: id } });

@@ -53,7 +53,7 @@ def notebook(page, html):
             cells, insertCell(at, made) { cells.splice(at, 0, made); },
           };
           const manager = { context: { model: { sharedModel } } };
-          actions.widget_manager = { get_model: async () => ({ widget_manager: manager }) };
+          actions.values.layout = { widget_manager: manager };
         }""",
         html,
     )

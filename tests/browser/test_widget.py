@@ -247,7 +247,7 @@ def test_maths_is_typeset_when_its_block_is_complete(page, give, kernel):
           const note = (node) => typeset.push(node.textContent.trim().slice(0, 8));
           const typesetter = { typeset: note };
           const manager = { rendermime: { latexTypesetter: typesetter } };
-          model.widget_manager = { get_model: async () => ({ widget_manager: manager }) };
+          model.values.layout = { widget_manager: manager };
         }"""
     )
     talk = kernel()

@@ -66,7 +66,6 @@ def test_the_end(widget):
 
 def test_it_knows_itself(widget):
     assert widget.mid == widget.model_id
-    assert widget.layout_id == widget.layout.model_id
     assert (widget.aid, widget.cell_id) == ("a1", "c1")
 
 

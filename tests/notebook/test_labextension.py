@@ -247,3 +247,28 @@ def test_the_keys_and_the_toast(front, open_page):
     toast.wait_for(state="detached")
     assert not page.page.evaluate("() => window.ran")
     assert not page.errors
+
+
+def test_a_kernel_alone_gives_half_of_it(jupyter, tabs):
+    """Where the server's environment has no labextension: from the first answer on."""
+    with demo_server() as server:
+        jupyter.write("kernel-alone.ipynb", [
+            f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+            "%%qwen\nhello, is it for me?",
+            "import math\nx = 1",
+        ])  # fmt: skip
+        tab = tabs["context"].new_page()
+        tab.route("**/qwen_magic/static/**", lambda route: route.abort())
+        page = Page(jupyter, tab, "lab", "kernel-alone.ipynb")
+        page.run(0)
+        page.run(1)
+        plain = style_of(page, 2, "x")
+        wait_until(lambda: style_of(page, 1, "hello, is it for me?") == plain, 10, "prose")
+        keyword = style_of(page, 2, "import")
+        page.set_source(2, "%%time\n%%qwen\nimport math\n## Heading")
+        wait_until(lambda: style_of(page, 2, "import math") == plain, 10, "prose again")
+        assert style_of(page, 2, "Heading") != plain
+        page.set_source(2, "import math")
+        wait_until(lambda: style_of(page, 2, "import") == keyword, 10, "Python again")
+        assert not page.errors
+        page.close()

@@ -129,7 +129,7 @@ def run_actions(page, answers):
     page.evaluate(
         f"""async (answers) => {{
           const widget = await load({json.dumps((FRONTENDS / "actions.js").read_text("utf-8"))});
-          window.actions = new Model({{ answers, python: {python_labels()}, layout_id: "l1" }});
+          window.actions = new Model({{ answers, python: {python_labels()} }});
           window.endActions = widget.initialize({{ model: actions }});
         }}""",
         answers,
