@@ -23,12 +23,14 @@ _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u280
 @dataclass(frozen=True, slots=True)
 class Question:
     """Whether a call may run. `arguments` is the model's JSON; `about`, the function's own words;
-    `chat`, the conversation that "always" and "never" hold for, empty outside any."""
+    `chat`, the conversation that "always" and "never" hold for, empty outside any. `is_other`:
+    either was said of a function of this name that was another, or held other values."""
 
     name: str
     arguments: str
     about: str = ""
     chat: str = ""
+    is_other: bool = False
 
     @property
     def call(self) -> str:
@@ -45,7 +47,8 @@ class Question:
         about = f"“{self.about}” " if self.about else ""
         length = len(self.call)
         long = f" The call is {length:,} characters long: read it to its end." * (length > _LONG)
-        return f"{about}It runs in your kernel; what it returns is sent to the model.{long}"
+        other = " It is not the one that you were asked about before." * self.is_other
+        return f"{about}It runs in your kernel; what it returns is sent to the model.{other}{long}"
 
     @property
     def scope(self) -> str:

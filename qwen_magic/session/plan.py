@@ -214,7 +214,12 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     body = request.body()
     rejected = [name for name in capabilities.rejects if name in body]
     request = replace(request, left_out=tuple(rejected))
-    notes = (f"carried over from {elsewhere}" if elsewhere else "", ask.retirement)
+    secret = [f"{tool.name}'s {name}" for tool in ask.functions for name in tool.withheld]
+    notes = (
+        f"carried over from {elsewhere}" if elsewhere else "",
+        ask.retirement,
+        f"without the default of {', '.join(secret)}, which looks secret" if secret else "",
+    )
     return Plan(
         ask=ask,
         request=request,

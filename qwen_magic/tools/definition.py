@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, TypeVar, overload
 
+from qwen_magic.context.exception.masking import Secrets, known_secrets
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
@@ -23,6 +26,7 @@ from qwen_magic.tools.validation import SchemaFault, SchemaMismatchError, find_f
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter
+_POSITIONAL: Final = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
 _MARK: Final = "__qwen_tool__"
 _LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
@@ -38,7 +42,8 @@ class FunctionTool:
     """A function that the model may ask to be called.
 
     `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
-    gives an awaitable.
+    gives an awaitable. `withheld` names the parameters whose defaults look like secrets, and are
+    not in the schema.
     """
 
     name: str
@@ -47,6 +52,7 @@ class FunctionTool:
     function: Callable[..., Any]
     is_async: bool = False
     hints: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    withheld: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, function: object, name: str = "") -> FunctionTool:
@@ -68,6 +74,7 @@ class FunctionTool:
         hints = resolved_hints(source)
         parameters = _parameters(own, function, hints, docstring.parameters)
         told = marked.get("description") or docstring.description
+        withheld = tuple(_withhold(parameters, Secrets(known_secrets(os.environ))))
         return cls(
             own,
             told[:_LONGEST_DESCRIPTION],
@@ -75,6 +82,7 @@ class FunctionTool:
             function,
             inspect.iscoroutinefunction(source),
             {key: hint for key, hint in hints.items() if key in parameters["properties"]},
+            withheld,
         )
 
     def definition(self) -> JSON:
@@ -180,7 +188,7 @@ def _parameters(
     properties: JSON = {}
     required: list[str] = []
     definitions: JSON = {}
-    for parameter in _signature(name, function).parameters.values():
+    for parameter in _readable(name, function):
         _check_kind(name, parameter)
         schema = _of_parameter(name, parameter, hints)
         definitions |= schema.pop("$defs", {})
@@ -198,14 +206,72 @@ def _parameters(
     }
 
 
-def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+def _readable(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
-        return inspect.signature(function)
+        return _open_parameters(function)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{name} has no signature that can be read.",
             hint="Wrap it in a function with typed parameters.",
         ) from error
+
+
+def _open_parameters(function: Any) -> list[inspect.Parameter]:
+    """The parameters that are left to the caller. Raises `TypeError`, `ValueError`.
+
+    Unlike `inspect.signature`: what a partial has bound is no parameter at all (there it is one
+    with the bound value as default, an API key perhaps), also where `update_wrapper` made the
+    partial look like its function; and a wrapper that takes no `**named` tells its own parameters,
+    since it would refuse those of the function that it wraps.
+    """
+    if isinstance(function, types.MethodType):
+        every = _open_parameters(function.__func__)
+        return every[bool(every and every[0].kind in _POSITIONAL) :]
+    if is_partial(function):
+        bound = len(function.args)
+        left = []
+        for parameter in _open_parameters(function.func):
+            if bound and parameter.kind in _POSITIONAL:
+                bound -= 1
+            elif parameter.name not in function.keywords:
+                left.append(parameter)
+        return left
+    if hasattr(function, "__wrapped__") and not hasattr(function, "__signature__"):
+        try:
+            own = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+        except ValueError:  # such as of `functools.lru_cache`
+            own = []
+        passes_on = not own or any(parameter.kind is _Kind.VAR_KEYWORD for parameter in own)
+        return _open_parameters(function.__wrapped__) if passes_on else own
+    return list(inspect.signature(function).parameters.values())
+
+
+def is_partial(function: Any) -> bool:
+    """True for a `functools.partial`, and what is built like one."""
+    args, keywords = getattr(function, "args", None), getattr(function, "keywords", None)
+    return isinstance(args, tuple) and isinstance(keywords, dict) and hasattr(function, "func")
+
+
+def _withhold(schema: object, secrets: Secrets, name: str = "") -> Iterator[str]:
+    """Take the defaults and examples out of `schema` that look like secrets, by their text or by
+    the parameter's name; the names of those."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _withhold(part, secrets, name)
+    if not isinstance(schema, dict):
+        return
+    for keyword in ("default", "examples"):
+        given = schema.get(keyword)
+        written = json.dumps({name: given}, ensure_ascii=False, default=str)
+        if isinstance(given, str | list | dict) and secrets.mask(written) != written:
+            del schema[keyword]
+            yield name
+    for keyword, part in schema.items():
+        if keyword in ("properties", "$defs") and isinstance(part, dict):
+            for inner, each in part.items():
+                yield from _withhold(each, secrets, inner)
+        elif keyword not in ("default", "examples", "enum", "const"):
+            yield from _withhold(part, secrets, name)
 
 
 def _check_kind(name: str, parameter: inspect.Parameter) -> None:
@@ -291,11 +357,15 @@ def _google() -> Any:
 
 def _source(function: Any) -> Any:
     """What holds the docstring and annotations: behind a partial, an object, a decorator."""
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
-    if not inspect.isroutine(function):
-        function = type(function).__call__
-    return inspect.unwrap(function)
+    while True:
+        if is_partial(function):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif inspect.isroutine(function):
+            return function
+        else:
+            function = type(function).__call__
 
 
 def _what(value: object) -> str:

@@ -23,7 +23,7 @@ from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
-from qwen_magic.tools.policy import CallLimits, Standing, ToolPolicy
+from qwen_magic.tools.policy import CallLimits, ToolPolicy
 from qwen_magic.tools.results import result_text
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class TurnCalls:
         self._clock = clock
         self._left = self._limits.seconds
         self._rounds = 0
-        self._said: dict[str, Standing] = {}  # of functions, outside any conversation
+        # What was said of functions, outside any conversation for this answer only.
+        self._memory = policy if chat else ToolPolicy()
 
     def pending(self, calls: Sequence[Entry]) -> bool:
         """Whether `calls` wait for functions of ours. A function that was offered as a bare dict is
@@ -161,10 +162,13 @@ class TurnCalls:
             return CallResult.refusal("the turn was stopped")
         if decision != "run":
             return _refusal(turn, tool, decision)
+        is_allowed = self._memory.standing(self._chat, tool) == "always"
         turn.take_call(entry, "running")
         began = self._clock()
         result: CallResult = yield Invoke(tool, call.arguments, self._left, self._limits)
         self._left -= self._clock() - began
+        if is_allowed:
+            self._memory.keep_up(self._chat, tool)
         return result
 
     def _why_not(self, call: FunctionCall, tool: FunctionTool) -> CallResult | None:
@@ -186,7 +190,7 @@ class TurnCalls:
         self, turn: CallingTurn, entry: Entry, call: FunctionCall, tool: FunctionTool
     ) -> Generator[Action, Any, Decision]:
         chat = self._chat
-        standing = self._policy.standing(chat, tool) if chat else self._said.get(tool.name)
+        standing = self._memory.standing(chat, tool)
         if standing == "always":
             return "run"
         if standing == "never":
@@ -194,13 +198,14 @@ class TurnCalls:
                 turn.tell(f"{tool.name} is refused in {chat} (%qwen_tools --forget asks again)")
             return "refused"
         about = tool.description.partition("\n\n")[0]
-        question = Question(tool.name, call.arguments, about, chat)
+        is_other = self._memory.knows_another(chat, tool)
+        question = Question(tool.name, call.arguments, about, chat, is_other)
         turn.take_call(entry, "asking")
         match (yield from self._consult(turn, entry, question)):
             case "once":
                 return "run"
             case "always" | "never" as said:
-                self._keep(tool, said)
+                self._memory.remember(chat, tool, said)
                 return "run" if said == "always" else "refused"
             case None | "nobody" | "absent" as why:
                 return "run" if self._policy.unattended == "allow" else why or "nobody"
@@ -220,12 +225,6 @@ class TurnCalls:
         if verdict == "nobody" and self._prompts:
             verdict = yield Approve(question)
         return verdict
-
-    def _keep(self, tool: FunctionTool, said: Standing) -> None:
-        if self._chat:
-            self._policy.remember(self._chat, tool, said)
-        else:
-            self._said[tool.name] = said
 
 
 def _refusal(turn: CallingTurn, tool: FunctionTool, decision: Decision) -> CallResult:

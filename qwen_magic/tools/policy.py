@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
+from qwen_magic.context.exception.masking import attributes
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import UsageError
 from qwen_magic.tools import nesting
@@ -53,12 +57,22 @@ class ToolPolicy:
 
     def standing(self, chat: str, tool: FunctionTool) -> Standing | None:
         """What was said of `tool` in this conversation. Another function of the same name is
-        another function."""
-        said, function = self._standing.get((chat, tool.name), (None, None))
-        return said if said is not None and _is_same(function, tool.function) else None
+        another function, and so is this one with other values behind it (`fingerprint`)."""
+        said, what = self._standing.get((chat, tool.name), (None, None))
+        return said if said is not None and what == fingerprint(tool.function) else None
+
+    def knows_another(self, chat: str, tool: FunctionTool) -> bool:
+        """Whether something was said of another function, or another state, of this name."""
+        return (chat, tool.name) in self._standing and self.standing(chat, tool) is None
 
     def remember(self, chat: str, tool: FunctionTool, said: Standing) -> None:
-        self._standing[chat, tool.name] = (said, tool.function)
+        self._standing[chat, tool.name] = (said, fingerprint(tool.function))
+
+    def keep_up(self, chat: str, tool: FunctionTool) -> None:
+        """What was said of `tool` holds for it as it is now: it ran by that word, and what it
+        changed of its own object, such as a counter, makes it no other."""
+        if (chat, tool.name) in self._standing:  # not forgotten meanwhile
+            self.remember(chat, tool, self._standing[chat, tool.name][0])
 
     def forget(self) -> int:
         """Ask about every function again; how many answers were forgotten."""
@@ -77,10 +91,75 @@ class ToolPolicy:
             )
 
 
-def _is_same(one: object, other: object) -> bool:
-    """Whether it is the same function, also after its cell ran again: code compares by what it
-    does. Where it stands in its cell counts too, so that moving it asks again."""
-    if one is other:
-        return True
-    codes = getattr(one, "__code__", None), getattr(other, "__code__", None)
-    return codes[0] is not None and codes[0] == codes[1]
+class _Identity:
+    """One very object, kept alive, so that no other takes its place in memory."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self._value is other._value
+
+    __hash__ = None  # type: ignore[assignment]  # it stands in lists only
+
+
+_PLAIN: Final = (types.NoneType, bool, int, float, complex, str, bytes, types.CodeType)
+_CONTAINERS: Final = (list, tuple, set, frozenset, dict)
+_MOST_VALUES: Final = 10_000  # that one fingerprint looks at
+
+
+def fingerprint(value: Any, _seen: dict[int, int] | None = None, _deep: bool = True) -> object:
+    """What `value` is and holds, to be compared by `==`: equal as long as a call does the same.
+
+    A function is its code with where it stands in its cell (moving it asks again), its defaults,
+    the values that it closes over, its annotations, and its attributes, with the functions that it
+    decorates. A method is a function and its object; a partial, a function and what it binds.
+    Containers are what they hold. Any other object is itself and no other, with its attributes (and
+    those of its class) as they are now: `db.query` is not allowed any more once `db.host` is
+    another. The same text, run again in its cell, makes an equal function. What a function finds
+    by global names is not looked at. None of the values' own code is run.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return kind, value
+    seen = {} if _seen is None else _seen
+    if id(value) in seen:
+        return "seen", seen[id(value)]
+    if len(seen) >= _MOST_VALUES:
+        return _Identity(value)
+    seen[id(value)] = len(seen)
+
+    def of(*parts: object, deep: bool = _deep) -> object:
+        return kind, [fingerprint(part, seen, deep) for part in parts]
+
+    if kind is types.FunctionType:
+        closed = [_content(cell) for cell in value.__closure__ or ()]
+        kept = (value.__defaults__, value.__kwdefaults__, value.__dict__)
+        return of(value.__code__, *kept, closed, _annotations(value))
+    if kind is types.MethodType:
+        return of(value.__func__, value.__self__)
+    if kind is functools.partial:
+        return of(value.func, value.args, value.keywords, value.__dict__)
+    if kind in _CONTAINERS:
+        return of(*(itertools.chain(*value.items()) if kind is dict else value))
+    if origin := get_origin(value):  # `list[int]`: made anew each time that it is written
+        return of(origin, *get_args(value))
+    if not _deep or isinstance(value, types.ModuleType) or hasattr(kind, "shape"):
+        return _Identity(value)
+    holders = [value] if isinstance(value, type) else [kind]
+    held = [*attributes(value), *(item for holder in holders for item in vars(holder).items())]
+    return [_Identity(value), of(*itertools.chain(*held), deep=False)]
+
+
+def _content(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not given a value yet
+        return None
+
+
+def _annotations(function: Any) -> object:
+    try:
+        return function.__annotations__
+    except Exception:  # from Python 3.14 on they are read late, and may name what is not there
+        return None

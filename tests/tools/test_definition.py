@@ -215,6 +215,108 @@ def test_methods_partials_and_callable_objects():
     assert FunctionTool.of(wrapped).definition() == WEATHER.definition()
 
 
+SECRET = "sk-live-SECRET"
+
+
+def lookup(city: str, api_key: str = "", day: str = "today") -> str:
+    """Looks it up."""
+    return city
+
+
+def passing_on(function):
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments, **named)
+
+    return wrapped
+
+
+class Service:
+    def look(self, city: str, api_key: str = "", day: str = "today") -> str:
+        """Looks it up."""
+        return city
+
+    bound = functools.partialmethod(look, api_key=SECRET)
+
+    def __call__(self, city: str, api_key: str = SECRET, day: str = "today") -> str:
+        return city
+
+
+BOUND = functools.partial(lookup, api_key=SECRET)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        BOUND,
+        functools.partial(functools.partial(lookup, api_key="x"), api_key=SECRET),
+        functools.update_wrapper(functools.partial(lookup, api_key=SECRET), lookup),
+        passing_on(BOUND),
+        passing_on(functools.update_wrapper(functools.partial(lookup, api_key=SECRET), lookup)),
+        functools.lru_cache(BOUND),
+        functools.update_wrapper(
+            lambda city, day="today": lookup(city, api_key=SECRET, day=day), lookup
+        ),
+        Service().bound,
+        functools.partial(Service().look, api_key=SECRET),
+        functools.partial(Service.look, Service(), api_key=SECRET),
+        functools.partial(Service(), api_key=SECRET),
+    ],
+)
+def test_what_is_bound_is_no_parameter(function):
+    made = FunctionTool.of(function, "x")
+    assert list(made.parameters["properties"]) == ["city", "day"]
+    assert made.parameters["required"] == ["city"]
+    assert made.withheld == ()
+    assert SECRET not in str(made.definition())
+    assert function(**made.read_arguments('{"city": "Bonn"}')) == "Bonn"
+    with pytest.raises(ArgumentsError, match="api_key: is not known"):
+        made.read_arguments('{"city": "Bonn", "api_key": "of the model"}')
+
+
+def test_bound_by_place():
+    def f(a: int, b: int, c: int = 3) -> int:
+        return a + b + c
+
+    made = FunctionTool.of(functools.partial(f, 1, c=4))
+    assert list(made.parameters["properties"]) == ["b"]
+
+
+def test_defaults_that_look_secret_are_withheld(monkeypatch):
+    pydantic = pytest.importorskip("pydantic")
+    monkeypatch.setenv("SHOP_TOKEN", "plain words of a token")
+    given = pydantic.create_model("Given", url=(str, "postgres://me:hunter22@host/db"))
+
+    def f(
+        password: str = "hunter22",
+        by_look: str = SECRET,
+        by_value: str = "plain words of a token",
+        nested: Any = None,
+        max_tokens: int = 500,
+        sort_key: str = "city",
+        token: str = "",
+        city: str = "Bonn",
+    ) -> None: ...
+
+    f.__annotations__["nested"] = given
+    made = FunctionTool.of(f)
+    assert sorted(made.withheld) == ["by_look", "by_value", "password", "url"]
+    told = {
+        n: one["default"] for n, one in made.parameters["properties"].items() if "default" in one
+    }
+    assert told == {"max_tokens": 500, "sort_key": "city", "token": "", "city": "Bonn"}
+    assert not any(part in str(made.definition()) for part in ("hunter22", SECRET, "plain words"))
+    assert made.read_arguments("{}") == {}, "they are optional all the same"
+
+
+def test_a_wrapper_that_takes_no_more_names_tells_its_own():
+    @functools.wraps(lookup)
+    def only(*arguments: Any) -> Any: ...
+
+    with pytest.raises(UsageError, match=r"it takes \*arguments"):
+        FunctionTool.of(only)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [

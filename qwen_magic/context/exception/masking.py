@@ -178,10 +178,11 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
         names = map(str, fields) if isinstance(fields, tuple) else ()
         yield from islice(zip_longest(names, base.__iter__(value), fillvalue=""), _MOST_PARTS)
     elif not issubclass(kind, type | types.ModuleType | types.FunctionType):
-        yield from _attributes(value)
+        yield from attributes(value)
 
 
-def _attributes(value: object) -> Iterator[tuple[str, object]]:
+def attributes(value: object) -> Iterator[tuple[str, object]]:
+    """An object's own attributes, in its `__dict__` and slots. None of its code is run for it."""
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
