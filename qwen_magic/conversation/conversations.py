@@ -43,10 +43,15 @@ class Conversations:
                 self._found[name] = len(chain.path(chain.head))
         return self._chains[name]
 
-    def found(self, name: str) -> int:
-        """How many turns `name` went on with from an earlier session: told once, then 0."""
+    def found(self, name: str, *, keep: bool = False) -> int:
+        """How many turns `name` went on with from an earlier session: told once, then 0, unless it
+        is to be kept for the next time."""
         self.chain(name)
-        return self._found.pop(name, 0)
+        return self._found.get(name, 0) if keep else self._found.pop(name, 0)
+
+    def forget(self, name: str) -> None:
+        """Let go of a conversation that was only looked at: it is loaded again, or begun anew."""
+        self._chains.pop(name, None)
 
     def append(self, turn: Turn) -> None:
         """Keep an ended turn."""

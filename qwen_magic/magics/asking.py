@@ -201,7 +201,7 @@ class Asker:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
         background, which is begun."""
         if options.dry_run:
-            self.views.show_dry_run(self.session.plan(ask))
+            self.views.show_dry_run(self.session.plan(ask, dry=True))
         elif options.bg:
             from qwen_magic.magics.background import begin
 

@@ -80,9 +80,10 @@ class Session:
         self.endpoints.close()
         self.conversations.close()
 
-    def plan(self, ask: Ask) -> Plan:
-        """Where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`."""
-        notes = []
+    def plan(self, ask: Ask, *, dry: bool = False) -> Plan:
+        """Where `ask` belongs and what it sends. `dry`: it is only looked at, so that nothing is
+        begun, and what is told once is still told. Raises `UsageError`, `ConversationError`."""
+        notes, known = [], self.conversations.names() if dry else ()
         if self.spending.budget:
             state = self.spending.state(ask)
             if state.error is not None:
@@ -93,10 +94,12 @@ class Session:
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         if self.session_cache and ask.endpoint.capabilities.session_cache:
             made = replace(made, request=replace(made.request, session_cache=True))
-        found = self.conversations.found(made.chat) if made.path else 0
+        found = self.conversations.found(made.chat, keep=dry) if made.path else 0
         if found:
             turns = f"{found} {plural(found, 'turn')}"
             notes.append(f"{made.chat} was found with {turns}; --new begins afresh")
+        if dry and made.chat not in known:
+            self.conversations.forget(made.chat)
         priced = self.catalogues.find(ask.endpoint.host, ask.model)
         return replace(made, notes=(*made.notes, *notes), priced=priced)
 

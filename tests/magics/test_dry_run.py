@@ -7,18 +7,21 @@ import json
 import random
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from qwen_magic.context.catalogue import CataloguedModel, Tier
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.endpoints import find_endpoint
 from qwen_magic.frontends.dry_run import SDK_PARAMETERS, _literal, dry_run_html, dry_run_text
 from qwen_magic.magics.view_factory import dry_run_of
 from qwen_magic.protocol.request import RequestPart
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.plan import Ask, plan
+from qwen_magic.session.session import Session
 
 KEY = "sk-canary-1234567890"
 HOME = find_endpoint("singapore", {"DASHSCOPE_API_KEY": KEY})
@@ -153,6 +156,22 @@ def test_money_where_a_price_is_known():
     assert rows[0][-1] == rows[-1][-1] == "0.0040"
     assert "8.00 USD for each million tokens" in dry_run_text(dry_run_of(made))
     assert dry().price is None
+
+
+def test_looking_changes_nothing():
+    """The conversation that is begun, and the line that is told once, are as they would be."""
+    store = SqliteStore()
+    store.append(turn("a"))
+    session = Session(conversations=Conversations(store))
+    ask = Ask("Hi", "Hi", "qwen3-max", HOME, "main")
+    assert session.plan(replace(ask, new=True), dry=True).chat == "chat-2"
+    assert list(session.conversations.names()) == ["main"]
+    assert session.plan(replace(ask, new=True)).chat == "chat-2"
+    assert [session.plan(ask, dry=dry).notes for dry in (True, False, True)] == [
+        ("main was found with 1 turn; --new begins afresh",),
+        ("main was found with 1 turn; --new begins afresh",),
+        (),
+    ]
 
 
 def test_what_the_openai_package_takes_by_name():
