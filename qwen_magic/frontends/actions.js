@@ -75,6 +75,18 @@ class Bar {
     this.element.append(...this.buttons(facts), this.says);
     turn.insertBefore(this.element, turn.querySelector(":scope > .qm-foot"));
     for (const block of turn.querySelectorAll(".qm-code")) this.decorate(block);
+    if (facts.sibling?.[1] > 1) this.recount(...facts.sibling);
+  }
+
+  /* The footer was written when its cell had fewer answers: here it counts as the bar does. */
+  recount(place, count) {
+    const facts = [...this.turn.querySelectorAll(".qm-foot .qm-fact")];
+    let told = facts.find((fact) => /^answer\s\d/.test(fact.textContent));
+    if (!told) {
+      told = make("span", "qm-fact");
+      facts.find((fact) => /\bturn\s\d+$/.test(fact.textContent))?.after(" · ", told);
+    }
+    told.textContent = `answer\u00a0${place}/${count}`;
   }
 
   *buttons({ sibling, fork = true }) {

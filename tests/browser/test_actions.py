@@ -92,7 +92,8 @@ def test_another_sibling_takes_the_place_and_the_focus(page):
     notebook(page, saved)
     page.click("text=›")
     assert page.evaluate("actions.sent.at(-1)")["argument"] == 3
-    other = '<div class="qm-turn qm-saved qm-id-three">three</div>'
+    foot = '<div class="qm-foot"><span class="qm-fact">main, turn 4</span></div>'
+    other = f'<div class="qm-turn qm-saved qm-id-three">three{foot}</div>'
     reply(page, op="show", bundle={"text/html": other}, metadata={"a": 1})
     page.wait_for_function("cells[1].outputs[0].metadata")
     assert page.evaluate("cells[1].outputs") == [
@@ -105,7 +106,9 @@ def test_another_sibling_takes_the_place_and_the_focus(page):
         }""",
         [other, "qm-id-three"],
     )
-    page.wait_for_selector("text=3/3")
+    page.wait_for_selector(".qm-sib-at >> text=3/3")
+    foot = page.text_content(".qm-foot")
+    assert foot == "main, turn 4 · answer\u00a03/3", "it counts as the bar does"
     assert page.evaluate("document.activeElement.textContent") == "‹", "the last has no next"
     assert page.is_disabled("text=›")
 
