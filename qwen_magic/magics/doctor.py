@@ -24,6 +24,7 @@ _PACKAGES: Final = (
     "anywidget",
     "httpx2",
     "markdown-it-py",
+    "linkify-it-py",
     "jupyterlab",
     "notebook",
 )

@@ -81,7 +81,7 @@ class MarkdownStream:
     ) -> None:
         self._parent = parent
         self._prefix = prefix
-        self._env = new_env(citation)
+        self._env = new_env(citation, arrives=True)
         self._highlights = Highlights()
         self._splitter = LineSplitter()
         self._entries: list[SentBlock] = []

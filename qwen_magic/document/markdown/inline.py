@@ -1,9 +1,18 @@
-"""Rules for what stands inside a line: emphasis beside CJK, pictures, citations.
+"""Rules for what stands inside a line: emphasis beside CJK, addresses, a little HTML, marks of
+footnotes, pictures, citations.
 
 Emphasis. CommonMark lets `**` close behind punctuation only before a space or more punctuation;
 Chinese and Japanese set no spaces, so that `**重点：**这是` would stay asterisks. The CJK-friendly
 amendments mend this and change nothing for other scripts: punctuation counts only where it is not
 CJK's own, and where it does, a CJK character beyond the mark is as good as a space.
+
+Addresses. `https://…`, `www.…` and mail addresses are links where they stand in text. One ends
+before a space, a quotation mark or CJK punctuation, and its host where the script changes
+("见https://example.com。谢谢"); of other marks at its end linkify-it knows which belong to it.
+
+HTML. A closed list: `<br>`, comments, and in pairs `<sub>`, `<sup>`, `<kbd>`, `<mark>`, without
+their attributes. What is between a pair is parsed by itself, so that elements always nest; one that
+is not closed ends with what it stands in.
 """
 
 from __future__ import annotations
@@ -16,8 +25,10 @@ from unicodedata import east_asian_width
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
 from markdown_it.parser_inline import ParserInline
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.image import image
+from markdown_it.rules_inline.link import link
 from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
@@ -31,12 +42,40 @@ _WIDE_EMOJI: Final = re.compile(
 _FULL_QUOTE: Final = re.compile("[‘’“”]\ufe01")  # quotation marks in their full-width form
 
 
+_TAG: Final = re.compile(r"<(/?)(br|sub|sup|kbd|mark)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+DEEPEST_TAGS: Final = 16  # elements in one another; what is deeper is text
+_NOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]")
+
+_STOP: Final = (  # what no address holds
+    r"\s<>\"`\u2018-\u201f\u2026\u3000-\u3004\u3008-\u3020\u30fb"
+    r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+)
+_EAST: Final = "\u2e80-\ufaff\U00020000-\U0003ffff"
+_LABEL: Final = rf"(?:[\w-]+|(?:(?![{_STOP}])[{_EAST}])+)"
+_WRITTEN: Final = re.compile(
+    rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#][^{_STOP}]*)?)(?!@)",
+    re.IGNORECASE | re.ASCII,
+)
+_SCHEME: Final = re.compile(r"(?<![a-z0-9.+-])https?$", re.IGNORECASE)
+_IN_TEXT: Final = re.compile(
+    r"(?<![\w./@-])www\.(?=\w)"
+    r"|(?<![\w.+/:@-])(?P<mail>(?:mailto:)?[a-z0-9][\w.+-]*@(?:[a-z0-9-]+\.)+[a-z]{2,})"
+    r"(?![\w-]|[:/@]\w)",
+    re.IGNORECASE | re.ASCII,
+)
+
+
 def add_inline(md: MarkdownIt) -> None:
     """Teach a parser these rules."""
     old, md.inline = md.inline, _InlineParser()
     md.inline.ruler, md.inline.ruler2 = old.ruler, old.ruler2
     md.inline.ruler.at("image", _image)
+    md.inline.ruler.at("link", _link)
+    md.inline.ruler.at("linkify", _address)
     md.inline.ruler.after("link", "citation", _citation)
+    md.inline.ruler.after("link", "footnote", _note)
+    md.inline.ruler.after("autolink", "html", _html)
+    md.core.ruler.after("inline", "addresses", _addresses)
 
 
 class _InlineParser(ParserInline):
@@ -99,11 +138,20 @@ def _is_punctuation(char: str) -> bool:
 def _image(state: StateInline, silent: bool) -> bool:
     """An image, whose token keeps what it was written as."""
     start = state.pos
-    if not image(state, silent):
+    if not _may_close(state) or not image(state, silent):
         return False
     if not silent:
         state.tokens[-1].meta = {"written": state.src[start : state.pos]}
     return True
+
+
+def _link(state: StateInline, silent: bool) -> bool:
+    return _may_close(state) and link(state, silent)
+
+
+def _may_close(state: StateInline) -> bool:
+    """Whether a bracket closes later at all: else each that opens would cost a look at the rest."""
+    return state.src[state.pos] in "[!" and state.src.find("]", state.pos, state.posMax) >= 0
 
 
 def _citation(state: StateInline, silent: bool) -> bool:
@@ -123,3 +171,121 @@ def _citation(state: StateInline, silent: bool) -> bool:
     token.meta = {"number": int(found.group(1))}
     state.pos = found.end()
     return True
+
+
+def _note(state: StateInline, silent: bool) -> bool:
+    """`[^1]`, where the text has that footnote; while it arrives, a number is taken for one."""
+    # Silent is the search for the end of a link's text, which may hold the mark.
+    found = None if silent else _NOTE.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    label = found.group(1)
+    is_expected = state.env.get("arrives") and label.isdigit()
+    if not is_expected and label not in state.env.get("footnotes", ()):
+        return False
+    state.push("footnote", "sup", 0).info = label
+    state.pos = found.end()
+    return True
+
+
+def _html(state: StateInline, silent: bool) -> bool:
+    """An element of the closed list, or a comment, which is left out."""
+    start = state.pos
+    if state.src.startswith("<!--", start):
+        end = state.src.find("-->", start + 4, state.posMax)
+        state.pos = end + 3 if end >= 0 else start
+        return end >= 0
+    found = _TAG.match(state.src, start, state.posMax)
+    if found is None or found.group(1) or state.level > DEEPEST_TAGS:
+        return False
+    name = found.group(2).lower()
+    if name == "br":
+        if not silent:
+            state.push("hardbreak", "br", 0)
+        state.pos = found.end()
+        return True
+    state.pos = found.end()
+    inner, after = _closing(state, name)
+    if not silent:
+        state.push("html_open", name, 1)
+        state.pos, outer, state.posMax = found.end(), state.posMax, inner
+        state.md.inline.tokenize(state)
+        state.posMax = outer
+        state.push("html_close", name, -1)
+    state.pos = after
+    return True
+
+
+def _closing(state: StateInline, name: str) -> tuple[int, int]:
+    """Where the tag that closes the element begins and ends: at the end where there is none."""
+    if re.compile(f"</{name}", re.IGNORECASE).search(state.src, state.pos, state.posMax):
+        while state.pos < state.posMax:
+            found = _TAG.match(state.src, state.pos, state.posMax)
+            if found is not None and found.group(1) and found.group(2).lower() == name:
+                return found.start(), found.end()
+            state.md.inline.skipToken(state)
+    return state.posMax, state.posMax
+
+
+def _address(state: StateInline, silent: bool) -> bool:
+    """`https://…`, of which what stands before the colon is in `pending`."""
+    if silent or state.linkLevel > 0 or not state.src.startswith("://", state.pos):
+        return False
+    scheme = _SCHEME.search(state.pending[-8:])
+    if scheme is None:
+        return False
+    begin = state.pos - len(scheme.group())
+    written = _written(state.md, state.src[begin : state.posMax])
+    if not written:
+        return False
+    state.pending = state.pending[: -len(scheme.group())]
+    for token in _linking(state.md, written, written):
+        state.push(token.type, token.tag, token.nesting).attrs = token.attrs
+        state.tokens[-1].content = token.content
+    state.pos = begin + len(written)
+    return True
+
+
+def _written(md: MarkdownIt, text: str) -> str:
+    """The address that `text` begins with, "" for none."""
+    found = _WRITTEN.match(text)
+    if found is None or md.linkify is None:
+        return ""
+    scheme = "http://" if found.group()[:4].lower() == "www." else ""
+    link = md.linkify.match_at_start(scheme + found.group())
+    return link.raw[len(scheme) :].rstrip("*_~") if link else ""
+
+
+def _linking(md: MarkdownIt, url: str, words: str) -> list[Token]:
+    opening, text = Token("link_open", "a", 1), Token("text", "", 0, content=words)
+    opening.attrs = {"href": md.normalizeLink(url)}
+    return [opening, text, Token("link_close", "a", -1)]
+
+
+def _addresses(state: StateCore) -> None:
+    """`www.…` and mail addresses in what is text in the end."""
+    for block in state.tokens:
+        if block.children and ("@" in block.content or "www." in block.content.lower()):
+            block.children = _linked(state.md, block.children)
+
+
+def _linked(md: MarkdownIt, tokens: list[Token]) -> list[Token]:
+    out: list[Token] = []
+    depth = 0  # of links
+    for token in tokens:
+        depth += token.nesting if token.tag == "a" else 0
+        text, copied = token.content, 0
+        for found in _IN_TEXT.finditer(text) if token.type == "text" and not depth else ():
+            words = found["mail"] or _written(md, text[found.start() :])
+            if not words or found.start() < copied:
+                continue
+            before = text[copied : found.start()]
+            out += [Token("text", "", 0, content=before)] if before else []
+            scheme = "http://" if not found["mail"] else "mailto:"
+            out += _linking(md, words if words.startswith("mailto:") else scheme + words, words)
+            copied = found.start() + len(words)
+        if not copied:
+            out.append(token)
+        elif copied < len(text):
+            out.append(Token("text", "", 0, content=text[copied:]))
+    return out

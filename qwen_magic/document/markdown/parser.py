@@ -1,15 +1,17 @@
-"""What our Markdown is: CommonMark, tables, strikethrough, maths, citations; no raw HTML.
+"""What our Markdown is: CommonMark, tables, strikethrough, footnotes, maths, citations; of HTML a
+closed list of elements.
 
     text -> parse -> tokens -> blocks_of -> ParsedBlock, with its lines     (`incremental`)
                             -> render_blocks -> HTML                      (`render`)
 
-What it has beyond CommonMark is in `inline` and `maths`.
+What it has beyond CommonMark is in `inline`, `maths` and, for blocks, below. `[label]: word` that
+nothing refers to is text where the word is no address: else it would vanish.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+import re
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -18,6 +20,8 @@ from typing import Any, Final, TypeAlias
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
+from markdown_it.rules_block.table import escapedSplit, table
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token as Token
 
 from qwen_magic.document.markdown.inline import add_inline
@@ -26,16 +30,35 @@ from qwen_magic.document.markdown.maths import add_maths
 MAX_NESTING: Final = 120  # the parser drops without a word what lies deeper …
 DEEPEST: Final = 100  # … so from here on it is taken as plain text
 
+# What the target of a definition has to look like.
+_TARGET: Final = re.compile(
+    r"$|#|[?/.]|[a-z][a-z0-9+.-]*:(?!$)|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\d?(?:[/?#:]|$)",
+    re.IGNORECASE,
+)
+_FOOTNOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]:[ \t]*")
+_RULER: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
+_CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+_CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
+_PIPE: Final = re.compile(r"(?<!\\)\|")
+
 Env: TypeAlias = MutableMapping[str, Any]
 Citation: TypeAlias = Callable[[int], str | None]
 
 
-def new_env(citation: Citation | None = None) -> dict[str, Any]:
-    """What one text's parses share: its link references, its citations.
+def new_env(citation: Citation | None = None, arrives: bool = False) -> dict[str, Any]:
+    """What one text's parses share: its link references, footnotes, macros and citations.
 
-    `citation` maps the number of a `[n]` to the URL of the page it stands for, or None.
+    `citation` maps the number of a `[n]` to the URL of the page it stands for, or None. `arrives`:
+    more of the text is to come, perhaps footnotes that it has marks of.
     """
-    return {"citation": citation, "references": {}}
+    return {
+        "citation": citation,
+        "arrives": arrives,
+        "references": {},
+        "used": set(),  # the addresses that links lead to
+        "footnotes": set(),
+        "macros": {},
+    }
 
 
 def parse(text: str, env: Env | None = None) -> list[Token]:
@@ -131,13 +154,18 @@ def _leaves(tokens: Sequence[Token]) -> Iterator[Token]:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    md = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING, "html": False, "linkify": False})
+    md = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING, "html": False, "linkify": True})
     md.enable(["table", "strikethrough"])
+    md.inline.ruler.enable("linkify")
     md.disable(["html_block", "html_inline"])
     md.block.ruler.at("reference", _definition)
     md.block.ruler.before("table", "deepest", _deepest)
+    md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    md.block.ruler.before("reference", "footnote", _footnote, {"alt": ["paragraph", "reference"]})
+    md.block.ruler.before("reference", "comment", _comment, {"alt": ["paragraph", "reference"]})
     add_maths(md)
     add_inline(md)
+    md.core.ruler.after("inline", "unused", _unused)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
     md.validateLink = lambda url: True  # type: ignore[method-assign]
     return md
@@ -145,21 +173,149 @@ def _parser() -> MarkdownIt:
 
 def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A definition of a link reference, leaving a token to know its lines by."""
-    if not reference(state, start_line, end_line, silent):
+    env, own = state.env, dict[str, Any]()
+    state.env = {"references": own}
+    try:
+        if not reference(state, start_line, end_line, silent):
+            return False
+    finally:
+        state.env = env
+    if silent:
+        return True
+    ((label, target),) = own.items()
+    is_address = bool(_TARGET.match(target["href"]))
+    if label.isdigit() and not is_address:  # a list of sources
+        state.line = start_line
         return False
-    if not silent:
-        token = state.push("definition", "", 0)
-        token.map = [start_line, state.line]
-        token.hidden = True
-        token.meta = dict(_last_of(state.env["references"]))
+    env["references"].setdefault(label, target)
+    token = state.push("definition", "", 0)
+    token.map = [start_line, state.line]
+    token.hidden = True
+    token.meta = own
+    if not is_address:
+        written = state.getLines(start_line, state.line, state.blkIndent, False)
+        token.content = written.strip()
     return True
 
 
-def _last_of(references: Mapping[str, Any]) -> dict[str, Any]:
-    """The newest entry (perhaps of an earlier definition, which does no harm)."""
-    own = references.maps[0] if isinstance(references, ChainMap) else {}
-    label = next(reversed(own), None) if isinstance(own, dict) else None
-    return {} if label is None else {label: own[label]}
+def _unused(state: StateCore) -> None:
+    """Show the definitions that nothing refers to and that have no address."""
+    used = state.env.setdefault("used", set())
+    for token in state.tokens:
+        for child in token.children or ():
+            if child.type in ("link_open", "image"):
+                used.add(child.attrs.get("href") or child.attrs.get("src"))
+    for token in state.tokens:
+        if token.type == "definition" and token.content:
+            (target,) = token.meta.values()
+            token.hidden, token.children = target["href"] in used, []
+            alone = {**state.env, "references": {}}  # its label refers to itself
+            state.md.inline.parse(token.content, state.md, alone, token.children)
+
+
+def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """A table, where the row below the head may be a cell short and pipes in code are of the code.
+
+    The rows that are meant otherwise than they are written stand, while the table is parsed, behind
+    the text, corrected.
+    """
+    if start_line + 2 > end_line:
+        return False
+    ruler = _line(state, start_line + 1).strip()
+    if not _RULER.fullmatch(ruler):
+        return table(state, start_line, end_line, silent)
+    cells = ruler.strip("|").split("|")
+    head = as_meant(_line(state, start_line).strip(), len(cells))
+    missing = len(row_cells(head)) - len(cells)
+    meant = {start_line: head}
+    if abs(missing) == 1 and head[:1] == ruler[:1] == "|":
+        meant[start_line + 1] = "|".join(["", *cells, *(["---"] * missing), ""])
+        meant[start_line] = head if missing > 0 else head.rstrip("|") + "| |"
+    columns = len(cells) + max(0, missing)
+    for line in range(start_line + 2, end_line):
+        if state.isEmpty(line):
+            break
+        meant[line] = as_meant(_line(state, line), columns)
+    written = state.src, state.bMarks[:], state.eMarks[:], state.tShift[:]
+    parts, size = [state.src], len(state.src)
+    for line, text in meant.items():
+        if text != _line(state, line):
+            parts.append(text)
+            state.bMarks[line], state.tShift[line] = size, 0
+            state.eMarks[line] = size = size + len(text)
+    state.src = "".join(parts)
+    try:
+        return table(state, start_line, end_line, silent)
+    finally:
+        state.src, state.bMarks, state.eMarks, state.tShift = written
+
+
+def row_cells(row: str) -> list[str]:
+    """The cells of a row of a table, with the spaces around them."""
+    cells = escapedSplit(row.strip())
+    return cells[cells[:1] == [""] : len(cells) - (cells[1:] != [] and cells[-1] == "")]
+
+
+def as_meant(row: str, columns: int, begun: bool = False) -> str:
+    """A row of a table with the pipes in its code escaped, where it has no more cells than the
+    table without that. `begun`: code that is not closed goes on."""
+    if "`" not in row:
+        return row
+    code = _CODE_BEGUN if begun else _CODE
+    escaped = code.sub(lambda found: _PIPE.sub(r"\|", found.group()), row)
+    fits = len(row_cells(row)) == columns and len(row_cells(escaped)) != columns
+    return row if fits and not begun else escaped
+
+
+def _footnote(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """`[^1]: text`, and below it what is indented by four spaces."""
+    if state.is_code_block(start_line):
+        return False
+    begin = state.bMarks[start_line] + state.tShift[start_line]
+    found = _FOOTNOTE.match(state.src, begin, state.eMarks[start_line])
+    if found is None:
+        return False
+    if silent:
+        return True
+    token = state.push("footnote_open", "div", 1)
+    token.info = found.group(1)
+    token.map = [start_line, end_line]
+    state.env.setdefault("footnotes", set()).add(token.info)
+    before = state.bMarks[start_line], state.tShift[start_line], state.sCount[start_line]
+    state.blkIndent += 4
+    state.bMarks[start_line], state.tShift[start_line] = found.end(), 0
+    state.sCount[start_line] = state.blkIndent
+    state.md.block.tokenize(state, start_line, end_line)
+    state.blkIndent -= 4
+    state.bMarks[start_line], state.tShift[start_line], state.sCount[start_line] = before
+    state.line = max(state.line, start_line + 1)
+    token.map[1] = state.line
+    state.push("footnote_close", "div", -1)
+    return True
+
+
+def _comment(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """A comment on lines of its own, which is left out."""
+    begin = state.bMarks[start_line] + state.tShift[start_line]
+    if state.is_code_block(start_line) or not state.src.startswith("<!--", begin):
+        return False
+    end = state.src.find("-->", begin + 4, state.eMarks[end_line - 1])
+    last = start_line
+    while end > state.eMarks[last]:
+        last += 1
+        if state.sCount[last] < state.blkIndent and not state.isEmpty(last):
+            return False
+    if end < 0 or state.src[end + 3 : state.eMarks[last]].strip():
+        return False
+    if not silent:
+        token = state.push("comment", "", 0)
+        token.map, token.hidden = [start_line, last + 1], True
+        state.line = last + 1
+    return True
+
+
+def _line(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
 
 
 def _deepest(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

@@ -29,6 +29,8 @@ ITEM_OPEN: Final = '<li class="qm-li">'
 QUOTE_OPEN: Final = '<blockquote class="qm-quote" dir="auto">'
 BULLETS_OPEN: Final = '<ul class="qm-list" dir="auto">'
 TABLE_OPEN: Final = '<div class="qm-scroll" tabindex="0"><table class="qm-table">'
+NOTE_OPEN: Final = '<div class="qm-fn" dir="auto">'
+TASK_OPEN: Final = '<li class="qm-li qm-task" style="list-style-type: none">'
 MATHS_OPEN: Final = '<div class="qm-math" dir="ltr">'
 _CODE_APART: Final = ' style="padding: 4px 0 12px 0"'
 _PRE_OPEN: Final = '<pre class="qm-pre" tabindex="0"><code>'
@@ -42,7 +44,6 @@ _FIXED: Final = {
     "bullet_list_open": BULLETS_OPEN,
     "bullet_list_close": "</ul>",
     "ordered_list_close": "</ol>",
-    "list_item_open": ITEM_OPEN,
     "list_item_close": "</li>",
     "blockquote_open": QUOTE_OPEN,
     "blockquote_close": "</blockquote>",
@@ -71,7 +72,10 @@ _ALIGNED: Final = {
     "text-align:center": ' style="text-align:center"',
 }
 _HEADING_CLASS: Final = {"h1": "qm-h1", "h2": "qm-h2"}
-_TASK: Final = re.compile(r"\[([ xX])\] ")
+TASK: Final = re.compile(r"\[([ xX])\] ")
+BOXES: Final = {" ": "☐ ", "x": "☑ ", "X": "☑ "}
+_RAISED: Final = "0123456789+-=()n"
+_SUPERSCRIPT: Final = str.maketrans(_RAISED, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
 _LANGUAGE: Final = re.compile(r"\{?\.?([^\s{},]*)")
 
 
@@ -161,32 +165,40 @@ def render_blocks(
     """Each block at the level of the first token; what is not closed counts as one."""
     blocks: list[RenderedBlock] = []
     out: list[str] = []
-    task = 0  # 2 behind a list item's opening, 1 behind the paragraph's in it
+    mark = ""  # what stands before the next text: a task's box, a footnote's number
     depth = 0
-    for token in tokens:
+    tokens = list(tokens)
+    for place, token in enumerate(tokens):
         depth += token.nesting
         if token.type == "inline":
             inside = _inline_pieces(token.children or [])
-            if task == 1 and (found := _TASK.match(token.content)):
-                inside[0] = _with_box(inside[0], found)
-            out += inside
+            if mark in BOXES.values():
+                inside[0] = inside[0][len("[ ] ") :]
+            out += [mark, *inside] if mark else inside
+            mark = ""
+        elif token.type == "list_item_open":
+            mark = _box(tokens[place + 1 : place + 3])
+            out.append(TASK_OPEN if mark else ITEM_OPEN)
         elif token.type == "fence":
             language = fence_language(token.info)
             out.append(CodeHtml.of(token.content, language, highlighted(token.content, language)))
         elif not token.hidden:
+            if token.type == "footnote_open":
+                mark = f"<sup>{text_html(token.info)}</sup> "
             out.append(_FIXED.get(token.type) or _element(token))
-        task = 2 if token.type == "list_item_open" else task - 1
         if depth == 0 and out:
             blocks.append(RenderedBlock(tuple(out)))
             out = []
     return [*blocks, RenderedBlock(tuple(out))] if out else blocks
 
 
-def _with_box(html: str, found: re.Match[str]) -> str:
-    """The beginning of a task list's item, with its box drawn."""
-    if not html.startswith(found.group()):  # the brackets are a link
-        return html
-    return ("☐ " if found.group(1) == " " else "☑ ") + html[found.end() :]
+def _box(tokens: Sequence[Token]) -> str:
+    """The box of the task that a list's item begins with, "" where it begins with none."""
+    for token in tokens:
+        first = token.children[0].content if token.children else ""
+        if token.type == "inline" and (found := TASK.match(first)):
+            return BOXES[found.group(1)]
+    return ""
 
 
 def _element(token: Token) -> str:
@@ -203,6 +215,12 @@ def _element(token: Token) -> str:
             return CodeHtml.of(token.content, "", highlight_pieces(token.content, ""))
         case "maths_block":
             return f"{MATHS_OPEN}{_tex(token)}</div>"
+        case "definition":
+            return f"{PARAGRAPH_OPEN}{inline_html(token.children or [])}</p>"
+        case "footnote_open":
+            return NOTE_OPEN
+        case "footnote_close":
+            return "</div>"
         case "plain_block":
             return f"{PARAGRAPH_OPEN}{text_html(token.content)}</p>"
         case _:
@@ -258,6 +276,10 @@ def _inline_pieces(tokens: Sequence[Token]) -> list[str]:
         kind = token.type
         if kind == "text":
             out.append(text_html(token.content))
+        elif kind == "html_open":
+            out.append(f"<{token.tag}>")
+        elif kind == "html_close":
+            out.append(f"</{token.tag}>")
         elif kind in _FIXED:
             out.append(_FIXED[kind])
         elif kind == "link_open":
@@ -276,6 +298,8 @@ def _leaf(token: Token, inside_link: bool) -> str:
         return f'<code class="qm-c">{escape(token.content, quote=False)}</code>'
     if token.type == "maths_inline":  # left to right also where it stands in other writing
         return f'<span dir="ltr">{_tex(token)}</span>'
+    if token.type == "footnote":
+        return f"<sup>{text_html(token.info)}</sup>"
     if token.type == "image":
         return _image(token, inside_link)
     if token.type == "citation" and not inside_link:
@@ -303,15 +327,22 @@ def _image(token: Token, inside_link: bool) -> str:
 
 
 def text_of(tokens: Sequence[Token]) -> str:
-    """The text of inline tokens: of links and pictures their words, of code its code."""
-    return "".join(
-        "\n"
-        if token.type in ("softbreak", "hardbreak")
-        else text_of(token.children)
-        if token.children
-        else token.content
-        for token in tokens
-    )
+    """The text of inline tokens: of links and pictures their words, of code its code; what is
+    raised is raised still (10³, not 103), marks of footnotes are left out."""
+    parts: list[str] = []
+    raised = 0  # where what is raised begins
+    for token in tokens:
+        if token.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+        elif token.type == "html_open" and token.tag == "sup":
+            raised = len(parts)
+        elif token.type == "html_close" and token.tag == "sup":
+            above = "".join(parts[raised:])
+            is_known = all(char in _RAISED for char in above)
+            parts[raised:] = [above.translate(_SUPERSCRIPT) if is_known else f"^({above})"]
+        else:
+            parts.append(text_of(token.children) if token.children else token.content)
+    return "".join(parts)
 
 
 def _attr(token: Token, name: str) -> str:

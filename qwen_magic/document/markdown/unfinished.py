@@ -23,13 +23,20 @@ MOST_MARKS = 3  # that are closed; a text that leaves more open is not about to 
 _OPENING = "*_~`[\\<"
 _ENTITY = re.compile(r"&#?\w{0,8}$")
 _MARKED = re.compile(r"(?!\s)(?:\d[^$*]*[\\^_{]|[^$\d][^$]*[\\^_*{]|\\)[^$]*$", re.DOTALL)
-_UNDERLINE = re.compile(r"(?<=\S)[ \t]*\n[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*$")
+_UNDERLINE = re.compile(r"(?<=\S)[ \t]*\n[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*\Z")
+_BEGUN = re.compile(  # an element, a mark of a footnote, the box of a task
+    r"(?:<(?:/?[a-z]{0,4}/?|(?:br|su[bp]|kbd|mark)\s[^<>]{0,40}|!-?)|\[\^[^\]\s\[]{0,40}"
+    r"|(?m:^)[ >]*\[\^[^\]\s\[]{1,40}\]|(?<=[-+*.)] )\[[ xX]?\]? ?)\Z",
+    re.IGNORECASE,
+)
 _TICKS = re.compile(r"`+")
 _SCAN = re.compile(
     r"(?P<tex>\\[(\[]|\\begin\{\w+\*?\}|\$\$?)"
     r"|\\."
+    r"|https?://[^\s<>\[\]()]+"
     r"|(?P<tick>`+)"
     r"|(?P<mark>\*{1,3}|~~|(?<![^\W_])_{1,3}|_{1,3}(?![^\W_]))"
+    r"|<(?P<tag>/?(?:sub|sup|kbd|mark))>"
     r"|(?P<open>!?\[)"
     r"|(?P<target>\]\()"
     r"|(?P<close>\])",
@@ -67,11 +74,17 @@ def presentable(text: str) -> str:
     if "\n" in text:
         text = _UNDERLINE.sub("\n", text)
     text = text.rstrip(_OPENING)
+    if any(char in text[-50:] for char in "<["):
+        text = text[:-50] + _BEGUN.sub("", text[-50:])
+    comment = text.rfind("<!--")
+    if comment >= 0 and text.find("-->", comment) < 0 and text.find("\n\n", comment) < 0:
+        text = text[:comment]
     if "&" in text[-10:]:
         text = text[:-10] + _ENTITY.sub("", text[-10:])
     marks: list[str] = []
     brackets: list[tuple[int, int]] = []  # where a `[` stands, how many marks were open there
     position = 0
+    unclosed = -1  # up to where no formula is looked for, since one that began is not closed
     while (found := _SCAN.search(text, position)) is not None:
         position = found.end()
         if tick := found["tick"]:
@@ -79,13 +92,17 @@ def presentable(text: str) -> str:
             if end < 0:
                 return _closed(text, [*marks, tick])
             position = end
-        elif found["tex"]:
+        elif found["tex"] and position > unclosed:
             end = formula_end(text, found.start(), len(text))
+            if end < 0 and len(text) - position > LONGEST_INLINE:
+                unclosed = position + LONGEST_INLINE
             if end < 0 and (closing := _unclosed(found["tex"], text[position:])) is not None:
                 return _closed(text if closing else text[: found.start()], [*marks, closing])
             position = max(position, end)
         elif mark := found["mark"]:
             _toggle(marks, mark, text, found.start(), position)
+        elif tag := found["tag"]:
+            _toggle_tag(marks, tag)
         elif found["open"]:
             brackets.append((found.start(), position))
         elif found["target"] and brackets:
@@ -97,7 +114,7 @@ def presentable(text: str) -> str:
         elif found["close"] and brackets:
             opened, inner = brackets.pop()
             label = text[inner : found.start()]
-            if position == len(text) and not label.isdigit():  # perhaps `(` comes next
+            if position == len(text) and not label.lstrip("^").isdigit():  # perhaps `(` comes next
                 return _closed(text[:opened] + label, marks)
     if brackets and len(text) - brackets[-1][0] < 200:
         opened, inner = brackets[-1]
@@ -132,6 +149,13 @@ def _toggle(marks: list[str], mark: str, text: str, start: int, end: int) -> Non
         del marks[len(marks) - 1 - marks[::-1].index(mark) :]
     elif opens:
         marks.append(mark)
+
+
+def _toggle_tag(marks: list[str], tag: str) -> None:
+    if not tag.startswith("/"):
+        marks.append(f"</{tag}>")
+    elif f"<{tag}>" in marks:
+        del marks[len(marks) - 1 - marks[::-1].index(f"<{tag}>") :]
 
 
 def _closed(text: str, marks: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 import pytest
 
@@ -61,3 +62,86 @@ def test_emphasis_beside_cjk_is_as_its_writer_meant_it(text: str, html: str) -> 
 )
 def test_other_scripts_have_commonmarks_rule(text: str) -> None:
     assert inline(text) == text
+
+
+def links(text: str) -> list[str]:
+    """The words of the links; their addresses are checked to be the same."""
+    html = render_markdown(text)
+    found = re.findall(r'<a class="qm-a" href="([^"]*)"[^>]*>([^<]*)</a>', html)
+    assert html.count("<a ") == len(found)
+    for address, words in found:
+        assert unquote(address).removeprefix("http://" if words[:4] == "www." else "mailto:") in (
+            words,
+            words.removeprefix("mailto:"),
+        )
+    return [words for _, words in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("See https://docs.python.org/3/.", ["https://docs.python.org/3/"]),
+        ("见https://example.com。谢谢", ["https://example.com"]),
+        ("来源：https://example.com/报告。", ["https://example.com/报告"]),
+        ("https://example.com谢谢", ["https://example.com"]),
+        (
+            "（https://a.b/c）「https://d.e」‘https://f.g’",
+            ["https://a.b/c", "https://d.e", "https://f.g"],
+        ),
+        ("见www.example.com，谢谢 (www.b.c)", ["www.example.com", "www.b.c"]),
+        ("写信到info@example.com。mailto:a@b.cc", ["info@example.com", "mailto:a@b.cc"]),
+        ("(https://en.wikipedia.org/wiki/A_(b))", ["https://en.wikipedia.org/wiki/A_(b)"]),
+        ("**https://a.b/c_d_e**, ~~https://f.g~~", ["https://a.b/c_d_e", "https://f.g"]),
+        ("| https://a.b | c@d.ee |\n|---|---|\n", ["https://a.b", "c@d.ee"]),
+        ("# http://localhost:8000/x", ["http://localhost:8000/x"]),
+        ("- https://a.b/?x=1&y=*2* $z$", ["https://a.b/?x=1&amp;y=*2"]),
+        ("`https://a.b` `c@d.ee` ``www.f.g``\n\n    https://h.i", []),
+        ("$https://a.b$ https:// http:/x.y ftp://a.b javascript://x", []),
+        ("README.md a@b.T x@y @user git@github.com:a/b https://user@host.com/a", []),
+        ("<https://a.b> [https://c.d x](https://e.f)", ["https://a.b"]),
+    ],
+)
+def test_addresses_are_links_where_they_are_text(text: str, found: list[str]) -> None:
+    if "[" in text:
+        assert render_markdown(text).count("<a ") == 2
+        text = text.partition(" [")[0]
+    assert links(text.replace("**", "").replace("~~", "")) == found
+    assert render_markdown(text).count("<a ") == len(found)
+    list(seen(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("a<br>b<BR/>c<br class='x'>d", "a<br>b<br>c<br>d"),
+        ("H<sub>2</sub>O, x<SUP title=y>2</SUP>", "H<sub>2</sub>O, x<sup>2</sup>"),
+        ("<kbd>Ctrl</kbd>+<mark>*a*</mark>", "<kbd>Ctrl</kbd>+<mark><em>a</em></mark>"),
+        ("*a <sub>b</sub>*", "<em>a <sub>b</sub></em>"),
+        ("*a <sub>b* c</sub>", "*a <sub>b* c</sub>"),
+        ("<sub>a `</sub>` b", '<sub>a <code class="qm-c">&lt;/sub&gt;</code> b</sub>'),
+        ("<sub>never *closed*", "<sub>never <em>closed</em></sub>"),
+        ("never opened</sub>", "never opened&lt;/sub&gt;"),
+        ("a<!-- b --> c<!--\nd-->", "a c"),
+        ("a <!-- b", "a &lt;!-- b"),
+        ("<b>a</b><u>b</u><span>", "&lt;b&gt;a&lt;/b&gt;&lt;u&gt;b&lt;/u&gt;&lt;span&gt;"),
+        ("<sub/onclick=x>", "&lt;sub/onclick=x&gt;"),
+    ],
+)
+def test_of_html_a_closed_list_is_understood(text: str, html: str) -> None:
+    assert inline(text) == html
+    *before, _ = seen(text)
+    if "&lt;" not in html:
+        assert not any("&lt;" in shown for shown in before)
+
+
+def test_elements_nest_only_so_deep() -> None:
+    assert inline("<sub>" * 400 + "x").count("<sub>") < 20
+
+
+@pytest.mark.parametrize("text", ["Title:\n- a", "> Title:\n> - a", "1. T:\n   - a"])
+def test_a_line_above_a_list_is_never_shown_as_a_heading(text: str) -> None:
+    stream = MarkdownStream()
+    for letter in text:
+        stream.append(letter)
+        stream.update()
+        assert "<h" not in stream.html

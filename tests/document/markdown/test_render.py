@@ -8,6 +8,7 @@ from qwen_magic.document.markdown import render_markdown
 
 P = '<p class="qm-p" dir="auto">'
 LI = '<li class="qm-li">'
+TASK = '<li class="qm-li qm-task" style="list-style-type: none">'  # a box needs no bullet
 
 
 def inline(text: str) -> str:
@@ -43,7 +44,7 @@ def test_a_table_keeps_its_alignment() -> None:
 
 def test_tasks_are_characters() -> None:
     assert render_markdown("- [ ] a\n- [x] **b**\n- [y] c") == (
-        f'<ul class="qm-list" dir="auto">{LI}☐ a</li>{LI}☑ <strong>b</strong></li>'
+        f'<ul class="qm-list" dir="auto">{TASK}☐ a</li>{TASK}☑ <strong>b</strong></li>'
         f"{LI}[y] c</li></ul>\n"
     )
 

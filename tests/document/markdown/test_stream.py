@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,36 @@ PIECES = (
     ),
     *("| a | b |\n", "|---|--:|\n", "| 1 | `2` |\n", "[r]: http://s.t\n", "[r] ", "- [ ] do\n"),
     *("<b>", "<http://u.v>", "&amp;", "\\", "\r\n", "\r", "\0", "漢字を書く。", "long " * 60),
+    *(
+        "$$ x\n",
+        "$$. ",
+        "\\] so ",
+        "\\begin{align}\n",
+        "\\end{align} ",
+        "a &= b \\\\\n",
+        "$2 ($y$) ",
+    ),
+    *("[^1]", "[^1]: note\n", "[^n] ", "\n[^n]: > q\n    more\n", "[x]: word\n", "[3]: word\n"),
+    *(
+        "https://a.b/c_d ",
+        "见https://e.f。",
+        "www.g.h ",
+        "i@j.kl ",
+        "<br>",
+        "<sub>",
+        "</sub>",
+        "<sup>",
+    ),
+    *(
+        "<!-- c -->",
+        "<!--",
+        "-->\n",
+        "| a | `b|c` |\n",
+        "|---|\n",
+        "**注：**",
+        "「重」",
+        "~~旧。~~",
+    ),
     *("x = 'a'  # b\n", '{"k": [1]}', "$$ y $$\n", "- [x] done ", "***\n", "_a_b_", "é"),
 )
 texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
@@ -127,6 +158,46 @@ def test_what_is_sent_stays_linear_where_no_step_is_cheap(kind: str, size: int) 
     sent = sum(len(p.html) for p in patches if not isinstance(p, Remove))
     sent += sum(len(p.tail) for p in patches if isinstance(p, Extend))
     assert sent < 60 * size
+
+
+IDLE = {
+    "spaces": " ",
+    "tabs": "\t",
+    "newlines": "\n",
+    "quotes": ">",
+    "one word": "a",
+    "images": "![",
+    "brackets": "[word ",
+    "sums": "$1 (",
+    "environments": "\\begin{align} ",
+    "elements": "<sub>a",
+    "comments": "<!-- ",
+}
+
+
+@pytest.mark.parametrize("kind", IDLE)
+def test_no_text_costs_more_than_its_length(kind: str) -> None:
+    """Counted in calls of Python functions, twice as many for twice the text."""
+
+    def calls(length: int) -> int:
+        count = 0
+
+        def counted(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        stream, text = MarkdownStream(), "a" + IDLE[kind] * (length // len(IDLE[kind]))
+        sys.setprofile(counted)
+        try:
+            for position in range(0, len(text), 40):
+                stream.append(text[position : position + 40])
+                stream.update()
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(1000)
+    assert calls(16_000) < 3 * calls(8_000)
 
 
 def test_an_open_fence_shows_highlighted_lines_at_once() -> None:

@@ -15,15 +15,23 @@ from __future__ import annotations
 
 import re
 
-from qwen_magic.document.markdown.render import BULLETS_OPEN, ITEM_OPEN, QUOTE_OPEN, ordered_open
+from qwen_magic.document.markdown.render import (
+    BOXES,
+    BULLETS_OPEN,
+    ITEM_OPEN,
+    QUOTE_OPEN,
+    TASK,
+    TASK_OPEN,
+    ordered_open,
+)
 from qwen_magic.document.markdown.rules.flow import Flow
 from qwen_magic.document.markdown.rules.renderer import BlockRenderer, Context, interrupts, is_blank
 
 _QUOTE_MARK = re.compile(r" {0,3}> ?")
 _MARK = re.compile(r"( {0,3})([-+*]|(\d{1,9})[.)])(?:( {1,4})(?=[^ \n])|(?=[ \n]|$))")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})\n?")
-_UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *)\n?")
-_TASK = re.compile(r"\[([ xX])\] ")
+# What has begun like an item may be a rule, or a task, whose item has no bullet.
+_UNSURE = re.compile(r" *(?:[-+*][-+* ]*|\d{1,9}[.)]? *|(?:[-+*]|\d{1,9}[.)]) +\[[ xX]?\]? ?)\n?")
 
 
 class ListRenderer(BlockRenderer):
@@ -133,7 +141,8 @@ class ListRenderer(BlockRenderer):
         self._leave_item()
         self._blank = False
         self._offset = found.end() if found.group(4) else found.end(2) + 1
-        self._context.writer.open(ITEM_OPEN, "</li>")
+        is_task = TASK.match(found.string, found.end())
+        self._context.writer.open(TASK_OPEN if is_task else ITEM_OPEN, "</li>")
         self._inner = Flow(self._context, tight=self._tight, depth=self._depth)
         self._first = True
 
@@ -157,8 +166,8 @@ class ListRenderer(BlockRenderer):
     def _content(self, text: str) -> str:
         """Return what a line says inside its item."""
         content = text[self._offset :] or "\n"
-        if self._first and (found := _TASK.match(content)):
-            return ("☐ " if found.group(1) == " " else "☑ ") + content[found.end() :]
+        if self._first and (found := TASK.match(content)):
+            return BOXES[found.group(1)] + content[found.end() :]
         return content
 
     def _shown(self, partial: str) -> str:

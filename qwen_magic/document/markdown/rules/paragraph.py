@@ -20,10 +20,12 @@ from qwen_magic.document.markdown.unfinished import pending, presentable
 SHORTEST_CUT = 80  # characters that are worth settling
 LONGEST_OPEN = 800  # beyond this, marks that opened long ago are taken as text …
 KEPT_OPEN = 400  # … but for those of the last so many characters
+FARTHEST_CUT = 2000  # characters from the end within which a place to cut is looked for
 LONG_REST = 160  # characters that are not rendered anew at every update, but only when …
 GROWTH = 0.2  # … they have grown by so much; meanwhile what is new is plain text
 _EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _CUT = re.compile(rf"(?<=[^\s\\])[ \n](?=\S)|(?<=[{_EAST}])(?=[{_EAST}])")
+_IN_ADDRESS = re.compile(r"(?:://|www\.)\S*\Z")
 _UNDERLINE = re.compile(r"\s*(?:=+|-+)\s*")
 _TARGET = re.compile(r"\]\([^\s)]*$")
 
@@ -134,22 +136,13 @@ class ParagraphRenderer(BlockRenderer):
 
     def _last_cut(self, limit: int) -> int:
         """Return the last place up to `limit` where the text may be cut, 0 for none."""
-        text = self._rest
-        if not text.isascii():
-            begin, found = max(0, limit - 64), 0
-            for match in _CUT.finditer(text, begin, limit):
+        for near in (64, FARTHEST_CUT):
+            found = 0
+            for match in _CUT.finditer(self._rest, max(0, limit - near), limit):
                 found = match.end()
-            if found:
+            if found and not _IN_ADDRESS.search(self._rest, max(0, found - FARTHEST_CUT), found):
                 return found
-        cut = _last_space(text, limit)
-        while cut > 0 and (text[cut - 1] in " \n\t\\" or text[cut + 1] in " \n\t"):
-            cut = _last_space(text, cut)
-        return cut + 1
+        return 0
 
     def _html(self, text: str) -> str:
         return text_to_html(text, self._context.env)
-
-
-def _last_space(text: str, limit: int) -> int:
-    """Return where the last space or newline before `limit` is, -1 for none."""
-    return max(text.rfind(" ", 1, max(1, limit)), text.rfind("\n", 1, max(1, limit)))

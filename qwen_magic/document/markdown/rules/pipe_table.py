@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from markdown_it.rules_block.table import escapedSplit
-
-from qwen_magic.document.markdown.parser import Token
+from qwen_magic.document.markdown.parser import Token, as_meant, row_cells
 from qwen_magic.document.markdown.render import block_htmls, cell_open
 from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
@@ -63,12 +61,8 @@ class TableRenderer(BlockRenderer):
         self._context.writer.close(3 if self._body else 2)
 
     def _row(self, text: str, begun: bool = False) -> str:
-        columns = escapedSplit(text.strip())
-        if columns and columns[0] == "":
-            columns.pop(0)
-        if columns and columns[-1] == "":
-            columns.pop()
-        elif begun and columns:
+        columns = row_cells(as_meant(text, len(self._cells), begun))
+        if begun and columns and not text.rstrip().endswith("|"):
             columns[-1] = presentable(columns[-1])
         columns += [""] * (len(self._cells) - len(columns))
         cells = zip(self._cells, columns, strict=False)

@@ -30,7 +30,7 @@ from qwen_magic.document.markdown.parser import (
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
 from qwen_magic.document.markdown.sent import Writer
 
-_MARKS: Final = re.compile(r"[\\`*_~\[<&$]|[ \t]\n|\n[ \t]")
+_MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|://|[wW]{3}\.|[ \t]\n|\n[ \t]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
 
