@@ -74,13 +74,16 @@ class LiveView:
         shelf: WidgetShelf,
         clock: Callable[[], float],
         cell_id: str = "",
+        place: str = "",
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
     ) -> None:
-        """`stoppable` tells whether a click on Stop would be seen while this turn runs."""
+        """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
+        would be seen while this turn runs."""
         self._document = document
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
+        self._place = place
         self._can_stop = stoppable
         self._display_id = f"qwen-{uuid.uuid4().hex}"
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
@@ -173,7 +176,7 @@ class LiveView:
                 patches = self._document.ask(entry, question)
                 if self._listening:
                     self._widget.push(patches)
-                self._widget.ask(entry.key, question)
+                self._widget.ask(entry.key, question, self._place)
             choice = self._chosen.pop(entry.key, None)
             if choice is not None:
                 self._quiet_until = now + BETWEEN_QUESTIONS

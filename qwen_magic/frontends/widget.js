@@ -3,17 +3,25 @@
    kernel -> view   {op: "patch", seq, patches}         the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
    view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
+                    {op: "here"}                        a page has the model, with a view or without
                     {op: "stop"}
                     {op: "choose", value}               a question's button
 
    A patch changes one element, known by an id that is not in the page. `turn` holds the answer,
    `say` is for screen readers. At `done` the kernel has put the saved form in this output's place;
-   a view that is still there then does it itself. */
+   a view that is still there then does it itself.
+
+   What is out of sight and must be in reach stands in a dock above the notebook: clock, Stop, that
+   a question waits; and the question itself where no view of this page has it. The document gets
+   "qwen-magic:question" {id, text, show, element} for one out of sight (prevent the default to
+   announce it in the dock's place), then "qwen-magic:answered" {id}. */
 
 const ASK_AGAIN = 1000; // ms until an unanswered hello is sent again
 const GRACE = 800; // ms for the kernel to replace the output
 const END = 24; // px from the end of a panel or page: there
 const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
+const ASKS = "(?) "; // before the page's title while a question waits
+const GONE = /dead|starting|terminating/; // a kernel's status when it is not this one any more
 const TEX = /\$|\\\(|\\\[|\\begin\{/;
 
 function make(tag, className, attributes = {}) {
@@ -24,13 +32,19 @@ function make(tag, className, attributes = {}) {
 }
 
 const TURN = `<p class="qm-say" role="status"></p>
-<div class="qm-run" hidden><div class="qm-run-in"><span class="qm-clock" aria-hidden="true"></span>
-<button type="button" class="qm-btn qm-stop">Stop</button></div></div>
+<div class="qm-run" hidden><div class="qm-run-in"></div></div>
 <div class="qm-main"></div>`;
+const CLOCK = `<span class="qm-clock" aria-hidden="true"></span>
+<button type="button" class="qm-btn qm-stop">Stop</button>`;
+const SHOW = '<span class="qm-tell"></span><button type="button" class="qm-btn qm-show">Show</button>';
 const PLAIN = '<button type="button" class="qm-btn qm-btn-plain';
 const CODE_BUTTONS = `
 ${PLAIN} qm-wrap" aria-pressed="false">Wrap</button>
 ${PLAIN} qm-copy" aria-label="Copy code">Copy</button>`;
+
+const COPY = `${PLAIN} qm-copy">Copy</button>`;
+const noteOf = (text) => `<div class="qm-note" style="padding: 4px 0 4px 12px">
+  <p class="qm-note-title"><b>${text}</b></p></div>`;
 
 /* HTML -> its nodes. No picture is loaded from elsewhere. */
 function parse(html) {
@@ -178,6 +192,14 @@ class Follower {
     return document.scrollingElement;
   }
 
+  get outermost() {
+    let found = document.scrollingElement;
+    for (let el = this.turn; el && el !== document.body; el = el.parentElement) {
+      if (/auto|scroll/.test(getComputedStyle(el).overflowY)) found = el;
+    }
+    return found;
+  }
+
   /* How many px are below the edge. */
   past(scroller) {
     const isPage = scroller === document.scrollingElement;
@@ -229,6 +251,103 @@ function isOurs(output, model) {
   return String(output.data?.["text/html"] ?? "").includes(model.get("aid"));
 }
 
+/* Over the top of what scrolls around an answer, or of the window. */
+function dockOf(scroller) {
+  const panel = scroller?.offsetParent ?? document.body;
+  let dock = panel.querySelector(":scope > .qm-dock");
+  if (!dock) panel.append((dock = make("div", "qm-turn qm-dock")));
+  if (panel === document.body) return dock;
+  const end = panel.clientWidth - scroller.offsetLeft - scroller.clientWidth;
+  dock.style.cssText = `position: absolute; top: ${scroller.offsetTop}px; right: ${end}px`;
+  return dock;
+}
+
+/* By the model's id: `initialize` and `render` see it through objects of their own. */
+const views = new Set();
+const viewsOf = (model) => [...views].filter((view) => view.model.get("mid") === model.get("mid"));
+const looks = new Map(); // what looks after a model's question
+const ended = new Map(); // what came of an answer whose kernel is gone
+
+/* The page's title says that questions wait, of whichever answers. */
+function titled(id, asks) {
+  const waiting = (window.qwenMagicWaiting ??= new Set());
+  if (asks) waiting.add(id);
+  else waiting.delete(id);
+  const title = document.title.replace(ASKS, "");
+  document.title = waiting.size ? ASKS + title : title;
+}
+
+/* What is asked, its `key` unlike that of all others on the page; {} where nothing is. */
+function questionOf(model) {
+  const asked = model.get("question") ?? {};
+  return asked.key ? { ...asked, key: `${model.get("mid")}:${asked.key}` } : {};
+}
+
+/* True if somebody took it over. */
+function tell(name, detail) {
+  return !document.dispatchEvent(
+    new CustomEvent(`qwen-magic:${name}`, { detail, cancelable: true }),
+  );
+}
+
+function choose(model, chosen) {
+  for (const button of chosen.parentElement.children) button.disabled = true;
+  model.send({ op: "choose", value: chosen.value });
+}
+
+/* Gives what looks after the model's question. Where no view has it, the cell gets one (a page that
+   was loaded again was never told of it), else the dock asks. */
+function holdQuestion(model) {
+  const strip = make("div", "qm-strip");
+  let told = "";
+  let waiting;
+  strip.addEventListener("click", ({ target }) => {
+    if (target.matches(".qm-choice")) choose(model, target);
+  });
+  const place = async ({ text, html }) => {
+    if (viewsOf(model).length) return;
+    if (await resume(model).catch(() => false)) return void look();
+    strip.innerHTML = '<span class="qm-tell"></span>';
+    strip.firstChild.textContent = text;
+    strip.append(parse(html));
+    dockOf(null).append(strip);
+  };
+  const look = () => {
+    const asked = ended.has(model.get("mid")) ? {} : questionOf(model);
+    const { key } = asked;
+    titled(model.get("mid"), Boolean(key));
+    if (told && told !== key) tell("answered", { id: told });
+    told = key;
+    clearTimeout(waiting);
+    strip.remove();
+    for (const view of viewsOf(model)) view.look();
+    if (key) waiting = setTimeout(() => place(asked), GRACE);
+  };
+  return look;
+}
+
+/* The kernel is gone by its status, or where it answers and knows this model no more. One that is
+   busy does not answer, and is there. */
+async function watchKernel(model, onGone) {
+  const manager = await managerOf(model);
+  const session = manager?.context?.sessionContext;
+  const onStatus = (_, status) => GONE.test(status) && onGone();
+  const onConnection = async (_, status) => {
+    if (status !== "connected") return;
+    const reply = await manager.kernel?.requestCommInfo?.({});
+    if (reply?.content.comms && !(model.get("mid") in reply.content.comms)) onGone();
+  };
+  const slots = {
+    statusChanged: onStatus,
+    kernelChanged: onGone,
+    connectionStatusChanged: onConnection,
+  };
+  for (const name in slots) session?.[name]?.connect(slots[name]);
+  return () => {
+    for (const name in slots) session?.[name]?.disconnect(slots[name]);
+  };
+}
+
 /* Put `output` in the place of this answer's output. True if that was possible. */
 async function replaceOutput(model, output) {
   const cell = await cellOf(model);
@@ -263,22 +382,52 @@ function adopt(model) {
   const saved = () => display(model.get("bundle"), model.get("metadata"));
   const settle = () => replaceOutput(model, saved()).catch(() => false);
   let leaving;
-  const onDone = () => (leaving = setTimeout(settle, GRACE));
+  const onDone = () => {
+    leaving = setTimeout(settle, GRACE);
+    unwatch();
+  };
+  const onQuestion = holdQuestion(model);
+  const onGone = () => {
+    if (model.get("done") || ended.has(model.get("mid"))) return;
+    const shown = viewsOf(model);
+    ended.set(model.get("mid"), shown[0]?.main.innerHTML ?? "");
+    onQuestion();
+    for (const view of shown) view.lose();
+    unwatch();
+  };
+  let watching;
+  const unwatch = () => watching?.then((stop) => stop());
   model.on("change:done", onDone);
+  model.on("change:question", onQuestion);
   if (model.get("done")) settle();
-  else resume(model).catch(() => {});
+  else {
+    model.send({ op: "here" });
+    resume(model).catch(() => {});
+    looks.set(model.get("mid"), onQuestion);
+    watching = watchKernel(model, onGone).catch(() => () => {});
+    onQuestion();
+  }
   return () => {
     clearTimeout(leaving);
+    unwatch();
     model.off("change:done", onDone);
+    model.off("change:question", onQuestion);
   };
 }
 
-/* Show the live view where the saved part stands. */
+/* Show the live view where the saved part stands; or where nothing does, since the page was loaded
+   after its cell began. True if it was put there. */
 async function resume(model) {
-  const output = (await cellOf(model))?.getOutputs?.().find((old) => isOurs(old, model));
-  if (!output || output.data[WIDGET_VIEW] || model.get("done")) return;
+  const cell = await cellOf(model);
+  if (!cell?.getOutputs || model.get("done")) return false;
+  const outputs = cell.getOutputs();
+  const old = outputs.find((output) => isOurs(output, model));
+  const isLost = cell.executionState === "idle" || Boolean(model.get("question")?.key);
+  if (old ? old.data[WIDGET_VIEW] : !isLost) return false;
   const view = { version_major: 2, version_minor: 0, model_id: model.get("mid") };
-  await replaceOutput(model, display({ ...output.data, [WIDGET_VIEW]: view }));
+  const made = display({ ...old?.data, [WIDGET_VIEW]: view });
+  cell.setOutputs(old ? outputs.map((output) => (output === old ? made : output)) : [...outputs, made]);
+  return true;
 }
 
 class View {
@@ -296,12 +445,15 @@ class View {
     this.onDone = () => this.finish();
     model.on("msg:custom", this.onMessage);
     model.on("change:done", this.onDone);
+    views.add(this);
     if (model.get("done")) this.finish();
+    else if (ended.has(model.get("mid"))) this.lose();
     else this.begin();
   }
 
   begin() {
     this.ask();
+    looks.get(this.model.get("mid"))?.();
     this.shield = shieldSave(this.model, () => this.partial()).catch(() => () => {});
   }
 
@@ -312,18 +464,29 @@ class View {
     clearInterval(this.ticking);
     cancelAnimationFrame(this.frame);
     document.removeEventListener("scroll", this.follower.onScroll, true);
+    this.sight.disconnect();
+    this.bar.remove();
+    views.delete(this);
+    looks.get(this.model.get("mid"))?.();
   }
 
   build() {
     this.turn = make("section", "qm-turn qm-is-running", { "aria-label": this.model.get("label") });
     this.turn.innerHTML = TURN;
     const part = (name) => this.turn.querySelector(`.qm-${name}`);
-    const [say, main, run, time, stop] = ["say", "main", "run", "clock", "stop"].map(part);
-    Object.assign(this, { main, run, time, stop });
+    const [say, main, run, head] = ["say", "main", "run", "run-in"].map(part);
+    this.bar = make("div", "qm-line");
+    head.innerHTML = CLOCK;
+    this.bar.innerHTML = SHOW + CLOCK;
+    Object.assign(this, { main, run, head });
+    this.unseen = new Set(); // of the head and the question
+    this.sight = new IntersectionObserver((entries) => this.sighted(entries));
+    this.sight.observe(head);
     this.el.append(this.turn);
     this.follower = new Follower(this.turn);
     this.page = new Page({ turn: main, say });
-    stop.addEventListener("click", () => this.askToStop());
+    for (const stop of this.both("stop")) stop.addEventListener("click", () => this.askToStop());
+    this.bar.querySelector(".qm-show").addEventListener("click", () => this.show());
     this.page.onFresh = (element) => this.welcome(element);
     this.turn.addEventListener("click", (event) => this.clicked(event));
     this.main.addEventListener("scroll", (event) => this.scrolled(event.target), true);
@@ -387,10 +550,50 @@ class View {
 
   settle() {
     this.complete();
+    const question = this.main.querySelector(":scope > .qm-ask");
+    if (question !== this.question) {
+      this.unseen.delete(this.question);
+      this.question = question;
+      if (question) this.sight.observe(question);
+      this.look();
+    }
     for (const panel of this.main.querySelectorAll(".qm-is-live + .qm-think")) {
       if (this.following.get(panel) !== false) panel.scrollTop = panel.scrollHeight;
     }
     if (this.running) this.follower.follow();
+  }
+
+  /* Of the head and of the bar. */
+  both(name) {
+    return [this.head, this.bar].map((part) => part.querySelector(`.qm-${name}`));
+  }
+
+  sighted(entries) {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.unseen.delete(target);
+      else this.unseen.add(target);
+    }
+    this.look();
+  }
+
+  /* What must be in reach and is out of sight has its line in the bar. */
+  look() {
+    const asks = this.unseen.has(this.question);
+    if (!this.running || !(asks || this.unseen.has(this.head))) return void this.bar.remove();
+    if (this.turn.isConnected) this.scroller = this.follower.outermost;
+    const { key, text } = asks ? questionOf(this.model) : {};
+    if (key && this.announced !== key) {
+      this.announced = key;
+      const detail = { id: key, text, show: () => this.show(), element: this.question };
+      this.isTaken = tell("question", detail);
+    }
+    this.bar.querySelector(".qm-tell").textContent = this.isTaken ? "" : (text ?? "");
+    const dock = dockOf(this.scroller);
+    if (this.bar.parentElement !== dock) dock.append(this.bar);
+  }
+
+  show() {
+    (this.question ?? this.turn).scrollIntoView({ block: this.question ? "center" : "start" });
   }
 
   scrolled(panel) {
@@ -453,16 +656,17 @@ class View {
     if (id) this.page.touched.add(id);
     const [copy, choice, wrap] = [".qm-copy", ".qm-choice", ".qm-wrap"].map(at);
     if (copy) this.copy(copy);
-    if (choice) this.choose(choice);
+    if (choice) choose(this.model, choice);
     const wrapped = wrap?.closest(".qm-code").classList.toggle("qm-is-wrapped");
     wrap?.setAttribute("aria-pressed", wrapped);
   }
 
   async copy(button) {
-    const parts = button.closest(".qm-code").querySelectorAll("pre");
-    const code = [...parts].map((pre) => pre.textContent).join("");
+    const parts = button.closest(".qm-code")?.querySelectorAll("pre");
+    const code = parts && [...parts].map((pre) => pre.textContent).join("");
+    const texts = [...this.main.querySelectorAll(".qm-answer")].map((text) => text.innerText);
     try {
-      await navigator.clipboard.writeText(code);
+      await navigator.clipboard.writeText(code ?? texts.join("\n\n"));
       button.textContent = "Copied";
     } catch {
       button.textContent = "Not copied";
@@ -470,14 +674,13 @@ class View {
     setTimeout(() => (button.textContent = "Copy"), 1500);
   }
 
-  choose(chosen) {
-    for (const button of chosen.parentElement.children) button.disabled = true;
-    this.model.send({ op: "choose", value: chosen.value });
-  }
-
   askToStop() {
-    this.stop.disabled = true;
-    this.stop.textContent = "Stopping…";
+    const stops = this.both("stop");
+    if (!this.running || stops[0].hidden || stops[0].disabled) return;
+    for (const stop of stops) {
+      stop.disabled = true;
+      stop.textContent = "Stopping…";
+    }
     this.model.send({ op: "stop" });
   }
 
@@ -486,10 +689,14 @@ class View {
     this.running = running;
     this.turn.classList.toggle("qm-is-running", running);
     this.run.hidden = !running;
-    this.stop.hidden = !stoppable;
+    for (const stop of this.both("stop")) stop.hidden = !stoppable;
     clearInterval(this.ticking);
+    this.look();
     if (!running) return;
-    const tick = () => (this.time.textContent = clock((performance.now() - this.began) / 1000));
+    const tick = () => {
+      const time = clock((performance.now() - this.began) / 1000);
+      for (const shown of this.both("clock")) shown.textContent = time;
+    };
     tick();
     this.ticking = setInterval(tick, 500);
   }
@@ -498,6 +705,18 @@ class View {
     this.setClock({ seconds: 0, running: false, stoppable: false });
     this.settle();
     setTimeout(() => this.leave(), 2 * GRACE);
+  }
+
+  /* The kernel is gone: nothing goes on, and what came stays, marked. */
+  lose() {
+    if (!this.main.hasChildNodes()) this.main.append(parse(ended.get(this.model.get("mid"))));
+    this.setClock({ seconds: 0, running: false, stoppable: false });
+    for (const live of this.main.querySelectorAll(".qm-ask, .qm-head-flat.qm-is-live")) live.remove();
+    for (const live of this.main.querySelectorAll(".qm-is-live")) live.classList.remove("qm-is-live");
+    const note = parse(noteOf("The kernel ended; this is what came.")).firstElementChild;
+    if (this.main.querySelector(".qm-answer")) note.insertAdjacentHTML("beforeend", COPY);
+    this.main.append(note);
+    this.settle();
   }
 
   /* What has come so far, as an output that needs no widget. */
@@ -511,6 +730,7 @@ class View {
     const [style] = String(this.model.get("_css") ?? "").split("/* === live only === */");
     const turn = make("div", `qm-turn qm-saved ${this.model.get("aid")}`);
     turn.append(...whole.childNodes);
+    if (this.running) turn.append(parse(noteOf("Saved while it was written: the rest is not here.")));
     return {
       "text/html": `<div><style>${style}</style>${turn.outerHTML}</div>`,
       "text/plain": this.main.innerText || this.main.textContent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -60,7 +61,7 @@ class AnswerWidget(anywidget.AnyWidget):
     mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
     cell_id = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
-    # What is asked now: `key`, the call in short as `text`, and the whole question as `html`. A
+    # What is asked now: `key`, that it waits, as `text`, and the whole question as `html`. A
     # page that is loaded again finds it here, whatever messages it has missed.
     question = traitlets.Dict().tag(sync=True)
     done = traitlets.Bool(False).tag(sync=True)
@@ -79,8 +80,8 @@ class AnswerWidget(anywidget.AnyWidget):
         on_choose: Callable[[str], None] = lambda value: None,
     ) -> None:
         """`aid` names the answer; `label` is what a screen reader calls it."""
-        super().__init__(aid=aid, label=label, cell_id=cell_id)
-        self.mid = self.model_id
+        mid = uuid.uuid4().hex  # in the message that opens the widget: a page begins with that
+        super().__init__(model_id=mid, mid=mid, aid=aid, label=label, cell_id=cell_id)
         self._seq = 0
         self._on_hello = on_hello
         self._on_here = on_here
@@ -102,10 +103,12 @@ class AnswerWidget(anywidget.AnyWidget):
     def _message(self, op: Literal["patch", "snap"], patches: Sequence[ViewPatch]) -> PatchMessage:
         return {"op": op, "seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
 
-    def ask(self, key: str, question: Question) -> None:
-        """Ask about the call of the entry `key`, on every page that has this widget."""
+    def ask(self, key: str, question: Question, place: str = "") -> None:
+        """Ask about the call of the entry `key`, on every page that has this widget. `place`: where
+        the question stands, in words."""
+        text = f"{question.name}(…) waits for your word{place and f' in {place}'}"
         html = "".join(markup(Asked(question, key)))
-        self.question = {"key": key, "text": f"{question.name}(…)", "html": html}
+        self.question = {"key": key, "text": text, "html": html}
 
     def forget(self) -> None:
         """What was sent is no longer so: the next snapshot takes its place in every view."""

@@ -62,6 +62,7 @@ class ViewFactory:
             shelf=self._shelf,
             clock=time.monotonic,
             cell_id=cell_id(shell),
+            place=f"cell [{len(shell.history_manager.input_hist_raw) - 1}]",
             stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
         )
 

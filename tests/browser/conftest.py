@@ -27,7 +27,7 @@ class Model {
   receive(message) { this.call("msg:custom", structuredClone(message), []); }
 }
 window.newModel = () => new Model({ label: "Answer", done: false, bundle: {}, metadata: {},
-                                    aid: "qwen-a1", mid: "m1", cell_id: "c1" });
+                                    aid: "qwen-a1", mid: "m1", cell_id: "c1", question: {} });
 // A notebook whose cell c1 holds these outputs; setOutputs is what an answer may do to it.
 window.newNotebook = (model, outputs) => {
   const cell = {

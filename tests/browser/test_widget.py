@@ -8,6 +8,7 @@ from qwen_magic.protocol.events import TextDelta
 
 pytestmark = pytest.mark.browser
 
+WIDGET_VIEW = ["application/vnd.jupyter.widget-view+json"]
 MAIN = "view.el.querySelector('.qm-main').innerHTML"
 
 
@@ -268,6 +269,70 @@ def finished(talk):
     return bundle(talk.document)
 
 
+ASKED = """{ key: "e1", text: "rows(…) waits in cell [7]", html:
+  `<div class="qm-note qm-ask"><div class="qm-choices">
+   <button class="qm-choice" value="e1:once">Allow once</button></div></div>` }"""
+
+
+def test_what_is_out_of_sight_stays_in_reach(page, give, kernel):
+    talk = kernel()
+    page.evaluate(
+        """() => {
+          document.body.prepend(Object.assign(document.createElement("div"), { id: "above" }));
+          above.style.height = "3000px";
+          document.title = "Sales";
+          window.heard = [];
+          for (const name of ["question", "answered"])
+            document.addEventListener(`qwen-magic:${name}`, (event) => {
+              heard.push([name, event.detail.id, event.detail.text]);
+              if (window.takes) event.preventDefault();
+            });
+          widget.initialize({ model });
+        }"""
+    )
+    give(talk.snap())
+    line = page.locator(".qm-line")
+    line.locator(".qm-stop").wait_for()
+    assert line.locator(".qm-clock").inner_text().endswith(" s")
+    assert not line.locator(".qm-tell").is_visible()
+    add = {"do": "add", "id": "q1", "parent": "turn", "html": '<div class="qm-ask">?</div>'}
+    give({"op": "patch", "seq": 1, "patches": [add]})
+    page.evaluate(f"model.set('question', {ASKED})")
+    line.get_by_text("rows(…) waits in cell [7]").wait_for()
+    assert page.title() == "(?) Sales"
+    line.locator(".qm-show").click()
+    line.wait_for(state="detached")
+    page.evaluate("model.set('question', {})")
+    assert page.title() == "Sales"
+    (asked, id, text), answered = page.evaluate("heard")
+    assert (asked, text, answered[:2]) == (
+        "question",
+        "rows(…) waits in cell [7]",
+        ["answered", id],
+    )
+
+    again = ASKED.replace("e1", "e2")
+    page.evaluate(f"scrollTo(0, 0); window.takes = true; model.set('question', {again})")
+    line.wait_for()
+    assert not line.locator(".qm-tell").is_visible(), "somebody else announces it"
+    line.locator(".qm-stop").click()
+    assert page.locator(".qm-run .qm-stop").text_content() == "Stopping…"
+    assert sent(page) == ["hello", "here", "stop"]
+    page.evaluate("model.set('done', true)")
+    assert line.count() == 0
+
+
+def test_a_question_that_has_no_view_is_asked_over_the_page(page):
+    page.evaluate("view.close(); widget.initialize({ model }); 0")
+    page.evaluate(f"model.set('question', {ASKED})")
+    strip = page.locator(".qm-strip")
+    strip.get_by_text("rows(…) waits in cell [7]").wait_for()
+    strip.get_by_role("button", name="Allow once").click()
+    assert page.evaluate("model.sent.at(-1)") == {"op": "choose", "value": "e1:once"}
+    page.evaluate("model.set('question', {})")
+    assert strip.count() == 0
+
+
 def test_the_end_hides_clock_and_stop(page, give, kernel):
     give(kernel().snap())
     page.evaluate("model.set('done', true)")
@@ -323,6 +388,7 @@ def test_a_save_in_mid_stream_keeps_what_came(page, give, kernel):
     assert "Searched the web" in saved["data"]["text/plain"]
     assert "<details" in saved["data"]["text/html"]
     assert "<button" not in saved["data"]["text/html"]
+    assert "Saved while it was written" in saved["data"]["text/html"]
     assert "qwen-a1" in saved["data"]["text/html"], "by which a reloaded page knows it"
     in_the_notebook = page.evaluate("cell.outputs[1].data")
     assert "application/vnd.jupyter.widget-view+json" in in_the_notebook, "on the page it lives on"
@@ -341,6 +407,30 @@ def test_a_reloaded_page_shows_the_live_view_again(page):
     )
     page.wait_for_function("'application/vnd.jupyter.widget-view+json' in cell.outputs[0].data")
     assert page.evaluate("cell.outputs[1].data") == {"text/html": "<p>other</p>"}
+
+
+@pytest.mark.parametrize(("state", "question", "lost"), [
+    ("running", "{}", False),  # its output is on its way
+    ("idle", "{}", True),
+    ("running", ASKED, True),
+    (None, "{}", False),
+])  # fmt: skip
+def test_a_page_that_was_never_told_of_an_output_shows_it(page, state, question, lost):
+    page.evaluate(
+        f"""(state) => {{
+          window.cell = newNotebook(model, []);
+          cell.executionState = state;
+          model.set("question", {question});
+          view.close();
+          widget.initialize({{ model }});
+        }}""",
+        state,
+    )
+    if lost:
+        page.wait_for_function("cell.outputs.length")
+    page.wait_for_timeout(200)
+    shown = page.evaluate("cell.outputs")
+    assert [list(output["data"]) for output in shown] == [WIDGET_VIEW] * lost
 
 
 def test_without_a_notebook_it_shows_the_saved_form_itself(page, give, kernel):

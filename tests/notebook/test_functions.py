@@ -191,13 +191,27 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
     assert not page.errors
 
 
-def test_a_question_outlives_a_reload_and_a_double_click(server, open_page):
-    page = open_page("lab", "functions-reload.ipynb", [
-        setup(server), "%%qwen -t rows\ncall rows(where='a') and rows(where='b')", "ran",
-    ])  # fmt: skip
-    page.run(0)
-    page.run(1, wait=False)
+FRONTS = [("lab", "this"), *[(front, "other") for front in ("notebook",) if len(KERNELS) > 1]]
+
+
+@pytest.mark.parametrize(("front", "kernel"), FRONTS)
+def test_a_question_outlives_all_that_happens_to_a_page(server, open_page, front, kernel):
+    name = f"functions-{front}.ipynb"
+    page = open_page(front, name, [
+        setup(server), "%%qwen -t rows\ncall rows(where='a') and rows(where='b')",
+        "%%qwen -t rows\ncall rows(where='c')", "# line\n" * 120, "%%qwen\nwrite at length",
+    ], kernel)  # fmt: skip
+    page.run_all()
     page.output(1).locator(".qm-choice").first.wait_for()
+
+    # Out of sight: announced, with the way there.
+    page.scroll_to(100_000)
+    page.page.locator(".qm-line").get_by_text("rows(…) waits for your word in cell [2]").wait_for()
+    assert page.page.title().startswith("(?) ")
+    page.page.locator(".qm-line .qm-show").click()
+    page.page.locator(".qm-line").wait_for(state="detached")
+
+    # The page is loaded again; the second click of two answers nothing.
     page.save()
     page.open(kernel=False)
     button = page.output(1).get_by_role("button", name="Allow once")
@@ -206,7 +220,31 @@ def test_a_question_outlives_a_reload_and_a_double_click(server, open_page):
     page.output(1).get_by_text('rows(where="b")').first.wait_for()
     page.page.wait_for_timeout(1500)
     page.output(1).get_by_role("group", name="Run rows here?").wait_for()
-    assert len(asked(server)) == 1, "the second click of two answers nothing"
+    assert len(asked(server)) == 1
     choose(page, 1, "Allow once")
-    wait_until(lambda: len(asked(server)) == 2 and asked(server)[-1].ended_at, 20, "the answer")
     page.output(1).get_by_text("gave").first.wait_for()
+
+    # The next cell, of whose output the new page was never told.
+    server.set(delay=0.05)
+    choose(page, 2, "Always in main")
+    page.output(4).locator(".qm-stop").wait_for()
+    assert not page.page.title().startswith("(?)")
+    page.scroll_to(0)
+    page.page.locator(".qm-line .qm-stop").wait_for()
+
+    assert not page.errors
+
+    # The kernel is gone: the view says so, and the saved form.
+    page.output(4).locator(".qm-p").first.wait_for()
+    if front == "lab":
+        page.restart_kernel()
+    else:
+        page.sigkill_kernel()
+    page.output(4).get_by_text("The kernel ended").wait_for()
+    assert page.page.locator(".qm-stop:visible").count() == 0
+    saved = page.save()
+    outputs = [cell.outputs for cell in saved.cells if "%%qwen" in cell.source]
+    assert [len(shown) for shown in outputs] == [1, 1, 1]
+    assert "gave" in outputs[1][0].data["text/plain"]
+    assert set(outputs[2][0].data) == {"text/html", "text/plain"}
+    assert "The kernel ended" in outputs[2][0].data["text/plain"]

@@ -7,6 +7,7 @@ The kernel under test is this interpreter's; QWEN_MAGIC_OTHER_PYTHON may name an
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -236,6 +237,23 @@ class Page:
     def kill_kernel(self) -> None:
         """End the kernel as a crash would, behind the page's back."""
         self.page.evaluate(f"() => {self._WIDGET}.context.sessionContext.shutdown()")
+
+    def sigkill_kernel(self) -> None:
+        """End the kernel's process."""
+        id = self.page.evaluate(f"() => {self._WIDGET}.context.sessionContext.session.kernel.id")
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                command = path.read_bytes()
+            except OSError:
+                continue
+            if f"kernel-{id}.json".encode() in command:
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+    def scroll_to(self, top: int) -> None:
+        """Scroll the notebook; 0 is its top."""
+        self.page.evaluate(
+            "top => {document.querySelector('.jp-WindowedPanel-outer').scrollTop = top}", top
+        )
 
     def restart_kernel(self) -> None:
         """The toolbar's restart, without its question."""
