@@ -580,7 +580,7 @@ class View {
   look() {
     const asks = this.unseen.has(this.question);
     if (!this.running || !(asks || this.unseen.has(this.head))) return void this.bar.remove();
-    if (this.turn.isConnected) this.scroller = this.follower.outermost;
+    this.locate();
     const { key, text } = asks ? questionOf(this.model) : {};
     if (key && this.announced !== key) {
       this.announced = key;
@@ -592,8 +592,20 @@ class View {
     if (this.bar.parentElement !== dock) dock.append(this.bar);
   }
 
+  /* Lab takes far cells out of the page: where it was shows where it will be. */
+  locate() {
+    if (!this.turn.isConnected) return;
+    const scroller = this.follower.outermost;
+    const top = this.turn.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+    Object.assign(this, { scroller, place: scroller.scrollTop + top });
+  }
+
   show() {
-    (this.question ?? this.turn).scrollIntoView({ block: this.question ? "center" : "start" });
+    const far = !this.turn.isConnected;
+    if (far) this.scroller.scrollTop = this.place;
+    const target = this.question ?? this.turn;
+    const block = this.question ? "center" : "start";
+    setTimeout(() => target.scrollIntoView({ block }), far ? 300 : 0);
   }
 
   scrolled(panel) {
@@ -694,6 +706,7 @@ class View {
     this.look();
     if (!running) return;
     const tick = () => {
+      this.locate();
       const time = clock((performance.now() - this.began) / 1000);
       for (const shown of this.both("clock")) shown.textContent = time;
     };
