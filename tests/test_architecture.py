@@ -57,6 +57,7 @@ HOMES = {
     "pyarrow": ("context/dataframe/",),
     "pandas": ("context/", "document/extract.py", "batch/"),
     "PIL": ("context/images.py",),
+    "pydantic": ("tools/type_schema.py",),
     "docstring_parser": ("tools/definition.py",),
     "jsonschema": ("tools/validation.py", "demo/player.py"),
     "jsonschema_specifications": ("tools/validation.py",),

@@ -19,7 +19,7 @@ from qwen_magic.document.blocks import (
     StepState,
 )
 from qwen_magic.document.links import host_of, page_of
-from qwen_magic.document.words import counted, shorten
+from qwen_magic.document.words import counted, own_name, shorten
 from qwen_magic.protocol import items
 from qwen_magic.protocol.call_outputs import CALL_FAILED
 
@@ -43,7 +43,7 @@ def call_text(name: str, arguments: str) -> str:
 
 def whole_call(name: str, arguments: str) -> str:
     """`call_text`, however long it is."""
-    values = _json(arguments or "{}")
+    name, values = own_name(name), _json(arguments or "{}")
     if not isinstance(values, dict):
         return f"{name}({arguments})"
     inside = ", ".join(

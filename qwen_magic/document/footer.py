@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from qwen_magic.document.words import NO_BREAK, counted, duration, sentence
+from qwen_magic.document.words import NO_BREAK, counted, duration, own_name, sentence
 from qwen_magic.errors import APIError, QwenError
 from qwen_magic.protocol.items import FunctionCall, Item, McpCall, item_type
 from qwen_magic.protocol.response import Usage
@@ -125,7 +125,7 @@ def make_footer(
 def _tool(item: Item) -> str:
     """The tool of a call, as the service names it in its own counts; empty for other items."""
     if isinstance(item, McpCall | FunctionCall):
-        return item.name
+        return own_name(item.name)
     name = item_type(item).removesuffix("_call")
     return name if name in _TOOLS else ""
 

@@ -1,7 +1,8 @@
-"""How numbers, durations, sentences, text in Markdown and fences read."""
+"""How numbers, durations, sentences, names of functions, text in Markdown and fences read."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 
@@ -70,3 +71,36 @@ def fenced(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+# Names of functions ------------------------------------------------------------------------------
+
+_CODED = "xn--"  # as in the names of hosts, which do the same
+_LONGEST_NAME = 64
+
+
+def wire_name(name: str) -> str:
+    """The name by which a model is told of the function `name`: services take up to 64 letters,
+    digits, `_` and `-` of ASCII. Two names of Python are never one there, in any session.
+
+    `rows` → rows, `find rows!` → find_rows, `查询` → xn--jvv041f (Punycode, RFC 3492: ASCII comes
+    first, then where the other letters go, each in digits of base 36). What would be too long ends
+    in a digest of the whole.
+    """
+    word = name if name.isidentifier() else re.sub(r"[^\w-]", "_", name).strip("_") or "function"
+    told = word if word.isascii() else _CODED + word.encode("punycode").decode("ascii")
+    if len(told) <= _LONGEST_NAME:
+        return told
+    digest = hashlib.sha256(word.encode()).hexdigest()[:16]
+    return f"{told.removeprefix(_CODED)[: _LONGEST_NAME - 17]}-{digest}"
+
+
+def own_name(told: str) -> str:
+    """The function's own name, for people, of what `wire_name` made of it."""
+    if not told.startswith(_CODED):
+        return told
+    try:
+        name = told[len(_CODED) :].encode("ascii").decode("punycode")
+        return name if wire_name(name) == told else told
+    except UnicodeError:
+        return told

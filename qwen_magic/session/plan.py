@@ -14,6 +14,7 @@ from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
 from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.document.words import own_name
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
 from qwen_magic.protocol.call_outputs import output_json
@@ -214,7 +215,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     body = request.body()
     rejected = [name for name in capabilities.rejects if name in body]
     request = replace(request, left_out=tuple(rejected))
-    secret = [f"{tool.name}'s {name}" for tool in ask.functions for name in tool.withheld]
+    secret = [f"{own_name(tool.name)}'s {name}" for tool in ask.functions for name in tool.withheld]
     notes = (
         f"carried over from {elsewhere}" if elsewhere else "",
         ask.retirement,

@@ -11,7 +11,7 @@ from typing import Any, Final
 from qwen_magic.document.extract import code_blocks
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.tools.building import build
+from qwen_magic.tools.building import build, by_alias
 from qwen_magic.tools.type_schema import schema_of
 from qwen_magic.tools.validation import SchemaMismatchError, find_faults, resolve
 
@@ -76,7 +76,7 @@ class Schema:
         `SchemaMismatchError` where there is none."""
         found = list(candidates(text))
         for value in found:
-            if not find_faults(value, self.json):
+            if not find_faults(self._named(value), self.json):
                 return value
         if found:
             return found[0]
@@ -87,10 +87,14 @@ class Schema:
     def validate(self, value: Any) -> Any:
         """`value` checked, as an object of the type (or as it is, for a JSON schema). Raises
         `SchemaMismatchError`, which lists the faults with their places."""
+        value = self._named(value)
         faults = find_faults(value, self.json)
         if faults:
             raise SchemaMismatchError(f"The JSON does not fit {self.name}.", faults)
         return value if self.hint is None else build(self.hint, value)
+
+    def _named(self, value: Any) -> Any:
+        return value if self.hint is None else by_alias(self.hint, value)
 
     def parse(self, text: str) -> Any:
         """The object in an answer's `text`: `validate(find(text))`."""

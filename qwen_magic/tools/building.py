@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import operator
 import re
 import types
 import typing
@@ -18,14 +19,19 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.type_schema import (
     ARRAYS,
+    BOUNDS,
     OBJECTS,
     SETS,
     enum_values,
     field_hints,
     is_model,
     is_record,
+    limits_of,
+    name_of,
+    peeled,
     schema_of,
     simple_type,
+    type_adapter,
     unwrapped,
 )
 from qwen_magic.tools.validation import (
@@ -40,6 +46,7 @@ from qwen_magic.tools.validation import (
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}(?:\.0*)?")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_COMPARED: Final = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 _TRUTHS: Final = {"true": True, "false": False}
 
 
@@ -111,9 +118,27 @@ def build(hint: Any, value: Any, path: str = "") -> Any:
     Raises `SchemaMismatchError` for what only the type can tell: a date that is none, a check in
     `__post_init__`, a validator of pydantic.
     """
-    hint = unwrapped(hint)
+    bare, notes = peeled(hint)
+    made = _built(bare, value, path)
+    return _within_limits(hint, made, notes, path) if notes else made
+
+
+def _within_limits(hint: Any, made: Any, notes: tuple[Any, ...], path: str) -> Any:
+    """`made` checked by what is noted about its type beside the schema: limits of dates, functions
+    that check or change it (pydantic's validators, where it is installed)."""
+    adapter = type_adapter(hint)
+    if adapter is not None and not all(isinstance(note, str) for note in notes):
+        return _validated(lambda: adapter.validate_python(made), path, name_of(hint))
+    for name, limit in limits_of(notes).items():
+        if name in _COMPARED and not _COMPARED[name](made, limit):
+            fault = SchemaFault(path, f"expected {BOUNDS[name][1]} {limit}, got {made}")
+            raise SchemaMismatchError("A value is out of bounds.", [fault])
+    return made
+
+
+def _built(hint: Any, value: Any, path: str) -> Any:
     if is_model(hint):
-        return _model(hint, value, path)
+        return _by_pydantic(hint, value, path)
     if is_record(hint):
         return _record(hint, value, path)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -139,9 +164,10 @@ def _generic(origin: Any, arguments: tuple[Any, ...], value: Any, path: str) -> 
         if origin in SETS:
             return frozenset(items) if origin is frozenset else set(items)
         return tuple(items) if origin is tuple else items
-    if origin in OBJECTS and arguments:
-        return {key: build(arguments[1], item, join(path, key)) for key, item in value.items()}
-    return value
+    if origin in OBJECTS and unwrapped([*arguments, Any][0]) in (str, Any):
+        inside = arguments[1] if arguments else Any
+        return {key: build(inside, item, join(path, key)) for key, item in value.items()}
+    return _by_pydantic(origin[arguments] if arguments else origin, value, path)
 
 
 def _place(value: Any, options: list[Any]) -> int:
@@ -155,7 +181,7 @@ def _place(value: Any, options: list[Any]) -> int:
 
 def _union(options: tuple[Any, ...], value: Any, path: str) -> Any:
     """The first option that fits; whole numbers stay whole where the union has int."""
-    fitting = [option for option in options if not find_faults(value, schema_of(option))]
+    fitting = [option for option in options if _fits(value, option)]
     if isinstance(value, float) and float in fitting:
         return value
     failure: SchemaMismatchError | None = None
@@ -177,17 +203,60 @@ def _record(record: Any, value: dict[str, Any], path: str) -> Any:
     return _attempt(lambda: record(**made), path, record.__name__)
 
 
-def _model(model: Any, value: Any, path: str) -> Any:
+def _by_pydantic(hint: Any, value: Any, path: str) -> Any:
+    adapter = type_adapter(hint)
+    assert adapter is not None  # it wrote the schema
+    return _validated(lambda: adapter.validate_json(json.dumps(value)), path, name_of(hint))
+
+
+def _validated(make: Callable[[], Any], path: str, name: str) -> Any:
+    """What pydantic makes; its errors as ours."""
     try:
-        return model.model_validate_json(json.dumps(value))
-    except ValueError as error:
+        return make()
+    except Exception as error:  # its own, or of a validator of the user's
         listed = getattr(error, "errors", None)
         if not callable(listed):
-            raise SchemaMismatchError(
-                "The model refused it.", [SchemaFault(path, str(error))]
-            ) from error
+            fault = SchemaFault(path, f"{type(error).__name__}: {error}")
+            raise SchemaMismatchError("It was refused.", [fault]) from error
         faults = [SchemaFault(reduce(join, one["loc"], path), str(one["msg"])) for one in listed()]
-        raise SchemaMismatchError(f"It does not fit {model.__name__}.", faults) from error
+        raise SchemaMismatchError(f"It does not fit {name}.", faults) from error
+
+
+def by_alias(hint: Any, value: Any) -> Any:
+    """`value` with the fields of pydantic's models under the aliases that their schema has, where
+    it has them by the names that Python has for them, at any depth."""
+    hint = unwrapped(hint)
+    arguments = get_args(hint)
+    if isinstance(value, list) and arguments:
+        each = arguments if len(arguments) == len(value) else [arguments[0]] * len(value)
+        return [by_alias(one, item) for one, item in zip(each, value, strict=True)]
+    if get_origin(hint) in (Union, types.UnionType):
+        made = [by_alias(option, value) for option in arguments]
+        fitting = (one for one, option in zip(made, arguments, strict=True) if _fits(one, option))
+        return next(fitting, value)
+    if not isinstance(value, dict):
+        return value
+    if get_origin(hint) in OBJECTS and len(arguments) == 2:
+        return {key: by_alias(arguments[1], item) for key, item in value.items()}
+    if is_record(hint):
+        fields = field_hints(hint)
+        return {
+            key: by_alias(fields[key][0], item) if key in fields else item
+            for key, item in value.items()
+        }
+    for name, field in getattr(hint, "__pydantic_fields__", {}).items():
+        given = field.validation_alias or field.alias or name
+        choices: list[Any] = getattr(given, "choices", [given])
+        told = choices[0]
+        found = next((key for key in (*choices, name) if key in value), None)
+        if found is not None and isinstance(told, str):
+            rest = {key: item for key, item in value.items() if key != found}
+            value = {**rest, told: by_alias(field.annotation, value[found])}
+    return value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    return not find_faults(value, schema_of(hint))
 
 
 def _attempt(make: Callable[[], Any], path: str, what: str) -> Any:

@@ -17,10 +17,11 @@ from functools import cache
 from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.context.exception.masking import Secrets, known_secrets
+from qwen_magic.document.words import wire_name
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.tools.building import build, coerce
+from qwen_magic.tools.building import build, by_alias, coerce
 from qwen_magic.tools.type_schema import SCALARS, resolved_hints, schema_of
 from qwen_magic.tools.validation import SchemaFault, SchemaMismatchError, find_faults
 
@@ -57,7 +58,8 @@ class FunctionTool:
     @classmethod
     def of(cls, function: object, name: str = "") -> FunctionTool:
         """From any callable with a signature: a function, a method, a `functools.partial`, an
-        object with `__call__`; also one that `tool` has marked. `name` stands in where it has none.
+        object with `__call__`; also one that `tool` has marked. `name`, of its variable, stands in
+        where it has none of its own (a partial, a lambda, an object).
 
         Raises `UsageError` for what the model could not call by named arguments.
         """
@@ -67,16 +69,17 @@ class FunctionTool:
                 f"{name or 'This'} is no function, but {_what(function)}.",
                 hint="A tool is a function with typed parameters and a docstring.",
             )
-        own = marked.get("name") or getattr(function, "__name__", "") or name
-        own = re.sub(r"[^\w-]", "_", own, flags=re.ASCII)[:64].strip("_") or "function"
         source = _source(function)
+        own = marked.get("name") or _name(function, source, name)
         docstring = read_docstring(getattr(source, "__doc__", ""))
         hints = resolved_hints(source)
         parameters = _parameters(own, function, hints, docstring.parameters)
         told = marked.get("description") or docstring.description
+        if wire_name(own) != own and not own.isascii():
+            told = f"{own}: {told}" if told else own
         withheld = tuple(_withhold(parameters, Secrets(known_secrets(os.environ))))
         return cls(
-            own,
+            wire_name(own),
             told[:_LONGEST_DESCRIPTION],
             parameters,
             function,
@@ -119,6 +122,7 @@ class FunctionTool:
         given = self._loaded(text)
         schema = self.parameters
         given = {name: value for name, value in given.items() if not self._is_absent(name, value)}
+        given = {name: by_alias(self.hints.get(name, Any), value) for name, value in given.items()}
         arguments: JSON = coerce(given, schema)
         faults = find_faults(arguments, schema)
         if faults:
@@ -366,6 +370,17 @@ def _source(function: Any) -> Any:
             return function
         else:
             function = type(function).__call__
+
+
+def _name(function: Any, source: Any, variable: str) -> str:
+    """Its own name; else its variable's; else the name of what it calls, or is."""
+    own = getattr(function, "__name__", "")
+    if isinstance(own, str) and own.isidentifier():
+        return own
+    if variable.isidentifier():
+        return variable
+    named = source if is_partial(function) else type(function)
+    return "function" if own == "<lambda>" else str(getattr(named, "__name__", ""))
 
 
 def _what(value: object) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Unanswered, Verdict
-from qwen_magic.document.words import plural
+from qwen_magic.document.words import own_name, plural
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
@@ -195,11 +195,13 @@ class TurnCalls:
             return "run"
         if standing == "never":
             if chat:
-                turn.tell(f"{tool.name} is refused in {chat} (%qwen_tools --forget asks again)")
+                turn.tell(
+                    f"{own_name(tool.name)} is refused in {chat} (%qwen_tools --forget asks again)"
+                )
             return "refused"
         about = tool.description.partition("\n\n")[0]
         is_other = self._memory.knows_another(chat, tool)
-        question = Question(tool.name, call.arguments, about, chat, is_other)
+        question = Question(own_name(tool.name), call.arguments, about, chat, is_other)
         turn.take_call(entry, "asking")
         match (yield from self._consult(turn, entry, question)):
             case "once":
@@ -231,5 +233,6 @@ def _refusal(turn: CallingTurn, tool: FunctionTool, decision: Decision) -> CallR
     if decision == "refused":
         return CallResult.refusal(f"the user refused this call of {tool.name}")
     why = "nobody could be asked" if decision == "nobody" else "no page is open to ask in"
-    turn.warn(f"{tool.name} was not run: {why} (%config QwenMagics.unattended = 'allow' lets it)")
+    name = own_name(tool.name)
+    turn.warn(f"{name} was not run: {why} (%config QwenMagics.unattended = 'allow' lets it)")
     return CallResult.refusal(f"nobody is there to allow this call of {tool.name}")

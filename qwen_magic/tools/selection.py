@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final
 
 from qwen_magic.context.models import needs_thinking
+from qwen_magic.document.words import own_name, wire_name
 from qwen_magic.endpoints import Capabilities
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -99,15 +101,34 @@ def resolve_tools(names: Sequence[str], namespace: Mapping[str, object]) -> Tool
     that holds a function, a tool dict, or a list of such; the definitions share nothing with the
     variables. Raises `UsageError`, also where two functions have one name for the model.
     """
-    tools: list[JSON | FunctionTool] = []
+    named: dict[str, Sequence[JSON | FunctionTool]] = {}
     for name in names:
         if name == "none":
-            tools.clear()
+            named.clear()
             continue
-        tools += [tool for tool in _named(name, namespace) if tool not in tools]
+        known = [tool for tools in named.values() for tool in tools]
+        found = [tool for tool in _named(name, namespace) if tool not in known]
+        named[name] = [*named.get(name, ()), *found]
+    tools = _told_apart(named)
     definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
     _check_names(definitions)
     return Tools(tuple(definitions), tuple(t for t in tools if isinstance(t, FunctionTool)))
+
+
+def _told_apart(named: Mapping[str, Sequence[JSON | FunctionTool]]) -> list[JSON | FunctionTool]:
+    """The tools of each variable; functions of one name (made by one function, say) by the names of
+    their variables, unless `tool` has named them."""
+    every = [(variable, tool) for variable, tools in named.items() for tool in tools]
+    counts = Counter(tool.name for _, tool in every if isinstance(tool, FunctionTool))
+    return [
+        replace(tool, name=wire_name(variable))
+        if isinstance(tool, FunctionTool)
+        and counts[tool.name] > 1
+        and variable.isidentifier()
+        and not is_tool(tool.function)
+        else tool
+        for variable, tool in every
+    ]
 
 
 def _check_names(definitions: Sequence[JSON]) -> None:
@@ -115,7 +136,7 @@ def _check_names(definitions: Sequence[JSON]) -> None:
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
         raise UsageError(
-            f"Two functions are called {twice}: the model could not tell them apart.",
+            f"Two functions are called {own_name(twice)}: the model could not tell them apart.",
             hint='Give one another name: @tool(name="…").',
         )
 

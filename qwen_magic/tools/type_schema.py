@@ -9,6 +9,7 @@ import decimal
 import enum
 import inspect
 import pathlib
+import re
 import types
 import typing
 import uuid
@@ -68,9 +69,10 @@ def schema_of(hint: Any) -> JSON:
 
     Known: str, int, float, bool, None, dates, Decimal, UUID, Path, Any, lists and other
     collections, tuples, dicts with text keys, unions, Literal, Enum, NewType, Annotated (its text
-    is the description), dataclasses, TypedDicts, named tuples, models of pydantic. Every array says
-    its `items`, if only `{}`: OpenAI refuses a function whose schema has one without. Raises
-    `UsageError` for others.
+    is the description; its limits, of pydantic's `Field` or annotated_types, are the schema's),
+    dataclasses, TypedDicts, named tuples; where pydantic is installed its models, and all other
+    types that its `TypeAdapter` takes. Every array says its `items`, if only `{}`: OpenAI refuses a
+    function whose schema has one without. Raises `UsageError` for others.
     """
     writer = _Writer()
     schema = writer.of(hint)
@@ -83,8 +85,21 @@ def simple_type(hint: Any) -> SimpleType | None:
 
 
 def is_model(hint: object) -> bool:
-    """True for a class of pydantic's."""
-    return isinstance(hint, type) and callable(getattr(hint, "model_json_schema", None))
+    """True for a model or a dataclass of pydantic's."""
+    return isinstance(hint, type) and hasattr(hint, "__pydantic_validator__")
+
+
+def type_adapter(hint: Any) -> Any | None:
+    """pydantic's own way with a type; None without pydantic, and for what it does not take. (A
+    function it would take, and call.)"""
+    if inspect.isroutine(hint):
+        return None
+    try:
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(hint)
+    except Exception:  # not installed; or an error of its own, or of what the annotation runs
+        return None
 
 
 def is_record(hint: object) -> bool:
@@ -158,15 +173,67 @@ def resolved_hints(owner: Any) -> dict[str, Any]:
 
 def unwrapped(hint: Any) -> Any:
     """The type behind Annotated, NewType and the `type` statement's names."""
+    return peeled(hint)[0]
+
+
+def peeled(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """`unwrapped`, with what was noted about the type on the way there: what stands in Annotated,
+    and what is inside of a `Field`."""
+    notes: list[Any] = []
     while True:
         if get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
+            hint, *more = get_args(hint)
+            for note in more:
+                notes += [note, *(getattr(note, "metadata", None) or ())]
         elif hasattr(hint, "__supertype__"):
             hint = hint.__supertype__
         elif type(hint).__name__ == "TypeAliasType":
             hint = hint.__value__
         else:
-            return hint
+            return hint, tuple(notes)
+
+
+# Limits by their names in annotated_types and pydantic (and msgspec), with what they are in words.
+BOUNDS: Final = {
+    "ge": ("minimum", "at least"),
+    "gt": ("exclusiveMinimum", "more than"),
+    "le": ("maximum", "at most"),
+    "lt": ("exclusiveMaximum", "less than"),
+    "multiple_of": ("multipleOf", "a multiple of"),
+}
+_LENGTHS: Final = {"array": "Items", "object": "Properties"}  # else of text: `minLength`
+
+
+def limits_of(notes: tuple[Any, ...]) -> dict[str, Any]:
+    """The limits among `notes`, by their names there: `{"ge": 1, "max_length": 5}`."""
+    names = (*BOUNDS, "min_length", "max_length", "pattern")
+    return {
+        name: limit
+        for note in notes
+        if not isinstance(note, str | type)
+        for name in names
+        if (limit := getattr(note, name, None)) is not None and not callable(limit)
+    }
+
+
+def _limits(notes: tuple[Any, ...], schema: JSON) -> JSON:
+    """The keywords of a schema for the limits of its type. What JSON has no number for (the
+    earliest of dates) is told in words."""
+    kinds = [str(one.get("type")) for one in (schema, *schema.get("anyOf", ()))]
+    of_length = next((_LENGTHS[kind] for kind in kinds if kind in _LENGTHS), "Length")
+    keywords, words = {}, []
+    for name, limit in limits_of(notes).items():
+        if name == "pattern":
+            keywords[name] = getattr(limit, "pattern", limit)
+        elif name in ("min_length", "max_length"):
+            keywords[name[:3] + of_length] = limit
+        elif isinstance(limit, int | float | decimal.Decimal):
+            keywords[BOUNDS[name][0]] = limit if isinstance(limit, int) else float(limit)
+        else:
+            words.append(f"{BOUNDS[name][1]} {limit}")
+    told = [_told(notes), f"({', '.join(words)})" if words else ""]
+    description = " ".join(part for part in told if part)
+    return {**keywords, **({"description": description} if description else {})}
 
 
 class _Writer:
@@ -175,8 +242,9 @@ class _Writer:
         self._named: dict[Any, str] = {}
 
     def of(self, hint: Any) -> JSON:
-        told = _told(hint)
-        return {**self._of(unwrapped(hint)), **({"description": told} if told else {})}
+        bare, notes = peeled(hint)
+        schema = self._of(bare)
+        return {**schema, **_limits(notes, schema)}
 
     def _of(self, hint: Any) -> JSON:
         simple = simple_type(hint)
@@ -204,33 +272,45 @@ class _Writer:
         if origin in OBJECTS and (not arguments or unwrapped(arguments[0]) in (str, Any)):
             more = self.of(arguments[1]) if arguments else {}
             return {"type": "object", **({"additionalProperties": more} if more else {})}
-        raise UsageError(
-            f"The type {_name(hint)} has no JSON schema.",
-            hint="Use str, int, float, bool, list, dict[str, …], Literal, Enum, a dataclass, a "
-            "TypedDict or a pydantic model.",
-        )
+        return self._of_pydantic(hint)
 
     def _definition(self, hint: Any) -> str:
         """The name under `$defs`: known before it is written, so that types may hold themselves."""
         if hint in self._named:
             return self._named[hint]
-        name, count = str(hint.__name__), 2
+        written = self._of_pydantic(hint) if is_model(hint) else None
+        if written and "$ref" in written:  # a model that holds itself has its name already
+            self._named[hint] = written["$ref"].removeprefix("#/$defs/")
+            return self._named[hint]
+        own = re.sub(r"[^\w.-]", "_", hint.__name__)  # of a generic model: Page[Item]
+        name, count = own, 2
         while name in self.definitions:
-            name, count = f"{hint.__name__}{count}", count + 1
+            name, count = f"{own}{count}", count + 1
         self._named[hint] = name
         self.definitions[name] = {}
-        write: Callable[[Any], JSON] = self._model if is_model(hint) else self._record
-        self.definitions[name] = write(hint)
+        self.definitions[name] = written or self._record(hint)
         return name
 
-    def _model(self, model: Any) -> JSON:
-        schema: JSON = model.model_json_schema()
-        definitions: dict[str, JSON] = schema.pop("$defs", {})
-        own = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-        for name, definition in definitions.items():
-            if name != own:
-                self.definitions.setdefault(name, definition)
-        return definitions.get(own, schema)  # a model that holds itself is a reference only
+    def _of_pydantic(self, hint: Any) -> JSON:
+        """The schema that pydantic writes, its definitions put among ours. Raises `UsageError`
+        where it writes none."""
+        adapter: Any = type_adapter(hint)
+        prefix = ""
+        while True:
+            try:
+                template = f"#/$defs/{prefix}{{model}}"
+                schema: JSON = _with_items(adapter.json_schema(ref_template=template))
+            except Exception as error:  # there is no adapter; or the type has none, as a Callable
+                raise UsageError(
+                    f"The type {name_of(hint)} has no JSON schema.",
+                    hint="Use str, int, float, bool, list, dict[str, …], Literal, Enum, a "
+                    "dataclass, a TypedDict or a pydantic model.",
+                ) from error
+            named = {prefix + name: one for name, one in schema.pop("$defs", {}).items()}
+            if all(self.definitions.get(name, one) == one for name, one in named.items()):
+                self.definitions |= named
+                return schema
+            prefix += "_"  # another type has such a name
 
     def _record(self, record: Any) -> JSON:
         fields = field_hints(record)
@@ -248,11 +328,22 @@ class _Writer:
         }
 
 
-def _told(hint: Any) -> str:
-    """The text of `Annotated[…, "text"]`, or of its `Field(description=…)` or `Doc(…)`."""
-    if get_origin(hint) is not Annotated:
-        return ""
-    for note in get_args(hint)[1:]:
+def _with_items(schema: Any) -> Any:
+    """A schema of pydantic's in which each array says its items."""
+    if isinstance(schema, list):
+        return [_with_items(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _with_items(part) for key, part in schema.items()}
+    if made.get("type") == "array" and "items" not in made:
+        several = made.get("prefixItems")
+        made["items"] = {"anyOf": several} if several else {}
+    return made
+
+
+def _told(notes: tuple[Any, ...]) -> str:
+    """The text among them: "text" itself, of `Field(description=…)` or of `Doc(…)`."""
+    for note in notes:
         for text in (
             note,
             getattr(note, "description", None),
@@ -270,5 +361,5 @@ def _of_values(values: list[Any]) -> JSON:
     return {**({"type": kinds.pop()} if len(kinds) == 1 else {}), "enum": values}
 
 
-def _name(hint: object) -> str:
+def name_of(hint: object) -> str:
     return str(hint.__name__) if isinstance(hint, type) else str(hint)

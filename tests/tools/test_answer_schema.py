@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import pytest
@@ -24,6 +25,10 @@ unhurried = settings(deadline=None)
 class Colour(enum.Enum):
     RED = "red"
     BLUE = "blue"
+
+
+class Nothing:
+    """No type of JSON."""
 
 
 class Odd(enum.Enum):
@@ -147,7 +152,9 @@ def test_types_and_what_they_build(hint, value, built):
     assert type(made) is type(built)
 
 
-@pytest.mark.parametrize("hint", [complex, dict[int, str], Literal[b"x"], print])
+@pytest.mark.parametrize(
+    "hint", [Nothing, dict[Nothing, str], Literal[b"x"], print, Callable[[int], int]]
+)
 def test_types_without_a_schema(hint):
     with pytest.raises(UsageError):
         Schema.of(hint)
@@ -251,3 +258,45 @@ def test_the_schema_of_a_record_that_holds_itself():
     assert written["$ref"] == "#/$defs/Person"
     assert Schema.of(Person).json["$ref"] == "#/$defs/Person"
     assert "$ref" not in Schema.of(Even).json
+
+
+def test_any_type_that_pydantic_takes():
+    pydantic = pytest.importorskip("pydantic")
+
+    class Item(pydantic.BaseModel):
+        full_name: str = pydantic.Field(alias="fullName")
+        count: int = pydantic.Field(ge=1, validation_alias=pydantic.AliasChoices("n", "number"))
+        inside: list[Item] = pydantic.Field(default=[])
+
+    Item.model_rebuild(_types_namespace={"Item": Item})
+    item = Item(fullName="a", n=1)
+    for text in (
+        '{"fullName": "a", "n": 1}',
+        '{"full_name": "a", "count": 1}',
+        '{"full_name": "a", "number": 1}',
+    ):
+        assert Schema.of(Item).parse(text) == item
+        assert Schema.of(list[Item]).parse(f"[{text}]") == [item]
+        assert Schema.of(dict[str, Item]).parse(f'{{"x": {text}}}') == {"x": item}
+        assert Schema.of(Item | int).parse(text) == item
+        assert Schema.of(tuple[Item, int]).parse(f"[{text}, 2]") == (item, 2)
+        nested = f'{{"fullName": "b", "n": 2, "inside": [{text}]}}'
+        assert Schema.of(Item).parse(nested).inside == [item]
+    with pytest.raises(SchemaMismatchError, match=r"n: expected at least 1, got 0"):
+        Schema.of(Item).parse('{"full_name": "a", "count": 0}')
+    assert Schema.of(dict[int, datetime.timedelta]).parse('{"1": "PT2S"}') == {
+        1: datetime.timedelta(seconds=2)
+    }
+
+
+def test_definitions_of_one_name_are_kept_apart():
+    pydantic = pytest.importorskip("pydantic")
+
+    def holding(name):
+        inner = pydantic.create_model("Inner", **{name: (int, ...)})
+        return pydantic.create_model(f"Of{name}", inner=(inner, ...))
+
+    one, other = holding("a"), holding("b")
+    schema = Schema.of(one | other, "either")
+    assert type(schema.parse('{"inner": {"a": 1}}')) is one
+    assert type(schema.parse('{"inner": {"b": 1}}')) is other

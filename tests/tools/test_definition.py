@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import decimal
 import enum
 import functools
+import json
 import pickle
-from typing import Annotated, Any, Literal, TypedDict
+import re
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
+import annotated_types as at
+import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from qwen_magic.document.words import own_name, wire_name
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.tools.definition import (
@@ -283,7 +291,6 @@ def test_bound_by_place():
 
 
 def test_defaults_that_look_secret_are_withheld(monkeypatch):
-    pydantic = pytest.importorskip("pydantic")
     monkeypatch.setenv("SHOP_TOKEN", "plain words of a token")
     given = pydantic.create_model("Given", url=(str, "postgres://me:hunter22@host/db"))
 
@@ -334,7 +341,7 @@ def test_what_cannot_be_a_tool(function, words):
 
 
 def test_types_that_json_does_not_have():
-    def f(a: complex) -> None: ...
+    def f(a: Service) -> None: ...
 
     with pytest.raises(UsageError, match="f cannot be a tool: its parameter a is of a type"):
         FunctionTool.of(f)
@@ -348,7 +355,6 @@ def test_annotations_that_cannot_be_read():
 
 
 def test_models_of_pydantic_are_built():
-    pydantic = pytest.importorskip("pydantic")
     order = pydantic.create_model("Order", item=(str, ...), count=(int, 1))
 
     def buy(order: Any) -> str: ...
@@ -389,3 +395,142 @@ def test_every_array_says_its_items():
     found = list(arrays(FunctionTool.of(f).parameters))
     assert len(found) == 8
     assert all("items" in each for each in found)
+
+
+@dataclasses.dataclass
+class Part:
+    count: Annotated[int, at.Ge(1)]
+    kinds: list[Literal["a", "b"]] = dataclasses.field(default_factory=list)
+
+
+class Span(TypedDict):
+    end: Annotated[int, at.Le(3)]
+
+
+class Corner(NamedTuple):
+    x: Annotated[int, at.Ge(0)]
+    y: float = 0.0
+
+
+def limited(
+    size: Annotated[int, pydantic.Field(ge=1, le=50)] = 1,
+    code: Annotated[str, pydantic.Field(pattern="^[A-Z]{3}$"), "the code"] = "ABC",
+    share: Annotated[float, at.Interval(gt=0, lt=1)] = 0.5,
+    names: Annotated[list[str], at.Len(1, 2)] = [],  # noqa: B006
+    step: Annotated[float, at.MultipleOf(0.5)] = 1,
+    maybe: Annotated[int | None, at.Ge(1)] = None,
+    inner: Annotated[int, at.Ge(1)] | None = None,
+    since: Annotated[datetime.date, at.Ge(datetime.date(2024, 1, 1))] | None = None,
+    price: Annotated[decimal.Decimal, at.Gt(0)] | None = None,
+    small: at.LowerCase[str] = "a",
+    tidy: Annotated[str, pydantic.StringConstraints(to_upper=True, max_length=3)] = "A",
+    parts: list[Part] | None = None,
+    span: Span | None = None,
+    corner: Corner | None = None,
+    more: pydantic.PositiveInt = 1,
+    wait: datetime.timedelta | None = None,
+    by_number: dict[int, str] | None = None,
+) -> None: ...
+
+
+def test_limits_are_told():
+    told = FunctionTool.of(limited).parameters
+    of = told["properties"]
+    assert of["size"] == {"type": "integer", "minimum": 1, "maximum": 50, "default": 1}
+    assert (of["code"]["pattern"], of["code"]["description"]) == ("^[A-Z]{3}$", "the code")
+    assert (of["share"]["exclusiveMinimum"], of["share"]["exclusiveMaximum"]) == (0, 1)
+    assert (of["names"]["minItems"], of["names"]["maxItems"]) == (1, 2)
+    assert of["step"]["multipleOf"] == 0.5
+    assert of["since"]["anyOf"][0]["description"] == "(at least 2024-01-01)"
+    assert told["$defs"]["Part"]["properties"]["count"] == {"type": "integer", "minimum": 1}
+    assert told["$defs"]["Span"]["properties"]["end"]["maximum"] == 3
+    assert told["$defs"]["Corner"]["properties"]["x"]["minimum"] == 0
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"size": 0}, "size: expected at least 1"),
+        ({"size": 51}, "size: expected at most 50"),
+        ({"code": "no"}, "code: "),
+        ({"share": 1}, "share: expected less than 1"),
+        ({"names": []}, "names: expected at least 1"),
+        ({"names": ["a"] * 3}, "names: expected at most 2"),
+        ({"step": 0.7}, "step: expected a multiple of 0.5"),
+        ({"maybe": 0}, "maybe: expected at least 1"),
+        ({"inner": 0}, "inner: expected at least 1"),
+        ({"since": "2023-12-31"}, "since: "),
+        ({"price": "-1.5"}, "price: "),
+        ({"parts": [{"count": 1}, {"count": 0}]}, "parts[1].count: expected at least 1"),
+        ({"parts": [{"count": 1, "kinds": ["c"]}]}, "parts[0].kinds[0]: expected one of"),
+        ({"span": {"end": 4}}, "span.end: expected at most 3"),
+        ({"corner": {"x": -1}}, "corner.x: expected at least 0"),
+        ({"more": 0}, "more: expected more than 0"),
+    ],
+)
+def test_limits_are_checked(arguments, place, installed, monkeypatch):
+    made = FunctionTool.of(limited)
+    if not installed:  # pydantic is optional
+        monkeypatch.setattr("qwen_magic.tools.building.type_adapter", lambda hint: None)
+    with pytest.raises(ArgumentsError) as caught:
+        made.read_arguments(json.dumps(arguments))
+    assert str(caught.value.faults[0]).startswith(place)
+
+
+def test_what_is_within_the_limits_is_built():
+    made = FunctionTool.of(limited).read_arguments(
+        '{"size": "7", "since": "2024-01-01", "price": "1.5", "tidy": "abc", "wait": "PT3S",'
+        ' "parts": [{"count": 2, "kinds": ["a"]}], "corner": {"x": 1}, "by_number": {"1": "a"}}'
+    )
+    assert made == {
+        "size": 7,
+        "since": datetime.date(2024, 1, 1),
+        "price": decimal.Decimal("1.5"),
+        "tidy": "ABC",
+        "wait": datetime.timedelta(seconds=3),
+        "parts": [Part(2, ["a"])],
+        "corner": Corner(1),
+        "by_number": {1: "a"},
+    }
+    with pytest.raises(ArgumentsError, match="small: Predicate"):
+        FunctionTool.of(limited).read_arguments('{"small": "A"}')
+
+
+def 查询(城市: str) -> str:  # noqa: N802, N803
+    """查天气"""
+    return 城市
+
+
+@pytest.mark.parametrize(
+    ("function", "variable", "told", "shown"),
+    [
+        (查询, "", "xn--jvv041f", "查询"),
+        (lambda: 1, "now", "now", "now"),
+        (lambda: 1, "tool 0", "function", "function"),
+        (functools.partial(lookup, day="x"), "here", "here", "here"),
+        (functools.partial(lookup, day="x"), "tool 0", "lookup", "lookup"),
+        (Service().look, "x", "look", "look"),
+        (Service(), "", "Service", "Service"),
+        (Service(), "shop", "shop", "shop"),
+        (functools.partial(查询), "tool 0", "xn--jvv041f", "查询"),
+    ],
+)
+def test_names(function, variable, told, shown):
+    made = FunctionTool.of(function, variable)
+    assert (made.name, own_name(made.name)) == (told, shown)
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", made.name)
+    if not shown.isascii():
+        assert made.description.startswith(f"{shown}: ")
+        assert made.read_arguments('{"城市": "x"}') == {"城市": "x"}
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_no_two_names_are_told_as_one(one, other):
+    one, other = f"f{one}", f"g{other}"
+    made = wire_name(one)
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", made)
+    if one.isidentifier() and other[1:].isidentifier():
+        assert wire_name(other[1:]) != made or one == other[1:]
+    if one.isidentifier() and len(made) < 48:
+        assert own_name(made) == one

@@ -12,7 +12,7 @@ from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.document.markdown.parser import parse_structure
 from qwen_magic.document.sources import all_sources, source_line
-from qwen_magic.document.words import counted, duration, escaped, fenced, plural, shorten
+from qwen_magic.document.words import counted, duration, escaped, fenced, own_name, plural, shorten
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
     CodeInterpreterCall,
@@ -144,7 +144,7 @@ def _step(item: Item) -> str:
             return _folded("Ran Python", fenced(item.code, "python") + "\n\n" + logs)
         case FunctionCall():
             body = fenced(item.arguments, "json") + "\n\n" + _output(item.output or "")
-            return _folded(f"{_called(item)} {item.name}", body)
+            return _folded(f"{_called(item)} {own_name(item.name)}", body)
         case CustomToolCall():
             return _folded(f"Called {item.name}", fenced(item.input))
         case McpCall():
