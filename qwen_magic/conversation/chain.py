@@ -20,7 +20,8 @@ naming them.
 A fork shares the turns up to the one that it leaves from: they belong to both chains.
 
 A cell that runs again makes a sibling of its earlier turn: its parent is the *current* turn of the
-earlier parent's cell, so that after editing cell 1, running cell 2 follows the new answer.
+earlier parent's cell, so that after editing cell 1, running cell 2 follows the new answer. In which
+conversation it runs again, `Conversations.places` says.
 """
 
 from __future__ import annotations
@@ -149,6 +150,7 @@ class TurnSummary(NamedTuple):
     tokens: int
     created_at: float
     may_be_head: bool
+    host: Id = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,15 @@ class HeadMove:
 
     `head`: the turn `key` is the head from here on, and the current one of its cell; None: the
     conversation stands before its first turn. `fork`: the conversation begins after the turn
-    `key` of another one; always the first of its records. `at` is in seconds since 1970.
+    `key` of another one, or empty (None); the first of its records, and again where the cell that
+    began it is run again. `at` is in seconds since 1970. `cell`: where it was begun, if by a cell.
     """
 
     chat: Name
     kind: MoveKind
     key: Key | None = None
     at: float = 0.0
+    cell: CellKey | None = None
 
 
 T = TypeVar("T", bound=Turn | TurnSummary)  # read whole, or as far as a line tells it
@@ -256,6 +260,14 @@ class TurnTree(Generic[T]):
             if turn.cell is not None:
                 self._current[turn.cell] = turn.key
 
+    def share(self, path: Sequence[T]) -> None:
+        """Begin after the last turn of `path`, which belongs to another conversation too; without
+        one, empty. A cell that was run here before then follows the answers of that path."""
+        for turn in path:
+            if turn.key not in self._turns:
+                self.append(turn)
+        self.move(path[-1].key if path else None)
+
     @property
     def turns(self) -> Mapping[str, T]:
         """All turns by key, in the order in which they ended."""
@@ -271,9 +283,9 @@ class TurnTree(Generic[T]):
         if not made:
             return self.head
         parent = self._turns[made[-1]].parent
-        return self._current_of(self._turns[parent]) if parent is not None else None
+        return self.current_of(self._turns[parent]) if parent is not None else None
 
-    def _current_of(self, turn: T) -> T:
+    def current_of(self, turn: T) -> T:
         """The current sibling in `turn`'s cell, or the turn itself where it has no cell."""
         if turn.cell is None or turn.cell not in self._current:
             return turn

@@ -2,17 +2,37 @@
 
 The first is `main`; unnamed new ones are `chat-2`, `chat-3`, …. Answers of the offline demo live in
 `demo`, so that they never mix with a real conversation.
+
+A cell keeps its place, since a kernel cannot know the order of cells: it belongs to the
+conversation in which it was first answered, until it is answered in another one because somebody
+said so (`-c`, `--after`). That is the conversation of its newest answer, so that what the store has
+of the cell is all that it takes (`places`). In the same way the cell of a `%qwen_new`, a
+`%qwen_fork` or a `%qwen_chat NAME` finds the conversation that it began (`begun`), and `--new` the
+one that the turn began (`begun_with`). A failed or stopped answer claims no cell, and one of the
+demo none for another host.
+
+What is set aside keeps everything but its name (`main` is then `main~1`) and its claims, so that
+the same notebook begins afresh, with the same names.
 """
 
 from __future__ import annotations
 
 import gc
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import Chain, Conversation, HeadMove, Record, Turn, TurnSummary
+from qwen_magic.conversation.chain import (
+    CellKey,
+    Chain,
+    Conversation,
+    HeadMove,
+    Record,
+    Turn,
+    TurnSummary,
+)
 from qwen_magic.conversation.outline import Outline, outline_of
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store import ChatSummary, Fact, Store
@@ -20,6 +40,9 @@ from qwen_magic.errors import ConversationError
 
 FIRST_CHAT: Final = "main"
 DEMO_CHAT: Final = "demo"
+DEMO_HOST: Final = "demo"
+_ASIDE: Final = re.compile(r"(.+)~\d+")  # what a conversation that was set aside is called
+_UNNAMED: Final = re.compile(r"chat-\d+")
 
 
 class Conversations:
@@ -74,8 +97,8 @@ class Conversations:
 
     def recent(self, most: int) -> Sequence[ChatSummary]:
         """The `most` conversations with records that were used last, and the current one where it
-        has some, in order of their first record."""
-        found = self.summaries()
+        has some, in order of their first record; none that was set aside."""
+        found = [each for each in self.summaries() if not _ASIDE.fullmatch(each.chat)]
         newest = {each.chat for each in sorted(found, key=lambda each: each.newest)[-most:]}
         return [each for each in found if each.chat in newest or each.chat == self.current]
 
@@ -100,32 +123,137 @@ class Conversations:
         if not self._is_stored(name):
             self.chain(name)
 
+    def places(self, cell_id: str, host: str) -> dict[int, str]:
+        """The conversation of each call of a cell that was answered, by the number of the call.
+        `host`: that of the question; the demo's claims count for the demo, and others for others.
+        """
+        newest: dict[int, TurnSummary] = {}
+        for turn in self._turns_of(cell_id, host):
+            if turn.cell is not None and turn.may_be_head:
+                # Of one that was imported again, the first: both were answered at the same time.
+                known = newest.setdefault(turn.cell.call, turn)
+                if turn.created_at > known.created_at:
+                    newest[turn.cell.call] = turn
+        return {call: turn.chat for call, turn in newest.items()}
+
+    def begun_with(self, cell: CellKey | None, host: str) -> str:
+        """The conversation that begins with a turn of this cell; empty where there is none."""
+        turns = self._turns_of(cell.cell_id, host) if cell else ()
+        begun = [turn.chat for turn in turns if turn.cell == cell and turn.parent is None]
+        return begun[-1] if begun else ""
+
+    def begun(self, cell: CellKey | None, name: str = "") -> HeadMove | None:
+        """How this cell began the conversation `name`, or an unnamed one; None where it did not."""
+        for made in reversed(self._store.of_cell(cell.cell_id) if cell else ()):
+            is_named = made.chat == name if name else _UNNAMED.fullmatch(made.chat)
+            if isinstance(made, HeadMove) and made.cell == cell and is_named:
+                return made
+        return None
+
+    def _turns_of(self, cell_id: str, host: str) -> Iterator[TurnSummary]:
+        for made in self._store.of_cell(cell_id):
+            if isinstance(made, HeadMove) or _ASIDE.fullmatch(made.chat):
+                continue
+            if (made.host == DEMO_HOST) == (host == DEMO_HOST):
+                yield made
+
+    def set_aside(self) -> Sequence[str]:
+        """Take everything out of the way, for the notebook to begin afresh; what it is called now.
+        Nothing may be being answered."""
+        names = [each.chat for each in self.summaries()]
+        aside = [self._rename(name, "~", 1) for name in names if not _ASIDE.fullmatch(name)]
+        self._chains.clear()
+        self._found.clear()
+        self.current = FIRST_CHAT
+        return aside
+
+    def enter(self, name: str, cell: CellKey | None = None) -> str:
+        """Make `name` the current conversation, created where it is new; the name that it has then.
+
+        What was set aside is taken back, under its present name or its old one; but a cell that
+        began it then begins it anew now. It has its old name again, or a like one where that is in
+        use. Raises `ConversationError` where nothing of such a name was set aside.
+        """
+        if _ASIDE.fullmatch(name):
+            self._check_known(name)
+            name = self._rename(name, "-", 2)
+        elif not self._is_stored(name):
+            aside = [each.chat for each in self.summaries() if plain_name(each.chat) == name]
+            if aside and not any(self.begun(cell, each) for each in aside):
+                name = self._rename(aside[-1], "-", 2)
+            elif cell is not None:
+                self.begin(name, (), cell)
+        self.switch(name)
+        return name
+
+    def _rename(self, chat: str, mark: str, first: int) -> str:
+        """Change between `main` and `main~1`; back to `main-2` where there is a `main`."""
+        plain = plain_name(chat)
+        if mark == "-" and not self._is_stored(plain):
+            name = plain
+        else:
+            name = self._numbered(plain + mark, first)
+        self._store.rename(chat, name)
+        self._chains.pop(chat, None)
+        self._chains.pop(name, None)
+        return name
+
     def fresh_name(self) -> str:
         """The first of `chat-2`, `chat-3`, … that is not in use."""
+        return self._numbered("chat-", 2)
+
+    def _numbered(self, stem: str, number: int) -> str:
         taken = set(self.names())
-        number = 2
-        while f"chat-{number}" in taken:
+        while f"{stem}{number}" in taken:
             number += 1
-        return f"chat-{number}"
+        return f"{stem}{number}"
 
-    def new(self, name: str = "") -> Chain:
-        """Begin an empty conversation. Raises `ConversationError` where `name` has turns."""
-        name = name or self.fresh_name()
-        if self.chain(name).turns:
-            raise ConversationError(
-                f"The conversation {name} exists and has turns; nothing is ever deleted.",
-                hint=f"Choose another name, or go on with it: %qwen_chat {name}",
-            )
-        return self.chain(name)
+    def new(self, name: str = "", cell: CellKey | None = None) -> Chain:
+        """Begin an empty conversation; where `cell` has begun it before, begin it again: the next
+        question has nothing before it. Raises `ConversationError` where `name` has turns."""
+        begun = self.begun(cell, name)
+        if begun is None:
+            name = name or self.fresh_name()
+            if self.chain(name).turns:
+                raise ConversationError(
+                    f"The conversation {name} exists and has turns; nothing is ever deleted.",
+                    hint=f"Choose another name, or go on with it: %qwen_chat {name}",
+                )
+        name = begun.chat if begun else name
+        return self.begin(name, (), cell) if cell else self.chain(name)
 
-    def fork(self, name: str, source: Chain, turn: Turn) -> Chain:
+    def fork(self, name: str, source: Chain, turn: Turn, cell: CellKey | None = None) -> Chain:
         """Begin a conversation that continues after `turn` of `source`, and shares the turns up to
-        it. Raises `ConversationError` where `name` has turns."""
-        self.new(name)
-        begin = HeadMove(name, "fork", turn.key, self._clock())
-        self._store.append(begin)
-        self._chains[name] = Chain(name, [begin], base=source.path(turn))
-        return self._chains[name]
+        it; where `cell` has begun it before, begin it again: its cells follow `turn` then. Raises
+        `ConversationError` where `name` has turns, or `turn` itself comes after some of them."""
+        path = source.path(turn)
+        if self.begun(cell, name) is None:
+            self.new(name)
+        elif any(each.chat == name for each in path):
+            raise ConversationError(
+                f"{name} cannot begin after a turn that follows its own.",
+                hint="Choose another name for the new conversation.",
+            )
+        return self.begin(name, path, cell)
+
+    def begin(self, name: str, path: Sequence[Turn], cell: CellKey | None = None) -> Chain:
+        """Have `name` go on after the last turn of `path`, or before its first; and `cell` be where
+        that was begun."""
+        chain = self.chain(name)
+        key = path[-1].key if path else None
+        self._store.append(HeadMove(name, "fork", key, self._clock(), cell))
+        chain.share(path)
+        return chain
+
+    def left(self, name: str, cell: CellKey | None) -> tuple[Chain, Turn] | None:
+        """Where the fork `name` left another conversation, if `cell` began it: that conversation,
+        and what its cell answers now."""
+        begun = self.begun(cell, name)
+        turn = self.chain(name).turns.get(begun.key) if begun and begun.key else None
+        if turn is None:
+            return None
+        source = self.chain(turn.chat)
+        return source, source.current_of(turn)
 
     def adopt(self, name: str, records: Sequence[Record]) -> Chain:
         """Keep records of elsewhere as the new conversation `name`."""
@@ -204,6 +332,12 @@ class Conversations:
             raise ConversationError(
                 f"There is no conversation {name!r}.", hint="%qwen_chat lists them."
             )
+
+
+def plain_name(name: str) -> str:
+    """What a conversation was called before it was set aside; its name, if it was not."""
+    found = _ASIDE.fullmatch(name)
+    return found[1] if found else name
 
 
 @contextmanager

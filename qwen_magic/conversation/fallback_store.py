@@ -9,11 +9,18 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from qwen_magic.conversation.chain import Record, RecordedTurns, T, Turn
+from qwen_magic.conversation.chain import (
+    HeadMove,
+    Record,
+    RecordedTurns,
+    T,
+    Turn,
+    TurnSummary,
+)
 from qwen_magic.conversation.database import is_busy, primary_code
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
-from qwen_magic.conversation.rows import default_columns
+from qwen_magic.conversation.rows import MOVE_CELL, default_columns
 from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store import ChatSummary, Fact, Kept
@@ -91,6 +98,15 @@ class FallbackStore:
     def chats(self) -> Sequence[ChatSummary]:
         return self._do(lambda store: store.chats())
 
+    def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
+        return self._do(lambda store: store.of_cell(cell_id))
+
+    def rename(self, chat: str, name: str) -> None:
+        with self._lock:
+            self._do(lambda store: store.rename(chat, name))
+            for known in (self._known, self._bases):
+                known.pop(chat, None)
+
     def fact(self, namespace: str, key: str) -> Any:
         return self._do(lambda store: store.fact(namespace, key))
 
@@ -167,7 +183,8 @@ def _read(uri: str, scope: str) -> Iterator[Record]:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
         if 1 <= version_of(connection) <= len(MIGRATIONS):
-            add_columns(connection, default_columns(), for_good=False)
+            add_columns(connection, "turns", default_columns(), for_good=False)
+            add_columns(connection, "records", MOVE_CELL, for_good=False)
             for each in select_chats(connection, scope):
                 yield from select_conversation(connection, scope, each.chat, Turn).records
 

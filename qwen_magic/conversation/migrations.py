@@ -1,7 +1,7 @@
 """The store's schema, as the steps that led to it.
 
-A new field of `Turn` needs no step: `add_columns` gives it a column with its default. An earlier
-version of the package goes on using such a file, since it names the columns that it writes.
+A new field of `Turn` or `HeadMove` needs no step: `add_columns` gives it a column with its default.
+An earlier version of the package goes on using such a file, since it names what it writes.
 
 A step is never edited once it has been released: a file in someone's home has been through it.
 Whatever changes is a new step at the end. A file's `PRAGMA user_version` is how many it has had.
@@ -155,10 +155,12 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
         raise
 
 
-def add_columns(connection: sqlite3.Connection, defaults: Row, *, for_good: bool = True) -> None:
-    """Add to `turns` those columns of `defaults` that it lacks, with these as what stands in them.
+def add_columns(
+    connection: sqlite3.Connection, table: str, defaults: Row, *, for_good: bool = True
+) -> None:
+    """Add to `table` those columns of `defaults` that it lacks, with these as what stands in them.
     Not `for_good`: only this connection sees them, and the file stays as it is."""
-    there = {row["name"] for row in connection.execute("PRAGMA table_info(turns)")}
+    there = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
     missing = {
         name: connection.execute("SELECT quote(?)", (value,)).fetchone()[0]
         for name, value in defaults.items()
@@ -166,10 +168,10 @@ def add_columns(connection: sqlite3.Connection, defaults: Row, *, for_good: bool
     }
     if not for_good and missing:
         added = ", ".join(f"{value} AS {name}" for name, value in missing.items())
-        connection.execute(f"CREATE TEMP VIEW turns AS SELECT *, {added} FROM main.turns")
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {added} FROM main.{table}")
     elif missing:
         for name, value in missing.items():
-            connection.execute(f"ALTER TABLE turns ADD COLUMN {name} DEFAULT {value}")
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} DEFAULT {value}")
 
 
 def _check_version(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:

@@ -9,7 +9,10 @@ from typing import Any, Final
 from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
 from qwen_magic.conversation.rows import (
     COLUMNS,
+    LARGEST,
     SUMMARY_COLUMNS,
+    key_value,
+    read_cell,
     read_summary,
     read_turn,
     text_value,
@@ -20,10 +23,10 @@ from qwen_magic.conversation.rows import (
 from qwen_magic.conversation.store import PREVIEW, ChatSummary
 from qwen_magic.conversation.text_diff import TextDiff, patched
 
-_OF_RECORD: Final = ("key", "kind", "at", "CASE WHEN draft THEN seq END")
+_OF_RECORD: Final = ("key", "kind", "at", "by_cell", "by_call", "CASE WHEN draft THEN seq END")
 _RECORDS: Final = """
     SELECT {columns} FROM records LEFT JOIN turns USING (seq)
-    WHERE chat = (SELECT id FROM chats WHERE scope = ? AND name = ?) ORDER BY seq
+    WHERE chat = (SELECT id FROM chats WHERE scope = ? AND name = ?) AND seq < ? ORDER BY seq
 """
 # How each kind is read: its query, and what makes it of the columns that follow `_OF_RECORD`.
 _KINDS: Final[Mapping[type, tuple[str, Callable[..., Any]]]] = {
@@ -33,14 +36,23 @@ _KINDS: Final[Mapping[type, tuple[str, Callable[..., Any]]]] = {
         (TurnSummary, SUMMARY_COLUMNS, read_summary),
     )
 }
-# Where a fork leaves from: the first turn of that key that was there before the fork was.
+# Where a fork leaves from: the first turn of that key that was there before the fork was, in
+# another conversation.
 _LEFT: Final = """
-    SELECT chats.name FROM records AS fork
+    SELECT chats.name, fork.seq FROM records AS fork
     JOIN records AS left ON left.key = fork.key AND left.kind = 'turn' AND left.seq < fork.seq
-    JOIN chats ON chats.id = left.chat AND chats.scope = :scope
-    WHERE fork.kind = 'fork'
+    JOIN chats ON chats.id = left.chat AND chats.scope = :scope AND chats.id <> fork.chat
+    WHERE fork.kind = 'fork' AND fork.key = :key
     AND fork.chat = (SELECT id FROM chats WHERE scope = :scope AND name = :name)
     ORDER BY left.seq LIMIT 1
+"""
+_OF_CELL: Final = f"""
+    SELECT key, name, kind, at, by_cell, by_call, {", ".join(SUMMARY_COLUMNS)}
+    FROM records LEFT JOIN turns USING (seq) JOIN chats ON chats.id = records.chat
+    WHERE scope = :scope AND NOT coalesce(draft, 0) AND seq IN (
+        SELECT seq FROM turns WHERE cell_id = :cell
+        UNION SELECT seq FROM records WHERE kind = 'fork' AND by_cell = :cell
+    ) ORDER BY seq
 """
 _CHATS: Final = f"""
     WITH heads AS (
@@ -82,21 +94,38 @@ def select_conversation(
     kind: type[T],
     *,
     running: Collection[str] = (),
+    before: int = LARGEST,
 ) -> RecordedTurns[T]:
-    """The records of one conversation, without the drafts of the turns in `running`; with the turns
-    that a fork shares: the path to where it leaves another one, which may be a fork itself."""
-    records = tuple(_records(connection, scope, chat, kind, running))
-    first = records[0] if records else None
-    if not isinstance(first, HeadMove) or first.kind != "fork" or first.key is None:
-        return RecordedTurns(chat, records)
-    left = connection.execute(
-        _LEFT, {"scope": text_value(scope), "name": text_value(chat)}
-    ).fetchone()
-    if left is None:
-        return RecordedTurns(chat, records)
-    # Its fork, if it is one, stands before this one: the recursion ends.
-    source = select_conversation(connection, scope, value_text(left["name"]), kind).chain()
-    return RecordedTurns(chat, records, tuple(source.path(source.turns[first.key])))
+    """The records of one conversation `before` a `seq`, without the drafts of the turns in
+    `running`; with the turns that a fork shares: the path to where it left another conversation,
+    which may be a fork itself, and the paths to where it was begun again since."""
+    records = tuple(_records(connection, scope, chat, kind, running, before))
+    moves = [each for each in records if isinstance(each, HeadMove) and each.kind == "fork"]
+    base: dict[str, T] = {}
+    for key in dict.fromkeys(each.key for each in moves):
+        place = {"scope": text_value(scope), "name": text_value(chat), "key": key_value(key)}
+        left = connection.execute(_LEFT, place).fetchone()
+        if key is None or left is None:
+            continue
+        name, seq = value_text(left["name"]), left["seq"]  # what comes before `seq`: it ends
+        source = select_conversation(connection, scope, name, kind, before=seq).chain()
+        base |= {turn.key: turn for turn in source.path(source.turns[key])}
+    return RecordedTurns(chat, records, tuple(base.values()))
+
+
+def select_cell(
+    connection: sqlite3.Connection, scope: str, cell_id: str
+) -> list[TurnSummary | HeadMove]:
+    """What a cell has made, in whichever conversation."""
+    found = connection.execute(
+        _OF_CELL, {"scope": text_value(scope), "cell": text_value(cell_id)}
+    ).fetchall()
+    return [
+        read_summary(value_text(key), value_text(name), at, values, {})
+        if kind == "turn"
+        else HeadMove(value_text(name), kind, value_key(key), at, read_cell(by_cell, by_call))
+        for key, name, kind, at, by_cell, by_call, *values in found
+    ]
 
 
 def select_fact(connection: sqlite3.Connection, namespace: str, key: str) -> Any:
@@ -106,17 +135,22 @@ def select_fact(connection: sqlite3.Connection, namespace: str, key: str) -> Any
 
 
 def _records(
-    connection: sqlite3.Connection, scope: str, chat: str, kind: type[T], running: Collection[str]
+    connection: sqlite3.Connection,
+    scope: str,
+    chat: str,
+    kind: type[T],
+    running: Collection[str],
+    before: int,
 ) -> Iterator[T | HeadMove]:
     query, read = _KINDS[kind]
     cursor = connection.cursor()
     cursor.row_factory = None  # plain tuples: there may be ten thousand
-    found = cursor.execute(query, (text_value(scope), text_value(chat)))
+    found = cursor.execute(query, (text_value(scope), text_value(chat), before))
     try:
-        for stored_key, record, at, draft, *values in found:
+        for stored_key, record, at, by_cell, by_call, draft, *values in found:
             key = value_key(stored_key)
             if record != "turn":
-                yield HeadMove(chat, record, key, at)
+                yield HeadMove(chat, record, key, at, read_cell(by_cell, by_call))
             elif draft is None:
                 yield read(key, chat, at, values, {})
             elif key not in running:

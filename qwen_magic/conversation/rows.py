@@ -23,7 +23,7 @@ from qwen_magic.protocol.text import has_surrogates
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = dict[str, Value]
 
-_LARGEST: Final = 2**63 - 1  # of SQLite's integers
+LARGEST: Final = 2**63 - 1  # of SQLite's integers
 _COUNTS: Final = tuple(each.name for each in fields(Usage) if each.name != "tools")
 _CELL: Final = ("cell_id", "cell_call")
 _SPREAD: Final[Mapping[str, tuple[str, ...]]] = {
@@ -34,6 +34,7 @@ _SPREAD: Final[Mapping[str, tuple[str, ...]]] = {
 COLUMNS: Final = tuple(
     column for each in fields(Turn) for column in _SPREAD.get(each.name, (each.name,))
 )
+MOVE_CELL: Final[Row] = {"by_cell": None, "by_call": None}  # of `records`, with their defaults
 # What may still change while a turn is being answered, but for its text and items.
 CHANGING: Final = tuple(
     each for each in COLUMNS if each not in ("parent", "prompt", "input", "text", "items", *_CELL)
@@ -42,7 +43,7 @@ SUMMARY_COLUMNS: Final = (
     *("status", "parent", "response_id", *_CELL),
     # A BLOB may hold NUL, where `substr` of a text would end.
     f"CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PROMPT_BEGINNING}) ELSE prompt END",
-    *("model", "total_tokens", "moves_head"),
+    *("model", "total_tokens", "moves_head", "host"),
 )
 
 
@@ -114,7 +115,7 @@ def turn_row(turn: Turn) -> Row:
     row["cell_id"] = text_value(cell.cell_id) if cell else None
     row["cell_call"] = cell.call if cell else None
     row["tools"] = json_value(dict(usage.tools)) if usage else None
-    return row | {name: min(getattr(usage, name), _LARGEST) if usage else None for name in _COUNTS}
+    return row | {name: min(getattr(usage, name), LARGEST) if usage else None for name in _COUNTS}
 
 
 def read_turn(key: str, chat: str, at: float, values: Sequence[Any], grown: JSON) -> Turn:
@@ -126,7 +127,7 @@ def read_turn(key: str, chat: str, at: float, values: Sequence[Any], grown: JSON
     return Turn(
         key=key,
         chat=chat,
-        cell=_cell(row["cell_id"], row["cell_call"]),
+        cell=read_cell(row["cell_id"], row["cell_call"]),
         usage=_usage(row),
         created_at=at,
         **plain,
@@ -137,23 +138,24 @@ def read_summary(
     key: str, chat: str, at: float, values: Sequence[Any], _grown: JSON
 ) -> TurnSummary:
     """The same of a row of `SUMMARY_COLUMNS`. By position: there may be ten thousand of them."""
-    status, parent, id, cell_id, call, prompt, model, tokens, moves_head = values
+    status, parent, id, cell_id, call, prompt, model, tokens, moves_head, host = values
     return TurnSummary(
         key,
         chat,
         status,
         value_key(parent),
         value_text(id),
-        _cell(cell_id, call),
+        read_cell(cell_id, call),
         value_text(prompt)[:PROMPT_BEGINNING],
         value_text(model),
         tokens or 0,
         at,
         bool(moves_head),
+        value_text(host),
     )
 
 
-def _cell(cell_id: Any, call: Any) -> CellKey | None:
+def read_cell(cell_id: Any, call: Any) -> CellKey | None:
     return None if cell_id is None else CellKey(value_text(cell_id), call)
 
 

@@ -18,13 +18,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn
+from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
 from qwen_magic.conversation.database import Database, is_busy, transaction
 from qwen_magic.conversation.migrations import add_columns, migrate
-from qwen_magic.conversation.reading import select_chats, select_conversation, select_fact
+from qwen_magic.conversation.reading import (
+    select_cell,
+    select_chats,
+    select_conversation,
+    select_fact,
+)
 from qwen_magic.conversation.rows import (
     CHANGING,
     COLUMNS,
+    MOVE_CELL,
     Row,
     default_columns,
     json_value,
@@ -39,7 +45,8 @@ from qwen_magic.conversation.text_diff import text_diff
 CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a running turn waits for another writer
 
 _RECORD: Final = (
-    "INSERT INTO records (seq, chat, kind, key, at, moves_head) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO records (seq, chat, kind, key, at, moves_head, by_cell, by_call) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _TURN: Final = (
     f"INSERT INTO turns (seq, draft, {', '.join(COLUMNS)}) "
@@ -119,6 +126,17 @@ class SqliteStore:
         with self._database.reading() as connection:
             return select_chats(connection, self.scope)
 
+    def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
+        with self._database.reading() as connection:
+            return select_cell(connection, self.scope, cell_id)
+
+    def rename(self, chat: str, name: str) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE chats SET name = ? WHERE scope = ? AND name = ?",
+                (text_value(name), text_value(self.scope), text_value(chat)),
+            )
+
     def fact(self, namespace: str, key: str) -> Any:
         with self._database.reading() as connection:
             return select_fact(connection, namespace, key)
@@ -130,7 +148,9 @@ class SqliteStore:
 def _prepare(connection: sqlite3.Connection) -> None:
     migrate(connection)
     with transaction(connection, "BEGIN"):  # which others wait for only where there is something
-        add_columns(connection, default_columns())
+        add_columns(connection, "turns", default_columns())
+        add_columns(connection, "records", MOVE_CELL)
+        connection.execute("CREATE INDEX IF NOT EXISTS turns_by_cell ON turns (cell_id)")
 
 
 def _chat_id(connection: sqlite3.Connection, scope: str, name: str) -> int:
@@ -152,7 +172,8 @@ def _put_fact(connection: sqlite3.Connection, fact: Fact) -> None:
 
 
 def _insert_move(connection: sqlite3.Connection, chat: int, move: HeadMove) -> None:
-    record = (None, chat, move.kind, key_value(move.key), move.at, True)
+    cell = (text_value(move.cell.cell_id), move.cell.call) if move.cell else (None, None)
+    record = (None, chat, move.kind, key_value(move.key), move.at, True, *cell)
     connection.execute(_RECORD, record)
     connection.execute(_COUNT, (0, 0, move.at, chat))
 
@@ -205,7 +226,7 @@ def _insert_turn(
 ) -> int:
     """Put a turn at `seq`; None: after all others. Gives where it is."""
     record = (seq, chat, "turn", text_value(turn.key), turn.created_at, turn.may_be_head)
-    place = connection.execute(_RECORD, record).lastrowid
+    place = connection.execute(_RECORD, (*record, None, None)).lastrowid
     assert place is not None  # an INSERT has one
     connection.execute(_TURN, {**row, "seq": place, "draft": draft})
     return place

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn
+from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
 
 PREVIEW: Final = 200  # characters of a prompt
 
@@ -68,6 +68,13 @@ class Store(Protocol):
 
     def chats(self) -> Sequence[ChatSummary]:
         """All conversations that have records, in order of their first one."""
+
+    def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
+        """The turns of a cell, in whichever conversation they ended, and the conversations that it
+        began, in order; each with the name that its conversation has now."""
+
+    def rename(self, chat: str, name: str) -> None:
+        """Give a conversation a name that no other has; what is kept of it stays as it is."""
 
     def fact(self, namespace: str, key: str) -> Any:
         """The value of a fact that was kept, by any notebook; None where there is none."""

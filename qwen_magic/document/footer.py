@@ -27,6 +27,7 @@ OutcomeStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped
 class TurnFacts:
     """The turn that an answer belongs to, in the words of the footer.
 
+    `as_before`: its cell stayed in this conversation, and another one is the current one.
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
     was sent though nobody typed it ("web_search for web_extractor"). `expanded`: what the prompt's
     braces became ("{df} → 3 columns, 120 rows"). `notices`: what must always be said ("offline
@@ -36,6 +37,7 @@ class TurnFacts:
     model: str
     chat: str = ""
     turn_number: int = 0
+    as_before: bool = False
     sibling: tuple[int, int] | None = None
     added: tuple[str, ...] = ()
     expanded: tuple[str, ...] = ()
@@ -144,7 +146,8 @@ def _tokens(usage: Usage | None) -> list[str]:
 def _place(turn: TurnFacts) -> tuple[str, ...]:
     place = []
     if turn.chat and turn.turn_number:
-        place.append(f"{turn.chat}, turn{NO_BREAK}{turn.turn_number}")
+        chat = f"in {turn.chat}, as before" if turn.as_before else turn.chat
+        place.append(f"{chat}, turn{NO_BREAK}{turn.turn_number}")
     elif turn.chat:
         place.append(turn.chat)
     if turn.sibling is not None and turn.sibling[1] > 1:

@@ -27,7 +27,12 @@ class Shown(Protocol):
 
 
 def show_answer(answer: Shown) -> None:
-    """Display `answer`, but not as the value of the very execution whose output shows it live."""
+    """Display `answer`, but not as the value of the very execution whose output shows it live.
+
+    What `%%capture` keeps of a value cannot be nothing: there the value is kept, in place of the
+    output that shows it. Raises `NotImplementedError`, by which IPython goes on to the mime bundle.
+    """
+    from IPython.core.displayhook import CapturingDisplayHook
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 
@@ -39,6 +44,11 @@ def show_answer(answer: Shown) -> None:
     ):
         return
     data, metadata = answer._repr_mimebundle_()
+    if shell and isinstance(sys.displayhook, CapturingDisplayHook) and _called_by(sys.displayhook):
+        if answer.shown_in == shell.execution_count:
+            outputs = sys.displayhook.outputs
+            outputs[:] = [each for each in outputs if each["data"] != data]
+        raise NotImplementedError
     if shell is None or not hasattr(shell, "kernel"):
         _write(data)
         return

@@ -7,6 +7,9 @@ The widget stands in an output with a display id. While a view listens it gets n
 front end without a widget manager never says hello; its output is then updated as a whole, a few
 times a second, until a view does. At the end the output is replaced by the static bundle, since a
 saved widget shows "model not found" to whoever opens the notebook later.
+
+Where nobody sees a widget (a run without a page, which would keep its state; `%%capture`; an
+`Output` widget, which keeps what it was shown first) there is the static bundle alone, once.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ PAGE_PATIENCE: Final = 10.0
 READER_PATIENCE: Final = 60.0
 BETWEEN_QUESTIONS: Final = 0.6  # seconds
 WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+WAITING: Final = "Qwen is answering…"
 _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
 
@@ -64,8 +68,69 @@ class WidgetShelf:
             self._widgets.popleft().close()
 
 
-class LiveView:
-    """Shows one turn in the running cell's output (`session.view.View`)."""
+class StaticView:
+    """Shows one turn in the running cell's output when it has ended (`session.view.View`)."""
+
+    def __init__(self, document: Document, *, is_placed: bool = False) -> None:
+        """`is_placed`: its output stands there from the beginning, since another cell may run when
+        it ends."""
+        self._document = document
+        self._is_placed = is_placed
+        self._display_id = f"qwen-{uuid.uuid4().hex}"
+        self._data: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        if self._is_placed and not self._data:
+            self._send(display, {"text/plain": WAITING}, {})
+
+    def update(self, state: ResponseState, now: float) -> None:
+        self._document.update(state, now)
+
+    def tick(self, state: ResponseState, now: float) -> None:
+        """Nothing: it is not seen before its end."""
+
+    def notice(self, text: str) -> None:
+        self._document.notice(text)
+
+    def settle(self, turn: TurnFacts) -> None:
+        """What was not settled when the view was made: the turn's place and number."""
+        self._document.turn = turn
+
+    def tell(self, text: str) -> None:
+        turn = self._document.turn
+        self._document.turn = replace(turn, expanded=(*turn.expanded, text))
+
+    def restart(self) -> None:
+        self._document = Document(self._document.turn, started=self._document.started)
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        self._document.figure(url, data, reason)
+
+    def ask(self, entry: Entry, question: Question) -> Callable[[], Verdict | None] | None:
+        """It has no buttons: who asks goes on to a prompt."""
+        return None
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        self._document.finish(state, now, outcome)
+        bundle = dict(static.bundle(self._document))
+        metadata = refer_to(bundle["text/markdown"], metadata)
+        self._send(update_display if self._is_placed else display, bundle, metadata)
+        return bundle
+
+    def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:
+        # The same objects each time: what `%%capture` has kept of the first is what it shows.
+        for kept, now in ((self._data, data), (self._metadata, metadata)):
+            kept.clear()
+            kept.update(now)
+        id = {"display_id": self._display_id} if self._is_placed else {}
+        show(self._data, raw=True, metadata=self._metadata, **id)
+
+
+class LiveView(StaticView):
+    """Shows one turn in the running cell's output as it grows (`session.view.View`)."""
 
     def __init__(
         self,
@@ -79,13 +144,12 @@ class LiveView:
     ) -> None:
         """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
         would be seen while this turn runs."""
-        self._document = document
+        super().__init__(document, is_placed=True)
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
         self._place = place
         self._can_stop = stoppable
-        self._display_id = f"qwen-{uuid.uuid4().hex}"
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
         self._listening = False
         self._is_held = False  # a page has the widget, whether or not it shows a view
@@ -141,22 +205,11 @@ class LiveView:
         else:
             self._html.changed = True
 
-    def settle(self, turn: TurnFacts) -> None:
-        """What was not settled when the view was made: the turn's place and number."""
-        self._document.turn = turn
-
-    def tell(self, text: str) -> None:
-        turn = self._document.turn
-        self._document.turn = replace(turn, expanded=(*turn.expanded, text))
-
     def restart(self) -> None:
-        self._document = Document(self._document.turn, started=self._started)
+        super().restart()
         self._widget.forget()
         if self._listening:
             self._hello.set()  # the next tick sends a snapshot
-
-    def figure(self, url: str, data: str, reason: str) -> None:
-        self._document.figure(url, data, reason)
 
     def ask(self, entry: Entry, question: Question) -> Callable[[], Verdict | None]:
         """Ask by buttons, for as long as it takes: in the view, or wherever a page has the widget.
@@ -210,11 +263,8 @@ class LiveView:
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
-        self._document.finish(state, now, outcome)
-        bundle = dict(static.bundle(self._document))
-        metadata = refer_to(bundle["text/markdown"], metadata)
-        self._send(update_display, bundle, metadata)
-        self._widget.finish(bundle, metadata)
+        bundle = super().finish(state, now, outcome, metadata)
+        self._widget.finish(dict(self._data), dict(self._metadata))
         self._shelf.add(self._widget)
         return bundle
 
@@ -227,12 +277,9 @@ class LiveView:
                 "model_id": self._widget.model_id,
             },
             "text/html": static.turn_html(self._document),
-            "text/plain": "Qwen is answering…",
+            "text/plain": WAITING,
         }
         self._send(show, view, {})
-
-    def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:
-        show(data, raw=True, metadata=metadata, display_id=self._display_id)
 
 
 class _Throttle:

@@ -10,9 +10,11 @@ The private names used are ipykernel's own (6.29 to 7.4 read); each is looked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from IPython.core.displaypub import CapturingDisplayPublisher
 
 
 def kernel_of(shell: Any) -> Any | None:
@@ -22,11 +24,30 @@ def kernel_of(shell: Any) -> Any | None:
 
 def cell_id(shell: Any) -> str:
     """The id of the cell being executed, as JupyterLab, Notebook 7 and VS Code send it."""
+    return str((_request(shell).get("metadata") or {}).get("cellId") or "")
+
+
+def message_id(shell: Any) -> str:
+    """The id of the request being executed."""
+    return str((_request(shell).get("header") or {}).get("msg_id") or "")
+
+
+def takes_input(shell: Any) -> bool:
+    """Whether whoever sent the cell could be asked for input: a front end could; nbclient,
+    papermill and `jupyter execute` could not, and nobody sees what they run."""
+    return bool((_request(shell).get("content") or {}).get("allow_stdin", True))
+
+
+def is_captured(shell: Any) -> bool:
+    """Whether what is shown now is kept for later (`%%capture`, `capture_output`)."""
+    return isinstance(shell.display_pub, CapturingDisplayPublisher)
+
+
+def _request(shell: Any) -> Mapping[str, Any]:
     kernel = kernel_of(shell)
     if kernel is None or not hasattr(kernel, "get_parent"):
-        return ""
-    parent = kernel.get_parent("shell") or {}
-    return str((parent.get("metadata") or {}).get("cellId") or "")
+        return {}
+    return kernel.get_parent("shell") or {}
 
 
 def stop_reaches_sync_cell(shell: Any, widget: Any) -> bool:

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 
 import anywidget
 import traitlets
+from ipywidgets import Output
+from ipywidgets.widgets import widget as registry
 
 from qwen_magic.document.html import markup
 from qwen_magic.document.patches import ViewPatch
@@ -43,6 +45,13 @@ class ViewMessage(TypedDict):
 
     op: Literal["hello", "here", "stop", "choose"]
     value: NotRequired[str]
+
+
+def is_in_output_widget(message_id: str) -> bool:
+    """Whether an `ipywidgets.Output` takes what that execution shows (`with output:`). ipywidgets
+    has no public list of widgets; without its private one, none is known to."""
+    widgets = list(getattr(registry, "_instances", {}).values())
+    return any(isinstance(each, Output) and each.msg_id == message_id for each in widgets)
 
 
 class AnswerWidget(anywidget.AnyWidget):

@@ -58,6 +58,10 @@ class AnswerActions:
 
     def _find(self, key: str) -> tuple[Chain, Turn]:
         chain = self._conversations.chain(self._place[key])
+        if key not in chain.turns:
+            raise ConversationError(
+                "Its conversation was set aside.", hint="%qwen_chat --all lists it."
+            )
         return chain, chain.turns[key]
 
     def _describe(self, key: str) -> AnswerFacts:

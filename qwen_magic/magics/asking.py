@@ -23,10 +23,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
@@ -77,7 +79,7 @@ class Asker:
         )
         self.chat_defaults: dict[str, Options] = {}
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
-        self._calls = 0
+        self.begin_execution()
         self.views = ViewFactory(shell, settings, self.session.conversations)
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
@@ -86,26 +88,56 @@ class Asker:
         settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
-        """A cell begins: count its calls anew."""
-        self._calls = 0
+        """A cell begins: count its questions anew, and the conversations that it begins."""
+        self._calls = self._begun = 0
+        self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
+
+    def set_aside(self) -> Sequence[str]:
+        """Set all conversations aside, with their defaults. Raises `UsageError`."""
+        if any(self.running.values()):
+            raise UsageError(
+                "An answer is still being written in the background.",
+                hint="Wait for it, or stop it.",
+            )
+        aside = self.session.conversations.set_aside()
+        self.chat_defaults.clear()
+        self._places = None
+        self._before_demo = self.session.conversations.current
+        self._follow_endpoint()
+        return aside
+
+    def begins(self) -> CellKey | None:
+        """By what the running cell knows the conversation again that it begins now."""
+        cell = cell_id(self.shell)
+        self._begun += 1
+        return CellKey(cell, self._begun - 1) if cell else None
 
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
         self.views.close()
 
-    def ask(self, options: Options, prompt: str) -> Ask:
-        """The question as it stands now, with the values that it names. Raises `UsageError`."""
-        typed, chat = options, options.chat or self.session.conversations.current
-        defaults = self.chat_defaults.get(chat, Options())
+    def ask(
+        self,
+        options: Options,
+        prompt: str,
+        local_names: Mapping[str, object] = MappingProxyType({}),
+    ) -> Ask:
+        """The question as it stands now, with the values that it names; those of the function that
+        it is asked in come before the notebook's. Raises `UsageError`."""
+        endpoint = self.session.endpoints.find(self.settings.endpoint)
+        cell, current = self._cell_key(), self.session.conversations.current
+        place = self._place(cell, endpoint)
+        in_place = options.history is not False and not options.new
+        chat = options.chat or (place if in_place else "") or current
+        typed, defaults = options, self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(Options.of(self.settings))
-        namespace: Mapping[str, object] = self.shell.user_ns
+        namespace = ChainMap(dict(local_names), self.shell.user_ns)
         describe = partial(
             describe_value, mask=self.settings.masked_columns, whole=options.send_all
         )
         given, parts, expanded = self._input(prompt, namespace, describe, raw=options.raw)
         system = read_instructions(options.system or "", namespace, describe=describe)
-        endpoint = self.session.endpoints.find(self.settings.endpoint)
         model = options.model or DEFAULT_MODEL
         attached = attach(
             given,
@@ -135,11 +167,12 @@ class Asker:
             tools=tools.definitions,
             functions=tools.functions,
             window=self._window(endpoint, model),
-            cell=self._cell_key(),
+            cell=cell,
+            as_before=typed.chat is None and chat != current,
             expanded=told,
             **ask_fields({**asdict(options), **settled}),
         )
-        return self._with_schema(ask, typed)
+        return self._with_schema(ask, typed, namespace)
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
@@ -190,12 +223,12 @@ class Asker:
             pump.close()
         return self._deliver(answer, options)
 
-    def _with_schema(self, ask: Ask, options: Options) -> Ask:
+    def _with_schema(self, ask: Ask, options: Options, namespace: Mapping[str, object]) -> Ask:
         if options.schema is None:
             return ask
-        if options.schema not in self.shell.user_ns:
+        if options.schema not in namespace:
             raise UsageError(f"There is no {options.schema} in the notebook to be a schema.")
-        return ask.asking_for(Schema.of(self.shell.user_ns[options.schema], options.schema))
+        return ask.asking_for(Schema.of(namespace[options.schema], options.schema))
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
@@ -280,6 +313,21 @@ class Asker:
         if model not in said and listed and listed.window:
             return listed.window
         return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
+
+    def _place(self, cell: CellKey | None, endpoint: Endpoint) -> str:
+        """The conversation that the running cell belongs to; empty where it has none yet.
+
+        It is looked up before the cell's first question is answered, since what the cell does now
+        says nothing of its next line. A question that it did not ask before (a line more, a longer
+        loop) joins the one before it.
+        """
+        if cell is None:
+            return ""
+        if self._places is None:
+            self._places = self.session.conversations.places(cell.cell_id, endpoint.host)
+        before = [call for call in self._places if call <= cell.call]
+        call = max(before) if before else min(self._places, default=None)
+        return self._places[call] if call is not None else ""
 
     def _cell_key(self) -> CellKey | None:
         cell = cell_id(self.shell)

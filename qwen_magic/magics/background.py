@@ -21,7 +21,7 @@ from qwen_magic.session.plan import check_key
 from qwen_magic.session.view import facts_of, provisional_facts
 
 if TYPE_CHECKING:
-    from qwen_magic.frontends.jupyter import LiveView
+    from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.asking import Asker
     from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask, Plan
@@ -36,7 +36,7 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
     plan = None if before else asker.session.plan(ask)
     facts = facts_of(plan) if plan else provisional_facts(ask)
     started = time.monotonic()  # the one clock of the turn: the wait for its place counts
-    view = asker.views.live_view(facts, started, awaited=True)
+    view = asker.views.live_view(facts, started, awaited=True, outlives=True)
     view.begin(lambda: None)  # in this cell: a task may run when another one does
 
     async def answered() -> None:
@@ -68,7 +68,7 @@ async def until_done(
 
 
 async def _wait_for_place(
-    plan: Callable[[], Plan], before: Collection[asyncio.Future[None]], view: LiveView
+    plan: Callable[[], Plan], before: Collection[asyncio.Future[None]], view: StaticView
 ) -> Plan | None:
     """The plan of a question, made when the answers `before` it have ended; None where it was
     stopped meanwhile or cannot be planned."""

@@ -1,4 +1,4 @@
-"""`%qwen_chat`, `_new`, `_fork`, `_undo`, `_pick`, `_history`: which turn comes before the next.
+"""`%qwen_chat`, `_new`, `_fork`, `_reset`, `_undo`, `_pick`, `_history`: which turn comes before.
 
 Nothing is ever deleted by them: they name conversations, and move where one goes on.
 """
@@ -19,7 +19,7 @@ from qwen_magic.options import OPTIONS, Options
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
-    from qwen_magic.conversation.chain import Chain, Turn
+    from qwen_magic.conversation.chain import CellKey, Chain, Turn
     from qwen_magic.conversation.store import ChatSummary
 
 
@@ -29,6 +29,7 @@ _SUMMARIZE: Final = (
     "code that is still in use. Write only the summary."
 )
 _GIVEN: Final = "This is where our earlier conversation stands. Go on from it."
+_NEW: Final = ("Begun again", "New conversation")  # where its cell is run again; else
 LISTED: Final = 10  # conversations, where not all of them were asked for
 
 
@@ -36,7 +37,7 @@ def chat_help_text() -> str:
     """The help of `%qwen_chat`."""
     return (
         "%qwen_chat                  list the conversations used last\n"
-        "%qwen_chat --all            list them all\n"
+        "%qwen_chat --all            list them all, with what %qwen_reset has set aside\n"
         "%qwen_chat NAME [options]   go to one, new or not; options become its defaults\n\n"
         f"{options_table('qwen_chat')}\n\n"
         "Example\n  %qwen_chat sales -t code_interpreter --think -m qwen3-max\n"
@@ -52,7 +53,7 @@ class ConversationMagics(SessionMagics):
         """List the conversations, or go on with one.
 
         %qwen_chat                    list the ones used last
-        %qwen_chat --all              list them all
+        %qwen_chat --all              list them all, with what %qwen_reset has set aside
         %qwen_chat sales              switch to `sales`, creating it if it is new
         %qwen_chat sales --think -m qwen3-max -t code_interpreter
                                       the same; the options become its defaults
@@ -69,10 +70,14 @@ class ConversationMagics(SessionMagics):
 
     @command
     def qwen_new(self, line: str) -> None:
-        """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …)."""
-        chain = self._conversations.new(read_name("qwen_new", line))
+        """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …).
+
+        The cell that began it begins it again when it is run again."""
+        name, cell = read_name("qwen_new", line), self._asker.begins()
+        begun = self._conversations.begun(cell, name)
+        chain = self._conversations.new(name, cell)
         self._conversations.switch(chain.name)
-        print(f"New conversation: {chain.name}")
+        print(f"{_NEW[begun is None]}: {chain.name}")
 
     @command
     def qwen_fork(self, line: str) -> None:
@@ -91,17 +96,43 @@ class ConversationMagics(SessionMagics):
                 "%qwen_fork needs a name for the new conversation.",
                 hint="%qwen_fork other --after 3",
             )
-        name = check_chat_name(words[0])
-        chain, turn = self._find(str(given.get("after", "")))
-        number = len(chain.path(turn))
+        name, cell = check_chat_name(words[0]), self._asker.begins()
+        ref, begun = str(given.get("after", "")), self._conversations.begun(cell, name)
         if "compact" in given:
-            self._summarize(name, chain, turn)
-            place = f"a summary of {chain.name} to turn {number}"
+            if begun is None:
+                self._summarize(name, *self._find(ref))
+            (summary, *_) = self._conversations.chain(name).children(None)
+            self._conversations.begin(name, [summary], cell)
+            place = f"a {summary.prompt.strip('()')}"
         else:
-            self._conversations.fork(name, chain, turn)
-            place = f"turn {number} of {chain.name}"
+            chain, turn = self._left(name, ref, cell)
+            self._conversations.fork(name, chain, turn, cell)
+            place = f"turn {len(chain.path(turn))} of {chain.name}"
         self._conversations.switch(name)
-        print(f"New conversation: {name}, after {place}")
+        print(f"{_NEW[begun is None]}: {name}, after {place}")
+
+    def _left(self, name: str, ref: str, cell: CellKey | None) -> tuple[Chain, Turn]:
+        """Where the fork `name` leaves: at REF, else where the cell that began it left before, else
+        where the current conversation stands."""
+        before = self._conversations.left(name, cell)
+        if before is None:
+            return self._find(ref)
+        return self._conversations.find(ref, before[0].name) if ref else before
+
+    @command
+    def qwen_reset(self, line: str) -> None:
+        """Set the notebook's conversations aside and begin afresh, every cell as if it had never
+        been answered. Nothing is deleted: %qwen_chat --all lists them, %qwen_chat NAME goes back.
+        """
+        from qwen_magic.magics.line import read_words
+
+        read_words("qwen_reset", line)
+        aside = self._asker.set_aside()
+        count = f"{len(aside)} {plural(len(aside), 'conversation')}"
+        print(
+            f"{count} set aside; the next question begins afresh in {self._conversations.current}"
+            + ("\n%qwen_chat --all lists them, and %qwen_chat NAME goes back to one" * bool(aside))
+        )
 
     @command
     def qwen_undo(self, line: str) -> None:
@@ -134,7 +165,7 @@ class ConversationMagics(SessionMagics):
         from qwen_magic.frontends.history import history_html, history_text
         from qwen_magic.frontends.kernel import kernel_of
 
-        name = read_name("qwen_history", line) or self._conversations.current
+        name = read_name("qwen_history", line, aside=True) or self._conversations.current
         outline = self._conversations.outline(name)
         now = time.time()
         text = history_text(outline, now=now)
@@ -158,10 +189,11 @@ class ConversationMagics(SessionMagics):
         answer = asker.session.run(plan, NoView())
         if answer.error is not None:
             raise answer.error
-        self._conversations.adopt(name, [_beginning(name, turn, answer)])
+        beginning = _beginning(name, turn, len(chain.path(turn)), answer)
+        self._conversations.adopt(name, [beginning])
 
     def _switch(self, name: str, typed: Options) -> None:
-        self._conversations.switch(name)
+        name = self._conversations.enter(name, self._asker.begins())
         every = self._asker.chat_defaults
         every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
@@ -185,12 +217,13 @@ class ConversationMagics(SessionMagics):
 
     def _row(self, name: str, summary: ChatSummary | None) -> list[str]:
         """Told from the store's summary: listing loads no conversation."""
+        from qwen_magic.conversation.conversations import plain_name
         from qwen_magic.frontends.history import age_words
 
         now = time.time()
         return [
             "→" if name == self._conversations.current else "",
-            name,
+            name if plain_name(name) == name else f"{name} (set aside)",
             f"{summary.turns:,}" if summary else "0",
             shorten(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
@@ -199,8 +232,9 @@ class ConversationMagics(SessionMagics):
         ]
 
 
-def _beginning(name: str, turn: Turn, answer: Answer) -> Turn:
-    """A turn that stands for the conversation up to `turn`, which `answer` summarizes."""
+def _beginning(name: str, turn: Turn, number: int, answer: Answer) -> Turn:
+    """A turn that stands for the conversation up to its `number`th `turn`, which `answer`
+    summarizes."""
     from uuid import uuid4
 
     from qwen_magic.conversation.chain import Turn
@@ -211,7 +245,7 @@ def _beginning(name: str, turn: Turn, answer: Answer) -> Turn:
         chat=name,
         status="completed",
         response_id=answer.id,
-        prompt=f"(summary of {turn.chat})",
+        prompt=f"(summary of {turn.chat} to turn {number})",
         input=_GIVEN,
         text=answer.text,
         items=({"type": "message", "role": "assistant", "content": content},),
@@ -235,8 +269,8 @@ def read_steps(line: str) -> int:
     return int(word)
 
 
-def read_name(magic: str, line: str) -> str:
-    """One name, or nothing. Raises `UsageError`."""
+def read_name(magic: str, line: str, *, aside: bool = False) -> str:
+    """One name, or nothing; `aside`: also of what was set aside. Raises `UsageError`."""
     from qwen_magic.magics.values import check_chat_name
 
     words = line.split()
@@ -245,7 +279,7 @@ def read_name(magic: str, line: str) -> str:
             f"%{magic} takes one name, without spaces, not {line.strip()!r}.",
             hint=f"Write %{magic} {'-'.join(words)}",
         )
-    return check_chat_name(words[0]) if words else ""
+    return check_chat_name(words[0], aside=aside) if words else ""
 
 
 def _continues(chain: Chain, head: Turn | None) -> str:

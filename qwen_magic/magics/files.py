@@ -73,8 +73,10 @@ class FileMagics(SessionMagics):
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
         from uuid import uuid4
 
+        from qwen_magic.conversation.conversations import plain_name
+
         conversations = self._conversations
-        wanted = name or conversation.name
+        wanted = name or plain_name(conversation.name)
         if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
             wanted = conversations.fresh_name()
         conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid4().hex))
@@ -89,7 +91,9 @@ def _file(magic: str, line: str) -> tuple[Path, str]:
     words, _ = read_words(magic, line, "a file and a conversation's name", most=2)
     if not words:
         raise UsageError(f"%{magic} needs a file, and perhaps a conversation's name after it.")
-    return Path(words[0]).expanduser(), check_chat_name(words[1]) if len(words) == 2 else ""
+    return Path(words[0]).expanduser(), check_chat_name(
+        words[1], aside=magic == "qwen_export"
+    ) if len(words) == 2 else ""
 
 
 def _read_text(path: Path) -> str:

@@ -239,7 +239,9 @@ def read_chat(line: str) -> ChatLine:
     if everything and (name or len(given) > 1):
         raise UsageError("%qwen_chat --all lists the conversations, and takes nothing besides.")
     given.pop("all", None)
-    return ChatLine(check_chat_name(name) if name else None, _options(given), everything)
+    return ChatLine(
+        check_chat_name(name, aside=True) if name else None, _options(given), everything
+    )
 
 
 def read_words(

@@ -7,10 +7,17 @@ it is asked, or before in the background.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from qwen_magic.errors import QwenError
 from qwen_magic.magics.base import interrupted, shortened
@@ -91,10 +98,13 @@ class QwenMagics(Magics, QwenSettings):
             self.asker.begin_execution()
 
     @no_var_expand
+    @needs_local_scope
     @line_cell_magic
-    def qwen(self, line: str, cell: str | None = None) -> Answer | None:
+    def qwen(
+        self, line: str, cell: str | None = None, local_ns: Mapping[str, object] | None = None
+    ) -> Answer | None:
         try:
-            begun = self._begin(line, cell)
+            begun = self._begin(line, cell, local_ns or {})
             return self.asker.answer(*begun) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
@@ -102,13 +112,16 @@ class QwenMagics(Magics, QwenSettings):
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
         try:
-            begun = self._begin(line, cell)
+            begun = self._begin(line, cell, {})
             return await self.asker.aanswer(*begun) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
-    def _begin(self, line: str, cell: str | None) -> tuple[Ask, Options] | None:
-        """What to ask; None where that is done: help, a dry run, in the background."""
+    def _begin(
+        self, line: str, cell: str | None, names: Mapping[str, object]
+    ) -> tuple[Ask, Options] | None:
+        """What to ask; None where that is done: help, a dry run, in the background. `names`: those
+        of the function that the line stands in."""
         from qwen_magic.magics.line import read_cell
 
         options, prompt = read_cell(line, cell or "")
@@ -116,7 +129,7 @@ class QwenMagics(Magics, QwenSettings):
             print(help_text())
             return None
         try:
-            ask = self.asker.ask(options, prompt)
+            ask = self.asker.ask(options, prompt, names)
         except KeyboardInterrupt:
             raise interrupted("nothing was sent") from None
         return None if self.asker.held_back(ask, options) else (ask, options)

@@ -55,9 +55,10 @@ def read_names(typed: str, text: str) -> tuple[str, ...]:
     return names
 
 
-def check_chat_name(name: str) -> str:
-    """`name`, where it can name a conversation. Raises `UsageError`."""
-    if not _CHAT_NAME.fullmatch(name):
+def check_chat_name(name: str, *, aside: bool = False) -> str:
+    """`name`, where it can name a conversation; `aside`: also one that was set aside (`main~1`).
+    Raises `UsageError`."""
+    if not _CHAT_NAME.fullmatch(re.sub(r"~\d+$", "", name) if aside else name):
         raise UsageError(
             f"{name!r} cannot name a conversation.",
             hint="A name begins with a letter or digit, and has letters, digits and . _ + - only, "

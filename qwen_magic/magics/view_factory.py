@@ -14,7 +14,14 @@ from qwen_magic.answer import Answer
 from qwen_magic.context.models import carried_tokens
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.words import shorten
-from qwen_magic.frontends.kernel import cell_id, kernel_of, stop_reaches_sync_cell
+from qwen_magic.frontends.kernel import (
+    cell_id,
+    is_captured,
+    kernel_of,
+    message_id,
+    stop_reaches_sync_cell,
+    takes_input,
+)
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -25,7 +32,7 @@ from qwen_magic.session.view import NoView, View, facts_of
 if TYPE_CHECKING:
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.frontends.dry_run import DryRun, Price
-    from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
+    from qwen_magic.frontends.jupyter import StaticView, WidgetShelf
     from qwen_magic.magics.actions import AnswerActions
 
 
@@ -50,15 +57,20 @@ class ViewFactory:
             return TerminalView(facts_of(plan), sys.stdout, started=started)
         return self.live_view(facts_of(plan), started, awaited=awaited)
 
-    def live_view(self, facts: TurnFacts, started: float, *, awaited: bool) -> LiveView:
-        """A live view in the running cell's output."""
+    def live_view(
+        self, facts: TurnFacts, started: float, *, awaited: bool, outlives: bool = False
+    ) -> StaticView:
+        """A live view in the running cell's output, or a static one where nobody could see that.
+        `outlives`: another cell may run when the turn ends."""
         from qwen_magic.document.build import Document
-        from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
+        from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 
         self._shelf = self._shelf or WidgetShelf()
-        shell = self._shell
+        shell, document = self._shell, Document(facts, started=started)
+        if not self._sees_widgets() or self._is_redirected():
+            return StaticView(document, is_placed=outlives)
         return LiveView(
-            Document(facts, started=started),
+            document,
             shelf=self._shelf,
             clock=time.monotonic,
             cell_id=cell_id(shell),
@@ -79,12 +91,23 @@ class ViewFactory:
 
     def offer(self, answer: Answer) -> None:
         """Put the actions under an answer that stands in a notebook."""
-        if not answer.bundle:
+        if not answer.bundle or not (self._actions or self._sees_widgets()):
             return
         from qwen_magic.magics.actions import AnswerActions
 
         self._actions = self._actions or AnswerActions(self._conversations)
         self._actions.offer(answer)
+
+    def _sees_widgets(self) -> bool:
+        """Whether there is a page: one would take input, or has shown a widget before."""
+        return takes_input(self._shell) or (self._shelf is not None and self._shelf.seen)
+
+    def _is_redirected(self) -> bool:
+        """Whether what is shown now goes where no update would reach it."""
+        from qwen_magic.frontends.widget import is_in_output_widget
+
+        shell = self._shell
+        return is_captured(shell) or is_in_output_widget(message_id(shell))
 
     def close(self) -> None:
         if self._shelf is not None:

@@ -33,8 +33,10 @@ from qwen_magic.tools.selection import requirements
 class Ask:
     """One question with everything that shapes it, all defaults settled.
 
-    `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation;
-    with `new` a fresh one is begun instead, without `history` none is used. `after` is a REF.
+    `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation,
+    `as_before` where its cell stayed in it though another one is current; with `new` a fresh one is
+    begun instead, or again by the cell that began it; without `history` none is used. `after` is a
+    REF.
     `carry`: a conversation may be taken along to another host. `window`: the model's context
     window in tokens, where it is known. `effort`: a level of thinking, or a number of tokens for
     it. `extra`: further parameters of the request, by the wire's
@@ -53,6 +55,7 @@ class Ask:
     effort: str | int = ""
     system: str = ""
     timeout: float = 300.0
+    as_before: bool = False
     new: bool = False
     after: str = ""
     history: bool = True
@@ -285,7 +288,8 @@ def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn |
     if not ask.history:
         return None, None
     if ask.new:
-        return conversations.new(), None
+        begun = conversations.begun_with(ask.cell, ask.endpoint.host)
+        return conversations.chain(begun) if begun else conversations.new(), None
     parent: Turn | None
     if ask.after:
         chain, parent = conversations.find(ask.after, ask.chat)
@@ -296,7 +300,8 @@ def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn |
         raise ConversationError(
             f"The conversation {chain.name} is held with {parent.host}, not {ask.endpoint.host}.",
             why="Its earlier turns are never sent to another host unasked.",
-            hint="--carry takes it along (all of it is sent as text); --new begins another.",
+            hint="--carry takes it along (all of it is sent as text); --new begins another"
+            + (", and -c NAME moves this cell." if ask.as_before else "."),
         )
     return chain, parent
 

@@ -93,6 +93,7 @@ def facts_of(plan: Plan) -> TurnFacts:
         model=ask.model,
         chat=plan.chat,
         turn_number=plan.number if plan.chat else 0,
+        as_before=ask.as_before and plan.chat == ask.chat,
         sibling=plan.sibling,
         added=plan.added,
         expanded=(*ask.expanded, *plan.notes),

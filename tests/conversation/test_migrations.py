@@ -87,7 +87,10 @@ def test_a_kernel_of_an_earlier_version_goes_on_writing_in_an_upgraded_file(tmp_
     with closing(SqliteStore(path, SCOPE)) as store:
         store.append(Turn("a", "main", "completed", None, "resp_a", text="x"))
         with connect(path) as earlier:
-            earlier.execute("INSERT INTO records VALUES (2, 1, 'turn', 'b', 0.0, 1)")
+            earlier.execute(
+                "INSERT INTO records (seq, chat, kind, key, at, moves_head) "
+                "VALUES (2, 1, 'turn', 'b', 0.0, 1)"
+            )
             earlier.execute(
                 "INSERT INTO turns (seq, parent, response_id, previous_response_id, status, model, "
                 "host, seconds, prompt, input, text, items) "

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -165,6 +166,87 @@ def test_forks_steps_back_and_picks(start, server):
     assert "before the first turn" in "".join(ran.traceback)
     fork = start().ok("%%qwen -c side\nDo you remember my name?")
     assert "Yes, John!" in fork.final["text/plain"], "a fork outlives its kernel"
+
+
+def test_a_cell_keeps_its_place(start, server):
+    """The same cells three times, the third in a new kernel: the same conversations each time."""
+    cells = {
+        "a": "%%qwen\nMy name is John",
+        "b": "%%qwen\nDo you remember my name?",
+        "fork": "%qwen_fork side",
+        "c": "%%qwen\nWhat is my name?",
+        "stats": "%qwen_chat stats",
+        "d": "for _ in range(2):\n    %qwen hello",
+        "new": "%qwen_new",
+        "e": "%%qwen\nhello",
+        "f": "%%qwen --new\nhello",
+        "g": "%qwen -c main hello\n%qwen hello",
+        "short": "%qwen_fork short --compact",
+        "h": "%%qwen\nhello",
+    }
+    places = {
+        "a": ["main 1"], "b": ["main 2"], "c": ["side 3"], "d": ["stats 1", "stats 2"],
+        "e": ["chat-2 1"], "f": ["chat-3 1"], "g": ["main 3", "chat-2 2"], "h": ["short 2"],
+    }  # fmt: skip
+
+    def run_all(kernel):
+        ran = {id: kernel.ok(cell, id) for id, cell in cells.items()}
+        assert {id: _places(each) for id, each in ran.items() if id in places} == places
+        assert "John" in ran["b"].final["text/markdown"] + ran["c"].final["text/markdown"]
+        return ran
+
+    kernel = start()
+    run_all(kernel)
+    again = run_all(kernel)
+    assert "in main, as before" in again["a"].final["text/plain"]
+    assert "as before" not in again["d"].final["text/plain"]
+    other = start()
+    assert "in stats, as before" in other.ok(cells["d"], "d").final["text/plain"]
+    run_all(other)
+
+    assert _places(other.ok("%%qwen -c moved\nhello", "e")) == ["moved 1"]
+    assert _places(other.ok("%%qwen\nhello", "e")) == ["moved 1"]
+    assert _places(other.ok("%qwen hello\n%qwen a line more", "e")) == ["moved 1", "moved 2"]
+    assert "8 conversations" not in other.ok("%qwen_chat").displays[0][1]["text/plain"]
+    aside = other.ok("%qwen_reset").stdout
+    assert aside.startswith("7 conversations set aside")
+    assert "main~1" not in other.ok("%qwen_chat").displays[0][1]["text/plain"]
+    assert "main~1 (set aside)" in other.ok("%qwen_chat --all").displays[0][1]["text/plain"]
+    run_all(other)
+    assert "main-2 (3 turns)" in other.ok("%qwen_chat main~1").stdout
+    assert _places(other.ok("%%qwen\nhello", "typed")) == ["main-2 4"]
+
+
+def test_a_cell_whose_conversation_is_held_elsewhere(start, server):
+    kernel = start()
+    kernel.ok("%%qwen\nMy name is John", "a")
+    kernel.ok("%%qwen\nhello", "b")
+    with demo_server() as other:
+        kernel.ok(f'%config QwenMagics.endpoint = "{other.base_url}"')
+        kernel.ok("%qwen_chat there")
+        said = "".join(kernel.run("%%qwen\nhello", "b").traceback)
+        assert "--carry" in said
+        assert "-c NAME" in said
+        assert not other.requests
+        assert _places(kernel.ok("%%qwen -c there\nhello", "b")) == ["there 1"]
+
+
+def test_a_cell_that_was_never_answered_has_no_place(start, server):
+    kernel = start()
+    kernel.run("%%qwen\nhello\ndemo: error 400", "a")
+    kernel.ok("%qwen_chat stats")
+    assert _places(kernel.ok("%%qwen\nhello", "a")) == ["stats 1"]
+
+
+def _places(ran):
+    """The conversation and the number of each turn, as the footers say."""
+    texts = {transient.get("display_id", n): data["text/plain"]
+             for n, (transient, data, _metadata) in enumerate(ran.displays)}  # fmt: skip
+    found = (
+        re.search(r"^(?:in )?([\w-]+)(?:, as before)?, turn\s(\d+)", t, re.M)
+        for t in texts.values()
+    )
+    return [f"{each[1]} {each[2]}" for each in found]
 
 
 def test_a_fork_from_a_summary(start, server):

@@ -282,8 +282,93 @@ def test_nested_in_time_and_capture(kernel):
     ran = kernel.ok("%%time\n%%qwen\nMy name is John")
     assert "Wall time" in ran.stdout
     assert set(ran.displays[-1][1]) == BUNDLE
-    kernel.ok("%%capture kept\n%%qwen\nMy name is John")
-    assert kernel.ok("len(kept.outputs) > 0").result["text/plain"] == "True"
+
+
+CAPTURES = {
+    "a cell": "%%capture kept\n%%qwen\nMy name is John",
+    "a line": "%%capture kept\n%qwen My name is John",
+    "an assignment": "%%capture kept\nx = %qwen My name is John",
+    "a timed cell": "%%capture kept\n%%time\n%%qwen\nMy name is John",
+    "a block": "from IPython.utils.capture import capture_output\n"
+    "with capture_output() as kept:\n    %qwen My name is John",
+    "captured twice": "from IPython.utils.io import capture_output\n"
+    "with capture_output() as outer:\n"
+    "    with capture_output() as kept:\n        %qwen My name is John\n"
+    "assert not outer.outputs",
+}
+
+
+@pytest.mark.parametrize("cell", CAPTURES.values(), ids=CAPTURES)
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
+def test_what_is_captured_is_shown_once(kernel, cell, seen):
+    ran = kernel.collect(kernel.send(cell, stdin=seen))
+    assert (ran.status, ran.displays, ran.result) == ("ok", [], {})
+    ran = kernel.ok("kept.show()")
+    ((_transient, data, metadata),) = ran.displays
+    assert set(data) == BUNDLE
+    assert metadata["qwen_magic"]["prompt"] == "My name is John"
+
+
+def test_other_values_are_captured_as_they_are(kernel):
+    kernel.ok("x = %qwen My name is John")
+    kernel.ok("%%capture kept\ndisplay(x)\nx")
+    assert [set(data) for _, data, _ in kernel.ok("kept.show()").displays] == [BUNDLE, BUNDLE]
+
+
+def test_in_the_background_what_is_captured_ends_as_the_answer(kernel):
+    kernel.ok("%%capture kept\n%%qwen --bg -o late\nMy name is John")
+    kernel.ok("import asyncio\nwhile 'late' not in globals(): await asyncio.sleep(0.02)")
+    ((_transient, data, _metadata),) = kernel.ok("kept.show()").displays
+    assert set(data) == BUNDLE
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
+def test_an_output_widget_shows_the_answer_once(kernel, seen):
+    kernel.ok("import ipywidgets, threading\nplace = ipywidgets.Output()")
+    block = "with place:\n    %qwen My name is John"
+    ran = kernel.collect(kernel.send(block, stdin=seen))
+    ((transient, data, _metadata),) = ran.displays
+    assert (transient, set(data)) == ({}, BUNDLE)
+    ran = kernel.collect(kernel.send("%%qwen\nMy name is John", stdin=seen))
+    assert len(ran.displays) == (2 if seen else 1), "beside it as everywhere"
+    kernel.ok("place.close()")
+
+
+def test_where_nobody_sees_it_no_widget_is_opened(kernel):
+    ran = kernel.ok("%%qwen --think\nMy name is John")
+    ((transient, data, _metadata),) = ran.displays
+    assert (transient, set(data)) == ({}, BUNDLE)
+    assert (
+        "qwen"
+        not in kernel.ok(
+            "import ipywidgets.widgets.widget as w\n"
+            "print([type(each).__module__ for each in w._instances.values()])"
+        ).stdout
+    )
+
+
+LOCALS = {
+    "a function": "def f(topic):\n    %qwen about {topic}\nf('cats')",
+    "an assignment": "def f(topic):\n    x = %qwen about {topic}\n    return x\nf('cats')",
+    "a shadowed global": "topic = 'dogs'\ndef f(topic):\n    %qwen about {topic}\nf('cats')",
+    "a global": "topic = 'cats'\ndef f():\n    %qwen about {topic}\nf()",
+    "a closure": "def f(topic):\n    def g():\n        topic\n        %qwen about {topic}\n"
+    "    g()\nf('cats')",
+    "a class": "class C:\n    topic = 'cats'\n    %qwen about {topic}",
+    "a default": "def f(ask=lambda topic='cats': get_ipython().run_line_magic('qwen', "
+    "'about {topic}')):\n    ask()\nf()",
+    "a comprehension": "[get_ipython().run_line_magic('qwen', 'about {topic}') for topic in "
+    "['cats']];",
+    "async": "async def f(topic):\n    %qwen about {topic}\nawait f('cats')",
+    "an option": "def f(topic):\n    %qwen -s {topic} hello\nf('about cats')",
+}
+
+
+@pytest.mark.parametrize("cell", LOCALS.values(), ids=LOCALS)
+def test_names_of_a_function_expand_in_it(kernel, server, cell):
+    kernel.ok(cell)
+    body = asked(server)[-1].body
+    assert "about cats" in (body.get("instructions"), body["input"])
 
 
 def test_without_autoawait(kernel):
@@ -296,7 +381,8 @@ def test_without_autoawait(kernel):
 
 
 def test_without_widgets_html_is_updated_until_the_end(kernel, server):
-    ran = kernel.ok("%%qwen\nwrite at length\ndemo: delay 0.02")
+    cell = "%%qwen\nwrite at length\ndemo: delay 0.02"
+    ran = kernel.collect(kernel.send(cell, stdin=True))  # of a front end, if not of a page
     updates = [data["text/html"] for _transient, data, _metadata in ran.displays[1:]]
     assert len(updates) >= 3, "no hello came, so the output was updated as a whole"
     assert len(updates[-2]) < len(updates[-1])

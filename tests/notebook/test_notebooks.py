@@ -13,6 +13,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from qwen_magic.conversation.archive.checked import Node
+from qwen_magic.conversation.archive.metadata import read_metadata
 from qwen_magic.document.extract import code_blocks, tables
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -44,10 +46,23 @@ SHOWN = {
 }
 
 
+TIMES = 3
+
+
+class PageClient(NotebookClient):
+    """Sends the id of each cell, as pages do; of one that was run before with its own."""
+
+    def __init__(self, notebook, **options):
+        super().__init__(notebook, on_cell_start=self.name_cell, **options)
+
+    def name_cell(self, cell, cell_index):
+        self.kc.session.metadata = {"cellId": cell.id.partition("-again")[0]}
+
+
 @pytest.fixture(scope="module")
-def run_twice(tmp_path_factory):
-    """Runs a notebook twice without a restart, in a folder with nothing but its data. Gives it with
-    the outputs of the first time, and of the second."""
+def run_thrice(tmp_path_factory):
+    """Runs a notebook three times without a restart, in a folder with nothing but its data. Gives
+    it with the outputs of each time."""
 
     @functools.cache
     def ran(path):
@@ -62,24 +77,26 @@ def run_twice(tmp_path_factory):
             patch.setenv("QWEN_DEMO_DELAY", "0")
             assert "QWEN_MAGIC_ENDPOINT" not in os.environ
             notebook = nbformat.read(path, 4)
-            once = len(notebook.cells)
-            again = [{**copy.deepcopy(cell), "id": f"{cell.id}-again"} for cell in notebook.cells]
-            notebook.cells += map(nbformat.from_dict, again)
+            once = notebook.cells
+            notebook.cells = [
+                nbformat.from_dict({**copy.deepcopy(cell), "id": cell.id + time * "-again"})
+                for time in range(TIMES)
+                for cell in once
+            ]
             resources = {"metadata": {"path": str(folder)}}
             # It raises where a cell fails that is not marked for it.
-            NotebookClient(
-                notebook, timeout=120, kernel_name="python3", resources=resources
-            ).execute()
-        first, second = copy.copy(notebook), copy.copy(notebook)
-        first.cells, second.cells = notebook.cells[:once], notebook.cells[once:]
-        return first, second
+            PageClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+        times = [copy.copy(notebook) for _ in range(TIMES)]
+        for time, each in enumerate(times):
+            each.cells = notebook.cells[time * len(once) : (time + 1) * len(once)]
+        return times
 
     return ran
 
 
 @pytest.fixture
-def run(run_twice):
-    return lambda path: run_twice(path)[0]
+def run(run_thrice):
+    return lambda path: run_thrice(path)[0]
 
 
 @pytest.fixture
@@ -98,12 +115,22 @@ def turns(notebook):
 
 
 def items(output, kind):
-    return [i for i in output.metadata["qwen_magic"]["items"] if i["type"] == kind]
+    return [i for i in turn_of(output).items if i["type"] == kind]
+
+
+def turn_of(output):
+    """The turn that an output tells."""
+    node = Node(output.metadata["qwen_magic"], "output")
+    return read_metadata(node, 0, output.data["text/markdown"]).turn
+
+
+def place(output):
+    """The conversation of a turn, and its number there."""
+    return turn_of(output).chat, output.metadata["qwen_magic"]["number"]
 
 
 def answer_text(output):
-    (message,) = items(output, "message")
-    return message["content"][0]["text"]
+    return turn_of(output).text
 
 
 def cell(notebook, name):
@@ -136,11 +163,24 @@ class TestFromTopToBottom:
             assert "ffline demo" in answer_text(output)
             assert "has no lesson" not in answer_text(output)
 
-    def test_the_second_time_gives_the_same_answers(self, path, run_twice):
-        first, second = map(turns, run_twice(path))
-        assert [f"{id}-again" for id in first] == list(second)
-        for before, after in zip(first.values(), second.values(), strict=True):
-            assert answer_text(before) == answer_text(after)
+    def test_run_again_it_gives_the_same_answers_in_the_same_conversations(self, path, run_thrice):
+        first, *others = map(turns, run_thrice(path))
+        for time, again in enumerate(others, 1):
+            assert [id + time * "-again" for id in first] == list(again)
+            for before, after in zip(first.values(), again.values(), strict=True):
+                assert answer_text(before) == answer_text(after)
+                assert place(before) == place(after)
+
+    def test_it_leaves_no_widget_behind(self, path, run):
+        notebook = run(path)
+        assert "widgets" not in notebook.metadata
+        kinds = {
+            kind
+            for each in notebook.cells
+            for o in each.get("outputs", ())
+            for kind in o.get("data", ())
+        }
+        assert not [kind for kind in kinds if "widget" in kind]
 
     def test_figures_are_embedded(self, path, run):
         html = "".join(output.data["text/html"] for output in turns(run(path)).values())

@@ -73,12 +73,10 @@ def import_json(text: str) -> Conversation:
     links = _Links(_parents(root))
     base = [_turn(node, links) for node in root.get("base").each(MOST_RECORDS)]
     records = []
-    for number, node in enumerate(root.get("records").each(MOST_RECORDS)):
+    for node in root.get("records").each(MOST_RECORDS):
         record = _record(node, links)
         if record.chat != name:
             node.get("chat").refuse(f"is {record.chat!r}; the conversation is {name!r}")
-        if isinstance(record, HeadMove) and record.kind == "fork" and number > 0:
-            node.refuse("is a fork, which only the first record may be")
         records.append(record)
     return Conversation(name, tuple(records), tuple(base))
 

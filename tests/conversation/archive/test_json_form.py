@@ -163,7 +163,6 @@ WRONG = {
     "stored": (document(turn("a", stored=1)), "records[0].stored is 1, not true or false"),
     "a mark's kind": (document(mark(None, "x")), "records[0].kind is 'x', not head or fork"),
     "a mark's key": (document(mark("a")), "records[0].key names 'a', and no turn before it"),
-    "a late fork": (document(turn("a"), mark("a", "fork")), "records[1] is a fork, which only"),
     "a fork of nothing": (document(mark("a", "fork")), "records[0].key names 'a'"),
     "the base": (document(base=[turn("a", "b")]), "base[0].parent is 'b', and no turn before it"),
 }  # fmt: skip
