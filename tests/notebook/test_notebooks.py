@@ -120,13 +120,15 @@ def items(output, kind):
 
 def turn_of(output):
     """The turn that an output tells."""
-    node = Node(output.metadata["qwen_magic"], "output")
+    said = output.metadata["qwen_magic"]
+    node = Node({**said, "chat": said["chat"] or "none"}, "output")
     return read_metadata(node, 0, output.data["text/markdown"]).turn
 
 
 def place(output):
     """The conversation of a turn, and its number there."""
-    return turn_of(output).chat, output.metadata["qwen_magic"]["number"]
+    said = output.metadata["qwen_magic"]
+    return said["chat"], said["number"]
 
 
 def answer_text(output):
