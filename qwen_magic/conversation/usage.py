@@ -48,10 +48,10 @@ class UsageRow:
 
     @property
     def note(self) -> str:
-        """ "3 turns without figures", or nothing."""
+        """ "3 turns reported no tokens", or nothing."""
         if not self.without_figures:
             return ""
-        return f"{self.without_figures:,} {plural(self.without_figures, 'turn')} without figures"
+        return f"{self.without_figures:,} {plural(self.without_figures, 'turn')} reported no tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ A new fact of the footer is a field of `TurnFacts`, filled by `session.view.fact
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qwen_magic.document.words import NO_BREAK, counted, duration, own_name, sentence
@@ -30,8 +30,10 @@ class TurnFacts:
     `as_before`: its cell stayed in this conversation, and another one is the current one.
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
     was sent though nobody typed it ("web_search for web_extractor"). `expanded`: what the prompt's
-    braces became ("{df} → 3 columns, 120 rows"). `notices`: what must always be said ("offline
-    demo"). `key`: the turn's own, by which the page's actions name it; empty where there are none.
+    braces became ("{df} → 3 columns, 120 rows"). `notices`: who answered, where it was no model
+    ("offline demo"). `warnings`: what the reader must know besides ("--think has no effect: …").
+    `request`: what was sent, on one line. `price`: what such usage costs, empty where that is not
+    known. `key`: the turn's own, by which the page's actions name it; empty where there are none.
     """
 
     model: str
@@ -42,7 +44,10 @@ class TurnFacts:
     added: tuple[str, ...] = ()
     expanded: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     endpoint: str = ""
+    request: str = ""
+    price: Callable[[Usage], str] = field(default=lambda usage: "", compare=False)
     key: str = ""
 
 
@@ -85,17 +90,28 @@ _TOOLS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Three lines, each of short facts; `id` (the response's) ends the second."""
+    """Short facts: what an answer cost and where it belongs, and the `warnings` that the reader
+    must know besides. What only some ask for: `id` (the response's), `more`, the `request`."""
 
     cost: tuple[str, ...]
     place: tuple[str, ...]
     id: str
-    more: tuple[str, ...] = ()  # what was added and expanded
+    more: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    request: str = ""
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        return (*self.cost, *self.place)
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        return (*self.more, self.id) if self.id else self.more
 
     def text(self) -> str:
-        """The lines as plain text."""
-        place = (*self.place, self.id) if self.id else self.place
-        return "\n".join(" · ".join(line) for line in (self.cost, place, self.more) if line)
+        """Plain text, a line for each; without the request."""
+        lines = (self.line, self.warnings, self.rest)
+        return "\n".join(" · ".join(line) for line in lines if line)
 
 
 def make_footer(
@@ -109,7 +125,8 @@ def make_footer(
 ) -> Footer:
     """`model`: as the response names it, else the turn's. Calls are counted in `items`, unless
     the service counts them itself."""
-    cost = [*turn.notices, model or turn.model, duration(seconds), *_tokens(usage)]
+    price = turn.price(usage) if usage is not None and usage.known else ""
+    cost = [*(turn.notices or (model or turn.model,)), duration(seconds), _tokens(usage), price]
     counts = Counter(name for item in items if (name := _tool(item)))
     tools = dict(counts) | (dict(usage.tools) if usage else {})
     calls = [
@@ -118,10 +135,11 @@ def make_footer(
     others = sum(count for name, count in tools.items() if name not in _TOOLS)
     if others:  # their names are told above, and may be long
         calls.append(counted(others, "call"))
-    if calls:
-        cost.append(", ".join(calls))
-    more = [f"added {text}" for text in turn.added] + list(turn.expanded)
-    return Footer(tuple(fact for fact in cost if fact), _place(turn), id, tuple(more))
+    cost.append(", ".join(calls))
+    added = (f"added {text}" for text in turn.added)
+    more = [*_kinds(usage), *added, *turn.expanded, turn.endpoint]
+    said, rest = (tuple(fact for fact in facts if fact) for facts in (cost, more))
+    return Footer(said, _place(turn), id, rest, turn.warnings, turn.request)
 
 
 def _tool(item: Item) -> str:
@@ -132,15 +150,19 @@ def _tool(item: Item) -> str:
     return name if name in _TOOLS else ""
 
 
-def _tokens(usage: Usage | None) -> list[str]:
+def _tokens(usage: Usage | None) -> str:
     if usage is None or not usage.known:
-        return ["tokens not reported"]
-    cached = f" ({usage.cached_tokens:,}{NO_BREAK}cached)" if usage.cached_tokens else ""
-    thought = f" ({usage.reasoning_tokens:,}{NO_BREAK}reasoning)" if usage.reasoning_tokens else ""
-    return [
-        f"in{NO_BREAK}{usage.input_tokens:,}{cached}",
-        f"out{NO_BREAK}{usage.output_tokens:,}{thought}",
-    ]
+        return "tokens not reported"
+    told, answered = f"{usage.input_tokens:,}", f"{usage.output_tokens:,}"
+    return f"{told}{NO_BREAK}in, {answered}{NO_BREAK}out"
+
+
+def _kinds(usage: Usage | None) -> Iterator[str]:
+    """Which of the tokens were of a kind of their own."""
+    if usage is not None and usage.cached_tokens:
+        yield f"{usage.cached_tokens:,}{NO_BREAK}in from the cache"
+    if usage is not None and usage.reasoning_tokens:
+        yield f"{usage.reasoning_tokens:,}{NO_BREAK}out for thinking"
 
 
 def _place(turn: TurnFacts) -> tuple[str, ...]:
@@ -152,8 +174,6 @@ def _place(turn: TurnFacts) -> tuple[str, ...]:
         place.append(turn.chat)
     if turn.sibling is not None and turn.sibling[1] > 1:
         place.append(f"answer{NO_BREAK}{turn.sibling[0]}/{turn.sibling[1]}")
-    if turn.endpoint:
-        place.append(turn.endpoint)
     return tuple(place)
 
 
@@ -217,8 +237,8 @@ def _kept(turn: TurnFacts) -> str:
     if not turn.turn_number:
         return "What came is kept here."
     if turn.turn_number == 1:
-        return "What came is kept here. The conversation has not begun."
-    return f"What came is kept here. The conversation goes on from turn {turn.turn_number - 1}."
+        return "What came is kept here. The next question begins the conversation."
+    return f"What came is kept here. The next question continues after turn {turn.turn_number - 1}."
 
 
 def _cut_off(outcome: Outcome, usage: Usage | None, reason: str) -> str:

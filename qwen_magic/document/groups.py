@@ -1,5 +1,8 @@
 """How sections stand together: neighbours of a kind share one wrapper, many steps one line.
 
+What was thought between two steps, if it was short or both ran code, is no line of its own: it goes
+into the panel of the second.
+
 A timeline of forty lines is no longer read. Where more than `MANY` steps of one group are done,
 neighbours join in a panel, in their order; its line counts them by kind ("6 searches, 92 sources ·
 5 thoughts"). The newest `RECENT` stand apart while the group may still grow, so that the reader
@@ -15,12 +18,19 @@ from typing import Final
 
 from qwen_magic.document.blocks import Box, Panel, SourceGroups, Step
 from qwen_magic.document.patches import ViewPatch
-from qwen_magic.document.sections import ProseSection, Section, StepSection
+from qwen_magic.document.sections import (
+    ProseSection,
+    Section,
+    StepSection,
+    ThoughtSection,
+    ToolSection,
+)
 from qwen_magic.document.tree import ROOT, Tree
 from qwen_magic.document.words import NO_BREAK, counted, duration
 
 MANY: Final = 8  # finished steps that are shown one by one
 RECENT: Final = 3
+SHORT: Final = 2.0  # seconds of thought that are not worth a line
 FEWEST: Final = 2  # that are worth a panel
 
 
@@ -61,6 +71,8 @@ class Groups:
         patches: list[ViewPatch] = []
         for parent, group in groupby(self._steps(), key=lambda section: section.parent):
             steps = list(group)
+            patches += _thoughts_inside(steps)
+            steps = [each for each in steps if not each.is_inside]
             is_closed = is_over or parent != self.sections[-1].parent
             for run in runs_to_join([each.step for each in steps], is_closed=is_closed):
                 patches += self._join([steps[at] for at in run])
@@ -83,11 +95,28 @@ class Groups:
         return patches
 
     def _steps(self) -> list[StepSection]:
-        return [each for each in self.sections if not isinstance(each, ProseSection)]
+        """Those with a line of their own."""
+        steps = (each for each in self.sections if not isinstance(each, ProseSection))
+        return [step for step in steps if not step.is_inside]
 
     def _new_id(self, prefix: str) -> str:
         self._made += 1
         return f"{prefix}{self._made}"
+
+
+def _thoughts_inside(steps: Sequence[StepSection]) -> list[ViewPatch]:
+    patches: list[ViewPatch] = []
+    for before, thought, after in zip(steps, steps[1:], steps[2:], strict=False):
+        if (
+            isinstance(before, ToolSection)
+            and isinstance(thought, ThoughtSection)
+            and isinstance(after, ToolSection)
+            and not (thought.panel or after.panel)
+            and "live" not in (thought.step.state, after.step.state)
+            and (thought.step.seconds < SHORT or (before.is_run and after.is_run))
+        ):
+            patches += thought.go_into(after)
+    return patches
 
 
 def runs_to_join(steps: Sequence[Step], *, is_closed: bool) -> list[range]:

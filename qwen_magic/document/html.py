@@ -11,7 +11,7 @@ outside passes `escape`; an address becomes a link only if it is http, https or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final, TypeAlias, assert_never
 
@@ -226,13 +226,18 @@ def question_html(question: Question, id: str) -> str:
 
 
 def footer_html(footer: Footer) -> str:
-    place = [_fact(fact) for fact in footer.place]
-    if footer.id:
-        place.append(f'<span class="qm-fact qm-id">{text_html(footer.id)}</span>')
-    lines = [[_fact(fact) for fact in footer.cost], place, [_fact(fact) for fact in footer.more]]
-    text = "<br>".join(" · ".join(line) for line in lines if line)
-    return f'<div class="qm-foot" style="padding: 8px 0 0 0"><small>{text}</small></div>'
+    """The line opens to the rest; what the reader must know is always in sight."""
+    line, rest = _facts(footer.line), _facts(footer.rest)
+    request = footer.request and _facts((f"request: {footer.request}",))
+    more = "<br>".join(part for part in (rest, request) if part)
+    if more and line:
+        line = (
+            f'<details class="qm-facts"><summary class="qm-line">{line}</summary>{more}</details>'
+        )
+    warnings = "<br>".join(_facts((fact,)) for fact in footer.warnings)
+    return f'<div class="qm-foot" style="padding: 8px 0 0 0">{line or more}{warnings}</div>'
 
 
-def _fact(text: str) -> str:
-    return f'<span class="qm-fact">{text_html(text)}</span>'
+def _facts(facts: Sequence[str]) -> str:
+    shown = (f'<span class="qm-fact">{text_html(fact)}</span>' for fact in facts)
+    return f"<small>{' · '.join(shown)}</small>" if facts else ""

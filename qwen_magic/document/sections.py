@@ -79,6 +79,7 @@ class _StepPlace:
         self.panel = ""  # the one that it is joined in
         self.step = Step("", state="live")
         self.is_empty = False
+        self.is_inside = False  # the panel of the step after it, without a line of its own
         self._tree = tree
         self._text = EntryText(tree, f"{self.id}.b")
 
@@ -86,12 +87,21 @@ class _StepPlace:
 class ThoughtSection(_StepPlace):
     """A reasoning item: its panel is open while it thinks and folds itself when it is done."""
 
+    def go_into(self, step: ToolSection) -> list[ViewPatch]:
+        """Put the text in front of what that step opens to."""
+        self.is_inside = True
+        patches = self._tree.move(f"{self.id}.b", step.id)
+        patches += self._tree.move(f"{step.id}.b", step.id)
+        return patches + self._tree.drop(self.id)
+
     def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)
         ended = entry.done or bool(context.cut)
         self.is_empty = self.step.state != "live" and not entry.text.strip()
         if self.is_empty:
             return self._tree.drop(self.id)
+        if self.is_inside:
+            return self._text.update(entry, ended=ended) if f"{self.id}.b" in self._tree else []
         patches: list[ViewPatch] = []
         if not entry.chunks and not ended:  # a line that opens to nothing is no panel
             return self._tree.put(self.id, self.parent, LiveLine(self.step.verb))
@@ -106,6 +116,8 @@ class ThoughtSection(_StepPlace):
 
     def add_fact(self, fact: str) -> list[ViewPatch]:
         """Put a fact at the end of the line."""
+        if self.is_inside:
+            return []
         self.step = replace(self.step, facts=(fact,))
         return self._tree.put(f"{self.id}.h", self.id, self.step)
 
@@ -113,11 +125,12 @@ class ThoughtSection(_StepPlace):
 class ToolSection(_StepPlace):
     """A call: its line, the blocks it opens to, and the figures it drew."""
 
+    is_run = False
     _code: EntryText | None = None  # while it streams
 
     def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
         self.step = make_step(entry, context)
-        is_run = isinstance(entry.item, CodeInterpreterCall)
+        is_run = self.is_run = isinstance(entry.item, CodeInterpreterCall)
         patches: list[ViewPatch] = []
         if self.id not in self._tree:
             patches += self._tree.put(self.id, self.parent, Panel())

@@ -5,6 +5,7 @@ In a notebook each is a mime bundle, in a terminal text. IPython is imported whe
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import Any, Final, Protocol
 from qwen_magic.document.words import escaped
 from qwen_magic.frontends.plain import printable
 
+_NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
 
@@ -103,17 +105,25 @@ def show_html(html: str, plain: str) -> None:
     display({"text/html": html, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
 
 
+def _numeric(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns hold numbers, and stand at their right edge."""
+    columns = [[row[at] for row in rows if row[at]] for at in range(len(header))]
+    return [bool(column) and all(map(_NUMBER.fullmatch, column)) for column in columns]
+
+
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, *rows]
+    pads = [str.rjust if numeric else str.ljust for numeric in _numeric(header, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(map(lambda pad, cell, width: pad(cell, width), pads, line, widths)).rstrip()
         for line in lines
     )
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    rule = ["--:" if numeric else ":--" for numeric in _numeric(header, rows)]
+    lines = [header, rule, *rows]
     table = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
     return f"{table}\n\n{_cell(note)}" if note else table
 

@@ -99,7 +99,7 @@ class StaticView:
 
     def tell(self, text: str) -> None:
         turn = self._document.turn
-        self._document.turn = replace(turn, expanded=(*turn.expanded, text))
+        self._document.turn = replace(turn, warnings=(*turn.warnings, text))
 
     def restart(self) -> None:
         self._document = Document(self._document.turn, started=self._document.started)
@@ -116,8 +116,9 @@ class StaticView:
     ) -> Mapping[str, str]:
         self._document.finish(state, now, outcome)
         bundle = dict(static.bundle(self._document))
-        metadata = refer_to(bundle["text/markdown"], metadata)
-        self._send(update_display if self._is_placed else display, bundle, metadata)
+        metadata = refer_to(bundle.get("text/markdown", ""), metadata)
+        if bundle or self._is_placed:
+            self._send(update_display if self._is_placed else display, bundle, metadata)
         return bundle
 
     def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:

@@ -29,7 +29,9 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 def bundle(document: Document) -> dict[str, str]:
     """`text/html`, `text/markdown` and `text/plain` of a finished document: what is saved with
-    the notebook."""
+    the notebook. Nothing of one that shows nothing (a failure that the cell fails with)."""
+    if not document.tree.root.children:
+        return {}
     return {
         "text/html": turn_html(document),
         "text/markdown": markdown_of(document),

@@ -36,7 +36,7 @@ class TerminalView:
         """Nothing: Ctrl-C stops."""
 
     def tell(self, text: str) -> None:
-        self._turn = replace(self._turn, expanded=(*self._turn.expanded, text))
+        self._turn = replace(self._turn, warnings=(*self._turn.warnings, text))
 
     def tick(self, state: ResponseState, now: float) -> None:
         """Nothing: text does not change with time."""

@@ -744,8 +744,9 @@ class View {
     const turn = make("div", `qm-turn qm-saved ${this.model.get("aid")}`);
     turn.append(...whole.childNodes);
     if (this.running) turn.append(parse(noteOf("Saved while it was written: the rest is not here.")));
+    const html = turn.outerHTML.replace(/\n(?=\s*\n)/g, "&#10;"); // as static.py saves it
     return {
-      "text/html": `<div><style>${style}</style>${turn.outerHTML}</div>`,
+      "text/html": `<div><style>${style.replace(/\s+/g, " ")}</style>${html}</div>`,
       "text/plain": this.main.innerText || this.main.textContent,
     };
   }
@@ -754,7 +755,7 @@ class View {
   leave() {
     if (!this.turn.isConnected) return;
     const html = this.model.get("bundle")?.["text/html"];
-    if (html) this.el.replaceChildren(parse(html));
+    this.el.replaceChildren(...(html ? [parse(html)] : []));
   }
 }
 

@@ -52,7 +52,7 @@ from qwen_magic.magics.view_factory import ViewFactory
 from qwen_magic.options import Options, ask_fields
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
-from qwen_magic.session.plan import Ask, Plan
+from qwen_magic.session.plan import NOT_FOUND, Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View
@@ -382,5 +382,5 @@ def _values(read: Interpolated) -> tuple[RequestPart, ...]:
 
 def _told(read: Interpolated) -> tuple[str, ...]:
     """The same in words for the footer, with what was left as typed."""
-    left = tuple(f"{{{name}}} left as typed: not found" for name in read.unknown)
+    left = tuple(f"{{{name}}} {NOT_FOUND}" for name in read.unknown)
     return (*(part.told for part in _values(read)), *left)

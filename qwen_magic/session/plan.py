@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.catalogue import CataloguedModel
@@ -27,6 +28,9 @@ from qwen_magic.session.transcript import as_items, own_items, transcript
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.selection import requirements
+
+NOT_FOUND: Final = "left as typed: not found"  # of a name in braces
+WITHOUT: Final = "without"  # a parameter that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         earlier=len(chain.siblings(ask.cell)) if chain else 0,
         added=(
             *added,
-            *(f"without {name} ({capabilities.rejects[name]})" for name in rejected),
+            *(f"{WITHOUT} {name} ({capabilities.rejects[name]})" for name in rejected),
         ),
         notes=(*(note for note in notes if note), *_without_effect(ask, think, body)),
         keeps_ids=keeps_ids,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from qwen_magic.document.footer import TurnFacts
-from qwen_magic.session.plan import Ask, Plan
+from qwen_magic.document.words import counted, money, shorten
+from qwen_magic.session.plan import NOT_FOUND, WITHOUT, Ask, Plan
 
 if TYPE_CHECKING:
     from qwen_magic.document.footer import Outcome
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.fields import JSON
+    from qwen_magic.protocol.response import Usage
     from qwen_magic.protocol.state import Entry, ResponseState
     from qwen_magic.tools.loop import Poll
 
@@ -95,12 +99,40 @@ def facts_of(plan: Plan) -> TurnFacts:
         turn_number=plan.number if plan.chat else 0,
         as_before=ask.as_before and plan.chat == ask.chat,
         sibling=plan.sibling,
-        added=plan.added,
-        expanded=(*ask.expanded, *plan.notes),
+        added=tuple(each for each in plan.added if not each.startswith(WITHOUT)),
+        expanded=tuple(each for each in ask.expanded if not each.endswith(NOT_FOUND)),
         notices=(notice,) if notice else (),
+        warnings=(
+            *(each for each in plan.added if each.startswith(WITHOUT)),
+            *(each for each in ask.expanded if each.endswith(NOT_FOUND)),
+            *plan.notes,
+        ),
         endpoint="" if notice else ask.endpoint.name,
+        request=_request_line(plan.request.body()),
+        price=partial(_price, plan),
         key=plan.key if plan.chat else "",
     )
+
+
+def _request_line(body: JSON) -> str:
+    """What is sent, by the wire's names; of what may be long only how long it is."""
+    return " · ".join(f"{name} {_brief(name, value)}" for name, value in body.items())
+
+
+def _brief(name: str, value: object) -> str:
+    if name == "tools" and isinstance(value, list | tuple):
+        return ", ".join(str(tool.get("name") or tool.get("type")) for tool in value)
+    if name in ("input", "instructions") and isinstance(value, str):
+        return counted(len(value), "character")
+    if isinstance(value, list | tuple):
+        return counted(len(value), "item")
+    return shorten(value if isinstance(value, str) else json.dumps(value), 80)
+
+
+def _price(plan: Plan, usage: Usage) -> str:
+    """What the tokens cost, where the host's prices are known."""
+    cost = plan.priced.cost(usage) if plan.priced else None
+    return money(cost, plan.priced.currency) if plan.priced and cost is not None else ""
 
 
 def provisional_facts(ask: Ask) -> TurnFacts:

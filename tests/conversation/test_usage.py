@@ -51,13 +51,13 @@ def test_the_total_is_over_all_rows():
             == sum(row.usage.total_tokens for row in found.rows)
             == 1635
         )
-        assert found.total.note == "2 turns without figures"
+        assert found.total.note == "2 turns reported no tokens"
 
 
 def test_turns_without_figures_are_counted_as_such():
     notes = {row.label: row.note for row in table("conversation").rows}
-    assert notes == {"sales": "", "main": "2 turns without figures"}
-    assert table("model", turns=TURNS[2:3]).total.note == "1 turn without figures"
+    assert notes == {"sales": "", "main": "2 turns reported no tokens"}
+    assert table("model", turns=TURNS[2:3]).total.note == "1 turn reported no tokens"
 
 
 def test_functions_that_were_called_are_counted():

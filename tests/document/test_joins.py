@@ -1,12 +1,13 @@
 """Many steps behind one line."""
 
 import pytest
-from answer_states import QUERIES, many_sources, search, thought
+from answer_states import QUERIES, many_sources, run, search, thought
 
-from qwen_magic.document.blocks import Figure, Panel, Step, Tally
+from qwen_magic.document.blocks import Box, Figure, Panel, Step, Tally
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.groups import joined_step, runs_to_join
+from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.state import ResponseState
 
 DONE, LIVE = Step("a"), Step("b", state="live")
@@ -78,3 +79,32 @@ def test_while_it_runs_the_newest_stand_apart():
     panels = rows(_document(events))
     assert [panel.value.is_joined for panel in panels] == [True, False, False, False]
     assert len(steps(panels[0])) == 7
+
+
+def test_a_thought_between_two_runs_stands_in_the_second():
+    events = [
+        *thought("First.", 1.0, 3.0, 0),
+        *run("a = 1", "1", 4.0, 1),
+        *thought("Then **so**.", 7.0, 5.0, 2),
+        *run("b = 2", "2", 12.5, 3),
+        *thought("Short.", 16.0, 0.6, 4),
+        *search("words", 2, 17.0, 5),
+        *thought("Long.", 20.0, 4.0, 6),
+        *search("more", 2, 25.0, 7),
+    ]
+    document = _document(events, Outcome())
+    verbs = [panel.children[0].value.verb.split("\u00a0")[0] for panel in shown(document)]
+    assert verbs == [
+        *("Thought for 3", "Ran Python", "Ran Python", "Searched the web", "Thought for 4"),
+        "Searched the web",
+    ]
+    inside = [child.value for child in shown(document)[2].children[1:]]
+    assert inside == [Box("thought", "Then **so**."), Box("body")]
+    html = bundle(document)["text/html"]
+    body = html.partition("</summary>")[2]
+    assert body.index("<strong>so</strong>") < body.index("<code>b = 2")
+    assert "Short." in bundle(document)["text/markdown"]
+
+
+def shown(document):
+    return [panel for panel in rows(document) if isinstance(panel.value, Panel)]

@@ -18,7 +18,7 @@ def test_completed_needs_none():
 def test_stopped_says_when_and_where_the_conversation_goes_on():
     stopped = note(Outcome("stopped"))
     assert stopped.title == "Stopped after 17\u00a0s"
-    assert stopped.text == "What came is kept here. The conversation goes on from turn 3."
+    assert stopped.text == "What came is kept here. The next question continues after turn 3."
     assert not stopped.is_error
 
 

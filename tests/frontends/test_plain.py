@@ -37,9 +37,8 @@ def test_steps_answer_and_footer(turns):
         " 7919 3682.913 5489270.997431 5494765.763194195 · 2.4 s\n"
         "  figure: fig-001\n"
         "\n" + "".join(turns.ANSWER) + "\n"
-        "qwen3-max · 21 s · in 1,284 (512 cached) · out 943 (677 reasoning)"
-        " · 1 search, 1 page, 1 run\n"
-        "main, turn 4 · resp_9f3c1a7e\n"
+        "qwen3-max · 21 s · 1,284 in, 943 out · 1 search, 1 page, 1 run · main, turn 4\n"
+        "512 in from the cache · 677 out for thinking · resp_9f3c1a7e\n"
     )
     assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
 

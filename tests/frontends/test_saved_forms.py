@@ -84,7 +84,7 @@ def test_the_sanitizer_of_an_untrusted_notebook(finished):
     assert_all_is_there(html)
     assert "data:image/png;base64," in html
     assert "<style" not in html
-    assert html.count("<details") == html.count("</details>") == 5
+    assert html.count("<details") == html.count("</details>") == 6
 
 
 def test_a_plain_markdown_reader(finished):
