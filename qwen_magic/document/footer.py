@@ -39,16 +39,16 @@ class TurnFacts:
     model: str
     chat: str = ""
     turn_number: int = 0
-    as_before: bool = False
     sibling: tuple[int, int] | None = None
     added: tuple[str, ...] = ()
     expanded: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
     endpoint: str = ""
+    key: str = ""
+    as_before: bool = False
+    warnings: tuple[str, ...] = ()
     request: str = ""
     price: Callable[[Usage], str] = field(default=lambda usage: "", compare=False)
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
