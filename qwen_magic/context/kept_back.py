@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from itertools import islice
@@ -23,7 +23,13 @@ def is_masked(label: object, mask: Collection[str]) -> bool:
     or `?`. Upper and lower case count as the same: too much kept back does no harm."""
     if isinstance(label, tuple):
         return any(is_masked(part, mask) for part in label)
-    return bool(mask) and _pattern(tuple(mask)).fullmatch(str(label).casefold()) is not None
+    return bool(mask) and bool(masked_among([label], mask))
+
+
+def masked_among(labels: Iterable[object], mask: Collection[str]) -> list[object]:
+    """Those of `labels`, of which there may be many, that are in `mask`."""
+    match = _pattern(tuple(mask)).fullmatch
+    return [label for label in labels if match(str(label).casefold())]
 
 
 @lru_cache(maxsize=16)

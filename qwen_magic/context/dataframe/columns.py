@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.frames import Table, levels_of
@@ -42,13 +43,11 @@ def schema(table: Table, mask: Collection[str]) -> str:
     ends_at = time.monotonic() + _SECONDS
     for level in levels_of(frame.index) if is_telling(frame.index) else ():
         head, hidden = f"index {_name(level.name)}: {level.dtype.name}", is_masked(level.name, mask)
-        lines.append(_line(head, level, int(level.isna().sum()), ends_at, hidden=hidden))
+        lines.append(head + _facts(level, None, ends_at, hidden=hidden))
     for n in range(min(frame.shape[1], MAX_COLUMNS)):
         label, values = frame.columns[n], frame.iloc[:, n]
         head, hidden = f"{_name(label)}: {table.types[n]}", is_masked(label, mask)
-        missing = None if hidden else table.missing(n)
-        missing = int(values.isna().sum()) if missing is None else missing
-        lines.append(_line(head, values, missing, ends_at, hidden=hidden))
+        lines.append(head + _facts(values, partial(table.missing, n), ends_at, hidden=hidden))
     text = "\n".join(lines)
     if frame.shape[1] > MAX_COLUMNS:
         others = frame.columns[MAX_COLUMNS : MAX_COLUMNS + _LONGEST_NAMES]
@@ -64,28 +63,31 @@ def is_telling(index: Any) -> bool:
     return type(index).__name__ != "RangeIndex" or index.name is not None
 
 
-def _line(head: str, values: Any, missing: int, ends_at: float, *, hidden: bool) -> str:
-    if hidden:
-        return f"{head}, values masked"
-    facts = (f"{missing:,} missing" if missing else "", _statistics(values, ends_at))
-    return ", ".join([head, *(fact for fact in facts if fact)])
-
-
-def _name(label: object) -> str:
-    return escape_unprintable(clipped(repr(label), 200))
-
-
-def _statistics(values: Any, ends_at: float) -> str:
-    """Never fails: what a column holds is the user's, and may raise when it is looked at."""
+def _facts(
+    values: Any, missing: Callable[[], int | None] | None, ends_at: float, *, hidden: bool
+) -> str:
+    """What stands after the type. Never fails: what a column holds is the user's, and may raise
+    when it is looked at. `missing` counts in the whole column, if it can."""
+    found = [", values masked"] if hidden else []
     try:
-        with warnings.catch_warnings(), time_limit(max(0.01, ends_at - time.monotonic())):
-            warnings.simplefilter("ignore")  # infinite numbers have no mean
-            present = values.dropna()
-            return _of(values.dtype, present) if len(present) else ""
+        if not hidden:
+            with warnings.catch_warnings(), time_limit(max(0.01, ends_at - time.monotonic())):
+                warnings.simplefilter("ignore")  # infinite numbers have no mean
+                gone = missing() if missing else None
+                gone = int(values.isna().sum()) if gone is None else gone
+                found += [f", {gone:,} missing"] if gone else []
+                present = values.dropna()
+                found += [f", {_of(values.dtype, present)}"] if len(present) else []
     except OutOfTimeError:
-        return "not looked at: it took too long"
-    except Exception:
-        return ""
+        found.append(", not looked at: it took too long")
+    except Exception:  # of a cell's own methods
+        return "".join(found)
+    return "".join(found)
+
+
+def _name(label: Any) -> str:
+    label = label.item() if hasattr(type(label), "item") else label  # numpy's
+    return escape_unprintable(clipped(repr(label), 200))
 
 
 def _of(dtype: Any, present: Any) -> str:

@@ -22,10 +22,11 @@ from qwen_magic.context.dataframe.frames import (
     has_narwhals,
     is_column,
     is_table,
+    levels_of,
     read_table,
 )
 from qwen_magic.context.description import Description, describe, own_words
-from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, without_masked
+from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, masked_among, without_masked
 from qwen_magic.context.time_limit import interruptible
 from qwen_magic.document.words import NO_BREAK, clipped, fenced
 from qwen_magic.document.words import counted as counted_unbroken
@@ -118,8 +119,9 @@ def describe_value(
     if table is None:
         return _in_words(value, mask, whole)
     kind = f"{_kind(value)}, {_shape(table)}"
-    shown, note = _visible(table.frame, mask)
-    parts = [kind, fenced(schema(_without_hidden_rows(table, mask), mask)), _sample(shown)]
+    table, hidden = _without_hidden_rows(table, mask)
+    shown, note = _visible(table.frame, mask, hidden)
+    parts = [kind, fenced(schema(table, mask)), _sample(shown)]
     told = Description("\n\n".join(parts).rstrip() + "\n")
     told.cut = note
     return told
@@ -157,17 +159,19 @@ def _table_in_words(value: Any, mask: Collection[str]) -> Any:
     table = read_table(value)
     if table is None:
         return f"a {type(value).__name__}"
-    return schema(_without_hidden_rows(table, mask), mask)
+    return schema(_without_hidden_rows(table, mask)[0], mask)
 
 
 def visible_part(value: object, mask: Collection[str]) -> object:
     """A table (or single column) without masked columns and index levels, as one of pandas;
     words in its place where nothing is left, or it cannot be looked into."""
     table = read_table(value, MOST_ITEMS)
-    shown = _visible(table.frame, mask)[0] if table is not None else None
-    if shown is None or not shown.shape[1]:
+    if table is None:
         return "all columns are kept back"
-    if is_column(value) and _names_of_rows(shown):
+    shown = _visible(_without_hidden_rows(table, mask)[0].frame, mask)[0]
+    if not shown.shape[1]:
+        return "all columns are kept back"
+    if is_column(value) and any(map(_has_names, levels_of(shown.index))):
         return shown.set_axis([0], axis=1)  # a row: a value names it, perhaps one to keep back
     return shown
 
@@ -181,10 +185,10 @@ def _intro(name: str, kind: str) -> str:
 
 def _table(name: str, value: Any, table: Table, rows: RowCount, mask: Collection[str]) -> DataPart:
     shape = _shape(table)
-    hidden = _hidden(table.frame, mask)
-    described = schema(_without_hidden_rows(table, mask), mask)
-    parts = [_intro(name, f"{_kind(value)}, {shape}"), fenced(described)]
-    shown, note = _visible(table.frame, mask)
+    table, rows_hidden = _without_hidden_rows(table, mask)
+    hidden = (*_hidden(table.frame, mask), *rows_hidden)
+    parts = [_intro(name, f"{_kind(value)}, {shape}"), fenced(schema(table, mask))]
+    shown, note = _visible(table.frame, mask, rows_hidden)
     if not rows:
         parts += [_sample(shown), _for_this_kernel(name)]
         text = "\n\n".join(part for part in parts if part)
@@ -197,9 +201,10 @@ def _table(name: str, value: Any, table: Table, rows: RowCount, mask: Collection
             f"{MOST_CELLS:,} cells.",
             hint="Leave out --rows: the model then writes code that runs here, on all of them.",
         )
-    words, inexact = _rows(name, shown.iloc[:count], table, is_column(value))
+    sent = shown.iloc[:count]
+    words, inexact = _rows(name, sent, table, is_column(value))
     text = "\n\n".join([*parts, words])
-    summary = f"{name}: {shape}; {counted(count, 'row')} sent, {size_words(text)}"
+    summary = f"{name}: {shape}; {counted(len(sent), 'row')} sent, {size_words(text)}"
     return DataPart(
         text, summary, " ".join([*_warnings(name, count, inexact), note]).strip(), hidden
     )
@@ -215,24 +220,37 @@ def _kind(value: object) -> str:
 
 
 def _hidden(table: Any, mask: Collection[str]) -> tuple[str, ...]:
-    if not mask:  # of a long table the rows' names are many
-        return ()
-    labels = [*table.index.names, *table.columns, *_names_of_rows(table)]
+    labels = [*table.index.names, *table.columns]
     return tuple(str(label) for label in labels if label is not None and is_masked(label, mask))
 
 
-def _names_of_rows(table: Any) -> list[object]:
-    """The rows' own names: of a row of another table they are its columns'."""
-    dtype = table.index.dtype
-    return list(table.index) if dtype.kind == "O" or str(dtype).startswith("str") else []
+def _has_names(level: Any) -> bool:
+    """Whether these are the rows' own names: of a row of another table they are its columns'."""
+    return level.dtype.kind == "O" or str(level.dtype).startswith("str")
 
 
-def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
-    """The table without masked columns and index levels, with a word about them."""
-    hidden = _hidden(table, mask)
+def _without_hidden_rows(table: Table, mask: Collection[str]) -> tuple[Table, tuple[str, ...]]:
+    """The table without the rows that have a masked name, and these names: statistics would tell
+    of their values too."""
+    found: dict[str, None] = {}
+    kept: Any = True
+    for level in levels_of(table.frame.index) if mask else ():
+        names = masked_among(level.unique(), mask) if _has_names(level) else []
+        if names:
+            kept = kept & ~level.isin(names).to_numpy()
+            found |= dict.fromkeys(map(str, names))
+    if not found:
+        return table, ()
+    frame = table.frame[kept]
+    return replace(table, frame=frame, left_out=len(table.frame) - len(frame)), tuple(found)
+
+
+def _visible(table: Any, mask: Collection[str], rows: Collection[str] = ()) -> tuple[Any, str]:
+    """The table without masked columns and index levels, with a word about them, and about the
+    names of the `rows` that are gone already."""
+    hidden = (*_hidden(table, mask), *rows)
     if not hidden:
         return table, ""
-    table = _with_visible_names(table, mask)
     if any(is_masked(level, mask) for level in table.index.names if level is not None):
         table = table.reset_index(drop=True)
     keep = [n for n, label in enumerate(table.columns) if not is_masked(label, mask)]
@@ -240,26 +258,18 @@ def _visible(table: Any, mask: Collection[str]) -> tuple[Any, str]:
     return table.iloc[:, keep], f"Values kept back: {names}."
 
 
-def _with_visible_names(table: Any, mask: Collection[str]) -> Any:
-    hidden = [is_masked(name, mask) for name in _names_of_rows(table)] if mask else []
-    return table.iloc[[n for n, one in enumerate(hidden) if not one]] if any(hidden) else table
-
-
-def _without_hidden_rows(table: Table, mask: Collection[str]) -> Table:
-    """For statistics: they tell values of rows too."""
-    return replace(table, frame=_with_visible_names(table.frame, mask)) if mask else table
-
-
 def _sample(shown: Any) -> str:
     if not len(shown) or not shown.shape[1]:
         return ""
+    import pandas  # type: ignore[import-untyped]
+
     head = shown.iloc[:SAMPLE_ROWS, :_SAMPLE_COLUMNS]
-    written = io.StringIO()
-    named = is_telling(head.index)
-    short = head.astype(object).map(_cell)
+    cells = {n: [*map(_cell, head.iloc[:, n])] for n in range(head.shape[1])}
+    short = pandas.DataFrame(cells, dtype=object)
     short.columns = [escape_unprintable(str(label)) for label in head.columns]
+    written, named = io.StringIO(), is_telling(head.index)
     if named:
-        short.index = short.index.map(_cell)
+        short.index = head.index.map(_cell)
     short.to_csv(written, index=named, lineterminator="\n")
     lead = f"The first {counted(len(head), 'row')} (long cells are cut):"
     return f"{lead}\n\n{fenced(written.getvalue().rstrip(chr(10)), 'csv')}"

@@ -70,7 +70,8 @@ def decode(encoded: Encoded) -> Any:
 def same(before: Any, after: Any) -> bool:
     """Whether two columns or levels of an index have the same type and, each for each, the same
     values of the same types."""
-    if str(before.dtype) != str(after.dtype) or len(before) != len(after):
+    kinds = (before.dtype, str(before.dtype)), (after.dtype, str(after.dtype))
+    if kinds[0] != kinds[1] or len(before) != len(after):  # zones are told by their name alone
         return False
     if before.dtype != object and before.array.equals(after.array):
         return True

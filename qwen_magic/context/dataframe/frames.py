@@ -37,7 +37,8 @@ class Table:
     `frame`: its first rows, as a DataFrame of pandas; `rows`: how many there are, None of a query
     that did not run to its end; `types`: of the columns, as its own library names them; `missing`:
     how many values the column at a place lacks in all, None where counting would take long;
-    `changed`: columns whose values pandas cannot hold as they were.
+    `changed`: columns whose values pandas cannot hold as they were; `left_out`: how many rows were
+    taken out of `frame`, since their names are kept back.
     """
 
     frame: Any
@@ -45,11 +46,13 @@ class Table:
     types: tuple[str, ...]
     missing: Callable[[int], int | None]
     changed: tuple[str, ...] = ()
+    left_out: int = 0
 
     @property
     def looked_at(self) -> int | None:
         """How many rows that is, where it is not all of them."""
-        return len(self.frame) if self.rows is None or len(self.frame) < self.rows else None
+        seen = len(self.frame) + self.left_out
+        return seen if self.rows is None or seen < self.rows else None
 
 
 def is_table(value: object) -> bool:
@@ -159,7 +162,7 @@ def _taken_over(
     changed = tuple(
         f"column {label!r} ({kind})"
         for label, kind, column in zip(labels, types, columns, strict=True)
-        if _is_finer(column.head(many))
+        if "[us]" not in kind and _is_finer(column.head(many))
     )
     return Table(head, rows, types, lambda place: int(columns[place].null_count()), changed)
 

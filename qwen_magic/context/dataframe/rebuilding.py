@@ -150,11 +150,11 @@ def arranged(table, names, layout):
         table.index = labelled(levels, names[: len(levels)])
     else:
         table.index = pd.RangeIndex(*layout["range"], name=layout.get("name"))
-    if "freq" in layout:
-        table.index.freq = layout["freq"]
     titles = layout.get("titles", [None])
     labels = [READERS[of["as"]](of["cells"], of) for of in layout.get("labels", [])]
     table.columns = labelled(labels or [names[len(levels) :]], titles)
+    for axis, freq in layout.get("freq", {}).items():
+        getattr(table, axis).freq = freq
     return table
 
 

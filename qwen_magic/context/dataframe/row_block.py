@@ -115,8 +115,9 @@ def _layout(table: Any, labels: list[Any]) -> tuple[list[Any], Spec]:
     else:
         levels = levels_of(index)
         layout["index"] = len(levels)
-    if getattr(index, "freq", None) is not None and not isinstance(index, pd.PeriodIndex):
-        layout |= {"freq": index.freqstr} if _is_frequency(index) else {}
+    axes = {"index": index, "columns": columns}
+    if frequencies := {axis: one.freqstr for axis, one in axes.items() if _is_frequency(one)}:
+        layout["freq"] = frequencies
     if any(title is not None for title in columns.names):
         layout["titles"] = [_label(title) for title in columns.names]
     if columns.nlevels > 1 or not _are_enough(labels, columns):
@@ -136,7 +137,10 @@ def _are_enough(labels: list[Any], columns: Any) -> bool:
 
 
 def _is_frequency(index: Any) -> bool:
-    """Whether its name gives it back: those with holidays have none."""
+    """Whether these are times at a regular distance, whose name gives it back: one with holidays
+    has none."""
+    if getattr(index, "freq", None) is None or isinstance(index, pd.PeriodIndex):
+        return False
     try:
         return bool(pd.tseries.frequencies.to_offset(index.freqstr) == index.freq)
     except ValueError:
