@@ -180,7 +180,9 @@ class Options:
     bg: bool = _options(
         Option("--bg", "", "return at once, stream on in this cell's output"), default=False)
     dry_run: bool = _options(
-        Option("--dry-run", "", "show the exact request, send nothing"), default=False)
+        Option(
+            "--dry-run", "", "show what would be sent, part by part and to the letter; send nothing"
+        ), default=False)
     raw: bool = _options(Option("--raw", "", "leave `{name}` as typed"), default=False)
     quiet: bool = _options(
         Option("--quiet", "", "show nothing; the Answer is the value"), default=False)

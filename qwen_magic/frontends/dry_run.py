@@ -23,14 +23,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Final
 
 from qwen_magic.document.html import SEP
 from qwen_magic.document.links import is_picture
 from qwen_magic.document.words import NO_BREAK, money, sentence
+from qwen_magic.errors import redact
 from qwen_magic.frontends.history import page_style
 from qwen_magic.frontends.plain import printable
 from qwen_magic.protocol.fields import JSON
@@ -50,6 +51,7 @@ _TOLD: Final = frozenset(
 _TITLE: Final = "Dry run: nothing was sent"
 _LONGEST_DATA: Final = 200  # characters of a data URI that are written out
 _NONE: Final = "–"
+_MASKED: Final = "[key] stands for what looks like a key: it would be sent as it is"
 _IN_ALL: Final = "in all"
 _INSIDE: Final = ' class="qm-value" style="padding: 0 0 0 18px"'
 
@@ -103,14 +105,13 @@ class DryRun:
         cells = [[_number(characters), _number(tokens)] for characters, tokens in rows]
         if self.price:
             heads.append(f"about {self.price.currency}")
-            costs = [(count or 0) * self.price.token for _characters, count in rows]
-            for cell, cost in zip(cells, _aligned(costs), strict=True):
-                cell.append(cost)
+            costs = _aligned([(count or 0) * self.price.token for _characters, count in rows])
+            cells = [[*cell, cost] for cell, cost in zip(cells, costs, strict=True)]
         return heads, cells
 
     def forms(self) -> Mapping[str, str]:
         """The request to the letter, in three forms."""
-        body = {key: _short_data(value) for key, value in self.body.items()}
+        body = _changed(self.body, _short_data)
         return {
             "as JSON": _json(body, indent=2),
             "for curl": self._curl(body),
@@ -128,8 +129,9 @@ class DryRun:
         """For the `openai` package. Strings have real line breaks."""
         named = {key: value for key, value in body.items() if key in SDK_PARAMETERS}
         others = {key: value for key, value in body.items() if key not in SDK_PARAMETERS}
-        given = {**named, "extra_body": others, "extra_headers": dict(self.headers)}
-        lines = [f"    {key}={_literal(value)}," for key, value in given.items() if value != {}]
+        extra = {"extra_body": others, "extra_headers": dict(self.headers)}
+        given = {**named, **{key: value for key, value in extra.items() if value}}
+        lines = [f"    {key}={_literal(value)}," for key, value in given.items()]
         key = f'os.environ["{self.key_variable}"]' if self.key_variable else '"none"'
         return "\n".join(
             [
@@ -162,16 +164,36 @@ def _json(value: object, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
-def _short_data(value: Any) -> Any:
-    """`value` with long data in addresses cut."""
+def _short_data(text: str) -> str:
+    """A text, or the beginning of one that is an address with long data in it."""
+    if text.startswith("data:") and len(text) > _LONGEST_DATA:
+        return f"{text[:40]}… ({len(text):,} characters)"
+    return text
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """`value` with every text in it changed."""
     match value:
         case dict():
-            return {key: _short_data(each) for key, each in value.items()}
+            return {key: _changed(each, change) for key, each in value.items()}
         case list():
-            return [_short_data(each) for each in value]
-        case str() if value.startswith("data:") and len(value) > _LONGEST_DATA:
-            return f"{value[:40]}… ({len(value):,} characters)"
+            return [_changed(each, change) for each in value]
+        case str():
+            return change(value)
     return value
+
+
+def without_keys(dry: DryRun, key: str) -> DryRun:
+    """The same without this key, and all that looks like one: a page is saved, and shown around."""
+
+    def masked(text: str) -> str:
+        return redact(text, key)
+
+    body = _changed(dry.body, masked)
+    if body == dry.body:
+        return dry
+    parts = tuple(replace(part, text=masked(part.text)) for part in dry.parts)
+    return replace(dry, body=body, parts=parts, notes=(*dry.notes, _MASKED))
 
 
 def _literal(value: object) -> str:

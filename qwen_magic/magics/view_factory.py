@@ -119,7 +119,7 @@ class ViewFactory:
 def dry_run_of(plan: Plan) -> DryRun:
     """What a plan's request is, in the parts that its reader knows."""
     from qwen_magic.context.dataframe.describing import estimate_tokens
-    from qwen_magic.frontends.dry_run import DryRun
+    from qwen_magic.frontends.dry_run import DryRun, without_keys
 
     ask, request = plan.ask, plan.request
     endpoint, body = ask.endpoint, request.body()
@@ -130,7 +130,7 @@ def dry_run_of(plan: Plan) -> DryRun:
     told = {part.told for part in parts}
     tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
     has_key = bool(endpoint.key) or endpoint.needs_key
-    return DryRun(
+    dry = DryRun(
         f"{endpoint.base_url}/responses",
         ask.model,
         _place(plan),
@@ -145,6 +145,7 @@ def dry_run_of(plan: Plan) -> DryRun:
         ),
         price=_price(plan, tokens),
     )
+    return without_keys(dry, endpoint.key)
 
 
 def _place(plan: Plan) -> str:

@@ -110,9 +110,14 @@ def test_each_part_can_be_read_as_it_is_sent():
 
 
 def test_no_key_is_ever_shown():
-    made = dry()
     assert HOME.key == KEY
-    assert KEY not in repr(made) + dry_run_html(made) + dry_run_text(made)
+    mcp = {"type": "mcp", "headers": {"Authorization": "Bearer abc.def"}, "note": "x"}
+    for made in (dry(), dry(input=f"Is {KEY} good?", tools=(mcp,))):
+        shown = repr(made) + dry_run_html(made) + dry_run_text(made)
+        assert KEY not in shown
+        assert "abc.def" not in shown
+    assert made.body["input"] == "Is [key] good?"
+    assert "it would be sent" in shown
 
 
 def test_where_it_goes_and_what_is_to_be_said():

@@ -11,6 +11,10 @@ import pytest
 from demo_server import demo_server
 from real_jupyter import wait_until
 
+from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.outline import outline_of
+from qwen_magic.frontends.history import history_html
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 SETUP = "%load_ext qwen_magic\n%qwen_demo on"
@@ -61,16 +65,30 @@ def test_reopened_trusted(answered):
     assert answered.page.locator(".qm-turn style").count() > 0, "trusted: with its style"
 
 
+def history_of_cell(cell_id):
+    """A cell whose output is the history of a conversation with one turn, that cell's."""
+    turn = Turn("a", "main", "completed", cell=CellKey(cell_id), prompt="to it", text="x")
+    chain = Chain("main", [turn])
+    data = {"text/html": history_html(outline_of(chain), now=0.0)}
+    return nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data)])
+
+
 @pytest.mark.parametrize("front", ["lab", "notebook"])
 def test_reopened_untrusted(answered, open_page, jupyter, front):
     notebook = jupyter.read("answered.ipynb")
     # Trust is signed on the content: a copy of the same content would be trusted too.
     notebook.metadata["copied"] = f"for {front}"
+    notebook.cells.append(history_of_cell(notebook.cells[0].id))
     nbformat.write(notebook, jupyter.folder / "work" / f"copy-{front}.ipynb")
     page = open_page(front, f"copy-{front}.ipynb", kernel=False)
     page.page.wait_for_selector(".qm-turn details")
     assert page.page.locator(".qm-turn style").count() == 0, "the sanitizer was here"
     assert_shows_everything(page)
+    page.page.locator(".qm-page").scroll_into_view_if_needed()
+    first = "() => document.querySelector('.jp-Notebook .jp-Cell').getBoundingClientRect().top"
+    assert page.page.evaluate(first) < 0
+    page.page.click(".qm-page a")
+    page.page.wait_for_function(f"() => ({first})() >= 0")
 
 
 def test_nbconvert_to_html(answered, jupyter, browser):
