@@ -151,7 +151,7 @@ def dry_run_of(plan: Plan) -> DryRun:
 def _place(plan: Plan) -> str:
     if not plan.chat:
         return "outside any conversation"
-    place = f"turn {plan.number} of {plan.chat}"
+    place = f"turn {plan.number} of {plan.chat}{', as before' * plan.ask.as_before}"
     if plan.sibling:
         place += f", answer {plan.sibling[0]}/{plan.sibling[1]}"
     parent = plan.parent
