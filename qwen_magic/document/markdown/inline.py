@@ -25,8 +25,8 @@ from unicodedata import east_asian_width
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
 from markdown_it.parser_inline import ParserInline
-from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.autolink import autolink
 from markdown_it.rules_inline.image import image
 from markdown_it.rules_inline.link import link
 from markdown_it.rules_inline.state_inline import Scanned
@@ -70,12 +70,9 @@ def add_inline(md: MarkdownIt) -> None:
     old, md.inline = md.inline, _InlineParser()
     md.inline.ruler, md.inline.ruler2 = old.ruler, old.ruler2
     md.inline.ruler.at("image", _image)
-    md.inline.ruler.at("link", _link)
+    md.inline.ruler.at("link", _bracket)
+    md.inline.ruler.at("autolink", _angle)
     md.inline.ruler.at("linkify", _address)
-    md.inline.ruler.after("link", "citation", _citation)
-    md.inline.ruler.after("link", "footnote", _note)
-    md.inline.ruler.after("autolink", "html", _html)
-    md.core.ruler.after("inline", "addresses", _addresses)
 
 
 class _InlineParser(ParserInline):
@@ -91,13 +88,13 @@ class _InlineParser(ParserInline):
 
 class _Inline(StateInline):
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803
+        if self.src.isascii():
+            return super().scanDelims(start, canSplitWord)
         src, end = self.src, start + 1
         while end < self.posMax and src[end] == src[start]:
             end += 1
         before = src[max(0, start - 2) : start] or " "
         after = src[end] if end < self.posMax else " "
-        if before.isascii() and after.isascii():
-            return super().scanDelims(start, canSplitWord)
         full = _FULL_QUOTE.fullmatch(before)
         last = before[-1]
         if len(before) == 2 and "\ufe00" <= last <= "\ufe0e":  # a variation of what it follows
@@ -138,28 +135,56 @@ def _is_punctuation(char: str) -> bool:
 def _image(state: StateInline, silent: bool) -> bool:
     """An image, whose token keeps what it was written as."""
     start = state.pos
-    if not _may_close(state) or not image(state, silent):
+    if state.src[start] != "!" or not _may_close(state) or not image(state, silent):
         return False
     if not silent:
         state.tokens[-1].meta = {"written": state.src[start : state.pos]}
+        _use(state, len(state.tokens) - 1)
     return True
 
 
-def _link(state: StateInline, silent: bool) -> bool:
-    return _may_close(state) and link(state, silent)
+def _bracket(state: StateInline, silent: bool) -> bool:
+    """A link; else, where they are known, the mark of a footnote or a citation."""
+    if state.src[state.pos] != "[" or not _may_close(state):
+        return False
+    first = len(state.tokens)
+    if link(state, silent):
+        if not silent:
+            _use(state, first)
+        return True
+    # Silent is the search for the end of a link's text, where a number in brackets is only text.
+    return not silent and (_note(state) or _citation(state))
 
 
 def _may_close(state: StateInline) -> bool:
     """Whether a bracket closes later at all: else each that opens would cost a look at the rest."""
-    return state.src[state.pos] in "[!" and state.src.find("]", state.pos, state.posMax) >= 0
+    return state.src.find("]", state.pos, state.posMax) >= 0
 
 
-def _citation(state: StateInline, silent: bool) -> bool:
-    """`[n]`, where the text's callback knows an address for the number. It comes after CommonMark's
-    rules for links, so that `[1](http://…)` stays a link."""
+def _use(state: StateInline, first: int) -> None:
+    """Keep where a link or an image leads to, the token of which is `first` or the next."""
+    for token in state.tokens[first : first + 2]:
+        state.env.setdefault("used", set()).add(token.attrs.get("href") or token.attrs.get("src"))
+
+
+def _note(state: StateInline) -> bool:
+    """`[^1]`, where the text has that footnote; while it arrives, a number is taken for one."""
+    found = _NOTE.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    label = found.group(1)
+    is_expected = state.env.get("arrives") and label.isdigit()
+    if not is_expected and label not in state.env.get("footnotes", ()):
+        return False
+    state.push("footnote", "sup", 0).info = label
+    state.pos = found.end()
+    return True
+
+
+def _citation(state: StateInline) -> bool:
+    """`[n]`, where the text's callback knows an address for the number."""
     ask = state.env.get("citation")
-    # Silent is the search for the end of a link's text, where a number in brackets is only text.
-    if silent or ask is None or state.src[state.pos] != "[" or state.linkLevel > 0:
+    if ask is None or state.linkLevel > 0:
         return False
     found = _CITATION.match(state.src, state.pos, state.posMax)
     url = ask(int(found.group(1))) if found is not None else None
@@ -173,19 +198,9 @@ def _citation(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _note(state: StateInline, silent: bool) -> bool:
-    """`[^1]`, where the text has that footnote; while it arrives, a number is taken for one."""
-    # Silent is the search for the end of a link's text, which may hold the mark.
-    found = None if silent else _NOTE.match(state.src, state.pos, state.posMax)
-    if found is None:
-        return False
-    label = found.group(1)
-    is_expected = state.env.get("arrives") and label.isdigit()
-    if not is_expected and label not in state.env.get("footnotes", ()):
-        return False
-    state.push("footnote", "sup", 0).info = label
-    state.pos = found.end()
-    return True
+def _angle(state: StateInline, silent: bool) -> bool:
+    """An address in angle brackets, an element or a comment."""
+    return state.src[state.pos] == "<" and (autolink(state, silent) or _html(state, silent))
 
 
 def _html(state: StateInline, silent: bool) -> bool:
@@ -229,7 +244,9 @@ def _closing(state: StateInline, name: str) -> tuple[int, int]:
 
 def _address(state: StateInline, silent: bool) -> bool:
     """`https://…`, of which what stands before the colon is in `pending`."""
-    if silent or state.linkLevel > 0 or not state.src.startswith("://", state.pos):
+    if state.src[state.pos] != ":" or silent or state.linkLevel > 0:
+        return False
+    if not state.src.startswith("://", state.pos):
         return False
     scheme = _SCHEME.search(state.pending[-8:])
     if scheme is None:
@@ -262,14 +279,8 @@ def _linking(md: MarkdownIt, url: str, words: str) -> list[Token]:
     return [opening, text, Token("link_close", "a", -1)]
 
 
-def _addresses(state: StateCore) -> None:
-    """`www.…` and mail addresses in what is text in the end."""
-    for block in state.tokens:
-        if block.children and ("@" in block.content or "www." in block.content.lower()):
-            block.children = _linked(state.md, block.children)
-
-
-def _linked(md: MarkdownIt, tokens: list[Token]) -> list[Token]:
+def linked(md: MarkdownIt, tokens: list[Token]) -> list[Token]:
+    """The tokens with links for the `www.…` and mail addresses in what is text in the end."""
     out: list[Token] = []
     depth = 0  # of links
     for token in tokens:

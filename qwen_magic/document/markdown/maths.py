@@ -24,8 +24,8 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.paragraph import paragraph as commonmark_paragraph
-from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from qwen_magic.document.markdown.tex import Macros, tamed
 
@@ -69,7 +69,6 @@ def add_maths(md: MarkdownIt) -> None:
     )
     md.block.ruler.before("lheading", "maths_paragraph", paragraph)
     md.inline.ruler.before("escape", "maths", inline)
-    md.core.ruler.push("maths", _tame)
 
 
 @dataclass(slots=True)
@@ -153,10 +152,11 @@ def looks_like_tex(text: str) -> bool:
 
 def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Take maths on lines of its own."""
-    if state.is_code_block(start_line):
+    begin = state.bMarks[start_line] + state.tShift[start_line]
+    if state.src[begin : begin + 1] not in ("$", "\\") or state.is_code_block(start_line):
         return False
     first = _line(state, start_line)
-    if first[:1] not in "$\\" or (silent and _is_inside(state, start_line)):
+    if silent and _is_inside(state, start_line):
         return False
     opened = Display.opened_by(first)
     closed = _one_line(first) if opened is None else ""
@@ -219,7 +219,8 @@ def opened_in(text: str) -> Display | None:
 def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A paragraph with display maths that goes on over lines, whatever these begin with."""
     begin = state.bMarks[start_line]
-    if silent or not _OPENING.search(state.src, begin, begin + FIRST_LINES):
+    near = state.src[begin : begin + FIRST_LINES]
+    if silent or ("$$" not in near and "\\" not in near) or not _OPENING.search(near):
         return False
     counts, line, opened, first = state.sCount[:], start_line, None, start_line
     while line < end_line and not state.isEmpty(line):
@@ -318,10 +319,7 @@ def _is_money(content: str, behind: str) -> bool:
     )
 
 
-def _tame(state: StateCore) -> None:
-    """Say of each formula, in order, what of it is shown (see `tex`)."""
-    macros: Macros = state.env.setdefault("macros", {})
-    for token in state.tokens:
-        for formula in (token, *(token.children or ())):
-            if formula.type in ("maths_block", "maths_inline") and "\\" in formula.content:
-                formula.meta["shown"] = tamed(formula.content, macros)
+def tame(formula: Token, macros: Macros) -> None:
+    """Say of a formula what of it is shown (see `tex`)."""
+    if formula.type in ("maths_block", "maths_inline") and "\\" in formula.content:
+        formula.meta["shown"] = tamed(formula.content, macros)

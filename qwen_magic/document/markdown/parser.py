@@ -20,12 +20,12 @@ from typing import Any, Final, TypeAlias
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
-from markdown_it.rules_block.table import escapedSplit, table
+from markdown_it.rules_block.table import table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token as Token
 
-from qwen_magic.document.markdown.inline import add_inline
-from qwen_magic.document.markdown.maths import add_maths
+from qwen_magic.document.markdown.inline import add_inline, linked
+from qwen_magic.document.markdown.maths import add_maths, tame
 
 MAX_NESTING: Final = 120  # the parser drops without a word what lies deeper …
 DEEPEST: Final = 100  # … so from here on it is taken as plain text
@@ -161,11 +161,10 @@ def _parser() -> MarkdownIt:
     md.block.ruler.at("reference", _definition)
     md.block.ruler.before("table", "deepest", _deepest)
     md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
-    md.block.ruler.before("reference", "footnote", _footnote, {"alt": ["paragraph", "reference"]})
-    md.block.ruler.before("reference", "comment", _comment, {"alt": ["paragraph", "reference"]})
+    md.block.ruler.before("reference", "aside", _aside, {"alt": ["paragraph", "reference"]})
     add_maths(md)
     add_inline(md)
-    md.core.ruler.after("inline", "unused", _unused)
+    md.core.ruler.after("inline", "complete", _complete)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
     md.validateLink = lambda url: True  # type: ignore[method-assign]
     return md
@@ -198,19 +197,22 @@ def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool)
     return True
 
 
-def _unused(state: StateCore) -> None:
-    """Show the definitions that nothing refers to and that have no address."""
-    used = state.env.setdefault("used", set())
-    for token in state.tokens:
-        for child in token.children or ():
-            if child.type in ("link_open", "image"):
-                used.add(child.attrs.get("href") or child.attrs.get("src"))
+def _complete(state: StateCore) -> None:
+    """Do what can be done only when all tokens are there: show the definitions without an address
+    that nothing refers to, link the addresses in what is text, say what formulas show."""
+    macros, used = state.env.setdefault("macros", {}), state.env.setdefault("used", set())
     for token in state.tokens:
         if token.type == "definition" and token.content:
             (target,) = token.meta.values()
             token.hidden, token.children = target["href"] in used, []
             alone = {**state.env, "references": {}}  # its label refers to itself
             state.md.inline.parse(token.content, state.md, alone, token.children)
+        text = token.content
+        if token.children and ("@" in text or "ww." in text or "WW." in text):
+            token.children = linked(state.md, token.children)
+        if "\\" in text:
+            for formula in token.children or (token,):
+                tame(formula, macros)
 
 
 def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -220,6 +222,9 @@ def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     the text, corrected.
     """
     if start_line + 2 > end_line:
+        return False
+    begin = state.bMarks[start_line + 1] + state.tShift[start_line + 1]
+    if state.src[begin : begin + 1] not in ("|", "-", ":"):
         return False
     ruler = _line(state, start_line + 1).strip()
     if not _RULER.fullmatch(ruler):
@@ -252,7 +257,7 @@ def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
 
 def row_cells(row: str) -> list[str]:
     """The cells of a row of a table, with the spaces around them."""
-    cells = escapedSplit(row.strip())
+    cells = [cell.replace("\\|", "|") for cell in _PIPE.split(row.strip())]
     return cells[cells[:1] == [""] : len(cells) - (cells[1:] != [] and cells[-1] == "")]
 
 
@@ -263,14 +268,27 @@ def as_meant(row: str, columns: int, begun: bool = False) -> str:
         return row
     code = _CODE_BEGUN if begun else _CODE
     escaped = code.sub(lambda found: _PIPE.sub(r"\|", found.group()), row)
+    if escaped == row or begun:
+        return escaped
     fits = len(row_cells(row)) == columns and len(row_cells(escaped)) != columns
-    return row if fits and not begun else escaped
+    return row if fits else escaped
+
+
+def _aside(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """A footnote or a comment."""
+    begin = state.bMarks[start_line] + state.tShift[start_line]
+    match state.src[begin : begin + 2]:
+        case "[^":
+            take = _footnote
+        case "<!":
+            take = _comment
+        case _:
+            return False
+    return not state.is_code_block(start_line) and take(state, start_line, end_line, silent)
 
 
 def _footnote(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """`[^1]: text`, and below it what is indented by four spaces."""
-    if state.is_code_block(start_line):
-        return False
     begin = state.bMarks[start_line] + state.tShift[start_line]
     found = _FOOTNOTE.match(state.src, begin, state.eMarks[start_line])
     if found is None:
@@ -297,7 +315,7 @@ def _footnote(state: StateBlock, start_line: int, end_line: int, silent: bool) -
 def _comment(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A comment on lines of its own, which is left out."""
     begin = state.bMarks[start_line] + state.tShift[start_line]
-    if state.is_code_block(start_line) or not state.src.startswith("<!--", begin):
+    if not state.src.startswith("<!--", begin):
         return False
     end = state.src.find("-->", begin + 4, state.eMarks[end_line - 1])
     last = start_line

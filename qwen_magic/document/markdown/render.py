@@ -172,10 +172,12 @@ def render_blocks(
         depth += token.nesting
         if token.type == "inline":
             inside = _inline_pieces(token.children or [])
-            if mark in BOXES.values():
-                inside[0] = inside[0][len("[ ] ") :]
-            out += [mark, *inside] if mark else inside
-            mark = ""
+            if mark:
+                if mark in BOXES.values():
+                    inside[0] = inside[0][len("[ ] ") :]
+                out.append(mark)
+                mark = ""
+            out += inside
         elif token.type == "list_item_open":
             mark = _box(tokens[place + 1 : place + 3])
             out.append(TASK_OPEN if mark else ITEM_OPEN)
@@ -183,9 +185,9 @@ def render_blocks(
             language = fence_language(token.info)
             out.append(CodeHtml.of(token.content, language, highlighted(token.content, language)))
         elif not token.hidden:
-            if token.type == "footnote_open":
-                mark = f"<sup>{text_html(token.info)}</sup> "
             out.append(_FIXED.get(token.type) or _element(token))
+            if token.info:  # of a footnote
+                mark = f"<sup>{text_html(token.info)}</sup> "
         if depth == 0 and out:
             blocks.append(RenderedBlock(tuple(out)))
             out = []

@@ -23,7 +23,11 @@ MOST_MARKS = 3  # that are closed; a text that leaves more open is not about to 
 _OPENING = "*_~`[\\<"
 _ENTITY = re.compile(r"&#?\w{0,8}$")
 _MARKED = re.compile(r"(?!\s)(?:\d[^$*]*[\\^_{]|[^$\d][^$]*[\\^_*{]|\\)[^$]*$", re.DOTALL)
-_UNDERLINE = re.compile(r"(?<=\S)[ \t]*\n[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*\Z")
+SHORT = 40  # characters of a last line that is not shown yet
+_UNDERLINE = re.compile(r"[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*")
+_SPECIAL = re.compile(r"[\\`*~_\[\]$<!]")
+LONGEST_ADDRESS = 300
+_ADDRESS = re.compile(r"://[^\s<>\[\]()]*\Z")
 _BEGUN = re.compile(  # an element, a mark of a footnote, the box of a task
     r"(?:<(?:/?[a-z]{0,4}/?|(?:br|su[bp]|kbd|mark)\s[^<>]{0,40}|!-?)|\[\^[^\]\s\[]{0,40}"
     r"|(?m:^)[ >]*\[\^[^\]\s\[]{1,40}\]|(?<=[-+*.)] )\[[ xX]?\]? ?)\Z",
@@ -33,7 +37,6 @@ _TICKS = re.compile(r"`+")
 _SCAN = re.compile(
     r"(?P<tex>\\[(\[]|\\begin\{\w+\*?\}|\$\$?)"
     r"|\\."
-    r"|https?://[^\s<>\[\]()]+"
     r"|(?P<tick>`+)"
     r"|(?P<mark>\*{1,3}|~~|(?<![^\W_])_{1,3}|_{1,3}(?![^\W_]))"
     r"|<(?P<tag>/?(?:sub|sup|kbd|mark))>"
@@ -71,11 +74,13 @@ def presentable(text: str) -> str:
     So is a last line that may be the beginning of a list as well as what makes a heading of the
     line above.
     """
-    if "\n" in text:
-        text = _UNDERLINE.sub("\n", text)
+    above, _, last = text.rpartition("\n")
+    if above and len(last) < SHORT and not above[-1].isspace() and _UNDERLINE.fullmatch(last):
+        text = above
     text = text.rstrip(_OPENING)
-    if any(char in text[-50:] for char in "<["):
-        text = text[:-50] + _BEGUN.sub("", text[-50:])
+    newest = text[-50:]
+    if "<" in newest or "[" in newest:
+        text = text[:-50] + _BEGUN.sub("", newest)
     comment = text.rfind("<!--")
     if comment >= 0 and text.find("-->", comment) < 0 and text.find("\n\n", comment) < 0:
         text = text[:comment]
@@ -84,9 +89,13 @@ def presentable(text: str) -> str:
     marks: list[str] = []
     brackets: list[tuple[int, int]] = []  # where a `[` stands, how many marks were open there
     position = 0
+    has_address = "://" in text
     unclosed = -1  # up to where no formula is looked for, since one that began is not closed
-    while (found := _SCAN.search(text, position)) is not None:
-        position = found.end()
+    while (special := _SPECIAL.search(text, position)) is not None:
+        found = _SCAN.match(text, special.start())
+        position = found.end() if found else special.end()
+        if found is None or (has_address and _is_in_address(text, special.start())):
+            continue
         if tick := found["tick"]:
             end = _closing_tick(text, tick, position)
             if end < 0:
@@ -132,6 +141,10 @@ def _unclosed(opening: str, text: str) -> str | None:
     # After one dollar, only what would be read as Markdown otherwise.
     is_sure = opening != "$" or _MARKED.match(text)
     return closing_mark(opening) if is_sure else None
+
+
+def _is_in_address(text: str, place: int) -> bool:
+    return _ADDRESS.search(text, max(0, place - LONGEST_ADDRESS), place) is not None
 
 
 def _closing_tick(text: str, tick: str, position: int) -> int:

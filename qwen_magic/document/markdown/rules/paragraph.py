@@ -136,11 +136,12 @@ class ParagraphRenderer(BlockRenderer):
 
     def _last_cut(self, limit: int) -> int:
         """Return the last place up to `limit` where the text may be cut, 0 for none."""
-        for near in (64, FARTHEST_CUT):
+        text = self._rest
+        for near in (24, 160, FARTHEST_CUT) if limit >= SHORTEST_CUT else ():
             found = 0
-            for match in _CUT.finditer(self._rest, max(0, limit - near), limit):
+            for match in _CUT.finditer(text, max(0, limit - near), limit):
                 found = match.end()
-            if found and not _IN_ADDRESS.search(self._rest, max(0, found - FARTHEST_CUT), found):
+            if found and (text[found - 1] in " \n" or not _IN_ADDRESS.search(text, 0, found)):
                 return found
         return 0
 

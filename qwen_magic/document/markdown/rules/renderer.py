@@ -30,7 +30,7 @@ from qwen_magic.document.markdown.parser import (
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
 from qwen_magic.document.markdown.sent import Writer
 
-_MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|://|[wW]{3}\.|[ \t]\n|\n[ \t]")
+_MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|[ \t]\n|\n[ \t]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
 
@@ -106,7 +106,7 @@ def is_blank(line: str) -> bool:
 
 def is_plain(text: str) -> bool:
     """Tell whether `text` holds no mark that inline Markdown would read."""
-    return _MARKS.search(text) is None
+    return _MARKS.search(text) is None and "://" not in text and "www." not in text.lower()
 
 
 def text_to_html(text: str, env: Env) -> str:
