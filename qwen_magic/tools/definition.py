@@ -43,8 +43,8 @@ class FunctionTool:
     """A function that the model may ask to be called.
 
     `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
-    gives an awaitable. `withheld` names the parameters whose defaults look like secrets, and are
-    not in the schema.
+    gives what has to be awaited. `withheld` names the parameters whose defaults look like secrets,
+    and are not in the schema.
     """
 
     name: str
@@ -83,7 +83,7 @@ class FunctionTool:
             told[:_LONGEST_DESCRIPTION],
             parameters,
             function,
-            inspect.iscoroutinefunction(source),
+            inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source),
             {key: hint for key, hint in hints.items() if key in parameters["properties"]},
             withheld,
         )

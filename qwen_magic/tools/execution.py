@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -24,10 +24,12 @@ from qwen_magic.tools import nesting
 from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke
 from qwen_magic.tools.policy import Prompt
+from qwen_magic.tools.results import Yielded
 
 _LOOK: Final = 1 / 30  # seconds between two looks at whether to go on
 # What a function may raise without ending more than itself.
 _FAILURES: Final = (Exception, SystemExit)
+_FOR_ITEMS: Final = 0.95  # of its time, so that what an iterator gave until then is not lost
 _TO_CLEAN_UP: Final = 1.0  # seconds that a cancelled function has
 
 
@@ -74,10 +76,13 @@ def approve(question: Question, prompt: Prompt) -> Verdict | None:
 
 
 def _begin(call: Invoke) -> CallResult | Awaitable[Any]:
-    """The result of a synchronous function; what an asynchronous one gave is handed on."""
+    """The result of a synchronous function; what an asynchronous one gave is handed on, and so is
+    what will gather the items of an asynchronous generator."""
     try:
         with interruptible(), time_limit(call.seconds):
             value = call.tool.function(**call.tool.read_arguments(call.arguments))
+            if hasattr(type(value), "__aiter__"):
+                return _gathered(value, call)
             return value if inspect.isawaitable(value) else call.result(value)
     except _FAILURES as error:
         return failure_of(error)
@@ -87,10 +92,32 @@ async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]
     """The result of an asynchronous function."""
     try:
         value = await _wait_for(given, call.seconds, watch)
+        if hasattr(type(value), "__aiter__"):
+            value = await _wait_for(_gathered(value, call), call.seconds, watch)
         with interruptible(), time_limit(call.seconds):
             return call.result(value)
     except _FAILURES as error:
         return failure_of(error)
+
+
+async def _gathered(source: AsyncIterable[Any], call: Invoke) -> Yielded:
+    """What an asynchronous iterator gives, until there is no more room or time for it."""
+    plain, items = call.plain(), Yielded()
+    try:
+        async with asyncio.timeout(min(call.seconds, 1e7) * _FOR_ITEMS) as limit:
+            async for item in source:
+                items.append(plain.of(item))
+                if not plain.has_room(len(items)):
+                    break
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        plain.end_early(len(items), str(OutOfTimeError(call.seconds)))
+    finally:
+        if callable(close := getattr(source, "aclose", None)):
+            await close()
+    items.notes = tuple(plain.notes)
+    return items
 
 
 def _left_alone(awaitable: Any) -> CallResult:

@@ -24,7 +24,7 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
 from qwen_magic.tools.policy import CallLimits, ToolPolicy
-from qwen_magic.tools.results import result_text
+from qwen_magic.tools.results import PlainValues, result_text
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.entry import CallPhase, Entry
@@ -58,7 +58,12 @@ class Invoke:
 
     def result(self, value: object) -> CallResult:
         """What is sent for the value that it gave."""
-        return CallResult(result_text(value, self.limits.size, self.limits.mask))
+        limits = self.limits
+        return CallResult(result_text(value, limits.size, limits.mask, self.seconds))
+
+    def plain(self) -> PlainValues:
+        """To make JSON of what it yields, one by one."""
+        return PlainValues(self.limits.size, self.limits.mask, self.seconds)
 
 
 Action: TypeAlias = Wait | Approve | Invoke

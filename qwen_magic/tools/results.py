@@ -2,108 +2,306 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import dataclasses
+import enum
 import json
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, MappingView
 from collections.abc import Set as AbstractSet
-from functools import partial
+from types import NoneType, SimpleNamespace
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
-from qwen_magic.context.kept_back import without_masked
+from qwen_magic.context.kept_back import MASKED, is_masked, without_masked
+from qwen_magic.context.time_limit import OutOfTimeError
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
+MOST_YIELDED: Final = 10_000  # items that are taken of an iterator
+_DEEPEST: Final = 50
+_SCALARS: Final = (NoneType, bool, int, float, str)
+_ITERABLES: Final = (Iterator, list, tuple, range, deque, MappingView, AbstractSet)
+_WRITTEN: Final = ("Decimal", "Fraction", "UUID", "timedelta", "complex", "ZoneInfo")
 
 
-def result_text(value: object, limit: int = MAX_RESULT_BYTES, mask: Collection[str] = ()) -> str:
+class Yielded(list[Any]):
+    """What came of an iterator, as JSON, with `notes` about what did not."""
+
+    notes: tuple[str, ...] = ()
+
+
+def result_text(
+    value: object,
+    limit: int = MAX_RESULT_BYTES,
+    mask: Collection[str] = (),
+    seconds: float = float("inf"),
+) -> str:
     """`value` for a `function_call_output`, at most `limit` bytes and a note about the rest.
 
-    Text as it is; an object with `__llm__` in its own words; tables as CSV; what JSON can hold as
-    JSON (dataclasses and models as objects, dates as text); others described. Columns and keys
-    that `mask` names are kept back. Never raises.
+    Text as it is; an object with `__llm__` in its own words; tables as CSV, whole rows only; arrays
+    with their type, shape and every number; figures in a sentence; what JSON can hold as JSON
+    (dataclasses, models and named tuples as objects; dates, Decimal and paths as text; bytes as
+    text or base64); others described. Generators and other iterators are run to their end: until
+    they gave what `limit` has room for, `MOST_YIELDED` items, or for so many `seconds`; what came
+    until then is sent, with a note. Columns and keys that `mask` names are kept back. Raises only
+    what an iterator raises.
     """
-    if mask:
+    plain = PlainValues(limit, mask, seconds)
+    made = plain.of(value)
+    if isinstance(made, str):
+        text = made
+    else:
+        head = f"{_kind_of_array(value)}\n" if isinstance(made, list) and _is_array(value) else ""
+        text = head + json_text(made, limit, str)
+    notes = [*plain.notes, *(value.notes if type(value) is Yielded else ())]
+    return "\n".join([_cut(text, limit), *notes])
+
+
+class PlainValues:
+    """Makes JSON of values, and stops where they are surely longer than `limit` bytes, which is
+    seen in their text. `notes` say where it stopped for another reason."""
+
+    def __init__(
+        self, limit: int, mask: Collection[str] = (), seconds: float = float("inf")
+    ) -> None:
+        self.notes: list[str] = []
+        self._left = limit
+        self._mask = mask
+        self._seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        """`value` as JSON: of scalars, lists and dicts. Raises what an iterator raises."""
         try:
-            value = _kept_back(value, mask)
+            opened = self._opened(value, depth) if depth < _DEEPEST else self._described(value)
+        except OutOfTimeError:
+            raise
         except Exception:  # what is looked at is the user's
-            return f"an object of type {type(value).__name__}, kept back"
-    for way in (_own, _table, _json):
+            opened = self._described(value)
+        if type(opened) in _SCALARS:
+            self._left -= len(opened) + 2 if isinstance(opened, str) else 1
+            return opened
+        if isinstance(opened, Mapping):
+            return self._members(opened, depth)
+        return self._items(opened, depth)
+
+    def has_room(self, taken: int) -> bool:
+        """Whether an iterator may go on, of which so many items were taken; says why not."""
+        if time.monotonic() > self._ends_at:
+            self.end_early(taken, str(OutOfTimeError(self._seconds)))
+        elif taken >= MOST_YIELDED:
+            self.end_early(taken, "ask for less at a time")
+        else:
+            return self._left >= 0
+        return False
+
+    def end_early(self, taken: int, why: str) -> None:
+        self.notes.append(f"(ended after the first {taken:,} items: {why})")
+
+    def _members(self, members: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        made = {}
+        for key, item in members.items():
+            name = key if isinstance(key, str) else str(key)
+            hidden = bool(self._mask) and is_masked(name, self._mask)
+            made[name] = MASKED if hidden else self.of(item, depth + 1)
+            self._left -= len(name) + 4
+            if self._left < 0:
+                break
+        return made
+
+    def _items(self, items: Iterable[Any], depth: int) -> list[Any]:
+        is_lazy = isinstance(items, Iterator)
+        made: list[Any] = []
         try:
-            text = way(value, limit)
-        except Exception:  # what is looked at is the user's
-            continue
-        if text is not None:
-            return _cut(text, limit)
-    return _cut(describe(value), limit)
+            for item in items:
+                made.append(self.of(item, depth + 1))
+                self._left -= 2
+                if self._left < 0 or (is_lazy and not self.has_room(len(made))):
+                    break
+        except OutOfTimeError as error:
+            if not is_lazy:
+                raise
+            self.end_early(len(made), str(error))
+        finally:
+            if is_lazy and callable(close := getattr(type(items), "close", None)):
+                close(items)
+        return made
+
+    def _opened(self, value: Any, depth: int) -> Any:
+        """`value` as a scalar, a mapping, or what gives its items; its inside as it is."""
+        kind = type(value)
+        if kind in _SCALARS or issubclass(kind, Iterator):
+            return value
+        if issubclass(kind, enum.Enum):
+            return value.value if type(value.value) in _SCALARS else value.name
+        if issubclass(kind, str):
+            return str.__str__(value)
+        if own_words(value):
+            return str(describe(value, whole=True))
+        if figure := figure_of(value):
+            return figure_words(figure)
+        if is_rows(value):
+            return self._table(value)
+        if self._mask and hasattr(kind, "dtype"):
+            value = without_masked(value, self._mask)
+        if _is_array(value):
+            return self._numbers(value, depth)
+        if (fields := _fields(value)) is not None:
+            return fields
+        if issubclass(kind, AbstractSet) and not issubclass(kind, KeysView):
+            return _sorted(value)
+        if issubclass(kind, _ITERABLES) or isinstance(value, Mapping):
+            return value
+        if issubclass(kind, bytes | bytearray | memoryview):
+            return _text_of(bytes(value[: self._left + 1]))
+        if kind.__name__ in ("NAType", "NaTType"):  # pandas' missing values
+            return None
+        if hasattr(kind, "isoformat"):
+            return value.isoformat()
+        if kind.__name__ in _WRITTEN or hasattr(kind, "__fspath__"):
+            return str(value)
+        return self._described(value)
+
+    def _described(self, value: object) -> str:
+        return str(describe_value(value, mask=self._mask) if self._mask else describe(value))
+
+    def _table(self, value: Any) -> str:
+        """CSV of as many whole rows as there is room for."""
+        if self._mask:
+            value = visible_part(value, self._mask)
+            if isinstance(value, str):
+                return value
+        count, columns = (*value.shape, 1)[:2]
+        if not columns:
+            return f"an empty {type(value).__name__}, {count:,} rows × 0 columns"
+        most = max(self._left, 0) // (2 * columns) + 1
+        head = value.head(most) if hasattr(value, "head") else value.slice(0, most)
+        try:
+            text = rows_text(head)
+        except Exception:  # polars writes no lists into CSV
+            text = json.dumps(head.to_dicts(), ensure_ascii=False, default=str)
+        if len(text.encode("utf-8", "replace")) <= self._left:
+            return text
+        whole = _first_bytes(text, self._left).rpartition("\n")[0]
+        heads = _rows_in(text) - len(head)
+        kept = max(_rows_in(whole) - heads, 0)
+        self.notes.append(f"(cut: the first {kept:,} of {count:,} rows; ask for less at a time)")
+        return whole
+
+    def _numbers(self, array: Any, depth: int) -> Any:
+        """An array's items, by its first axis. Numbers of single precision as short as they are
+        exact there; moments as text."""
+        kind = getattr(array.dtype, "kind", "")
+        if kind in ("m", "M") and hasattr(array, "astype"):
+            array = array.astype(str)
+        if not array.shape:
+            return self.of(array.tolist(), depth + 1)
+        if len(array.shape) > 1:
+            return list(array)
+        items = array[: max(self._left, 0) + 1].tolist()
+        short = kind == "f" and getattr(array.dtype, "itemsize", 8) < 8
+        return [float(str(item)) for item in array[: len(items)]] if short else items
 
 
-def _kept_back(value: Any, mask: Collection[str]) -> Any:
-    """`value` without what `mask` names, at any depth. Models are looked into as JSON, tables
-    inside of others only described."""
-    if isinstance(value, str) or own_words(value):
-        return value
-    if _is_table(value):
-        return visible_part(value, mask)
-    value = without_masked(value, mask)
-    try:
-        plain = _plain(value)
-    except TypeError:
-        return describe_value(value, mask=mask)
-    described = partial(_part, describing=partial(describe_value, mask=mask))
-    return without_masked(json.loads(json.dumps(plain, default=described)), mask)
+def is_rows(value: object) -> bool:
+    """True for tables and columns: of pandas, polars, pyarrow and others."""
+    kind = type(value)
+    return hasattr(kind, "shape") and any(
+        hasattr(kind, name) for name in ("head", "to_pylist", "column_names")
+    )
 
 
-def _is_table(value: object) -> bool:
-    return hasattr(type(value), "shape") and hasattr(type(value), "head")
+def _is_array(value: object) -> bool:
+    kind = type(value)
+    return hasattr(kind, "shape") and hasattr(kind, "dtype") and hasattr(kind, "tolist")
 
 
-def _own(value: Any, limit: int) -> str | None:
-    if isinstance(value, str):
-        return str(value)
-    return describe(value, whole=True) if own_words(value) else None
+def _kind_of_array(value: Any) -> str:
+    lengths = " × ".join(f"{length:,}" for length in value.shape)
+    return f"{type(value).__name__}, {lengths}, {value.dtype}"
 
 
-def _table(value: Any, limit: int) -> str | None:
-    """No more rows than can show: a row takes two bytes at the least."""
-    if not _is_table(value):
-        return None
-    return rows_text(value.head(limit // 2 + 1))
-
-
-def _json(value: object, limit: int) -> str | None:
-    return json_text(_plain(value), limit, _part)  # its bytes are at least as many
-
-
-def _plain(value: Any) -> Any:
-    """`value` where JSON knows it or a part of it; else raises `TypeError`."""
-    if value is None or isinstance(value, bool | int | float | list | tuple | dict):
-        return value
-    return _part(value, whole=True)
-
-
-def _part(value: Any, whole: bool = False, describing: Callable[[object], str] = describe) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+def _fields(value: Any) -> Mapping[Any, Any] | None:
+    """The fields of a record by name; None for what is none."""
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    dump = getattr(type(value), "model_dump", None)
-    if callable(dump):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, AbstractSet):
-        return sorted(value, key=repr)
-    if whole:
-        raise TypeError("not for JSON")
-    if hasattr(type(value), "isoformat"):  # dates
-        return value.isoformat()
-    if hasattr(type(value), "item") and getattr(value, "ndim", None) == 0:  # scalars of numpy
-        return value.item()
-    return describing(value)
+    if callable(getattr(kind, "model_dump", None)):
+        dumped: Mapping[Any, Any] = value.model_dump(mode="json")
+        return dumped
+    if issubclass(kind, tuple) and hasattr(kind, "_asdict"):
+        named: Mapping[Any, Any] = value._asdict()
+        return named
+    if names := getattr(kind, "__attrs_attrs__", None):
+        return {one.name: getattr(value, one.name) for one in names}
+    return vars(value) if issubclass(kind, SimpleNamespace) else None
+
+
+def _sorted(items: AbstractSet[Any]) -> list[Any]:
+    try:
+        return sorted(items)
+    except TypeError:
+        return sorted(items, key=repr)
+
+
+def _text_of(raw: bytes) -> str:
+    """Bytes as the text that they are; else in base64."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" not in text:
+        return text
+    return f"{len(raw):,} bytes, in base64: {base64.b64encode(raw).decode('ascii')}"
+
+
+def _rows_in(text: str) -> int:
+    """Rows of CSV, in which a cell may have several lines."""
+    return sum(1 for _ in csv.reader(text.splitlines(keepends=True)))
 
 
 def _cut(text: str, limit: int) -> str:
-    raw = text.encode("utf-8", "replace")
-    if len(raw) <= limit:
+    kept = _first_bytes(text, limit)
+    if kept == text:
         return text
-    kept = raw[:limit].decode("utf-8", "ignore")
     return f"{kept}…\n(cut: the first {limit:,} bytes of more; ask for less at a time)"
+
+
+def _first_bytes(text: str, limit: int) -> str:
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= limit else raw[: max(limit, 0)].decode("utf-8", "ignore")
+
+
+# Figures -----------------------------------------------------------------------------------------
+
+
+def figure_of(value: Any) -> Any | None:
+    """The figure that `value` is, or is a part of (axes, an array of them); None for others."""
+    kind = type(value)
+    if hasattr(kind, "savefig") or hasattr(kind, "to_plotly_json"):
+        return getattr(value, "figure", value) if hasattr(kind, "savefig") else value
+    if hasattr(kind, "get_figure") and hasattr(kind, "get_title"):
+        return value.get_figure()
+    if all(hasattr(kind, name) for name in ("thumbnail", "getexif")):
+        return value  # of Pillow
+    if hasattr(kind, "flat") and str(getattr(value, "dtype", "")) == "object" and value.size:
+        return figure_of(next(iter(value.flat)))
+    return value if kind.__name__ == "Image" and hasattr(kind, "_repr_png_") else None
+
+
+def figure_words(figure: Any) -> str:
+    """A figure in a sentence, for a model that does not see it."""
+    if not hasattr(figure, "get_axes"):
+        size = getattr(figure, "size", None)
+        pixels = " of {} × {} pixels".format(*size) if isinstance(size, tuple) else ""
+        return f"an image{pixels}, of type {type(figure).__name__}"
+    told = []
+    for axes in figure.get_axes():
+        labels = {"title": axes.get_title(), "x": axes.get_xlabel(), "y": axes.get_ylabel()}
+        named = ", ".join(f"{name}: {label}" for name, label in labels.items() if label)
+        drawn = f"{len(axes.lines)} lines, {len(axes.patches)} patches, "
+        told.append(f"({named or 'without labels'}; {drawn}{len(axes.collections)} collections)")
+    return f"a figure with {len(told)} axes: {'; '.join(told)}" if told else "an empty figure"

@@ -518,3 +518,72 @@ def test_a_model_that_calls_on_after_the_last_round_fails(tools, ran):
         endless.shutdown()
         thread.join()
     assert len(ran) == 2
+
+
+def test_generators_are_run_to_their_end(server):
+    closed = []
+
+    def rows(n: int):
+        """Yields rows."""
+        yield from range(n)
+
+    async def arows(n: int):
+        """Yields rows, asynchronously."""
+        for i in range(n):
+            await asyncio.sleep(0)
+            yield {"i": i}
+
+    async def endless():
+        """Never ends."""
+        try:
+            while True:
+                await asyncio.sleep(0.01)
+                yield 1
+        finally:
+            closed.append(1)
+
+    async def later(n: int):
+        """Gives one later."""
+        return arows(n)
+
+    def output(qwen, prompt, function):
+        return qwen.ask(prompt, tools=[function]).tool_calls[0].output
+
+    with qwen_of(server) as qwen:
+        assert output(qwen, "call rows(n=3)", rows) == "[0, 1, 2]"
+        assert output(qwen, "call arows(n=2)", arows) == '[{"i": 0}, {"i": 1}]'
+        assert output(qwen, "call later(n=1)", later) == '[{"i": 0}]'
+    with qwen_of(server, limits=CallLimits(seconds=0.3)) as qwen:
+        text = output(qwen, "call endless()", endless)
+        assert text.startswith("[1, 1")
+        assert "not finished after 0.3 s" in text
+    assert closed == [1]
+
+
+def test_always_does_not_hold_for_another_object(server, ran):
+    """The same method, bound to another object, is asked about again; so is what has changed."""
+
+    class Database:
+        def __init__(self, host):
+            self.host = host
+
+        def query(self, n: int) -> str:
+            """Queries."""
+            ran.append(self.host)
+            return self.host
+
+    asked_about = []
+
+    def approve(question):
+        asked_about.append(question.is_other)
+        return "always"
+
+    staging = Database("staging")
+    with qwen_of(server, approve=approve) as qwen:
+        for database in (staging, staging, Database("PRODUCTION")):
+            qwen.ask("call query(n=1)", tools=[database.query])
+        assert asked_about == [False, True]
+        qwen.ask("call query(n=1)", tools=[staging.query])
+        staging.host = "PRODUCTION"
+        qwen.ask("call query(n=1)", tools=[staging.query])
+    assert asked_about == [False, True, True, True]

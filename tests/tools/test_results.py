@@ -5,7 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import decimal
+import enum
+import io
+import itertools
 import json
+import pathlib
+import time
 import types
 
 import numpy as np
@@ -14,8 +20,10 @@ import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
 
-from qwen_magic.tools.results import MAX_RESULT_BYTES, result_text
+from qwen_magic.tools.results import MAX_RESULT_BYTES, MOST_YIELDED, result_text
 
 unhurried = settings(deadline=None)
 
@@ -24,6 +32,19 @@ unhurried = settings(deadline=None)
 class Point:
     x: int
     when: datetime.date
+
+
+class Grade(enum.Enum):
+    GOOD = 1
+    ODD = (1, 2)
+
+
+Pair = collections.namedtuple("Pair", "a email")
+
+
+def yielding(count):
+    for n in range(count):
+        yield {"n": n}
 
 
 class Own:
@@ -50,7 +71,31 @@ class Bad:
         (datetime.date(2024, 1, 2), "2024-01-02"),
         (pd.DataFrame({"a": [1, 2]}), "a\n1\n2\n"),
         (pd.Series([1, 2], name="a", index=["x", "y"]), ",a\nx,1\ny,2\n"),
-        (np.array([1, 2]), "ndarray, 2, int64\n[1 2]"),
+        (np.arange(6).reshape(2, 3), "ndarray, 2 × 3, int64\n[[0, 1, 2], [3, 4, 5]]"),
+        (np.float32([0.1, 0.25]), "ndarray, 2, float32\n[0.1, 0.25]"),
+        (np.array(["2024-01-01"], "M8[D]"), 'ndarray, 1, datetime64[D]\n["2024-01-01"]'),
+        (np.datetime64("2024-01-01T00:00"), "2024-01-01T00:00"),
+        (np.ma.array([1, 2], mask=[0, 1]), "MaskedArray, 2, int64\n[1, null]"),
+        (pd.Index(["a"], name="n"), f'Index, 1, {pd.Index(["a"]).dtype}\n["a"]'),
+        ({"t": pd.Timestamp("2024-01-01"), "n": pd.NaT}, '{"t": "2024-01-01T00:00:00", "n": null}'),
+        ({"f": pd.DataFrame({"a": [1]})}, '{"f": "a\\n1\\n"}'),
+        (pd.DataFrame(), "an empty DataFrame, 0 rows × 0 columns"),
+        (decimal.Decimal("1.10"), "1.10"),
+        (pathlib.PurePosixPath("/x/y"), "/x/y"),
+        (datetime.timedelta(1), "1 day, 0:00:00"),
+        (b"abc", "abc"),
+        (b"\xff\x00", "2 bytes, in base64: /wA="),
+        (Grade.GOOD, "1"),
+        (Grade.ODD, "ODD"),
+        ([Pair(1, None)], '[{"a": 1, "email": null}]'),
+        ({(1, 2): 3, None: 1}, '{"(1, 2)": 3, "None": 1}'),
+        (range(3), "[0, 1, 2]"),
+        (map(str, range(2)), '["0", "1"]'),
+        (zip("ab", [1, 2], strict=True), '[["a", 1], ["b", 2]]'),
+        ({"b": 1, "a": 2}.keys(), '["b", "a"]'),
+        ({"a": 1}.items(), '[["a", 1]]'),
+        ({"deep": [yielding(2)]}, '{"deep": [[{"n": 0}, {"n": 1}]]}'),
+        (Image.new("RGB", (3, 4)), "an image of 3 × 4 pixels, of type Image"),
         (Bad(), "an object of type Bad"),
     ],
 )
@@ -58,9 +103,7 @@ def test_values_as_text(value, text):
     assert result_text(value) == text
 
 
-@pytest.mark.parametrize(
-    "value", ["ü" * 200_000, ["x" * 10] * 50_000, pd.DataFrame({"a": range(99_999)})]
-)
+@pytest.mark.parametrize("value", ["ü" * 200_000, ["x" * 10] * 50_000, np.arange(99_999)])
 def test_large_results_are_cut_with_a_note(value):
     text = result_text(value)
     body, note = text.rsplit("…\n", 1)
@@ -98,7 +141,6 @@ class Model(pydantic.BaseModel):
 
 
 FRAME = pd.DataFrame({"a": [1, 2], "email": ["canary"] * 2, "c": [3, 4]})
-Pair = collections.namedtuple("Pair", "a email")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +160,12 @@ Pair = collections.namedtuple("Pair", "a email")
         (FRAME.T, ",0,1\na,1,2\nc,3,4\n"),
         (collections.deque([{"email": "canary"}]), '[{"email": "[masked]"}]'),
         (types.SimpleNamespace(email="canary"), '{"email": "[masked]"}'),
-        ({"a": np.array([1, 2])}, '{"a": "ndarray, 2, int64\\n[1 2]"}'),
+        ({"a": np.array([1, 2])}, '{"a": [1, 2]}'),
+        (({"email": "canary"} for _ in "a"), '[{"email": "[masked]"}]'),
+        (
+            np.array([(1, 2)], [("a", int), ("email", int)]),
+            "ndarray, 1, [('a', '<i8'), ('email', '<i8')]\n[[1]]",
+        ),
         ("said by the function itself", "said by the function itself"),
     ],
 )
@@ -129,4 +176,59 @@ def test_masked_columns_are_kept_back(value, text):
 def test_tables_inside_of_others_are_masked_too():
     text = result_text({"frame": FRAME, "s": FRAME["email"]}, mask=("email",))
     assert "canary" not in text
-    assert "email" in text
+    assert json.loads(text)["frame"] == "a,c\n1,3\n2,4\n"
+
+
+def test_a_table_is_cut_between_rows():
+    frame = pd.DataFrame({"a": range(99_999), "b": "two\nlines"})
+    body, note = result_text(frame).rsplit("\n", 1)
+    assert len(body.encode()) <= MAX_RESULT_BYTES
+    rows = pd.read_csv(io.StringIO(body))
+    assert rows.equals(frame.iloc[: len(rows)])
+    assert note == f"(cut: the first {len(rows):,} of 99,999 rows; ask for less at a time)"
+
+
+def test_an_array_is_whole():
+    array = np.random.default_rng(1).random(1_500)
+    assert json.loads(result_text(array).split("\n")[1]) == array.tolist()
+
+
+def test_iterators_are_run_to_an_end():
+    closed = []
+
+    def endless(pause=0.0, size=1):
+        try:
+            for n in itertools.count():
+                time.sleep(pause)
+                yield "x" * size + str(n)
+        finally:
+            closed.append(1)
+
+    body, note = result_text(endless()).rsplit("\n", 1)
+    assert len(json.loads(body)) == MOST_YIELDED
+    assert note.startswith("(ended after the first 10,000 items")
+    assert "(cut: the first 100,000 bytes of more" in result_text(endless(size=1_000))
+    body, note = result_text(endless(pause=0.05), seconds=0.2).rsplit("\n", 1)
+    assert 1 <= len(json.loads(body)) < 10
+    assert "not finished after 0.2 s" in note
+    assert len(closed) == 3, "what is left early is closed"
+
+
+def test_what_an_iterator_raises_is_its_functions():
+    def fails():
+        yield 1
+        raise LookupError("halfway")
+
+    with pytest.raises(LookupError):
+        result_text(fails())
+
+
+def test_figures_in_a_sentence():
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    axes[0].plot([1, 2])
+    axes[0].set(title="Speed", xlabel="time")
+    for value in (figure, axes[0], axes, {"plot": figure}):
+        text = result_text(value)
+        assert "a figure with 2 axes" in text
+        assert "title: Speed, x: time; 1 lines" in text
