@@ -389,6 +389,25 @@ def test_without_widgets_html_is_updated_until_the_end(kernel, server):
     assert len(updates) <= 5 * ran.seconds + 2, "throttled"
 
 
+def test_queued_cells_end_each_for_itself(kernel):
+    """A page takes a cell for running until an idle status with its own request as parent; a page
+    also speaks to the widgets meanwhile."""
+    sent = [kernel.send("%%qwen --think\nhello", f"c{n}", stdin=True) for n in range(8)]
+    client, ended = kernel.client, []
+    while len(ended) < len(sent):
+        message = client.get_iopub_msg(timeout=20)
+        content, parent = message["content"], message["parent_header"].get("msg_id")
+        if message["msg_type"] == "comm_open":
+            hello = {"method": "custom", "content": {"op": "hello"}}
+            data = {"comm_id": content["comm_id"], "data": hello}
+            client.shell_channel.send(client.session.msg("comm_msg", data))
+        if content.get("execution_state") == "idle" and parent in sent:
+            ended.append(parent)
+    assert ended == sent
+    replies = [client.get_shell_msg(timeout=10)["parent_header"]["msg_id"] for _ in sent]
+    assert replies == sent
+
+
 def test_without_live_widgets_text_is_printed(kernel):
     kernel.ok("%config QwenMagics.live = False")
     ran = kernel.ok("%%qwen\nMy name is John")
