@@ -231,9 +231,7 @@ def footer_html(footer: Footer) -> str:
     request = footer.request and _facts((f"request: {footer.request}",))
     more = "<br>".join(part for part in (rest, request) if part)
     if more and line:
-        line = (
-            f'<details class="qm-facts"><summary class="qm-line">{line}</summary>{more}</details>'
-        )
+        line = f'<details class="qm-facts"><summary class="qm-sum">{line}</summary>{more}</details>'
     warnings = "<br>".join(_facts((fact,)) for fact in footer.warnings)
     return f'<div class="qm-foot" style="padding: 8px 0 0 0">{line or more}{warnings}</div>'
 

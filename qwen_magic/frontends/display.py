@@ -11,10 +11,21 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from qwen_magic.document.words import escaped
+from qwen_magic.document.markdown.render import text_html
 from qwen_magic.frontends.plain import printable
 
 _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
+_STYLE: Final = (
+    ".qm-listing.qm-listing{container:qm-listing/inline-size;"
+    "padding-inline-start:calc(var(--jp-code-padding,-1px) + 1px);"
+    "table{margin:0;border-collapse:collapse;font-size:13px}tr{background:none}p{margin:6px 0 0}"
+    ":is(td,th){padding:3px 20px 3px 0;text-align:start;vertical-align:baseline}"
+    "[align]{text-align:end;font-variant-numeric:tabular-nums}"
+    "@container qm-listing (max-width:560px){thead{display:none}"
+    "table,tbody,tr{display:block}tr{padding:4px 0}td{display:inline-block;padding:0 12px 0 0}"
+    "td{overflow-wrap:anywhere}td:empty{display:none}"
+    "td::before{content:attr(data-label) ' ';opacity:.7}}}"
+)
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
 
@@ -92,7 +103,7 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str =
 
     plain = printable(_columns(header, rows) + (f"\n{note}" if note else ""))
     if hasattr(get_ipython(), "kernel"):
-        data = {"text/markdown": _markdown(header, rows, note), "text/plain": plain}
+        data = {"text/html": _html(header, rows, note), "text/plain": plain}
         display(data, raw=True)  # type: ignore[no-untyped-call]
     else:
         print(plain)  # noqa: T201
@@ -121,13 +132,24 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    rule = ["--:" if numeric else ":--" for numeric in _numeric(header, rows)]
-    lines = [header, rule, *rows]
-    table = "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-    return f"{table}\n\n{_cell(note)}" if note else table
+def _html(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """A table; where there is no room for one, a paragraph for each row, with the words of the
+    header. What a cell says may come from a file or a server."""
+    aligned = [' align="right"' if numeric else "" for numeric in _numeric(header, rows)]
+    heads = "".join(f"<th{a}>{_cell(name)}</th>" for name, a in zip(header, aligned, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td{a} data-label="{_cell(name)}">{_cell(cell)}</td>'
+            for name, cell, a in zip(header, row, aligned, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    said = f"<p>{_cell(note)}</p>" if note else ""
+    return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}</div>'
 
 
 def _cell(text: str) -> str:
-    """What a cell says may come from a file or a server, and Markdown may hold HTML."""
-    return escaped(printable(text))
+    return text_html(printable(" ".join(text.split()))).replace('"', "&quot;")

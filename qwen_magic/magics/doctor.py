@@ -84,7 +84,7 @@ def _front_end(asker: Asker) -> str:
     again = (
         ""
         if cell_id(asker.shell)
-        else (" The front end sends no cell ids: running a cell again adds a turn, not a sibling.")
+        else (" The front end sends no cell ids: a cell that runs again adds a turn.")
     )
     return _good("Display", "a live widget where the front end shows widgets, else HTML." + again)
 

@@ -1,11 +1,12 @@
-"""Makes pictures of an answer in fourteen states, and of pages shown once, in six forms.
+"""Makes pictures of an answer in fourteen states, and of pages shown once, in seven forms.
 
     python tests/browser/gallery.py OUTDIR [STATE…]
 
 writes OUTDIR/<state>-<form>.png, and OUTDIR/index.html with all of them. The forms are light, dark
-and narrow (320 px) in a notebook, saved, untrusted (no style sheet), and nbconvert. The pictures of
-`live` states show panels as they are while it runs; of the others every panel is closed in light
-and dark, and open in the rest. Needs the `test` extra and a Chromium (QWEN_MAGIC_CHROMIUM).
+and narrow (320 px) in a notebook, saved, untrusted (no style sheet), and what nbconvert makes of it
+as HTML and as Markdown (read by a plain CommonMark page). The pictures of `live` states show panels
+as they are while it runs; of the others every panel is closed in light and dark, and open in the
+rest. Needs the `test` extra and a Chromium (QWEN_MAGIC_CHROMIUM).
 """
 
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests"), str(ROOT)]
 
-from answer_pages import FORMS, show  # noqa: E402
+from answer_pages import PICTURED, show  # noqa: E402
 from answer_states import all_states  # noqa: E402
 from conftest import CHROMIUM_FLAGS, chromium_path  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
@@ -31,7 +32,7 @@ def main(folder, names):
     states = [state for state in all_states() if not names or state.name in names]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-        for form in FORMS:
+        for form in PICTURED:
             for state in states:
                 page = browser.new_page(reduced_motion="reduce")
                 show(page, state, form)
@@ -42,11 +43,11 @@ def main(folder, names):
         browser.close()
     rows = [
         f"<h2>{state.name}</h2>"
-        + "".join(f'<img src="{state.name}-{form}.png" title="{form}">' for form in FORMS)
+        + "".join(f'<img src="{state.name}-{form}.png" title="{form}">' for form in PICTURED)
         for state in states
     ]
     (folder / "index.html").write_text("<!doctype html>" + "\n".join(rows), "utf-8")
-    print(f"{len(states) * len(FORMS)} pictures in {folder}")  # noqa: T201
+    print(f"{len(states) * len(PICTURED)} pictures in {folder}")  # noqa: T201
 
 
 if __name__ == "__main__":

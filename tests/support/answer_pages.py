@@ -6,6 +6,7 @@ live, dark, narrow   a notebook's cell output: the widget while it runs, then th
 saved                the saved form on a trusted page, without a kernel
 untrusted            after JupyterLab's sanitizer: no style sheet, no ids, no data attributes
 nbconvert            in a notebook converted to HTML
+markdown             in a notebook converted to Markdown, as a page of plain CommonMark
 """
 
 import json
@@ -16,7 +17,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
-from nbconvert import HTMLExporter
+from markdown_it import MarkdownIt
+from nbconvert import HTMLExporter, MarkdownExporter
 
 from qwen_magic.document.highlight import python_labels
 from qwen_magic.frontends.static import bundle, mark_of
@@ -25,6 +27,7 @@ from qwen_magic.frontends.widget import patch_json
 FRONTENDS = Path(__file__).parents[2] / "qwen_magic" / "frontends"
 NBCONVERT = Path(sys.prefix) / "share" / "jupyter" / "nbconvert" / "templates" / "lab" / "static"
 FORMS = ("light", "dark", "narrow", "saved", "untrusted", "nbconvert")
+PICTURED = (*FORMS, "markdown")
 WIDTHS = {"narrow": 320}
 WIDTH = 900
 
@@ -71,6 +74,9 @@ def show(page, state, form):
         page.set_content(_cell("light", _saved(state)))
     elif form == "untrusted":
         page.set_content(f"{_PLAIN}<article>{sanitized(_saved(state))}</article>")
+    elif form == "markdown":
+        text = MarkdownIt("commonmark", {"html": True}).render(converted(state, MarkdownExporter))
+        page.set_content(f"{_PLAIN}<article>{text}</article>")
     else:
         page.route("http*://**", lambda route: route.abort())  # MathJax, RequireJS
         page.set_content(converted(state), wait_until="domcontentloaded")
@@ -136,11 +142,11 @@ def run_actions(page, answers):
     )
 
 
-def converted(state):
-    """The page that nbconvert makes of a notebook with this answer."""
+def converted(state, exporter=HTMLExporter):
+    """What nbconvert makes of a notebook with this answer."""
     output = nbformat.v4.new_output("display_data", _bundle(state))
     cell = nbformat.v4.new_code_cell("%%qwen\nA question", outputs=[output], execution_count=1)
-    page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    page, _ = exporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     return page
 
 
