@@ -1,9 +1,10 @@
 """Markdown to safe HTML, whole or while it arrives.
 
-`parser` says what our Markdown is (`maths` adds a rule); `render` turns its tokens into HTML.
-`render_markdown` is one whole render, `MarkdownStream` (`incremental`) the same text piece by
-piece: `rules` has a renderer for each kind of block that is still open, `unfinished` closes the
-marks that its last line leaves open, `sent` keeps what the views have.
+`parser` says what our Markdown is: `inline` and `maths` add rules to it, `tex` says what of a
+formula is shown. `render` turns its tokens into HTML. `render_markdown` is one whole render,
+`MarkdownStream` (`incremental`) the same text piece by piece: `rules` has a renderer for each kind
+of block that is still open, `unfinished` closes the marks that its last line leaves open, `sent`
+keeps what the views have.
 """
 
 from __future__ import annotations
