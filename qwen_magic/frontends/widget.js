@@ -219,6 +219,7 @@ class Follower {
     if (this.on === false) return;
     const scroller = this.scroller;
     const past = this.past(scroller);
+    if (this.on === undefined) this.top = scroller.scrollTop;
     this.on ??= past <= END;
     if (!this.on || past <= 0 || isHeld(this.turn)) return;
     scroller.scrollTop += past;
@@ -570,8 +571,10 @@ class View {
 
   sighted(entries) {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) this.unseen.delete(target);
-      else this.unseen.add(target);
+      if (isIntersecting) {
+        this.unseen.delete(target);
+        this.place = this.follower.outermost.scrollTop;
+      } else this.unseen.add(target);
     }
     this.look();
   }
@@ -580,7 +583,7 @@ class View {
   look() {
     const asks = this.unseen.has(this.question);
     if (!this.running || !(asks || this.unseen.has(this.head))) return void this.bar.remove();
-    this.locate();
+    if (this.turn.isConnected) this.scroller = this.follower.outermost;
     const { key, text } = asks ? questionOf(this.model) : {};
     if (key && this.announced !== key) {
       this.announced = key;
@@ -592,20 +595,11 @@ class View {
     if (this.bar.parentElement !== dock) dock.append(this.bar);
   }
 
-  /* Lab takes far cells out of the page: where it was shows where it will be. */
-  locate() {
-    if (!this.turn.isConnected) return;
-    const scroller = this.follower.outermost;
-    const top = this.turn.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
-    Object.assign(this, { scroller, place: scroller.scrollTop + top });
-  }
-
+  /* By way of where it was seen last: Lab may have taken a far cell out of its place. */
   show() {
-    const far = !this.turn.isConnected;
-    if (far) this.scroller.scrollTop = this.place;
-    const target = this.question ?? this.turn;
+    this.scroller.scrollTop = this.place ?? this.scroller.scrollTop;
     const block = this.question ? "center" : "start";
-    setTimeout(() => target.scrollIntoView({ block }), far ? 300 : 0);
+    setTimeout(() => (this.question ?? this.turn).scrollIntoView({ block }), 200);
   }
 
   scrolled(panel) {
@@ -706,7 +700,6 @@ class View {
     this.look();
     if (!running) return;
     const tick = () => {
-      this.locate();
       const time = clock((performance.now() - this.began) / 1000);
       for (const shown of this.both("clock")) shown.textContent = time;
     };
