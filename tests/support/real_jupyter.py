@@ -251,9 +251,8 @@ class Page:
 
     def scroll_to(self, top: int) -> None:
         """Scroll the notebook; 0 is its top."""
-        self.page.evaluate(
-            "top => {document.querySelector('.jp-WindowedPanel-outer').scrollTop = top}", top
-        )
+        scroller = f"{self._WIDGET}.node.querySelector('.jp-WindowedPanel-outer')"
+        self.page.evaluate(f"top => {{{scroller}.scrollTop = top}}", top)
 
     def restart_kernel(self) -> None:
         """The toolbar's restart, without its question."""
