@@ -204,7 +204,7 @@ def test_a_question_outlives_all_that_happens_to_a_page(server, open_page, front
     page.run_all()
     page.output(1).locator(".qm-choice").first.wait_for()
 
-    # Out of sight: announced (by the labextension's toast, which takes it over), with the way there.
+    # Out of sight: announced (by the labextension's toast here), with the way there.
     page.scroll_to(100_000)
     page.page.get_by_text("rows(…) waits for your word in cell [2]").first.wait_for()
     assert page.page.title().startswith("(?) ")
