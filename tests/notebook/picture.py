@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 from real_jupyter import Jupyter, Page  # noqa: E402
 
 CELLS = [
+    "# The frame and tools of the active cell go here",
     "%load_ext qwen_magic\n%qwen_demo on\ncount = 1000",
     "%%qwen --think -t code_interpreter\n"
     "What is the variance of the first {count} primes? Show the plot.",
@@ -41,7 +42,7 @@ def main(file):
             ).click()  # the frame and tools of a cell go there
             tab.mouse.move(0, 0)
             tab.wait_for_timeout(500)
-            page.cell(1).screenshot(path=file)
+            page.cell(2).screenshot(path=file)
         finally:
             jupyter.close()
 
