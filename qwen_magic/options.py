@@ -10,6 +10,7 @@ Everything else about options is derived from the fields of `Options` below:
     keywords             session/keywords.py: every option that is no matter of the cell
     the question         `ask_fields`: every option whose `place` is "ask" or "request"
     README's table       tests/test_readme.py compares
+    the labextension's   tests/frontends/test_labextension.py compares
 
 It stands here and not in magics/, where most of its readers are, because `Qwen.ask` takes its
 keywords from it too, and Python code reaches a question without any magic.

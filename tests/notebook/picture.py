@@ -30,16 +30,13 @@ def main(file):
         jupyter = Jupyter(Path(folder))
         try:
             jupyter.write("answer.ipynb", CELLS)
-            # Wide enough for the tools of a cell, tall enough for all of the answer.
             size = {"width": 1120, "height": 1700}
             tab = chromium.new_context(viewport=size, device_scale_factor=1.5).new_page()
             page = Page(jupyter, tab, "lab", "answer.ipynb")
-            page.run(0)
             page.run(1)
-            page.output(1).locator(".qm-acts").wait_for()
-            page.cell(0).locator(
-                ".jp-InputPrompt"
-            ).click()  # the frame and tools of a cell go there
+            page.run(2)
+            page.output(2).locator(".qm-acts").wait_for()
+            page.cell(0).locator(".jp-InputPrompt").click()
             tab.mouse.move(0, 0)
             tab.wait_for_timeout(500)
             page.cell(2).screenshot(path=file)

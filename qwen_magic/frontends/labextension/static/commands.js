@@ -14,7 +14,7 @@ const TWICE = 500; // ms between two presses
 function stopButton(notebook) {
   const cells = [notebook?.activeCell, ...(notebook?.widgets ?? [])];
   for (const cell of cells) {
-    const button = cell?.node.querySelector(".qm-is-running .qm-stop:not([disabled])");
+    const button = cell?.node.querySelector(".qm-is-running .qm-stop:not([disabled], [hidden])");
     if (button) return button;
   }
   return undefined;
