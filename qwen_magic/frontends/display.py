@@ -22,7 +22,7 @@ _STYLE: Final = (
     ":is(td,th){padding:3px 20px 3px 0;text-align:start;vertical-align:baseline}"
     "[align]{text-align:end;font-variant-numeric:tabular-nums}"
     "@container qm-listing (max-width:560px){thead{display:none}"
-    "table,tbody,tr{display:block}tr{padding:4px 0}td{display:inline-block;padding:0 12px 0 0}"
+    "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}td{display:inline-block;padding:0 12px 0 0}"
     "td{overflow-wrap:anywhere}td:empty{display:none}"
     "td::before{content:attr(data-label) ' ';opacity:.7}}}"
 )

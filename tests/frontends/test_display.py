@@ -1,10 +1,11 @@
-"""An answer that is shown again in a terminal."""
+"""An answer that is shown again in a terminal; lists that the magics print."""
 
 import io
 
 import pytest
 
 from qwen_magic.answer import Answer
+from qwen_magic.frontends import display
 from qwen_magic.frontends.display import show_answer
 
 ANSWER = Answer("# Primes\n\n- two\n- three")
@@ -28,3 +29,13 @@ def test_it_is_drawn_in_a_terminal(monkeypatch):
 def test_it_is_plain_text_elsewhere(capsys):
     show_answer(ANSWER)
     assert capsys.readouterr().out == ANSWER.text + "\n"
+
+
+def test_numbers_stand_at_the_right_edge_and_cells_are_text():
+    rows = [["<b>x</b>", "1,628", "just now"], ["y", "", "2 min ago"], ["z", "12", ""]]
+    html = display._html(["name", "tokens", "age"], rows, "a <i>note</i>")
+    assert html.count('align="right"') == 4
+    assert "<b>" not in html
+    assert "<i>" not in html
+    lines = display._columns(["name", "tokens"], [row[:2] for row in rows]).split("\n")
+    assert lines[-1].endswith("     12")
