@@ -22,8 +22,8 @@ _STYLE: Final = (
     ":is(td,th){padding:3px 20px 3px 0;text-align:start;vertical-align:baseline}"
     "[align]{text-align:end;font-variant-numeric:tabular-nums}"
     "@container qm-listing (max-width:560px){thead{display:none}"
-    "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}td{display:inline-block;padding:0 12px 0 0}"
-    "td{overflow-wrap:anywhere}td:empty{display:none}"
+    "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}"
+    "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
     "td::before{content:attr(data-label) ' ';opacity:.7}}}"
 )
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
