@@ -151,8 +151,8 @@ class Options:
         "-i", "list", "made", offers="names", repeatable=True))
     schema: str | None = _options(Option(
         "--schema", "NAME",
-        "the answer as an object (`answer.parsed`): a pydantic model, dataclass, TypedDict or JSON "
-        "schema; checked here, repaired at most twice",
+        "the answer as an object (`answer.parsed`): a pydantic model, dataclass, TypedDict, JSON "
+        "schema, or a type such as list[Item]; checked here, repaired at most twice",
         "", "variable", "made", offers="names"))
     code: bool = _options(
         Option("--code", "", "put the answer's first Python block into the next cell"),

@@ -56,7 +56,7 @@ from qwen_magic.session.plan import NOT_FOUND, Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View
-from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.answer_schema import Schema, named_type
 from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
 
@@ -226,9 +226,8 @@ class Asker:
     def _with_schema(self, ask: Ask, options: Options, namespace: Mapping[str, object]) -> Ask:
         if options.schema is None:
             return ask
-        if options.schema not in namespace:
-            raise UsageError(f"There is no {options.schema} in the notebook to be a schema.")
-        return ask.asking_for(Schema.of(namespace[options.schema], options.schema))
+        asked = named_type(options.schema, namespace)
+        return ask.asking_for(Schema.of(asked, options.schema))
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the

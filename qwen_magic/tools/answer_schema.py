@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +15,13 @@ from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build, by_alias
 from qwen_magic.tools.type_schema import schema_of
-from qwen_magic.tools.validation import SchemaMismatchError, find_faults, resolve
+from qwen_magic.tools.validation import (
+    SchemaFault,
+    SchemaMismatchError,
+    find_faults,
+    is_schema,
+    resolve,
+)
 
 _KEYWORDS: Final = (
     "type",
@@ -26,8 +34,17 @@ _KEYWORDS: Final = (
     "const",
     "items",
 )
-_START: Final = re.compile(r"[{\[]")
-_MOST_STARTS: Final = 200
+_TYPES: Final = {
+    **{kind.__name__: kind for kind in (str, int, float, bool, list, dict, tuple, set, frozenset)},
+    **{name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")},
+}
+_WHAT_TO_DO: Final = (
+    "Run the cell again, ask a larger model (-m), or ask for less: fewer fields, wider types. What "
+    "came is in the answer's text."
+)
+_START: Final = re.compile(r"""[{\[](?=\s*["{\[\]}\d\-tfn])""")  # of what may be JSON
+_MOST_READ: Final = 5_000_000  # characters, counted each time that they are read
+_AS_SLOW: Final = 50_000  # characters that are read in the time of one RecursionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +61,7 @@ class Schema:
         """From a dataclass, TypedDict, pydantic model, any other type that `schema_of` knows (such
         as `list[Item]`), or a dict that is a JSON schema. Raises `UsageError`."""
         if isinstance(value, Mapping):
-            if not any(keyword in value for keyword in _KEYWORDS):
+            if not (any(keyword in value for keyword in _KEYWORDS) or is_schema(value)):
                 raise UsageError(
                     f"{name or 'This dict'} is no JSON schema: it has none of "
                     f"{', '.join(_KEYWORDS[:4])}, ….",
@@ -72,26 +89,65 @@ class Schema:
         )
 
     def find(self, text: str) -> Any:
-        """The JSON value in `text`: the first that fits, else the first that is any. Raises
-        `SchemaMismatchError` where there is none."""
-        found = list(candidates(text))
-        for value in found:
-            if not find_faults(self._named(value), self.json):
-                return value
-        if found:
-            return found[0]
-        raise SchemaMismatchError(
-            "There is no JSON in the answer.", hint="A value in a ```json block was asked for."
+        """The JSON value in `text`: of those that fit the nearest to its end, else the nearest to
+        its end that is any. Raises `SchemaMismatchError` where there is none.
+
+        Passed over are the schema itself, which models repeat, where there is another; what has
+        names that the schema does not know, where another has none (an example's input fits a
+        model that asks for nothing); and what is a mere part of an earlier one, quoted from it.
+        """
+        found = [value for value in candidates(text) if not self._is_echo(value)]
+        if not found:
+            raise SchemaMismatchError("There is no JSON in the answer.", hint=_WHAT_TO_DO)
+        fitting = [value for value in found if not find_faults(self._named(value), self.json)]
+        knowing = [value for value in fitting if self._knows_names(value)] or fitting or found
+        whole = [
+            value
+            for place, value in enumerate(knowing)
+            if not any(_is_part(value, earlier) for earlier in knowing[:place])
+        ]
+        return whole[-1]
+
+    def _is_echo(self, value: Any) -> bool:
+        """Whether `value` is the schema, as it was told or as pydantic would write it."""
+        if value == self.json:
+            return True
+        return isinstance(value, dict) and any(
+            word in option
+            and word not in option.get("properties", {})
+            and _names_the_same(value.get(word), option[word])
+            for option in self._options()
+            for word in ("properties", "anyOf", "oneOf", "$defs")
         )
+
+    def _knows_names(self, value: Any) -> bool:
+        """Whether the schema names all members of `value`, if it names any."""
+        named = self._named(value)
+        if not isinstance(named, dict):
+            return True
+        known = [option.get("properties") or {} for option in self._options()]
+        free = [option.get("additionalProperties") for option in self._options()]
+        return not any(known) or any(free) or any(set(named) <= set(names) for names in known)
+
+    def _options(self) -> list[Mapping[str, Any]]:
+        """The schema itself, and those that it leaves the choice of."""
+        root = resolve(self.json, self.json)
+        options = [*(root.get("anyOf") or ()), *(root.get("oneOf") or ())]
+        return [root, *(resolve(one, self.json) for one in options if isinstance(one, Mapping))]
 
     def validate(self, value: Any) -> Any:
         """`value` checked, as an object of the type (or as it is, for a JSON schema). Raises
         `SchemaMismatchError`, which lists the faults with their places."""
         value = self._named(value)
-        faults = find_faults(value, self.json)
-        if faults:
-            raise SchemaMismatchError(f"The JSON does not fit {self.name}.", faults)
-        return value if self.hint is None else build(self.hint, value)
+        faults: Sequence[SchemaFault] = find_faults(value, self.json)
+        if not faults:
+            try:
+                return value if self.hint is None else build(self.hint, value)
+            except SchemaMismatchError as error:
+                faults = error.faults
+        raise SchemaMismatchError(
+            f"The answer's JSON does not fit {self.name}: {faults[0]}.", faults, hint=_WHAT_TO_DO
+        )
 
     def _named(self, value: Any) -> Any:
         return value if self.hint is None else by_alias(self.hint, value)
@@ -156,16 +212,81 @@ def _unfenced(written: str) -> str:
     return written.replace("```", "\\u0060\\u0060\\u0060")
 
 
+def named_type(text: str, namespace: Mapping[str, object]) -> object:
+    """What `text` names: a variable, or a type written with them and with Python's own, such as
+    `list[Item]`, `Item | None`, `Literal["a", "b"]`. Nothing is called. Raises `UsageError`."""
+
+    def of(node: ast.AST) -> Any:
+        match node:
+            case ast.Expression(body=inner):
+                return of(inner)
+            case ast.Name(id=name):
+                return namespace[name] if name in namespace else _TYPES[name]
+            case ast.Attribute(value=owner, attr=name):
+                return getattr(of(owner), name)
+            case ast.Subscript(value=owner, slice=inside):
+                return of(owner)[of(inside)]
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return of(left) | of(right)
+            case ast.Tuple(elts=parts):
+                return tuple(map(of, parts))
+            case ast.Constant(value=value):
+                return value
+        raise TypeError(ast.unparse(node))
+
+    try:
+        return of(ast.parse(text.strip(), mode="eval"))
+    except Exception as error:  # what is looked up is the user's
+        raise UsageError(
+            f"There is no {text} in the notebook to be a schema.",
+            hint="--schema takes a name, or a type such as list[Item] or 'Item | None'.",
+        ) from error
+
+
 # JSON inside prose -------------------------------------------------------------------------------
 
 
 def candidates(text: str) -> Iterator[Any]:
-    """The JSON values in `text`, the likeliest first: the whole, fences called json, other fences,
-    then objects and lists in the prose."""
-    yield from _loaded(text)
-    for block in sorted(code_blocks(text), key=lambda block: not block.language.startswith("json")):
-        yield from _loaded(block.code)
-    yield from _free(text)
+    """The JSON values in `text`, the likeliest last: the whole; or those in code of another
+    language, then the others in their order (fences, objects and lists in the prose)."""
+    whole = list(_loaded(text))
+    if whole:
+        yield from whole
+        return
+    found: list[tuple[bool, int, Any]] = []
+    spans: list[tuple[int, int, bool]] = []
+    place = 0
+    for block in code_blocks(text):
+        start = max(place, text.find(block.code.partition("\n")[0], place))
+        place = start + len(block.code)
+        is_json = block.language in ("", "json", "json5", "jsonc")
+        values = list(_loaded(block.code))
+        found += [(is_json, start, value) for value in values]
+        if values or not is_json:
+            spans.append((start, place, bool(values)))
+    for at, value in _free(text):
+        span = next((span for span in spans if span[0] <= at < span[1]), None)
+        if span is None or not span[2]:  # else its block was read already
+            found.append((span is None, at, value))
+    for _, _, value in sorted(found, key=lambda one: one[:2]):
+        yield value
+
+
+def _names_the_same(one: Any, other: Any) -> bool:
+    """Whether two parts of schemas have the same names, or as many options."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return set(one) == set(other)
+    return isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
+
+
+def _is_part(value: Any, whole: Any) -> bool:
+    """Whether an object has some members of another, and no other."""
+    return (
+        isinstance(value, dict)
+        and isinstance(whole, dict)
+        and len(value) < len(whole)
+        and all(name in whole and whole[name] == item for name, item in value.items())
+    )
 
 
 def _loaded(text: str) -> Iterator[Any]:
@@ -175,17 +296,18 @@ def _loaded(text: str) -> Iterator[Any]:
         return
 
 
-def _free(text: str) -> Iterator[Any]:
+def _free(text: str) -> Iterator[tuple[int, Any]]:
+    """Each with its place."""
     decoder = json.JSONDecoder(parse_constant=_refuse)
-    position, tries = 0, 0
-    while (start := _START.search(text, position)) and tries < _MOST_STARTS:
-        tries += 1
+    position, read = 0, 0
+    while (start := _START.search(text, position)) and read < _MOST_READ:
         try:
             value, position = decoder.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
             position = start.end()
+            read += max(getattr(error, "pos", start.start() + _AS_SLOW) - start.start(), 1)
             continue
-        yield value
+        yield start.start(), value
 
 
 def _refuse(name: str) -> object:

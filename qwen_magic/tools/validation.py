@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from qwen_magic.document.words import clipped
 from qwen_magic.errors import QwenError, UsageError
@@ -44,7 +45,8 @@ class SchemaMismatchError(QwenError):
     model to mend."""
 
     def __init__(self, message: str, faults: Sequence[SchemaFault] = (), *, hint: str = "") -> None:
-        super().__init__(message, why="; ".join(map(str, faults)), hint=hint)
+        others = faults[1:] if faults and str(faults[0]) in message else faults
+        super().__init__(message, why="; ".join(map(str, others)), hint=hint)
         self.faults = tuple(faults)
 
 
@@ -72,26 +74,48 @@ def find_faults(value: object, schema: JSON) -> list[SchemaFault]:
 
 
 def resolve(schema: Mapping[str, Any], root: JSON) -> Mapping[str, Any]:
-    """The schema that a `$ref` stands for, however long its chain; else `schema` itself."""
+    """The schema that a `$ref` into `root` stands for, however long its chain; else, and where a
+    reference leads elsewhere, as it is. Raises `UsageError` where one leads back to itself."""
     seen: list[str] = []
     while isinstance(reference := schema.get("$ref"), str):
         if reference in seen:
             raise _dead(reference)
         seen.append(reference)
-        target: Any = root
-        for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
-            step = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(target, Mapping) or step not in target:
-                raise _dead(reference)
-            target = target[step]
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**target, **rest} if isinstance(target, Mapping) else {}
+        target = _target(reference, root)
+        if not isinstance(target, Mapping):
+            break
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
     return schema
 
 
+def _target(reference: str, root: JSON) -> Any:
+    """What a JSON pointer (RFC 6901, in a fragment: "#/$defs/a%25b") leads to; None: nowhere."""
+    target: Any = root
+    head, *steps = unquote(reference).split("/")
+    if head != "#":
+        return None
+    for step in steps:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list) and step.isdecimal() and int(step) < len(target):
+            target = target[int(step)]
+        elif isinstance(target, Mapping) and step in target:
+            target = target[step]
+        else:
+            return None
+    return target
+
+
+def is_schema(value: Mapping[str, Any]) -> bool:
+    """Whether a dict has any word of JSON Schema."""
+    from jsonschema import Draft202012Validator
+
+    words = Draft202012Validator.VALIDATORS
+    return any(str(key).startswith("$") or key in words or key == "then" for key in value)
+
+
 def _check_references(part: object, root: JSON) -> None:
-    """Raises `UsageError` where a reference leads back to itself alone."""
-    if isinstance(part, Mapping) and str(part.get("$ref", "")).startswith("#/"):
+    """Raises `UsageError` where a reference leads back to itself alone: the check would not end."""
+    if isinstance(part, Mapping):
         resolve(part, root)
     for inner in part.values() if isinstance(part, Mapping) else ():
         for each in inner if isinstance(inner, list) else [inner]:
@@ -279,7 +303,8 @@ def _nearest(error: Any, path: str, checker: Any) -> Iterator[SchemaFault]:
     """
     options: dict[int, list[Any]] = {}
     for each in error.context:
-        options.setdefault(each.relative_schema_path[0], []).append(each)
+        number = next(iter(each.relative_schema_path), -1)  # the schema `false` has no path
+        options.setdefault(number, []).append(each)
     right = [
         faults
         for faults in options.values()

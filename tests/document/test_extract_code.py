@@ -31,3 +31,29 @@ def test_blocks_in_order(markdown, expected):
 def test_what_may_be_python():
     assert [CodeBlock(name, "x").is_python for name in ("python", "", "sql")] == [True, True, False]
     assert str(CodeBlock("python", "x = 1")) == "x = 1"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "$$\nE = mc^2\n\n",
+        "\\[\nE\n\n",
+        "\\(x\n\n",
+        "$$ never closes\n",
+        "$$\\begin{aligned}\n",
+        "\\begin{align}\nx\n\n",
+        "It costs $5 and $$\n\n",
+        "| a |\n|---|\n| $x |\n\n",
+        "<details>\n<summary>x</summary>\n\n",
+        "- $$\n- x\n\n",
+    ],
+)
+@pytest.mark.parametrize("mark", ["```", "~~~", "`````"])
+def test_a_block_survives_what_never_closes(before, mark):
+    for after in ("", "\n\n$$\n", "\nand \\] so on"):
+        text = f"{before}{mark}python\nprint(1)\n{mark}{after}"
+        assert [(b.language, b.code) for b in code_blocks(text)] == [("python", "print(1)")]
+    quoted = "".join(
+        f"> {line}\n" for line in f"{before}{mark}python\nprint(1)\n{mark}".split("\n")
+    )
+    assert [b.code for b in code_blocks(quoted)] == ["print(1)"]

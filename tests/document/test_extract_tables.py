@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,3 +146,32 @@ def test_two_tables_are_two():
     text = "| a |\n|---|\n| 1 |\n\nbetween\n\n| b |\n|---|\n"
     assert [table.header for table in find_tables(text)] == [("a",), ("b",)]
     assert [table.rows for table in find_tables(text)] == [(("1",),), ()]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        ("| `x|y` | 2 |", ("x|y", "2")),
+        ("| `x\\|y` | 2 |", ("x|y", "2")),
+        ("| `` a`|b `` | 2 |", ("a`|b", "2")),
+        ("| `a || b` | `|` |", ("a || b", "|")),
+        ("| x \\| y | **b** |", ("x | y", "b")),
+        ("| one<br>two | a<br/>b<BR />c |", ("one\ntwo", "a\nb\nc")),
+        ("| | 3 |", ("", "3")),
+        ("| only |", ("only", "")),
+        ("| 1 | 2 | 3 |", ("1", "2")),
+        ("1 | 2", ("1", "2")),
+        ("| `open | 2 |", ("`open", "2")),
+        ("| [l](http://x) | &amp; &lt; ~~s~~ |", ("l", "& < s")),
+    ],
+)
+def test_cells_as_they_were_meant(row, cells):
+    table = f"| a | b |\n|:--|--:|\n{row}\n"
+    for text in (
+        table,
+        f"Before\n\n{table}",
+        "- in\n\n" + "".join(f"  {x}\n" for x in table.split("\n")),
+    ):
+        [found] = find_tables(text)
+        assert found.rows == (cells,)
+        assert found.header == ("a", "b")

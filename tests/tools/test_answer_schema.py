@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import UsageError
-from qwen_magic.tools.answer_schema import Schema
+from qwen_magic.tools.answer_schema import Schema, candidates, named_type
 from qwen_magic.tools.type_schema import schema_of
 from qwen_magic.tools.validation import SchemaMismatchError
 
@@ -110,7 +110,8 @@ def test_faults_name_their_place(change, fault):
     with pytest.raises(SchemaMismatchError) as caught:
         Schema.of(Person).validate({**PERSON, **change})
     assert str(caught.value.faults[0]).startswith(fault)
-    assert fault in caught.value.why
+    assert fault in caught.value.message, "the first is quoted"
+    assert caught.value.hint
 
 
 def test_the_retry_prompt_lists_the_faults():
@@ -250,7 +251,7 @@ def test_pydantic_models_build_and_explain():
 def test_backticks_of_a_schema_cannot_close_its_fence():
     schema = Schema.of({"type": "string", "description": "\n```\nmore"})
     assert schema.prompt().count("```") == 3
-    assert schema.find(schema.prompt().replace("Give", "x")) == schema.json
+    assert list(candidates(schema.prompt())) == [schema.json]
 
 
 def test_the_schema_of_a_record_that_holds_itself():
@@ -300,3 +301,79 @@ def test_definitions_of_one_name_are_kept_apart():
     schema = Schema.of(one | other, "either")
     assert type(schema.parse('{"inner": {"a": 1}}')) is one
     assert type(schema.parse('{"inner": {"b": 1}}')) is other
+
+
+VALUE = '{"a": 5, "b": "x"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The schema:\n\n```json\nECHO\n```\n\nThe value:\n\n```json\nVALUE\n```",
+        "```json\nVALUE\n```\n\nIt fits the schema:\n\n```json\nTOLD\n```",
+        "VALUE\nECHO",
+        'For the input `{"x": 1}` it is VALUE',
+        'It is VALUE for the input `{"x": 1}`',
+        '```json\nVALUE\n```\nHere `{"a": 5}` counts them, {} would be nothing.',
+        'Draft: {"a": 1, "b": "d"}\nFinal: VALUE',
+        '```json\n{"a": 1, "b": "d"}\n```\nNo, better:\n```json\nVALUE\n```',
+        '> ```json\n> {"a": 5,\n> "b": "x"}\n> ```',
+        "- so:\n\n  ```json\n  VALUE\n  ```\n\nsee [1, 2]",
+        '```json\nVALUE\n```\n\n```python\nd = {"a": 9, "b": "p"}\n```',
+        "```python\nd = VALUE\n```",
+        "$\\{x\\}$ " * 300 + "VALUE",
+        '{"a": 5, "b": "x", "because": "it is extra"}',
+    ],
+)
+def test_the_value_nearest_the_end_that_is_no_echo(text):
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("O", a=(int, 0), b=(str, ""))
+    schema = Schema.of(model)
+    told = json.dumps(schema.json, indent=2)
+    text = text.replace("ECHO", json.dumps(model.model_json_schema())).replace("TOLD", told)
+    assert schema.parse(text.replace("VALUE", VALUE)) == model(a=5, b="x")
+    assert Schema.of(model | int, "o").parse(text.replace("VALUE", VALUE)) == model(a=5, b="x")
+
+
+def test_an_echo_alone_is_no_answer():
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("O", a=(int, 0))
+    with pytest.raises(SchemaMismatchError, match="no JSON in the answer"):
+        Schema.of(model).parse(json.dumps(model.model_json_schema()))
+
+
+def test_a_schema_may_be_what_is_asked_for():
+    asked = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert Schema.of({"type": "object"}).parse(json.dumps(asked)) == asked
+
+
+@pytest.mark.parametrize("schema", [{"minimum": 3}, {"$id": "urn:x"}, {"uniqueItems": True}])
+def test_any_word_of_a_schema_makes_one(schema):
+    assert Schema.of(schema, "x").json == schema
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Person", Person),
+        ("list[Person]", list[Person]),
+        ("dict[str, list[Person]]", dict[str, list[Person]]),
+        ("Person | None", Person | None),
+        ('Literal["a", 1]', Literal["a", 1]),
+        ("int", int),
+        ("box.Person", Person),
+        ("tuple[int, ...]", tuple[int, ...]),
+        ("form", {"type": "object"}),
+    ],
+)
+def test_a_type_by_its_text(text, named):
+    box = type("Box", (), {"Person": Person})
+    assert named_type(text, {"Person": Person, "box": box, "form": {"type": "object"}}) == named
+
+
+@pytest.mark.parametrize(
+    "text", ["Nowhere", "list[", "print('x')", "exit()", "a.b", "[1]", "1 + 1"]
+)
+def test_a_text_that_names_no_type(text):
+    with pytest.raises(UsageError, match="to be a schema"):
+        named_type(text, {"a": 1, "print": print})

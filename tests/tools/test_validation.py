@@ -119,3 +119,53 @@ def test_the_library_comes_with_the_first_check():
 
 def test_no_more_faults_than_help():
     assert len(find_faults([1] * 100, {"items": {"type": "null"}})) == MOST_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("schema", "fitting", "other"),
+    [
+        # of the official suite of JSON Schema 2020-12, which passes but for what is fetched
+        ({"prefixItems": [{"type": "integer"}, {"$ref": "#/prefixItems/0"}]}, [1, 2], [1, "a"]),
+        ({"$defs": {"a%b": {"type": "integer"}}, "$ref": "#/$defs/a%25b"}, 1, "a"),
+        ({"$defs": {'a"b': {"type": "integer"}}, "$ref": "#/$defs/a%22b"}, 1, "a"),
+        ({"$defs": {"a/b~": {"type": "integer"}}, "$ref": "#/$defs/a~1b~0"}, 1, "a"),
+        ({"$defs": {"a": {"$anchor": "here", "type": "integer"}}, "$ref": "#here"}, 1, "a"),
+        (
+            {
+                "$id": "http://example.com/base.json",
+                "properties": {"foo": {"$ref": "inner.json"}},
+                "$defs": {
+                    "in": {
+                        "$id": "inner.json",
+                        "$defs": {"deep": {"type": "string"}},
+                        "$ref": "#/$defs/deep",
+                    }
+                },
+            },
+            {"foo": "a"},
+            {"foo": 1},
+        ),
+        ({"$ref": "https://json-schema.org/draft/2020-12/schema"}, {"minLength": 1}, {"type": 1}),
+        ({"anyOf": [False, {"type": "null"}]}, None, 1),
+        ({"anyOf": [{"type": "null"}, True]}, 1, ...),
+        ({"properties": {"$ref": {"type": "string"}}}, {"$ref": "a"}, {"$ref": 2}),
+        ({"const": {"$ref": "#/nowhere"}}, {"$ref": "#/nowhere"}, {"$ref": ""}),
+        ({"unevaluatedProperties": False, "properties": {"a": True}}, {"a": 1}, {"b": 1}),
+        ({"if": {"type": "string"}, "then": {"minLength": 2}, "else": {"minimum": 2}}, 2, "a"),
+    ],
+)
+def test_what_the_official_suite_asks_for(schema, fitting, other):
+    assert find_faults(fitting, schema) == []
+    if other is not ...:
+        assert find_faults(other, schema)
+
+
+def test_options_that_allow_nothing():
+    assert find_faults(1, {"anyOf": [False, False]})
+    assert find_faults(1, {"oneOf": [False, False]})
+
+
+def test_a_reference_that_leads_to_itself():
+    for schema in ({"$ref": "#"}, {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}):
+        with pytest.raises(UsageError, match="leads nowhere"):
+            find_faults(1, schema)
