@@ -27,7 +27,7 @@ from qwen_magic.context.dataframe.frames import (
 )
 from qwen_magic.context.description import Description, describe, own_words
 from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, masked_among, without_masked
-from qwen_magic.context.time_limit import interruptible
+from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import NO_BREAK, clipped, fenced
 from qwen_magic.document.words import counted as counted_unbroken
 from qwen_magic.errors import UsageError
@@ -40,6 +40,7 @@ MOST_ROWS: Final = 20_000  # above it nothing is sent: no model could
 MOST_CELLS: Final = 1_000_000
 _SAMPLE_COLUMNS: Final = 60
 _LONGEST_CELL: Final = 80
+_SECONDS: Final = 20.0  # to write the rows, and to compare them
 _LONGEST_NAMES: Final = 500
 # Characters a token, roughly: Qwen's tokenizer takes digits one by one.
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -141,6 +142,8 @@ def _in_words(value: object, mask: Collection[str], whole: bool) -> Description:
     """`describe`, with nothing masked in it, and tables in containers as their schema: their first
     rows would be shown else. No more is looked at than a description can hold."""
     kind = type(value).__name__
+    if is_table(value) and not mask:  # one that cannot be read
+        return describe(value, whole=whole)
     try:
         sized = isinstance(value, Mapping | AbstractSet | list | tuple)
         called = f"a {kind} of {len(value):,} items" if sized else ""  # type: ignore[arg-type]
@@ -280,8 +283,8 @@ def _cell(value: Any) -> Any:
         text = cell_text(value, _LONGEST_CELL)
     except Exception:  # what tells is the user's
         return f"<{type(value).__name__}>"
-    if not isinstance(value, str) and len(text) <= _LONGEST_CELL:
-        return value
+    if not isinstance(value, str) and text in ("None", "nan", "NaT", "<NA>"):
+        return None
     return escape_unprintable(clipped(text, _LONGEST_CELL))
 
 
@@ -298,7 +301,14 @@ def _rows(name: str, sent: Any, table: Table, single: bool) -> tuple[str, tuple[
 
     variable = re.sub(r"\W+", "_", name).strip("_") or "data"
     variable = variable if variable.isidentifier() else f"data_{variable}"
-    block = write_rows(variable, sent)
+    try:
+        with time_limit(_SECONDS):
+            block = write_rows(variable, sent)
+    except OutOfTimeError as error:
+        raise UsageError(
+            f"The rows of {name} cannot be sent: writing them took over {_SECONDS:g} s.",
+            hint="Leave out --rows, or the columns of objects.",
+        ) from error
     inexact = (*block.inexact, *table.changed)
     of = "" if table.rows is None else f" of {table.rows:,}"
     which = "all rows" if len(sent) == table.rows else f"the first {len(sent):,}{of} rows"

@@ -24,6 +24,7 @@ import pandas as pd  # type: ignore[import-untyped]
 
 from qwen_magic.context.dataframe.frames import as_series, levels_of
 from qwen_magic.context.dataframe.rebuilding import READERS
+from qwen_magic.context.time_limit import OutOfTimeError
 
 Spec: TypeAlias = dict[str, Any]
 
@@ -53,6 +54,8 @@ def encode(values: Any) -> Encoded:
         try:
             found = encoder(ordinary)
             again = decode(found) if found else None
+        except OutOfTimeError:
+            raise
         except Exception:  # a value that is not what its dtype promises, or that has no reader
             continue
         if found is not None and same(ordinary, again):
@@ -96,6 +99,8 @@ def _as_texts(values: Any) -> Encoded:
 def _told(value: object) -> str:
     try:
         return str(value)
+    except OutOfTimeError:
+        raise
     except Exception:  # what tells is the user's
         return f"<{type(value).__name__}>"
 

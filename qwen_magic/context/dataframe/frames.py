@@ -22,6 +22,7 @@ _CELLS: Final = 600_000
 _NESTED_ROWS: Final = 2_000  # where cells are lists, structs, objects
 _BYTES: Final = 50_000_000
 _FEWEST_ROWS: Final = 20
+_MOST_COLUMNS: Final = 200
 # What tables have, and nothing else is asked for to know one.
 _SIGNS: Final = (
     *("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "__dask_graph__"),
@@ -83,11 +84,14 @@ def read_table(value: Any, rows: int = 0) -> Table | None:
         return _of_pandas(value, rows)
     if isinstance(value, pandas.Series):
         return _of_pandas(value.to_frame(), rows)
-    for way in (_by_narwhals, _by_arrow, _own_way, _interchange):
+    # What tells no size, such as a reader of Arrow, may give its rows only once.
+    gives_again = any(hasattr(type(value), sign) for sign in ("__len__", "shape", "__dataframe__"))
+    others = (_by_arrow, _own_way, _interchange) if gives_again else ()
+    for way in (_by_narwhals, *others):
         try:
             with warnings.catch_warnings():  # the interchange protocol is on its way out
                 warnings.simplefilter("ignore")
-                made = way(value, rows)
+                made: Table | None = way(value, rows)
         except Exception:  # a missing library, a type that it does not know
             continue
         if made is not None:
@@ -148,20 +152,28 @@ def _by_narwhals(value: Any, rows: int) -> Table | None:
     nested = any(column.dtype.is_nested() or column.dtype == nw.Object for column in columns)
     size = int(frame.estimated_size())
     many = max(rows, _many(len(frame), len(columns), size, nested))
-    return _taken_over(labels, columns, many, len(frame), types)
+    taken = len(columns) if rows else _MOST_COLUMNS
+    return _taken_over(labels, columns, many, len(frame), types, taken)
 
 
 def _taken_over(
-    labels: list[Any], columns: list[Any], many: int, rows: int, types: tuple[str, ...]
+    labels: list[Any],
+    columns: list[Any],
+    many: int,
+    rows: int,
+    types: tuple[str, ...],
+    taken: int,
 ) -> Table:
+    """Values of the first `taken` columns only, where no more can show."""
     import pandas
 
-    made = {n: as_series(column.head(many)) for n, column in enumerate(columns)}
+    made = {n: as_series(column.head(many)) for n, column in enumerate(columns[:taken])}
+    made |= dict.fromkeys(range(taken, len(columns)), "…")
     head = pandas.DataFrame(made, index=range(min(many, rows)))
     head.columns = labels
     changed = tuple(
         f"column {label!r} ({kind})"
-        for label, kind, column in zip(labels, types, columns, strict=True)
+        for label, kind, column in zip(labels[:taken], types, columns, strict=False)
         if "[us]" not in kind and _is_finer(column.head(many))
     )
     return Table(head, rows, types, lambda place: int(columns[place].null_count()), changed)
@@ -250,11 +262,9 @@ def _is_finer(column: Any) -> bool:
 
 
 def _by_arrow(value: Any, rows: int) -> Table | None:
-    """What offers its data to Arrow, and can do so twice (a reader could not)."""
+    """What offers its data to Arrow."""
     import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    if hasattr(type(value), "__next__"):
-        return None
     if hasattr(type(value), "__arrow_c_stream__"):
         return _by_narwhals(pyarrow.table(value), rows)
     return _by_narwhals(pyarrow.chunked_array([pyarrow.array(value)]), rows)

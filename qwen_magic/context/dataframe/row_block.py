@@ -67,6 +67,12 @@ def write_rows(name: str, table: Any) -> Rows:
     levels, layout = _layout(table, labels)
     columns = [table.iloc[:, n] for n in range(table.shape[1])]
     encoded = [encode(column) for column in (*levels, *columns)]
+    longest = max((len(cell) for one in encoded for cell in one.cells), default=0)
+    if longest > csv.field_size_limit():
+        raise UsageError(
+            f"{name} cannot be sent row by row: one of its cells has {longest:,} characters.",
+            hint="Leave out --rows, or that column.",
+        )
     names = [*(_label(level.name) for level in levels), *labels]
     specs = [{"name": name, **one.spec} for name, one in zip(names, encoded, strict=True)]
     data = _data(names, encoded, len(table))

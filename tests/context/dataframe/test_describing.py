@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import decimal
 import re
 import subprocess
 import sys
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -293,6 +295,44 @@ def test_values_that_raise_when_looked_at_are_survived():
         __str__ = __repr__
 
     assert "'a': object" in describe_data("t", pd.DataFrame({"a": [Bad()]})).text
+
+
+def test_a_reader_keeps_its_rows():
+    pa = pytest.importorskip("pyarrow")
+    batch = pa.record_batch({"a": [1, 2]})
+    reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+    assert "RecordBatchReader" in describe_data("r", reader).text
+    with pytest.raises(UsageError, match="rows of r cannot be read"):
+        describe_data("r", reader, rows="all")
+    assert reader.read_all().num_rows == 2
+
+
+def test_rows_that_take_too_long_are_refused(monkeypatch):
+    class Slow:
+        def __repr__(self):
+            time.sleep(0.02)
+            return "slow"
+
+    monkeypatch.setattr("qwen_magic.context.dataframe.describing._SECONDS", 0.1)
+    with pytest.raises(UsageError, match="took over"):
+        describe_data("t", pd.DataFrame({"a": [Slow() for _ in range(500)]}), rows="all")
+    with pytest.raises(UsageError, match="200,000 characters"):
+        describe_data("t", pd.DataFrame({"a": ["x" * 200_000]}), rows=1)
+
+
+def test_cells_that_cannot_be_compared():
+    text = describe_data("t", pd.DataFrame({"a": [decimal.Decimal("sNaN"), None]})).text
+    assert "'a': object" in text
+
+
+def test_the_names_of_rows_are_masked_on_every_level():
+    index = pd.MultiIndex.from_tuples([("email", "x"), ("n", "y"), ("n", "email")])
+    part = describe_data(
+        "t", pd.DataFrame({"v": ["s3cret", "told", "s3cret"]}, index), mask=["email"]
+    )
+    assert "s3cret" not in part.text
+    assert "told" in part.text
+    assert part.masked == ("email",)
 
 
 def test_wrong_rows_are_refused():
