@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qwen_magic.context.exception.masking import Secrets
-from qwen_magic.context.exception.named_values import named_values
-from qwen_magic.context.exception.places import Place, places, source_of
+from qwen_magic.context.exception.places import Place, named_values, places, source_of
 from qwen_magic.context.exception.source_literals import written_secrets
 from qwen_magic.document.words import fenced
 
