@@ -22,11 +22,13 @@ class CallResult:
     """What is sent back for a function call, and how the call ended.
 
     The wire has the text alone, so that a failure's text says what it is; nothing here reads that
-    back: what a function gives may begin with "Error:" too.
+    back: what a function gives may begin with "Error:" too. `images` are addresses (`data:`) of
+    figures that it gave; an output holds none everywhere, so that they go in a message behind it.
     """
 
     text: str
     status: CallStatus = "completed"
+    images: tuple[str, ...] = ()
 
     @classmethod
     def failure(cls, why: str) -> CallResult:
@@ -71,6 +73,14 @@ def items_json(items: Iterable[Item]) -> tuple[JSON, ...]:
 def output_json(call: FunctionCall) -> JSON:
     """The `function_call_output` of an answered call, as it is sent."""
     return {"type": CALL_OUTPUT, "call_id": call.call_id, "output": call.output or ""}
+
+
+def images_message(call: Item, images: Iterable[str]) -> JSON:
+    """The message that shows the model what a call gave."""
+    name = call.name if isinstance(call, FunctionCall) else "the function"
+    parts = [{"type": "input_image", "image_url": image} for image in images]
+    told = {"type": "input_text", "text": f"What {name} returned, as an image:"}
+    return {"role": "user", "content": [told, *parts]}
 
 
 def _answer(items: list[Item], raw: JSON) -> bool:

@@ -114,7 +114,8 @@ class Plan:
     `earlier` is how many siblings its cell has made before. `path`: the turns before it. `added`:
     what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
     the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
-    called and been sent back, as input items, where the model is asked to go on with that.
+    called and been sent back, as input items, where the model is asked to go on with that;
+    `shown`: the messages among them that show images.
     `priced`: what the host is known to say of the model.
     """
 
@@ -128,6 +129,7 @@ class Plan:
     keeps_ids: bool = True
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     so_far: tuple[JSON, ...] = ()
+    shown: tuple[JSON, ...] = ()
     priced: CataloguedModel | None = None
 
     @property
@@ -160,18 +162,21 @@ class Plan:
         response_id: str,
         items: Sequence[Item],
         answered: Sequence[FunctionCall],
+        pictures: tuple[JSON, ...] = (),
         *,
         is_last: bool,
     ) -> Plan:
         """The same turn after its newest response called functions, which are `answered` now.
-        `items`: all of the turn so far; `is_last`: the model is to answer, and call no more."""
-        made = replace(self, so_far=tuple(own_items(items)))
+        `items`: all of the turn so far; `pictures`: messages with what they gave as images;
+        `is_last`: the model is to answer, and call no more."""
+        shown = (*self.shown, *pictures)
+        made = replace(self, so_far=(*own_items(items), *shown), shown=shown)
         if is_last:
             extra = {**self.request.extra, "tool_choice": "none"}
             made = replace(made, request=replace(self.request, extra=extra))
         if not (self.keeps_ids and response_id):
             return replace(made, request=made._told_request())
-        sent = tuple(output_json(call) for call in answered)
+        sent = (*(output_json(call) for call in answered), *pictures)
         request = replace(made.request, previous_response_id=response_id, input=sent)
         return replace(made, request=request)
 

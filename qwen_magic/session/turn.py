@@ -44,13 +44,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.models import fullness, window_fact, window_warning
+from qwen_magic.context.models import fullness, is_text_only, window_fact, window_warning
 from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
 from qwen_magic.errors import APIError, QwenError, UnknownResponseError
-from qwen_magic.protocol.call_outputs import CallResult, items_json
+from qwen_magic.protocol.call_outputs import CallResult, images_message, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.response import Usage
@@ -141,9 +141,11 @@ class TurnMachine:
             chat=plan.chat,
             offered=plan.ask.tools,
             prompts=report_errors,
+            sees=plan.ask.endpoint.capabilities.images and not is_text_only(plan.ask.model),
             clock=clock,
         )
         self._end = StreamEnd()  # of the newest stream
+        self._pictures: list[JSON] = []  # that functions gave and the model was not sent yet
         self._answering = False  # a response has ended, and its function calls are being answered
         self._previous_id = plan.request.previous_response_id  # of the first response's request
         self._failure: QwenError | None = None  # the turn's own, not the server's
@@ -279,8 +281,9 @@ class TurnMachine:
         if self.stop_asked or self._is_over_budget():
             return False
         answered = [entry.item for entry in calls if isinstance(entry.item, FunctionCall)]
+        pictures, self._pictures = tuple(self._pictures), []
         self.plan = self.plan.going_on(
-            state.id, state.items, answered, is_last=self._calls.exhausted
+            state.id, state.items, answered, pictures, is_last=self._calls.exhausted
         )
         state.next_response()
         self._answering = False
@@ -333,6 +336,8 @@ class TurnMachine:
 
     def answer_call(self, entry: Entry, result: CallResult) -> None:
         self._answering = True
+        if result.images:
+            self._pictures.append(images_message(entry.finished(), result.images))
         self.state.answer_call(entry, result, self._clock())
         self._show()
 

@@ -24,7 +24,7 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
 from qwen_magic.tools.policy import CallLimits, ToolPolicy
-from qwen_magic.tools.results import PlainValues, result_text
+from qwen_magic.tools.results import PlainValues, result_images, result_text
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.entry import CallPhase, Entry
@@ -55,11 +55,14 @@ class Invoke:
     arguments: str
     seconds: float
     limits: CallLimits
+    sees: bool = False  # the model may be sent images
 
     def result(self, value: object) -> CallResult:
         """What is sent for the value that it gave."""
         limits = self.limits
-        return CallResult(result_text(value, limits.size, limits.mask, self.seconds))
+        text = result_text(value, limits.size, limits.mask, self.seconds)
+        shows = self.sees and not limits.mask  # who knows what a figure shows
+        return CallResult(text, images=result_images(value) if shows else ())
 
     def plain(self) -> PlainValues:
         """To make JSON of what it yields, one by one."""
@@ -101,11 +104,13 @@ class TurnCalls:
         chat: str,
         offered: Sequence[JSON],
         prompts: bool,
+        sees: bool = False,
         clock: Callable[[], float],
     ) -> None:
         """`chat`: the conversation, empty outside any. `offered`: all tools of the request, those
         that are answered elsewhere among them. `prompts`: somebody waits for this turn, and could
-        be asked by a line of text. `clock` gives seconds that only grow."""
+        be asked by a line of text. `sees`: the model may be sent
+        images. `clock` gives seconds that only grow."""
         self._tools = {tool.name: tool for tool in tools}
         self._policy = policy
         self._limits = policy.limits
@@ -113,6 +118,7 @@ class TurnCalls:
         named = {tool.get("name") for tool in offered if tool.get("type") == "function"}
         self._foreign = named - set(self._tools)
         self._prompts = prompts
+        self._sees = sees
         self._clock = clock
         self._left = self._limits.seconds
         self._rounds = 0
@@ -170,7 +176,9 @@ class TurnCalls:
         is_allowed = self._memory.standing(self._chat, tool) == "always"
         turn.take_call(entry, "running")
         began = self._clock()
-        result: CallResult = yield Invoke(tool, call.arguments, self._left, self._limits)
+        result: CallResult = yield Invoke(
+            tool, call.arguments, self._left, self._limits, self._sees
+        )
         self._left -= self._clock() - began
         if is_allowed:
             self._memory.keep_up(self._chat, tool)

@@ -16,11 +16,14 @@ from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
+from qwen_magic.context.images import image_part
 from qwen_magic.context.kept_back import MASKED, is_masked, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError
 
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 MOST_YIELDED: Final = 10_000  # items that are taken of an iterator
+MOST_IMAGES: Final = 4  # of one result
+_MOST_LOOKED_AT: Final = 20
 _DEEPEST: Final = 50
 _SCALARS: Final = (NoneType, bool, int, float, str)
 _ITERABLES: Final = (Iterator, list, tuple, range, deque, MappingView, AbstractSet)
@@ -42,12 +45,12 @@ def result_text(
     """`value` for a `function_call_output`, at most `limit` bytes and a note about the rest.
 
     Text as it is; an object with `__llm__` in its own words; tables as CSV, whole rows only; arrays
-    with their type, shape and every number; figures in a sentence; what JSON can hold as JSON
-    (dataclasses, models and named tuples as objects; dates, Decimal and paths as text; bytes as
-    text or base64); others described. Generators and other iterators are run to their end: until
-    they gave what `limit` has room for, `MOST_YIELDED` items, or for so many `seconds`; what came
-    until then is sent, with a note. Columns and keys that `mask` names are kept back. Raises only
-    what an iterator raises.
+    with their type, shape and every number; figures in a sentence (`result_images` has them as
+    images); what JSON can hold as JSON (dataclasses, models and named tuples as objects; dates,
+    Decimal and paths as text; bytes as text or base64); others described. Generators and other
+    iterators are run to their end: until they gave what `limit` has room for, `MOST_YIELDED` items,
+    or for so many `seconds`; what came until then is sent, with a note. Columns and keys that
+    `mask` names are kept back. Raises only what an iterator raises.
     """
     plain = PlainValues(limit, mask, seconds)
     made = plain.of(value)
@@ -290,6 +293,21 @@ def figure_of(value: Any) -> Any | None:
     if hasattr(kind, "flat") and str(getattr(value, "dtype", "")) == "object" and value.size:
         return figure_of(next(iter(value.flat)))
     return value if kind.__name__ == "Image" and hasattr(kind, "_repr_png_") else None
+
+
+def result_images(value: Any) -> tuple[str, ...]:
+    """The figures that `value` is, or holds as its items, as `data:` addresses; at most
+    `MOST_IMAGES`. What cannot be drawn is left out: its sentence tells of it."""
+    items = list(value.values()) if type(value) is dict else value
+    found: dict[int, str] = {}
+    for item in items[:_MOST_LOOKED_AT] if type(items) in (list, tuple) else [value]:
+        try:
+            figure = figure_of(item)
+            if figure is not None and id(figure) not in found:
+                found[id(figure)] = str(image_part("the figure", figure)["image_url"])
+        except Exception:  # drawing runs what the user put into it
+            continue
+    return tuple(found.values())[:MOST_IMAGES]
 
 
 def figure_words(figure: Any) -> str:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from demo_server import asked, demo_server
 from hostile_server import function_call, hostile_server, message
+from matplotlib.figure import Figure
 
 from qwen_magic import CallLimits, Qwen, tool
 from qwen_magic.errors import QwenError, UsageError
@@ -587,3 +588,26 @@ def test_always_does_not_hold_for_another_object(server, ran):
         staging.host = "PRODUCTION"
         qwen.ask("call query(n=1)", tools=[staging.query])
     assert asked_about == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("model", "mask", "sees"),
+    [("qwen3.6-plus", (), True), ("qwen3-max", (), False), ("qwen3.6-plus", ("email",), False)],
+)
+def test_a_figure_is_shown_to_a_model_that_sees(server, model, mask, sees):
+    def plot(title: str):
+        """Draws."""
+        figure = Figure(figsize=(1, 1))
+        figure.subplots().set_title(title)
+        return {"figure": figure, "again": figure}
+
+    with qwen_of(server, model=model, limits=CallLimits(mask=mask)) as qwen:
+        answer = qwen.ask("call plot(title='Speed')", tools=[plot])
+    assert "title: Speed" in answer.tool_calls[0].output
+    output, *shown = asked(server)[-1].body["input"]
+    assert output["type"] == "function_call_output"
+    assert len(shown) == sees
+    for one in shown:
+        told, image = one["content"]
+        assert told["text"].startswith("What plot returned")
+        assert image["image_url"].startswith("data:image/png;base64,")
