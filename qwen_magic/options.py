@@ -147,7 +147,8 @@ class Options:
         Option("--send-all", "", "send values whole, and however large they are"), default=False)
     images: tuple[str, ...] | None = _options(Option(
         "--image", "REF",
-        "path, URL or variable (figure, PIL image, array), for models with vision",
+        "path, URL, variable (figure, PIL image, array) or `last` (the figure shown last), for "
+        "models with vision",
         "-i", "list", "made", offers="names", repeatable=True))
     schema: str | None = _options(Option(
         "--schema", "NAME",

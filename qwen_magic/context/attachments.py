@@ -17,7 +17,7 @@ from qwen_magic.context.dataframe.describing import (
     size_words,
 )
 from qwen_magic.context.description import describe as describe_in_short
-from qwen_magic.context.images import check_vision, image_part, image_words
+from qwen_magic.context.images import LAST, check_vision, image_and_words
 from qwen_magic.context.interpolation import Interpolated, interpolate, look_up
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -45,11 +45,12 @@ def attach(
     rows: RowCount = None,
     mask: Collection[str] = (),
     images: Sequence[str] = (),
+    shown: object = None,
     whole: bool = False,
 ) -> Attached:
     """`prompt` with descriptions of the variables `data` below it (names, or attributes and items
     as braces take them), the `whole` of each that is no table, and `images` (paths, addresses or
-    names of variables). Raises `UsageError`."""
+    names of variables; `last` is the figure `shown` last). Raises `UsageError`."""
     if rows is not None and not data:
         raise UsageError(
             f"--rows {rows} says how many rows go along, and no -d says of what.",
@@ -70,15 +71,16 @@ def attach(
         parts.append(RequestPart("data", name, part.text, about.rstrip(",; "), told=part.summary))
     if not images:
         return Attached(text, tuple(told), tuple(parts))
-    check_vision(model)
     content: list[JSON] = [{"type": "input_text", "text": text}]
     for ref in images:
-        image = image_part(ref, namespace.get(ref))
+        value = namespace.get(ref, shown if ref == LAST else None)
+        image, words = image_and_words(ref, value)
         content.append(image)
-        words, url = image_words(ref, image), str(image["image_url"])
+        url = str(image["image_url"])
         told.append(words)
         about = words.removeprefix(f"{ref}: ")
         parts.append(RequestPart("image", ref, about=about, image=url, told=words))
+    check_vision(model)  # a wrong name is told first
     return Attached(({"role": "user", "content": content},), tuple(told), tuple(parts))
 
 

@@ -2,6 +2,9 @@
 
 Pictures are sent inside the request, so they are made no larger than a model looks at. That needs
 Pillow (or a figure that draws itself); without it files and bytes go as they are, if small enough.
+
+A figure looks as the notebook shows it. What has no range of its own that everybody knows (an array
+of 12 bits, a mask of 0 and 1) is shown from black to white, and a word says what that stands for.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import base64
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +25,7 @@ from qwen_magic.protocol.fields import JSON
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+LAST: Final = "last"  # the figure that the notebook has shown last
 MAX_EDGE: Final = 2_048  # pixels
 MAX_BYTES: Final = 7 * 1024 * 1024  # of one picture; base64 makes a third more of it
 _MAX_PIXELS: Final = 200_000_000
@@ -27,6 +33,9 @@ _JPEG_QUALITIES: Final = (90, 75, 60)
 _ORIENTATION: Final = 0x0112
 _MAX_FILE_BYTES: Final = 100 * 1024 * 1024
 _FIGURE_DPI: Final = 110
+# Artists that stand so far outside were put there by mistake: the figure is not widened for them.
+_WIDEST: Final = 6  # times its own size
+_MOST_PARTS: Final = 1_000  # of a list, looked at in search of a figure
 
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -34,38 +43,63 @@ _SIGNATURES: Final = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
 )
+# What Pillow calls a picture that every reader takes as it is.
+_PLAIN_MODES: Final = ("1", "L", "LA", "P", "RGB", "RGBA")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture. `note`: what was done to what it shows, in words, or empty."""
+
+    content: bytes
+    media_type: str
+    note: str = ""
+
+    def part(self) -> JSON:
+        encoded = base64.b64encode(self.content).decode("ascii")
+        return {"type": "input_image", "image_url": f"data:{self.media_type};base64,{encoded}"}
 
 
 def image_part(ref: str, value: object = None) -> JSON:
-    """The `input_image` part for `ref`, or for `value` where `ref` names a variable that holds one.
+    """The part of `image_and_words`."""
+    return image_and_words(ref, value)[0]
 
-    Known: http(s) and `data:` addresses (passed on as they are), paths, bytes, matplotlib figures
-    (and what has a `.figure` of that kind), pictures of Pillow, arrays of numpy's kind (height ×
-    width, with 1, 3 or 4 channels; whole numbers to 255, or floats from 0 to 1). The longest edge
-    is at most `MAX_EDGE` pixels, the size at most `MAX_BYTES`. Raises `UsageError`.
+
+def image_and_words(ref: str, value: object = None) -> tuple[JSON, str]:
+    """The `input_image` part for `ref`, or for `value` where `ref` names a variable that holds one,
+    and the visible line about it: what is sent, how large.
+
+    Known: http(s) and `data:` addresses (passed on as they are), paths, bytes and files in memory,
+    figures of matplotlib (and what has a `.figure` of that kind: axes, seaborn's grids; and arrays
+    of these), plotly and altair, pictures of Pillow and IPython, arrays of numpy's kind (height ×
+    width, with 1, 3 or 4 channels). The longest edge is at most `MAX_EDGE` pixels, the size at most
+    `MAX_BYTES`. Raises `UsageError`.
     """
     if value is None or isinstance(value, str):
         address = ref if value is None else str(value)
         if address.lower().startswith(("http://", "https://", "data:image/")):
-            return {"type": "input_image", "image_url": address}
+            part = {"type": "input_image", "image_url": address}
+            return part, image_words(ref, part)
         value = Path(address).expanduser()
     picture = _picture(ref, value)
     if len(picture.content) > MAX_BYTES:
         raise too_large(ref, len(picture.content))
-    encoded = base64.b64encode(picture.content).decode("ascii")
-    return {"type": "input_image", "image_url": f"data:{picture.media_type};base64,{encoded}"}
+    part = picture.part()
+    return part, image_words(ref, part) + (f"; {picture.note}" if picture.note else "")
 
 
 def check_vision(model: str) -> None:
     """Raises `UsageError` where `model` is known to see no images."""
     if is_text_only(model):
-        seeing = [
-            one.name for one in KNOWN_MODELS if one.vision and not one.note.startswith("snapshot")
-        ][:3]
         raise UsageError(
             f"{model} sees no images.",
-            hint=f"Take a model that does with -m, such as {', '.join(seeing)}.",
+            hint=f"Take a model that does with -m, such as {newest_seeing_model()}.",
         )
+
+
+def newest_seeing_model() -> str:
+    """The newest known model that sees images: the table begins with the newest."""
+    return next(each.name for each in KNOWN_MODELS if each.vision and not each.date)
 
 
 def image_words(ref: str, part: JSON) -> str:
@@ -83,20 +117,28 @@ def _picture(ref: str, value: Any) -> Picture:
         return from_bytes(ref, _read(ref, Path(value)))
     if isinstance(value, bytes | bytearray | memoryview):
         return from_bytes(ref, bytes(value))
-    for figure in (value, getattr(value, "figure", None)):
-        if hasattr(figure, "savefig") and hasattr(figure, "get_size_inches"):
-            return from_bytes(ref, _drawn(figure))
+    if hasattr(type(value), "getbuffer"):  # BytesIO, wherever it stands
+        return from_bytes(ref, bytes(value.getbuffer()))
+    if (figure := _figure(ref, value)) is not None:
+        return from_bytes(ref, _drawn(ref, figure))
     if all(hasattr(value, name) for name in ("mode", "size", "thumbnail", "getexif")):
         return fitted(value)  # of Pillow, then
+    library = type(value).__module__.partition(".")[0]
+    if library in _DRAWN_BY:
+        return from_bytes(ref, _drawn_by_another(ref, value, library))
     if hasattr(type(value), "__array__"):
-        return from_array(ref, value.__array__())
-    own = getattr(type(value), "_repr_png_", None)
+        return from_array(ref, _as_array(ref, value))
+    own = getattr(type(value), "_repr_png_", None) or getattr(type(value), "_repr_jpeg_", None)
     content = own(value) if callable(own) else None
+    content = content[0] if isinstance(content, tuple) else content  # with metadata
+    content = base64.b64decode(content) if isinstance(content, str) else content
     if isinstance(content, bytes):
+        return from_bytes(ref, content)
+    if isinstance(content := getattr(value, "data", None), bytes):  # of IPython's Image
         return from_bytes(ref, content)
     raise UsageError(
         f"{ref} is no image, but of type {type(value).__name__}.",
-        hint="--image takes a path, a URL, bytes, a matplotlib figure, a PIL image or an array.",
+        hint="--image takes a path, a URL, bytes, a figure, a PIL image, an array, or last.",
     )
 
 
@@ -109,28 +151,89 @@ def _read(ref: str, path: Path) -> bytes:
         raise UsageError(
             f"The image {ref} cannot be read.",
             why=getattr(error, "strerror", None) or str(error),
-            hint=f"It is looked for from {Path.cwd()}; a variable is named without quotes.",
+            hint="This notebook has shown no figure yet, since qwen_magic was loaded."
+            if ref == LAST
+            else f"It is looked for from {Path.cwd()}; a variable is named without quotes.",
         ) from error
 
 
-def _drawn(figure: Any) -> bytes:
-    """A figure as it would be shown. Its size in inches bounds the pixels."""
-    inches = max(figure.get_size_inches())
+# Figures -----------------------------------------------------------------------------------------
+
+
+def _figure(ref: str, value: Any, depth: int = 2) -> Any:
+    """The matplotlib figure that `value` is, stands in, or is an array or list of the parts of;
+    None where there is none."""
+    is_array = getattr(getattr(value, "dtype", None), "kind", "") == "O" and hasattr(value, "flat")
+    if is_array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
+        parts = islice(value.flat if is_array else value, _MOST_PARTS if depth else 0)
+        inner = [_figure(ref, part, depth - 1) for part in parts]
+        found = {id(figure): figure for figure in inner if figure is not None}
+        if len(found) > 1:
+            raise UsageError(
+                f"{ref} holds parts of {len(found)} figures.", hint=f"Name one, such as {ref}[0]."
+            )
+        return next(iter(found.values()), None)
+    while value is not None and not isinstance(value, type):
+        if hasattr(value, "savefig") and hasattr(value, "get_size_inches"):
+            return value
+        outer = getattr(value, "figure", None)  # of a subfigure the whole
+        value = outer if outer is not value else None
+    return None
+
+
+def _drawn(ref: str, figure: Any) -> bytes:
     written = io.BytesIO()
-    dpi = min(_FIGURE_DPI, MAX_EDGE / max(inches, 0.01))
-    figure.savefig(written, format="png", dpi=dpi)
+    try:
+        _draw(figure, written)
+    except Exception as error:  # what is drawn is the user's
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"The figure {ref} could not be drawn.", why=why) from error
     return written.getvalue()
 
 
+def _draw(figure: Any, written: io.BytesIO) -> None:
+    """A figure as the notebook shows it: with all that stands beside its axes. Its size in inches
+    bounds the pixels."""
+    own = max(max(figure.get_size_inches()), 0.01)
+    box = figure.get_tightbbox()
+    inches = max(box.width, box.height) if box is not None else own
+    is_tight = 0 < inches <= own * _WIDEST  # and not NaN
+    dpi = min(_FIGURE_DPI, MAX_EDGE / (inches if is_tight else own))
+    figure.savefig(written, format="png", dpi=dpi, bbox_inches="tight" if is_tight else None)
+
+
+def may_be_image(value: object) -> bool:
+    """Whether `image_part` would take `value`, an object of the notebook, for one to look at."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] in _DRAWN_BY or hasattr(kind, "_repr_png_"):
+        return True
+    try:
+        return _figure("it", value) is not None
+    except Exception:  # parts of two figures; or what a proxy does when it is asked
+        return False
+
+
+# Libraries whose figures another package draws (library -> that package).
+_DRAWN_BY: Final = {"plotly": "kaleido", "altair": "vl-convert-python"}
+
+
+def _drawn_by_another(ref: str, value: Any, library: str) -> bytes:
+    try:
+        if library == "plotly":
+            return bytes(value.to_image(format="png"))
+        written = io.BytesIO()
+        value.save(written, format="png", scale_factor=1.5)
+        return written.getvalue()
+    except Exception as error:  # each has its own ways to say that the other is missing
+        name = f"{library} {type(value).__name__}"
+        raise UsageError(
+            f"{ref} is a {name}, which could not be drawn as an image.",
+            why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            hint=f"It is drawn by {_DRAWN_BY[library]}: pip install {_DRAWN_BY[library]}",
+        ) from error
+
+
 # Made small enough -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An encoded picture."""
-
-    content: bytes
-    media_type: str
 
 
 def media_type(content: bytes) -> str:
@@ -151,14 +254,18 @@ def from_bytes(ref: str, content: bytes) -> Picture:
             return Picture(content, kind)
         raise _needs_pillow(ref, "is no PNG, JPEG, GIF or WebP") from None
     except Exception as error:  # Pillow has many, of broken files and too many pixels
-        raise UsageError(
-            f"{ref} is no image that can be read.", why=f"{type(error).__name__}: {error}"
-        ) from error
+        svg = "An SVG is drawn first: save it as PNG." if b"<svg" in content[:1000] else ""
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{ref} is no image that can be read.", why=why, hint=svg) from error
     upright = opened.getexif().get(_ORIENTATION, 1) == 1
     fits = max(opened.size) <= MAX_EDGE and len(content) <= MAX_BYTES
-    if fits and upright and kind in ("image/png", "image/jpeg", "image/webp"):
+    frames = getattr(opened, "n_frames", 1)
+    is_plain = opened.mode in _PLAIN_MODES and frames == 1
+    if fits and upright and is_plain and kind in ("image/png", "image/jpeg", "image/webp"):
         return Picture(content, kind)
-    return fitted(opened)
+    first = f"the first of {frames} images in it" if frames > 1 and kind != "image/jpeg" else ""
+    made = fitted(opened)
+    return replace(made, note="; ".join(note for note in (first, made.note) if note))
 
 
 def _opened(content: bytes) -> Image:
@@ -171,40 +278,12 @@ def _opened(content: bytes) -> Image:
     return opened
 
 
-def from_array(ref: str, array: Any) -> Picture:
-    """An array of numpy: height × width, or with 1, 3 or 4 channels; floats from 0 to 1."""
-    try:
-        import PIL.Image
-    except ImportError:
-        raise _needs_pillow(ref, "is an array") from None
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    colour = array.ndim == 3 and array.shape[2] in (3, 4)
-    if not (array.ndim == 2 or colour) or 0 in array.shape:
-        shape = " × ".join(map(str, array.shape))
-        raise UsageError(
-            f"The array {ref} is no image: its shape is {shape or 'that of one number'}.",
-            hint="An image is height × width, with 3 (RGB) or 4 (RGBA) channels if in colour.",
-        )
-    if array.dtype.kind not in "fiub":
-        raise UsageError(f"The array {ref} holds {array.dtype}, not numbers.")
-    return fitted(PIL.Image.fromarray(_as_bytes(array)))
-
-
-def _as_bytes(array: Any) -> Any:
-    """From 0 to 255; what is no number is black."""
-    if array.dtype.kind in "iu":
-        return array.clip(0, 255).astype("uint8")
-    scaled = array.astype("float64")
-    scaled[scaled != scaled] = 0
-    return (scaled.clip(0, 1) * 255).round().astype("uint8")
-
-
 def fitted(picture: Any) -> Picture:
     """No larger than is looked at: PNG where that keeps sharp edges cheaply, else JPEG."""
     from PIL import ImageOps
 
     upright: Any = ImageOps.exif_transpose(picture)
+    upright, note = _eight_bits(upright)
     if max(upright.size) > MAX_EDGE:
         upright = upright.copy()
         if upright.mode not in ("RGB", "RGBA", "L", "LA"):
@@ -212,14 +291,25 @@ def fitted(picture: Any) -> Picture:
         upright.thumbnail((MAX_EDGE, MAX_EDGE))
     png = _saved(upright, "PNG")
     if len(png) <= MAX_BYTES // 4:
-        return Picture(png, "image/png")
+        return Picture(png, "image/png", note)
     flat = _flat(upright)
     for quality in _JPEG_QUALITIES:
         jpeg = _saved(flat, "JPEG", quality=quality)
         if len(jpeg) <= MAX_BYTES // 2:
             break
     # Noise and screenshots: a PNG that is not much larger is the better one.
-    return Picture(png, "image/png") if len(png) <= len(jpeg) else Picture(jpeg, "image/jpeg")
+    if len(png) <= len(jpeg):
+        return Picture(png, "image/png", note)
+    return Picture(jpeg, "image/jpeg", note)
+
+
+def _eight_bits(picture: Any) -> tuple[Any, str]:
+    """A picture of one channel of more than eight bits (I, I;16, F) in eight, and a word on it."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture, ""
+    wide = picture.convert("F")
+    scale, note = _scale(*wide.getextrema(), is_whole=picture.mode != "F")
+    return wide.point(lambda value: value * scale.factor + scale.offset).convert("L"), note
 
 
 def _flat(picture: Any) -> Any:
@@ -239,10 +329,117 @@ def _has_transparency(picture: Any) -> bool:
 
 def _saved(picture: Any, kind: str, **options: int) -> bytes:
     written = io.BytesIO()
-    known = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-    made = picture if kind == "JPEG" or picture.mode in known else picture.convert("RGB")
+    made = picture
+    if kind != "JPEG" and picture.mode not in _PLAIN_MODES:
+        made = picture.convert("RGBA" if _has_transparency(picture) else "RGB")
     made.save(written, kind, **options)
     return written.getvalue()
+
+
+# Arrays ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """From an array's values to 0–255: `value * factor + offset`."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+
+def _scale(low: float, high: float, *, is_whole: bool, two: bool = False) -> tuple[_Scale, str]:
+    """How values from `low` to `high` are shown, and a word on it where it is no usual way.
+
+    Whole numbers from 0 to 255 and floats from 0 to 1 are meant as they are; floats up to 255 as
+    bytes, unless they are all small; a mask (`two`: nothing but 0 and 1) and all others go from
+    black to white.
+    """
+    if is_whole and low >= 0 and high <= 255 and not two:
+        return _Scale(), ""
+    if not is_whole and low >= 0 and high <= 1:
+        return _Scale(255), ""
+    if not is_whole and low >= 0 and 16 <= high <= 255:
+        return _Scale(), "floats taken as 0 to 255"
+    if two and is_whole:
+        return _Scale(255), "0 is shown black, 1 white"
+    if low == high:
+        return _Scale(0, 255 if high > 0 else 0), f"every value is {high:,g}"
+    factor = 255 / (high - low)
+    return _Scale(factor, -low * factor), f"{low:,g} is shown black, {high:,g} white"
+
+
+def _as_array(ref: str, value: Any) -> Any:
+    """As an array of numpy; what a masked one hides becomes no number."""
+    try:
+        if hasattr(value, "filled") and hasattr(value, "mask"):
+            value = value.astype("float64").filled(float("nan"))
+        return value.__array__()
+    except Exception as error:  # a tensor with a gradient, or on another device
+        raise UsageError(
+            f"{ref} gives no array: it is of type {type(value).__name__}.",
+            why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        ) from error
+
+
+def from_array(ref: str, array: Any) -> Picture:
+    """An array of numpy, shown by the range of its values: height × width, or with 1, 3 or 4
+    channels."""
+    try:
+        import PIL.Image
+    except ImportError:
+        raise _needs_pillow(ref, "is an array") from None
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    colour = array.ndim == 3 and array.shape[2] in (3, 4)
+    if not (array.ndim == 2 or colour) or 0 in array.shape:
+        shape = " × ".join(map(str, array.shape))
+        raise UsageError(
+            f"The array {ref} is no image: its shape is {shape or 'that of one number'}.",
+            hint=" ".join(_shape_hints(ref, array.shape)),
+        )
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"The array {ref} holds {array.dtype}, not numbers.")
+    if step := max(array.shape) // (4 * MAX_EDGE):  # far more than is looked at
+        array = array[:: step + 1, :: step + 1]
+    pixels, note = _as_bytes(array)
+    made = fitted(PIL.Image.fromarray(pixels))
+    return replace(made, note=note)
+
+
+def _shape_hints(ref: str, shape: tuple[int, ...]) -> Iterator[str]:
+    yield "An image is height × width, with 3 (RGB) or 4 (RGBA) channels if in colour."
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        yield f"Here the channels come first: {ref}.transpose(1, 2, 0) puts them last."
+    elif len(shape) == 4:
+        yield f"These are {shape[0]} images: name one, such as {ref}[0]."
+
+
+def _as_bytes(array: Any) -> tuple[Any, str]:
+    """From 0 to 255; what is no number is black. With words on what is shown otherwise than meant
+    by everybody."""
+    import numpy
+
+    if array.dtype.kind == "b":
+        return array.astype("uint8") * numpy.uint8(255), "a mask: True is white"
+    is_whole = array.dtype.kind in "iu"
+    scaled = array.astype("float64")
+    alpha = scaled[:, :, 3].copy() if array.ndim == 3 and array.shape[2] == 4 else None
+    seen = scaled[:, :, :3] if alpha is not None else scaled
+    finite = numpy.isfinite(seen)
+    values = seen[finite]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    two = is_whole and low == 0 and high == 1
+    scale, note = _scale(low, high, is_whole=is_whole, two=two)
+    gone = int(numpy.isnan(seen).sum())
+    with numpy.errstate(invalid="ignore"):
+        shown = scaled * scale.factor + scale.offset
+    if alpha is not None:
+        most = float(alpha.max())
+        shown[:, :, 3] = alpha * (255 if most <= 1 else 1 if most <= 255 else 255 / most)
+    shown[numpy.isnan(shown)] = 0
+    lost = f"{gone:,} of {seen.size:,} values are no numbers, and black" if gone else ""
+    words = "; ".join(note for note in (note, lost) if note)
+    return shown.clip(0, 255).round().astype("uint8"), words
 
 
 def _needs_pillow(ref: str, words: str) -> UsageError:

@@ -10,6 +10,7 @@ The private names used are ipykernel's own (6.29 to 7.4 read); each is looked fo
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,35 @@ def takes_input(shell: Any) -> bool:
 def is_captured(shell: Any) -> bool:
     """Whether what is shown now is kept for later (`%%capture`, `capture_output`)."""
     return isinstance(shell.display_pub, CapturingDisplayPublisher)
+
+
+class LastFigure:
+    """The picture that the notebook has shown last, for `-i last`.
+
+    matplotlib's figures are closed when their cell ends, and what is left of one is what was
+    published: ipykernel lets each message pass through hooks. Elsewhere only results are seen.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.value: object = None  # bytes, or the object that was a cell's result
+        self._publisher = shell.display_pub
+        if hasattr(self._publisher, "register_hook"):
+            self._publisher.register_hook(self._published)
+
+    def close(self) -> None:
+        self.value = None
+        if hasattr(self._publisher, "unregister_hook"):
+            self._publisher.unregister_hook(self._published)
+
+    def _published(self, message: Any) -> Any:
+        data = message.get("content", {}).get("data") or {}
+        shown = data.get("image/png") or data.get("image/jpeg")
+        if isinstance(shown, str):
+            try:
+                self.value = base64.b64decode(shown)
+            except ValueError:  # whatever a library published
+                return message
+        return message
 
 
 def _request(shell: Any) -> Mapping[str, Any]:

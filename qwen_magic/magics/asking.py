@@ -44,7 +44,7 @@ from qwen_magic.conversation.scope import STORE_NAME, data_folder, notebook_scop
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends.kernel import CommPump, cell_id, kernel_of
+from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of
 from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
@@ -70,7 +70,7 @@ _WATCHED: Final = (
 class Asker:
     """Asks for one shell: holds what lasts from question to question."""
 
-    def __init__(self, shell: Any, settings: QwenSettings) -> None:
+    def __init__(self, shell: Any, settings: QwenSettings, last_figure: LastFigure) -> None:
         self.shell = shell
         self.settings = settings
         self.session = Session(
@@ -80,6 +80,7 @@ class Asker:
         self.chat_defaults: dict[str, Options] = {}
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.begin_execution()
+        self.last_figure = last_figure
         self.views = ViewFactory(shell, settings, self.session.conversations)
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
@@ -147,6 +148,7 @@ class Asker:
             rows=options.rows,
             mask=self.settings.masked_columns,
             images=options.images or (),
+            shown=self.last_figure.value,
             whole=options.send_all,
         )
         told = (*expanded, *_told(system), *attached.told)

@@ -107,6 +107,11 @@ class Extension:
         self._depth = max(0, self._depth - 1)
         if (error := result.error_in_exec or result.error_before_exec) is not None:
             self._code.remember(error)
+        elif result.result is not None:
+            from qwen_magic.context.images import may_be_image
+
+            if may_be_image(result.result):
+                self.magics.last_figure.value = result.result
 
     def _matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
         """What joins the shell's own completers; `completion` says what Tab offers."""

@@ -20,6 +20,7 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError
+from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
@@ -79,18 +80,20 @@ class QwenMagics(Magics, QwenSettings):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell=shell, parent=shell)
+        self.last_figure = LastFigure(shell)
         self.apply_environment(shell.config.get("QwenMagics", {}))
 
     @cached_property
     def asker(self) -> Asker:
         from qwen_magic.magics.asking import Asker
 
-        return Asker(self.shell, self)
+        return Asker(self.shell, self, self.last_figure)
 
     def close(self) -> None:
         """End what the questions so far have begun."""
         if "asker" in self.__dict__:
             self.asker.close()
+        self.last_figure.close()
 
     def begin_execution(self) -> None:
         """A cell begins."""

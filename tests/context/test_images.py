@@ -15,9 +15,11 @@ from qwen_magic.context.images import (
     MAX_BYTES,
     MAX_EDGE,
     check_vision,
+    image_and_words,
     image_part,
-    image_words,
+    may_be_image,
 )
+from qwen_magic.context.models import KNOWN_MODELS
 from qwen_magic.errors import UsageError
 
 PIL_Image = pytest.importorskip("PIL.Image")
@@ -97,7 +99,27 @@ def test_cameras_orientation_is_applied():
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F", "I;16"])
 def test_every_mode_of_pillow(mode):
-    assert opened(image_part("x", PIL_Image.new(mode, (7, 5)))).size == (7, 5)
+    made = opened(image_part("x", PIL_Image.new(mode, (7, 5))))
+    assert made.size == (7, 5)
+    assert made.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+
+
+def test_colours_for_print_and_deep_ones_are_sent_as_a_screen_shows_them():
+    ink = PIL_Image.new("CMYK", (7, 5), (0, 255, 255, 0))
+    red = opened(image_part("x", saved(ink, "JPEG")))
+    assert red.mode == "RGB"
+    assert red.getpixel((0, 0))[0] > 200 > red.getpixel((0, 0))[1]
+    deep = PIL_Image.fromarray(np.array([[0, 4095]], "uint16"))
+    for value in (deep, saved(deep)):
+        part, words = image_and_words("x", value)
+        assert [opened(part).getpixel((n, 0)) for n in (0, 1)] == [0, 255]
+        assert words.endswith("; 0 is shown black, 4,095 white")
+
+
+def test_of_many_frames_the_first_goes_and_that_is_said():
+    frames = [PIL_Image.new("L", (5, 5), shade) for shade in (0, 255)]
+    film = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert "the first of 2 images" in image_and_words("x", film)[1]
 
 
 @pytest.mark.parametrize(
@@ -109,12 +131,55 @@ def test_every_mode_of_pillow(mode):
         (np.full((4, 6, 3), 7, "uint8"), (7, 7, 7)),
         (np.full((4, 6, 4), 0.5, "float32"), (128,) * 4),
         (np.ones((4, 6), bool), 255),
+        (np.ma.masked_all((4, 6)), 0),
     ],
 )
 def test_arrays(array, pixel):
     made = opened(image_part("x", array))
     assert made.size == (6, 4)
     assert made.getpixel((0, 0)) == pixel
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "words"),
+    [
+        ([0.0, 1.0, 0.2], [0, 255, 51], ""),
+        ([0, 255, 51], [0, 255, 51], ""),
+        ([0.0, 255.0, 51.0], [0, 255, 51], "floats taken as 0 to 255"),
+        ([-1.0, 1.0, 0.0], [0, 255, 128], "-1 is shown black, 1 white"),
+        (np.array([0, 4095, 819], "uint16"), [0, 255, 51], "0 is shown black, 4,095 white"),
+        (np.array([100, 65535, 100], "uint16"), [0, 255, 0], "100 is shown black"),
+        (np.array([0, 1, 1], "uint8"), [0, 255, 255], "0 is shown black, 1 white"),
+        ([False, True, True], [0, 255, 255], "True is white"),
+        ([0.0, np.nan, 1.0], [0, 0, 255], "1 of 3 values are no numbers"),
+        ([0.0, np.inf, 1.0], [0, 255, 255], ""),
+    ],
+)
+def test_arrays_are_shown_by_their_range_and_that_is_said(values, shown, words):
+    part, told = image_and_words("x", np.array([values]))
+    assert [opened(part).getpixel((n, 0)) for n in range(3)] == shown
+    assert words in told
+    assert told.count(";") == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((3, 40, 50), "x.transpose(1, 2, 0)"), ((8, 40, 50, 3), "x[0]"), ((40,), "height × width")],
+)
+def test_another_order_is_told_what_to_do(shape, words):
+    with pytest.raises(UsageError) as raised:
+        image_part("x", np.zeros(shape))
+    assert words in raised.value.hint
+
+
+def test_what_cannot_be_an_array_now_is_no_crash():
+    class Tensor:
+        def __array__(self, *arguments):
+            raise RuntimeError("requires grad")
+
+    with pytest.raises(UsageError, match="gives no array") as raised:
+        image_part("x", Tensor())
+    assert "requires grad" in raised.value.why
 
 
 @pytest.mark.parametrize(
@@ -132,9 +197,61 @@ def test_figures_and_their_axes():
     figure = Figure(figsize=(4, 2))
     axes = figure.subplots()
     axes.plot([1, 2])
-    assert opened(image_part("fig", figure)).size == (440, 220)
-    assert opened(image_part("ax", axes)).size == (440, 220)
+    shown = io.BytesIO()
+    figure.savefig(shown, dpi=110, bbox_inches="tight")
+    for value in (figure, axes, axes.lines[0], axes.lines, np.array([axes, axes])):
+        assert opened(image_part("fig", value)).size == PIL_Image.open(shown).size
+        assert may_be_image(value)
     assert max(opened(image_part("fig", Figure(figsize=(100, 50)))).size) <= MAX_EDGE
+
+
+def test_what_stands_beside_the_axes_is_drawn_and_what_stands_nowhere_is_not():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 2))
+    axes = figure.subplots()
+    axes.plot([1, 2], label="a long name " * 3)
+    axes.legend(bbox_to_anchor=(1.02, 1), loc="upper left")
+    assert opened(image_part("fig", figure)).width > 600  # the legend is on it
+    axes.text(100, 0, "far away")
+    assert opened(image_part("fig", figure)).size == (440, 220)
+
+
+def test_a_subfigure_is_shown_whole_and_two_figures_are_refused():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 2))
+    inner = figure.subfigures(1, 2)[0]
+    axes = inner.subplots()
+    assert opened(image_part("x", inner)).size == opened(image_part("x", figure)).size
+    with pytest.raises(UsageError, match="parts of 2 figures") as raised:
+        image_part("x", [axes, Figure().subplots()])
+    assert "x[0]" in str(raised.value)
+    assert not may_be_image([1, "a", None])
+
+
+def test_pictures_in_memory_and_of_ipython():
+    from IPython.display import Image
+
+    content = saved(PIL_Image.new("RGB", (7, 5)))
+    for value in (io.BytesIO(content), Image(data=content), memoryview(content)):
+        assert opened(image_part("x", value)).size == (7, 5)
+    assert may_be_image(Image(data=content))
+
+
+@pytest.mark.parametrize("library", ["plotly", "altair"])
+def test_another_librarys_figure_is_drawn_or_what_draws_it_is_named(library):
+    kind = type("Chart", (), {"__module__": f"{library}.x", "to_image": None})
+    with pytest.raises(UsageError, match=f"is a {library} Chart") as raised:
+        image_part("x", kind())
+    assert {"plotly": "kaleido", "altair": "vl-convert-python"}[library] in raised.value.hint
+
+
+def test_altairs_charts():
+    altair = pytest.importorskip("altair")
+    pytest.importorskip("vl_convert")
+    data = altair.Data(values=[{"a": 1}])
+    assert opened(image_part("x", altair.Chart(data).mark_bar().encode(x="a:Q"))).width > 50
 
 
 @pytest.mark.parametrize(
@@ -171,18 +288,18 @@ def test_without_pillow(tmp_path):
 
 
 def test_the_visible_line():
-    part = image_part("x", PIL_Image.new("RGB", (5, 5)))
-    assert image_words("x", part) == "x: image/png, 0 KB"
-    assert image_words("u", image_part("https://x.test")) == "u: sent as an address"
+    assert image_and_words("x", PIL_Image.new("RGB", (5, 5)))[1] == "x: image/png, 0 KB"
+    assert image_and_words("https://x.test")[1] == "https://x.test: sent as an address"
 
 
 @pytest.mark.parametrize("model", ["qwen3-max-2026-01-23", "qwen3-coder-flash", "qwen3-max"])
 def test_models_without_vision(model):
     with pytest.raises(UsageError, match=rf"{model} sees no images\.") as raised:
         check_vision(model)
-    names = str(raised.value).partition("such as ")[2].rstrip(".").split(", ")
-    assert len(names) == 3
-    assert not [name for name in names if name[-4:].isdigit()]  # snapshots
+    name = str(raised.value).partition("such as ")[2].rstrip(".")
+    seeing = [each.name for each in KNOWN_MODELS if each.vision]
+    assert name == seeing[0]  # the newest
+    assert not name[-4:].isdigit()  # no snapshot
 
 
 @pytest.mark.parametrize("model", ["qwen3.7-plus", "qwen3.5-ocr", "my-own-model"])

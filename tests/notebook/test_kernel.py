@@ -1,5 +1,6 @@
 """The extension in a real kernel, without a front end: nobody says hello to the widgets."""
 
+import base64
 import os
 import time
 
@@ -75,6 +76,20 @@ def test_names_in_braces_expand(kernel, server):
     assert asked(server)[-1].body["input"] == "x{items} [1, 2] {nothing} `{name}` {name}"
     kernel.ok("%%qwen --raw\n{name}")
     assert asked(server)[-1].body["input"] == "{name}"
+
+
+def test_the_figure_shown_last_goes_along(kernel, server):
+    def sent():
+        (message,) = asked(server)[-1].body["input"]
+        return base64.b64decode(message["content"][1]["image_url"].partition(",")[2])
+
+    kernel.ok("%matplotlib inline\nimport matplotlib.pyplot as plt; from PIL import Image")
+    shown = kernel.ok("fig, ax = plt.subplots(); ax.plot([1, 2]);").displays[-1][1]["image/png"]
+    kernel.ok("%%qwen -m qwen3.7-plus -i last\nWhat is this?")
+    assert sent() == base64.b64decode(shown), "as the notebook shows it, to the byte"
+    kernel.ok("Image.new('L', (3, 2))")
+    kernel.ok("%%qwen -m qwen3.7-plus -i last\nWhat is this?")
+    assert len(sent()) < len(shown) / 10, "a result counts as well"
 
 
 def test_a_list_of_messages_is_sent_as_such(kernel, server):
