@@ -136,7 +136,7 @@ class Qwen:
         options = {**options, "history": False}
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
-        plans = [self._session.plan(self._ask(row.prompt, options)) for row in rows]
+        plans = [self._session.plan(self._ask(row.prompt, options).once()) for row in rows]
         check_plans(plans)
         self.mapped = MapResult(rows, has_objects=options.get("schema") is not None)
         with open_cache(resume) as cache:

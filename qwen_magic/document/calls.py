@@ -101,6 +101,11 @@ def custom_step(name: str, given: str, is_done: bool) -> Step:
     return Step(verb, shorten(f"{name}({given})", LONGEST_DETAIL), True, (), state, blocks)
 
 
+def attempt_step(item: items.AnswerAttempt) -> Step:
+    blocks = (Output(_cut(item.text)),) if item.text else (Pending("Without text"),)
+    return Step("Did not fit", shorten(item.fault, LONGEST_DETAIL), False, (), "done", blocks)
+
+
 def mcp_step(item: items.McpCall, arguments: str, is_done: bool, is_bad: bool) -> Step:
     server = item.server_label or "an MCP server"
     words = (f"Calling {server}", f"Called {server}", f"{server} failed")

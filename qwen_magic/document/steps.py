@@ -85,6 +85,8 @@ def make_step(entry: Entry, context: StepContext) -> Step:
             step = calls.function_step(call, phase=entry.phase, is_done=ended[0])
         case items.CustomToolCall():
             step = calls.custom_step(item.name, item.input or entry.text, ended[0])
+        case items.AnswerAttempt():
+            step = calls.attempt_step(item)
         case items.McpCall():
             step = calls.mcp_step(item, item.arguments or entry.text, *ended)
         case items.McpListTools():

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.items import (
     STREAMED,
+    AnswerAttempt,
     FunctionCall,
     Item,
     McpCall,
@@ -132,6 +133,12 @@ class Entry:
         self.phase = "failed" if self.item.failed else "completed"
         self.done = True
         self.ended_at = at
+        self.version += 1
+
+    def set_aside(self, fault: str) -> None:
+        """A message that ended turned out not to be what was asked for."""
+        self.item = AnswerAttempt(self.item.id, self.text, fault, self.item.status)
+        self.type = item_type(self.item)
         self.version += 1
 
     @property

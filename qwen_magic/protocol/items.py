@@ -332,6 +332,19 @@ class CustomToolCall:
     status: str = ""
 
 
+@_item("answer_attempt")
+@dataclass(frozen=True, slots=True)
+class AnswerAttempt:
+    """A message that was to be an object and did not fit its schema, so that a better one was asked
+    for in the same turn (`session.structured_output`). No service sends or is sent it; records keep
+    it. `fault`: the first mismatch."""
+
+    id: str
+    text: str = ""
+    fault: str = ""
+    status: str = ""
+
+
 @_item("mcp_call")
 @dataclass(frozen=True, slots=True)
 class McpCall:
@@ -411,6 +424,7 @@ Item: TypeAlias = (
     | CodeInterpreterCall
     | FunctionCall
     | CustomToolCall
+    | AnswerAttempt
     | McpCall
     | McpListTools
     | FileSearchCall

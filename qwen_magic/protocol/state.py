@@ -139,6 +139,13 @@ class ResponseState:
         self.version += 1
         entry.answer(result, at)
 
+    def set_aside(self, fault: str) -> None:
+        """The messages of the newest response are no answer: a better one will be asked for."""
+        self.version += 1
+        for entry in self.newest:
+            if isinstance(entry.item, Message):
+                entry.set_aside(fault)
+
     def next_response(self) -> None:
         """Begin the next response of the same turn; what is there stays in front of it."""
         self._before = self.entries

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from qwen_magic.answer import Answer
 from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
 from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
@@ -86,24 +85,9 @@ class Ask:
         given = output.prompt(self.input)
         return replace(self, output=output, input=given, extra=extra, parts=parts)
 
-    def retry(self, answer: Answer) -> Ask | None:
-        """The question that asks for a better answer than this one; None where it fits, or there is
-        none to ask. Each is one more call of the same cell."""
-        output = self.output
-        words = output.retry_prompt(answer) if output else ""
-        if output is None or not words:
-            return None
-        cell = self.cell
-        return replace(
-            self,
-            prompt=words,
-            input=words,
-            chat=answer.chat or self.chat,
-            new=False,
-            after="",
-            cell=replace(cell, call=cell.call + 1000) if cell else None,
-            output=replace(output, retries=output.retries - 1),
-        )
+    def once(self) -> Ask:
+        """The same question; an object that does not fit is not asked for again."""
+        return replace(self, output=replace(self.output, retries=0)) if self.output else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +99,7 @@ class Plan:
     what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
     the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
     called and been sent back, as input items, where the model is asked to go on with that;
-    `shown`: the messages among them that show images.
+    `shown`: the messages among them that show images, or ask for a better answer.
     `priced`: what the host is known to say of the model.
     """
 
@@ -178,6 +162,18 @@ class Plan:
             return replace(made, request=made._told_request())
         sent = (*(output_json(call) for call in answered), *pictures)
         request = replace(made.request, previous_response_id=response_id, input=sent)
+        return replace(made, request=request)
+
+    def repaired(self, response_id: str, items: Sequence[Item], text: str, words: str) -> Plan:
+        """The same turn, asking by `words` for a better answer than its newest response, `text`.
+        `items`: all of the turn so far."""
+        asked: JSON = {"role": "user", "content": words}
+        said: list[JSON] = [{"role": "assistant", "content": text}] if text else []
+        shown = (*self.shown, *said, asked)
+        made = replace(self, so_far=(*own_items(items), *shown), shown=shown)
+        if not (self.keeps_ids and response_id):
+            return replace(made, request=made._told_request())
+        request = replace(self.request, previous_response_id=response_id, input=(asked,))
         return replace(made, request=request)
 
     def _told_request(self) -> ResponseRequest:

@@ -7,8 +7,7 @@ of waiting:
     events        block, and hand on the events as they come
     arun, aask    await, on the caller's event loop
 
-`ask` and `aask` are a whole question: its turn, and where the answer is to be an object, the turns
-that ask for a better one.
+`ask` and `aask` are a whole question, from its plan on.
 """
 
 from __future__ import annotations
@@ -112,13 +111,9 @@ class Session:
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """Answer a question, blocking, as `run` does. `step` is called about thirty times a second
-        meanwhile, `each` with the answer of every turn."""
-        question: Ask | None = ask
-        while question is not None:
-            plan = self.plan(question)
-            answer = self._run(self._begin(plan, view_factory, step=step, blocks=True))
-            each(answer)
-            question = question.retry(answer)
+        meanwhile, `each` with the answer."""
+        answer = self._run(self._begin(self.plan(ask), view_factory, step=step, blocks=True))
+        each(answer)
         return answer
 
     async def aask(
@@ -130,11 +125,8 @@ class Session:
         each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """The same on the caller's event loop, as `arun` does."""
-        question: Ask | None = ask
-        while question is not None:
-            answer = await self._arun(self._begin(self.plan(question), view_factory, step=step))
-            each(answer)
-            question = question.retry(answer)
+        answer = await self._arun(self._begin(self.plan(ask), view_factory, step=step))
+        each(answer)
         return answer
 
     def run(self, plan: Plan, view: View) -> Answer:

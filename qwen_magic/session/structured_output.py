@@ -1,12 +1,12 @@
 """An answer as an object: asked for in the prompt, checked here, asked for again at most twice.
 
 Alibaba's service ignores `text.format`, so the schema goes into the prompt; endpoints that honour
-it get both. Where an answer does not fit, the next turn of the same conversation asks for a better
-one:
+it get both. Where an answer does not fit, the same turn goes on with a request for a better one
+(`session.turn`); what did not fit is folded in the view, and is no part of the answer:
 
-    Ask --with the schema--> answer --parse--> an object
-                               ^        '--does not fit--> retry_prompt, the next Ask
-                               '-------------------------------------'
+    Ask --with the schema--> a response --parse--> an object
+                               ^            '--does not fit--> retry_prompt, the next response
+                               '----------------------------------------------'
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RETRIES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class StructuredOutput:
-    """What an answer is to look like, and how often a better one may still be asked for."""
+    """What an answer is to look like, and how often a better one may be asked for."""
 
     schema: Schema
     retries: int = RETRIES
@@ -61,9 +61,13 @@ class StructuredOutput:
         except SchemaMismatchError as error:
             return replace(answer, error=error)
 
-    def retry_prompt(self, answer: Answer) -> str:
-        """The prompt that asks for a better answer; empty where this one fits, failed otherwise,
-        or enough was tried."""
-        if not self.retries or not isinstance(answer.error, SchemaMismatchError):
-            return ""
-        return self.schema.retry_prompt(answer.error)
+    def mismatch(self, text: str, tried: int) -> SchemaMismatchError | None:
+        """Why a better answer than `text` is to be asked for; None where it fits, or so many
+        tries were enough."""
+        if tried > self.retries:
+            return None
+        try:
+            self.schema.parse(text)
+        except SchemaMismatchError as error:
+            return error
+        return None

@@ -52,7 +52,7 @@ from qwen_magic.document.words import plural
 from qwen_magic.errors import APIError, QwenError, UnknownResponseError
 from qwen_magic.protocol.call_outputs import CallResult, images_message, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
-from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.protocol.items import FunctionCall, Message
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
@@ -148,6 +148,7 @@ class TurnMachine:
         self._pictures: list[JSON] = []  # that functions gave and the model was not sent yet
         self._answering = False  # a response has ended, and its function calls are being answered
         self._previous_id = plan.request.previous_response_id  # of the first response's request
+        self._tries = 0  # responses that were to be an object
         self._failure: QwenError | None = None  # the turn's own, not the server's
         self._notice = ""
         self._checked_at = self._started
@@ -162,7 +163,7 @@ class TurnMachine:
             if not (self._end.error or self._end.stopped or self.stop_asked):
                 self.state.conclude(self._clock())
             again = self._leave_out() or (yield from self._heal())
-            if not (again or (yield from self._answer_calls())):
+            if not (again or (yield from self._answer_calls()) or self._repair()):
                 break
         yield from self._await_figures()
 
@@ -287,6 +288,25 @@ class TurnMachine:
         )
         state.next_response()
         self._answering = False
+        self._show()
+        return True
+
+    def _repair(self) -> bool:
+        """Whether to ask for a better answer: the newest response has not the object that was
+        asked for."""
+        output, state = self.plan.ask.output, self.state
+        ended_well = state.status == "completed" and not (self.stop_asked or self._end.error)
+        if output is None or not ended_well or state.calls or self._failure is not None:
+            return False
+        self._tries += 1
+        error = output.mismatch(state.text, self._tries)
+        if error is None or self._is_over_budget():
+            return False
+        newest = "\n\n".join(e.text for e in state.newest if isinstance(e.item, Message) and e.text)
+        state.set_aside(str(error.faults[0]) if error.faults else error.message)
+        words = output.schema.retry_prompt(error)
+        self.plan = self.plan.repaired(state.id, state.items, newest, words)
+        state.next_response()
         self._show()
         return True
 

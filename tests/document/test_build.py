@@ -275,3 +275,34 @@ def test_thinking_in_the_text_stands_before_the_answer(known, cuts):
     html = "".join(html for _, html in fresh.known.values())
     assert "think&gt;" not in html
     assert 0 < html.index("Hm, well.") < html.index("It is <strong>four</strong>")
+
+
+def test_what_did_not_fit_is_folded_and_the_better_answer_is_the_prose():
+    document = Document(TURN)
+
+    def message(text, id):
+        raw = {"type": "message", "id": id, "role": "assistant",
+               "content": [{"type": "output_text", "text": text}]}  # fmt: skip
+        return [ItemAdded(parse_item({**raw, "content": []}), 0),
+                TextDelta("output_text", text, id, 0), ItemDone(parse_item(raw), 0)]  # fmt: skip
+
+    state, view = ResponseState(), Elements().apply(document.snapshot())
+    for event in message("The first try", "a"):
+        state.apply(event, 1.0)
+        view.apply(document.update(state, 1.0))
+    state.set_aside("n: is missing")
+    state.next_response()
+    view.apply(document.update(state, 1.0))
+    for event in message("The second", "b"):
+        state.apply(event, 2.0)
+        view.apply(document.update(state, 2.0))
+    view.apply(document.finish(state, 3.0, Outcome("completed")))
+    assert state.text == "The second"
+    whole = {id: html for id, (_, html) in view.known.items()}
+    fresh = Elements().apply(document.snapshot())
+    assert {id: html for id, (_, html) in fresh.known.items()} == whole
+    [panel] = [id for id, html in whole.items() if "Did not fit" in html]
+    assert "n: is missing" in whole[panel]
+    told = [id for id, html in whole.items() if "The first try" in html]
+    assert told
+    assert all(view.known[id][0].startswith(panel.split(".")[0]) for id in told)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qwen_magic.protocol.items import (
     Annotation,
+    AnswerAttempt,
     CodeInterpreterCall,
     CodeOutput,
     CustomToolCall,
@@ -51,6 +52,7 @@ ITEMS: list[Item] = [
     WebExtractorCall("e", "Read", ("https://a.example/",), "text", "completed"),
     CodeInterpreterCall("c", "print(4)", OUTPUTS, "c", "completed"),
     FunctionCall("f", "rows", '{"a": 1}', "call_1", "completed"),
+    AnswerAttempt("m", "{}", "a: is missing", "completed"),
     CustomToolCall("t", "shell", "ls", "call_2", "completed"),
     McpCall("p", "route", "maps", "{}", "[1]", "", "completed"),
     McpCall("p", "route", "maps", "{}", "", "no route", "failed"),

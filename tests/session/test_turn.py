@@ -533,19 +533,48 @@ def test_an_object_is_parsed():
     assert opened.plan.request.input.startswith("Hi\n\nGive the answer as JSON")
     answer, turn = bench.turn.finish()
     assert (answer.parsed, answer.error) == ({"n": 3}, None)
-    assert bench.turn.plan.ask.retry(answer) is None
     assert turn.prompt == "Hi"
 
 
-def test_a_better_object_is_asked_for_twice():
-    ask, tries = ASK.asking_for(CITY), 0
-    while ask is not None:
-        tries += 1
-        bench = Bench(ask)
-        bench.play(says(message('{"n": "three"}')))
-        answer, turn = bench.turn.finish()
+@pytest.mark.parametrize("ends", ["fits", "never"])
+def test_a_better_object_is_asked_for_twice_in_the_same_turn(ends):
+    bench = Bench(ASK.asking_for(CITY))
+    last = '{"n": 3}' if ends == "fits" else '{"n": "again"}'
+    opened = bench.play(
+        says(message('{"n": "three"}'), id="r1"),
+        says(message("There is none."), id="r2"),
+        says(message(last), id="r3"),
+    )
+    assert len(opened) == 3
+    requests = [action.plan.request for action in opened]
+    assert [r.previous_response_id for r in requests[1:]] == ["r1", "r2"]
+    assert [r.input[0]["content"].startswith("Your JSON does not fit") for r in requests[1:]] == [
+        True, True,
+    ]  # fmt: skip
+    answer, turn = bench.turn.finish()
+    assert (answer.text, turn.text) == (last, last), "what did not fit is no part of the answer"
+    attempts = [item for item in turn.items if item["type"] == "answer_attempt"]
+    assert [one["text"] for one in attempts] == ['{"n": "three"}', "There is none."]
+    assert attempts[0]["fault"] == 'n: expected integer, got "three"'
+    if ends == "fits":
+        assert (answer.parsed, answer.error) == ({"n": 3}, None)
+    else:
         assert isinstance(answer.error, SchemaMismatchError)
-        assert (answer.status, turn.status) == ("completed", "completed")
-        ask = ask.retry(answer)
-        assert ask is None or ask.input.startswith("Your JSON does not fit the schema")
-    assert tries == 3
+        assert 'n: expected integer, got "again"' in answer.error.message
+    assert (answer.status, turn.status, turn.prompt) == ("completed", "completed", "Hi")
+
+
+def test_a_server_without_memory_is_told_what_did_not_fit():
+    bench = Bench(ASK.asking_for(CITY))
+    bench.turn.plan = replace(bench.turn.plan, keeps_ids=False)
+    opened = bench.play(says(message("no")), says(message("nor this")), says(message('{"n": 1}')))
+    told = opened[-1].plan.request.input
+    assert [item["role"] for item in told] == ["user", "assistant", "user", "assistant", "user"]
+    assert [told[1]["content"], told[3]["content"]] == ["no", "nor this"]
+    assert bench.turn.finish()[0].parsed == {"n": 1}
+
+
+def test_once_asks_for_no_better_object():
+    bench = Bench(ASK.asking_for(CITY).once())
+    assert len(bench.play(says(message("no")))) == 1
+    assert isinstance(bench.turn.finish()[0].error, SchemaMismatchError)

@@ -15,6 +15,7 @@ from qwen_magic.document.sources import all_sources, source_line
 from qwen_magic.document.words import counted, duration, escaped, fenced, own_name, plural, shorten
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
+    AnswerAttempt,
     CodeInterpreterCall,
     CustomToolCall,
     FileSearchCall,
@@ -147,6 +148,8 @@ def _step(item: Item) -> str:
             return _folded(f"{_called(item)} {own_name(item.name)}", body)
         case CustomToolCall():
             return _folded(f"Called {item.name}", fenced(item.input))
+        case AnswerAttempt():
+            return _folded(f"Did not fit: {item.fault}", fenced(item.text))
         case McpCall():
             body = fenced(item.arguments, "json") + "\n\n" + _output(item.error or item.output)
             return _folded(f"Called {item.name}", body)
