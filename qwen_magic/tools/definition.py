@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from textwrap import indent
 from typing import Any, Final, TypeVar, overload
 
 from qwen_magic.context.exception.masking import Secrets, known_secrets
@@ -32,6 +33,11 @@ _MARK: Final = "__qwen_tool__"
 _LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
 _BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
+# Parameters as a list that is not indented below its section's name.
+_LISTED: Final = re.compile(
+    r"^(?:Args|Arguments|Parameters|Params):[ \t]*\n(?:[-*] .*(?:\n[ \t]+\S.*)*(?:\n|\Z))+",
+    re.MULTILINE,
+)
 
 
 class ArgumentsError(SchemaMismatchError):
@@ -326,7 +332,8 @@ def read_docstring(text: str | None) -> Docstring:
     from docstring_parser import Docstring as Parsed
     from docstring_parser import numpydoc, rest
 
-    text = _BULLET.sub(r"\1", inspect.cleandoc(text or ""))
+    text = inspect.cleandoc(text or "")
+    text = _BULLET.sub(r"\1", _LISTED.sub(lambda found: indent(found[0], " " * 4).lstrip(), text))
     best = Parsed()
     best.short_description = text
     for parse in (_google().parse, numpydoc.parse, rest.parse):

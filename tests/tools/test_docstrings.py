@@ -91,3 +91,23 @@ def test_prose_with_colons_is_prose():
 @given(st.text("ab:-\n Args()*", max_size=60))
 def test_anything_is_read(text):
     assert isinstance(read_docstring(text), Docstring)
+
+
+def test_a_list_that_is_not_indented():
+    text = """Run.
+
+    Modes:
+    - fast: not slow
+
+    Args:
+    - mode: How
+      it runs.
+    - n (int): Count.
+
+    Returns:
+        Much.
+    """
+    found = read_docstring(text)
+    assert found.parameters == {"mode": "How it runs.", "n": "Count."}
+    assert "- fast: not slow" in found.description
+    assert read_docstring("Run.\n\nArgs:\n- mode: How.").parameters == {"mode": "How."}
