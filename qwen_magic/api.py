@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from qwen_magic.batch.asker import Asker
+    from qwen_magic.batch.map import Asker
     from qwen_magic.batch.result import MapResult
     from qwen_magic.protocol.events import Event
 
@@ -125,10 +125,10 @@ class Qwen:
         then, and after a Ctrl-C, `mapped` has what was done.
         """
         from qwen_magic.batch.map import check_concurrency, check_options, check_plans, run_map
-        from qwen_magic.batch.rate_limiter import RateLimiter
         from qwen_magic.batch.result import MapResult
         from qwen_magic.batch.result_cache import open_cache
         from qwen_magic.batch.rows import read_rows
+        from qwen_magic.batch.scheduler import RateLimiter
 
         check_options(options)
         check_concurrency(concurrency)
@@ -155,8 +155,7 @@ class Qwen:
 
         It carries no key: each worker reads its own environment. `options` are those of `map`.
         """
-        from qwen_magic.batch.asker import Asker
-        from qwen_magic.batch.map import check_plans
+        from qwen_magic.batch.map import Asker, check_plans
 
         endpoint = self._endpoint
         if "://" in endpoint:  # without what else the URL may hold

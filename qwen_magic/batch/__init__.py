@@ -1,2 +1,2 @@
-"""Many prompts at once, each outside any conversation (`map`); `asker.Asker` is one prompt's share
-of that, for other schedulers."""
+"""Many prompts at once, each outside any conversation (`map`), and cases with scores on top of that
+(`evaluate`)."""

@@ -1,7 +1,7 @@
 """Runs a map: the scheduler on a thread of its own, progress and interrupts on the caller's.
 
 rows.read_rows -> a Plan for each
-  -> scheduler.Scheduler, as many at once as rate_limiter.RateLimiter allows
+  -> scheduler.Scheduler, as many at once as its RateLimiter allows
   -> answers in result_cache.ResultCache; answers and errors by row in result.MapResult
 """
 
@@ -11,17 +11,18 @@ import asyncio
 import copy
 import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from qwen_magic.answer import Answer
-from qwen_magic.batch.rate_limiter import RateLimiter
 from qwen_magic.batch.result import MapResult, summary
 from qwen_magic.batch.result_cache import ResultCache, request_key
-from qwen_magic.batch.scheduler import Keep, Scheduler
+from qwen_magic.batch.rows import Prompt
+from qwen_magic.batch.scheduler import Keep, RateLimiter, Scheduler
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.session.plan import Plan, check_key
 from qwen_magic.session.session import Session
@@ -177,3 +178,67 @@ class _Progress:
             sys.stderr.flush()
         else:
             self._bar.close()
+
+
+# One prompt's share of a map as a picklable function, for Dask and other schedulers ---------------
+
+
+class Asks(Protocol):
+    """What an `Asker` asks: a `Qwen`."""
+
+    def ask(self, prompt: Prompt, **options: Any) -> Answer: ...
+
+    def close(self) -> None: ...
+
+
+class Asker:
+    """A function of one prompt, which carries its settings and never a key.
+
+    Wherever it is unpickled it finds the key in that process's own environment, as a new `Qwen`
+    does. Safe to call from several threads; its connections end when it is forgotten.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str, str], Asks],
+        model: str,
+        endpoint: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        """`make`: importable, called with model and endpoint (a name or URL). Raises `UsageError`
+        for options of a conversation, and for tools that carry a secret."""
+        check_options(options)
+        _refuse_secrets(options.get("tools", ()))
+        self._settings = (make, model, endpoint, dict(options))
+        self._lock = threading.Lock()
+        self._asks: Asks | None = None
+
+    def __call__(self, prompt: Prompt) -> Answer:
+        """The answer, outside any conversation. Raises `QwenError`."""
+        return self._here().ask(prompt, history=False, **self._settings[3])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Asker, self._settings)
+
+    def __repr__(self) -> str:
+        _make, model, endpoint, options = self._settings
+        return f"Asker(model={model!r}, endpoint={endpoint!r}, options={sorted(options)})"
+
+    def _here(self) -> Asks:
+        with self._lock:
+            if self._asks is None:
+                make, model, endpoint, _options = self._settings
+                self._asks = make(model, endpoint)
+                weakref.finalize(self, self._asks.close)
+            return self._asks
+
+
+def _refuse_secrets(tools: object) -> None:
+    given = tools if isinstance(tools, list | tuple) else ()
+    for tool in given:
+        if isinstance(tool, Mapping) and ("headers" in tool or "authorization" in tool):
+            raise UsageError(
+                "A tool with headers or an authorization cannot travel to workers.",
+                why="They would be written into the pickle, and may hold a key.",
+                hint="Make the Qwen and its tools in the function that the workers run.",
+            )

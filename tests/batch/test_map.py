@@ -18,9 +18,9 @@ from demo_server import demo_server, wait_for_requests
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import run_map
-from qwen_magic.batch.rate_limiter import RateLimiter
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import read_rows
+from qwen_magic.batch.scheduler import RateLimiter
 from qwen_magic.errors import (
     AuthenticationError,
     ConnectionFailedError,

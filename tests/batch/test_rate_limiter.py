@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.batch.rate_limiter import LONGEST, RateLimiter
+from qwen_magic.batch.scheduler import LONGEST_REST, RateLimiter
 
 
 def pace(limit=8, share=1.0):
@@ -38,7 +38,7 @@ def test_rests_grow_until_something_is_answered():
         rest = next(s for s in range(1000) if slowed.allowed(now + s))
         rests.append(rest)
         now += rest
-    assert rests == [4, 8, 16, 32, LONGEST, LONGEST]
+    assert rests == [4, 8, 16, 32, LONGEST_REST, LONGEST_REST]
     assert slowed.allowed(now) == 1, "never less than one"
     slowed.answered()
     slowed.refused(now + 1, now + 2)
