@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
+from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.frontends.prompt import prompt_for
 from qwen_magic.session.endpoint_keys import Endpoints
+from qwen_magic.session.host_facts import CATALOGUES
 from qwen_magic.session.keywords import read_ask, read_schema
 from qwen_magic.session.plan import Ask, check_key
 from qwen_magic.session.session import Session
@@ -110,44 +115,42 @@ class Qwen:
         concurrency: int = 8,
         progress: bool = True,
         resume: str | Path | None = None,
+        retry_errors: int = 0,
         **options: Any,
     ) -> MapResult:
         """Ask many prompts, each outside any conversation, `concurrency` at once at most.
 
         `prompts`: texts or lists of messages; with a `template` ("Translate {word}": braces name
         columns) a DataFrame or dicts. `resume`: a name or a path of a file that keeps every
-        finished row, so that the same call asks only the others, also after a crash. `options`:
-        those of `ask`, without those of a conversation, and without functions as tools. With a
-        `schema` each row has its object (`parsed`) or a `SchemaMismatchError`; none is repaired.
+        finished row, so that the same call asks only the others, also after a crash.
+        `retry_errors`: how often a row that failed is asked again, after all others; of the rows
+        that are kept, those without the object that was asked for are asked again too. `options`:
+        those of `ask`, without those of a conversation. With a `schema` each row has its object
+        (`parsed`), asked for again where it does not fit, or a `SchemaMismatchError`. Functions
+        among the `tools` need `unattended="allow"`, or an `approve` of one's own: they run on the
+        map's thread, one at a time unless they are asynchronous.
 
         Blocks, also in a cell. A row's error is in the result; where the service limits the rate,
         all rows slow down. Raises `QwenError` for what ends the whole map, such as a used-up quota;
         then, and after a Ctrl-C, `mapped` has what was done.
+
+            table = qwen.map(reviews, template="Is this kind? {text}", schema=Verdict)
+            table.to_frame()  # the reviews, with what was answered beside them
         """
-        from qwen_magic.batch.map import check_concurrency, check_options, check_plans, run_map
+        from qwen_magic.batch.map import MapSettings, check_options, run_map
         from qwen_magic.batch.result import MapResult
-        from qwen_magic.batch.result_cache import open_cache
         from qwen_magic.batch.rows import read_rows
-        from qwen_magic.batch.scheduler import RateLimiter
 
         check_options(options)
-        check_concurrency(concurrency)
+        settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)
         rows = read_rows(prompts, template)
         options = {**options, "history": False}
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
-        plans = [self._session.plan(self._ask(row.prompt, options).once()) for row in rows]
-        check_plans(plans)
-        self.mapped = MapResult(rows, has_objects=options.get("schema") is not None)
-        with open_cache(resume) as cache:
-            run_map(
-                self._session,
-                plans,
-                self.mapped,
-                limiter=RateLimiter(concurrency),
-                shows_progress=progress,
-                cache=cache,
-            )
+        self._recall_prices()
+        plans = [self._session.plan(self._ask(row.prompt, options)) for row in rows]
+        self.mapped = MapResult(rows, plans)
+        run_map(self._session, plans, self.mapped, settings)
         return self.mapped
 
     def asker(self, **options: Any) -> Asker:
@@ -155,13 +158,14 @@ class Qwen:
 
         It carries no key: each worker reads its own environment. `options` are those of `map`.
         """
-        from qwen_magic.batch.map import Asker, check_plans
+        from qwen_magic.batch.map import Asker, check_functions
 
         endpoint = self._endpoint
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
-        check_plans([self._session.plan(self._ask("", {**options, "history": False}))])
+        plan = self._session.plan(self._ask("", {**options, "history": False}))
+        check_functions([plan], decided=False)
         return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
@@ -179,6 +183,19 @@ class Qwen:
 
     def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
         return read_ask(prompt, options, **self._defaults())
+
+    @property
+    def _decides(self) -> bool:
+        """Whether calls of functions are decided by other code than our question at the terminal,
+        so that many prompts may ask it, on another thread."""
+        return self._session.tool_policy.prompt is not prompt_for
+
+    def _recall_prices(self) -> None:
+        """Know the price list that a notebook of this machine has asked for."""
+        host, file = self._defaults()["endpoint"].host, data_folder(os.environ) / STORE_NAME
+        if file.is_file():
+            with closing(open_store(file, "")[0]) as store:
+                self._session.catalogues.recall(host, store.fact(CATALOGUES, host))
 
     def _defaults(self) -> _Defaults:
         """What holds where no option says otherwise."""

@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.result import MapResult, summary
-from qwen_magic.batch.result_cache import ResultCache, request_key
+from qwen_magic.batch.result_cache import ResultCache, open_cache, request_key
 from qwen_magic.batch.rows import Prompt
 from qwen_magic.batch.scheduler import Keep, RateLimiter, Scheduler
 from qwen_magic.errors import QwenError, UsageError
@@ -43,66 +45,100 @@ def check_options(options: Mapping[str, object]) -> None:
             )
 
 
-def check_plans(plans: Sequence[Plan]) -> None:
-    """Raises `UsageError` for functions among the tools: with many rows at once, nobody could be
-    asked about each call."""
-    if plans and plans[0].ask.functions:
+@dataclass(frozen=True, slots=True)
+class MapSettings:
+    """How a map runs: so many prompts at once, with a bar, into the file that `resume` means.
+    `retry_errors`: how often a row that failed is asked again, after all others. `prompts`: the
+    policy's `prompt` decides about calls of functions, and need not be asked in a cell."""
+
+    concurrency: int = 8
+    progress: bool = False
+    resume: str | Path | None = None
+    retry_errors: int = 0
+    prompts: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what is no number."""
+        _check_number("concurrency", self.concurrency, 1)
+        _check_number("retry_errors", self.retry_errors, 0)
+
+
+def check_functions(plans: Sequence[Plan], *, decided: bool) -> None:
+    """Raises `UsageError` for functions among the tools, unless it is `decided` by a policy which
+    of their calls run: with many rows at once, nobody could be asked about each."""
+    if plans and plans[0].ask.functions and not decided:
+        name = plans[0].ask.functions[0].name
         raise UsageError(
-            f"map takes no functions as tools, such as {plans[0].ask.functions[0].name}.",
-            hint="Ask row by row with ask(), or call the function on the results.",
+            f"Nobody can be asked about each call of {name}, with many prompts at once.",
+            hint='Qwen(unattended="allow") lets all calls run; Qwen(approve=…) decides by itself.',
         )
 
 
-def check_concurrency(concurrency: int) -> None:
-    """Raises `UsageError` where it is no number of prompts at once."""
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise UsageError(
-            f"concurrency is a whole number from 1, not {concurrency!r}.",
-            hint="It is how many prompts are asked at once, at most.",
-        )
+def _check_number(name: str, value: int, least: int) -> None:
+    """Raises `UsageError` where the option's `value` is no whole number from `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} is a whole number from {least}, not {value!r}.")
 
 
 def run_map(
     session: Session,
     plans: Sequence[Plan],
     result: MapResult,
+    settings: MapSettings,
     *,
-    limiter: RateLimiter,
-    shows_progress: bool = False,
-    cache: ResultCache | None = None,
+    limiter: RateLimiter | None = None,
 ) -> None:
     """Answer the rows of `result`, each by its plan; blocks, in a running event loop as well.
 
-    Rows that `cache` has are taken from there, and every new answer is kept at once. A row's error
-    is in the result. Raises `QwenError` for what ends the whole map; a Ctrl-C closes every stream.
-    Either way the result has what was done.
+    Rows that the file of `resume` has are taken from there (with `retry_errors` only where they
+    fit), and every new answer is kept at once. A row's error is in the result. Raises `QwenError`
+    for what ends the whole map; a Ctrl-C closes every stream. Either way the result has what was
+    done.
     """
+    allows = session.tool_policy.unattended == "allow"
+    check_functions(plans, decided=settings.prompts or allows)
     if plans:
         check_key(plans[0].ask.endpoint)
-    keep = _reuse(plans, result, cache) if cache else _forget
-    scheduler = Scheduler(session, plans, result, limiter=limiter, keep=keep)
-    if shows_progress:
-        with closing(_Progress(result)) as progress:
-            _run(scheduler, progress.show)
-    else:
-        _run(scheduler, lambda: None)
-    if scheduler.fatal is not None:
-        raise _ended_early(scheduler.fatal, result, cache)
+    with open_cache(settings.resume) as cache:
+        only_fitting = settings.retry_errors > 0
+        scheduler = Scheduler(
+            session,
+            plans,
+            result,
+            limiter=limiter or RateLimiter(settings.concurrency),
+            keep=_reuse(plans, result, cache, only_fitting=only_fitting) if cache else _forget,
+            retry_errors=settings.retry_errors,
+            prompts=settings.prompts,
+        )
+        if settings.progress:
+            with closing(_Progress(result)) as progress:
+                _run(scheduler, progress.show)
+        else:
+            _run(scheduler, lambda: None)
+        if scheduler.fatal is not None:
+            raise _ended_early(scheduler.fatal, result, cache)
 
 
-def _reuse(plans: Sequence[Plan], result: MapResult, cache: ResultCache) -> Keep:
-    """Take over what the cache has; a function that keeps what comes."""
+def _reuse(
+    plans: Sequence[Plan], result: MapResult, cache: ResultCache, *, only_fitting: bool
+) -> Keep:
+    """Take over what the cache has; a function that keeps what comes. `only_fitting`: answers
+    without the object that was asked for are given up."""
     seen: Counter[str] = Counter()
     keys = []
     for plan in plans:
         key = request_key(plan)
         keys.append(request_key(plan, seen[key]) if seen[key] else key)
         seen[key] += 1
-    found = cache.find(keys)
+    found, unfit = cache.find(keys), []
     for number, (plan, key) in enumerate(zip(plans, keys, strict=True)):
         if key in found:
-            output, answer = plan.ask.output, found[key]
-            result.set_answer(number, output.parse(answer) if output else answer, reused=True)
+            answer = plan.ask.output.parse(found[key]) if plan.ask.output else found[key]
+            if answer.error is not None and only_fitting:
+                unfit.append(key)
+            else:
+                result.set_answer(number, answer, reused=True)
+    cache.forget(unfit)
     return lambda number, answer: cache.keep(keys[number], answer)
 
 
@@ -147,8 +183,8 @@ def _ended_early(error: QwenError, result: MapResult, cache: ResultCache | None)
 
 
 class _Progress:
-    """How far a map is: tqdm's bar where that is installed (a widget in a notebook, a line in a
-    terminal), else one line on stderr at the end."""
+    """How far a map is, when it will be done and what it costs: tqdm's bar where that is installed
+    (a widget in a notebook, a line in a terminal), else one line on stderr at the end."""
 
     def __init__(self, result: MapResult) -> None:
         self._result = result
@@ -157,7 +193,8 @@ class _Progress:
         except ImportError:
             self._bar: Any = None
         else:
-            self._bar = tqdm(total=len(result), unit="prompt")
+            done = result.answered + result.failed  # which says nothing of the time to come
+            self._bar = tqdm(total=len(result), initial=done, unit="prompt")
 
     def show(self) -> None:
         """Some time has passed."""
@@ -165,8 +202,11 @@ class _Progress:
             return
         failed = self._result.failed
         grown = self._result.answered + failed - self._bar.n
-        if failed:
-            self._bar.set_postfix(failed=failed, refresh=False)
+        told: dict[str, object] = {"failed": failed} if failed else {}
+        if spent := self._result.spent:
+            told["cost"] = f"{spent} of about {self._result.expected_cost}"
+        if told and grown:
+            self._bar.set_postfix(told, refresh=False)
         if grown:
             self._bar.update(grown)
 

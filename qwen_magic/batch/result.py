@@ -3,15 +3,19 @@ line and as its first and last rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.rows import Prompt, Row
+from qwen_magic.conversation.usage import Money
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.response import Usage
+
+if TYPE_CHECKING:
+    from qwen_magic.session.plan import Plan
 
 _MOST: Final = 10  # rows shown
 _WIDTH: Final = 60  # characters of a cell
@@ -20,12 +24,14 @@ _WIDTH: Final = 60  # characters of a cell
 @dataclass(frozen=True, slots=True)
 class MapRow:
     """One row: `answer` or `error`; neither, where it was not asked or not answered to the end;
-    both, where the answer is not the object that was asked for."""
+    both, where the answer is not the object that was asked for. `cost`: of the answer's tokens, as
+    far as they and the prices are known."""
 
     number: int
     prompt: Prompt
     answer: Answer | None = None
     error: QwenError | None = None
+    cost: Money | None = None
 
     @property
     def text(self) -> str | None:
@@ -39,9 +45,11 @@ class MapResult(Sequence[MapRow]):
     are without `raw`.
     """
 
-    def __init__(self, rows: Sequence[Row], *, has_objects: bool = False) -> None:
-        """`has_objects`: a schema was asked for."""
-        self._has_objects = has_objects
+    def __init__(self, rows: Sequence[Row], plans: Sequence[Plan] = ()) -> None:
+        """`plans`: of the rows, which know whether objects are asked for, and the prices."""
+        self._plans = plans
+        self._has_objects = bool(plans) and plans[0].ask.output is not None
+        self._reused_cost = 0.0
         self._given = tuple(rows)
         self._rows = [MapRow(number, row.prompt) for number, row in enumerate(rows)]
         self.reused = 0
@@ -70,6 +78,25 @@ class MapResult(Sequence[MapRow]):
         return sum(found, Usage())
 
     @property
+    def cost(self) -> Money | None:
+        """What all answers cost together, the reused ones among them; None where no price is
+        known."""
+        return total_cost(row.cost for row in self._rows)
+
+    @property
+    def spent(self) -> Money | None:
+        """What they cost in this call."""
+        cost = self.cost
+        return cost and Money(max(0.0, cost.amount - self._reused_cost), cost.currency)
+
+    @property
+    def expected_cost(self) -> Money | None:
+        """What this call will cost in all, if the rows to come are like those that came."""
+        spent, done = self.spent, self.answered + self.failed - self.reused
+        left = len(self) - self.answered - self.failed
+        return spent and Money(spent.amount * (1 + left / max(1, done)), spent.currency)
+
+    @property
     def answered(self) -> int:
         return sum(row.answer is not None and row.error is None for row in self._rows)
 
@@ -93,8 +120,10 @@ class MapResult(Sequence[MapRow]):
     def set_answer(self, number: int, answer: Answer, *, reused: bool = False) -> None:
         """The map's own: row `number` is answered."""
         prompt = self._given[number].prompt
-        self._rows[number] = MapRow(number, prompt, answer, answer.error)
+        cost = self._plans[number].cost(answer.usage) if self._plans else None
+        self._rows[number] = MapRow(number, prompt, answer, answer.error, cost)
         self.reused += reused
+        self._reused_cost += cost.amount if reused and cost else 0.0
 
     def set_error(self, number: int, error: QwenError) -> None:
         """The map's own: row `number` has failed."""
@@ -102,8 +131,9 @@ class MapResult(Sequence[MapRow]):
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: the columns of the data (or `prompt`), then `parsed` (with a schema),
-        `answer` (text), `status`, `error`, `input_tokens`, `output_tokens`; the index is that of
-        the data. A column of the data that has such a name already keeps it; ours then ends in `_`.
+        `answer` (text), `status`, `error`, `input_tokens`, `output_tokens`, `seconds`, and `cost`
+        (where prices are known); the index is that of the data. A column of the data that has
+        such a name already keeps it; ours then ends in `_`.
 
         Raises `UsageError` without pandas.
         """
@@ -134,6 +164,8 @@ class MapResult(Sequence[MapRow]):
             "error": [str(row.error) if row.error else None for row in self._rows],
             "input_tokens": [usage.input_tokens if usage else 0 for usage in usages],
             "output_tokens": [usage.output_tokens if usage else 0 for usage in usages],
+            "seconds": [row.answer.seconds if row.answer else 0.0 for row in self._rows],
+            **({"cost": [row.cost and row.cost.amount for row in self._rows]} if self.cost else {}),
         }
 
     def __repr__(self) -> str:
@@ -154,6 +186,12 @@ class MapResult(Sequence[MapRow]):
         )
 
 
+def total_cost(costs: Iterable[Money | None]) -> Money | None:
+    """Together, those that are known; None where none is. All are of one host, in one currency."""
+    known = [cost for cost in costs if cost is not None]
+    return Money(sum(cost.amount for cost in known), known[0].currency) if known else None
+
+
 def _status(row: MapRow) -> str:
     if row.error is not None:
         return "failed"
@@ -161,7 +199,7 @@ def _status(row: MapRow) -> str:
 
 
 def summary(result: MapResult) -> str:
-    """ "500 rows: 475 answered (120 kept from before), 25 failed; 12,345 tokens"."""
+    """ "500 rows: 475 answered (120 kept from before), 25 failed; 12,345 tokens, 0.12 USD"."""
     left = len(result) - result.answered - result.failed
     kept = f" ({result.reused:,} kept from before)" if result.reused else ""
     parts = [f"{result.answered:,} answered{kept}"]
@@ -169,6 +207,7 @@ def summary(result: MapResult) -> str:
     parts += [f"{left:,} not answered"] if left else []
     tokens = result.usage.total_tokens
     told = f"; {tokens:,} tokens" if tokens else ""
+    told += f", {cost}" if (cost := result.cost) else ""
     rows = "row" if len(result) == 1 else "rows"
     return f"{len(result):,} {rows}: {', '.join(parts)}{told}"
 

@@ -92,6 +92,11 @@ class ResultCache:
             )
         )
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Another answer to these keys may be kept."""
+        given = [(key,) for key in keys]
+        self._told(lambda: self._connection.executemany("DELETE FROM answers WHERE key = ?", given))
+
     def close(self) -> None:
         self._connection.close()
 

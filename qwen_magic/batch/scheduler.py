@@ -2,6 +2,7 @@
 
     queued --begun--> running --answer--> kept, answered
       ^                  |----rate limit, nothing said yet--> queued again, first in the line
+      |                  |----another failure, with `retry_errors`--> queued again, last in the line
       '------------------|----another error--> failed
                          '----stop--> neither
 
@@ -17,6 +18,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.errors import (
@@ -29,6 +31,7 @@ from qwen_magic.errors import (
     QwenError,
     RateLimitError,
 )
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.view import NoView
 from qwen_magic.tools.validation import SchemaMismatchError
 
@@ -65,10 +68,14 @@ class Scheduler:
         *,
         limiter: RateLimiter,
         keep: Keep,
+        retry_errors: int = 0,
+        prompts: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`plans`: one for each row of `result`, outside any conversation; rows that have an answer
-        are left alone. `keep` is given each answer before it counts; what it raises is fatal."""
+        are left alone. `keep` is given each answer before it counts; what it raises is fatal.
+        `retry_errors`: how often a row that failed is asked again, after all others. `prompts`:
+        whether the policy's `prompt` is asked about calls of functions."""
         self.fatal: QwenError | None = None
         self._session = session
         self._plans = plans
@@ -78,6 +85,9 @@ class Scheduler:
         self._clock = clock
         self._queue = deque(row.number for row in result if row.answer is None)
         self._tries: Counter[int] = Counter()
+        self._left = dict.fromkeys(self._queue, retry_errors)  # times that a row may still fail
+        self._spent: dict[int, list[Answer]] = {}  # answers that did not fit, by row
+        self._prompts = prompts
         self._running: dict[asyncio.Task[Answer], _RunningRow] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
@@ -115,7 +125,7 @@ class Scheduler:
             number = self._queue.popleft()
             self._tries[number] += 1
             row = _RunningRow(number, self._limiter, self._clock)
-            asked = self._session.arun(self._plans[number], row)
+            asked = self._session.arun(self._plans[number], row, report_errors=self._prompts)
             self._running[asyncio.ensure_future(asked)] = row
 
     async def _next(self) -> None:
@@ -153,11 +163,24 @@ class Scheduler:
             self._settle_answer(row.number, answer)
 
     def _settle_answer(self, number: int, answer: Answer) -> None:
+        if answer.error is not None and self._ask_again(number):
+            self._spent.setdefault(number, []).append(answer)
+            return
+        answer = _with_all_spent(answer, self._spent.pop(number, []))
         self._result.set_answer(number, answer)
         try:
             self._keep(number, answer)
         except QwenError as error:
             self._end_early(error)
+
+    def _ask_again(self, number: int) -> bool:
+        """Ask a row that failed anew, after all others; whether it may still be."""
+        if self._stopping or self.fatal is not None or not self._left[number]:
+            return False
+        self._left[number] -= 1
+        self._tries[number] = 0
+        self._queue.append(number)
+        return True
 
     def _fail(self, row: _RunningRow, error: QwenError, *, said: bool = False) -> None:
         if isinstance(error, RateLimitError):
@@ -165,9 +188,11 @@ class Scheduler:
             if not said and _passes(error) and self._tries[row.number] < _MOST:
                 self._queue.appendleft(row.number)
                 return
-        self._result.set_error(row.number, error)
         if isinstance(error, _SHARED):
             self._end_early(error)
+        elif self._ask_again(row.number):
+            return
+        self._result.set_error(row.number, error)
 
     def _end_early(self, error: QwenError) -> None:
         self.fatal = self.fatal or error
@@ -200,6 +225,15 @@ class _RunningRow(NoView):
             self._limiter.wait(self.begun_at, self._clock())
         else:
             self._limiter.resume()
+
+
+def _with_all_spent(answer: Answer, before: Sequence[Answer]) -> Answer:
+    """`answer` with the tokens and the seconds of those `before` it as well."""
+    if not before:
+        return answer
+    usages = [each.usage for each in (*before, answer) if each.usage]
+    seconds = sum(each.seconds for each in (*before, answer))
+    return replace(answer, usage=sum(usages, Usage()) if usages else None, seconds=seconds)
 
 
 def _passes(error: RateLimitError) -> bool:

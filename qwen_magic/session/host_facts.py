@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WEEK: Final = 7 * 86400.0  # seconds
 _FINDINGS: Final = "hosts"
-_CATALOGUES: Final = "catalogue"
+CATALOGUES: Final = "catalogue"
 _PAGE: Final = 100  # models, the most that the service gives at once
 _MOST_PAGES: Final = 30
 _REJECTED: Final = "it was refused there before"
@@ -102,10 +102,17 @@ class Catalogues:
         self._clock = clock
         self._read: dict[str, Catalogue | None] = {}  # by host
 
+    def recall(self, host: str, kept: Any) -> None:
+        """Take over what other sessions keep of `host` (the value of the fact), where this one has
+        nothing of its own."""
+        if kept and self.known(host) is None:
+            self._conversations.learn(CATALOGUES, host, kept)
+            del self._read[host]
+
     def known(self, host: str) -> Catalogue | None:
         """What was kept of `host`, of whatever age; None where it was never asked."""
         if host not in self._read:
-            kept = mapping(self._conversations.fact(_CATALOGUES, host))
+            kept = mapping(self._conversations.fact(CATALOGUES, host))
             models = mappings(kept.get("models"))
             made = read_catalogue(models, text(kept.get("currency")), number(kept.get("at")))
             self._read[host] = made if models else None
@@ -127,7 +134,7 @@ class Catalogues:
             "currency": endpoint.capabilities.currency,
             "models": _listed(client, endpoint),
         }
-        self._conversations.learn(_CATALOGUES, endpoint.host, kept)
+        self._conversations.learn(CATALOGUES, endpoint.host, kept)
         del self._read[endpoint.host]
         asked = self.known(endpoint.host)
         if asked is None:

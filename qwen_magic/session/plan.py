@@ -14,6 +14,7 @@ from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
 from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.usage import Money
 from qwen_magic.document.words import own_name
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
@@ -21,6 +22,7 @@ from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import RequestPart, ResponseRequest
+from qwen_magic.protocol.response import Usage
 from qwen_magic.session.rejected_parameters import option_behind
 from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
@@ -85,10 +87,6 @@ class Ask:
         given = output.prompt(self.input)
         return replace(self, output=output, input=given, extra=extra, parts=parts)
 
-    def once(self) -> Ask:
-        """The same question; an object that does not fit is not asked for again."""
-        return replace(self, output=replace(self.output, retries=0)) if self.output else self
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -128,6 +126,13 @@ class Plan:
     def sibling(self) -> tuple[int, int] | None:
         """(this one, how many), where the cell has been answered before."""
         return (self.earlier + 1, self.earlier + 1) if self.earlier else None
+
+    def cost(self, usage: Usage | None) -> Money | None:
+        """What these tokens cost; None where they, or the host's prices, are not known."""
+        if self.priced is None or usage is None or not usage.known:
+            return None
+        amount = self.priced.cost(usage)
+        return None if amount is None else Money(amount, self.priced.currency)
 
     def told(self, note: str, *, keeps_ids: bool) -> Plan:
         """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:

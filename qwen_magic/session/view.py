@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from qwen_magic.document.footer import TurnFacts
-from qwen_magic.document.words import counted, money, shorten
+from qwen_magic.document.words import counted, shorten
 from qwen_magic.session.plan import NOT_FOUND, WITHOUT, Ask, Plan
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ def _brief(name: str, value: object) -> str:
 
 def _price(plan: Plan, usage: Usage) -> str:
     """What the tokens cost, where the host's prices are known."""
-    cost = plan.priced.cost(usage) if plan.priced else None
-    return money(cost, plan.priced.currency) if plan.priced and cost is not None else ""
+    cost = plan.cost(usage)
+    return "" if cost is None else str(cost)
 
 
 def provisional_facts(ask: Ask) -> TurnFacts:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,10 +18,14 @@ import pytest
 from demo_server import demo_server, wait_for_requests
 
 from qwen_magic import Qwen
-from qwen_magic.batch.map import run_map
+from qwen_magic.batch.map import MapSettings, run_map
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import read_rows
 from qwen_magic.batch.scheduler import RateLimiter
+from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.scope import STORE_NAME
+from qwen_magic.conversation.sqlite import SqliteStore
+from qwen_magic.endpoints import find_endpoint
 from qwen_magic.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -31,6 +36,7 @@ from qwen_magic.errors import (
     UsageError,
 )
 from qwen_magic.protocol.input_items import input_items
+from qwen_magic.session.host_facts import Catalogues
 
 ROOT = Path(__file__).parents[2]
 COUNT = 500
@@ -205,9 +211,10 @@ def test_nothing_else_is_begun_while_the_client_waits_to_ask_again(qwen, server)
 
 def run(qwen, prompts, limiter):
     """A map with a rate limiter of our own."""
-    table = MapResult(read_rows(prompts))
-    plans = [qwen._session.plan(qwen._ask(row.prompt, {"history": False})) for row in table]
-    run_map(qwen._session, plans, table, limiter=limiter)
+    rows = read_rows(prompts)
+    plans = [qwen._session.plan(qwen._ask(row.prompt, {"history": False})) for row in rows]
+    table = MapResult(rows, plans)
+    run_map(qwen._session, plans, table, MapSettings(), limiter=limiter)
     return table
 
 
@@ -320,7 +327,7 @@ def test_a_frame_with_a_template(qwen, server):
     table = qwen.map(data, template="My name is {name}", progress=False)
     frame = table.to_frame()
     assert list(frame.columns) == [
-        "name", "answer", "answer_", "status", "error", "input_tokens", "output_tokens",
+        "name", "answer", "answer_", "status", "error", "input_tokens", "output_tokens", "seconds",
     ]  # fmt: skip
     assert list(frame.index) == ["x", "y"]
     assert [text.split("!")[0] for text in frame["answer_"]] == ["Hello, Ada", "Hello, Alan"]
@@ -342,7 +349,86 @@ def test_objects_by_a_schema_also_from_the_file(qwen, server, tmp_path):
         frame = table.to_frame()
         assert list(frame["parsed"]) == [{"a": 7}, {"a": 8}, None]
         assert list(frame["status"]) == ["completed", "completed", "failed"]
-    assert len(server.requests) == 3
+    assert len(server.requests) == 5, "the one that did not fit was asked for twice more"
+
+
+NUMBER = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+def test_an_object_that_does_not_fit_is_asked_for_again(qwen, server):
+    (row,) = qwen.map(["Say a number late"], schema=NUMBER, progress=False)
+    assert row.answer.parsed == {"a": 9}
+    _first, second = server.requests
+    assert second.body["previous_response_id"], "it goes on with the first answer"
+    assert "later" not in row.text
+
+
+def test_rows_that_failed_are_asked_again_after_the_others(qwen, server):
+    failing = "My name is Row0\ndemo: error 400, fail first 1"
+    prompts = [failing, *(f"My name is Row{n}" for n in range(1, 4))]
+    table = qwen.map(prompts, concurrency=1, retry_errors=1, progress=False)
+    assert (table.answered, table.failed) == (4, 0)
+    assert rows_asked(server) == [0, 1, 2, 3, 0]
+    lost = qwen.map(["My name is Row9\ndemo: error 400"], retry_errors=2, progress=False)
+    assert (lost.failed, rows_asked(server).count(9)) == (1, 3)
+
+
+def test_kept_answers_that_do_not_fit_are_asked_for_again_only_with_retries(qwen, server, tmp_path):
+    def asked(**options):
+        before, path = len(server.requests), tmp_path / "r.sqlite3"
+        qwen.map(['Say {"a": "x"}'], schema=NUMBER, resume=path, progress=False, **options)
+        return len(server.requests) - before
+
+    assert [asked(), asked(), asked(retry_errors=1), asked()] == [3, 0, 6, 0]
+
+
+def rows(region: str) -> list[dict]:
+    """The largest sales of a region."""
+    return [{"product": "tea", "sold": 12}]
+
+
+SALES = ["What did EMEA sell most of?", "What did APAC sell most of?"]
+
+
+def test_functions_run_by_a_policy_and_never_by_a_question(server):
+    verdicts = {"EMEA": "once", "APAC": "no"}
+    asked = []
+
+    def decide(question):
+        asked.append(question.name)
+        return verdicts[json.loads(question.arguments)["region"]]
+
+    def outputs(**policy):
+        with Qwen(endpoint=server.base_url, **policy) as qwen:
+            table = qwen.map(SALES, tools=[rows], progress=False)
+        return ["tea" in row.answer.tool_calls[0].output for row in table]
+
+    assert outputs(unattended="allow") == [True, True]
+    assert not asked
+    assert outputs(approve=decide) == [True, False]
+    assert asked == ["rows", "rows"]
+    with pytest.raises(UsageError, match="each call of rows"):
+        outputs()
+
+
+def test_money_by_the_price_list_that_a_notebook_asked_for(server, monkeypatch, tmp_path, capsys):
+    pytest.importorskip("tqdm")
+    monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path))
+    with Qwen(endpoint=server.base_url) as qwen:
+        assert qwen.map(PROMPTS[:1], progress=False).cost is None
+        capabilities = find_endpoint("demo", {}).capabilities
+        endpoint = replace(find_endpoint(server.base_url, {}), capabilities=capabilities)
+        catalogue = Catalogues(Conversations(SqliteStore(tmp_path / STORE_NAME)))
+        catalogue.ask(qwen._session.client, endpoint)
+    with Qwen(endpoint=server.base_url) as qwen:
+        table = qwen.map(PROMPTS[:3], concurrency=1, resume="kept")
+        again = qwen.map(PROMPTS[:3], resume="kept")
+    assert table.cost.amount > 0
+    assert table.cost.amount == pytest.approx(sum(row.cost.amount for row in table))
+    assert table.spent == table.cost == table.expected_cost
+    assert (again.cost, again.spent.amount) == (table.cost, 0)
+    assert "cost=" in capsys.readouterr().err
+    assert str(table.cost) in repr(table)
 
 
 def test_no_frame_without_pandas(qwen, monkeypatch):
