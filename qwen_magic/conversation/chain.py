@@ -29,7 +29,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.fields import JSON
@@ -40,6 +40,7 @@ MoveKind: TypeAlias = Literal["head", "fork"]
 Key: TypeAlias = str  # our own name of a turn, not empty
 Name: TypeAlias = str  # of a conversation: can be typed on one line
 Id: TypeAlias = str  # a short text that somebody else has chosen: a response id, a model, a host
+HeldId: TypeAlias = tuple[Id, Id]  # a response id, and the host that gave it
 
 # Calls that are the caller's to answer, and what answers each.
 CALLS: Final = {
@@ -65,7 +66,8 @@ class Turn:
     `key` is ours and unique; `response_id` the server's, empty where none came. `prompt` is as
     typed, `input` as sent (a string, or message items). `host` is where it was held. `seconds` is
     how long it took; `created_at` is in seconds since 1970. `stored`: the server was taken to keep
-    it, so that its id can be continued; else it goes as text.
+    it, so that its id can be continued; else it goes as text. `imported`: it came out of a file, so
+    that nothing but its words is believed: what it says that it used was not used here.
     """
 
     key: Key
@@ -85,6 +87,7 @@ class Turn:
     created_at: float = 0.0
     seconds: float = 0.0
     stored: bool = True
+    imported: bool = False
     raw: JSON = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -109,8 +112,8 @@ class Turn:
 
     @property
     def tokens(self) -> int:
-        """All that this turn used; 0 where that is not known."""
-        return self.usage.total_tokens if self.usage else 0
+        """All that this turn used here; 0 where that is not known."""
+        return self.usage.total_tokens if self.usage and not self.imported else 0
 
     @property
     def open_calls(self) -> frozenset[str]:
@@ -194,16 +197,24 @@ class RecordedTurns(Generic[T]):
         return TurnTree(self.name, self.records, base=self.base)
 
     def adopted(
-        self: RecordedTurns[Turn], name: str, new_key: Callable[[], str]
+        self: RecordedTurns[Turn],
+        name: str,
+        new_key: Callable[[], str],
+        held: Collection[HeldId] = (),
     ) -> tuple[Record, ...]:
-        """The records as a conversation `name` of its own: every turn with a new key, those of the
-        base included, so that nothing meets what a store already has."""
+        """The records out of a file as a conversation `name` of its own: every turn with a new key,
+        those of the base included, so that nothing meets what a store already has; and marked.
+
+        `held`: the ids that servers gave here. A file may name anybody's, and a server would go on
+        with what stands behind it, unseen: such a turn goes as text."""
         keys = {turn.key: new_key() for turn in self.turns}
         own: list[Record] = []
         for record in (*self.base, *self.records):
             if not isinstance(record, HeadMove):
                 parent = None if record.parent is None else keys[record.parent]
-                own.append(replace(record, chat=name, key=keys[record.key], parent=parent))
+                changed: dict[str, Any] = {"chat": name, "key": keys[record.key], "parent": parent}
+                stored = record.stored and (record.response_id, record.host) in held
+                own.append(replace(record, **changed, stored=stored, imported=True))
             elif record.key is None or record.key in keys:
                 # A fork's record says where it begins; of its own, a move of the head says that.
                 key = None if record.key is None else keys[record.key]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import gc
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from qwen_magic.conversation.chain import (
     Chain,
     Conversation,
     HeadMove,
+    HeldId,
     Record,
     Turn,
     TurnSummary,
@@ -254,6 +255,10 @@ class Conversations:
             return None
         source = self.chain(turn.chat)
         return source, source.current_of(turn)
+
+    def held_ids(self) -> Collection[HeldId]:
+        """The ids that servers gave for turns of any notebook; none that only a file told."""
+        return self._store.held_ids()
 
     def adopt(self, name: str, records: Sequence[Record]) -> Chain:
         """Keep records of elsewhere as the new conversation `name`."""

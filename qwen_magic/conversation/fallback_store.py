@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from qwen_magic.conversation.chain import (
     HeadMove,
+    HeldId,
     Record,
     RecordedTurns,
     T,
@@ -100,6 +101,9 @@ class FallbackStore:
 
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
         return self._do(lambda store: store.of_cell(cell_id))
+
+    def held_ids(self) -> Collection[HeldId]:
+        return self._do(lambda store: store.held_ids())
 
     def rename(self, chat: str, name: str) -> None:
         with self._lock:

@@ -6,7 +6,14 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
+from qwen_magic.conversation.chain import (
+    HeadMove,
+    HeldId,
+    RecordedTurns,
+    T,
+    Turn,
+    TurnSummary,
+)
 from qwen_magic.conversation.rows import (
     COLUMNS,
     LARGEST,
@@ -132,6 +139,11 @@ def select_fact(connection: sqlite3.Connection, namespace: str, key: str) -> Any
     query = "SELECT value FROM facts WHERE namespace = ? AND key = ?"
     row = connection.execute(query, (text_value(namespace), text_value(key))).fetchone()
     return value_json(row["value"]) if row is not None else None
+
+
+def select_ids(connection: sqlite3.Connection) -> set[HeldId]:
+    query = "SELECT response_id, host FROM turns WHERE NOT imported AND response_id <> ''"
+    return {(value_text(id), value_text(host)) for id, host in connection.execute(query)}
 
 
 def _records(

@@ -43,7 +43,7 @@ SUMMARY_COLUMNS: Final = (
     *("status", "parent", "response_id", *_CELL),
     # A BLOB may hold NUL, where `substr` of a text would end.
     f"CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PROMPT_BEGINNING}) ELSE prompt END",
-    *("model", "total_tokens", "moves_head", "host"),
+    *("model", "total_tokens * NOT imported", "moves_head", "host"),
 )
 
 

@@ -13,12 +13,19 @@ what they grew by in `growth`, a small row each time. Ending takes both away and
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
+from qwen_magic.conversation.chain import (
+    HeadMove,
+    HeldId,
+    RecordedTurns,
+    T,
+    Turn,
+    TurnSummary,
+)
 from qwen_magic.conversation.database import Database, is_busy, transaction
 from qwen_magic.conversation.migrations import add_columns, migrate
 from qwen_magic.conversation.reading import (
@@ -26,6 +33,7 @@ from qwen_magic.conversation.reading import (
     select_chats,
     select_conversation,
     select_fact,
+    select_ids,
 )
 from qwen_magic.conversation.rows import (
     CHANGING,
@@ -129,6 +137,10 @@ class SqliteStore:
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
         with self._database.reading() as connection:
             return select_cell(connection, self.scope, cell_id)
+
+    def held_ids(self) -> Collection[HeldId]:
+        with self._database.reading() as connection:
+            return select_ids(connection)
 
     def rename(self, chat: str, name: str) -> None:
         with self._database.writing() as connection:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from qwen_magic.conversation.chain import HeadMove, RecordedTurns, T, Turn, TurnSummary
+from qwen_magic.conversation.chain import (
+    HeadMove,
+    HeldId,
+    RecordedTurns,
+    T,
+    Turn,
+    TurnSummary,
+)
 
 PREVIEW: Final = 200  # characters of a prompt
 
@@ -72,6 +79,9 @@ class Store(Protocol):
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
         """The turns of a cell, in whichever conversation they ended, and the conversations that it
         began, in order; each with the name that its conversation has now."""
+
+    def held_ids(self) -> Collection[HeldId]:
+        """The ids that servers gave for turns of any notebook; none that only a file told."""
 
     def rename(self, chat: str, name: str) -> None:
         """Give a conversation a name that no other has; what is kept of it stays as it is."""

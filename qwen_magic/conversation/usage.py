@@ -86,14 +86,15 @@ def usage_table(
     day_of: Callable[[float], str],
     price_of: PriceOf = lambda turn: None,
 ) -> UsageTable:
-    """Sum up `turns`; one that comes twice (shared with a fork) counts once."""
+    """Sum up `turns`; one that comes twice (shared with a fork) counts once, and one out of a file
+    not at all."""
     label_of: Callable[[Turn], str] = {
         "model": lambda turn: turn.model or UNKNOWN,
         "conversation": lambda turn: turn.chat,
         "day": lambda turn: day_of(turn.created_at),
     }[group]
     by_label: dict[str, list[Turn]] = {}
-    once = {turn.key: turn for turn in turns}
+    once = {turn.key: turn for turn in turns if not turn.imported}
     for turn in once.values():
         by_label.setdefault(label_of(turn), []).append(turn)
     rows = [_row(label, members, price_of) for label, members in by_label.items()]

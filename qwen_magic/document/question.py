@@ -36,7 +36,7 @@ class Question:
     def call(self) -> str:
         """The whole call: nothing of what would run is cut away, or hidden by characters that
         show nothing or turn the direction of what follows."""
-        return "".join(map(_visible, whole_call(self.name, self.arguments)))
+        return visible(whole_call(self.name, self.arguments))
 
     @property
     def title(self) -> str:
@@ -77,6 +77,11 @@ class Asked:
 def read_choice(text: str) -> Choice | None:
     """The choice of that name."""
     return next((choice for choice in get_args(Choice) if choice == text), None)
+
+
+def visible(text: str) -> str:
+    """`text` with nothing in it that shows nothing, or turns the direction of what follows."""
+    return "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

@@ -1,9 +1,11 @@
-"""Asking by a line of text whether a function may run: terminals, cells without buttons."""
+"""Asking by a line of text whether a function may run, or what a file tells may be sent:
+terminals, cells without buttons."""
 
 from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from qwen_magic.document.question import Choice, Question
@@ -39,6 +41,17 @@ def prompt_for(question: Question) -> Choice | None:
         if answer is not None:
             return answer
     return "no"
+
+
+def agreed(lines: Iterable[str], question: str) -> bool | None:
+    """Whether the user, who is shown these lines, says yes; None where nobody could."""
+    if not _can_ask():
+        return None
+    print("\n".join(map(printable, lines)))  # noqa: T201
+    try:
+        return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _can_ask() -> bool:

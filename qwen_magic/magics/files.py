@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.document.words import counted, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 
@@ -75,12 +77,50 @@ class FileMagics(SessionMagics):
 
         from qwen_magic.conversation.conversations import plain_name
 
+        conversation = _reviewed(conversation)
         conversations = self._conversations
         wanted = name or plain_name(conversation.name)
         if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
             wanted = conversations.fresh_name()
-        conversations.adopt(wanted, conversation.adopted(wanted, lambda: uuid4().hex))
+        records = conversation.adopted(wanted, lambda: uuid4().hex, conversations.held_ids())
+        conversations.adopt(wanted, records)
         return wanted
+
+
+def _reviewed(conversation: Conversation) -> Conversation:
+    """Without what is in the turns' inputs besides words, unless the reader wants that sent."""
+    from qwen_magic.conversation.chain import Turn
+    from qwen_magic.document.question import visible
+    from qwen_magic.frontends.prompt import agreed
+    from qwen_magic.protocol.fields import json_text
+    from qwen_magic.session.transcript import as_items, beyond_words
+
+    def spared(turn: Turn) -> Turn:
+        kept = [item for item in as_items(turn.input) if not beyond_words(item)]
+        return turn if isinstance(turn.input, str) else replace(turn, input=tuple(kept))
+
+    turns = list(conversation.turns)
+    found = [
+        f"  turn {number}: {visible(json_text(item))}"
+        for number, turn in enumerate(turns, 1)
+        for item in as_items(turn.input)
+        if beyond_words(item)
+    ]
+    if not found:
+        return conversation
+    told = counted(len(found), "item")
+    lines = (
+        f"The file has {told} besides questions and answers; each would be sent to the model:",
+        *found,
+    )
+    if agreed(lines, "Send them?"):
+        return conversation
+    are = plural(len(found), "is", "are")
+    print(f"Left out: {told} that {are} neither a question nor an answer")
+    records = tuple(
+        spared(each) if isinstance(each, Turn) else each for each in conversation.records
+    )
+    return replace(conversation, records=records, base=tuple(map(spared, conversation.base)))
 
 
 def _file(magic: str, line: str) -> tuple[Path, str]:

@@ -21,9 +21,10 @@ class Spending:
         self._catalogues = catalogues
 
     def price_of(self, turn: Turn) -> Money | None:
-        """What the tokens of a turn cost, where the price list of its host is known."""
+        """What the tokens of a turn cost, where the price list of its host is known; None for one
+        out of a file, which nobody paid for here."""
         found = self._catalogues.find(turn.host, turn.model)
-        if found is None or turn.usage is None or not turn.usage.known:
+        if found is None or turn.usage is None or not turn.usage.known or turn.imported:
             return None
         amount = found.cost(turn.usage)
         return None if amount is None else Money(amount, found.currency)

@@ -5,6 +5,10 @@ Every server takes messages. Alibaba Cloud and OpenAI also take the calls that w
 the model what it did. Reasoning and code are left out: they are long, and the answer says what came
 of them. Only an answer that has nothing but its thinking is told by that.
 
+Of a turn out of a file the words alone are told, and what its input has besides only after its
+reader has seen it and said so (`beyond_words`, `%qwen_import`): a file is made by anybody, and what
+it has as instructions or as a tool's output would go out unseen.
+
 A call without its output, and an output without its call, are refused by every server that takes
 calls: of those that were told, both go together (`paired`).
 """
@@ -13,11 +17,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
 from qwen_magic.conversation.chain import CALLS, Turn, is_output
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings, text
 from qwen_magic.protocol.items import FunctionCall, Item, Message, item_json
+
+_SPEAKERS: Final = ("user", "assistant")
+_OF_WORDS: Final = frozenset({"type", "role", "content", "id", "status"})  # keys of such an item
 
 
 def transcript(turns: Iterable[Turn], kinds: Collection[str], given: Sequence[JSON]) -> list[JSON]:
@@ -43,6 +51,26 @@ def as_read(item: JSON) -> str:
         return json.dumps(item, ensure_ascii=False)
     parts = [text(part.get("text")) or f"({text(part.get('type'))})" for part in mappings(content)]
     return f"{item['role']}: {content if isinstance(content, str) else ' '.join(parts)}"
+
+
+def beyond_words(item: JSON) -> bool:
+    """Whether an input item is more than somebody's words, and pictures that it carries itself:
+    instructions, a tool's output, something that the server would fetch, or that nobody knows."""
+    content = item.get("content")
+    is_message = item.get("type", "message") == "message" and item.get("role") in _SPEAKERS
+    if not is_message or item.keys() - _OF_WORDS:
+        return True
+    parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
+    return not isinstance(parts, list) or not all(map(_is_words, parts))
+
+
+def _is_words(part: object) -> bool:
+    match part:
+        case {"type": "input_text" | "output_text" | "text", "text": str(), **rest}:
+            return not rest.keys() - {"annotations", "logprobs"}
+        case {"type": "input_image", "image_url": str(url), **rest}:
+            return url.startswith("data:image/") and not rest.keys() - {"detail"}
+    return False
 
 
 def own_items(items: Iterable[Item]) -> Iterator[JSON]:
@@ -73,7 +101,8 @@ def _items(turn: Turn, kinds: Collection[str], answered: Collection[str]) -> Ite
     if turn.status == "completed":  # half a call would be refused
         for item in turn.items:
             is_answered = _is_call(item) and _call_id(item) in answered
-            if item.get("type") in kinds or is_answered:
+            is_told = item.get("type") in kinds and not turn.imported
+            if is_told or is_answered:
                 yield item
     if turn.text:
         yield {"role": "assistant", "content": turn.text}

@@ -151,7 +151,7 @@ def _orphan_note(found: SavedTurn) -> str:
     turn, parent_id = found.turn, found.parent_response_id
     where = f"Cell {found.cell}: a turn of {turn.chat} follows one that is not in this notebook"
     if parent_id:
-        return f"{where} ({parent_id}); it continues after that id as long as the server knows it."
+        return f"{where} ({parent_id}); it goes on there only where this machine had that answer."
     return f"{where}; the conversation begins with it here."
 
 

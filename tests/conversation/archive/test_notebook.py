@@ -98,8 +98,8 @@ def test_a_parent_that_is_gone_is_continued_by_its_response_id():
     (turn,) = chats["main"].records
     assert (turn.parent, turn.previous_response_id) == (None, "resp_a")
     assert notes == (
-        "Cell 2: a turn of main follows one that is not in this notebook (resp_a); it continues "
-        "after that id as long as the server knows it.",
+        "Cell 2: a turn of main follows one that is not in this notebook (resp_a); it goes "
+        "on there only where this machine had that answer.",
     )
 
 
