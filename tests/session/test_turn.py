@@ -572,9 +572,3 @@ def test_a_server_without_memory_is_told_what_did_not_fit():
     assert [item["role"] for item in told] == ["user", "assistant", "user", "assistant", "user"]
     assert [told[1]["content"], told[3]["content"]] == ["no", "nor this"]
     assert bench.turn.finish()[0].parsed == {"n": 1}
-
-
-def test_once_asks_for_no_better_object():
-    bench = Bench(ASK.asking_for(CITY).once())
-    assert len(bench.play(says(message("no")))) == 1
-    assert isinstance(bench.turn.finish()[0].error, SchemaMismatchError)
