@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -13,13 +13,14 @@ from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
-from qwen_magic.frontends.prompt import prompt_for
+from qwen_magic.frontends.prompt import ask_value, prompt_for
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES
 from qwen_magic.session.keywords import read_ask, read_schema
 from qwen_magic.session.plan import Ask, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
+from qwen_magic.tools.selection import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ class _Defaults(TypedDict):
     endpoint: Endpoint
     model: str
     chat: str
+    offer: Callable[[str], Offer]
 
 
 class Qwen:
@@ -50,7 +52,8 @@ class Qwen:
     may take. `may_nest`: in a blocking `ask` in a notebook,
     an asynchronous function may make the kernel's event loop re-entrant (`tools.nesting`).
     A function that is offered as a bare dict is the caller's to answer: where the model calls one,
-    the turn ends with its calls unanswered.
+    the turn ends with its calls unanswered. `mcp:NAME` among the tools is a server of `mcp.json`
+    (of the working folder, then the user's): `approve` gets a `StartQuestion` before it starts.
 
     Further keywords of the methods: `tools` (names, tool dicts, functions), `think`, `effort`
     (a level, or a number of tokens), `system`, `temperature`, `top_p`, `max_output_tokens`,
@@ -80,6 +83,7 @@ class Qwen:
         self._session = Session(endpoints=Endpoints(allow_http=allow_http))
         policy = self._session.tool_policy
         policy.prompt, policy.unattended = approve, unattended
+        self._session.servers.ask_value = ask_value
         policy.limits, policy.may_nest = limits or policy.limits, may_nest
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
@@ -203,6 +207,7 @@ class Qwen:
             "endpoint": self._session.endpoints.find(self._endpoint),
             "model": self.model,
             "chat": DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
+            "offer": self._session.servers.offer,
         }
 
 

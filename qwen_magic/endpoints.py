@@ -305,7 +305,7 @@ def find_endpoint(
     name = name_or_url.strip()
     found = _from_url(name, environ) if "://" in name else _from_name(name, environ)
     found = replace(found, key=key or found.key or environ.get(found.key_variable, ""))
-    if found.key and not allow_http and _is_open(found.base_url):
+    if found.key and not allow_http and is_open(found.base_url):
         raise UsageError(
             f"The key for {found.host} would go over plain http, for all on the way to read.",
             hint="Use https, or allow it: %config QwenMagics.allow_http = True",
@@ -377,7 +377,7 @@ def _variable_of(host: str) -> str:
     return host.replace("-", "__").replace(".", "_").upper() + "_API_KEY"
 
 
-def _is_open(url: str) -> bool:
+def is_open(url: str) -> bool:
     """Whether others on the network can read what is sent to `url`: plain http to another host."""
     parts = urlsplit(url)
     host = parts.hostname or ""

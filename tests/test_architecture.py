@@ -66,6 +66,8 @@ HOMES = {
     "stack_data": ("context/exception/",),
     "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
+    "mcp": ("tools/mcp.py",),
+    "mcp_types": ("tools/mcp.py",),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -107,7 +107,7 @@ class Client:
             backoff=self._backoff,
             sleep=self._sleep,
         )
-        future = self._submit(stream.run(self._http))
+        future = self.submit(stream.run(self._http))
         self._streams[stream] = future
         future.add_done_callback(lambda done: self._settle(stream, done))
         return stream
@@ -122,12 +122,12 @@ class Client:
         its frames would hold the key. Raises `AuthenticationError` for a key that cannot be sent.
         """
         _check_key(endpoint)
-        return self._submit(self._get(endpoint, path, timeout))
+        return self.submit(self._get(endpoint, path, timeout))
 
     def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
         """The bytes at `url`, asked for without key, cookies and redirects. The future raises a
         `QwenError`, also for more than `limit` bytes."""
-        return self._submit(self._fetch(url, limit, timeout))
+        return self.submit(self._fetch(url, limit, timeout))
 
     def download(
         self, url: str, write: Callable[[bytes], object], *, limit: int, timeout: float
@@ -138,7 +138,7 @@ class Client:
         Asked without key, cookies and prompt, and so redirects are followed to any host: whether
         the bytes are the right ones is the caller's to check, by their sum.
         """
-        return self._submit(self._download(url, write, limit, timeout))
+        return self.submit(self._download(url, write, limit, timeout))
 
     def close(self, timeout: float = 2.0) -> bool:
         """Stop every stream and close the connections; whether that was done in `timeout` seconds.
@@ -203,7 +203,8 @@ class Client:
 
     # on any thread
 
-    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run `coroutine` on the engine's loop."""
         self._notice_fork()
         if self._closed:
             coroutine.close()

@@ -24,6 +24,15 @@ def data_folder(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_data_path("qwen_magic", appauthor=False)
 
 
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """`QWEN_MAGIC_HOME`, else the platform's folder for what a user has set. Not made here."""
+    if environ.get(HOME_VARIABLE, "").strip():
+        return data_folder(environ)
+    import platformdirs
+
+    return platformdirs.user_config_path("qwen_magic", appauthor=False)
+
+
 def notebook_scope(environ: Mapping[str, str], folder: Path, *, vscode_notebook: str = "") -> str:
     """The notebook that this kernel runs for, as an absolute path; else the working folder.
 

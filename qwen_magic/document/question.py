@@ -24,13 +24,15 @@ _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u280
 class Question:
     """Whether a call may run. `arguments` is the model's JSON; `about`, the function's own words;
     `chat`, the conversation that "always" and "never" hold for, empty outside any. `is_other`:
-    either was said of a function of this name that was another, or held other values."""
+    either was said of a function of this name that was another, or held other values. `server`: the
+    MCP server that would run it, empty for what runs here."""
 
     name: str
     arguments: str
     about: str = ""
     chat: str = ""
     is_other: bool = False
+    server: str = ""
 
     @property
     def call(self) -> str:
@@ -40,7 +42,7 @@ class Question:
 
     @property
     def title(self) -> str:
-        return f"Run {self.name} here?"
+        return f"Run {self.name} on {self.server}?" if self.server else f"Run {self.name} here?"
 
     @property
     def text(self) -> str:
@@ -48,7 +50,8 @@ class Question:
         length = len(self.call)
         long = f" The call is {length:,} characters long: read it to its end." * (length > _LONG)
         other = " It is not the one that you were asked about before." * self.is_other
-        return f"{about}It runs in your kernel; what it returns is sent to the model.{other}{long}"
+        where = f"The MCP server {self.server} runs it" if self.server else "It runs in your kernel"
+        return f"{about}{where}; what it returns is sent to the model.{other}{long}"
 
     @property
     def scope(self) -> str:
@@ -64,6 +67,40 @@ class Question:
             "no": "Refuse",
             "never": f"Never {self.scope}",
         }
+
+
+@dataclass(frozen=True, slots=True)
+class StartQuestion(Question):
+    """Whether an MCP server may be started (or, where it `is_remote`, connected to). `target`: the
+    command or address; `passed`: names of the environment variables, or headers, that it gets;
+    `about`: the file that names it; `arguments`: all of that as JSON."""
+
+    target: str = ""
+    passed: tuple[str, ...] = ()
+    is_remote: bool = False
+
+    @property
+    def call(self) -> str:
+        return "".join(map(_visible, self.target))
+
+    @property
+    def title(self) -> str:
+        return f"{'Connect to' if self.is_remote else 'Start'} {self.name}?"
+
+    @property
+    def text(self) -> str:
+        kind = "headers" if self.is_remote else "environment variables"
+        passed = f", with the {kind} {', '.join(self.passed)}" if self.passed else ""
+        runs = "" if self.is_remote else " It runs on this machine, with your rights."
+        other = " It is not the one that you were asked about before." * self.is_other
+        return (
+            f"{self.about} names it{passed}.{runs} The model is told its tools; each call of one "
+            f"is asked about.{other}"
+        )
+
+    @property
+    def scope(self) -> str:
+        return "in this kernel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable
+from getpass import getpass
 from typing import Any, Final
 
 from qwen_magic.document.question import Choice, Question
@@ -52,6 +53,16 @@ def agreed(lines: Iterable[str], question: str) -> bool | None:
         return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:  # Ctrl-D
         return False
+
+
+def ask_value(about: str, secret: bool) -> str | None:
+    """What the user types for it, unseen where it is `secret`. None where nobody could type."""
+    if not _can_ask():
+        return None
+    try:
+        return (getpass if secret else input)(f"{printable(about)}: ").strip()
+    except EOFError:
+        return None
 
 
 def _can_ask() -> bool:

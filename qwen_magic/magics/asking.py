@@ -45,7 +45,7 @@ from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of
-from qwen_magic.frontends.prompt import prompt_for
+from qwen_magic.frontends.prompt import ask_value, prompt_for
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -86,6 +86,8 @@ class Asker:
         self._before_demo = self.session.conversations.current
         self._settings_changed()
         self.session.tool_policy.prompt = prompt_for
+        self.session.servers.ask_value = ask_value
+        self.session.servers.look_in(_notebook_folder(shell.user_ns))
         settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
@@ -159,7 +161,8 @@ class Asker:
                 if not options.dry_run:
                     raise
                 told = (*told, f"{error.message} {error.hint}")
-        tools = resolve_tools(options.tools or (), namespace)
+        offer = partial(self.session.servers.offer, start=not options.dry_run)
+        tools = resolve_tools(options.tools or (), namespace, offer)
         settled = {"model": model, "chat": chat, "system": system.text}
         ask = Ask(
             prompt=prompt,
@@ -171,7 +174,7 @@ class Asker:
             window=self._window(endpoint, model),
             cell=cell,
             as_before=typed.chat is None and chat != current,
-            expanded=told,
+            expanded=(*told, *tools.notes),
             **ask_fields({**asdict(options), **settled}),
         )
         return self._with_schema(ask, typed, namespace)
@@ -354,12 +357,20 @@ def offer_code(shell: Any, text: str) -> bool:
 def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
     """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
     that says why, where the file cannot be used."""
-    vscode = str(namespace.get("__vsc_ipynb_file__") or "")
-    scope = notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode)
-    store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
+    store, trouble = open_store(data_folder(os.environ) / STORE_NAME, _scope(namespace), _warn)
     if trouble:
         _warn(trouble)
     return Conversations(store)
+
+
+def _scope(namespace: Mapping[str, object]) -> str:
+    vscode = str(namespace.get("__vsc_ipynb_file__") or "")
+    return notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode)
+
+
+def _notebook_folder(namespace: Mapping[str, object]) -> Path:
+    scope = Path(_scope(namespace))
+    return scope if scope.is_dir() else scope.parent
 
 
 def _warn(line: str) -> None:

@@ -131,7 +131,11 @@ class Extension:
             names = self.shell.user_ns
             choices = Choices(
                 models=self.magics.asker.listed_models.get(self.magics.endpoint, MODEL_NAMES),
-                tools=[*TOOL_NAMES, *tool_variables(names)],
+                tools=[
+                    *TOOL_NAMES,
+                    *tool_variables(names),
+                    *self.magics.asker.session.servers.names(),
+                ],
                 chats=self.magics.asker.session.conversations.names(),
                 names=lambda: list(names),
             )

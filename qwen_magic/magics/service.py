@@ -85,17 +85,21 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_tools(self, line: str) -> None:
-        """List the tools that -t takes: built-in ones, functions marked with @tool, and variables
-        that hold tool dicts. `%qwen_tools --forget`: ask about every function again."""
+        """List the tools that -t takes: built-in ones, functions marked with @tool, variables that
+        hold tool dicts, and the MCP servers of mcp.json with their state. `%qwen_tools --forget`:
+        ask about every function and server again."""
         from qwen_magic.frontends.display import show_table
         from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
         if "forget" in _no_words("qwen_tools", line):
-            count = self._asker.session.tool_policy.forget()
+            session = self._asker.session
+            count = session.tool_policy.forget() + session.servers.forget()
             print(f"Forgotten: {count} standing {plural(count, 'answer')} about functions.")
             return
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
         rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]
+        for name, about, state in self._asker.session.servers.states():
+            rows.append([name, about, "your approval to start it, and of each call", state])
         show_table(["tool", "what it does", "needs", "cost"], rows)
 
     @command

@@ -12,7 +12,7 @@ from qwen_magic.errors import UsageError
 from qwen_magic.options import KEYWORDS, ask_fields
 from qwen_magic.session.plan import Ask
 from qwen_magic.tools.answer_schema import Schema
-from qwen_magic.tools.selection import Tools, resolve_tools
+from qwen_magic.tools.selection import Offer, Tools, resolve_tools
 
 
 def read_schema(given: object) -> Schema:
@@ -27,13 +27,14 @@ def read_ask(
     endpoint: Endpoint,
     model: str,
     chat: str,
+    offer: Callable[[str], Offer] | None = None,
 ) -> Ask:
     """The question, with its `schema`, which may be read already. `model` and `chat` are what holds
-    where `options` name no other. Raises `UsageError`."""
+    where `options` name no other; `offer` gives the tools of an MCP server. Raises `UsageError`."""
     _check_names(options)
     options = {"model": model, "chat": chat, **options}
     schema = options.get("schema")
-    tools = _tools(options.get("tools", ()))
+    tools = _tools(options.get("tools", ()), offer)
     images = _images(options.get("images", ()))
     data: Mapping[str, object] = options.get("data", {})
     attached = attach(
@@ -50,6 +51,7 @@ def read_ask(
         endpoint=endpoint,
         tools=tools.definitions,
         functions=tools.functions,
+        expanded=tools.notes,
         **ask_fields(options),
     )
     return ask if schema is None else ask.asking_for(read_schema(schema))
@@ -64,13 +66,16 @@ def _check_names(options: Mapping[str, Any]) -> None:
         )
 
 
-def _tools(given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]]) -> Tools:
-    """Names of built-in tools, tool dicts and functions, mixed."""
+def _tools(
+    given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]],
+    offer: Callable[[str], Offer] | None,
+) -> Tools:
+    """Names of built-in tools and MCP servers, tool dicts and functions, mixed."""
     if isinstance(given, str):
         given = given.split(",")
     named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
     names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
-    return resolve_tools(names, named)
+    return resolve_tools(names, named, offer)
 
 
 def _images(given: Sequence[object]) -> dict[str, object]:

@@ -13,13 +13,16 @@ of waiting:
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.scope import config_folder
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.session.endpoint_keys import Endpoints
@@ -27,6 +30,7 @@ from qwen_magic.session.host_facts import Catalogues, HostFacts
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.spending import Spending
 from qwen_magic.session.view import TICK, NoView, View
+from qwen_magic.tools.mcp import ToolServers
 from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
@@ -60,6 +64,11 @@ class Session:
         self.catalogues = Catalogues(self.conversations)
         self.spending = Spending(self.conversations, self.catalogues)
         self.tool_policy = ToolPolicy()
+        self.servers = ToolServers(
+            lambda coroutine: self.client.submit(coroutine),
+            self.tool_policy,
+            (Path.cwd(), config_folder(os.environ)),
+        )
         self.hosts = HostFacts(self.conversations)
         self._client: Client | None = None
 
@@ -72,7 +81,8 @@ class Session:
         return self._client
 
     def close(self) -> None:
-        """Close every connection and the demo server. A running turn ends as stopped."""
+        """Close every connection and server. A running turn ends as stopped."""
+        self.servers.close()
         if self._client is not None:
             self._client.close()
             self._client = None

@@ -30,7 +30,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter
 _POSITIONAL: Final = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
 _MARK: Final = "__qwen_tool__"
-_LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
+LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
 _BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
 # Parameters as a list that is not indented below its section's name.
@@ -50,7 +50,9 @@ class FunctionTool:
 
     `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
     gives what has to be awaited. `withheld` names the parameters whose defaults look like secrets,
-    and are not in the schema.
+    and are not in the schema. `server`: the MCP server that runs it, empty for what runs here; its
+    `function` gives a `concurrent.futures.Future`, and its `identity` says what it is, in the place
+    of the function.
     """
 
     name: str
@@ -60,6 +62,8 @@ class FunctionTool:
     is_async: bool = False
     hints: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     withheld: tuple[str, ...] = ()
+    server: str = ""
+    identity: object = field(default=None, repr=False)
 
     @classmethod
     def of(cls, function: object, name: str = "") -> FunctionTool:
@@ -86,7 +90,7 @@ class FunctionTool:
         withheld = tuple(_withhold(parameters, Secrets(known_secrets(os.environ))))
         return cls(
             wire_name(own),
-            told[:_LONGEST_DESCRIPTION],
+            told[:LONGEST_DESCRIPTION],
             parameters,
             function,
             inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source),

@@ -14,6 +14,7 @@ import inspect
 import signal
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -55,6 +56,8 @@ def invoke(
     given = _begin(call)
     if isinstance(given, CallResult):
         return given
+    if isinstance(given, Future):
+        return _wait_for_server(call, given, watch)
     if nesting.loop_runs():
         if not may_nest:
             return _left_alone(given)
@@ -66,6 +69,8 @@ def invoke(
 async def ainvoke(call: Invoke, watch: Callable[[], bool]) -> CallResult:
     """The same on the caller's event loop."""
     given = _begin(call)
+    if isinstance(given, Future):
+        given = asyncio.wrap_future(given)
     return given if isinstance(given, CallResult) else await _finish(call, given, watch)
 
 
@@ -75,15 +80,16 @@ def approve(question: Question, prompt: Prompt) -> Verdict | None:
         return prompt(question)
 
 
-def _begin(call: Invoke) -> CallResult | Awaitable[Any]:
-    """The result of a synchronous function; what an asynchronous one gave is handed on, and so is
-    what will gather the items of an asynchronous generator."""
+def _begin(call: Invoke) -> CallResult | Awaitable[Any] | Future[Any]:
+    """The result of a synchronous function; what an asynchronous one gave is handed on, and so are
+    what will gather the items of an asynchronous generator, and what a server will answer."""
     try:
         with interruptible(), time_limit(call.seconds):
             value = call.tool.function(**call.tool.read_arguments(call.arguments))
             if hasattr(type(value), "__aiter__"):
                 return _gathered(value, call)
-            return value if inspect.isawaitable(value) else call.result(value)
+            is_server = call.tool.server and isinstance(value, Future)
+            return value if is_server or inspect.isawaitable(value) else call.result(value)
     except _FAILURES as error:
         return failure_of(error)
 
@@ -98,6 +104,23 @@ async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]
             return call.result(value)
     except _FAILURES as error:
         return failure_of(error)
+
+
+def _wait_for_server(call: Invoke, answer: Future[Any], watch: Callable[[], bool]) -> CallResult:
+    """The result of a tool that runs elsewhere, in a caller that blocks."""
+    ends_at = time.monotonic() + call.seconds
+    try:
+        with interruptible():
+            while not wait([answer], _LOOK).done:
+                if watch():
+                    raise StoppedError
+                if time.monotonic() > ends_at:
+                    raise OutOfTimeError(call.seconds)
+            return call.result(answer.result())
+    except _FAILURES as error:
+        return failure_of(error)
+    finally:
+        answer.cancel()
 
 
 async def _gathered(source: AsyncIterable[Any], call: Invoke) -> Yielded:

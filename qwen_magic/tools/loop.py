@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Unanswered, Verdict
 from qwen_magic.document.words import own_name, plural
+from qwen_magic.errors import QwenError
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
-from qwen_magic.tools.definition import ArgumentsError, FunctionTool, failure_of
+from qwen_magic.tools.definition import FunctionTool, failure_of
 from qwen_magic.tools.policy import CallLimits, ToolPolicy
 from qwen_magic.tools.results import PlainValues, result_images, result_text
 
@@ -195,7 +196,7 @@ class TurnCalls:
             return CallResult.failure(why)
         try:
             tool.check_arguments(call.arguments)
-        except ArgumentsError as error:
+        except QwenError as error:  # also for a server's schema that is none
             return failure_of(error)
         return None
 
@@ -214,7 +215,8 @@ class TurnCalls:
             return "refused"
         about = tool.description.partition("\n\n")[0]
         is_other = self._memory.knows_another(chat, tool)
-        question = Question(own_name(tool.name), call.arguments, about, chat, is_other)
+        name = own_name(tool.name)
+        question = Question(name, call.arguments, about, chat, is_other, tool.server)
         turn.take_call(entry, "asking")
         match (yield from self._consult(turn, entry, question)):
             case "once":

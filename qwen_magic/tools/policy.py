@@ -59,14 +59,14 @@ class ToolPolicy:
         """What was said of `tool` in this conversation. Another function of the same name is
         another function, and so is this one with other values behind it (`fingerprint`)."""
         said, what = self._standing.get((chat, tool.name), (None, None))
-        return said if said is not None and what == fingerprint(tool.function) else None
+        return said if said is not None and what == _identity(tool) else None
 
     def knows_another(self, chat: str, tool: FunctionTool) -> bool:
         """Whether something was said of another function, or another state, of this name."""
         return (chat, tool.name) in self._standing and self.standing(chat, tool) is None
 
     def remember(self, chat: str, tool: FunctionTool, said: Standing) -> None:
-        self._standing[chat, tool.name] = (said, fingerprint(tool.function))
+        self._standing[chat, tool.name] = (said, _identity(tool))
 
     def keep_up(self, chat: str, tool: FunctionTool) -> None:
         """What was said of `tool` holds for it as it is now: it ran by that word, and what it
@@ -89,6 +89,10 @@ class ToolPolicy:
                 why="nest_asyncio2, which would help, is forbidden (QwenMagics.nest_asyncio).",
                 hint="Ask at the top of a cell with %%qwen, or with await qwen.aask(…).",
             )
+
+
+def _identity(tool: FunctionTool) -> object:
+    return fingerprint(tool.function) if tool.identity is None else tool.identity
 
 
 class _Identity:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Protocol
 
 from qwen_magic.context.models import needs_thinking
 from qwen_magic.document.words import own_name, wire_name
@@ -62,6 +62,7 @@ BUILT_IN: Final[tuple[BuiltIn, ...]] = (
         settings=("server_label", "server_url"),
     ),
 )
+SERVER_PREFIX: Final = "mcp:"  # of the name of an MCP server that is used from here
 ALL_TOOLS: Final = ("web_search", "web_extractor", "code_interpreter")
 _SETTINGS: Final = {tool.name: tool.settings for tool in BUILT_IN}
 _EXAMPLES: Final = {
@@ -88,31 +89,55 @@ class Requirements:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a request offers (`definitions`, as it has them); those of them that are `functions`
-    of the notebook are answered here."""
+    of the notebook, or of an MCP server, are answered here. `notes`: what is not offered, and why.
+    """
 
     definitions: tuple[JSON, ...] = ()
     functions: tuple[FunctionTool, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def resolve_tools(names: Sequence[str], namespace: Mapping[str, object]) -> Tools:
+class Offer(Protocol):
+    """What an MCP server offers; `note` says why that is nothing."""
+
+    @property
+    def tools(self) -> tuple[FunctionTool, ...]: ...
+    @property
+    def note(self) -> str: ...
+
+
+def resolve_tools(
+    names: Sequence[str],
+    namespace: Mapping[str, object],
+    offer: Callable[[str], Offer] | None = None,
+) -> Tools:
     """The tools that `names` stand for, each once, in the order named.
 
     A name is a built-in tool, `all`, `none` (drops those before it), or a variable of `namespace`
     that holds a function, a tool dict, or a list of such; the definitions share nothing with the
-    variables. Raises `UsageError`, also where two functions have one name for the model.
+    variables. What begins with `mcp:` is asked for by `offer`. Raises `UsageError`, also where two
+    functions have one name for the model.
     """
     named: dict[str, Sequence[JSON | FunctionTool]] = {}
+    notes = []
     for name in names:
         if name == "none":
             named.clear()
             continue
         known = [tool for tools in named.values() for tool in tools]
-        found = [tool for tool in _named(name, namespace) if tool not in known]
+        found: list[JSON | FunctionTool]
+        if offer is not None and name.startswith(SERVER_PREFIX):
+            offered = offer(name)
+            notes += [offered.note] if offered.note else []
+            found = [tool for tool in offered.tools if tool not in known]
+        else:
+            found = [tool for tool in _named(name, namespace) if tool not in known]
         named[name] = [*named.get(name, ()), *found]
     tools = _told_apart(named)
     definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
     _check_names(definitions)
-    return Tools(tuple(definitions), tuple(t for t in tools if isinstance(t, FunctionTool)))
+    functions = tuple(t for t in tools if isinstance(t, FunctionTool))
+    return Tools(tuple(definitions), functions, tuple(notes))
 
 
 def _told_apart(named: Mapping[str, Sequence[JSON | FunctionTool]]) -> list[JSON | FunctionTool]:

@@ -1,0 +1,567 @@
+"""MCP servers as tools: `mcp:NAME` of `mcp.json`, by the official SDK on the engine's loop.
+
+    not started --(asked: once | always)--> starting --> running --(crash, close)--> ended
+         |                                     |
+         +--(refused: nothing is offered)      +--> failed
+
+A server is started when a question first names it, and serves every later question of the kernel.
+Its tools are `FunctionTool`s like those of the notebook: asked about, limited, shown and kept as
+those are. Each server lives in one task of the engine, which enters and leaves the SDK's client;
+its process is in a group of its own, which ends with that task, at the latest by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from qwen_magic.context.exception.masking import MASKED, Secrets
+from qwen_magic.context.time_limit import interruptible
+from qwen_magic.document.question import StartQuestion, Verdict
+from qwen_magic.document.words import clipped, wire_name
+from qwen_magic.endpoints import is_open
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
+from qwen_magic.tools.execution import approve
+from qwen_magic.tools.mcp_format import (
+    ServerConfig,
+    parameters_of,
+    read_servers,
+    reference_value,
+    told_apart,
+    value_of,
+)
+from qwen_magic.tools.policy import ToolPolicy
+from qwen_magic.tools.selection import SERVER_PREFIX as PREFIX
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import Tool
+
+T = TypeVar("T")
+Submit: TypeAlias = Callable[[Coroutine[Any, Any, Any]], "Future[Any]"]
+
+logging.getLogger("mcp").addHandler(logging.NullHandler())  # not to stderr, into some cell
+
+_TO_START: Final = 60.0  # seconds: a package may have to be downloaded first
+_TO_LIST: Final = 10.0
+_TO_END: Final = 1.0  # seconds for a server to end by itself, and again after each signal
+_TICK: Final = 0.01
+_TO_READ: Final = 0.05
+_MOST_PAGES: Final = 100
+_LARGEST_MESSAGE: Final = 64 * 1024 * 1024  # bytes
+_KEPT_LINES: Final = 20  # of a server's stderr
+_TOLD_LINES: Final = 5
+_LONGEST_LINE: Final = 300  # characters
+_SURELY_SECRET: Final = 8  # characters; shorter values (`true`) stand in results by chance
+
+
+class ServerError(QwenError):
+    """An MCP server could not be started, ended, or refused a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The tools of a server; `note` says why there are none, for the footer."""
+
+    tools: tuple[FunctionTool, ...] = ()
+    note: str = ""
+
+
+class ToolServers:
+    """The servers of one session. `submit` runs a coroutine on the engine; `folders`: where
+    `mcp.json` is looked for, the notebook's first; `ask_value` asks the user for an input (its
+    description; whether it is secret), and gives None where nobody can be asked."""
+
+    def __init__(self, submit: Submit, policy: ToolPolicy, folders: tuple[Path, ...]) -> None:
+        self.folders = folders
+        self.ask_value: Callable[[str, bool], str | None] = lambda about, secret: None
+        self._submit = submit
+        self._policy = policy
+        self._servers: dict[str, _Server] = {}
+        self._said: dict[str, tuple[ServerConfig, Verdict]] = {}
+        self._inputs: dict[tuple[Path, str], str] = {}
+
+    def offer(self, reference: str, *, start: bool = True) -> Offered:
+        """The tools that `mcp:NAME` or `mcp:NAME/tool` stands for. A server that is not running is
+        asked about and started, unless `start` is False. Blocks; ■ ends the wait. Raises
+        `UsageError`, `ServerError`."""
+        config, wanted = self._find(reference.removeprefix(PREFIX))
+        server = self._servers.get(config.name)
+        if server is not None and server.config != config:
+            server.close()
+            server = None
+        if server is not None and server.is_running:
+            with suppress(ServerError, TimeoutError):  # those listed before stay
+                server.list_tools()
+        if server is None or not server.is_running:
+            if not start:
+                return Offered((), f"{PREFIX}{config.name} does not run: its tools are not known")
+            refused = self._refusal(config)
+            if refused:
+                return Offered((), f"{PREFIX}{config.name} was not started: {refused}")
+            server = self._servers[config.name] = _Server(config, self._submit)
+            server.start(*config.filled(lambda name: self._value(config, name)), self.folders[0])
+        if not wanted:
+            return Offered(tuple(server.tools.values()))
+        if wanted not in server.tools:
+            raise _unknown(f"{config.name} has no tool {wanted!r}.", wanted, server.tools)
+        return Offered((server.tools[wanted],))
+
+    def states(self) -> Iterator[tuple[str, str, str]]:
+        """Of every server its name, what it is, and its state. Raises `UsageError`."""
+        for name, config in read_servers(self.folders).items():
+            server = self._servers.get(name)
+            about, state = config.shown, "not started"
+            if server is not None and server.config == config:
+                state = server.state
+                if server.is_running:
+                    about = ", ".join(server.tools) or "no tools"
+            elif self._said.get(name, (None, ""))[1] == "never":
+                state = "refused"
+            yield PREFIX + name, about, state
+
+    def names(self) -> list[str]:
+        """What can be named, for Tab: the servers, and the tools of those that run."""
+        try:
+            known = read_servers(self.folders)
+        except UsageError:
+            return []
+        of_servers = [
+            f"{name}/{tool}"
+            for name, server in self._servers.items()
+            if name in known and server.is_running
+            for tool in server.tools
+        ]
+        return [PREFIX + name for name in (*known, *of_servers)]
+
+    def look_in(self, folder: Path) -> None:
+        """The notebook's folder is this one."""
+        self.folders = (folder, *self.folders[1:])
+
+    def forget(self) -> int:
+        """Ask about every server again that is to be started; how many answers were forgotten."""
+        count = len(self._said)
+        self._said.clear()
+        return count
+
+    def close(self) -> None:
+        """End every server; none is left behind."""
+        servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.stop()
+        for server in servers:
+            server.close()
+
+    def _find(self, reference: str) -> tuple[ServerConfig, str]:
+        known = read_servers(self.folders)
+        for name, config in known.items():
+            if reference == name or reference.startswith(f"{name}/"):
+                return config, reference[len(name) + 1 :]
+        if known:
+            raise _unknown(f"There is no MCP server {reference!r}.", reference, known)
+        raise UsageError(
+            f"There is no MCP server {reference!r}: no mcp.json names any.",
+            hint=f"Looked for in {' and '.join(map(str, self.folders))}.",
+        )
+
+    def _refusal(self, config: ServerConfig) -> str:
+        """Why this server is not to be started; empty where it may."""
+        if find_spec("mcp") is None:
+            raise UsageError(
+                "MCP servers need the package mcp.", hint='pip install "qwen-magic[mcp]"'
+            )
+        before, verdict = self._said.get(config.name, (None, None))
+        if before != config:
+            verdict = approve(_question(config, is_other=before is not None), self._policy.prompt)
+        if verdict in ("always", "never"):
+            self._said[config.name] = (config, verdict)
+        if verdict in ("once", "always"):
+            return ""
+        if verdict in ("no", "never"):
+            return "you refused it" + " (%qwen_tools --forget asks again)" * (verdict == "never")
+        if self._policy.unattended == "allow":
+            return ""
+        return "nobody could be asked (%config QwenMagics.unattended = 'allow' lets it)"
+
+    def _value(self, config: ServerConfig, reference: str) -> str:
+        """What `${reference}` stands for. Raises `UsageError`."""
+        name = reference.removeprefix("input:")
+        if name != reference:
+            return self._input(config, name)
+        value = reference_value(reference, self.folders[0], os.environ)
+        if value is None:
+            raise UsageError(
+                f"The MCP server {config.name} needs {name.removeprefix('env:')}, which is not set "
+                "in the kernel's environment.",
+                hint=f"{config.file} names it.",
+            )
+        return value
+
+    def _input(self, config: ServerConfig, name: str) -> str:
+        """What the user types for it, once a kernel."""
+        asked = config.inputs.get(name, {})
+        key = (config.file, name)
+        if key not in self._inputs:
+            about = str(asked.get("description") or name)
+            typed = self.ask_value(f"{PREFIX}{config.name}: {about}", bool(asked.get("password")))
+            if typed is None:
+                raise UsageError(
+                    f"The MCP server {config.name} needs the input {name}, and nobody could be "
+                    "asked."
+                )
+            self._inputs[key] = typed or str(asked.get("default") or "")
+        return self._inputs[key]
+
+
+def _question(config: ServerConfig, *, is_other: bool) -> StartQuestion:
+    named = {"url": config.shown} if config.url else {"command": config.shown}
+    written = json.dumps({**named, "passed": config.passed}, ensure_ascii=False)
+    return StartQuestion(
+        PREFIX + config.name,
+        written,
+        str(config.file),
+        is_other=is_other,
+        target=config.shown,
+        passed=config.passed,
+        is_remote=bool(config.url),
+    )
+
+
+def _unknown(message: str, wanted: str, known: Mapping[str, object]) -> UsageError:
+    near = get_close_matches(wanted, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known) or 'none'}."
+    return UsageError(message, hint=hint)
+
+
+# One server --------------------------------------------------------------------------------------
+
+
+class _Server:
+    """A server from its start to its end. What is called `async` runs on the engine."""
+
+    def __init__(self, config: ServerConfig, submit: Submit) -> None:
+        self.config = config
+        self.tools: dict[str, FunctionTool] = {}  # by their own names
+        self.state = "not started"
+        self._submit = submit
+        self._secrets: list[str] = []
+        self._program = _Program()
+        self._client: Client | None = None
+        self._life: Future[Any] | None = None
+        self._over = threading.Event()
+
+    @property
+    def is_running(self) -> bool:
+        return self._client is not None
+
+    def start(self, filled: ServerConfig, secrets: list[str], folder: Path) -> None:
+        """Start, and list the tools. Raises `UsageError`, `ServerError`."""
+        import mcp  # noqa: F401  # takes a second, which the engine's streams need not wait
+
+        self._secrets = secrets
+        _check(filled)
+        ready: Future[None] = Future()
+        self.state = "starting"
+        self._life = self._submit(self._live(filled, folder, ready))
+        try:
+            _wait(ready, _TO_START)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise self._error(f"did not answer within {_TO_START:.0f} s") from None
+            raise
+
+    def list_tools(self) -> None:
+        """List them again: they may be others by now. Raises `ServerError`, `TimeoutError`."""
+        _wait(self._submit(self._list()), _TO_LIST)
+
+    def stop(self) -> None:
+        """Begin to end it."""
+        self._client = None
+        if self._life is not None:
+            self._life.cancel()
+
+    def close(self) -> None:
+        """End it, by signals where it does not end by itself."""
+        self.stop()
+        if self._life is not None and not self._over.wait(3 * _TO_END) and self._program.pid:
+            self._program.signal(signal.SIGKILL)  # the engine is stuck, or no more
+        self.state = "failed" if self.state == "starting" else "ended"
+
+    async def _live(self, config: ServerConfig, folder: Path, ready: Future[None]) -> None:
+        from mcp import Client
+
+        try:
+            transport = _http(config) if config.url else self._program.streams(config, folder)
+            async with Client(transport) as client:
+                self._client = client
+                await self._list()
+                self.state = "running"
+                if not ready.done():
+                    ready.set_result(None)
+                await asyncio.Event().wait()  # until this task is cancelled
+        except Exception as error:  # whatever the SDK, the system or the network raises
+            if not ready.done():
+                ready.set_exception(self._error("could not be started", error))
+        finally:
+            self._client = None
+            self._over.set()
+
+    async def _list(self) -> None:
+        client, found = self._client, []
+        if client is None:
+            raise self._error("has ended")
+        page = await self._answered(client.list_tools())
+        found += page.tools
+        for _ in range(_MOST_PAGES):
+            if not page.next_cursor:
+                break
+            page = await self._answered(client.list_tools(cursor=page.next_cursor))
+            found += page.tools
+        made = told_apart({tool.name: self._tool(tool) for tool in found}, self.config.name)
+        # One that is as it was is the very same, also for a list of tools that names it twice.
+        kept = {
+            own: tool
+            for own, tool in self.tools.items()
+            if own in made and made[own].identity == tool.identity
+        }
+        self.tools = {**made, **kept}
+
+    async def _call(self, name: str, arguments: JSON) -> object:
+        if self._client is None:
+            raise self._error("has ended")
+        result = await self._answered(self._client.call_tool(name, arguments))
+        value = self._without_secrets(value_of(result))
+        if result.is_error:
+            raise ServerError(value if isinstance(value, str) else json.dumps(value))
+        return value
+
+    async def _answered(self, request: Coroutine[Any, Any, T]) -> T:
+        """What the server answers. Raises `ServerError`."""
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
+        try:
+            return await request
+        except MCPError as error:
+            if error.code != CONNECTION_CLOSED:
+                raise self._error("refused", error) from None
+        except Exception as error:  # of the network, or an answer that is none
+            raise self._error("gave no answer", error) from None
+        self.state, self._client = "ended", None
+        if self._life is not None:
+            self._life.cancel()
+        await asyncio.sleep(_TO_READ)  # its last words
+        raise self._error("ended before it answered")
+
+    def _tool(self, tool: Tool) -> FunctionTool:
+        name = tool.name
+
+        def call(**arguments: Any) -> Future[Any]:
+            return self._submit(self._call(name, arguments))
+
+        told = self._without_secrets(tool.description or tool.title or "")
+        schema = parameters_of(tool.input_schema)
+        return FunctionTool(
+            wire_name(f"{self.config.name}__{name}"),
+            str(told)[:LONGEST_DESCRIPTION],
+            schema,
+            call,
+            identity=(self.config, name, told, schema),
+            server=self.config.name,
+        )
+
+    def _error(self, what: str, cause: BaseException | None = None) -> ServerError:
+        """What happened, its cause, and what the server said last on stderr; without secrets."""
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        mask = Secrets(self._secrets).mask
+        words = f"{cause}" or type(cause).__name__
+        lines = [mask(line) for line in self._program.lines][-_TOLD_LINES:]
+        return ServerError(
+            f"The MCP server {self.config.name} {what}.",
+            why=clipped(mask(words), 1_000) if cause is not None else "",
+            hint=f"It wrote: {' | '.join(lines)}" if lines else "",
+        )
+
+    def _without_secrets(self, value: Any) -> Any:
+        """`value` (JSON) without what `mcp.json` gave the server to keep."""
+        match value:
+            case str():
+                for secret in self._secrets:
+                    if len(secret) >= _SURELY_SECRET:
+                        value = value.replace(secret, MASKED)
+                return value
+            case list():
+                return [self._without_secrets(item) for item in value]
+            case dict():
+                return {key: self._without_secrets(item) for key, item in value.items()}
+        return value
+
+
+def _wait(future: Future[T], seconds: float) -> T:
+    """What the engine brings. ■ ends the wait."""
+    with interruptible():
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            future.cancel()
+            raise
+
+
+def _check(config: ServerConfig) -> None:
+    """Raises `UsageError` for what cannot be started."""
+    if config.url:
+        if not config.url.startswith(("https://", "http://")):
+            raise UsageError(f"The address of the MCP server {config.name} is none of HTTP.")
+        if config.headers and is_open(config.url):
+            raise UsageError(
+                f"The headers of the MCP server {config.name} would go over plain http, which "
+                "others can read.",
+                hint="Use https.",
+            )
+        return
+    if not config.command:
+        raise UsageError(f"The MCP server {config.name} has neither a command nor a url.")
+    path = config.env.get("PATH")
+    if "/" not in config.command and shutil.which(config.command, path=path) is None:
+        raise UsageError(f"The command of the MCP server {config.name} is not installed.")
+
+
+@asynccontextmanager
+async def _http(config: ServerConfig) -> AsyncIterator[Any]:
+    """Streamable HTTP, by the SDK."""
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared._httpx_utils import create_mcp_http_client
+
+    async with (
+        create_mcp_http_client(headers=dict(config.headers)) as http,
+        streamable_http_client(config.url, http_client=http) as streams,
+    ):
+        yield streams
+
+
+class _Program:
+    """A server as a program: messages on its stdin and stdout, a line each.
+
+    In the place of the SDK's `stdio_client`, which takes seconds for a message of megabytes (it
+    joins all that came with every piece), hides the process, and lets it live for four seconds.
+    """
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)  # the last ones of stderr
+        self.pid = 0
+
+    @asynccontextmanager
+    async def streams(self, config: ServerConfig, folder: Path) -> AsyncIterator[Any]:
+        """Start it, hand out the streams that the SDK takes, and end it."""
+        from anyio import create_memory_object_stream
+        from mcp.client.stdio import get_default_environment
+
+        process = await asyncio.create_subprocess_exec(
+            config.command,
+            *config.args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=config.cwd or folder,
+            env={**get_default_environment(), **config.env},  # no keys of the kernel's
+            start_new_session=True,
+            limit=_LARGEST_MESSAGE,
+        )
+        self.pid = process.pid
+        to_client, incoming = create_memory_object_stream[Any](0)
+        outgoing, to_server = create_memory_object_stream[Any](0)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._read(process.stdout, to_client),
+                self._write(process.stdin, to_server, to_client),
+                self._keep(process.stderr),
+            )
+        ]
+        try:
+            yield incoming, outgoing
+        finally:
+            for task in tasks[:2]:
+                task.cancel()
+            for stream in (to_client, incoming, outgoing, to_server):
+                stream.close()
+            if process.stdin is not None:
+                process.stdin.close()
+            await self._end()
+            tasks[2].cancel()
+
+    async def _read(self, stdout: Any, to_client: Any) -> None:
+        from mcp.shared.message import SessionMessage
+        from mcp_types import jsonrpc_message_adapter
+
+        async with to_client:
+            try:
+                async for line in stdout:
+                    try:
+                        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                    except ValueError:  # what a careless server prints
+                        self._add(line)
+                        continue
+                    await to_client.send(SessionMessage(message))
+            except ValueError:  # of the stream
+                self._add(f"(a message of more than {_LARGEST_MESSAGE:,} bytes)".encode())
+
+    async def _write(self, stdin: Any, to_server: Any, to_client: Any) -> None:
+        with suppress(ConnectionError):
+            async for message in to_server:
+                told = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                stdin.write(f"{told}\n".encode())
+                await stdin.drain()
+        to_client.close()  # so that nobody waits for what cannot come
+
+    async def _keep(self, stderr: Any) -> None:
+        rest = b""
+        while piece := await stderr.read(65_536):
+            *whole, rest = (rest + piece).split(b"\n")
+            rest = rest[-_LONGEST_LINE:]
+            for line in whole:
+                self._add(line)
+        self._add(rest)
+
+    def _add(self, line: bytes) -> None:
+        text = " ".join(line[: 4 * _LONGEST_LINE].decode("utf-8", "replace").split())
+        if text:
+            self.lines.append(clipped(text, _LONGEST_LINE))
+
+    async def _end(self) -> None:
+        """Wait for it, and all that it started: by itself, after SIGTERM, after SIGKILL."""
+        for number in (signal.SIGTERM, signal.SIGKILL, None):
+            for _ in range(int(_TO_END / _TICK)):
+                if not self.signal(0):
+                    return
+                await asyncio.sleep(_TICK)
+            if number is not None:
+                self.signal(number)
+
+    def signal(self, number: int) -> bool:
+        """Send its group a signal (0: none); whether there is any of it left."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # of zombies, on some systems
+            return True
+        return True
