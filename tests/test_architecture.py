@@ -66,8 +66,9 @@ HOMES = {
     "stack_data": ("context/exception/",),
     "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
-    "mcp": ("tools/mcp.py",),
-    "mcp_types": ("tools/mcp.py",),
+    "mcp": ("tools/mcp.py", "tools/mcp_transport.py"),
+    "mcp_types": ("tools/mcp.py", "tools/mcp_format.py", "tools/mcp_transport.py"),
+    "anyio": ("tools/mcp_transport.py",),
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -19,10 +19,9 @@ import os
 import shutil
 import signal
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -40,13 +39,16 @@ from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
 from qwen_magic.tools.execution import approve
 from qwen_magic.tools.mcp_format import (
     ServerConfig,
+    images_of,
     parameters_of,
     read_servers,
     reference_value,
     told_apart,
     value_of,
 )
+from qwen_magic.tools.mcp_transport import TO_END, Program, over_http
 from qwen_magic.tools.policy import ToolPolicy
+from qwen_magic.tools.results import Pictured
 from qwen_magic.tools.selection import SERVER_PREFIX as PREFIX
 
 if TYPE_CHECKING:
@@ -60,14 +62,9 @@ logging.getLogger("mcp").addHandler(logging.NullHandler())  # not to stderr, int
 
 _TO_START: Final = 60.0  # seconds: a package may have to be downloaded first
 _TO_LIST: Final = 10.0
-_TO_END: Final = 1.0  # seconds for a server to end by itself, and again after each signal
-_TICK: Final = 0.01
 _TO_READ: Final = 0.05
 _MOST_PAGES: Final = 100
-_LARGEST_MESSAGE: Final = 64 * 1024 * 1024  # bytes
-_KEPT_LINES: Final = 20  # of a server's stderr
 _TOLD_LINES: Final = 5
-_LONGEST_LINE: Final = 300  # characters
 _SURELY_SECRET: Final = 8  # characters; shorter values (`true`) stand in results by chance
 
 
@@ -261,7 +258,7 @@ class _Server:
         self.state = "not started"
         self._submit = submit
         self._secrets: list[str] = []
-        self._program = _Program()
+        self._program = Program()
         self._client: Client | None = None
         self._life: Future[Any] | None = None
         self._over = threading.Event()
@@ -300,7 +297,7 @@ class _Server:
     def close(self) -> None:
         """End it, by signals where it does not end by itself."""
         self.stop()
-        if self._life is not None and not self._over.wait(3 * _TO_END) and self._program.pid:
+        if self._life is not None and not self._over.wait(3 * TO_END) and self._program.pid:
             self._program.signal(signal.SIGKILL)  # the engine is stuck, or no more
         self.state = "failed" if self.state == "starting" else "ended"
 
@@ -308,7 +305,7 @@ class _Server:
         from mcp import Client
 
         try:
-            transport = _http(config) if config.url else self._program.streams(config, folder)
+            transport = over_http(config) if config.url else self._program.streams(config, folder)
             async with Client(transport) as client:
                 self._client = client
                 await self._list()
@@ -350,7 +347,8 @@ class _Server:
         value = self._without_secrets(value_of(result))
         if result.is_error:
             raise ServerError(value if isinstance(value, str) else json.dumps(value))
-        return value
+        images = images_of(result)
+        return Pictured(value, images) if images else value
 
     async def _answered(self, request: Coroutine[Any, Any, T]) -> T:
         """What the server answers. Raises `ServerError`."""
@@ -442,126 +440,3 @@ def _check(config: ServerConfig) -> None:
     path = config.env.get("PATH")
     if "/" not in config.command and shutil.which(config.command, path=path) is None:
         raise UsageError(f"The command of the MCP server {config.name} is not installed.")
-
-
-@asynccontextmanager
-async def _http(config: ServerConfig) -> AsyncIterator[Any]:
-    """Streamable HTTP, by the SDK."""
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared._httpx_utils import create_mcp_http_client
-
-    async with (
-        create_mcp_http_client(headers=dict(config.headers)) as http,
-        streamable_http_client(config.url, http_client=http) as streams,
-    ):
-        yield streams
-
-
-class _Program:
-    """A server as a program: messages on its stdin and stdout, a line each.
-
-    In the place of the SDK's `stdio_client`, which takes seconds for a message of megabytes (it
-    joins all that came with every piece), hides the process, and lets it live for four seconds.
-    """
-
-    def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)  # the last ones of stderr
-        self.pid = 0
-
-    @asynccontextmanager
-    async def streams(self, config: ServerConfig, folder: Path) -> AsyncIterator[Any]:
-        """Start it, hand out the streams that the SDK takes, and end it."""
-        from anyio import create_memory_object_stream
-        from mcp.client.stdio import get_default_environment
-
-        process = await asyncio.create_subprocess_exec(
-            config.command,
-            *config.args,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=config.cwd or folder,
-            env={**get_default_environment(), **config.env},  # no keys of the kernel's
-            start_new_session=True,
-            limit=_LARGEST_MESSAGE,
-        )
-        self.pid = process.pid
-        to_client, incoming = create_memory_object_stream[Any](0)
-        outgoing, to_server = create_memory_object_stream[Any](0)
-        tasks = [
-            asyncio.create_task(work)
-            for work in (
-                self._read(process.stdout, to_client),
-                self._write(process.stdin, to_server, to_client),
-                self._keep(process.stderr),
-            )
-        ]
-        try:
-            yield incoming, outgoing
-        finally:
-            for task in tasks[:2]:
-                task.cancel()
-            for stream in (to_client, incoming, outgoing, to_server):
-                stream.close()
-            if process.stdin is not None:
-                process.stdin.close()
-            await self._end()
-            tasks[2].cancel()
-
-    async def _read(self, stdout: Any, to_client: Any) -> None:
-        from mcp.shared.message import SessionMessage
-        from mcp_types import jsonrpc_message_adapter
-
-        async with to_client:
-            try:
-                async for line in stdout:
-                    try:
-                        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                    except ValueError:  # what a careless server prints
-                        self._add(line)
-                        continue
-                    await to_client.send(SessionMessage(message))
-            except ValueError:  # of the stream
-                self._add(f"(a message of more than {_LARGEST_MESSAGE:,} bytes)".encode())
-
-    async def _write(self, stdin: Any, to_server: Any, to_client: Any) -> None:
-        with suppress(ConnectionError):
-            async for message in to_server:
-                told = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                stdin.write(f"{told}\n".encode())
-                await stdin.drain()
-        to_client.close()  # so that nobody waits for what cannot come
-
-    async def _keep(self, stderr: Any) -> None:
-        rest = b""
-        while piece := await stderr.read(65_536):
-            *whole, rest = (rest + piece).split(b"\n")
-            rest = rest[-_LONGEST_LINE:]
-            for line in whole:
-                self._add(line)
-        self._add(rest)
-
-    def _add(self, line: bytes) -> None:
-        text = " ".join(line[: 4 * _LONGEST_LINE].decode("utf-8", "replace").split())
-        if text:
-            self.lines.append(clipped(text, _LONGEST_LINE))
-
-    async def _end(self) -> None:
-        """Wait for it, and all that it started: by itself, after SIGTERM, after SIGKILL."""
-        for number in (signal.SIGTERM, signal.SIGKILL, None):
-            for _ in range(int(_TO_END / _TICK)):
-                if not self.signal(0):
-                    return
-                await asyncio.sleep(_TICK)
-            if number is not None:
-                self.signal(number)
-
-    def signal(self, number: int) -> bool:
-        """Send its group a signal (0: none); whether there is any of it left."""
-        try:
-            os.killpg(self.pid, number)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # of zombies, on some systems
-            return True
-        return True

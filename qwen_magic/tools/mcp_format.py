@@ -34,6 +34,8 @@ FILE_NAME: Final = "mcp.json"
 _COMMENTS: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _LAST_COMMAS: Final = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 _REFERENCE: Final = re.compile(r"\$\{([^}]+)\}")
+_IMAGES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif")
+_LARGEST_IMAGE: Final = 10_000_000  # characters of base64
 _HTTP: Final = ("http", "streamable-http", "streamableHttp")
 
 
@@ -236,6 +238,17 @@ def value_of(result: CallToolResult) -> Any:
     if not texts or (kinds == {"text"} and all(_is_json(text) for text in texts)):
         return value
     return "\n\n".join([*texts, json.dumps(value, ensure_ascii=False)])
+
+
+def images_of(result: CallToolResult) -> tuple[str, ...]:
+    """Its images, as `data:` addresses, of kinds and sizes that services take."""
+    return tuple(
+        f"data:{block.mime_type};base64,{block.data}"
+        for block in result.content
+        if block.type == "image"
+        and block.mime_type in _IMAGES
+        and len(block.data) <= _LARGEST_IMAGE
+    )
 
 
 def _loaded(text: str) -> Any:

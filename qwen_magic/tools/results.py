@@ -30,6 +30,14 @@ _ITERABLES: Final = (Iterator, list, tuple, range, deque, MappingView, AbstractS
 _WRITTEN: Final = ("Decimal", "Fraction", "UUID", "timedelta", "complex", "ZoneInfo")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pictured:
+    """What a server gave: a value, and images beside it (`data:` addresses)."""
+
+    value: Any
+    images: tuple[str, ...]
+
+
 class Yielded(list[Any]):
     """What came of an iterator, as JSON, with `notes` about what did not."""
 
@@ -53,6 +61,7 @@ def result_text(
     `mask` names are kept back. Raises only what an iterator raises.
     """
     plain = PlainValues(limit, mask, seconds)
+    value = value.value if isinstance(value, Pictured) else value
     made = plain.of(value)
     if isinstance(made, str):
         text = made
@@ -298,6 +307,8 @@ def figure_of(value: Any) -> Any | None:
 def result_images(value: Any) -> tuple[str, ...]:
     """The figures that `value` is, or holds as its items, as `data:` addresses; at most
     `MOST_IMAGES`. What cannot be drawn is left out: its sentence tells of it."""
+    if isinstance(value, Pictured):
+        return value.images[:MOST_IMAGES]
     items = list(value.values()) if type(value) is dict else value
     found: dict[int, str] = {}
     for item in items[:_MOST_LOOKED_AT] if type(items) in (list, tuple) else [value]:
