@@ -103,7 +103,8 @@ class Options:
     tools: tuple[str, ...] | None = _options(Option(
         "--tools", "LIST",
         "`web_search`, `web_extractor`, `code_interpreter`, `all` (these three), `none`, a "
-        "function of the notebook, or a variable that holds tool dicts; with commas, or repeated",
+        "function of the notebook, `mcp:NAME` (a server of `mcp.json`), or a variable that holds "
+        "tool dicts; with commas, or repeated",
         "-t", "list", "made", offers="tools", magics=_DEFAULT, repeatable=True,
         setting=([], "Tools that every question may use.")))
     think: bool | None = _options(
@@ -281,7 +282,9 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
             allowed=(lambda n: n > 0, "a number of threads, from 1"),
         ),
     ),
-    "qwen_tools": (Option("--forget", "", "ask about every function again", field="forget"),),
+    "qwen_tools": (
+        Option("--forget", "", "ask about every function and server again", field="forget"),
+    ),
 }
 
 # Names that are known and not there yet: refused by name, and never guessed at.

@@ -19,8 +19,9 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -62,6 +63,7 @@ logging.getLogger("mcp").addHandler(logging.NullHandler())  # not to stderr, int
 
 _TO_START: Final = 60.0  # seconds: a package may have to be downloaded first
 _TO_LIST: Final = 10.0
+_LOOK: Final = 1 / 30
 _TO_READ: Final = 0.05
 _MOST_PAGES: Final = 100
 _TOLD_LINES: Final = 5
@@ -414,13 +416,14 @@ class _Server:
 
 
 def _wait(future: Future[T], seconds: float) -> T:
-    """What the engine brings. ■ ends the wait."""
+    """What the engine brings. ■ ends the wait. Raises `TimeoutError`."""
+    ends_at = time.monotonic() + seconds
     with interruptible():
-        try:
-            return future.result(seconds)
-        except TimeoutError:
-            future.cancel()
-            raise
+        while not wait([future], _LOOK).done:
+            if time.monotonic() > ends_at:
+                future.cancel()
+                raise TimeoutError
+        return future.result()
 
 
 def _check(config: ServerConfig) -> None:

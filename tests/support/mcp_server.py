@@ -68,9 +68,9 @@ def picture() -> Image:
 
 
 @server.tool()
-async def slow(seconds: float) -> str:
+async def slow(for_seconds: float) -> str:
     """Takes its time."""
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(for_seconds)
     return "at last"
 
 
