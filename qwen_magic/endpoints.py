@@ -46,7 +46,8 @@ class Capabilities:
     is known: it gets what was asked for, and the transcript in the form that every server reads.
 
     - `keeps_ids`: whether a conversation goes on after `previous_response_id`. "unknown": tried,
-      and watched for signs that earlier turns were lost.
+      and watched for signs that earlier turns were lost. Unless "no", it is also asked for the rest
+      of an answer whose stream broke (`GET responses/{id}`).
     - `thinking`: the name of its switch for thinking.
     - `rejects`: parameters of the request that it answers with an error, each with the reason that
       the reader is told; they are never sent.

@@ -128,6 +128,8 @@ class Http:
                 extensions={"timeout": _timeout(request)} | ({"trace": trace} if trace else {}),
             )
         except (httpx2.InvalidURL, ValueError) as exc:
+            if url != request.url:
+                raise _unreadable(request.url) from exc
             raise UsageError(
                 f"{url!r} cannot be asked.", why=str(exc), hint="Check the base URL."
             ) from exc
@@ -225,9 +227,7 @@ def redirected(method: str, url: str, status: int, location: str) -> str:
         target = urlsplit(urljoin(url, location))
         same = _same_server(urlsplit(url), target)
     except ValueError as exc:
-        raise ProtocolError(
-            f"{urlsplit(url).netloc} redirects to an address that cannot be read."
-        ) from exc
+        raise _unreadable(url) from exc
     if not same:
         raise RedirectRefusedError(
             f"{urlsplit(url).netloc} redirects to another server, {_name(target)}.",
@@ -241,6 +241,13 @@ def redirected(method: str, url: str, status: int, location: str) -> str:
             hint="Check the base URL; a login page may stand before the service.",
         )
     return target.geturl()
+
+
+def _unreadable(url: str) -> ProtocolError:
+    return ProtocolError(
+        f"{urlsplit(url).netloc} redirects to an address that cannot be read.",
+        hint="Check the endpoint's base URL, and the server's own log.",
+    )
 
 
 def _same_server(old: SplitResult, new: SplitResult) -> bool:

@@ -105,7 +105,13 @@ def cut(cause: BaseException | None, url: str, *, answered: bool = True) -> Qwen
     head of an answer came. (A port of TLS that is asked by http sends an alert, or nothing.)"""
     words = one_line(str(cause or ""))
     may_be_tls = urlsplit(url).scheme == "http" and not answered
-    if "illegal" in words or "bad" in words.lower().split():
+    if "too long" in words:
+        return ProtocolError(
+            f"{_host(url)} sent a line without end.",
+            why="No server of HTTP has lines of 100 KB before its answer.",
+            hint="Check the base URL: its port, and what stands before the server.",
+        )
+    if any(sign in words.lower() for sign in ("illegal", "bad ", "conflicting")):
         return ProtocolError(
             f"{_host(url)} does not speak HTTP there.",
             why=words,

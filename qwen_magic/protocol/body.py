@@ -50,7 +50,11 @@ class EventDecoder:
             return self._receive(data)
         self._body += data
         if len(self._body) > MAX_EVENT_CHARS:
-            raise ProtocolError("The server sent a JSON body without end.")
+            raise ProtocolError(
+                "The server sent a JSON body without end.",
+                why=f"It passed {MAX_EVENT_CHARS:,} bytes, and the rest was not read.",
+                hint="If it comes again, look at the server's own log.",
+            )
         return []
 
     def finish(self) -> list[Event]:

@@ -129,5 +129,6 @@ class SSEDecoder:
         if self._size > self._max_chars:
             raise ProtocolError(
                 "The server sent one event without end.",
-                why=f"It passed {self._max_chars:,} characters.",
+                why=f"It passed {self._max_chars:,} characters, and the rest was not read.",
+                hint="If it comes again, look at the server's own log.",
             )

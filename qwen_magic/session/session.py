@@ -208,6 +208,7 @@ class Session:
         from qwen_magic.tools.loop import Approve, Invoke, Wait
 
         while (action := turn.next()) is not None:
+            yield turn.machine.fetched()
             match action:
                 case Open(plan=plan):
                     for batch in turn.open(plan).batches_sync(interval):
@@ -225,6 +226,7 @@ class Session:
                     turn.look()
                 case _:
                     assert_never(action)
+        yield turn.machine.fetched()
 
     async def _adrive(self, turn: _RunningTurn) -> None:
         """The same on the caller's event loop."""

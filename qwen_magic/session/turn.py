@@ -24,6 +24,8 @@ under way, the caller calls `tick` about thirty times a second.
 
 - At most one stream is open. A click on Stop (`stop_asked`, from any thread) leads to the end from
   every state; whoever drives closes the stream at once, and the machine asks for no other.
+- A stream that broke is never opened anew: the rest of its answer is what the server gives out by
+  the response's id (`Capabilities.keeps_ids`), or it is missing.
 - A response is told as text at most once: the request then names no previous response. A
   parameter is left out at most once.
 - `finish` may be called in any state, and once: a turn that is cut short by Stop, by an interrupt
@@ -40,7 +42,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 from qwen_magic.answer import Answer
@@ -49,7 +51,14 @@ from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural
-from qwen_magic.errors import APIError, QwenError, UnknownResponseError
+from qwen_magic.errors import (
+    APIError,
+    ConnectionLostError,
+    QwenError,
+    SilenceError,
+    TransportError,
+    UnknownResponseError,
+)
 from qwen_magic.protocol.call_outputs import CallResult, images_message, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall, Message
@@ -68,9 +77,13 @@ if TYPE_CHECKING:
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.entry import CallPhase, Entry
     from qwen_magic.protocol.fields import JSON
+    from qwen_magic.protocol.response import EndStatus
 
 CHECKPOINT: Final = 1.0  # seconds between two
 RECENT: Final = 3600.0  # seconds in which a server that keeps answers has not lost one
+REST_PATIENCE: Final = 60.0  # seconds that an answer whose stream broke is asked for …
+REST_PAUSE: Final = 1.0  # … so far apart …
+REST_TRIES: Final = 3  # … or until the server was out of reach so often
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
 
 
@@ -145,6 +158,7 @@ class TurnMachine:
             clock=clock,
         )
         self._end = StreamEnd()  # of the newest stream
+        self._rest: list[Received] = []
         self._pictures: list[JSON] = []  # that functions gave and the model was not sent yet
         self._answering = False  # a response has ended, and its function calls are being answered
         self._previous_id = plan.request.previous_response_id  # of the first response's request
@@ -158,14 +172,47 @@ class TurnMachine:
 
     def steps(self) -> Steps:
         """The actions of the turn, one after another, to its end."""
+        self._checkpoint(self._turn("stopped", self._clock()))  # what follows may be killed
         while True:
             self._end = yield Open(self.plan)
+            yield from self._fetch_rest()
             if not (self._end.error or self._end.stopped or self.stop_asked):
                 self.state.conclude(self._clock())
             again = self._leave_out() or (yield from self._heal())
             if not (again or (yield from self._answer_calls()) or self._repair()):
                 break
         yield from self._await_figures()
+
+    def _fetch_rest(self) -> Generator[Wait, None, None]:
+        """After the connection broke: the whole answer from the server that keeps it, for as long
+        as it says that it is still being written. Nothing is asked, paid or run twice."""
+        state, error = self.state, self._end.error
+        id, stores = state.id, self.plan.request.extra.get("store") is not False
+        is_new = bool(id) and id != self.plan.request.previous_response_id
+        is_broken = isinstance(error, ConnectionLostError | SilenceError) and not state.terminal
+        if not (is_broken and is_new and stores and self.plan.keeps_ids):
+            return
+        from qwen_magic.client.reader import Received
+
+        self._view.notice("the connection broke; asking for the rest of the answer")
+        until, failures = self._clock() + REST_PATIENCE, 0
+        while self._clock() < until and failures < REST_TRIES and not self.stop_asked:
+            found = yield from self._given_out(id)
+            status = found.get("status")
+            if status in ("completed", "incomplete"):
+                end = ResponseEnded(cast("EndStatus", status), found)
+                self._rest = [Received(end, self._clock())]
+                self.feed(self._rest)
+                self._end = StreamEnd()
+                self.tell("the connection broke; the rest came from what the server keeps")
+                break
+            if found and status not in ("queued", "in_progress"):
+                break
+            failures += not found
+            pause = self._clock() + REST_PAUSE
+            while self._clock() < pause and not self.stop_asked:
+                yield Wait()
+        self._view.notice("")
 
     def _leave_out(self) -> bool:
         """Whether to ask once more without a parameter that nobody asked for and the server
@@ -236,19 +283,22 @@ class TurnMachine:
         may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
         if not (may_forget and unnamed) or error:
             return ""
-        if self._read_more() or (yield from self._is_there()):
+        before = self.plan.request.previous_response_id
+        if self._read_more() or (yield from self._given_out(before)).get("id"):
             self.found["keeps_ids"] = "yes"
             return ""
         return "" if self.stop_asked else "the server keeps no earlier turns"
 
-    def _is_there(self) -> Generator[Wait, None, bool]:
-        """Whether the server gives out the response that was continued."""
-        id = self.plan.request.previous_response_id
+    def _given_out(self, id: str) -> Generator[Wait, None, JSON]:
+        """A response as the server gives it out, if it does; empty where it does not answer."""
         found = self._look_up(f"responses/{quote(id, safe='')}")
         while not (found.done() or self.stop_asked):
             yield Wait()
         answer = found.result() if found.done() else {}
-        return not isinstance(answer, QwenError) and answer.get("id") == id
+        if isinstance(answer, TransportError):
+            return {}
+        is_it = not isinstance(answer, QwenError) and answer.get("id") == id
+        return cast("JSON", answer) if is_it else {"status": "unknown"}
 
     def _read_more(self) -> bool:
         """Whether the usage proves that the model read the turn before, too.
@@ -333,6 +383,11 @@ class TurnMachine:
         if any(isinstance(received.event, ItemDone | ResponseEnded) for received in batch):
             self._figures.look_into(self.state.entries)
         self._show()
+
+    def fetched(self) -> list[Received]:
+        """What came of the newest response in another way than its stream; once."""
+        rest, self._rest = self._rest, []
+        return rest
 
     def tick(self, retrying: str = "") -> None:
         """Time has passed. `retrying`: while the connection is tried again, a line that says so."""

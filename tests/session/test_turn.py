@@ -9,10 +9,22 @@ import pytest
 from qwen_magic.client import Received
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.endpoints import DASHSCOPE, UNKNOWN_SERVER, Endpoint
-from qwen_magic.errors import ConnectionLostError, NotFoundError, QwenError, UnknownResponseError
+from qwen_magic.endpoints import DASHSCOPE, OLLAMA, UNKNOWN_SERVER, Endpoint
+from qwen_magic.errors import (
+    ConnectionLostError,
+    NotFoundError,
+    QwenError,
+    SilenceError,
+    UnknownResponseError,
+)
 from qwen_magic.protocol.call_outputs import CallResult
-from qwen_magic.protocol.events import ItemAdded, ItemDone, ResponseEnded, TextDelta
+from qwen_magic.protocol.events import (
+    ItemAdded,
+    ItemDone,
+    ResponseEnded,
+    ResponseStarted,
+    TextDelta,
+)
 from qwen_magic.protocol.items import parse_item
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.figures import FigureFetcher
@@ -510,7 +522,7 @@ def test_a_checkpoint_is_kept_once_a_second():
         bench.now = 100 + tenths / 10
         bench.turn.tick()
     assert [(turn.status, turn.text, turn.seconds) for turn in bench.kept] == [
-        ("stopped", "so far", 1.0), ("stopped", "so far", 2.0),
+        ("stopped", "", 0.0), ("stopped", "so far", 1.0), ("stopped", "so far", 2.0),
     ]  # fmt: skip
     assert {turn.key for turn in bench.kept} == {bench.turn.plan.key}
 
@@ -572,3 +584,103 @@ def test_a_server_without_memory_is_told_what_did_not_fit():
     assert [item["role"] for item in told] == ["user", "assistant", "user", "assistant", "user"]
     assert [told[1]["content"], told[3]["content"]] == ["no", "nor this"]
     assert bench.turn.finish()[0].parsed == {"n": 1}
+
+
+BROKE = StreamEnd(ConnectionLostError("The connection broke."))
+PATH = "responses/resp_1"
+
+
+def begins():
+    body = {"id": "resp_1", "model": "m", "status": "in_progress"}
+    return [ResponseStarted("in_progress", body), ItemAdded(parse_item(message("Hel")), 0)]
+
+
+def given_out(status="completed", *output):
+    return dict(response(*(output or [message("Hello")]), status=status).response)
+
+
+@pytest.mark.parametrize("error", [BROKE.error, SilenceError("No byte came.")])
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_a_broken_stream_is_completed_by_what_the_server_keeps(error, status):
+    bench = Bench()
+    bench.there[PATH] = given_out(status)
+    actions = bench.play((begins(), StreamEnd(error)))
+    (rest,) = bench.turn.fetched()
+    answer, turn = bench.turn.finish()
+    assert kinds(actions).count("Open") == 1, "nothing is asked twice"
+    assert (answer.text, answer.status, answer.error) == ("Hello", status, None)
+    assert (turn.status, turn.response_id) == (status, "resp_1")
+    assert rest.event.response["id"] == "resp_1"
+    assert bench.turn.fetched() == []
+    assert [each[0] for each in bench.screen.told] == ["notice", "tell", "notice"]
+
+
+def test_it_waits_for_what_is_still_being_written():
+    bench = Bench()
+    bench.there[PATH] = given_out("in_progress")
+
+    def end_soon(action):
+        if bench.now > 103:
+            bench.there[PATH] = given_out()
+
+    bench.play((begins(), BROKE), each=end_soon)
+    assert bench.turn.finish()[0].text == "Hello"
+    assert 2 <= len(bench.looked_up) <= 5
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        NotFoundError("No such response."),
+        ConnectionLostError("Gone."),
+        given_out("failed"),
+        given_out("cancelled"),
+        given_out("in_progress"),
+        {**given_out(), "id": "resp_of_another"},
+    ],
+    ids=str,
+)
+def test_where_it_keeps_nothing_the_turn_fails_as_before(found):
+    bench = Bench()
+    bench.there[PATH] = found
+    bench.play((begins(), BROKE))
+    answer, _ = bench.turn.finish()
+    assert answer.error is BROKE.error
+    assert bench.now < 100 + 61
+    assert bench.screen.told[-1] == ("notice", "")
+
+
+@pytest.mark.parametrize(
+    ("ask", "events"),
+    [
+        (ASK, []),  # no id came
+        (replace(ASK, extra={"store": False}), begins()),
+        (replace(ASK, endpoint=replace(HOME, capabilities=OLLAMA)), begins()),
+    ],
+)
+def test_nothing_is_asked_for_where_nothing_can_be_there(ask, events):
+    bench = Bench()
+    bench.turn.plan = plan(ask, bench.conversations, keeps_ids=ask.endpoint.capabilities != OLLAMA)
+    bench.there[PATH] = given_out()
+    bench.play((events, BROKE))
+    assert bench.looked_up == []
+    assert bench.turn.finish()[0].error is BROKE.error
+
+
+def test_an_answer_of_an_earlier_round_is_not_taken_for_the_rest():
+    bench = Bench(OFFERED)
+    bench.policy.unattended = "allow"
+    bench.there[PATH] = given_out()
+    result = CallResult("3")
+    bench.play(says(call(1, 2)), ([], BROKE), replies=["once", result], each=lambda action: None)
+    assert bench.looked_up == []
+    assert bench.turn.finish()[0].error is BROKE.error
+
+
+def test_a_turn_is_kept_when_it_begins():
+    bench = Bench()
+    next(bench.turn.steps())
+    (kept,) = bench.kept
+    assert (kept.prompt, kept.status, kept.text) == ("Hi", "stopped", "")
+    assert not kept.may_be_head
