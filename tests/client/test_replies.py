@@ -346,3 +346,24 @@ def test_loopback_and_passwords():
     assert is_loopback("http://a.localhost/")
     assert not any(map(is_loopback, ["http://10.0.0.1/", "http://localhost.example/"]))
     assert without_password("at http://me:pw@host:1/ now") == "at http://host:1/ now"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 400_000,
+        b"HTTP/1.1 200 " + b"a" * 400_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 307 X\r\nLocation: /" + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 307 X\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 307 X\r\nLocation: /\x01\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=lambda head: repr(head[:60]),
+)
+def test_nonsense_in_the_head_is_said_to_be_the_servers(serve, whole, head):
+    _, stream = whole(serve([head]))
+    assert isinstance(stream.error, ProtocolError)
+    said = f"{stream.error.message} {stream.error.why} {stream.error.hint}"
+    assert len(said) < 400
+    assert "fault of qwen_magic" not in said
+    assert "cut the connection" not in said
