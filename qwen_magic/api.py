@@ -60,8 +60,8 @@ class Qwen:
     `timeout` (longest silence, seconds), `chat` (a conversation's name), `new`, `after` (a REF),
     `history` (False: outside any conversation), `carry` (True: take the conversation along to
     another host), `data` (names and values to describe), `rows` (of them: a number or "all"),
-    `images` (paths, addresses, figures, arrays), `schema` (a dataclass, TypedDict, pydantic model
-    or JSON schema: the answer's `parsed`).
+    `images` (paths, addresses, figures, arrays), `files` (paths, addresses), `schema` (a dataclass,
+    TypedDict, pydantic model or JSON schema: the answer's `parsed`).
 
     Use it as a context manager, or call `close`, to end its connections.
     """

@@ -55,6 +55,7 @@ class Capabilities:
     - `response_format`: it reads a schema there, in chat completions' form, and holds the model to
       it; functions are then not called.
     - `images`: whether it takes images; what its models make of them is another matter.
+    - `files`: patterns of the models that take a file by its address (`input_file`).
     - `transcript_items`: types of output items, beside messages, that it takes back as input.
     - `tool_companions`: tools that work only beside another one (tool -> the other).
     - `tool_settings`: settings that a tool must have (tool -> its settings).
@@ -80,6 +81,7 @@ class Capabilities:
     ignores: frozenset[str] = frozenset()
     response_format: bool = False
     images: bool = True
+    files: tuple[str, ...] = ()
     transcript_items: frozenset[str] = frozenset()
     tool_companions: Mapping[str, str] = field(default_factory=dict)
     tool_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -112,6 +114,7 @@ UNKNOWN_SERVER: Final = Capabilities()
 DASHSCOPE: Final = Capabilities(
     keeps_ids="yes",
     ignores=frozenset({"text"}),
+    files=("qwen3.5-ocr*",),
     transcript_items=frozenset({"function_call", "function_call_output", "web_search_call"}),
     tool_companions={"web_extractor": "web_search"},
     own_parameters=frozenset({"enable_thinking", "thinking_budget"}),
@@ -141,6 +144,7 @@ OPENAI: Final = Capabilities(
         "enable_thinking": "not for OpenAI: use --effort",
         "thinking_budget": "not for OpenAI: use --effort low, medium or high",
     },
+    files=("*",),
     transcript_items=frozenset({"function_call", "function_call_output"}),
     tool_settings={"code_interpreter": {"container": {"type": "auto"}}},
     tool_outputs={"code_interpreter": "code_interpreter_call.outputs"},

@@ -30,7 +30,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from qwen_magic.endpoints import DEFAULT_MODEL
 
 Kind: TypeAlias = Literal[
-    "flag", "text", "list", "choice", "number", "integer", "variable", "chat", "rows"
+    "flag", "text", "list", "choice", "number", "integer", "variable", "chat", "rows", "files"
 ]
 # Where an option goes: it says something about the cell and not about the question; it is made
 # into something else first (names into tool dicts); it is the field of that name in
@@ -151,6 +151,10 @@ class Options:
         "path, URL, variable (figure, PIL image, array) or `last` (the figure shown last), for "
         "models with vision",
         "-i", "list", "made", offers="names", repeatable=True))
+    files: tuple[str, ...] | None = _options(Option(
+        "--file", "REF",
+        "a file, told as what it is: text, CSV, Excel, Parquet, PDF, DOCX or image (path or URL)",
+        "-f", "files", "made", offers="names", repeatable=True))
     schema: str | None = _options(Option(
         "--schema", "NAME",
         "the answer as an object (`answer.parsed`): a pydantic model, dataclass, TypedDict, JSON "

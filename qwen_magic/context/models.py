@@ -143,6 +143,12 @@ def is_text_only(model: str) -> bool:
     return bool(_TEXT_ONLY.match(model))
 
 
+def sees_images(model: str) -> bool | None:
+    """Whether `model` sees images; None where that is not known."""
+    known = {each.name: each.vision for each in KNOWN_MODELS}
+    return known.get(model) or (False if is_text_only(model) else None)
+
+
 def retirement(model: str) -> str:
     """A line about a model that was retired; empty for any other, such as its snapshots."""
     day = RETIRED.get(model, "")

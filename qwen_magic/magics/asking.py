@@ -151,12 +151,15 @@ class Asker:
             mask=self.settings.masked_columns,
             images=options.images or (),
             shown=self.last_figure.value,
+            files=options.files or (),
+            takes_images=endpoint.capabilities.images,
+            file_models=endpoint.capabilities.files,
             whole=options.send_all,
         )
         told = (*expanded, *_told(system), *attached.told)
         if (most := self.settings.confirm_tokens) and not options.send_all:
             try:
-                check_size(attached.input, system.text, told, most=most)
+                check_size(attached.input, system.text, told, attached.parts, most=most)
             except UsageError as error:
                 if not options.dry_run:
                     raise

@@ -128,7 +128,7 @@ def _flags(word: str, cursor: int, magic: str) -> Completions:
 
 def _values(option: Option, word: str, cursor: int, choices: Choices) -> Completions:
     earlier: list[str] = []
-    if option.kind == "list":
+    if option.kind in ("list", "files"):
         *earlier, word = _COMMAS.split(word)
     if option.offers == "references":
         opened = open_reference(word.lstrip("\"'"))

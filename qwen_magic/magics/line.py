@@ -42,6 +42,7 @@ class OptionScanner:
         self.line = line
         self.position = 0
         self.ended = False  # by `--`
+        self.quoted = False  # the value read last
         self._magic = magic
         # What is no default is known in `%qwen_chat` too, to be refused as such.
         known = (*(OPTIONS if magic == "qwen_chat" else ()), *options_of(magic))
@@ -73,7 +74,8 @@ class OptionScanner:
             if any(p.match(self.line, self.position) for p in (LOOKS_LIKE_OPTION, _END_OF_OPTIONS)):
                 raise self._missing(typed)
         quote = self.line[self.position : self.position + 1]
-        return self._quoted(typed, quote) if quote in _QUOTED else self._unquoted(typed)
+        self.quoted = quote in _QUOTED
+        return self._quoted(typed, quote) if self.quoted else self._unquoted(typed)
 
     def word(self) -> str:
         """The next word, after white space; empty at the end."""
@@ -273,11 +275,10 @@ def _given(scanner: OptionScanner, before: _Given | None = None) -> _Given:
     given = dict(before or {})
     while found := scanner.next_option():
         option, name, attached = found
-        value = (
-            read_value(option, name, scanner.value(name, attached))
-            if option.takes_value
-            else option.value
-        )
+        value: object = option.value
+        if option.takes_value:
+            text = scanner.value(name, attached)
+            value = read_value(option, name, text, quoted=scanner.quoted)
         if option.field == "think" and given.get("think", ("", value))[1] != value:
             raise OptionError("--think and --no-think contradict each other.")
         if option.repeatable and isinstance(value, tuple):

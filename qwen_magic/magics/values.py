@@ -16,11 +16,14 @@ _COMMA: Final = re.compile(r"[,，](?![^\[]*\])")
 _CHAT_NAME: Final = re.compile(r"\w[\w.+-]{0,63}")
 
 
-def read_value(option: Option, typed: str, text: str) -> object:
-    """`text` as the value of `option`, which stood as `typed`. Raises `OptionError`."""
+def read_value(option: Option, typed: str, text: str, *, quoted: bool = False) -> object:
+    """`text` as the value of `option`, which stood as `typed`; `quoted`: it is one name of a file,
+    which may have commas. Raises `OptionError`."""
     match option.kind:
         case "list":
             return read_names(typed, text)
+        case "files":
+            return (text,) if quoted else read_names(typed, text)
         case "choice":
             return _choice(option, typed, text)
         case "number" | "integer":

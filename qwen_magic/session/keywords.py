@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from qwen_magic.context.attachments import attach
@@ -35,15 +36,19 @@ def read_ask(
     options = {"model": model, "chat": chat, **options}
     schema = options.get("schema")
     tools = _tools(options.get("tools", ()), offer)
-    images = _images(options.get("images", ()))
+    images = _by_name(options.get("images", ()), "image")
+    files = _by_name(options.get("files", ()), "file")
     data: Mapping[str, object] = options.get("data", {})
     attached = attach(
         prompt if isinstance(prompt, str) else check_messages(prompt),
-        {**data, **images},
+        {**data, **images, **files},
         model=options["model"],
         data=tuple(data),
         rows=options.get("rows"),
         images=tuple(images),
+        files=tuple(files),
+        takes_images=endpoint.capabilities.images,
+        file_models=endpoint.capabilities.files,
     )
     ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
@@ -78,13 +83,13 @@ def _tools(
     return resolve_tools(names, named, offer)
 
 
-def _images(given: Sequence[object]) -> dict[str, object]:
-    """Images by a name to call them: paths and addresses by themselves."""
+def _by_name(given: Any, kind: str) -> dict[str, object]:
+    """Images or files by a name to call them: paths and addresses by themselves."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         given = [given]
     return {
-        image if isinstance(image, str) else f"image {number}": (
-            None if isinstance(image, str) else image
+        str(each) if isinstance(each, str | PurePath) else f"{kind} {number}": (
+            None if isinstance(each, str) else each
         )
-        for number, image in enumerate(given, 1)
+        for number, each in enumerate(given, 1)
     }

@@ -278,7 +278,8 @@ def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
     types = {part.get("type") for content in parts for part in mappings(content)}
     if "input_image" in types and not endpoint.capabilities.images:
         raise UsageError(
-            f"{endpoint.name} takes no images.", hint="Leave out -i, or choose another endpoint."
+            f"{endpoint.name} takes no images.",
+            hint="Leave out the image, or choose another endpoint.",
         )
 
 

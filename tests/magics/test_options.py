@@ -358,3 +358,20 @@ def test_a_line_of_qwen_undo() -> None:
 def test_a_wrong_line_of_qwen_demo() -> None:
     with pytest.raises(UsageError, match="on, off or auto, not 'maybe'"):
         ServiceMagics.qwen_demo(None, "maybe")
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("-f a.csv,b.pdf why", ("a.csv", "b.pdf")),
+        ("-f a.csv --file=b.pdf why", ("a.csv", "b.pdf")),
+        ('-f "two words, and more.csv" why', ("two words, and more.csv",)),
+        ("-f 'say \"x\".txt' why", ('say "x".txt',)),
+        ("-f it's.txt why", ("it's.txt",)),
+        ("-f 行星.csv why", ("行星.csv",)),
+        ("-f *.csv why", ("*.csv",)),
+    ],
+)
+def test_names_of_files(line: str, files: tuple[str, ...]) -> None:
+    options, prompt = read_line(line)
+    assert (options.files, prompt) == (files, "why")
