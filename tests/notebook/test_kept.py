@@ -243,7 +243,7 @@ def _places(ran):
     texts = {transient.get("display_id", n): data["text/plain"]
              for n, (transient, data, _metadata) in enumerate(ran.displays)}  # fmt: skip
     found = (
-        re.search(r"^(?:in )?([\w-]+)(?:, as before)?, turn\s(\d+)", t, re.M)
+        re.search(r"(?:^|· )(?:in )?([\w-]+)(?:, as before)?, turn\s(\d+)", t, re.M)
         for t in texts.values()
     )
     return [f"{each[1]} {each[2]}" for each in found]

@@ -141,7 +141,7 @@ class Jupyter:
 class Page:
     """One notebook, open in JupyterLab (`lab`) or Notebook 7 (`notebook`)."""
 
-    _WIDGET = "window.jupyterapp.shell.currentWidget"
+    _WIDGET = "window.jupyterapp?.shell?.currentWidget"  # none while a page loads
 
     def __init__(
         self, jupyter: Jupyter, tab, front: str, name: str, *, kernel=True, viewport=(1200, 1400)
