@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.api import Chat, Qwen
+    from qwen_magic.batch.scoring import judge, numeric
     from qwen_magic.errors import QwenError
     from qwen_magic.tools.definition import tool
     from qwen_magic.tools.policy import CallLimits
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "CallLimits", "Chat", "Qwen", "QwenError", "__version__", "tool"]
+__all__ = [
+    "Answer",
+    "CallLimits",
+    "Chat",
+    "Qwen",
+    "QwenError",
+    "__version__",
+    "judge",
+    "numeric",
+    "tool",
+]
 
 _HOMES = {
     "Answer": "qwen_magic.answer",
@@ -29,6 +40,8 @@ _HOMES = {
     "Chat": "qwen_magic.api",
     "Qwen": "qwen_magic.api",
     "QwenError": "qwen_magic.errors",
+    "judge": "qwen_magic.batch.scoring",
+    "numeric": "qwen_magic.batch.scoring",
     "tool": "qwen_magic.tools.definition",
 }
 

@@ -17,7 +17,7 @@ from qwen_magic.frontends.prompt import ask_value, prompt_for
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES
 from qwen_magic.session.keywords import read_ask, read_schema
-from qwen_magic.session.plan import Ask, check_key
+from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
 from qwen_magic.tools.selection import Offer
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from qwen_magic.batch.evaluate import Evaluation
     from qwen_magic.batch.map import Asker
     from qwen_magic.batch.result import MapResult
     from qwen_magic.protocol.events import Event
@@ -80,6 +81,7 @@ class Qwen:
     ) -> None:
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
+        self.evaluated: Evaluation | None = None  # the newest `evaluate` likewise
         self._session = Session(endpoints=Endpoints(allow_http=allow_http))
         policy = self._session.tool_policy
         policy.prompt, policy.unattended = approve, unattended
@@ -148,14 +150,65 @@ class Qwen:
         check_options(options)
         settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)
         rows = read_rows(prompts, template)
-        options = {**options, "history": False}
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
         self._recall_prices()
-        plans = [self._session.plan(self._ask(row.prompt, options)) for row in rows]
+        plans = [self._plan(row.prompt, options) for row in rows]
         self.mapped = MapResult(rows, plans)
         run_map(self._session, plans, self.mapped, settings)
         return self.mapped
+
+    def evaluate(
+        self,
+        cases: object,
+        score: object = "contains",
+        *,
+        prompts: str | Sequence[str] | Mapping[str, str] | None = None,
+        models: str | Sequence[str] | None = None,
+        name: str = "",
+        concurrency: int = 8,
+        progress: bool = True,
+        resume: str | Path | None = None,
+        retry_errors: int = 0,
+        **options: Any,
+    ) -> Evaluation:
+        """Ask `cases` with several prompts or models, and score the answers.
+
+        `cases`: a DataFrame or dicts, with what is `expected` and the columns that the `prompts`
+        name in braces: one template or several, best by name; None: the column `prompt`. `models`:
+        several names; None: this one's. `score`: `"exact"`, `"contains"`, `"regex"` (the expected
+        is a pattern), `"numeric"` (the last number), `"schema"` (it fits the `schema`), with
+        settings `numeric(0.01)` or `judge("model", "criterion")`, or any function of the answer (a
+        text with all of an `Answer`) and the expected that gives True, False or a number from 0 to
+        1, of which one half passes; of a list, the lowest counts. `name`: compares with the last
+        run of that name, and keeps this one. The rest is as in `map`.
+
+        A case that fails counts as an error, neither right nor wrong. Blocks, and raises, as `map`
+        does; `evaluated` then has what was done.
+
+            cases = [{"country": "France", "expected": "Paris"}, …]
+            qwen.evaluate(cases, prompts={"short": "Capital of {country}?", "long": "…"}, name="c")
+        """
+        from qwen_magic.batch.evaluate import Evaluation
+        from qwen_magic.batch.map import MapSettings, check_options
+
+        check_options(options)
+        settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)
+        model = options.pop("model", self.model)
+        has_schema = options.get("schema") is not None
+        if has_schema:
+            options["schema"] = read_schema(options["schema"])
+        self.evaluated = Evaluation(
+            cases,
+            score,
+            prompts=prompts,
+            models=[models] if isinstance(models, str) else models or [model],
+            name=name,
+            has_schema=has_schema,
+        )
+        self._recall_prices()
+        self.evaluated.run(self._session, self._plan, options, settings)
+        return self.evaluated
 
     def asker(self, **options: Any) -> Asker:
         """A picklable function of one prompt with these settings, for Dask and other schedulers.
@@ -168,8 +221,7 @@ class Qwen:
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
-        plan = self._session.plan(self._ask("", {**options, "history": False}))
-        check_functions([plan], decided=False)
+        check_functions([self._plan("", options)], decided=False)
         return Asker(type(self), self.model, endpoint, options)
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
@@ -187,6 +239,10 @@ class Qwen:
 
     def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
         return read_ask(prompt, options, **self._defaults())
+
+    def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
+        """Of a question outside any conversation."""
+        return self._session.plan(self._ask(prompt, {**options, "history": False}))
 
     @property
     def _decides(self) -> bool:

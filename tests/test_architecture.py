@@ -23,8 +23,8 @@ ROOMS = {
     "demo": (),
     "local": ("client", "errors"),
     "tools": ("context", "document", "protocol", "endpoints", "errors"),
-    "batch": ("session", "answer", "client", "tools", "conversation", "protocol", "endpoints",
-              "errors"),
+    "batch": ("session", "answer", "client", "tools", "conversation", "document", "frontends",
+              "protocol", "endpoints", "errors"),
     "session": (
         "answer", "client", "context", "conversation", "demo", "document", "endpoints", "protocol",
         "local", "options", "tools", "errors",
@@ -35,7 +35,7 @@ ROOMS = {
     "api": ("session", "answer", "batch", "context", "conversation", "frontends", "endpoints",
             "protocol", "tools", "errors"),
     "cli": ("__init__",),
-    "__init__": ("answer", "api", "context", "errors", "magics", "session", "tools"),
+    "__init__": ("answer", "api", "batch", "context", "errors", "magics", "session", "tools"),
 }  # fmt: skip
 
 HOMES = {

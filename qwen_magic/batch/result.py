@@ -3,7 +3,7 @@ line and as its first and last rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -129,11 +129,11 @@ class MapResult(Sequence[MapRow]):
         """The map's own: row `number` has failed."""
         self._rows[number] = MapRow(number, self._given[number].prompt, error=error)
 
-    def to_frame(self) -> Any:
+    def to_frame(self, more: Mapping[str, list[Any]] | None = None) -> Any:
         """A pandas DataFrame: the columns of the data (or `prompt`), then `parsed` (with a schema),
         `answer` (text), `status`, `error`, `input_tokens`, `output_tokens`, `seconds`, and `cost`
-        (where prices are known); the index is that of the data. A column of the data that has
-        such a name already keeps it; ours then ends in `_`.
+        (where prices are known), `more`; the index is that of the data. A column of the data that
+        has such a name already keeps it; ours then ends in `_`.
 
         Raises `UsageError` without pandas.
         """
@@ -148,7 +148,7 @@ class MapResult(Sequence[MapRow]):
             columns[name] = [row.values.get(name) for row in self._given]
         if not columns:
             columns["prompt"] = [row.prompt for row in self._given]
-        for name, cells in self._outcomes().items():
+        for name, cells in {**self._outcomes(), **(more or {})}.items():
             while name in columns:
                 name += "_"
             columns[name] = cells

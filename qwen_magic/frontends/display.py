@@ -101,9 +101,10 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str =
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 
-    plain = printable(_columns(header, rows) + (f"\n{note}" if note else ""))
+    plain = printable(listing_text(header, rows) + (f"\n{note}" if note else ""))
     if hasattr(get_ipython(), "kernel"):
-        data = {"text/html": _html(header, rows, note), "text/plain": plain}
+        notes = [note] if note else []
+        data = {"text/html": listing_html(header, rows, *notes), "text/plain": plain}
         display(data, raw=True)  # type: ignore[no-untyped-call]
     else:
         print(plain)  # noqa: T201
@@ -122,7 +123,8 @@ def _numeric(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]
     return [bool(column) and all(map(_NUMBER.fullmatch, column)) for column in columns]
 
 
-def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def listing_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as plain text."""
     lines = [header, *rows]
     pads = [str.rjust if numeric else str.ljust for numeric in _numeric(header, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -132,22 +134,33 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _html(header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+def listing_html(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *notes: str,
+    drawn: Mapping[int, Sequence[str]] | None = None,
+) -> str:
     """A table; where there is no room for one, a paragraph for each row, with the words of the
-    header. What a cell says may come from a file or a server."""
+    header. What a cell says may come from a file or a server. `notes`: paragraphs below it.
+    `drawn`: HTML of our own in place of a column's cells, by the column's number."""
     aligned = [' align="right"' if numeric else "" for numeric in _numeric(header, rows)]
-    heads = "".join(f"<th{a}>{_cell(name)}</th>" for name, a in zip(header, aligned, strict=True))
+    labels = [_cell(name) for name in header]
+    heads = "".join(f"<th{a}>{name}</th>" for name, a in zip(labels, aligned, strict=True))
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    for at, column in (drawn or {}).items():
+        for row, html in zip(cells, column, strict=True):
+            row[at] = html
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td{a} data-label="{_cell(name)}">{_cell(cell)}</td>'
-            for name, cell, a in zip(header, row, aligned, strict=True)
+            f'<td{a} data-label="{name}">{cell}</td>'
+            for name, cell, a in zip(labels, row, aligned, strict=True)
         )
         + "</tr>"
-        for row in rows
+        for row in cells
     )
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-    said = f"<p>{_cell(note)}</p>" if note else ""
+    said = "".join(f"<p>{_cell(note)}</p>" for note in notes)
     return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}</div>'
 
 
