@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from qwen_magic.answer import Answer
+from qwen_magic.batch.listing import evaluation_html, evaluation_text
 from qwen_magic.batch.map import MapSettings, run_map
 from qwen_magic.batch.result import MapResult, total_cost
 from qwen_magic.batch.rows import Prompt, Row, read_rows
@@ -29,9 +30,7 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.conversation.store import Fact
 from qwen_magic.conversation.usage import Money
-from qwen_magic.document.words import counted, duration, shorten
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.protocol.fields import mapping
 from qwen_magic.session.plan import Plan
 from qwen_magic.session.session import Session
@@ -41,9 +40,6 @@ PlanOf: TypeAlias = Callable[[Prompt, Mapping[str, Any]], Plan]
 EXPECTED: Final = "expected"  # the column
 _FACTS: Final = "evaluation"
 _Z: Final = 1.959964  # of 95 %
-_MOST: Final = 10  # cases that are listed
-_BAR: Final = 120  # pixels
-_BLOCKS: Final = 20  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,64 +273,11 @@ class Evaluation:
             now = time.time()
             store.append(Fact(_FACTS, self.name, {"at": now, "columns": columns}, now))
 
-    # how it reads
-
     def __repr__(self) -> str:
-        header, rows = self._table()
-        bars = (_bar_text(column.rate) for column in self.columns.values())
-        drawn = [[row[0], bar, *row[2:]] for row, bar in zip(rows, bars, strict=True)]
-        return "\n".join([listing_text(header, drawn), *self._notes()])
+        return evaluation_text(self)
 
     def _repr_html_(self) -> str:
-        """A table with a bar for each column, which is lighter where the interval begins."""
-        header, rows = self._table()
-        bars = [_bar_html(column) for column in self.columns.values()]
-        return listing_html(header, rows, *self._notes(), drawn={1: bars})
-
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        columns = list(self.columns.values())
-        shown: dict[str, list[str]] = {
-            "": [column.label for column in columns],
-            "passed": ["" for _ in columns],  # the bar
-            "rate": [_percent(column.rate) for column in columns],
-            "cases": [f"{column.passed:,} of {column.scored:,}" for column in columns],
-            "95 %": [_span(column.interval) if column.scored else "–" for column in columns],
-        }
-        if any(case.score not in (None, 0.0, 1.0) for case in self.cases):
-            shown["score"] = [f"{column.score:.2f}" if column.scored else "–" for column in columns]
-        if any(column.errors for column in columns):
-            shown["errors"] = [f"{column.errors:,}" for column in columns]
-        shown["tokens"] = [f"{column.tokens:,}" for column in columns]
-        if any(column.cost for column in columns):
-            shown["cost"] = [str(column.cost or "–") for column in columns]
-        shown["an answer"] = [duration(column.seconds) or "0 s" for column in columns]
-        if self.last_at:
-            shown["changed"] = [_changes(column.cases) for column in columns]
-        return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
-
-    def _notes(self) -> Iterator[str]:
-        """Lines below the table."""
-        judged = sum(result.usage.total_tokens for result in self.judged)
-        if judged:
-            cost = total_cost(result.cost for result in self.judged)
-            yield f"Judged with {counted(judged, 'token')}" + (f", {cost}." if cost else ".")
-        left = sum(case.score is None and not case.error for case in self.cases)
-        if left:
-            yield f"{counted(left, 'answer')} did not come."
-        if self.last_at:
-            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.last_at))
-            yield f"{counted(len(self.changed), 'case')} changed since {at}" + (
-                ":" if self.changed else "."
-            )
-        now = {True: "right", False: "wrong"}
-        listed = [f"now {now[bool(case.passed)]}, {_line(case)}" for case in self.changed]
-        errors = [case for case in self.cases if case.error]
-        listed += [f"error, {_line(case)} ({shorten(case.error, 120)})" for case in errors]
-        yield from listed[:_MOST]
-        if len(listed) > _MOST:
-            yield f"… and {len(listed) - _MOST:,} more."
-        if self.note:
-            yield f"It was not kept: {self.note}"
+        return evaluation_html(self)
 
 
 def _listed(cases: object) -> object:
@@ -379,44 +322,3 @@ def _keys(cases: Sequence[Case]) -> list[str]:
 def _told(error: BaseException) -> str:
     said = error.message if isinstance(error, QwenError) else str(error)
     return f"{type(error).__name__}: {said}"
-
-
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.0f} %"
-
-
-def _span(interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{100 * low:.0f}–{100 * high:.0f} %"
-
-
-def _changes(cases: Sequence[Case]) -> str:
-    changed = Counter(case.passed for case in cases if case.changed)
-    told = [f"+{changed[True]}" * bool(changed[True]), f"−{changed[False]}" * bool(changed[False])]
-    return " ".join(filter(None, told)) or "–"
-
-
-def _line(case: Case) -> str:
-    said = f" → {shorten(case.answer.text, 60)}" if case.answer else ""
-    return f"{case.column}: {shorten(str(case.row.prompt), 60)}{said}"
-
-
-def _bar_text(rate: float) -> str:
-    full = 0 if math.isnan(rate) else round(rate * _BLOCKS)
-    return "█" * full + "░" * (_BLOCKS - full)
-
-
-def _bar_html(column: Column) -> str:
-    """Solid to the lower end of the interval, lighter to the rate, lightest to the upper end: in
-    padding, which a sanitizer leaves."""
-    if not column.scored:
-        return ""
-    (low, high), rate = column.interval, column.rate
-    ends = [0, *(round(_BAR * end) for end in (low, rate, high))]
-    return "".join(
-        f'<span style="background-color:{colour};padding:0 {end - start}px 0 0"></span>'
-        for colour, start, end in zip(
-            ("#3f74d1", "#7fa3e3", "#c5d5f2"), ends, ends[1:], strict=False
-        )
-        if end > start
-    )

@@ -33,9 +33,9 @@ def test_it_is_plain_text_elsewhere(capsys):
 
 def test_numbers_stand_at_the_right_edge_and_cells_are_text():
     rows = [["<b>x</b>", "1,628", "just now"], ["y", "", "2 min ago"], ["z", "12", ""]]
-    html = display._html(["name", "tokens", "age"], rows, "a <i>note</i>")
+    html = display.listing_html(["name", "tokens", "age"], rows, "a <i>note</i>")
     assert html.count('align="right"') == 4
     assert "<b>" not in html
     assert "<i>" not in html
-    lines = display._columns(["name", "tokens"], [row[:2] for row in rows]).split("\n")
+    lines = display.listing_text(["name", "tokens"], [row[:2] for row in rows]).split("\n")
     assert lines[-1].endswith("     12")
