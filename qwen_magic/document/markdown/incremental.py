@@ -53,6 +53,7 @@ from qwen_magic.document.markdown.rules.renderer import (
     Highlights,
     is_blank,
     is_paragraph,
+    looks_like_table,
     paragraph_html,
 )
 from qwen_magic.document.markdown.rules.start import start_block
@@ -64,7 +65,6 @@ LARGE: Final = 1000  # characters from which a block that nobody has is rendered
 LONGEST_LINE: Final = 4096  # … from here on, what was shown of it is put away
 LONG_LINE: Final = 160  # a line that has begun and is this long counts as a line
 GROWTH: Final = 0.12
-LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -357,14 +357,6 @@ def closed_count(found: Sequence[ParsedBlock], lines: Sequence[str]) -> int:
     ):
         count -= 1
     return max(0, count)
-
-
-def looks_like_table(block: ParsedBlock) -> bool:
-    """Tell whether a paragraph may be the head of a table whose second line is to come."""
-    if block.kind != "paragraph_open":
-        return False
-    text = block.tokens[1].content
-    return text.startswith("|") and text.count("\n") < 2 and len(text) < LONGEST_HEAD
 
 
 class LineSplitter:

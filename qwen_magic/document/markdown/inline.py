@@ -7,8 +7,9 @@ amendments mend this and change nothing for other scripts: punctuation counts on
 CJK's own, and where it does, a CJK character beyond the mark is as good as a space.
 
 Addresses. `https://…`, `www.…` and mail addresses are links where they stand in text. One ends
-before a space, a quotation mark or CJK punctuation, and its host where the script changes
-("见https://example.com。谢谢"); of other marks at its end linkify-it knows which belong to it.
+before a space, a quotation mark, `**`, `~~` or CJK punctuation, and its host where the script
+changes ("见https://example.com。谢谢"); of other marks at its end linkify-it knows which belong to
+it.
 
 HTML. A closed list: `<br>`, comments, and in pairs `<sub>`, `<sup>`, `<kbd>`, `<mark>`, without
 their attributes. What is between a pair is parsed by itself, so that elements always nest; one that
@@ -53,7 +54,7 @@ _STOP: Final = (  # what no address holds
 _EAST: Final = "\u2e80-\ufaff\U00020000-\U0003ffff"
 _LABEL: Final = rf"(?:[\w-]+|(?:(?![{_STOP}])[{_EAST}])+)"
 _WRITTEN: Final = re.compile(
-    rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#][^{_STOP}]*)?)(?!@)",
+    rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#](?:(?!\*\*|~~)[^{_STOP}])*)?)(?!@)",
     re.IGNORECASE | re.ASCII,
 )
 _SCHEME: Final = re.compile(r"(?<![a-z0-9.+-])https?$", re.IGNORECASE)

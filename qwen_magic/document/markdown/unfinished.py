@@ -27,10 +27,14 @@ SHORT = 40  # characters of a last line that is not shown yet
 _UNDERLINE = re.compile(r"[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*")
 _SPECIAL = re.compile(r"[\\`*~_\[\]$<!]")
 LONGEST_ADDRESS = 300
+_END_ADDRESS = ("**", "***", "~~")
 _ADDRESS = re.compile(r"://[^\s<>\[\]()]*\Z")
-_BEGUN = re.compile(  # an element, a mark of a footnote, the box of a task
+_BRACKETED = re.compile(r"<(?:https?:?[^\s<>]*|htt?|h)\Z")  # an address in angle brackets
+_BEGUN = re.compile(  # an element, a mark of a footnote, the box of a task, maths, a definition
     r"(?:<(?:/?[a-z]{0,4}/?|(?:br|su[bp]|kbd|mark)\s[^<>]{0,40}|!-?)|\[\^[^\]\s\[]{0,40}"
-    r"|(?m:^)[ >]*\[\^[^\]\s\[]{1,40}\]|(?<=[-+*.)] )\[[ xX]?\]? ?)\Z",
+    r"|(?m:^)[ >]*\[\^[^\]\s\[]{1,40}\]|(?<=[-+*.)] )\[[ xX]?\]? ?"
+    r"|(?<!\\)\\b[a-z]{0,4}(?:\{\w{0,12}\*?)?"
+    r"|(?m:^)[ >]*\[[^\]\[\n^]{1,30}\]:[ \t]*(?:https?:?/?|htt?|h)?)\Z",
     re.IGNORECASE,
 )
 _TICKS = re.compile(r"`+")
@@ -74,13 +78,16 @@ def presentable(text: str) -> str:
     So is a last line that may be the beginning of a list as well as what makes a heading of the
     line above.
     """
+    newest = text[-50:]
+    if "<" in newest or "[" in newest or "\\b" in newest:
+        text = text[:-50] + _BEGUN.sub("", newest)
     above, _, last = text.rpartition("\n")
     if above and len(last) < SHORT and not above[-1].isspace() and _UNDERLINE.fullmatch(last):
         text = above
     text = text.rstrip(_OPENING)
-    newest = text[-50:]
-    if "<" in newest or "[" in newest:
-        text = text[:-50] + _BEGUN.sub("", newest)
+    opened = text.rfind("<", -LONGEST_ADDRESS)
+    if opened >= 0 and _BRACKETED.match(text, opened):
+        text = text[:opened] + text[opened + 1 :]
     comment = text.rfind("<!--")
     if comment >= 0 and text.find("-->", comment) < 0 and text.find("\n\n", comment) < 0:
         text = text[:comment]
@@ -90,23 +97,33 @@ def presentable(text: str) -> str:
     brackets: list[tuple[int, int]] = []  # where a `[` stands, how many marks were open there
     position = 0
     has_address = "://" in text
+    blank = text.rfind("\n\n")  # no mark goes over a blank line
     unclosed = -1  # up to where no formula is looked for, since one that began is not closed
     while (special := _SPECIAL.search(text, position)) is not None:
+        if 0 <= blank < special.start():
+            marks, brackets, blank = [], [], -1
         found = _SCAN.match(text, special.start())
         position = found.end() if found else special.end()
-        if found is None or (has_address and _is_in_address(text, special.start())):
+        if found is None:
+            continue
+        ends_address = found["mark"] in _END_ADDRESS
+        if has_address and not ends_address and _is_in_address(text, special.start()):
             continue
         if tick := found["tick"]:
             end = _closing_tick(text, tick, position)
-            if end < 0:
+            if end < 0 and (blank < 0 or len(tick) > 2):
                 return _closed(text, [*marks, tick])
-            position = end
+            position = max(position, end)
         elif found["tex"] and position > unclosed:
             end = formula_end(text, found.start(), len(text))
             if end < 0 and len(text) - position > LONGEST_INLINE:
                 unclosed = position + LONGEST_INLINE
             if end < 0 and (closing := _unclosed(found["tex"], text[position:])) is not None:
-                return _closed(text if closing else text[: found.start()], [*marks, closing])
+                if not closing:
+                    return _closed(text[: found.start()], marks)
+                if closing == "$$" and text[-1] == "$":  # the first of the two that close
+                    text = text[:-1]
+                return _closed(text, [*marks, closing])
             position = max(position, end)
         elif mark := found["mark"]:
             _toggle(marks, mark, text, found.start(), position)
@@ -125,6 +142,8 @@ def presentable(text: str) -> str:
             label = text[inner : found.start()]
             if position == len(text) and not label.lstrip("^").isdigit():  # perhaps `(` comes next
                 return _closed(text[:opened] + label, marks)
+    if blank >= 0:
+        return text
     if brackets and len(text) - brackets[-1][0] < 200:
         opened, inner = brackets[-1]
         text = text[:opened] + text[inner:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Callable
 
@@ -227,6 +228,41 @@ def test_marks_that_are_not_closed_yet_are_not_shown(begun: str, shown: str) -> 
     stream.append(begun)
     stream.update()
     assert stream.html == f'<p class="qm-p" dir="auto">{shown}</p>\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Pay $3.50/month or $x^2$ each.",
+        "公式$$E=mc^2$$。后面",
+        "Intro\n\n$$\nx = 1\n$$ where x\n\nNext",
+        "Intro\n\n\\begin{align*}\na &= b\n\\end{align*}.\n\nNext",
+        "**$x$：**公式",
+        "**<sub>a</sub>** and <https://a.example/path>",
+        "**https://a.example/x**\n\nand **https://a.example/y**后面",
+        "* [ ] one\n  * [x] two",
+        "Title\n- a\n  - b",
+        "标题：\n1. **第一：**开始",
+        "Never **closed or `ticked\n\n<sub>nor\n\nthis one",
+        "See it.\n\n[a]: https://a.example/b",
+    ],
+)
+def test_no_letter_that_comes_takes_words_away_or_shows_marks(text: str) -> None:
+    def shown(html: str) -> str:
+        return re.sub(
+            r"<[^>]*>", "", re.sub(r'<(div|span)[^>]* dir="ltr".*?</\1>', "", html, flags=re.S)
+        )
+
+    whole = render_markdown(text)
+    stream, words = MarkdownStream(), 0
+    for letter in text:
+        stream.append(letter)
+        stream.update()
+        before, words = words, len(re.findall(r"\w+", re.sub(r"<[^>]*>", " ", stream.html)))
+        assert words >= before - 1, stream.html
+        for mark in ("*", "`", "[", "\\", "&lt;"):
+            assert shown(stream.html).count(mark) <= shown(whole).count(mark), stream.html
+        assert stream.html.count("<h") <= whole.count("<h")
 
 
 def test_new_text_shows_at_once_in_a_block_too_large_to_render_each_time() -> None:

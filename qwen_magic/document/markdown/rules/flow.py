@@ -12,6 +12,7 @@ from qwen_magic.document.markdown.rules.renderer import (
     Context,
     is_blank,
     is_paragraph,
+    looks_like_table,
     paragraph_html,
 )
 from qwen_magic.document.markdown.unfinished import presentable
@@ -76,7 +77,8 @@ class Flow:
         if not is_blank(partial) and self._advance(partial) and self._renderer is not None:
             return self._renderer.show(partial) or ""
         found = blocks_of(parse(presentable(text), self._context.env))
-        self._shown = "".join(self._htmls(found)), len(text)
+        shown = found[:-1] if found and looks_like_table(found[-1]) else found
+        self._shown = "".join(self._htmls(shown)), len(text)
         self._due = int(len(text) * (1 + GROWTH)) if len(text) > LARGE else 0
         return self._shown[0]
 

@@ -30,6 +30,7 @@ from qwen_magic.document.markdown.parser import (
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
 from qwen_magic.document.markdown.sent import Writer
 
+LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
 _MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|[ \t]\n|\n[ \t]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
@@ -123,3 +124,11 @@ def paragraph_html(text: str, env: Env, bare: bool = False) -> str:
     """Return the HTML of a paragraph of one line; `bare`: without its element."""
     html = text_to_html(text.strip(), env)
     return html if bare else f"{PARAGRAPH_OPEN}{html}</p>"
+
+
+def looks_like_table(block: ParsedBlock) -> bool:
+    """Tell whether a paragraph may be the head of a table whose second line is to come."""
+    if block.kind != "paragraph_open":
+        return False
+    text = block.tokens[1].content
+    return text.startswith("|") and text.count("\n") < 2 and len(text) < LONGEST_HEAD
