@@ -27,9 +27,9 @@ _MOST_TURNS = 50  # before this one that are looked at
 Answer: TypeAlias = Callable[[ResponseWriter], None]
 
 
-def answer(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Answer, str]:
-    """(what writes the answer, the name of its lesson): a lesson, else a rule. At the end of a text
-    stands that it is the offline demo's."""
+def answer(turn: Turn, lessons: Sequence[Lesson], signs: bool) -> tuple[Answer, str]:
+    """(what writes the answer, the name of its lesson): a lesson, else a rule. Where it
+    `signs`, at the end of a text stands that it is the offline demo's."""
     rest = turn.previous.rest if turn.previous else ""
     name = rules.known_name(turn)
     turn.tools |= {"a name"} if name else set()
@@ -42,7 +42,7 @@ def answer(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Answer, str]:
             _rule(turn, lessons, writer)
         else:
             _play(turn, found[0], {"name": name, **found[1]}, writer)
-        if writer.message:
+        if writer.message and signs:
             writer.say(NOTE)
 
     return write, found[0].name if found else ""

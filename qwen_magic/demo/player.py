@@ -37,12 +37,18 @@ class Player:
     """
 
     def __init__(
-        self, lessons: Sequence[Path], switches: Switches, runner: Runner, figure_host: str
+        self,
+        lessons: Sequence[Path],
+        switches: Switches,
+        runner: Runner,
+        figure_host: str,
+        signs: bool,
     ) -> None:
         self.responses: dict[str, Kept] = {}
         self.figures: dict[str, bytes] = {}
         self.figure_host = figure_host
         self.switches = switches
+        self._signs = signs
         self._lessons = lessons
         self._runner = runner
         self.failures: Counter[str] = Counter()  # by prompt
@@ -51,7 +57,7 @@ class Player:
         """Raises `RefusedError`, `ClientGoneError`, `LessonError`."""
         turn = self._read(body)
         client.record.context = turn.context
-        write, client.record.lesson = answer(turn, read_lessons(self._lessons))
+        write, client.record.lesson = answer(turn, read_lessons(self._lessons), self._signs)
         fault = self._fault(turn)
         if fault and FAULTS[fault].kind != "stream":
             _fail(client, turn, fault)

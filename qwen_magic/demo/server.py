@@ -43,7 +43,8 @@ class DemoServer:
     and answers once it is started.
 
     `key`: requests must bear it; None makes one that nobody can guess; empty: none is checked.
-    `lessons`: folders of lessons besides, and before, those that come with the package. Further
+    `lessons`: folders of lessons besides, and before, those that come with the package. `signs`:
+    whether texts end with a line that says who answered. Further
     keyword arguments are those of `Switches` (`delay=0`, `error="429"`, …). `requests`: those so
     far, oldest first. Raises `OSError` when the port is taken, `SwitchError` for a switch that
     there is not.
@@ -56,6 +57,7 @@ class DemoServer:
         key: str | None = None,
         lessons: str | Path | Iterable[str | Path] = (),
         read_limits: ReadLimits | None = None,
+        signs: bool = True,
         **switches: Any,
     ) -> None:
         own = Switches().changed(switches)
@@ -71,15 +73,17 @@ class DemoServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.base_url = self.url + PREFIXES[0]  # as clients take it
         self._runner = Runner()
-        self.player = Player(self.lessons, own, self._runner, self.url)
+        self.player = Player(self.lessons, own, self._runner, self.url, signs)
         self._thread: threading.Thread | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """The server that a kernel starts for itself: `QWEN_DEMO_LESSONS` (folders, with the
-        system's separator between them) and `QWEN_DEMO_DELAY` (seconds between two deltas)."""
+        system's separator between them) and `QWEN_DEMO_DELAY` (seconds between two deltas).
+        The footer of each of its answers says whose it is, so the text does not."""
         folders = [each for each in environ.get("QWEN_DEMO_LESSONS", "").split(os.pathsep) if each]
-        return cls(lessons=folders, delay=environ.get("QWEN_DEMO_DELAY") or Switches().delay)
+        delay = environ.get("QWEN_DEMO_DELAY") or Switches().delay
+        return cls(lessons=folders, signs=False, delay=delay)
 
     def log(self, record: RequestRecord) -> None:
         self.requests.append(record)

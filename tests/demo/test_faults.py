@@ -153,7 +153,7 @@ def test_commands_are_no_part_of_the_prompt(client):
 
 
 def test_a_fault_of_the_demo_itself_is_told(client, server, monkeypatch):
-    def broken(turn, lessons):
+    def broken(turn, lessons, signs):
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("qwen_magic.demo.player.answer", broken)

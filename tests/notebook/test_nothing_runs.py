@@ -293,4 +293,6 @@ class Watch:
         links = self.page.eval_on_selector_all(
             ".jp-OutputArea a", "links => links.map(a => a.getAttribute('href') ?? '')"
         )
-        assert [link for link in links if not link.startswith(("http", "mailto:"))] == []
+        assert [
+            each for each in links if not each.startswith(("http", "mailto:", "#cell-id="))
+        ] == []

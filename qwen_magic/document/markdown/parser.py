@@ -39,6 +39,7 @@ _FOOTNOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]:[ \t]*")
 _RULER: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 _CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
+_FORMULA: Final = re.compile(r"(?<![\\$])\$(?![\s$])[^$`]*?(?<![\s\\])\$(?![\d$])")
 _PIPE: Final = re.compile(r"(?<!\\)\|")
 
 Env: TypeAlias = MutableMapping[str, Any]
@@ -263,15 +264,22 @@ def row_cells(row: str) -> list[str]:
 
 def as_meant(row: str, columns: int, begun: bool = False) -> str:
     """A row of a table with the pipes in its code escaped, where it has no more cells than the
-    table without that. `begun`: code that is not closed goes on."""
-    if "`" not in row:
-        return row
-    code = _CODE_BEGUN if begun else _CODE
-    escaped = code.sub(lambda found: _PIPE.sub(r"\|", found.group()), row)
-    if escaped == row or begun:
-        return escaped
-    fits = len(row_cells(row)) == columns and len(row_cells(escaped)) != columns
-    return row if fits else escaped
+    table without that, and those in its formulas (`$|x|$`) where it then has as many. `begun`: code
+    that is not closed goes on."""
+    if "`" in row:
+        escaped = _escaped_in(_CODE_BEGUN if begun else _CODE, row)
+        if begun and escaped != row:
+            return escaped
+        fits = len(row_cells(row)) == columns and len(row_cells(escaped)) != columns
+        row = row if fits else escaped
+    if row.count("$") > 1 and len(row_cells(row)) > columns:
+        escaped = _escaped_in(_FORMULA, row)
+        row = escaped if len(row_cells(escaped)) == columns else row
+    return row
+
+
+def _escaped_in(spans: re.Pattern[str], row: str) -> str:
+    return spans.sub(lambda found: _PIPE.sub(r"\|", found.group()), row)
 
 
 def _aside(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

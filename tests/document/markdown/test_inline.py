@@ -79,7 +79,7 @@ def links(text: str) -> list[str]:
 
 def test_an_address_in_bold_ends_with_it() -> None:
     html = render_markdown("见**https://a.b/c**谢谢")
-    assert "<strong><a" in html and 'href="https://a.b/c"' in html and html.count("谢谢") == 1
+    assert '<strong><a class="qm-a" href="https://a.b/c"' in html
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from qwen_magic.document.markdown.parser import (
     parse_inline,
     parse_structure,
 )
-from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html, text_html
+from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html
 from qwen_magic.document.markdown.sent import Writer
 
 LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
@@ -111,8 +111,8 @@ def is_plain(text: str) -> bool:
 
 
 def text_to_html(text: str, env: Env) -> str:
-    """Return the HTML of inline Markdown."""
-    return text_html(text) if is_plain(text) else inline_html(parse_inline(text, env))
+    """Return the HTML of inline Markdown; of what `is_plain` only `>` is another in HTML."""
+    return text.replace(">", "&gt;") if is_plain(text) else inline_html(parse_inline(text, env))
 
 
 def is_paragraph(line: str) -> bool:
