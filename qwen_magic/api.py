@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypedDict
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
@@ -13,7 +15,9 @@ from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
+from qwen_magic.errors import bare
 from qwen_magic.frontends.prompt import ask_value, prompt_for
+from qwen_magic.masking import Secret
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES
 from qwen_magic.session.keywords import read_ask, read_schema
@@ -30,6 +34,31 @@ if TYPE_CHECKING:
     from qwen_magic.batch.map import Asker
     from qwen_magic.batch.result import MapResult
     from qwen_magic.protocol.events import Event
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _bare_errors(method: _Method) -> _Method:
+    """A method that raises errors without what is inside this package, and what it was given."""
+
+    @wraps(method)
+    def called(*given: Any, **options: Any) -> Any:
+        try:
+            return method(*given, **options)
+        except Exception as error:
+            given, options = (), {}  # a verbose traceback shows them
+            raise bare(error)  # noqa: B904
+
+    @wraps(method)
+    async def awaited(*given: Any, **options: Any) -> Any:
+        try:
+            return await method(*given, **options)
+        except Exception as error:
+            given, options = (), {}
+            raise bare(error)  # noqa: B904
+
+    return cast("_Method", awaited if iscoroutinefunction(method) else called)
 
 
 class _Defaults(TypedDict):
@@ -61,8 +90,9 @@ class Qwen:
     `timeout` (longest silence, seconds), `chat` (a conversation's name), `new`, `after` (a REF),
     `history` (False: outside any conversation), `carry` (True: take the conversation along to
     another host), `data` (names and values to describe), `rows` (of them: a number or "all"),
-    `images` (paths, addresses, figures, arrays), `files` (paths, addresses), `schema` (a dataclass,
-    TypedDict, pydantic model or JSON schema: the answer's `parsed`).
+    `images` (paths, addresses, figures, arrays), `files` (paths, addresses), `allow_secrets` (True:
+    what looks like a key is sent), `schema` (a dataclass, TypedDict, pydantic model or JSON schema:
+    the answer's `parsed`).
 
     Use it as a context manager, or call `close`, to end its connections.
     """
@@ -79,6 +109,7 @@ class Qwen:
         may_nest: bool = True,
         allow_http: bool = False,
     ) -> None:
+        api_key = None if api_key is None else Secret(api_key)
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self.evaluated: Evaluation | None = None  # the newest `evaluate` likewise
@@ -92,6 +123,7 @@ class Qwen:
             found = self._session.endpoints.find(self._endpoint)
             self._session.endpoints.remember_key(found, api_key)
 
+    @_bare_errors
     def ask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """The answer to `prompt` (text, or a list of messages and outputs of calls), continuing the
         conversation.
@@ -100,10 +132,12 @@ class Qwen:
         """
         return _checked(self._session.ask(self._ask(prompt, options)))
 
+    @_bare_errors
     async def aask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """The same for async code. Cancelling the task closes the connection."""
         return _checked(await self._session.aask(self._ask(prompt, options)))
 
+    @_bare_errors
     def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
         """The events of the answer as they come (`qwen_magic.protocol.events`).
 
@@ -113,6 +147,7 @@ class Qwen:
         check_key(plan.ask.endpoint)
         return self._session.events(plan)
 
+    @_bare_errors
     def map(
         self,
         prompts: object,
@@ -158,6 +193,7 @@ class Qwen:
         run_map(self._session, plans, self.mapped, settings)
         return self.mapped
 
+    @_bare_errors
     def evaluate(
         self,
         cases: object,
@@ -210,6 +246,7 @@ class Qwen:
         self.evaluated.run(self._session, self._plan, options, settings)
         return self.evaluated
 
+    @_bare_errors
     def asker(self, **options: Any) -> Asker:
         """A picklable function of one prompt with these settings, for Dask and other schedulers.
 
@@ -274,12 +311,15 @@ class Chat:
         self._qwen = qwen
         self.name = name
 
+    @_bare_errors
     def ask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         return self._qwen.ask(prompt, chat=self.name, **options)
 
+    @_bare_errors
     async def aask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         return await self._qwen.aask(prompt, chat=self.name, **options)
 
+    @_bare_errors
     def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
         return self._qwen.stream(prompt, chat=self.name, **options)
 

@@ -20,9 +20,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import Secret, Unshown
 
 DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
@@ -198,7 +199,8 @@ TRANSFORMERS: Final = Capabilities(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go. The key is in no `repr` and no comparison; only `headers` uses it.
+    """Where requests go. The key is in no `repr` and no comparison, and shows itself nowhere
+    (`Secret`); only `headers` uses it.
 
     `key_variable` names the environment variable that holds its key; empty, or `key_optional`:
     it may need none.
@@ -208,8 +210,11 @@ class Endpoint:
     base_url: str  # without a trailing slash
     capabilities: Capabilities = field(default=UNKNOWN_SERVER, repr=False, compare=False)
     key_variable: str = ""
-    key: str = field(default="", repr=False, compare=False)
+    key: str = field(default=Secret(), repr=False, compare=False)
     key_optional: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", Secret(self.key))
 
     @property
     def host(self) -> str:
@@ -222,7 +227,7 @@ class Endpoint:
         return bool(self.key_variable) and not self.key_optional
 
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Authorization": Secret(f"Bearer {self.key}")} if self.key else {}
 
 
 _KEY: Final = "DASHSCOPE_API_KEY"
@@ -286,8 +291,10 @@ _KEY_VARIABLES: Final[Mapping[str, str]] = {
 }
 # DashScope's own hosts: shared, and workspaces' and plans' domains. Other names below aliyuncs.com
 # are not asked with a key: there anyone can have a bucket.
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # of a host's name
 _DASHSCOPE_HOST: Final = re.compile(
-    r"(?:[\w-]+\.)?dashscope[\w-]*\.aliyuncs\.com|[\w-]+\.[\w-]+\.maas\.aliyuncs\.com"
+    rf"(?:{_LABEL}\.)?dashscope(?:-intl|-us)?\.aliyuncs\.com"
+    rf"|{_LABEL}\.[a-z]{{2}}(?:-[a-z]+)+(?:-\d)?\.maas\.aliyuncs\.com"
 )
 _BY_NAME: Final = {row.name: row for row in TABLE}
 
@@ -306,7 +313,8 @@ def find_endpoint(
     row, or the one that names it whole. Nor does it travel in the clear: over plain http to
     another machine only with `allow_http`. The demo comes without its address. Raises `UsageError`.
     """
-    environ = os.environ if environ is None else environ
+    environ = Unshown(os.environ if environ is None else environ)
+    key = Secret(key)
     name = name_or_url.strip()
     found = _from_url(name, environ) if "://" in name else _from_name(name, environ)
     found = replace(found, key=key or found.key or environ.get(found.key_variable, ""))
@@ -336,6 +344,11 @@ def _from_name(name: str, environ: Mapping[str, str]) -> Endpoint:
             f"The endpoint {name} is reached by a workspace domain only.",
             hint="Set DASHSCOPE_WORKSPACE_ID to your workspace's id, or give the whole URL.",
         )
+    if workspace and not re.fullmatch(_LABEL, workspace, re.IGNORECASE):
+        raise UsageError(
+            "DASHSCOPE_WORKSPACE_ID is no workspace's id: letters, digits and hyphens.",
+            hint="Set it to the id alone, without a host or a path.",
+        )
     return replace(row, base_url=row.base_url.replace("{workspace}", workspace))
 
 
@@ -352,7 +365,7 @@ def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
             hint="Leave it out of the URL, and give the key with %qwen_key.",
         )
     base = url.split("?")[0].split("#")[0].rstrip("/").removesuffix("/responses")
-    host = parts.hostname
+    host = _server(parts)
     if _DASHSCOPE_HOST.fullmatch(host):
         return replace(_dashscope_row(host), name=host, base_url=base)
     for row in TABLE:
@@ -374,12 +387,25 @@ def _dashscope_row(host: str) -> Endpoint:
     return _BY_NAME["beijing" if host.endswith(".cn-beijing.maas.aliyuncs.com") else "singapore"]
 
 
+def _server(parts: SplitResult) -> str:
+    """The host, with its port where that is none of a public service: what listens there is
+    another server, which has a key of its own. Raises `UsageError`."""
+    host = parts.hostname or ""
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"The port of {host} is none.") from None
+    usual = (None, 443 if parts.scheme == "https" else 80)
+    return host if port in usual else f"{host}:{port}"
+
+
 def _variable_of(host: str) -> str:
     """`<HOST>_API_KEY` with the whole host in it, no two hosts the same: my-llm.example.org is
-    MY__LLM_EXAMPLE_ORG_API_KEY. Empty where the host has characters that no variable has."""
-    if not re.fullmatch(r"[a-z0-9.-]+", host):
+    MY__LLM_EXAMPLE_ORG_API_KEY, at port 8443 MY__LLM_EXAMPLE_ORG_8443_API_KEY. Empty where the host
+    has characters that no variable has."""
+    if not re.fullmatch(r"[a-z0-9.-]+(?::\d+)?", host):
         return ""
-    return host.replace("-", "__").replace(".", "_").upper() + "_API_KEY"
+    return re.sub(r"[.:]", "_", host.replace("-", "__")).upper() + "_API_KEY"
 
 
 def is_open(url: str) -> bool:
@@ -396,5 +422,5 @@ def is_open(url: str) -> bool:
 
 def default_endpoint_name(environ: Mapping[str, str] | None = None) -> str:
     """`DASHSCOPE_BASE_URL` where it is set, else Singapore."""
-    environ = os.environ if environ is None else environ
-    return environ.get("DASHSCOPE_BASE_URL", "").strip() or DEFAULT_ENDPOINT
+    environ = Unshown(os.environ if environ is None else environ)
+    return str(environ.get("DASHSCOPE_BASE_URL", "")).strip() or DEFAULT_ENDPOINT

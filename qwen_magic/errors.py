@@ -29,22 +29,17 @@ None of them ever holds a key: messages that come from elsewhere pass `redact` f
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Literal, TypeAlias, TypeVar
+
+from qwen_magic.masking import redact
 
 # Why a request may be made again: nothing of it can have begun (no connection; turned away since
 # the service is busy, or since too many requests came).
 RetryReason: TypeAlias = Literal["connection", "busy", "rate"]
-
-# DashScope and OpenAI keys (`sk-…`), and whatever follows a bearer scheme.
-_SECRET = re.compile(r"(?i)\b(?:sk-[A-Za-z0-9_\-]{4,}|bearer\s+[^\s\"',;]+)")
-
-
-def redact(text: str, *secrets: str) -> str:
-    """`text` with every key replaced by `[key]`: the given ones and all that look like one."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[key]")
-    return _SECRET.sub("[key]", text)
+_Raised = TypeVar("_Raised", bound=BaseException)
+_PLACES: Final = 8  # of our own that are named of a fault
 
 
 def redact_pieces(text: str, key: str) -> str:
@@ -94,6 +89,54 @@ def redact_error(error: QwenError, key: str) -> QwenError:
             clean = redact if name in ("message", "hint") else redact_pieces
             setattr(error, name, clean(value, key))
     return error
+
+
+def bare(error: _Raised) -> _Raised:
+    """`error` as it leaves this package: no frame of ours is in its traceback, nor in those of its
+    causes, and none of a library that we called; those of the notebook stay. A verbose traceback
+    writes out the variables of every frame, which here are somebody's values. Of an error that is a
+    fault of ours, where it came from is noted."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__suppress_context__ |= isinstance(each, QwenError)  # what led to it says no more
+        frames = list(_frames(each.__traceback__))
+        ours = [number for number, frame in enumerate(frames) if _is_ours(frame)]
+        places = [_place(frames[number]) for number in ours]
+        if places and not isinstance(each, QwenError | KeyboardInterrupt):
+            each.add_note("In qwen_magic: " + " > ".join(places[-_PLACES:]))
+        each.__traceback__ = None
+        first = ours[0] if ours else len(frames)
+        kept = [frame for frame in frames[first:] if _module(frame) == "__main__"]
+        for frame in reversed([*frames[:first], *kept]):
+            each.__traceback__ = TracebackType(
+                each.__traceback__, frame.tb_frame, frame.tb_lasti, frame.tb_lineno
+            )
+        waiting += [each.__cause__, each.__context__]
+    return error
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _module(frame: TracebackType) -> str:
+    return str(frame.tb_frame.f_globals.get("__name__"))
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    return _module(frame).partition(".")[0] == "qwen_magic"
+
+
+def _place(frame: TracebackType) -> str:
+    code = frame.tb_frame.f_code
+    return f"{code.co_filename.rpartition('qwen_magic/')[2]}:{frame.tb_lineno} {code.co_name}"
 
 
 def _rebuild(cls: type[QwenError], state: dict[str, object], args: tuple[object, ...]) -> QwenError:

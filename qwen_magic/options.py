@@ -146,6 +146,9 @@ class Options:
         "--rows", "N", "so many rows go along exactly: a number, or `all`", "", "rows", "made"))
     send_all: bool = _options(
         Option("--send-all", "", "send values whole, and however large they are"), default=False)
+    allow_secrets: bool = _options(
+        Option("--allow-secrets", "", "send what looks like a key, too", place="ask"),
+        default=False)
     images: tuple[str, ...] | None = _options(Option(
         "--image", "REF",
         "path, URL, variable (figure, PIL image, array) or `last` (the figure shown last), for "

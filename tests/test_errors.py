@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.errors import APIError, QwenError, RateLimitError, UsageError, redact
+from qwen_magic.errors import APIError, QwenError, RateLimitError, UsageError
+from qwen_magic.masking import redact
 
 KEY = "sk-0123456789abcdef0123456789abcdef"
 

@@ -30,6 +30,7 @@ from qwen_magic.client.error_body import (
 from qwen_magic.client.error_map import PLAIN_HTTP, classify
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionLostError, ProtocolError, QwenError
+from qwen_magic.masking import key_pattern
 from qwen_magic.protocol.body import EventDecoder, not_json
 from qwen_magic.protocol.events import (
     ErrorEvent,
@@ -95,7 +96,7 @@ class AnswerReader:
             if page is None:
                 return []
             if not page:
-                self._decoder = EventDecoder()
+                self._decoder = EventDecoder(key_pattern(self._endpoint.key))
                 return self._decode(bytes(self._head), at)
             self._refused = True
         self.enough = len(self._head) >= _LARGEST

@@ -34,7 +34,8 @@ from qwen_magic.client.reader import AnswerReader, Received
 from qwen_magic.client.thread_queue import ThreadQueue
 from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
-from qwen_magic.errors import QwenError, RetryReason, redact, redact_error
+from qwen_magic.errors import QwenError, RetryReason, redact_error
+from qwen_magic.masking import redact
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.

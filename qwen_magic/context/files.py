@@ -45,11 +45,12 @@ from qwen_magic.context.documents import (
     read_workbook,
     too_large,
 )
-from qwen_magic.context.exception.masking import MASKED, Secrets
+from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.context.images import image_and_words, media_type
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import fenced
-from qwen_magic.errors import UsageError, redact
+from qwen_magic.errors import UsageError
+from qwen_magic.masking import MASKED, redact
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 

@@ -25,7 +25,7 @@ from qwen_magic.conversation.rows import MOVE_CELL, default_columns
 from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store import ChatSummary, Fact, Kept
-from qwen_magic.errors import redact
+from qwen_magic.masking import redact
 
 Done = TypeVar("Done")
 

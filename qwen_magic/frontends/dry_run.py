@@ -23,17 +23,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from qwen_magic.document.html import SEP
 from qwen_magic.document.links import is_picture
 from qwen_magic.document.words import NO_BREAK, money, sentence
-from qwen_magic.errors import redact
 from qwen_magic.frontends.history import page_style
 from qwen_magic.frontends.plain import printable
+from qwen_magic.masking import redact, with_texts
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 
@@ -111,7 +111,7 @@ class DryRun:
 
     def forms(self) -> Mapping[str, str]:
         """The request to the letter, in three forms."""
-        body = _changed(self.body, _short_data)
+        body = with_texts(self.body, _short_data)
         return {
             "as JSON": _json(body, indent=2),
             "for curl": self._curl(body),
@@ -171,28 +171,19 @@ def _short_data(text: str) -> str:
     return text
 
 
-def _changed(value: Any, change: Callable[[str], str]) -> Any:
-    """`value` with every text in it changed."""
-    match value:
-        case dict():
-            return {key: _changed(each, change) for key, each in value.items()}
-        case list():
-            return [_changed(each, change) for each in value]
-        case str():
-            return change(value)
-    return value
-
-
 def without_keys(dry: DryRun, key: str) -> DryRun:
     """The same without this key, and all that looks like one: a page is saved, and shown around."""
 
     def masked(text: str) -> str:
         return redact(text, key)
 
-    body = _changed(dry.body, masked)
-    if body == dry.body:
+    body = with_texts(dry.body, masked)
+    parts = tuple(
+        replace(part, text=masked(part.text), about=masked(part.about), name=masked(part.name))
+        for part in dry.parts
+    )
+    if (body, parts) == (dry.body, dry.parts):
         return dry
-    parts = tuple(replace(part, text=masked(part.text)) for part in dry.parts)
     return replace(dry, body=body, parts=parts, notes=(*dry.notes, _MASKED))
 
 

@@ -49,6 +49,7 @@ from qwen_magic.frontends.prompt import ask_value, prompt_for
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
+from qwen_magic.masking import SECRET_NAMES
 from qwen_magic.options import Options, ask_fields
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -136,9 +137,8 @@ class Asker:
         typed, defaults = options, self.chat_defaults.get(chat, Options())
         options = options.merged_over(defaults).merged_over(Options.of(self.settings))
         namespace = ChainMap(dict(local_names), self.shell.user_ns)
-        describe = partial(
-            describe_value, mask=self.settings.masked_columns, whole=options.send_all
-        )
+        mask = (*self.settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
+        describe = partial(describe_value, mask=mask, whole=options.send_all)
         given, parts, expanded = self._input(prompt, namespace, describe, raw=options.raw)
         system = read_instructions(options.system or "", namespace, describe=describe)
         model = options.model or DEFAULT_MODEL
@@ -148,7 +148,7 @@ class Asker:
             model=model,
             data=options.data or (),
             rows=options.rows,
-            mask=self.settings.masked_columns,
+            mask=mask,
             images=options.images or (),
             shown=self.last_figure.value,
             files=options.files or (),
@@ -179,7 +179,7 @@ class Asker:
             as_before=typed.chat is None and chat != current,
             expanded=(*told, *tools.notes),
             **ask_fields({**asdict(options), **settled}),
-        )
+        ).without_keys()
         return self._with_schema(ask, typed, namespace)
 
     def list_models(self, endpoint: str) -> list[str]:

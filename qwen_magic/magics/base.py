@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
-from qwen_magic.errors import ConversationError, QwenError
+from qwen_magic.errors import ConversationError, QwenError, bare
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
@@ -58,6 +58,8 @@ def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Resu
             return method(self, line)
         except QwenError as error:
             raise shortened(error) from error.__cause__
+        except Exception as error:
+            raise bare(error)  # noqa: B904
 
     return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(magic)))
 
@@ -69,6 +71,7 @@ def shortened(error: BaseException) -> BaseException:
     that the next rendering (`%tb`) is IPython's own and gives the whole.
     """
     if isinstance(error, QwenError):
+        bare(error)
         lines = str(error).split("\n")
         lines[0] = f"{type(error).__name__}: {lines[0]}"
     else:

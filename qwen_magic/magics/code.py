@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,8 +98,8 @@ class CodeMagics(SessionMagics):
         return None if asker.held_back(ask, options) else (ask, options)
 
     def _report(self) -> ExceptionReport:
-        from qwen_magic.context.exception.masking import known_secrets
         from qwen_magic.context.exception.report import exception_report
+        from qwen_magic.masking import known_secrets
 
         shell: Any = self.shell
         inputs = shell.history_manager.input_hist_raw
@@ -112,7 +111,7 @@ class CodeMagics(SessionMagics):
             cells=dict(getattr(shell.compile, "_filename_map", {})),
             typed=dict(enumerate(inputs)),
             last_input=inputs[-2] if len(inputs) > 1 else "",  # before the one that asks
-            secrets=[*known_secrets(os.environ), *([key] if key else [])],
+            secrets=[*known_secrets(), *([key] if key else [])],
         )
 
     def _last_exception(self) -> BaseException:

@@ -19,7 +19,7 @@ from IPython.core.magic import (
     no_var_expand,
 )
 
-from qwen_magic.errors import QwenError
+from qwen_magic.errors import QwenError, bare
 from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
@@ -110,7 +110,11 @@ class QwenMagics(Magics, QwenSettings):
             begun = self._begin(line, cell, local_ns or {})
             return self.asker.answer(*begun) if begun else None
         except QwenError as error:
+            local_ns = None  # a verbose traceback shows it
             raise shortened(error) from error.__cause__
+        except Exception as error:
+            local_ns = None
+            raise bare(error)  # noqa: B904
 
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
@@ -119,6 +123,8 @@ class QwenMagics(Magics, QwenSettings):
             return await self.asker.aanswer(*begun) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
+        except Exception as error:
+            raise bare(error)  # noqa: B904
 
     def _begin(
         self, line: str, cell: str | None, names: Mapping[str, object]

@@ -13,6 +13,7 @@ from qwen_magic.endpoints import DEMO, default_endpoint_name
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.masking import Secret
 
 if TYPE_CHECKING:
     from qwen_magic.context.catalogue import CataloguedModel
@@ -108,14 +109,19 @@ class ServiceMagics(SessionMagics):
         only; `%qwen_key --save` keeps it in the system's keyring (an empty one takes it out)."""
         from getpass import getpass
 
-        saves = "save" in _no_words("qwen_key", line)
+        if line.strip() not in ("", "--save"):
+            raise UsageError(
+                "%qwen_key takes no key on its line, where the notebook and the history keep it.",
+                hint="Type %qwen_key alone: it asks. What was typed here is best made anew.",
+            )
+        saves = bool(line.strip())
         endpoints = self._asker.session.endpoints
         if self._magics.endpoint == DEMO:
             print("The offline demo needs no key.")
             return
         endpoints.check_key_may_go(self._magics.endpoint)
         endpoint = endpoints.find(self._magics.endpoint)
-        key = getpass(f"API key for {endpoint.host}: ").strip()
+        key = Secret(getpass(f"API key for {endpoint.host}: ").strip())
         if saves:
             endpoints.save_key(endpoint, key)
         endpoints.remember_key(endpoint, key)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 
-from qwen_magic.errors import ProtocolError, redact
+from qwen_magic.errors import ProtocolError
+from qwen_magic.masking import KEY, redact
 from qwen_magic.protocol.decode import decode_event, read_whole
 from qwen_magic.protocol.events import ErrorEvent, Event, UnknownEvent
 from qwen_magic.protocol.fields import JSON, integer
@@ -31,11 +33,13 @@ class EventDecoder:
     """Feed it the body's bytes; it gives the events that are complete.
 
     `done`: the server said `[DONE]`; what follows is ignored. Raises `ProtocolError` for a plain
-    body that is no JSON object, and for what passes 64 MiB without end.
+    body that is no JSON object, and for what passes 64 MiB without end. `keys` finds what is never
+    to come in: keys of ours that a server repeats.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: re.Pattern[str] | None = None) -> None:
         self.done = False
+        self._keys = keys
         self._sse = SSEDecoder()
         self._head: bytearray | None = bytearray()  # the body's beginning, until its kind shows
         self._body: bytearray | None = None  # a plain JSON body so far
@@ -62,6 +66,9 @@ class EventDecoder:
         in the middle is dropped: its connection was lost."""
         if self._body is not None:
             body, self._body = self._body, None
+            if self._keys is not None:
+                known = self._keys.sub(KEY, body.decode("utf-8", "surrogateescape"))
+                body = bytearray(known.encode("utf-8", "surrogateescape"))
             return [_read_plain(bytes(body))]
         head, self._head = self._head, None
         events = self._receive(bytes(head or b""))
@@ -96,17 +103,18 @@ class EventDecoder:
     def _decode(self, frame: ServerSentEvent, *, cut: bool) -> Event | None:
         """The frame's event; None for one that is repeated, or whose end is missing (`cut`: the
         body ended in it)."""
+        data = frame.data if self._keys is None else self._keys.sub(KEY, frame.data)
         try:
-            payload = json.loads(frame.data)
+            payload = json.loads(data)
         except (ValueError, RecursionError):
             if frame.event == "error":  # an error in plain words
-                return ErrorEvent(ResponseError(message=_excerpt(frame.data)))
-            return None if cut else UnknownEvent(frame.event, {"data": frame.data})
+                return ErrorEvent(ResponseError(message=_excerpt(data)))
+            return None if cut else UnknownEvent(frame.event, {"data": data})
         if not isinstance(payload, dict):
-            return UnknownEvent(frame.event, {"data": frame.data})
-        if self._is_repeated(integer(payload.get("sequence_number")), frame.data):
+            return UnknownEvent(frame.event, {"data": data})
+        if self._is_repeated(integer(payload.get("sequence_number")), data):
             return None
-        return decode_event(_encodable(payload, frame.data), frame.event)
+        return decode_event(_encodable(payload, data), frame.event)
 
     def _is_repeated(self, number: int | None, data: str) -> bool:
         """Whether this very event came before, and the numbers of events mean anything."""

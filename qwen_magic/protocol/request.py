@@ -25,7 +25,7 @@ class ResponseRequest:
     input: str | tuple[JSON, ...]
     instructions: str = ""
     previous_response_id: str = ""
-    tools: tuple[JSON, ...] = ()
+    tools: tuple[JSON, ...] = field(default=(), repr=False)  # may hold keys of their servers
     enable_thinking: bool | None = None
     effort: str = ""
     temperature: float | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from qwen_magic.errors import redact
+from qwen_magic.masking import redact
 from qwen_magic.protocol.error_reason import read_reason
 from qwen_magic.protocol.fields import JSON, count, mapping, mappings
 

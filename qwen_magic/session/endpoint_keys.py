@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen_magic.endpoints import DEMO, LOCAL, Endpoint, find_endpoint
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import Secret, Unshown, know
 
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
@@ -31,8 +32,8 @@ class Endpoints:
         self, environ: Mapping[str, str] | None = None, *, allow_http: bool = False
     ) -> None:
         self.allow_http = allow_http
-        self._environ = os.environ if environ is None else environ
-        self._keys: dict[str, str] = {}  # by host: typed in, or out of the keyring
+        self._environ = Unshown(os.environ if environ is None else environ)
+        self._keys: dict[str, Secret] = {}  # by host: typed in, or out of the keyring
         self._asked: set[str] = set()  # hosts that the keyring was asked for
         self._demo: DemoServer | None = None
         self.local: LocalServer | None = None  # the model of this machine, while it is served
@@ -52,14 +53,17 @@ class Endpoints:
                 )
             self.local.check()
             return replace(endpoint, base_url=self.local.base_url, key=self.local.key)
-        key = self._keys.get(endpoint.host, "")
+        key = self._keys.get(endpoint.host, Secret())
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
-        return find_endpoint(name_or_url, self._environ, key=key, allow_http=self.allow_http)
+        endpoint = find_endpoint(name_or_url, self._environ, key=key, allow_http=self.allow_http)
+        know(endpoint.key)
+        return endpoint
 
     def remember_key(self, endpoint: Endpoint, key: str) -> None:
         """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
-        self._keys[endpoint.host] = key
+        self._keys[endpoint.host] = Secret(key)
+        know(key)
 
     def check_key_may_go(self, name_or_url: str) -> None:
         """Raises `UsageError` where a key would be sent in the clear."""
@@ -79,26 +83,27 @@ class Endpoints:
                 keyring.set_password(_SERVICE, endpoint.host, key)
             elif keyring.get_password(_SERVICE, endpoint.host) is not None:
                 keyring.delete_password(_SERVICE, endpoint.host)
-        except keyring.errors.KeyringError as error:
+        except Exception as error:  # of any backend; its words, and its frames, may hold the key
             raise UsageError(
                 "The system has no keyring that can be used.",
                 why=type(error).__name__,
                 hint="%qwen_key without --save keeps the key in this kernel only.",
             ) from None
 
-    def _saved_key(self, endpoint: Endpoint) -> str:
+    def _saved_key(self, endpoint: Endpoint) -> Secret:
         """The key in the keyring. It is asked once for a host, and only for those that need a key
         or have one there; a keyring that cannot be read holds none."""
         if not endpoint.key_variable or endpoint.host in self._asked:
-            return ""
+            return Secret()
         self._asked.add(endpoint.host)
         keyring = _keyring()
         if keyring is None:
-            return ""
+            return Secret()
         try:
-            self._keys[endpoint.host] = keyring.get_password(_SERVICE, endpoint.host) or ""
+            saved = Secret(keyring.get_password(_SERVICE, endpoint.host) or "")
         except keyring.errors.KeyringError:
-            return ""
+            return Secret()
+        self._keys[endpoint.host] = saved
         return self._keys[endpoint.host]
 
     def _started_demo(self) -> DemoServer:

@@ -10,6 +10,7 @@ from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import SECRET_NAMES
 from qwen_magic.options import KEYWORDS, ask_fields
 from qwen_magic.session.plan import Ask
 from qwen_magic.tools.answer_schema import Schema
@@ -49,6 +50,7 @@ def read_ask(
         files=tuple(files),
         takes_images=endpoint.capabilities.images,
         file_models=endpoint.capabilities.files,
+        mask=() if options.get("allow_secrets") else SECRET_NAMES,
     )
     ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
@@ -58,7 +60,7 @@ def read_ask(
         functions=tools.functions,
         expanded=tools.notes,
         **ask_fields(options),
-    )
+    ).without_keys()
     return ask if schema is None else ask.asking_for(read_schema(schema))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from qwen_magic.context.catalogue import CataloguedModel
@@ -18,6 +19,16 @@ from qwen_magic.conversation.usage import Money
 from qwen_magic.document.words import own_name
 from qwen_magic.endpoints import Endpoint, ThinkingSwitch
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
+from qwen_magic.masking import (
+    KEY,
+    MASKED,
+    know_tools,
+    redact,
+    redacted,
+    typed_key,
+    with_texts,
+    without_named,
+)
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
@@ -46,7 +57,8 @@ class Ask:
     window in tokens, where it is known. `effort`: a level of thinking, or a number of tokens for
     it. `extra`: further parameters of the request, by the wire's
     names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
-    `functions`: those of the `tools` that are answered here. `output`: where the answer is to be
+    `functions`: those of the `tools` that are answered here. `allow_secrets`: what looks like a key
+    is sent. `output`: where the answer is to be
     an object (`asking_for` sets it). `parts`: what the `input` is made of.
     """
 
@@ -55,7 +67,7 @@ class Ask:
     model: str
     endpoint: Endpoint
     chat: str
-    tools: tuple[JSON, ...] = ()
+    tools: tuple[JSON, ...] = field(default=(), repr=False)  # may hold keys of their servers
     think: bool | None = None
     effort: str | int = ""
     system: str = ""
@@ -65,6 +77,7 @@ class Ask:
     after: str = ""
     history: bool = True
     carry: bool = False
+    allow_secrets: bool = False
     window: int | None = None
     cell: CellKey | None = None
     expanded: tuple[str, ...] = ()
@@ -79,6 +92,36 @@ class Ask:
         model than Alibaba Cloud's."""
         return retirement(self.model) if self.endpoint.capabilities.has_known_models else ""
 
+    def without_keys(self) -> Ask:
+        """The same without the keys that values brought, which is said. Raises `UsageError` where
+        one was typed: nobody would ask about `[key]`."""
+        know_tools(self.tools)
+        if self.allow_secrets:
+            return self
+        if typed := typed_key(self.prompt):
+            raise UsageError(
+                f"The prompt holds a key ({typed}), which nobody there needs.",
+                hint="Take it out, also out of the notebook; --allow-secrets sends it.",
+            )
+        given, system = redacted(self.input), redact(self.system)
+        parts = list(self.parts)
+        for place, part in enumerate(parts):
+            if part.kind in ("value", "data"):
+                clean = without_named(redact(part.text))
+                if clean != (seen := redact(part.text)):
+                    given = with_texts(given, partial(_replaced, seen, clean))
+                parts[place] = replace(part, text=clean, told=redact(part.told))
+            elif part.text:
+                parts[place] = replace(part, text=redact(part.text))
+        hidden = [mark for mark in (KEY, MASKED) if mark in f"{given} {system}"]
+        if given == self.input and system == self.system and MASKED not in hidden:
+            return self
+        told = f"{' and '.join(hidden)} for what looks secret (--allow-secrets sends it)"
+        expanded = tuple(map(redact, self.expanded))
+        return replace(
+            self, input=given, system=system, parts=tuple(parts), expanded=(*expanded, told)
+        )
+
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object."""
         output = StructuredOutput(schema)
@@ -86,6 +129,10 @@ class Ask:
         parts = (*self.parts, RequestPart("schema", text=schema.prompt()))
         given = output.prompt(self.input)
         return replace(self, output=output, input=given, extra=extra, parts=parts)
+
+
+def _replaced(old: str, new: str, text: str) -> str:
+    return text.replace(old, new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ from qwen_magic.errors import (
     TransportError,
     UnknownResponseError,
 )
+from qwen_magic.masking import redact, redacted
 from qwen_magic.protocol.call_outputs import CallResult, images_message, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall, Message
@@ -511,8 +512,8 @@ class TurnMachine:
             response_id=state.id,
             previous_response_id=self._previous_id,
             cell=ask.cell,
-            prompt=ask.prompt,
-            input=ask.input,
+            prompt=redact(ask.prompt),
+            input=redacted(ask.input),
             text=state.text,
             items=items_json(state.items),
             model=state.model or ask.model,

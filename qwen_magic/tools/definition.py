@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +16,10 @@ from functools import cache
 from textwrap import indent
 from typing import Any, Final, TypeVar, overload
 
-from qwen_magic.context.exception.masking import Secrets, known_secrets
+from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.document.words import wire_name
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.masking import known_secrets
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build, by_alias, coerce
@@ -87,7 +87,7 @@ class FunctionTool:
         told = marked.get("description") or docstring.description
         if wire_name(own) != own and not own.isascii():
             told = f"{own}: {told}" if told else own
-        withheld = tuple(_withhold(parameters, Secrets(known_secrets(os.environ))))
+        withheld = tuple(_withhold(parameters, Secrets(known_secrets())))
         return cls(
             wire_name(own),
             told[:LONGEST_DESCRIPTION],

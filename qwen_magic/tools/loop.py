@@ -14,12 +14,13 @@ stopped ends where it stands; its calls stay unanswered.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from qwen_magic.document.question import Question, Unanswered, Verdict
 from qwen_magic.document.words import own_name, plural
 from qwen_magic.errors import QwenError
+from qwen_magic.masking import redact, without_named
 from qwen_magic.protocol.call_outputs import CallResult
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall
@@ -157,7 +158,7 @@ class TurnCalls:
                 result = CallResult.failure("not run: too many calls at once")
             if turn.stop_asked:
                 return
-            turn.answer_call(entry, result)
+            turn.answer_call(entry, replace(result, text=without_named(redact(result.text))))
 
     def _answer(self, turn: CallingTurn, entry: Entry) -> Generator[Action, Any, CallResult]:
         call = entry.finished()  # what is shown and recorded

@@ -16,6 +16,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import threading
@@ -29,12 +30,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from qwen_magic.context.exception.masking import MASKED, Secrets
+from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.context.time_limit import interruptible
 from qwen_magic.document.question import StartQuestion, Verdict
 from qwen_magic.document.words import clipped, wire_name
 from qwen_magic.endpoints import is_open
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.masking import MASKED, know
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
 from qwen_magic.tools.execution import approve
@@ -274,6 +276,7 @@ class _Server:
         import mcp  # noqa: F401  # takes a second, which the engine's streams need not wait
 
         self._secrets = secrets
+        know(*(each for each in secrets if re.search(r"\d", each) and len(each) >= _SURELY_SECRET))
         _check(filled)
         ready: Future[None] = Future()
         self.state = "starting"

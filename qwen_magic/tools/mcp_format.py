@@ -20,9 +20,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen_magic.context.exception.masking import Secrets, is_secret_name
+from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.document.words import plural
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import is_secret_name
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.validation import find_faults

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.exception.masking import Secrets, is_secret_name, known_secrets
+from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.context.exception.report import MAX_CHARS, exception_report
+from qwen_magic.masking import is_secret_name, known_secrets
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

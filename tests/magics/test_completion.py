@@ -95,7 +95,7 @@ def test_offers(marked: str, expected: list[str]) -> None:
         "%qwen --after m|",
         "%qwen_chat sales-2026 ma|",
         "%qwen_chat --dry|",
-        "%qwen --al|",
+        "%qwen --ak|",
         "%qwen_new --|",
         "%qwen_fork {sal|",
         "%%qwen\n--mo|",

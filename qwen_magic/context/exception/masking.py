@@ -1,10 +1,8 @@
 """Keeps secrets out of texts that nobody typed: tracebacks, sources, values.
 
-Three ways, each for what the others miss:
-
-- by place: what stands behind a name like `api_key`, in a dict, an attribute, an assignment;
-- by look: keys of known services, bearer tokens, private keys, long random words;
-- by value: what was found in such a place is taken out wherever else it stands.
+`qwen_magic.masking` says what is one. Here nobody would miss a word: what is drawn by lot goes too,
+and what was found in a secret's place (behind a name like `api_key`: in a dict, an attribute, an
+assignment) is taken out wherever else it stands.
 """
 
 from __future__ import annotations
@@ -14,82 +12,34 @@ import json
 import re
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice, zip_longest
 from typing import Any, Final
 
-MASKED: Final = "[masked]"
+from qwen_magic.masking import (
+    LONG,
+    MASKED,
+    NAMED_ANY,
+    NAMED_QUOTED,
+    QUOTED,
+    hidden,
+    is_harmless,
+    is_secret_name,
+    looks,
+    mask_named,
+)
+
 _NODES: Final = 20_000  # values looked at in search of secrets
 _DEPTH: Final = 5
 _MOST_PARTS: Final = 2_000  # of one value
 _HARMLESS: Final = (bool, types.NoneType)
 _MOST: Final = 3_000  # texts that are looked for everywhere
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
-_LONG: Final = 8  # shorter secrets are taken out only where they stand as a word
+_LONGEST_CUT: Final = 500  # characters of a secret that are looked for at the end of a text
 
-_PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
-_SECRET_PARTS: Final = frozenset(
-    (
-        "key", "keys", "pwd", "pw", "pass", "passcode", "passkey", "jwt", "cookie", "cookies",
-        "bearer", "dsn", "auth", "oauth", "private",
-    )
-)  # fmt: skip
-_SECRET_ENDS: Final = (
-    "token", "tokens", "secret", "secrets", "password", "passwords", "passwd", "passphrase",
-    "apikey", "apikeys", "accesskey", "credential", "credentials",
-)  # fmt: skip
-_SECRET_STARTS: Final = ("passw", "secret", "credential", "authent", "authoriz", "authoris")
-# Mostly names of much else (`sort_key`, `tokens`), unless such a word stands beside them.
-_WEAK: Final = frozenset(("key", "keys", "tokens"))
-_STRONG: Final = frozenset(("api", "access", "secret", "private", "auth", "signing", "encryption"))
-
-# In order: private keys; keys of OpenAI and Stripe, GitHub, Slack, AWS, Google, Hugging Face,
-# GitLab; JSON web tokens; a password inside an address; HTTP's two headers; long hexadecimal.
-_LOOKS: Final = re.compile(
-    r"""-----BEGIN[ A-Z]*PRIVATE[ ]KEY-----(?:[\s\S]*?-----END[ A-Z]*-----|[\s\S]*)
-      | \bsk-(?!learn\b)[\w\-]{2,} | \bsk_(?:live|test)_\w+ | \bgh[pousr]_\w{6,}
-      | \bgithub_pat_\w+ | \bxox[a-z]-[\w\-]+
-      | \b(?:AKIA|ASIA)[0-9A-Z]{12,} | \bAIza[\w\-]{16,} | \bhf_(?=\w*\d)\w{8,} | \bglpat-[\w\-]+
-      | \beyJ[\w\-]{8,}(?:\.[\w\-]*)*
-      | (?<=://)[^\s/@'"]+:[^\s/@'"]+(?=@)
-      | (?i:\bbearer\s+[\w\-+/=.~]{4,} | \bbasic\s+(?=\S*[\d=])[\w+/=]{6,})
-      | (?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])""",
-    re.VERBOSE,
-)
-_WORD: Final = re.compile(r"[\w+/=\-]{24,}")
-# A string literal with its prefix, in each of the four quotes; one that is not closed goes to the
-# end of its line (of a triple one: of the text).
-QUOTED: Final = (
-    r"[bBfFrRuU]{0,2}(?:'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)"
-    r"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?)"
-)
-# A name with what is given to it, in code and in data: `api_key = `, `"apiKey": `, `token: str = `,
-# `d["secret"] =>`. Not a comparison (`==`). `head` is all of it, as it stays in the text.
-_NAMED: Final = (
-    r"(?P<head>(?<![\w\-])(?P<name>[A-Za-z_][\w\-]*)\\?[\"']?\]?"
-    r"(?:\s*:\s*[\w\[\], |.]{1,60}?(?==))?"
-    r"\s*(?:=>|[:=](?!=))\s*)"
-)
-# In code only literals can be secrets: `key = input()` stays. Elsewhere any word: `password=abc`.
-_NAMED_QUOTED: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED})")
-_NAMED_ANY: Final = re.compile(_NAMED + rf"(?P<value>{QUOTED}|[^\s,;(){{}}\[\]'\"]+)")
-
+_WORD: Final = r"[\w+/=\-]{24,}"
 # Comments, magics and shell lines: words there are no expressions.
-_NO_PYTHON: Final = re.compile(r"(?m)#.*|^\s*[%!].*|^.*get_ipython\(\).*")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable, key, attribute or column of that name holds something to keep back."""
-    parts = _words(name)
-    return parts[-1:] not in (["error"], ["exception"]) and any(map(_is_secret_word, parts))
-
-
-def _is_secret_word(word: str) -> bool:
-    return word in _SECRET_PARTS or word.endswith(_SECRET_ENDS) or word.startswith(_SECRET_STARTS)
-
-
-def _words(name: str) -> list[str]:
-    return [part.lower() for part in _PARTS.findall(name)]
+_NO_PYTHON: Final = r"(?m)#.*|^[^\S\n]*[%!].*|^.*get_ipython\(\).*"
 
 
 class Secrets:
@@ -109,7 +59,7 @@ class Secrets:
         if len(self._values) > _MOST:
             return
         lines = text.splitlines()
-        for part in (text, *(line for line in lines[:200] if len(line) >= _LONG)):
+        for part in (text, *(line for line in lines[:200] if len(line) >= LONG)):
             self._values |= {part, repr(part)[1:-1], json.dumps(part)[1:-1]}
             self._values.add(json.dumps(part, ensure_ascii=False)[1:-1])
 
@@ -130,25 +80,25 @@ class Secrets:
                 continue
             seen.add(id(node))
             for name, part in _parts(node):
-                strong = secret or (is_secret_name(name) and not _is_harmless(name, part))
+                strong = secret or (is_secret_name(name) and not is_harmless(name, part))
                 waiting.append((part, depth + 1, strong))
 
     def mask(self, text: str, *, code: bool = False) -> str:
         """`text` without secrets, with as many lines. In `code`, what is computed stays:
         `key = input()`."""
-        text = _LOOKS.sub(_masked, self._without_known(text))
+        text = looks(hexadecimal=True).sub(hidden, self._without_known(text))
         if code:
-            text = _NAMED_QUOTED.sub(_masked_value, text)
-            text = _NO_PYTHON.sub(lambda part: _masked_words(part[0]), text)
+            text = mask_named(text, NAMED_QUOTED)
+            text = re.sub(_NO_PYTHON, lambda part: _masked_words(part[0]), text)
         else:
-            text = _NAMED_ANY.sub(_masked_value, text)
-        return _WORD.sub(lambda word: MASKED if _is_random(word[0]) else word[0], text)
+            text = mask_named(text, NAMED_ANY)
+        return re.sub(_WORD, lambda word: MASKED if _is_random(word[0]) else word[0], text)
 
     def mask_cut(self, text: str) -> str:
         """The same for a text that was cut at its end, perhaps in the middle of a secret."""
         masked = self.mask(text)
         for value in self._values:
-            start = masked.find(value[:3], max(0, len(masked) - len(value)))
+            start = masked.find(value[:3], max(0, len(masked) - min(len(value), _LONGEST_CUT)))
             while start >= 0 and not value.startswith(masked[start:]):
                 start = masked.find(value[:3], start + 1)
             if start >= 0:
@@ -160,10 +110,8 @@ class Secrets:
         found = sorted((v for v in self._values if v in text), key=len, reverse=True)
         if not found:
             return text
-        words = (
-            re.escape(v) if len(v) >= _LONG else rf"(?<!\w){re.escape(v)}(?!\w)" for v in found
-        )
-        return re.sub("|".join(words), _masked, text)
+        words = (re.escape(v) if len(v) >= LONG else rf"(?<!\w){re.escape(v)}(?!\w)" for v in found)
+        return re.sub("|".join(words), hidden, text)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
@@ -217,44 +165,15 @@ def without_secrets(value: object, depth: int = 0) -> object:
     return value
 
 
-def _is_harmless(name: str, part: object) -> bool:
-    """A mere `key` is mostly a column's or a dict's: a word of letters behind it is left in."""
-    words = _words(name)
-    if any(word in _STRONG or (_is_secret_word(word) and word not in _WEAK) for word in words):
-        return False
-    return not isinstance(part, str) or bool(re.fullmatch(r"[A-Za-z_ .\-]{0,24}", part))
-
-
-def _masked(found: re.Match[str]) -> str:
-    """Line breaks stay, so that the lines after it keep their numbers."""
-    return MASKED + "\n" * found[0].count("\n")
-
-
-def _masked_value(found: re.Match[str]) -> str:
-    name, value = found["name"], found["value"]
-    if not is_secret_name(name) or value in ("None", "True", "False", "null", MASKED):
-        return found[0]
-    opening = re.match(r"[bBfFrRuU]{0,2}(?:'''|\"\"\"|'|\")", value)
-    inside = value[opening.end() :].rstrip("'\"") if opening else value
-    if not inside or inside == MASKED or _is_harmless(name, inside):
-        return found[0]
-    if not opening:
-        return f"{found['head']}{MASKED}"
-    quote = opening[0].lstrip("bBfFrRuU")
-    end = quote if value.endswith(quote) and len(value) > len(opening[0]) else ""
-    breaks = "\n" * value.count("\n")
-    return f"{found['head']}{opening[0]}{MASKED}{breaks}{end}"
-
-
 def _masked_words(line: str) -> str:
     """For a line that is no Python: also `--token abc` and `%env TOKEN abc`."""
-    words = re.split(r"(\s+)", _NAMED_ANY.sub(_masked_value, line))
+    words = re.split(r"(\s+)", mask_named(line, NAMED_ANY))
     for number in range(0, len(words) - 2, 2):
         name = words[number].strip("-'\"")
         if (
             name.isidentifier()
             and is_secret_name(name)
-            and not _is_harmless(name, words[number + 2])
+            and not is_harmless(name, words[number + 2])
         ):
             words[number + 2] = MASKED
     return "".join(words)
@@ -270,16 +189,6 @@ def _is_random(word: str) -> bool:
         return False
     changes = len(re.findall(r"\d(?=[A-Za-z])|[A-Za-z](?=\d)|[a-z](?=[A-Z])", word))
     return changes * 6 >= len(word)
-
-
-def known_secrets(environment: Mapping[str, Any]) -> list[str]:
-    """The values of an environment that have a secret's name."""
-    return [
-        value
-        for name, value in environment.items()
-        if is_secret_name(name) and isinstance(value, str) and len(value) >= _LONG
-        and not value.startswith("/")
-    ]  # fmt: skip
 
 
 # What is written into a source --------------------------------------------------------------------

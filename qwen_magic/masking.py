@@ -1,0 +1,368 @@
+"""The one room that says what a key is, and keeps it out of what is sent, shown and kept.
+
+`redact` is for every exit: the session's own keys, to the letter, and what looks like a key of a
+known service. `without_named` takes out of data what stands behind a secret's name. What nobody
+typed (tracebacks, sources) is searched for more: `context.exception.masking`.
+
+Our own keys are the values of the environment that have a secret's name, and what `know` was told:
+keys typed in or out of the keyring, headers and addresses of MCP servers. In Python they live as
+`Secret`, and the environment as `Unshown`: a verbose traceback writes out the variables of every
+frame.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+MASKED: Final = "[masked]"
+KEY: Final = "[key]"
+LONG: Final = 8  # characters; shorter secrets are taken out only where they stand as a word
+
+_PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_SECRET_PARTS: Final = frozenset(
+    (
+        "key", "keys", "pwd", "pw", "pass", "passcode", "passkey", "jwt", "cookie", "cookies",
+        "bearer", "dsn", "auth", "oauth", "private",
+    )
+)  # fmt: skip
+_SECRET_ENDS: Final = (
+    "token", "tokens", "secret", "secrets", "password", "passwords", "passwd", "passphrase",
+    "apikey", "apikeys", "accesskey", "credential", "credentials",
+)  # fmt: skip
+_SECRET_STARTS: Final = ("passw", "secret", "credential", "authent", "authoriz", "authoris")
+# Mostly names of much else (`sort_key`, `tokens`), unless such a word stands beside them.
+_WEAK: Final = frozenset(("key", "keys", "tokens"))
+_STRONG: Final = frozenset(("api", "access", "secret", "private", "auth", "signing", "encryption"))
+
+# Keys by their looks, as the detectors of Gitleaks, detect-secrets and TruffleHog have them: what
+# stands before a key's random part, and a bound on what that part is made of.
+_SHAPES: Final = (
+    # A private key, also one whose end is cut off; of age.
+    r"-----BEGIN[ A-Z]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
+    r"(?:[\s\S]*?-----END[ A-Z]{0,60}-----|[\s\S]*)",
+    r"\bAGE-SECRET-KEY-1[0-9A-Z]{20,}",
+    # OpenAI, Anthropic, OpenRouter, DashScope; others that serve models.
+    r"\bsk-(?!learn\b)[\w\-]{4,}",
+    r"\b(?:gsk|pcsk|nvapi|xai|pplx|tvly|r8|csk|fw|tgp_v1|lsv2_(?:pt|sk))[_\-][\w\-]{20,}",
+    r"\b(?:hf|api_org)_(?=\w*\d)\w{8,}",
+    # Clouds: AWS, Aliyun, Google, Azure, DigitalOcean, Databricks, Yandex, Cloudflare's origin.
+    r"\b(?:AKIA|ASIA|ABIA|ACCA|A3T[0-9A-Z])[0-9A-Z]{12,}",
+    r"\bLTAI[0-9A-Za-z]{10,}",
+    r"\bAIza[\w\-]{16,}|\bya29\.[\w\-]{16,}|\bGOCSPX-[\w\-]{16,}",
+    r"\b\w{3}\dQ~[\w.~\-]{31,34}",
+    r"\bdo[opr]_v1_[0-9a-f]{16,}|\bdapi[0-9a-f]{32}|\bt1\.[A-Z][\w\-]{20,}|\bv1\.0-[0-9a-f]{20,}",
+    # Code and packages: GitHub, GitLab, npm, PyPI, RubyGems, NuGet, Docker, Clojars, SonarQube.
+    r"\bgh[pousr]_\w{6,}|\bgithub_pat_\w+|\bgl(?:pat|dt|rt|ptt|ft|imt|agent|soat|cbt)-[\w\-]+",
+    r"\bnpm_[0-9A-Za-z]{20,}|\bpypi-[\w\-]{16,}|\brubygems_[0-9a-f]{20,}|\boy2[a-z0-9]{43}",
+    r"\bdckr_(?:pat|oat)_[\w\-]{16,}|\bCLOJARS_[a-z0-9]{20,}|\bsq[pua]_[0-9a-f]{20,}",
+    r"\bATATT3[\w\-=]{16,}|\bATCTT3[\w\-=]{16,}|\bAKCp\w{10,}|\bsgp_[\w\-]{20,}",
+    # Messages: Slack, Telegram, Discord, SendGrid, Mailgun, Mailchimp, Brevo, Twilio.
+    r"\bxox[a-z]-[\w\-]+|\bxapp-[\w\-]+|\bhooks\.slack\.com/services/[\w/]+",
+    r"(?<!\w)\d{8,10}:[\w\-]{35}(?![\w\-])",
+    r"\b[MNO][\w\-]{23,25}\.[\w\-]{6}\.[\w\-]{27,}|\bdiscord(?:app)?\.com/api/webhooks/[\w/\-]+",
+    r"\bSG\.[\w\-]{16,}(?:\.[\w\-]+)?|\bkey-[0-9a-f]{32}|\b[0-9a-f]{32}-us\d{1,2}\b",
+    r"\bxkeysib-[\w\-]{16,}|\b(?:SK|AC)[0-9a-f]{32}\b",
+    # Money: Stripe, Square, Shopify, EasyPost, Flutterwave, Shippo.
+    r"\b[sr]k_(?:live|test|prod)_\w+|\bwhsec_[\w+/=]{16,}|\bsq0[a-z]{3}-[\w\-]{16,}|\bEAAA\w{40,}",
+    r"\bshp(?:at|ca|pa|ss)_[0-9a-fA-F]{16,}|\bEZ[AT]K\w{20,}|\bFLWSECK[\w\-]{10,}",
+    r"\bshippo_(?:live|test)_[0-9a-f]{16,}",
+    # Running things: Vault, Terraform, Grafana, Sentry, New Relic, Heroku, Netlify, Fly, Doppler.
+    r"\bhv[sbr]\.[\w\-]{16,}|\b\w{10,20}\.atlasv1\.[\w\-]{20,}|\bgl(?:c|sa)_[\w+/=]{16,}",
+    r"\bsntr[yu]s?_[\w+/=\-]{16,}|\bNR(?:AK|AA|IQ|JS|II)-[\w\-]{16,}|\bHRKU-[\w\-]{16,}",
+    r"\bnfp_\w{16,}|\bfo1_[\w\-]{16,}|\bfm[12][ar]?_[\w+/=]{20,}|\bdp\.[a-z]{2,5}\.[\w\-]{16,}",
+    r"\bdt0c01\.\w{10,}(?:\.\w+)?|\bpul-[0-9a-f]{20,}|\bpscale_\w+_[\w.\-]{16,}|\btskey-[\w\-]{10,}",
+    r"\bPMAK-[\w\-]{16,}|\blin_(?:api|oauth)_\w{16,}|\bsbp_[0-9a-f]{16,}|\bsha256~[\w\-]{16,}",
+    r"\bntn_\w{16,}|\bsecret_[0-9A-Za-z]{32,}|\bfig[dour]_[\w\-]{16,}|\btfp_[\w\-.]{16,}|\bpnu_\w{16,}",
+    r"\bpat[0-9A-Za-z]{14}\.[0-9a-f]{32,}|\bops_eyJ[\w\-=]{16,}|\brdme_\w{16,}|\baio_\w{20,}",
+    # JSON web tokens; HTTP's two headers; a password in an address; signatures of addresses.
+    r"\beyJ[\w\-]{8,}(?:\.[\w\-]*){0,5}",
+    r"(?i:\bbearer\s{1,20}[\w\-+/=.~]{4,}|\bbasic\s{1,20}(?=[\w+/]{0,400}[\d=])[\w+/=]{6,})",
+    r"(?<=://)[^\s/@:'\"<>]{0,200}:[^\s/'\"<>]{1,200}(?=@)",
+    r"(?i:(?<=[?&;])(?:[\w\-]{0,20}signature|sig|[\w\-]{0,20}security-token)=[\w%+/=\-.~]+)",
+)
+# More, where nobody would miss a word: long hexadecimal.
+_HEXADECIMAL: Final = r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])"
+
+
+@cache
+def looks(hexadecimal: bool = False) -> re.Pattern[str]:
+    """What looks like a key. Compiled when it is first needed: that takes milliseconds."""
+    return re.compile("|".join([*_SHAPES, *([_HEXADECIMAL] if hexadecimal else ())]))
+
+
+# A string literal with its prefix, in each of the four quotes; one that is not closed goes to the
+# end of its line (of a triple one: of the text).
+QUOTED: Final = (
+    r"[bBfFrRuU]{0,2}(?:'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)"
+    r"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?)"
+)
+# A name with what is given to it, in code and in data: `api_key = `, `"apiKey": `, `token: str = `,
+# `d["secret"] =>`. Not a comparison (`==`). `head` is all of it, as it stays in the text. White
+# space is bounded, so that a long run of it is not walked again for every name.
+_NAMED: Final = (
+    r"(?P<head>(?<![\w\-])(?P<name>[A-Za-z_][\w\-]{0,200}+)\\?[\"']?\]?"
+    r"(?:\s{0,20}:\s{0,20}[\w\[\], |.]{1,60}?(?==))?"
+    r"\s{0,40}(?:=>|[:=](?!=))\s{0,40})"
+)
+# In code only literals can be secrets: `key = input()` stays. Elsewhere any word: `password=abc`,
+# in a query up to the next parameter.
+NAMED_QUOTED: Final = _NAMED + rf"(?P<value>{QUOTED})?"
+NAMED_ANY: Final = (
+    _NAMED + rf"(?P<value>{QUOTED}|(?:[^\s,;(){{}}\[\]'\"&]|&(?![\w.\-]{{1,40}}=))+)?"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable, key, attribute or column of that name holds something to keep back."""
+    parts = _words(name)
+    return parts[-1:] not in (["error"], ["exception"]) and any(map(_is_secret_word, parts))
+
+
+def _is_secret_word(word: str) -> bool:
+    return word in _SECRET_PARTS or word.endswith(_SECRET_ENDS) or word.startswith(_SECRET_STARTS)
+
+
+def _words(name: str) -> list[str]:
+    return [part.lower() for part in _PARTS.findall(name)]
+
+
+def is_harmless(name: str, part: object) -> bool:
+    """A mere `key` is mostly a column's or a dict's: a word of letters behind it is left in."""
+    words = _words(name)
+    if any(word in _STRONG or (_is_secret_word(word) and word not in _WEAK) for word in words):
+        return False
+    return not isinstance(part, str) or bool(re.fullmatch(r"[A-Za-z_ .\-]{0,24}", part))
+
+
+def hidden(found: re.Match[str]) -> str:
+    """Line breaks stay, so that the lines after it keep their numbers."""
+    return MASKED + "\n" * found[0].count("\n")
+
+
+def mask_named(text: str, named: str, masked: Callable[[re.Match[str]], str] | None = None) -> str:
+    """`text` without the values behind secret names. Behind another name the search goes on, since
+    its value may hold one: `Retry: password=…`, `a=b&password=…`."""
+    pattern, parts, here = re.compile(named), list[str](), 0
+    while found := pattern.search(text, here):
+        is_secret = found["value"] is not None and is_secret_name(found["name"])
+        end = found.end() if is_secret else found.end("head")
+        parts += [
+            text[here : found.start()],
+            (masked or _masked_value)(found) if is_secret else found["head"],
+        ]
+        here = end
+    return "".join([*parts, text[here:]])
+
+
+def _masked_value(found: re.Match[str]) -> str:
+    name, value = found["name"], found["value"]
+    if value in ("None", "True", "False", "null", MASKED, KEY):
+        return found[0]
+    opening = re.match(r"[bBfFrRuU]{0,2}(?:'''|\"\"\"|'|\")", value)
+    inside = value[opening.end() :].rstrip("'\"") if opening else value
+    if not inside or inside == MASKED or is_harmless(name, inside):
+        return found[0]
+    if not opening:
+        return f"{found['head']}{MASKED}"
+    quote = opening[0].lstrip("bBfFrRuU")
+    end = quote if value.endswith(quote) and len(value) > len(opening[0]) else ""
+    breaks = "\n" * value.count("\n")
+    return f"{found['head']}{opening[0]}{MASKED}{breaks}{end}"
+
+
+# Our own keys -------------------------------------------------------------------------------------
+
+
+class Secret(str):
+    """A key: a text wherever it is used, `…` wherever it is shown, and nothing once pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Secret, ())
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+
+class Unshown(Mapping[str, Any]):
+    """A mapping that prints as `…`: the environment, somebody's variables."""
+
+    def __init__(self, mapping: Mapping[str, Any]) -> None:
+        self.__mapping = mapping
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__mapping[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__mapping)
+
+    def __len__(self) -> int:
+        return len(self.__mapping)
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+_KNOWN: Final[dict[str, None]] = {}  # of this process, in the order in which they were told
+_MOST_KNOWN: Final = 500
+_SHORTEST: Final = 6  # characters: what is shorter is a word of many texts
+_NO_KEY: Final = re.compile(r"[A-Za-z]{1,11}|[\d.]{1,11}|[\W_]*|/.*")
+_NO_SECRET_HEADERS: Final = ("accept", "content-type", "user-agent")
+
+
+def know(*values: str) -> None:
+    """Keep these back from now on, wherever they pass by; what is too short to be a key is not."""
+    for value in values:
+        if len(value.strip()) >= _SHORTEST and len(_KNOWN) < _MOST_KNOWN:
+            _KNOWN[str.__str__(value.strip())] = None
+
+
+def know_tools(tools: Iterable[Mapping[str, Any]]) -> None:
+    """The same for what tools carry for their servers: headers, tokens, passwords in addresses."""
+    for tool in tools:
+        know(*_of_url(str(tool.get("server_url") or "")))
+        headers = tool.get("headers")
+        given = dict(headers) if isinstance(headers, Mapping) else {}
+        given["authorization"] = (
+            f"{given.get('authorization', '')}\n{tool.get('authorization', '')}"
+        )
+        for name, value in given.items():
+            if str(name).lower() in _NO_SECRET_HEADERS:
+                continue
+            for line in str(value).split("\n"):
+                scheme, _, rest = line.partition(" ")
+                know(rest if rest and scheme.lower() in ("bearer", "basic", "token") else line)
+
+
+def known_secrets(environment: Mapping[str, Any] | None = None) -> list[str]:
+    """Our own keys: those that were told, and those of the `environment` (None: this process's)."""
+    variables = os.environ if environment is None else environment
+    return [*_KNOWN, *_of_environment(tuple(variables.items()))]
+
+
+@lru_cache(maxsize=1)
+def _of_environment(variables: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    """The values that have a secret's name, and the passwords in addresses."""
+    found: dict[str, None] = {}
+    for name, value in variables:
+        if not isinstance(value, str):
+            continue
+        if "://" in value:
+            found |= dict.fromkeys(_of_url(value))
+        elif is_secret_name(name) and len(value) >= LONG and not _NO_KEY.fullmatch(value):
+            found[value] = None
+    return tuple(found)
+
+
+def _of_url(url: str) -> list[str]:
+    """The user's name and password in an address: as they are written, and as they are meant."""
+    try:
+        parts = urlsplit(url)
+        password = parts.password or (parts.username if parts.username else "")
+    except ValueError:
+        return []
+    return [each for each in {password or "", unquote(password or "")} if len(each) >= _SHORTEST]
+
+
+def key_pattern(*secrets: str) -> re.Pattern[str] | None:
+    """What finds our own keys, and these, to the letter, as JSON writes them and as addresses do;
+    None where there is none. The longest first: none is left in part by another."""
+    return _pattern_of(tuple(filter(None, (*secrets, *known_secrets()))))
+
+
+@lru_cache(maxsize=16)
+def _pattern_of(values: tuple[str, ...]) -> re.Pattern[str] | None:
+    forms = {form for value in values for form in _forms(value)}
+    found = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, found))) if found else None
+
+
+def _forms(value: str) -> Iterator[str]:
+    plain = str.__str__(value)
+    yield from (plain, json.dumps(plain)[1:-1], repr(plain)[1:-1], quote(plain, safe=""))
+
+
+def redact(text: str, *secrets: str) -> str:
+    """`text` with every key replaced by `[key]`: the given ones, our own, and all that look like
+    one of a known service."""
+    ours = key_pattern(*secrets)
+    return looks().sub(KEY, ours.sub(KEY, text) if ours else text)
+
+
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """JSON with every text in it changed."""
+    match value:
+        case dict():
+            return {name: with_texts(each, change) for name, each in value.items()}
+        case list() | tuple():
+            return type(value)(with_texts(each, change) for each in value)
+        case str():
+            return change(value)
+    return value
+
+
+def redacted(value: Any) -> Any:
+    """JSON with every text in it redacted, but for pictures."""
+    return with_texts(value, lambda text: text if text.startswith("data:") else redact(text))
+
+
+# Columns and keys of data whose values are never sent, as `masked_columns` has them.
+SECRET_NAMES: Final = (
+    *("*password*", "*passwd*", "*passphrase*", "*api_key*", "*apikey*", "*api-key*"),
+    *(
+        "*secret_key*",
+        "*secret",
+        "*access_key*",
+        "*access_token*",
+        "*auth_token*",
+        "*bearer_token*",
+    ),
+    *("*refresh_token*", "*private_key*", "*credentials", "authorization"),
+)
+_SECRET_NAME: Final = re.compile(
+    r"passw(?:or)?d|passphrase|secret|api_?key|(?:access|private)_?key|credential|authorization"
+)
+
+
+def without_named(text: str) -> str:
+    """Data as text without what is quoted behind a secret's name: `"password": "…"`. Behind a name
+    that much else has (`token`), only what has digits and is long."""
+
+    def mask(found: re.Match[str]) -> str:
+        value = (found["value"] or "").strip("'\"")
+        is_sure = _SECRET_NAME.search(found["name"].lower().replace("-", "_"))
+        is_long = len(value) >= LONG and re.search(r"\d", value) and not re.search(r"\s", value)
+        return _masked_value(found) if is_sure or is_long else found[0]
+
+    return mask_named(text, NAMED_QUOTED, mask)
+
+
+def typed_key(text: str) -> str:
+    """What in a text that somebody typed is surely a key, shortened to be named; "" without one.
+    A word such as `sk-…` or `sk-learn` is none."""
+    ours = key_pattern()
+    for found in (*([ours.search(text)] if ours else []), *looks().finditer(text)):
+        if found is None or found[0].startswith(("http", "ftp")):
+            continue
+        is_ours = ours is not None and found.re is ours
+        if is_ours or "PRIVATE KEY" in found[0] or _is_certain(found[0]):
+            return f"{found[0][:4]}…"
+    return ""
+
+
+def _is_certain(found: str) -> bool:
+    """Whether there is a random part: long, and with digits."""
+    return any(
+        len(word) >= 16 and re.search(r"\d", word) and len(set(word)) > 6
+        for word in re.findall(r"[\w+/]{16,}|[\w+/\-]{20,}", found)
+    )
