@@ -37,7 +37,7 @@ class Shown:
 SHOWN = {
     "quickstart": Shown(turns=8, figures=2, runs=5, searches=1),
     "data_analysis": Shown(
-        turns=6,
+        turns=7,
         figures=1,
         runs=2,
         calls=(("predict_orbit", {"distance": 414}), ("predict_orbit", {"distance": 10150})),
