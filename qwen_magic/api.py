@@ -20,7 +20,7 @@ from qwen_magic.frontends.prompt import ask_value, prompt_for
 from qwen_magic.masking import Secret
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES
-from qwen_magic.session.keywords import read_ask, read_schema
+from qwen_magic.session.keywords import read_ask, read_schema, read_tools
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
@@ -187,6 +187,7 @@ class Qwen:
         rows = read_rows(prompts, template)
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
+        options["tools"] = read_tools(options.get("tools", ()), self._session.servers.offer)
         self._recall_prices()
         plans = [self._plan(row.prompt, options) for row in rows]
         self.mapped = MapResult(rows, plans)
@@ -234,6 +235,7 @@ class Qwen:
         has_schema = options.get("schema") is not None
         if has_schema:
             options["schema"] = read_schema(options["schema"])
+        options["tools"] = read_tools(options.get("tools", ()), self._session.servers.offer)
         self.evaluated = Evaluation(
             cases,
             score,

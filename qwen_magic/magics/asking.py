@@ -177,7 +177,8 @@ class Asker:
             window=self._window(endpoint, model),
             cell=cell,
             as_before=typed.chat is None and chat != current,
-            expanded=(*told, *tools.notes),
+            expanded=told,
+            notes=tools.notes,
             **ask_fields({**asdict(options), **settled}),
         ).without_keys()
         return self._with_schema(ask, typed, namespace)

@@ -100,7 +100,9 @@ class ServiceMagics(SessionMagics):
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
         rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]
         for name, about, state in self._asker.session.servers.states():
-            rows.append([name, about, "your approval to start it, and of each call", state])
+            rows.append(
+                [name, f"{state}: {about}", "your approval to start it, and of each call", ""]
+            )
         show_table(["tool", "what it does", "needs", "cost"], rows)
 
     @command

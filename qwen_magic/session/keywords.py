@@ -36,7 +36,7 @@ def read_ask(
     _check_names(options)
     options = {"model": model, "chat": chat, **options}
     schema = options.get("schema")
-    tools = _tools(options.get("tools", ()), offer)
+    tools = read_tools(options.get("tools", ()), offer)
     images = _by_name(options.get("images", ()), "image")
     files = _by_name(options.get("files", ()), "file")
     data: Mapping[str, object] = options.get("data", {})
@@ -58,10 +58,22 @@ def read_ask(
         endpoint=endpoint,
         tools=tools.definitions,
         functions=tools.functions,
-        expanded=tools.notes,
+        notes=tools.notes,
         **ask_fields(options),
     ).without_keys()
     return ask if schema is None else ask.asking_for(read_schema(schema))
+
+
+def read_tools(given: Any, offer: Callable[[str], Offer] | None = None) -> Tools:
+    """Names of built-in tools and MCP servers, tool dicts and functions, mixed; or tools that are
+    read already. Raises `UsageError`."""
+    if isinstance(given, Tools):
+        return given
+    if isinstance(given, str):
+        given = given.split(",")
+    named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
+    names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
+    return resolve_tools(names, named, offer)
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
@@ -71,18 +83,6 @@ def _check_names(options: Mapping[str, Any]) -> None:
             f"There is no option {unknown[0]!r}.",
             hint=f"The options are: {', '.join(sorted(KEYWORDS))}.",
         )
-
-
-def _tools(
-    given: str | Sequence[str | Mapping[str, Any] | Callable[..., Any]],
-    offer: Callable[[str], Offer] | None,
-) -> Tools:
-    """Names of built-in tools and MCP servers, tool dicts and functions, mixed."""
-    if isinstance(given, str):
-        given = given.split(",")
-    named: dict[str, object] = {f"tool {n}": tool for n, tool in enumerate(given)}
-    names = [tool.strip() if isinstance(tool, str) else name for name, tool in named.items()]
-    return resolve_tools(names, named, offer)
 
 
 def _by_name(given: Any, kind: str) -> dict[str, object]:

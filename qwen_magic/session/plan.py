@@ -60,6 +60,7 @@ class Ask:
     `functions`: those of the `tools` that are answered here. `allow_secrets`: what looks like a key
     is sent. `output`: where the answer is to be
     an object (`asking_for` sets it). `parts`: what the `input` is made of.
+    `notes`: what was asked for and is not offered, for the reader to know.
     """
 
     prompt: str
@@ -85,6 +86,7 @@ class Ask:
     functions: tuple[FunctionTool, ...] = ()
     output: StructuredOutput | None = None
     parts: tuple[RequestPart, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def retirement(self) -> str:
@@ -279,6 +281,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     notes = (
         f"carried over from {elsewhere}" if elsewhere else "",
         ask.retirement,
+        *ask.notes,
         f"without the default of {', '.join(secret)}, which looks secret" if secret else "",
     )
     return Plan(

@@ -1,6 +1,9 @@
 """Functions of the notebook that a model calls: asked about, run and shown, in real front ends."""
 
+import json
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from demo_server import asked, demo_server
@@ -248,3 +251,40 @@ def test_a_question_outlives_all_that_happens_to_a_page(server, open_page, front
     assert "gave" in outputs[1][0].data["text/plain"]
     assert set(outputs[2][0].data) == {"text/html", "text/plain"}
     assert "The kernel ended" in outputs[2][0].data["text/plain"]
+
+
+def test_an_mcp_server_of_the_notebooks_folder(server, jupyter, open_page):
+    """Refused, then started; its calls have buttons, and nothing of its key is saved."""
+    pytest.importorskip("mcp")
+    program = str(Path(__file__).parents[1] / "support/mcp_server.py")
+    secret = "hunter2-and-more"
+    entry = {"command": sys.executable, "args": [program], "env": {"SERVICE_KEY": secret}}
+    file = jupyter.write("mcp.ipynb", [
+        f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
+        "%%qwen -t mcp:tests\nMy name is John",
+        "%%qwen -t mcp:tests\ncall tests__add(a=20, b=22) and tests__environment()",
+        "%qwen_tools",
+    ])  # fmt: skip
+    (file.parent / "mcp.json").write_text(json.dumps({"mcpServers": {"tests": entry}}))
+    page = open_page("lab", "mcp.ipynb")
+    page.run(0)
+    for index, word in ((1, "n"), (2, "y")):
+        page.run(index, wait=False)
+        asks = page.output(index).locator(".jp-Stdin-input")
+        asks.wait_for()
+        assert program in page.output(index).inner_text()
+        asks.fill(word)
+        asks.press("Enter")
+        if word == "n":
+            page.wait_for_cell(index)
+    assert "was not started: you refused it" in page.output(1).inner_text()
+    assert "tools" not in asked(server)[0].body
+    page.output(2).get_by_role("group", name="Run tests__add on tests?").wait_for()
+    choose(page, 2, "Allow once")
+    choose(page, 2, "Allow once")
+    page.wait_for_cell(2)
+    told = [item["output"] for item in asked(server)[-1].body["input"]]
+    assert told == ["42", "[masked] None"]
+    page.run(3)
+    assert "running" in page.output(3).inner_text()
+    assert secret not in json.dumps(page.save())
