@@ -124,7 +124,7 @@ def _frame(ref: str, sheet: Any) -> Any:
     if not width:
         return None
     filled = [row + [""] * (width - len(row)) for row in rows[:last]]
-    return TextParser(filled, header=0).read()
+    return TextParser(filled, header=0, skip_blank_lines=False).read()
 
 
 def _cell(value: Any) -> Any:
@@ -243,8 +243,11 @@ def _blocks(document: Any) -> Iterator[str]:
 
 def _table_lines(table: Any) -> Iterator[str]:
     for number, row in enumerate(table.rows):
-        cells = {id(cell): cell for cell in row.cells}.values()  # a merged one stands there twice
-        words = [" ".join(cell.text.split()).replace("|", "\\|") for cell in cells]
+        words, before = [], None
+        for cell in row.cells:  # where some are merged, the same one stands there again
+            text = "" if cell is before else " ".join(cell.text.split())
+            words.append(text.replace("|", "\\|"))
+            before = cell
         yield f"| {' | '.join(words)} |"
         if not number:
             yield "|" + "---|" * len(words)

@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.request import url2pathname
 
 from qwen_magic.context.dataframe.describing import (
     DataPart,
@@ -178,6 +179,8 @@ def find_file(ref: str, value: object = None) -> Path:
 
 
 def _path(given: Any) -> Path:
+    if str(given).lower().startswith("file://"):
+        given = url2pathname(str(given)[7:])
     try:
         return Path(given).expanduser()
     except (RuntimeError, TypeError):  # no such home; bytes
@@ -196,7 +199,8 @@ def _near(path: Path) -> str:
     folder = path.parent
     if not os.path.isdir(folder):
         return f"There is no folder {folder} either; it is looked for from {Path.cwd()}."
-    names = {each.name.casefold(): each.name for each in islice(folder.iterdir(), _NEAR)}
+    found = (each.name for each in islice(folder.iterdir(), _NEAR) if each != path)
+    names = {name.casefold(): name for name in found}
     near = [names[each] for each in get_close_matches(path.name.casefold(), names, 3)]
     if near:
         return f"Did you mean {' or '.join(near)}?"
@@ -298,7 +302,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
     A byte order mark tells; then UTF-8, which other bytes hardly ever fit; UTF-16 by the zeros
     beside Latin letters; GB 18030 where nearly all its characters are those of everyday Chinese;
-    what is left is read as Windows' Latin.
+    what is left is read as Windows' Latin, unless most of it were accents.
     """
     marks = (
         (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8"),
@@ -328,6 +332,8 @@ def decode(content: bytes) -> tuple[str, str]:
             return text, "GB18030"
     except UnicodeDecodeError:
         pass
+    if len(re.findall(rb"[\x80-\xff]", content)) * 4 > len(content):  # too many for Latin letters
+        raise ValueError("its encoding is none that is read here; save it as UTF-8")
     try:
         return content.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:

@@ -60,6 +60,19 @@ def test_encodings_of_chinese_text(codec, name):
     assert decode(CHINESE.encode(codec)) == (CHINESE, name)
 
 
+@pytest.mark.parametrize(
+    ("codec", "words"),
+    [
+        ("shift_jis", "惑星のデータ"),
+        ("cp1251", "Данные о планетах"),
+        ("big5", "行星資料，質量與直徑"),
+    ],
+)
+def test_an_encoding_that_is_not_known_is_no_guess(codec, words):
+    with pytest.raises(ValueError, match="UTF-8"):
+        decode((words * 20).encode(codec))
+
+
 def test_text_goes_whole_and_what_was_read_is_said(folder):
     text = "one\n```\ntwo " * 2_000
     (folder / "notes.md").write_text(text)
@@ -148,6 +161,7 @@ def test_home(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     (folder / "a.txt").write_text("inside")
     assert find_file("~/a.txt") == folder / "a.txt"
+    assert find_file(folder.as_uri() + "/a.txt") == folder / "a.txt"
 
 
 def test_a_wrong_name_is_told_what_there_is(folder):
@@ -234,6 +248,9 @@ def test_workbooks_are_told_by_sheet_as_pandas_reads_them(folder):
     )  # fmt: skip
     with pd.ExcelWriter("t.xlsx") as writer:
         one.to_excel(writer, sheet_name="First", index=False)
+    book = openpyxl.load_workbook("t.xlsx")
+    book["First"]["A6"] = 7  # below empty rows
+    book.save("t.xlsx")
     (table,) = documents.read_workbook("t.xlsx", Path("t.xlsx"))
     pd.testing.assert_frame_equal(table.frame, pd.read_excel("t.xlsx"))
     assert table.reads == "pandas.read_excel('t.xlsx')"
@@ -366,13 +383,16 @@ def test_docx_as_markdown(folder):
     for row, words in zip(table.rows, [("a", "b"), ("1|2", "3")], strict=True):
         for cell, word in zip(row.cells, words, strict=True):
             cell.text = word
+    merged = document.add_table(1, 3)
+    merged.cell(0, 0).merge(merged.cell(0, 1)).text = "wide"
     document.save("a.docx")
     part = read_file("a.docx")
     assert (
         "# Title of it\n\nWords of mine.\n\n- an item\n\n| a | b |\n|---|---|\n| 1\\|2 | 3 |"
-        in (part.text)
+        in part.text
     )
-    assert "DOCX, 4 paragraphs" in part.told[0]
+    assert "\n\n| wide |  |  |\n" in part.text
+    assert "DOCX, 5 paragraphs" in part.told[0]
 
 
 @pytest.mark.parametrize(
