@@ -26,9 +26,8 @@ from qwen_magic.conversation.scope import config_folder
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS
 from qwen_magic.session.endpoint_keys import Endpoints
-from qwen_magic.session.host_facts import Catalogues, HostFacts
+from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
-from qwen_magic.session.spending import Spending
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.mcp import ToolServers
 from qwen_magic.tools.policy import ToolPolicy

@@ -15,9 +15,8 @@ from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.frontends import prompt
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.protocol.response import Usage
-from qwen_magic.session.host_facts import Catalogues
+from qwen_magic.session.host_facts import Catalogues, Spending
 from qwen_magic.session.plan import Ask, plan
-from qwen_magic.session.spending import Spending
 from qwen_magic.session.transcript import beyond_words
 
 HOME = Endpoint("home", "https://home.example/v1", DASHSCOPE, "DASHSCOPE_API_KEY", "k")
