@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demo_server import asked, demo_server
-from real_jupyter import KERNELS, wait_until
+from real_jupyter import PAIRS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -55,8 +55,8 @@ home = asyncio.get_running_loop()
 '''
 
 
-@pytest.fixture(params=KERNELS)
-def kernel(request):
+@pytest.fixture(params=PAIRS, ids="-".join)
+def front(request):
     return request.param
 
 
@@ -77,8 +77,8 @@ def choose(page, index, word):
     button.wait_for(state="detached")
 
 
-def test_allowed_refused_failing_and_large(kernel, server, open_page):
-    page = open_page("lab", f"functions-{kernel}.ipynb", [
+def test_allowed_refused_failing_and_large(front, server, open_page):
+    page = open_page(front[0], f"functions-{'-'.join(front)}.ipynb", [
         setup(server),
         "%%qwen -t rows,boom,big\ncall boom(x=1) and rows(where='a') and rows(where='b') and big()",
         "ran",
@@ -87,7 +87,7 @@ def test_allowed_refused_failing_and_large(kernel, server, open_page):
         "%%time\n%%qwen -t later\ncall later(x=21)",
         "%%qwen\nMy name is John",
         "ran",
-    ], kernel)  # fmt: skip
+    ], front[1])  # fmt: skip
     page.run(0)
     page.run(1, wait=False)
     question = page.output(1).get_by_role("group", name="Run boom here?")
@@ -144,15 +144,15 @@ def test_allowed_refused_failing_and_large(kernel, server, open_page):
     assert not page.errors
 
 
-def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
-    page = open_page("lab", f"functions-stop-{kernel}.ipynb", [
+def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
+    page = open_page(front[0], f"functions-stop-{'-'.join(front)}.ipynb", [
         setup(server) + "\n%config QwenMagics.tool_rounds = 1000",
         "%%qwen -t rows\ncall rows(where='a')",
         "%%qwen -t count_up\ncall count_up(n=1) again and again",
         "print('ran', len(ran) > 3, ran.count('a'))",
         "%%time\n%%qwen -t idle\ncall idle(seconds=60)",
         "%%qwen\nMy name is John",
-    ], kernel)  # fmt: skip
+    ], front[1])  # fmt: skip
     page.run(0)
     page.run(1, wait=False)
     page.be_busy(3)  # its first widget's hello comes late
@@ -194,16 +194,12 @@ def test_stop_while_asked_and_in_an_endless_loop(kernel, server, open_page):
     assert not page.errors
 
 
-FRONTS = [("lab", "this"), *[(front, "other") for front in ("notebook",) if len(KERNELS) > 1]]
-
-
-@pytest.mark.parametrize(("front", "kernel"), FRONTS)
-def test_a_question_outlives_all_that_happens_to_a_page(server, open_page, front, kernel):
-    name = f"functions-{front}.ipynb"
-    page = open_page(front, name, [
+def test_a_question_outlives_all_that_happens_to_a_page(front, server, open_page):
+    name = f"question-{'-'.join(front)}.ipynb"
+    page = open_page(front[0], name, [
         setup(server), "%%qwen -t rows\ncall rows(where='a') and rows(where='b')",
         "%%qwen -t rows\ncall rows(where='c')", "# line\n" * 120, "%%qwen\nwrite at length",
-    ], kernel)  # fmt: skip
+    ], front[1])  # fmt: skip
     page.run_all()
     page.output(1).locator(".qm-choice").first.wait_for()
 
@@ -239,7 +235,7 @@ def test_a_question_outlives_all_that_happens_to_a_page(server, open_page, front
 
     # The kernel is gone: the view says so, and the saved form.
     page.output(4).locator(".qm-p").first.wait_for()
-    if front == "lab":
+    if front[0] == "lab":
         page.restart_kernel()
     else:
         page.sigkill_kernel()

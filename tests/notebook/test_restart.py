@@ -2,7 +2,7 @@
 
 import pytest
 from demo_server import asked, demo_server
-from real_jupyter import KERNELS, wait_until
+from real_jupyter import PAIRS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -17,9 +17,9 @@ def setup(server):
     return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"'
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_the_john_conversation_goes_on_after_a_restart(open_page, server, kernel):
-    page = open_page("lab", f"restart-{kernel}.ipynb", [
+@pytest.mark.parametrize(("front", "kernel"), PAIRS)
+def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front, kernel):
+    page = open_page(front, f"restart-{kernel}.ipynb", [
         setup(server),
         "%%qwen\nMy name is John",
         "%%qwen\nDo you remember my name?",
@@ -42,9 +42,9 @@ def test_the_john_conversation_goes_on_after_a_restart(open_page, server, kernel
     assert "sent again as text" in page.output(3).inner_text()
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_several_answers_in_the_background(open_page, server, kernel):
-    page = open_page("lab", f"background-{kernel}.ipynb", [
+@pytest.mark.parametrize(("front", "kernel"), PAIRS)
+def test_several_answers_in_the_background(open_page, server, front, kernel):
+    page = open_page(front, f"background-{kernel}.ipynb", [
         setup(server),
         "%%qwen --bg -c one\nwrite at length",
         "%%qwen --bg -c two\nMy name is John",

@@ -186,7 +186,7 @@ def folders(tmp_path_factory):
 
 TestConversations = ConversationMachine.TestCase
 TestConversations.settings = settings(
-    max_examples=examples(25),
+    max_examples=examples(12),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),

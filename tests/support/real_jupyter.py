@@ -20,7 +20,19 @@ import nbformat
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "qwen_magic" / "frontends" / "labextension"
 OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
-KERNELS = ["this", *(["other"] if OTHER_PYTHON else [])]
+# A front end, and the kernel that it is tried with: two pairs have each part once. The others are
+# tried where QWEN_MAGIC_EVERY_PAIR is set (`.ci/heavy`).
+PAIRS = [
+    pair
+    for pair, is_usual in {
+        ("lab", "this"): True,
+        ("notebook", "other"): True,
+        ("notebook", "this"): not OTHER_PYTHON,
+        ("lab", "other"): False,
+    }.items()
+    if (is_usual or os.environ.get("QWEN_MAGIC_EVERY_PAIR"))
+    and ("other" not in pair or OTHER_PYTHON)
+]
 
 
 # Errors that Notebook 7.6 raises by itself when a page opens.
@@ -43,7 +55,7 @@ def wait_until(condition, timeout=30.0, what="it"):
         found = condition()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"{what} did not happen in {timeout} s")
 
 
@@ -252,7 +264,7 @@ class Page:
     def scroll_to(self, top: int) -> None:
         """Scroll the notebook; 0 is its top."""
         scroller = f"{self._WIDGET}.node.querySelector('.jp-WindowedPanel-outer')"
-        self.page.evaluate(f"top => {{{scroller}.scrollTop = top}}", top)
+        self.page.evaluate(f"top => {{{scroller}.scrollTo({{top}})}}", top)
 
     def restart_kernel(self) -> None:
         """The toolbar's restart, without its question."""
