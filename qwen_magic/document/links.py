@@ -7,13 +7,23 @@ loaded that does not pass here.
 from __future__ import annotations
 
 import re
+import unicodedata
 from html import escape
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from qwen_magic.document.words import escaped, shorten
+from qwen_magic.document.words import escaped, revealed, script_of, shorten
 
 _LINKABLE: Final = re.compile(r"https?://[^/\s]|mailto:[^\s]", re.IGNORECASE)
+# What a reader takes for a host: behind a scheme anything, else what ends as hosts do.
+_SHOWN_HOST: Final = re.compile(
+    r"https?://(?:[^\s/?#@]*@)?(?P<any>[^\s/?#@]+)"
+    r"|(?<![\w./@:-])(?:[\w.+-]+@)?(?P<bare>(?:[\w-]+\.)+(?:com|org|net|edu|gov|info|dev|app|cloud|"
+    r"shop|site|online|store|xyz|biz|[^\W\d_]{2}|[^\W\d_a-zA-Z]+|xn--[\w-]+)|(?:\d+\.){3}\d+)"
+    r"(?![\w-]|\.\w)",
+    re.IGNORECASE,
+)
+_FILES: Final = frozenset({"py", "md", "rs", "sh", "js", "ts", "go", "pl", "cc", "so", "ps", "ml"})
 _OWN_FILES: Final = ("", "file", "sandbox", "attachment")
 _PICTURE: Final = re.compile(
     r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+", re.IGNORECASE
@@ -30,6 +40,50 @@ def link_open(url: str, title: str = "", kind: str = "qm-a") -> str:
     )
 
 
+def misleads(text: str, url: str) -> str:
+    """The host that `url` really leads to, where its link's `text` shows another one, or one that
+    may be taken for another; "" where it does neither.
+
+    `[bank.com](https://evil.com)`, `[bank.com@evil.com](https://bank.com@evil.com)` → evil.com;
+    `[раypal.com](…)`, in two scripts → its punycode; `[python.org](https://docs.python.org)` → "".
+    """
+    real = _ascii_host(_host(url) or url.rpartition("@")[2].partition("?")[0])
+    if "@" in url.partition("://")[2].partition("/")[0]:  # a name before the host
+        return real
+    said = unicodedata.normalize("NFKC", text).replace("。", ".").replace("｡", ".")
+    for found in _SHOWN_HOST.finditer(said) if real else ():
+        host = (found["any"] or found["bare"]).rstrip(".")
+        if host.rpartition(".")[2].lower() in _FILES and not found["any"]:
+            continue
+        shown = _ascii_host(host.partition(":")[0])
+        is_same = real == shown or real.endswith(f".{shown}")
+        if not is_same or (not host.isascii() and _is_mixed(host)):
+            return real
+    return ""
+
+
+def _ascii_host(host: str) -> str:
+    """A host as the net knows it: lower case, punycode, without `www.`."""
+    host = host.lower().removeprefix("www.")
+    if host.isascii():
+        return host
+    labels = (
+        f"xn--{each.encode('punycode').decode()}" if not each.isascii() else each
+        for each in host.split(".")
+    )
+    return ".".join(labels)
+
+
+def _is_mixed(host: str) -> bool:
+    """Whether a host's letters are of scripts that are not written together, or may be taken for
+    those of ASCII."""
+    scripts = {script_of(char) for char in host} - {""}
+    plain = "".join(char for char in unicodedata.normalize("NFD", host) if ord(char) < 0x300)
+    if scripts == {"LATIN"}:  # münchen.de, but not ɡoogle.com
+        return len(plain) != len(host)
+    return len(scripts) > 1 and not scripts <= {"LATIN", "CJK", "HANGUL"}
+
+
 def markdown_link(url: str, text: str) -> str:
     """A link in Markdown around `text`, or that alone where `url` is none to follow."""
     if not is_linkable(url):
@@ -39,8 +93,12 @@ def markdown_link(url: str, text: str) -> str:
 
 
 def is_linkable(url: str) -> bool:
-    """Whether `url` is http, https or mailto, with something behind it."""
-    return bool(_LINKABLE.match(url)) and (_host(url) != "" or url.lower().startswith("mailto:"))
+    """Whether `url` is http, https or mailto, with something behind it and nothing hidden in it."""
+    return (
+        revealed(url) == url
+        and bool(_LINKABLE.match(url))
+        and (_host(url) != "" or url.lower().startswith("mailto:"))
+    )
 
 
 def is_picture(url: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from qwen_magic.document.calls import whole_call
+from qwen_magic.document.words import exposed
 
 Choice: TypeAlias = Literal["once", "always", "no", "never"]
 # Why there is no choice: there is "nobody" to choose, or the reader who was there is "absent".
@@ -16,8 +16,6 @@ Unanswered: TypeAlias = Literal["nobody", "absent"]
 Verdict: TypeAlias = Choice | Unanswered
 
 _LONG: Final = 400  # characters of a call that are surely in sight
-# Letters and marks that show nothing, beside those that Unicode's categories tell.
-_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,8 @@ class Question:
     @property
     def call(self) -> str:
         """The whole call: nothing of what would run is cut away, or hidden by characters that
-        show nothing or turn the direction of what follows."""
-        return visible(whole_call(self.name, self.arguments))
+        show nothing, turn the direction of what follows or look like others."""
+        return exposed(whole_call(self.name, self.arguments))
 
     @property
     def title(self) -> str:
@@ -81,7 +79,7 @@ class StartQuestion(Question):
 
     @property
     def call(self) -> str:
-        return "".join(map(_visible, self.target))
+        return exposed(self.target)
 
     @property
     def title(self) -> str:
@@ -114,17 +112,3 @@ class Asked:
 def read_choice(text: str) -> Choice | None:
     """The choice of that name."""
     return next((choice for choice in get_args(Choice) if choice == text), None)
-
-
-def visible(text: str) -> str:
-    """`text` with nothing in it that shows nothing, or turns the direction of what follows."""
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    """Whatever shows nothing, or turns what follows, as an escape; but for plain spaces."""
-    kind = unicodedata.category(character)[0]
-    selects = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
-    if character not in "\n " and (kind in "CZ" or character in _BLANK or selects):
-        return ascii(character)[1:-1]
-    return character

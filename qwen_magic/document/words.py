@@ -1,10 +1,12 @@
-"""How numbers, durations, sentences, names of functions, text in Markdown and fences read."""
+"""How numbers, durations, sentences, names of functions, text in Markdown and fences read, and
+characters that are not what they seem."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import re
+import unicodedata
 
 NO_BREAK = "\u00a0"
 SPECIAL = re.compile(r"[\\`*_\[\]<>#|$~&]")  # what Markdown or HTML may take for a mark
@@ -104,3 +106,88 @@ def own_name(told: str) -> str:
         return name if wire_name(name) == told else told
     except UnicodeError:
         return told
+
+
+# Characters --------------------------------------------------------------------------------------
+
+_VARIES = "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # which form the character before takes
+# Nothing of these is seen, or they turn the direction of what follows: text could say one thing to
+# the eye and another to a machine (CVE-2021-42574).
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+# Three do some good: joiners behind letters of other scripts and emoji, a first variation behind
+# what is no letter of ASCII, and the tags of a flag.
+HIDDEN = re.compile(
+    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f"
+    f"|[{_UNSEEN}]"
+    f"|(?<![^\\x00-\u02ff{_UNSEEN}\u200c\u200d])[\u200c\u200d]"
+    f"|(?<=[A-Za-z\\s{_VARIES}])[{_VARIES}]"
+)
+# Letters of Cyrillic and Greek that are drawn as one of Latin: a word of nothing else may be one.
+_TWINS = frozenset("аеорсухіјѕһԁӏԛԝАВЕКМНОРСТУХІЈЅονυραικΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
+_LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
+
+
+def revealed(text: str, before: str = "") -> str:
+    """`text` with a name in the place of every character that hides: "a⟨U+202E⟩b". `before`: the
+    character that stands in front of it."""
+    if text.isascii():
+        return text
+    parts, copied, whole = [], len(before), before + text
+    for found in HIDDEN.finditer(whole, len(before)):
+        if len(found[0]) == 1:
+            parts += [whole[copied : found.start()], f"⟨U+{ord(found[0]):04X}⟩"]
+            copied = found.end()
+    return "".join([*parts, whole[copied:]])
+
+
+def script_of(char: str) -> str:
+    """The script of a letter ("LATIN", "CJK"), "" for what is no letter of one."""
+    if char.isascii():
+        return "LATIN" if char.isalpha() else ""
+    name = unicodedata.name(char, "") if char.isalpha() else ""
+    return "CJK" if name.startswith(("HIRAGANA", "KATAKANA", "BOPOMOFO")) else name.split(" ")[0]
+
+
+def exposed(text: str) -> str:
+    """`text` for somebody who decides by it: an escape in the place of every character that hides,
+    that looks like another beside others, or that marks the one before it.
+
+    `раssword` with two letters of Cyrillic → \\u0440\\u0430ssword; пароль stays as it is.
+    """
+    return re.sub(r"(?:[^\W_]|[^\x00-\x7f])+|[\x00-\x09\x0b-\x1f\x7f]", _exposed_word, text)
+
+
+def _exposed_word(found: re.Match[str]) -> str:
+    word = found[0]
+    if word.isascii() and word.isprintable():
+        return word
+    scripts = {script_of(char) for char in word} - {""}
+    mixed = len(scripts) > 1 or all(char in _TWINS for char in word if script_of(char))
+    shown, last = [], ""
+    for char in word:
+        script = script_of(char)
+        escapes = (
+            unicodedata.category(char)[0] in "CZ"
+            or char in _BLANK
+            or HIDDEN.match(char) is not None
+            or (mixed and script in _LOOKALIKE)
+            or _is_disguised(char)
+            or (unicodedata.combining(char) > 0 and last in ("", "LATIN", *_LOOKALIKE))
+            or re.match(f"[{_VARIES}]", char) is not None
+        )
+        shown.append(ascii(char)[1:-1] if escapes and char not in "\n " else char)
+        last = script or (last if unicodedata.category(char)[0] == "M" else "")
+    return "".join(shown)
+
+
+def _is_disguised(char: str) -> bool:
+    """Whether it is a letter or digit of ASCII in another form: Ａ, 𝐚, ɡ of phonetics."""
+    plain = unicodedata.normalize("NFKC", char)
+    return not char.isascii() and ((plain.isascii() and plain.isalnum()) or "ɐ" <= char <= "ʯ")
+
+
+# Letters and marks that show nothing, beside those that Unicode's categories tell.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0")

@@ -193,7 +193,7 @@ def _row(line: Line, now: float) -> str:
 def _node(line: Line, now: float, *, is_head: bool = False) -> str:
     href = _href(line.turn.cell)
     tag = "a" if href else "span"
-    prompt = escape(_prompt(line.turn, PREVIEW))
+    prompt = escape(printable(_prompt(line.turn, PREVIEW)))
     asked = f'<{tag} class="qm-ask" dir="auto"{href}>{prompt}</{tag}>'
     facts = " · ".join(map(_fact, _facts(line, now)))
     ref = f'<span class="qm-ref">{escape(line.ref or _NO_REF)}</span>'

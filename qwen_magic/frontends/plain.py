@@ -9,15 +9,16 @@ from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, Sourc
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.tree import Node
-from qwen_magic.document.words import NO_BREAK
+from qwen_magic.document.words import NO_BREAK, revealed
 
 # Control characters would let a model write to the reader's terminal what it likes.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def printable(text: str) -> str:
-    """`text` without control characters but tab and newline."""
-    return _CONTROL.sub("", text)
+def printable(text: str, before: str = "") -> str:
+    """`text` without control characters but tab and newline, and with what hides made visible.
+    `before`: the character that stands in front of it."""
+    return revealed(_CONTROL.sub("", text), before)
 
 
 def plain_of(document: Document) -> str:

@@ -20,12 +20,12 @@ from qwen_magic.document.markdown.parser import replace_images
 from qwen_magic.document.question import Asked
 from qwen_magic.document.sources import source_line
 from qwen_magic.document.tree import Node
-from qwen_magic.document.words import SPECIAL, counted, escaped, fenced
+from qwen_magic.document.words import SPECIAL, counted, escaped, fenced, revealed
 
 
 def markdown_of(document: Document) -> str:
     """The whole turn."""
-    return _inside(document.tree.root) + "\n"
+    return revealed(_inside(document.tree.root)) + "\n"
 
 
 def _inside(node: Node) -> str:

@@ -84,7 +84,7 @@ class TerminalView:
             return
         if text.startswith(before):
             self._begin(entry.key, blank=True)
-            self._put(printable(text[len(before) :]))
+            self._put(printable(text[len(before) :], before[-1:]))
         else:
             self._begin("again", blank=True)
             self._put(printable(text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.document.words import counted, plural
+from qwen_magic.document.words import counted, exposed, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 
@@ -90,7 +90,6 @@ class FileMagics(SessionMagics):
 def _reviewed(conversation: Conversation) -> Conversation:
     """Without what is in the turns' inputs besides words, unless the reader wants that sent."""
     from qwen_magic.conversation.chain import Turn
-    from qwen_magic.document.question import visible
     from qwen_magic.frontends.prompt import agreed
     from qwen_magic.protocol.fields import json_text
     from qwen_magic.session.transcript import as_items, beyond_words
@@ -101,7 +100,7 @@ def _reviewed(conversation: Conversation) -> Conversation:
 
     turns = list(conversation.turns)
     found = [
-        f"  turn {number}: {visible(json_text(item))}"
+        f"  turn {number}: {exposed(json_text(item))}"
         for number, turn in enumerate(turns, 1)
         for item in as_items(turn.input)
         if beyond_words(item)

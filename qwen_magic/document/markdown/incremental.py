@@ -60,6 +60,7 @@ from qwen_magic.document.markdown.rules.start import start_block
 from qwen_magic.document.markdown.sent import MarkdownBlock, SentBlock, Writer
 from qwen_magic.document.markdown.unfinished import presentable
 from qwen_magic.document.patches import Patch, Remove
+from qwen_magic.document.words import revealed
 
 LARGE: Final = 1000  # characters from which a block that nobody has is rendered only now and then
 LONGEST_LINE: Final = 4096  # … from here on, what was shown of it is put away
@@ -360,11 +361,15 @@ def closed_count(found: Sequence[ParsedBlock], lines: Sequence[str]) -> int:
 
 
 class LineSplitter:
-    r"""Cuts text into lines as the parser does: "\r\n" and "\r" end one too, NUL is replaced."""
+    r"""Cuts text into lines as the parser does: "\r\n" and "\r" end one too, NUL is replaced.
+
+    Characters that hide have their names instead (`words.revealed`), all of which a look at the
+    whole may take back: the tags of a flag that came in pieces."""
 
     def __init__(self) -> None:
         self.partial = ""  # the line that has begun
         self._fed: list[str] = []
+        self._last = ""  # the last character that came
         self._whole: list[str] = []
         self._newlines = IncrementalNewlineDecoder(None, translate=True)  # keeps a last "\r"
 
@@ -379,7 +384,10 @@ class LineSplitter:
             return None
         text = self._newlines.decode("".join(self._fed)).replace("\0", "\ufffd")
         self._fed = []
+        before, self._last = self._last, text[-1:]
         self._whole.append(text)
+        if not text.isascii():
+            text = revealed(text, before)
         if "\n" not in text:
             self.partial += text
             return []
@@ -390,4 +398,4 @@ class LineSplitter:
     def finish(self) -> str:
         """Return the whole text."""
         self.lines()
-        return "".join(self._whole) + self._newlines.decode("", final=True)
+        return revealed("".join(self._whole) + self._newlines.decode("", final=True))

@@ -167,6 +167,8 @@ def _parser() -> MarkdownIt:
     add_inline(md)
     md.core.ruler.after("inline", "complete", _complete)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
+    # Its words are as it was typed: decoded punycode can look like another host.
+    md.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     md.validateLink = lambda url: True  # type: ignore[method-assign]
     return md
 

@@ -17,9 +17,9 @@ from html import escape
 from typing import Final, TypeAlias
 
 from qwen_magic.document.highlight import highlight_pieces, language_label, pieces
-from qwen_magic.document.links import is_picture, is_sandbox_file, link_open, remote_host
+from qwen_magic.document.links import is_picture, is_sandbox_file, link_open, misleads, remote_host
 from qwen_magic.document.markdown.parser import Citation, Token, new_env, parse
-from qwen_magic.document.words import counted
+from qwen_magic.document.words import counted, revealed
 
 # (code, language) -> the HTML of its `pieces`; one that remembers gives what the highlighter gives.
 Highlighted: TypeAlias = Callable[[str, str], Sequence[str]]
@@ -150,7 +150,7 @@ class RenderedBlock:
 def render_markdown(text: str, citation: Citation | None = None) -> str:
     """The safe HTML of a whole Markdown text, one root element per block (`citation`: as of
     `new_env`)."""
-    blocks = render_blocks(parse(text, new_env(citation)))
+    blocks = render_blocks(parse(revealed(text), new_env(citation)))
     return "".join(f"{block.html}\n" for block in blocks)
 
 
@@ -274,7 +274,8 @@ def inline_html(tokens: Sequence[Token]) -> str:
 def _inline_pieces(tokens: Sequence[Token]) -> list[str]:
     out: list[str] = []
     links: list[bool] = []  # the links we are inside, and whether each was opened
-    for token in tokens:
+    target, begun = "", 0  # where the link that was opened leads, and its first token
+    for place, token in enumerate(tokens):
         kind = token.type
         if kind == "text":
             out.append(text_html(token.content))
@@ -288,11 +289,20 @@ def _inline_pieces(tokens: Sequence[Token]) -> list[str]:
             html = "" if any(links) else link_open(_attr(token, "href"), _attr(token, "title"))
             links.append(html != "")
             out.append(html)
+            if html:
+                target, begun = _attr(token, "href"), place
         elif kind == "link_close":
-            out.append("</a>" if links.pop() else "")
+            if links.pop():
+                out.append(f"</a>{_real_host(text_of(tokens[begun + 1 : place]), target)}")
         else:
             out.append(_leaf(token, inside_link=any(links)))
     return out
+
+
+def _real_host(text: str, url: str) -> str:
+    """What stands behind a link whose words lead the reader to expect another host."""
+    host = misleads(text, url)
+    return f' <small class="qm-real" dir="ltr">({text_html(host)})</small>' if host else ""
 
 
 def _leaf(token: Token, inside_link: bool) -> str:

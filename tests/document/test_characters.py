@@ -1,0 +1,108 @@
+"""Characters that hide or look like others, and links that show another host than their own."""
+
+import pytest
+
+from qwen_magic.document.blocks import Code, Extract, Link, Output, Step, Text
+from qwen_magic.document.html import markup
+from qwen_magic.document.links import misleads
+from qwen_magic.document.markdown import MarkdownStream, render_markdown
+from qwen_magic.document.question import Question
+from qwen_magic.document.words import exposed, revealed
+from qwen_magic.frontends.plain import printable
+
+HIDE = [
+    *"\u061c\u200b\u200c\u200d\u200e\u200f\u2060\u2063\ufeff\u3164\U000e0041\ufe0f",
+    *map(chr, range(0x202A, 0x202F)),
+    *map(chr, range(0x2066, 0x206A)),
+]
+PLACES = [
+    *("a{}b", "- a{}b", "> a{}b", "| h |\n|---|\n| a{}b |", "`a{}b`", "```py\na{}b\n```"),
+    *("    a{}b", "# a{}b", "**a{}b**", "[a{}b](http://x.example)", "$a{}b$"),
+    "![a{}b](http://x.example/p)",
+]
+KEPT = ["👨‍👩‍👧", "می‌خواهم", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "1️⃣", "❤️", "葛󠄀", "क्‍ष", "שלום", "مرحبا", "é", "naïve — “x”"]
+
+
+@pytest.mark.parametrize("char", HIDE, ids=ascii)
+def test_what_hides_is_seen_in_every_form(char):
+    for place in PLACES:
+        text = place.format(char)
+        html = render_markdown(text)
+        assert char not in html, text
+        assert f"U+{ord(char):04X}" in html, text
+        stream = MarkdownStream()
+        for piece in text:
+            stream.append(piece)
+            stream.update()
+            assert char not in stream.html
+        stream.finish()
+        assert stream.html == html
+    for value in (Code(f"a{char}", "py"), Output(f"a{char}"), Extract(f"a{char}"), Text(f"a{char}"),
+                  Step(f"a{char}", f"a{char}"), Link(f"http://a{char}.example")):  # fmt: skip
+        assert char not in "".join(markup(value))
+    assert char not in printable(f"a{char}b")
+    assert char not in Question("f", f'{{"x": "a{char}b"}}').call
+
+
+@pytest.mark.parametrize("text", KEPT, ids=ascii)
+def test_what_writing_needs_is_left(text):
+    assert revealed(text) == text
+    assert text in render_markdown(text)
+    stream = MarkdownStream()
+    for piece in text:
+        stream.append(piece)
+        stream.update()
+    stream.finish()
+    assert text in stream.html
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("/etc/раsswd", "/etc/\\u0440\\u0430sswd"),  # two letters of Cyrillic
+        ("сору", "\\u0441\\u043e\\u0440\\u0443"),  # all of them
+        ("Ａdmin 𝐱", "\\uff21dmin \\U0001d431"),
+        ("ɡo", "\\u0261o"),
+        ("a\u0338b e\u0301", "a\\u0338b e\\u0301"),
+        ("\u0301x", "\\u0301x"),
+        ("a\x1b\r\x07", "a\\x1b\\r\\x07"),
+        *((same, same) for same in ("пароль", "查询 rows", "東京tower", "ελλάδα", "हिन्दी", "café")),
+    ],
+)
+def test_who_decides_sees_what_looks_like_something_else(text, seen):
+    assert exposed(text) == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "real"),
+    [
+        ("bank.com", "https://evil.com/bank.com", "evil.com"),
+        ("https://bank.com/login", "https://evil.com", "evil.com"),
+        ("Go to www.bank.co.uk now", "https://evil.com", "evil.com"),
+        ("bank.com@evil.com", "https://bank.com@evil.com", "evil.com"),
+        ("here", "https://bank.com@evil.com", "evil.com"),
+        ("bank。com", "https://evil.com", "evil.com"),
+        ("ｂａｎｋ.com", "https://evil.com", "evil.com"),
+        ("bank.com", "https://bank.com.evil.com", "bank.com.evil.com"),
+        ("1.2.3.4", "http://5.6.7.8/", "5.6.7.8"),
+        ("me@bank.com", "mailto:me@evil.com", "evil.com"),
+        ("раypal.com", "https://xn--ypal-43d9g.com", "xn--ypal-43d9g.com"),
+        ("python.org", "https://docs.python.org/3", ""),
+        ("https://bank.com:443/", "https://bank.com/", ""),
+        ("bank.com", "https://www.bank.com/", ""),
+        ("me@bank.com", "mailto:me@bank.com?subject=x", ""),
+        ("train.py", "https://github.com/x/train.py", ""),
+        ("numpy.linalg", "https://numpy.org/", ""),
+        ("e.g. this", "https://x.com", ""),
+        ("例子.中国", "https://xn--fsqu00a.xn--fiqs8s/", ""),
+        ("münchen.de", "https://xn--mnchen-3ya.de", ""),
+    ],
+)
+def test_a_link_that_shows_another_host_names_its_own(text, url, real):
+    assert misleads(text, url) == real
+    html = render_markdown(f"- [**{text[0]}**{text[1:]}][r]\n\n[r]: {url}")
+    assert (f"({real})" in html.partition("</a>")[2]) is bool(real)
+
+
+def test_punycode_stays_as_it_is():
+    assert ">https://xn--80ak6aa92e.com<" in render_markdown("<https://xn--80ak6aa92e.com>")
