@@ -8,13 +8,14 @@ for another writer later on.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -126,7 +127,8 @@ def open_database(
     path: Path | None, prepare: Callable[[sqlite3.Connection], None]
 ) -> sqlite3.Connection:
     """A connection in autocommit mode, with rows by name, that any thread may use. The file is made
-    for the user alone where it is missing; None: a database in memory.
+    for the user alone where it is missing, and kept from others where it had become open to them;
+    None: a database in memory.
 
     `prepare` makes the tables, in a transaction of its own; it refuses what is no file of its kind
     by raising, before anything is written. It may be called again: while others open the same new
@@ -134,8 +136,8 @@ def open_database(
     needs it alone for a moment, and does not wait by itself. Raises `sqlite3.Error`, `OSError` and
     what `prepare` does.
     """
-    if path is not None and not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    if path is not None:
+        _keep_private(path)
     deadline = time.monotonic() + PATIENCE
     while True:
         connection = sqlite3.connect(
@@ -153,6 +155,20 @@ def open_database(
             if not is_busy(error) or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file where it is missing. Raises `OSError` where somebody else put a link there."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    user = getattr(os, "getuid", lambda: None)()  # Windows has none, nor such modes
+    if user is None:
+        return
+    if path.is_symlink() and path.lstat().st_uid != user:
+        raise PermissionError(errno.EPERM, "a link that another user has put there", str(path))
+    found = path.stat()
+    if found.st_uid == user and found.st_mode & 0o077:
+        path.chmod(0o600)  # SQLite gives its other files the same mode
 
 
 def primary_code(error: BaseException) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
@@ -148,10 +150,17 @@ def _read_text(path: Path) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Raises `UsageError` where the file cannot be written."""
+    """For the user alone, whole or not at all, and in the place of a link rather than where that
+    leads: others may have put one there. Raises `UsageError` where it cannot be written."""
+    made = ""
     try:
-        path.write_text(text, "utf-8")
+        file, made = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            opened.write(text)
+        os.replace(made, path)
     except (OSError, ValueError) as error:
+        if made:
+            Path(made).unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
 
 

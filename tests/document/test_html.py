@@ -25,6 +25,7 @@ from qwen_magic.document.blocks import (
     Text,
 )
 from qwen_magic.document.footer import Footer, Note
+from qwen_magic.document.words import revealed
 
 TAGS = set(
     "a b br code details div figure i img li p pre small span summary ul".split()  # noqa: SIM905
@@ -33,7 +34,6 @@ ATTRIBUTES = {
     *("class", "dir", "href", "src", "alt", "rel", "target", "style", "tabindex", "role"),
     *("aria-label", "open"),
 }
-from qwen_magic.document.words import revealed
 
 
 class Reader(HTMLParser):

@@ -2,6 +2,7 @@
 it goes anywhere before its reader has seen it."""
 
 import json
+import stat
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.usage import local_day, usage_table
 from qwen_magic.endpoints import DASHSCOPE, Endpoint
+from qwen_magic.errors import UsageError
 from qwen_magic.frontends import prompt
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.protocol.response import Usage
@@ -160,3 +162,34 @@ def test_a_file_cannot_say_that_it_is_from_here(monkeypatch, tmp_path):
     assert not next(import_json(text).turns).imported
     reader.take(text.replace('"imported": false', '"imported": null'))
     assert [turn.imported for turn in reader.conversations.turns()] == [True]
+
+
+def test_an_export_is_the_users_alone_and_follows_no_link(monkeypatch, tmp_path):
+    reader = Reader(monkeypatch, tmp_path)
+    reader.take(file_of(TURN))
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    victim.chmod(0o644)
+    for suffix in (".json", ".md"):
+        planted, hard = tmp_path / f"soft{suffix}", tmp_path / f"hard{suffix}"
+        planted.symlink_to(victim)
+        hard.hardlink_to(victim)
+        for target in (planted, hard, tmp_path / f"new{suffix}"):
+            reader.magics.qwen_export(str(target))
+            assert stat.S_IMODE(target.lstat().st_mode) == 0o600
+            assert not target.is_symlink()
+    assert victim.read_text() == "mine"
+    assert not list(tmp_path.glob(".*")), "nothing is left behind"
+    with pytest.raises(UsageError):
+        reader.magics.qwen_export(str(tmp_path / "nowhere" / "x.md"))
+
+
+def test_a_store_that_became_open_to_others_is_closed_again(tmp_path):
+    path = tmp_path / "store.sqlite"
+    for _ in range(2):
+        store = SqliteStore(path, "here")
+        store.append(replace(TURN, key=f"k{_}"))
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        assert set(modes.values()) == {0o600}, modes
+        store.close()
+        path.chmod(0o666)
