@@ -10,7 +10,7 @@ from demo_server import demo_server, wait_for_requests
 from qwen_magic import Answer, Qwen
 from qwen_magic.errors import AuthenticationError, QwenError, UsageError
 from qwen_magic.protocol.events import TextDelta
-from qwen_magic.protocol.input_items import input_items
+from qwen_magic.protocol.request import input_items
 
 KEY = "sk-canary-0123456789"
 

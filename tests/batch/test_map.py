@@ -35,7 +35,7 @@ from qwen_magic.errors import (
     ServerError,
     UsageError,
 )
-from qwen_magic.protocol.input_items import input_items
+from qwen_magic.protocol.request import input_items
 from qwen_magic.session.host_facts import Catalogues
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwen_magic.protocol.input_items import input_items
+from qwen_magic.protocol.request import input_items
 
 
 def test_messages_of_every_role() -> None:
