@@ -87,8 +87,26 @@ class Answer:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[Mapping[str, str], JSON]:
-        bundle = self.bundle or {"text/markdown": self.text, "text/plain": self.text}
-        return bundle, self.metadata
+        return self.bundle or self._made_bundle(), self.metadata
+
+    def _made_bundle(self) -> Mapping[str, str]:
+        """The safe forms of an answer that no notebook has shown: the text itself as Markdown would
+        load what it names."""
+        from qwen_magic.document.footer import Outcome, TurnFacts
+        from qwen_magic.document.markdown.written import safe_markdown
+        from qwen_magic.frontends.static import bundle_of
+        from qwen_magic.protocol.call_outputs import items_json
+
+        message = {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": self.text, "annotations": []}],
+        }
+        output = [*items_json(self.items)] if self.items else [message]
+        response = {**self.raw, "status": "completed", "output": output}
+        facts = TurnFacts(self.model, self.chat)
+        made = bundle_of(response, facts, Outcome(self.status), self.seconds)
+        return {**made, "text/markdown": safe_markdown(self.text), "text/plain": self.text}
 
     def _ipython_display_(self) -> None:
         from qwen_magic.frontends.display import show_answer

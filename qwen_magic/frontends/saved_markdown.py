@@ -16,7 +16,8 @@ from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.html import Value
 from qwen_magic.document.links import markdown_link
 from qwen_magic.document.markdown import MarkdownStream
-from qwen_magic.document.markdown.parser import replace_images
+from qwen_magic.document.markdown.render import text_of
+from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Asked
 from qwen_magic.document.sources import source_line
 from qwen_magic.document.tree import Node
@@ -40,7 +41,7 @@ def _node(node: Node) -> str:
         case blocks.Box(kind="answer", source=source):
             return _with_figures(source, node.text)
         case blocks.Box(kind="thought", source=source):
-            return source
+            return safe_markdown(source)
         case blocks.Panel() | blocks.Box():
             return _inside(node)
         case value:
@@ -48,14 +49,14 @@ def _node(node: Node) -> str:
 
 
 def _with_figures(source: str, text: MarkdownStream | None) -> str:
-    """The answer as the model wrote it, but for files of the sandbox in whose place the HTML form
-    has a figure."""
+    """The answer as the model wrote it where that loads nothing; else the same written anew. Files
+    of the sandbox in whose place the HTML form has a figure are named so."""
     shown = {image.address for image in text.images if image.data} if text is not None else set()
-    if not shown:
-        return source
-    return replace_images(
+    return safe_markdown(
         source,
-        lambda image: _shown_in_html(image.content) if image.attrs["src"] in shown else None,
+        lambda image: (
+            _shown_in_html(text_of(image.children or [])) if image.attrs["src"] in shown else None
+        ),
     )
 
 
@@ -114,8 +115,8 @@ def _block(block: Block) -> str:
 
 
 def _shown_in_html(alt: str) -> str:
-    """In the place of an image; `alt` is the model's own Markdown."""
-    return f"*Figure: {alt or 'drawn by the code'} (in the HTML form of this output)*"
+    """In the place of an image."""
+    return f"*Figure: {escaped(alt) or 'drawn by the code'} (in the HTML form of this output)*"
 
 
 def _figure(figure: blocks.Figure) -> str:

@@ -10,12 +10,15 @@ from typing import Final
 from qwen_magic.document import html
 from qwen_magic.document.blocks import Box
 from qwen_magic.document.build import Document
-from qwen_magic.document.footer import Note
+from qwen_magic.document.footer import Note, Outcome, TurnFacts
 from qwen_magic.document.markdown.render import CodeHtml
 from qwen_magic.document.question import Asked
 from qwen_magic.document.tree import Node
 from qwen_magic.frontends.plain import plain_of
 from qwen_magic.frontends.saved_markdown import markdown_of
+from qwen_magic.protocol.events import ResponseEnded
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.state import ResponseState
 
 _SHEET: Final = Path(__file__).with_name("widget.css")
 _LIVE_ONLY: Final = "/* === live only === */"
@@ -37,6 +40,16 @@ def bundle(document: Document) -> dict[str, str]:
         "text/markdown": markdown_of(document),
         "text/plain": plain_of(document),
     }
+
+
+def bundle_of(response: JSON, facts: TurnFacts, outcome: Outcome, seconds: float) -> dict[str, str]:
+    """The same of a whole `response`, as the service gives it, that took so many `seconds`."""
+    state = ResponseState()
+    state.apply(ResponseEnded("completed", response), seconds)
+    document = Document(facts)
+    document.update(state, seconds)
+    document.finish(state, seconds, outcome)
+    return bundle(document)
 
 
 def mark_of(key: str) -> str:

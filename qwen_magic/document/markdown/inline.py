@@ -134,12 +134,10 @@ def _is_punctuation(char: str) -> bool:
 
 
 def _image(state: StateInline, silent: bool) -> bool:
-    """An image, whose token keeps what it was written as."""
-    start = state.pos
-    if state.src[start] != "!" or not _may_close(state) or not image(state, silent):
+    """An image."""
+    if state.src[state.pos] != "!" or not _may_close(state) or not image(state, silent):
         return False
     if not silent:
-        state.tokens[-1].meta = {"written": state.src[start : state.pos]}
         _use(state, len(state.tokens) - 1)
     return True
 

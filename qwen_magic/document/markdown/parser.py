@@ -11,10 +11,9 @@ nothing refers to is text where the word is no address: else it would vanish.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any, Final, TypeAlias
 
 from markdown_it import MarkdownIt
@@ -116,41 +115,6 @@ def blocks_of(tokens: Sequence[Token]) -> list[ParsedBlock]:
             found.append(ParsedBlock(tokens[first : index + 1], start, end, rest))
             first, rest = index + 1, token.meta.get("rest", "")
     return found
-
-
-def replace_images(text: str, instead: Callable[[Token], str | None]) -> str:
-    """`text` with other Markdown for its images: `instead` is given an image's token (`content`:
-    its words, `attrs["src"]`: its address), and gives None for one to leave as it is.
-
-    Tokens know their lines, not their columns. So the text is walked with its tokens: an image is
-    the next place, behind all code that came before it, where what it was written as stands.
-    """
-    starts = list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
-    parts: list[str] = []
-    here = copied = 0
-    for token in _leaves(parse(text)):
-        if token.map:
-            first, behind = token.map
-            line = behind if token.type in ("fence", "code_block") else first
-            here = max(here, starts[min(line, len(starts) - 1)])
-        elif token.type == "code_inline":
-            here = max(here, text.find(token.content, here) + len(token.content))
-        elif token.type == "image":
-            written = token.meta["written"]
-            at, words = text.find(written, here), instead(token)
-            if at < 0:
-                continue
-            here = at + len(written)
-            if words is not None:
-                parts += [text[copied:at], words]
-                copied = here
-    return "".join([*parts, text[copied:]])
-
-
-def _leaves(tokens: Sequence[Token]) -> Iterator[Token]:
-    for token in tokens:
-        yield token
-        yield from token.children or ()
 
 
 @lru_cache(maxsize=1)

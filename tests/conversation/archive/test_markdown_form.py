@@ -168,7 +168,7 @@ def test_contained_text_means_the_same():
 
 
 def test_images_become_links():
-    assert contained("![x](https://e.org/?q=secret)") == "\\![x](https://e.org/?q=secret)"
+    assert contained("![x](https://e.org/?q=s)") == "[x (e.org)](<https://e.org/?q=s>)"
     assert "<img" not in render_markdown(contained("![x](data:image/png;base64,AAAA)"))
 
 

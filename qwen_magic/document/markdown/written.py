@@ -1,0 +1,257 @@
+"""Markdown written anew from its tokens, so that no reader of it loads or runs anything.
+
+    text -> parse -> tokens -> written -> Markdown
+
+What is text in our Markdown is escaped, so that it is text in any other; raw HTML is the closed
+list of elements alone, and a picture is a link with its host in words. Code stays to the letter.
+The links of reference definitions stand where they are used. A patch of the source could not do
+that: readers differ in what they take for code, a link or a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from qwen_magic.document.links import is_linkable, is_picture, markdown_link, remote_host
+from qwen_magic.document.markdown.parser import Token, parse
+from qwen_magic.document.markdown.render import text_of
+from qwen_magic.document.words import SPECIAL, escaped
+
+# What stands in the place of an image, None: as any other.
+Instead: TypeAlias = Callable[[Token], str | None]
+
+# What another reader may load or run, if it takes it for what it looks like.
+_HAZARD: Final = re.compile(r"<(?=[A-Za-z/!?])|!\[|!\\?\[|&(?:lt|#0*60|#x0*3c)\b", re.IGNORECASE)
+# A file beside the notebook; no reader takes it for an address.
+_LOCAL: Final = re.compile(r"(?:sandbox:|attachment:)?\w[\w.\- /]*")
+_BLOCK_MARK: Final = re.compile(r"^(?:([+=-])|(\d{1,9})([.)]))(?=\s|$)|^(-{2,}|={2,}|:)")
+_ALIGNED: Final = {
+    "text-align:right": "---:",
+    "text-align:center": ":---:",
+    "text-align:left": ":---",
+}
+_REFERRED: Final = "<>&[]\\$"
+_TASK: Final = re.compile(r"^&#91;([ xX])&#93; ")
+_MARKS: Final = {"em": "*", "strong": "**", "s": "~~"}
+
+
+def safe_markdown(text: str, instead: Instead = lambda image: None) -> str:
+    """`text` itself where no reader of Markdown takes anything in it for HTML or a picture, else
+    written anew."""
+    if not _HAZARD.search(text):
+        return text
+    tokens = parse(text)
+    shown = any(_is_shown(token, instead) for token in tokens)
+    if not (shown or _is_hazardous(tokens)):
+        return text
+    return _Writer(instead).blocks(tokens)
+
+
+def _is_shown(token: Token, instead: Instead) -> bool:
+    return any(each.type == "image" and instead(each) is not None for each in token.children or ())
+
+
+def _is_hazardous(tokens: Sequence[Token]) -> bool:
+    in_table = False
+    for token in tokens:
+        in_table = token.type == "table_open" or (in_table and token.type != "table_close")
+        if token.type == "comment" or ("<!--" in token.content and token.type == "inline"):
+            return True
+        is_whole = token.type in ("maths_block", "plain_block", "definition")
+        if is_whole and _HAZARD.search(f"{token.content} {token.meta}"):
+            return True
+        is_split = in_table or "\n" in token.content  # where readers differ in what is code
+        if any(_is_hazard(child, is_split) for child in token.children or ()):
+            return True
+    return False
+
+
+def _is_hazard(token: Token, is_split: bool) -> bool:
+    if token.type == "image":
+        return not _LOCAL.fullmatch(str(token.attrs.get("src", "")))
+    if token.type == "code_inline" and not is_split:
+        return False
+    return bool(_HAZARD.search(f"{token.content} {token.attrs.get('href', '')}"))
+
+
+class _Writer:
+    def __init__(self, instead: Instead) -> None:
+        self._instead = instead
+
+    def blocks(self, tokens: Sequence[Token], tight: bool = False) -> str:
+        """The blocks at the level of the first token."""
+        parts: list[str] = []
+        place = 0
+        while place < len(tokens):
+            end = _end(tokens, place)
+            written = self._block(tokens[place], tokens[place + 1 : end])
+            if written is not None:
+                parts.append(written)
+            place = end + (tokens[place].nesting == 1)
+        return ("\n" if tight else "\n\n").join(parts)
+
+    def _block(self, token: Token, inside: Sequence[Token]) -> str | None:
+        kind = token.type
+        if kind == "inline":
+            return self._lines(token)
+        if kind in ("fence", "code_block"):
+            return _fenced(token.content, token.info.strip() if kind == "fence" else "")
+        if kind == "paragraph_open":
+            return self._lines(inside[0])
+        if kind == "heading_open":
+            return "#" * int(token.tag[1:]) + " " + self._lines(inside[0]).replace("\n", " ")
+        if kind == "hr":
+            return "***"
+        if kind == "blockquote_open":
+            return _behind("> ", self.blocks(inside))
+        if kind in ("bullet_list_open", "ordered_list_open"):
+            return self._list(token, inside)
+        if kind == "table_open":
+            return self._table(inside)
+        if kind == "maths_block":
+            return _tex(token)
+        if kind == "footnote_open":
+            return f"[^{escaped(token.info)}]: " + _behind("    ", self.blocks(inside)).lstrip()
+        if kind == "plain_block":
+            return _text(token.content)
+        if kind == "definition" and token.children and not token.hidden:
+            return self.inline(token.children)
+        return None
+
+    def _list(self, token: Token, inside: Sequence[Token]) -> str:
+        number = int(token.attrs.get("start", 1)) if token.type == "ordered_list_open" else None
+        is_tight = any(each.hidden and each.type == "paragraph_open" for each in inside)
+        items: list[str] = []
+        place = 0
+        while place < len(inside):
+            end = _end(inside, place)
+            mark = token.markup[:1] + " "
+            if number is not None:
+                mark = f"{number + len(items)}{inside[place].markup[:1] or '.'} "
+            body = self.blocks(inside[place + 1 : end], is_tight)
+            items.append(mark + _behind(" " * len(mark), body).lstrip(" "))
+            place = end + 1
+        return ("\n" if is_tight else "\n\n").join(items)
+
+    def _table(self, tokens: Sequence[Token]) -> str:
+        rows: list[list[str]] = []
+        ruler: list[str] = []
+        for place, token in enumerate(tokens):
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type in ("th_open", "td_open"):
+                cell = self.inline(tokens[place + 1].children or [])
+                rows[-1].append(re.sub(r"(?<!\\)\|", r"\\|", cell.replace("\n", " ")))
+                if token.type == "th_open":
+                    ruler.append(_ALIGNED.get(str(token.attrs.get("style", "")), "---"))
+        return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ruler, *rows[1:]))
+
+    def _lines(self, token: Token) -> str:
+        lines = self.inline(token.children or []).split("\n")
+        lines[0] = _TASK.sub(r"[\1] ", lines[0])
+        return "\n".join(_BLOCK_MARK.sub(_unmarked, line.strip()) for line in lines)
+
+    def inline(self, tokens: Sequence[Token]) -> str:
+        """What stands in one block."""
+        parts: list[str] = []
+        links: list[str] = []  # what ends each link that we are in, "" where it is none to follow
+        for token in tokens:
+            kind = token.type
+            if kind == "link_open":
+                url = str(token.attrs.get("href", ""))
+                is_link = is_linkable(url) and not any(links)
+                links.append(markdown_link(url, "")[2:] if is_link else "")
+                parts.append("[" if is_link else "")
+            elif kind == "link_close":
+                ending = links.pop()
+                parts.append(f"]{ending}" if ending else "")
+            elif kind == "image":
+                parts.append(self._image(token, inside_link=any(links)))
+            elif kind.endswith(("_open", "_close")) and token.tag in _MARKS and "html" not in kind:
+                parts.append(_MARKS[token.tag])
+            else:
+                parts.append(_leaf(token))
+        return "".join(parts)
+
+    def _image(self, token: Token, *, inside_link: bool) -> str:
+        words = self._instead(token)
+        if words is not None:
+            return words
+        url, alt = str(token.attrs.get("src", "")), text_of(token.children or [])
+        if _LOCAL.fullmatch(url):
+            return f"![{escaped(alt)}](<{url}>)"
+        host = "" if is_picture(url) else remote_host(url)
+        name = f"{alt} ({host})" if alt and host else alt or host
+        return escaped(name) if inside_link or is_picture(url) else markdown_link(url, name)
+
+
+def _leaf(token: Token) -> str:
+    match token.type:
+        case "code_inline":
+            return _code(token.content)
+        case "maths_inline":
+            return _tex(token)
+        case "softbreak":
+            return "\n"
+        case "hardbreak":
+            return "<br>"
+        case "html_open":
+            return f"<{token.tag}>"
+        case "html_close":
+            return f"</{token.tag}>"
+        case "footnote":
+            return f"[^{escaped(token.info)}]"
+        case "citation":
+            return token.content
+    return _text(token.content)
+
+
+def _text(text: str) -> str:
+    """Text in which nothing is a mark; its lines and spaces stay. Brackets and backslashes are
+    written as references: `\\[` begins a formula."""
+    made = SPECIAL.sub(
+        lambda found: f"&#{ord(found[0])};" if found[0] in _REFERRED else f"\\{found[0]}", text
+    )
+    return made[:-1] + "&#33;" if made.endswith("!") else made
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    if found[2]:  # `1. ` is no list
+        return f"{found[2]}\\{found[3]}"
+    return "\\" + found[0]
+
+
+def _tex(token: Token) -> str:
+    """A formula without what a reader that knows no maths could take for a tag."""
+    tex = token.content.strip()
+    return re.sub(r"<(?=[A-Za-z/!?])", r"\\lt ", tex).replace("![", "!{[}")
+
+
+def _code(code: str) -> str:
+    ticks = "`" * (max((len(run) for run in re.findall("`+", code)), default=0) + 1)
+    space = " " if code[:1] == "`" or code[-1:] == "`" or code.strip() != code else ""
+    return f"{ticks}{space}{code}{space}{ticks}"
+
+
+def _fenced(code: str, info: str) -> str:
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", code)), default=0) + 1)
+    language = re.sub(r"[`<>\n]", "", info)
+    return f"{fence}{language}\n{code.removesuffix(chr(10))}\n{fence}"
+
+
+def _behind(mark: str, text: str) -> str:
+    return "\n".join((mark + line).rstrip() for line in text.split("\n"))
+
+
+def _end(tokens: Sequence[Token], place: int) -> int:
+    """The place of the token that closes the one at `place`; the next one where it is alone."""
+    if tokens[place].nesting != 1:
+        return place + 1
+    depth = 0
+    for number in range(place, len(tokens)):
+        depth += tokens[number].nesting
+        if depth == 0:
+            return number
+    return len(tokens)

@@ -1,0 +1,95 @@
+"""Markdown that no reader loads anything of: judged by a reader that takes raw HTML."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from qwen_magic.document.markdown import render_markdown
+from qwen_magic.document.markdown.written import safe_markdown
+
+CLOSED = {"br", "sub", "sup", "kbd", "mark"}
+OF_MARKDOWN = {
+    *("p", "em", "strong", "s", "a", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol"),
+    *("li", "blockquote", "hr", "table", "thead", "tbody", "tr", "th", "td"),
+}
+READERS = [
+    MarkdownIt("commonmark", {"html": True}),
+    MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]),
+]
+IMAGE, TAG = "![x](http://evil.example/?s=42)", "<img src=http://evil.example/x>"
+
+
+def loads(markdown):
+    """The elements beyond the closed list that some reader makes of it."""
+    found = set()
+    for reader in READERS:
+        html = reader.render(markdown)
+        found |= {name.lower() for name in re.findall(r"<([A-Za-z][\w-]*)", html)}
+    return found - CLOSED - OF_MARKDOWN
+
+
+PLACES = [
+    "{}", "a {} b", "# {}", "> {}", "- a\n- {}\n  1. {}", "**a {} b**", "~~{}~~", "[a {} b](http://z/)",
+    "[{}](http://z/)", "| a | b |\n|---|---|\n| {} | x |", "| a |\n|---|\n| `x|{}` |", "`a\n{}` b",
+    "``a` {}`` {}", "[a](<http://x/{}>)", "[a](http://x/ \"{}\")", "x[^1]\n\n[^1]: note {}",
+    "[r]: http://e/ \"{}\"\n\n{} [r]", "$a {} b$", "$$\n{}\n$$", "\\({}\\)", "<!-- {} -->",
+    "<!--> {} -->", "<sub>{}</sub>", "```\n{}\n```\n{}", "    {}\n\n{}", "<http://e.org/{}>",
+    "\\{}",
+    "!{}", "&lt;{}&gt;", "{}\n---\n{}", "1\\. {}", "- [ ] {}", "a  \n{}", "~~~\nopen {}", "{}{}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "hostile", [IMAGE, TAG, f"[{IMAGE}](http://z/)", "![x][q]\n\n[q]: http://e/"]
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_loaded(place, hostile):
+    safe = safe_markdown(place.replace("{}", hostile))
+    assert not loads(safe), safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a {TAG} b **c** `d` [e](http://f.org/?g=1&h=2)",
+        f"| a | b |\n|--:|---|\n| `x\\|y` | {TAG} |",
+        f"- a\n- b {TAG}\n  1. c\n  2. d\n\n> q\n> ```py\n> <b>\n> ```",
+        f"x[^1] {TAG}\n\n[^1]: note",
+        f"H<sub>2</sub>O {TAG} <br> <kbd>k</kbd>",
+        f"# T\n\n1\\. no {TAG}\n\n- [x] task\n\n---\n\n~~s~~ *e* a_b $c^2$ \\$5 [1] & !",
+    ],
+)
+def test_what_is_written_anew_means_the_same(text):
+    safe = safe_markdown(text)
+    assert safe != text
+    assert render_markdown(safe) == render_markdown(text)
+    assert safe_markdown(safe) == safe
+
+
+@pytest.mark.parametrize(
+    "text", ["`<b>` <https://d.org> a < b", "```html\n<div>\n```", "a ![b](c.png)"]
+)
+def test_what_loads_nothing_stays_as_it_was_written(text):
+    assert safe_markdown(text) == text
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(IMAGE, TAG, "![", "](http://e/)", "[", "]", "!", "<", ">", "<!--", "-->", "&lt;"),
+            *("`", "``", "```\n", "\n", "\n\n", "|", "|---|\n", "$", "$$", "- ", "> ", "    "),
+            *("\\", "a", " ", "*", "[^1]", "[^1]: ", "---", "&#60;"),
+        ]
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(PIECES)
+def test_nothing_is_loaded_of_any_text(pieces):
+    safe = safe_markdown("".join(pieces))
+    assert not loads(safe), safe
