@@ -51,7 +51,7 @@ from qwen_magic.context.images import image_and_words, media_type
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import fenced
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import MASKED, redact
+from qwen_magic.masking import MASKED, SECRET_NAMES
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 
@@ -248,7 +248,7 @@ def _read(
         kind, (text, encoding) = _TABLES[suffix], _decoded(ref, path)
         tables = _tried(ref, kind, lambda: read_csv(ref, text, encoding, tabs=kind == "TSV"))
         return _tables(ref, tables, kind, rows, mask)
-    return _text(ref, path, size)
+    return _text(ref, path, size, mask)
 
 
 def _tried(ref: str, kind: str, read: Callable[[], _T]) -> _T:
@@ -347,21 +347,26 @@ def _decoded(ref: str, path: Path) -> tuple[str, str]:
         raise UsageError(f"The file {ref} is no text: {error}.", hint=READ_A_PART) from error
 
 
-def _text(ref: str, path: Path, size: int) -> FilePart:
+def _text(ref: str, path: Path, size: int, mask: Collection[str]) -> FilePart:
     if size > MAX_TEXT_BYTES:
         raise too_large(ref, size, MAX_TEXT_BYTES)
     text, encoding = _decoded(ref, path)
     lines = counted(text.count("\n") + (not text.endswith("\n")), "line")
     about = f"text, {lines}" + (f", read as {encoding}" if encoding != "UTF-8" else "")
-    return _told_as_text(ref, path, text, about, "text")
+    return _told_as_text(ref, path, text, about, "text", mask)
 
 
-def _told_as_text(ref: str, path: Path, text: str, about: str, kind: str) -> FilePart:
-    """Text between fences, without keys."""
-    clean = Secrets().mask(text) if _SECRET_FILES.match(path.name) else redact(text)
+def _told_as_text(
+    ref: str, path: Path, text: str, about: str, kind: str, mask: Collection[str] = ()
+) -> FilePart:
+    """Text between fences. In a file that is there to hold secrets each is masked, where `mask` has
+    their names (`--allow-secrets` leaves them out); in any other the plan masks what looks like a
+    key, as in all that is sent."""
+    clean = text
+    if _SECRET_FILES.match(path.name) and mask and set(SECRET_NAMES) <= set(mask):
+        clean = Secrets().mask(text)
     if clean != text:
-        kept = clean.count(MASKED) + clean.count("[key]") or 1
-        about += f"; {counted(kept, 'value')} that may be secret kept back"
+        about += f"; {counted(clean.count(MASKED), 'value')} that may be secret kept back"
     language = path.suffix[1:] if path.suffix[1:].isalnum() and kind == "text" else ""
     body = f"{_intro(path, kind)}\n\n{fenced(clean, language)}"
     told = f"{ref}: {about}; {size_words(body)}"

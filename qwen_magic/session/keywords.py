@@ -55,6 +55,7 @@ def read_ask(
     ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
         input=attached.input,
+        parts=attached.parts,
         endpoint=endpoint,
         tools=tools.definitions,
         functions=tools.functions,

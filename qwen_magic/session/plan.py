@@ -108,7 +108,7 @@ class Ask:
         given, system = redacted(self.input), redact(self.system)
         parts = list(self.parts)
         for place, part in enumerate(parts):
-            if part.kind in ("value", "data"):
+            if part.kind in ("value", "data", "file"):
                 clean = without_named(redact(part.text))
                 if clean != (seen := redact(part.text)):
                     given = with_texts(given, partial(_replaced, seen, clean))

@@ -8,6 +8,7 @@ from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, Capabilities, Endpoint, find_endpoint
 from qwen_magic.errors import ConversationError, MissingKeyError, UsageError
+from qwen_magic.session.keywords import read_ask
 from qwen_magic.session.plan import Ask, check_key, plan
 from qwen_magic.tools.answer_schema import Schema
 
@@ -222,3 +223,14 @@ def test_a_schema_goes_where_the_server_reads_it(name, tools, sent):
     assert '"a"' in ask.input  # the prompt says it in any case
     if sent == "response_format":
         assert ask.extra[sent]["json_schema"]["schema"] == schema
+
+
+def test_a_files_keys_are_masked_as_all_that_is_sent(tmp_path):
+    (tmp_path / "run.py").write_text('call("sk-abcdefgh12345678abcd")\napi_key = "very1secret23"\n')
+    asked = {"files": [tmp_path / "run.py"]}
+    place = {"endpoint": HOME, "model": "m", "chat": "main"}
+    sent = str(read_ask("Look", asked, **place).input)
+    assert "very1secret23" not in sent
+    assert "sk-abcdefgh" not in sent
+    assert "masked" in sent
+    assert "very1secret23" in str(read_ask("Look", {**asked, "allow_secrets": True}, **place).input)

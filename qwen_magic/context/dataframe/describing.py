@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Final, Literal, TypeAlias
 
 from qwen_magic.context.dataframe.columns import cell_text, escape_unprintable, is_telling, schema
@@ -215,7 +216,8 @@ def _table(
             hint="Leave out --rows: the model then writes code that runs here, on all of them.",
         )
     sent = shown.iloc[:count]
-    words, inexact = _rows(name, sent, table, is_column(value))
+    called = PurePath(name).name if reads else name
+    words, inexact = _rows(called, sent, table, is_column(value))
     text = "\n\n".join([*parts, words])
     summary = f"{name}: {shape}; {counted(len(sent), 'row')} sent, {size_words(text)}"
     return DataPart(
