@@ -37,7 +37,7 @@ class Shown:
 SHOWN = {
     "quickstart": Shown(turns=8, figures=2, runs=5, searches=1),
     "data_analysis": Shown(
-        turns=7,
+        turns=8,
         figures=1,
         runs=2,
         calls=(("predict_orbit", {"distance": 414}), ("predict_orbit", {"distance": 10150})),
@@ -75,6 +75,7 @@ def run_thrice(tmp_path_factory):
             patch.setenv("QWEN_MAGIC_HOME", str(folder / "home"))
             patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "runtime"))
             patch.setenv("QWEN_DEMO_DELAY", "0")
+            patch.setenv("QWEN_MAGIC_UNATTENDED", "allow")
             assert "QWEN_MAGIC_ENDPOINT" not in os.environ
             notebook = nbformat.read(path, 4)
             once = notebook.cells
@@ -250,6 +251,17 @@ class TestDataAnalysis:
     def test_the_object_is_what_the_function_gave(self, analysis):
         assert f"Orbit(distance=10150.0, days={days(10150)})" in printed(analysis, "data-26")
 
+    def test_the_picture_arrived(self, analysis):
+        assert "Your picture arrived" in answer_text(turns(analysis)["data-38"])
+
+    def test_the_evaluation_finds_the_better_prompt_and_its_last_run(self, run_thrice):
+        for time, notebook in enumerate(run_thrice(FOLDER / "data_analysis.ipynb")):
+            (output,) = cell(notebook, "data-40" + time * "-again").outputs
+            shown = output.data["text/plain"]
+            assert re.findall(r"(\d+) of (\d+)", shown) == [("0", "12"), ("12", "12")]
+            assert ("0 cases changed since" in shown.replace("\u00a0", " ")) == bool(time)
+            assert "background-color" in output.data["text/html"]
+
     def test_the_mended_cell_runs(self, analysis, capsys):
         (mended,) = code_blocks(answer_text(turns(analysis)["data-30"]))
         exec(mended.code, {"planets": planets()})
@@ -257,7 +269,7 @@ class TestDataAnalysis:
 
     def test_the_usage_counts_every_turn(self, analysis):
         total = printed(analysis, "data-32").splitlines()[-1].split()
-        assert total[:2] == ["total", "6"]
+        assert total[:2] == ["total", "7"]
         assert total[-4:] == ["2", "code_interpreter,", "2", "predict_orbit"]
 
 
