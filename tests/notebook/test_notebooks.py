@@ -163,7 +163,7 @@ class TestFromTopToBottom:
         for output in answers:
             assert set(output.data) == {"text/html", "text/markdown", "text/plain"}
             assert output.metadata["qwen_magic"]["status"] == "completed"
-            assert "ffline demo" in answer_text(output)
+            assert "ffline demo" in output.data["text/plain"], "the footer says who answered"
             assert "has no lesson" not in answer_text(output)
 
     def test_run_again_it_gives_the_same_answers_in_the_same_conversations(self, path, run_thrice):
