@@ -17,8 +17,8 @@ from qwen_magic.document.words import escaped, revealed, script_of, shorten
 _LINKABLE: Final = re.compile(r"https?://[^/\s]|mailto:[^\s]", re.IGNORECASE)
 # What a reader takes for a host: behind a scheme anything, else what ends as hosts do.
 _SHOWN_HOST: Final = re.compile(
-    r"https?://(?:[^\s/?#@]*@)?(?P<any>[^\s/?#@]+)"
-    r"|(?<![\w./@:-])(?:[\w.+-]+@)?(?P<bare>(?:[\w-]+\.)+(?:com|org|net|edu|gov|info|dev|app|cloud|"
+    r"https?://(?:[^\s/?#@]{0,200}@)?(?P<any>[^\s/?#@]+)"
+    r"|(?<![\w./@:-])(?:[\w.+-]{1,64}@)?(?P<bare>(?:[\w-]+\.)+(?:com|org|net|edu|gov|info|dev|app|cloud|"
     r"shop|site|online|store|xyz|biz|[^\W\d_]{2}|[^\W\d_a-zA-Z]+|xn--[\w-]+)|(?:\d+\.){3}\d+)"
     r"(?![\w-]|\.\w)",
     re.IGNORECASE,

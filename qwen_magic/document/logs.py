@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 _FENCE: Final = re.compile(r"^```\w*$")
-_IMAGE: Final = re.compile(r"!\[([^\]\n]*)\]\((https?://[^\s)]+)\)")
+_IMAGE: Final = re.compile(r"!\[([^\[\]\n]*)\]\((https?://[^\s()]+)\)")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _ERROR_LINE: Final = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)\b.*")

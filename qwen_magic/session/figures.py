@@ -2,7 +2,8 @@
 
 An address comes out of a sandbox's logs, and a page that the model read can put any address there.
 So only hosts of an exact list, and the endpoint's own, are asked; redirects are not followed; no
-key is sent; size and time are capped; and what is not an image by its own bytes is not embedded.
+key is sent; number, size and time are capped; and what is not an image by its own bytes is not
+embedded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.entry import Entry
 
 LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
+MOST_FIGURES: Final = 40  # of a turn …
+LARGEST_SUM: Final = 20 * 1024 * 1024  # … and their bytes: a notebook has to be opened again
 
 
 class Fetches(Protocol):
@@ -62,6 +65,7 @@ class FigureFetcher:
         self._waiting: dict[str, Future[bytes]] = {}
         self._settled: dict[str, Figure] = {}
         self._handed_over: set[str] = set()
+        self._asked = self._bytes = 0
         self._runs: set[str] = set()  # keys of code runs that were looked into
 
     def look_into(self, entries: Iterable[Entry]) -> None:
@@ -85,9 +89,12 @@ class FigureFetcher:
             return
         self.busy = True
         reason = self._refusal(url)
+        if not reason and self._asked >= MOST_FIGURES:
+            reason = f"an answer shows {MOST_FIGURES} figures at the most"
         if reason:
             self._settled[url] = Figure(url, reason=reason)
         else:
+            self._asked += 1
             self._waiting[url] = self._client.fetch(
                 url, limit=LARGEST_FIGURE, timeout=self._timeout
             )
@@ -111,7 +118,13 @@ class FigureFetcher:
     def collect(self, on_figure: Callable[[Figure], None]) -> None:
         """Hand over those that arrived or failed since the last call."""
         for url in [url for url, future in self._waiting.items() if future.done()]:
-            self._settled[url] = _outcome(url, self._waiting.pop(url))
+            figure = _outcome(url, self._waiting.pop(url))
+            self._bytes += len(figure.content)
+            if self._bytes > LARGEST_SUM:
+                self._bytes -= len(figure.content)
+                many = f"the figures of an answer have {LARGEST_SUM // 2**20} MiB at the most"
+                figure = Figure(url, reason=many)
+            self._settled[url] = figure
         for url, figure in self._settled.items():
             if url not in self._handed_over:
                 self._handed_over.add(url)

@@ -1,5 +1,7 @@
 """Characters that hide or look like others, and links that show another host than their own."""
 
+import sys
+
 import pytest
 
 from qwen_magic.document.blocks import Code, Extract, Link, Output, Step, Text
@@ -106,3 +108,52 @@ def test_a_link_that_shows_another_host_names_its_own(text, url, real):
 
 def test_punycode_stays_as_it_is():
     assert ">https://xn--80ak6aa92e.com<" in render_markdown("<https://xn--80ak6aa92e.com>")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "![",
+        "![![[",
+        "[",
+        "[]",
+        "](",
+        "[a](",
+        "`a",
+        "<",
+        "<sub>",
+        "<!--",
+        "$a ",
+        "\\(",
+        "\\[",
+        "a@b.co ",
+    ],
+    ids=repr,
+)
+def test_the_steps_to_read_a_text_grow_with_its_length(piece):
+    def steps(length):
+        counted = 0
+
+        def count(frame, event, arg):
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        text = (piece * length)[:length] + "]" * 10
+        sys.setprofile(count)
+        try:
+            render_markdown(text)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    render_markdown(piece * 100)
+    assert steps(8000) < 3 * steps(4000) + 2000
+
+
+def test_nested_brackets_are_read_once_each():
+    for opening in ("[", "!["):
+        html = render_markdown(opening * 20_000 + "x" + "]" * 20_000)
+        assert "<a" not in html
+    assert "<a" in render_markdown("[" * 10 + "[x](http://a.example)" + "]" * 10)
+    cited = "".join(f"a [{n}] " for n in range(500)) + "[x](http://a.example)"
+    assert "<a" in render_markdown(cited)

@@ -8,7 +8,7 @@ from qwen_magic.context.images import media_type
 from qwen_magic.document.steps import figure_urls
 from qwen_magic.errors import ConnectionFailedError
 from qwen_magic.protocol.items import CodeInterpreterCall, CodeOutput
-from qwen_magic.session.figures import FigureFetcher
+from qwen_magic.session.figures import LARGEST_SUM, MOST_FIGURES, FigureFetcher
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 ALLOWED = "http://figures.example/a.png"
@@ -123,3 +123,23 @@ def test_figures_are_found_in_logs_and_outputs():
         "c", outputs=(CodeOutput(logs=logs), CodeOutput(image_url="http://a.example/2.png"))
     )
     assert figure_urls(call) == ("http://a.example/1.png?x=1&y=2", "http://a.example/2.png")
+
+
+def test_an_answer_shows_so_many_figures():
+    source = Source(PNG)
+    fetcher = FigureFetcher(source, ["figures.example"])
+    for number in range(100):
+        fetcher.want(f"http://figures.example/{number}.png")
+    figures = collected(fetcher)
+    assert len(source.asked) == MOST_FIGURES == sum(bool(figure.content) for figure in figures)
+    assert len(figures) == 100
+    assert all(figure.content or "40 figures" in figure.reason for figure in figures)
+
+
+def test_an_answer_shows_so_many_bytes():
+    fetcher = FigureFetcher(Source(PNG + bytes(6 * 2**20)), ["figures.example"])
+    for number in range(5):
+        fetcher.want(f"http://figures.example/{number}.png")
+    figures = collected(fetcher)
+    assert sum(len(figure.content) for figure in figures) <= LARGEST_SUM
+    assert [bool(figure.content) for figure in figures] == [True] * 3 + [False] * 2

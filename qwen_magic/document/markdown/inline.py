@@ -25,6 +25,7 @@ from unicodedata import east_asian_width
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
+from markdown_it.helpers import parseLinkLabel
 from markdown_it.parser_inline import ParserInline
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.autolink import autolink
@@ -45,6 +46,7 @@ _FULL_QUOTE: Final = re.compile("[‘’“”]\ufe01")  # quotation marks in th
 
 _TAG: Final = re.compile(r"<(/?)(br|sub|sup|kbd|mark)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 DEEPEST_TAGS: Final = 16  # elements in one another; what is deeper is text
+_MOST_SPENT: Final = 20  # times the length of a text: brackets that are nested deeper are text
 _NOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]")
 
 _STOP: Final = (  # what no address holds
@@ -88,6 +90,8 @@ class _InlineParser(ParserInline):
 
 
 class _Inline(StateInline):
+    spent = 0  # characters of labels that were looked through, and were none
+
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803
         if self.src.isascii():
             return super().scanDelims(start, canSplitWord)
@@ -135,7 +139,11 @@ def _is_punctuation(char: str) -> bool:
 
 def _image(state: StateInline, silent: bool) -> bool:
     """An image."""
-    if state.src[state.pos] != "!" or not _may_close(state) or not image(state, silent):
+    start = state.pos
+    if state.src[start] != "!" or not _may_close(state):
+        return False
+    if not image(state, silent):
+        _charge(state, start + 1)
         return False
     if not silent:
         _use(state, len(state.tokens) - 1)
@@ -151,13 +159,24 @@ def _bracket(state: StateInline, silent: bool) -> bool:
         if not silent:
             _use(state, first)
         return True
+    _charge(state, state.pos)
     # Silent is the search for the end of a link's text, where a number in brackets is only text.
     return not silent and (_note(state) or _citation(state))
 
 
 def _may_close(state: StateInline) -> bool:
-    """Whether a bracket closes later at all: else each that opens would cost a look at the rest."""
+    """Whether a bracket closes later at all: else each that opens would cost a look at the rest.
+    Nor is each of a thousand that are nested looked through to its end."""
+    if isinstance(state, _Inline) and state.spent > _MOST_SPENT * len(state.src):
+        return False
     return state.src.find("]", state.pos, state.posMax) >= 0
+
+
+def _charge(state: StateInline, opening: int) -> None:
+    """The bracket there opened nothing, and to find that out its label was looked through."""
+    if isinstance(state, _Inline) and state.src.startswith("[", opening):
+        end = parseLinkLabel(state, opening, False)
+        state.spent += (end if end >= 0 else state.posMax) - opening
 
 
 def _use(state: StateInline, first: int) -> None:

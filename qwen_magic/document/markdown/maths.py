@@ -281,8 +281,9 @@ def formula_end(text: str, start: int, end: int) -> int:
         return Display(opening.group(1)).end(text[:limit], opening.end())
     if kind == "[" and text.find("\\]", start, limit) >= 0:
         found = _SQUARE.match(text, start, limit)
-    elif kind == "(":
-        found = _ROUND.match(text, start, min(limit, start + LONGEST_INLINE))
+    limit = min(limit, start + LONGEST_INLINE)
+    if kind == "(" and text.find("\\)", start, limit) >= 0:
+        found = _ROUND.match(text, start, limit)
     return found.end() if found else -1
 
 
