@@ -2,12 +2,11 @@
 
 import pytest
 
-from qwen_magic.document.build import Document
+from qwen_magic.document.build import Document, Drawn, meant_figures, saved_names
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.render import SandboxImage
 from qwen_magic.document.patches import Add, Replace
-from qwen_magic.document.sandbox_images import Drawn, meant_figures, saved_names
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import parse_item
