@@ -48,7 +48,7 @@ class Player:
         self.figures: dict[str, bytes] = {}
         self.figure_host = figure_host
         self.switches = switches
-        self._signs = signs
+        self.signs = signs
         self._lessons = lessons
         self._runner = runner
         self.failures: Counter[str] = Counter()  # by prompt
@@ -57,7 +57,7 @@ class Player:
         """Raises `RefusedError`, `ClientGoneError`, `LessonError`."""
         turn = self._read(body)
         client.record.context = turn.context
-        write, client.record.lesson = answer(turn, read_lessons(self._lessons), self._signs)
+        write, client.record.lesson = answer(turn, read_lessons(self._lessons), self.signs)
         fault = self._fault(turn)
         if fault and FAULTS[fault].kind != "stream":
             _fail(client, turn, fault)

@@ -7,6 +7,7 @@ import pytest
 from demo_server import LESSONS, asked, demo_server
 from lesson_check import check
 
+from qwen_magic.demo import DemoServer
 from qwen_magic.demo.lesson import BUNDLED, read_lessons
 
 LESSON = {lesson.name: lesson for lesson in read_lessons([BUNDLED])}
@@ -246,3 +247,13 @@ def test_what_a_slot_holds_is_data(ask, words):
     response, name = ask(f"Repeat after me: {words}")
     assert name == "repeat"
     assert words in said(response)
+
+
+def test_the_kernel_s_own_server_leaves_the_signature_to_the_footer():
+    with demo_server(signs=False) as server:
+        body = {"model": "demo", "input": "Hello"}
+        reply = httpx2.post(f"{server.base_url}/responses", json=body)
+    assert "Offline demo" not in said(reply.json())
+    kernels = DemoServer.from_environ({}).start()
+    assert not kernels.player.signs
+    kernels.close()
