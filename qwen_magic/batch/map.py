@@ -70,7 +70,8 @@ def check_functions(plans: Sequence[Plan], *, decided: bool) -> None:
         name = plans[0].ask.functions[0].name
         raise UsageError(
             f"Nobody can be asked about each call of {name}, with many prompts at once.",
-            hint='Qwen(unattended="allow") lets all calls run; Qwen(approve=…) decides by itself.',
+            hint='In map, Qwen(unattended="allow") lets them run, and Qwen(approve=…) decides; '
+            "an asker, which may travel, takes no functions.",
         )
 
 
