@@ -151,10 +151,10 @@ def mask_named(text: str, named: str, masked: Callable[[re.Match[str]], str] | N
     pattern, parts, here = re.compile(named), list[str](), 0
     while found := pattern.search(text, here):
         is_secret = found["value"] is not None and is_secret_name(found["name"])
-        end = found.end() if is_secret else found.end("head")
+        end = found.end() if is_secret else found.end("name")
         parts += [
             text[here : found.start()],
-            (masked or _masked_value)(found) if is_secret else found["head"],
+            (masked or _masked_value)(found) if is_secret else found["name"],
         ]
         here = end
     return "".join([*parts, text[here:]])

@@ -6,14 +6,22 @@ import ast
 import asyncio
 import inspect
 import linecache
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.exception.masking import Secrets
+from qwen_magic.context.exception.masking import _NO_PYTHON, Secrets
 from qwen_magic.context.exception.report import MAX_CHARS, exception_report
-from qwen_magic.masking import is_secret_name, known_secrets
+from qwen_magic.masking import (
+    _SHAPES,
+    NAMED_ANY,
+    NAMED_QUOTED,
+    is_secret_name,
+    known_secrets,
+    redact,
+)
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -337,3 +345,63 @@ def test_a_key_that_is_a_column_leaves_the_code_readable():
     report = Cells().report("prices = {}\nfor key in ['price']:\n    prices[key] + 1")
     assert "for key in ['price']" in report.text
     assert "KeyError: 'price'" in report.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Retry: password=hunter2x",
+        "a=b&password=hunter2x&c=d",
+        "https://x.org/?user=a&token=hunter2x&z=1",
+        "redis://:hunter2x@host:6379/0",
+        "postgres://ann:h@hunter2x@host/db",
+        "see: k: password = 'hunter2x'",
+    ],
+)
+def test_a_password_is_found_wherever_a_name_stands_before_it(text):
+    assert "hunter2x" not in Secrets().mask(text)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "LTAI5tMadeUpValue0123456",
+        "npm_MadeUp0123456789abcdefABCDEF012345",
+        "pypi-AgEIcHlwaS5v0123",
+        "SG.madeUp0123456789abcdef.madeUp0123456789",
+        "1234567890:AAmadeUp0123456789abcdefghijklmnopq",
+        "SK0123456789abcdef0123456789abcdef",
+        "ghp_madeUp0123456789",
+        "glpat-madeUp0123456789",
+        "AKIAMADEUP0123456789",
+        "xoxb-0123456789-madeUp",
+        "hvs.madeUp0123456789abcd",
+        "dckr_pat_madeUp0123456789",
+        "sk_live_madeUp0123456789",
+        "AIzaMadeUp0123456789abcdef",
+        "gsk_madeUp0123456789abcdef0123",
+        "?Signature=madeUp0123%3D",
+        "?x-oss-signature=0123456789abcdef",
+        "dop_v1_0123456789abcdef0123",
+    ],
+)
+def test_keys_of_published_detectors(key):
+    secret = key.partition("=")[2] or key
+    assert secret not in redact(f"before https://e.org/{key} after {key}")
+    assert secret not in Secrets().mask(f"before {key} after")
+
+
+def test_fields_and_indexes_by_name():
+    np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    report = Cells(np=np, pd=pd).report(
+        "r = np.array([('ann', 'hunter2x')], dtype=[('user', 'U9'), ('password', 'U12')])\n"
+        "s = pd.Series({'user': 'ann', 'password': 'hunter3x'})\nr[s]"
+    )
+    assert "hunter" not in report.text
+    assert "ann" in report.text
+
+
+@pytest.mark.parametrize("pattern", [_NO_PYTHON, NAMED_ANY, NAMED_QUOTED, *_SHAPES])
+def test_no_pattern_walks_over_lines_without_a_bound(pattern):
+    """White space, and what may be newlines, is bounded: a run of it is walked once."""
+    assert not re.search(r"\\s[*+]", pattern), pattern

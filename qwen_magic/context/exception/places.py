@@ -22,7 +22,8 @@ from stack_data.core import Source
 
 from qwen_magic.context.description import CALLABLE, describe
 from qwen_magic.context.exception.masking import Secrets, without_secrets
-from qwen_magic.masking import MASKED, is_secret_name
+from qwen_magic.context.kept_back import without_masked
+from qwen_magic.masking import MASKED, SECRET_NAMES, is_secret_name
 
 _LIBRARIES: Final = tuple(
     {
@@ -139,6 +140,7 @@ def source_of(filename: str, module: dict[str, object] | None = None) -> Source:
 MAX_VALUES: Final = 12
 _LONGEST_VALUE: Final = 500  # characters
 _LOOKED_AT: Final = 20_000  # characters of a text
+_MOST_CELLS: Final = 200  # of an array or a series, in search of secrets
 # Of these the name says nothing about what is in them.
 _CODE_TYPES: Final = (bool, types.ModuleType, *CALLABLE)
 
@@ -174,8 +176,13 @@ def _described(name: str, value: object, secrets: Secrets) -> str:
         if _is_secret(name, value):
             return MASKED
         _search_table(value, secrets)
+        _search_fields(value, secrets)
         secrets.search(value)
-        given = value[:_LOOKED_AT] if isinstance(value, str) else without_secrets(value)
+        given = (
+            value[:_LOOKED_AT]
+            if isinstance(value, str)
+            else without_masked(without_secrets(value), SECRET_NAMES)
+        )
         text = describe(given)
     except KeyboardInterrupt:
         raise
@@ -204,3 +211,16 @@ def _search_table(value: Any, secrets: Secrets) -> None:
             column = value.column(name) if arrow else value[name]
             for cell in list(column[:10]):
                 secrets.add(str(cell))
+
+
+def _search_fields(value: Any, secrets: Secrets) -> None:
+    """The same for fields of an array, and for what an index names."""
+    names = getattr(getattr(value, "dtype", None), "names", None) or ()
+    for name in names if hasattr(value, "ravel") else ():
+        if is_secret_name(str(name)):
+            for cell in value[name].ravel()[:_MOST_CELLS].tolist():
+                secrets.add(cell)
+    if hasattr(value, "index") and hasattr(value, "iloc") and not hasattr(value, "columns"):
+        for place, label in enumerate(list(value.index[:_MOST_CELLS])):
+            if isinstance(label, str) and is_secret_name(label):
+                secrets.add(value.iloc[place])
