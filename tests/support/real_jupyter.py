@@ -62,7 +62,9 @@ def wait_until(condition, timeout=30.0, what="it"):
 class Jupyter:
     """A running Jupyter server over one folder, with JupyterLab and Notebook 7."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, policy: str = "") -> None:
+        """`policy`: the Content-Security-Policy of every reply, as a site may set it."""
+        headers = {"headers": {"Content-Security-Policy": policy}} if policy else {}
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -93,6 +95,7 @@ class Jupyter:
                 "--LabApp.expose_app_in_browser=True",
                 "--JupyterNotebookApp.expose_app_in_browser=True",
                 "--LabApp.news_url=",
+                f"--ServerApp.tornado_settings={headers!r}",
             ],
             cwd=folder / "work",
             env=environment,
