@@ -67,8 +67,8 @@ class HostFacts:
 
     def _known(self, host: str) -> JSON:
         """What was found; empty where that is nothing, or too old."""
-        known = mapping(self._conversations.fact(_FINDINGS, host))
-        at = known.get("at")
+        known = self._conversations.fact(_FINDINGS, host)
+        at = known.get("at") if isinstance(known, dict) else None
         is_fresh = isinstance(at, int | float) and self._clock() - at < WEEK
         return known if is_fresh else {}
 
