@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from qwen_magic.batch.result import total_cost
 from qwen_magic.document.words import counted, duration, shorten
 from qwen_magic.frontends.display import listing_html, listing_text
+from qwen_magic.frontends.plain import printable
 
 if TYPE_CHECKING:
     from qwen_magic.batch.evaluate import Case, Column, Evaluation
@@ -28,7 +29,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     header, rows = _table(evaluation)
     bars = (_bar_text(column.rate) for column in evaluation.columns.values())
     drawn = [[row[0], bar, *row[2:]] for row, bar in zip(rows, bars, strict=True)]
-    return "\n".join([listing_text(header, drawn), *_notes(evaluation)])
+    return printable("\n".join([listing_text(header, drawn), *_notes(evaluation)]))
 
 
 def evaluation_html(evaluation: Evaluation) -> str:

@@ -12,6 +12,7 @@ from qwen_magic.answer import Answer
 from qwen_magic.batch.rows import Prompt, Row
 from qwen_magic.conversation.usage import Money
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.frontends.plain import printable
 from qwen_magic.protocol.response import Usage
 
 if TYPE_CHECKING:
@@ -244,5 +245,5 @@ def _told(row: MapRow) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(printable(text).split())
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

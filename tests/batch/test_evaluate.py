@@ -98,6 +98,8 @@ def test_errors_of_cases_count_as_errors_and_are_told(qwen):
     assert (column.passed, column.scored, column.errors) == (2, 2, 2)
     assert column.rate == 1
     assert "ServerError" in repr(result)
+    hidden = run(qwen, [{"prompt": "Hi \x1b[31m", "expected": None}])
+    assert "\x1b" not in repr(hidden) + hidden._repr_html_() + repr(hidden._map)
     assert "nothing that is expected" in repr(result)
     broken = run(
         qwen, CASES[:2], lambda answer, expected: answer.nonsense, prompts=PROMPTS["plain"]
