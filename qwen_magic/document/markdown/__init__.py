@@ -4,7 +4,7 @@
 formula is shown. `render` turns its tokens into HTML. `render_markdown` is one whole render,
 `MarkdownStream` (`incremental`) the same text piece by piece: `rules` has a renderer for each kind
 of block that is still open, `unfinished` closes the marks that its last line leaves open, `sent`
-keeps what the views have.
+keeps what the views have. `written` is the same text as Markdown of which no reader loads anything.
 """
 
 from __future__ import annotations
