@@ -462,11 +462,6 @@ def test_where_nesting_is_forbidden_nothing_is_sent(server, tools):
         assert qwen.ask("call later(x=4)", tools=[tools["later"]]).tool_calls[0].output == "8"
 
 
-def test_map_takes_no_functions(server, tools):
-    with qwen_of(server) as qwen, pytest.raises(UsageError, match="map takes no functions"):
-        qwen.map(["a"], tools=[tools["rows"]])
-
-
 def test_objects_are_built_only_after_the_word(server, ran):
     @dataclasses.dataclass
     class Tea:
