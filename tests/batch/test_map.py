@@ -183,7 +183,10 @@ def test_an_interrupt_closes_every_stream_and_keeps_what_is_done(qwen, server, t
         qwen.map(prompts, concurrency=4, resume=path, progress=False)
     watcher.join()
     wait_for_requests(server, lambda records: all(r.ended_at for r in records))
-    assert [bool(r.closed_at) for r in server.requests] == [False] * 5 + [True] * 4
+    closed = [str(r.body["input"]) for r in server.requests if r.closed_at]
+    assert len(server.requests) == 9
+    assert len(closed) == 4
+    assert all("Write at length" in prompt for prompt in closed)
     assert [row.answer is not None for row in qwen.mapped] == [True] * 5 + [False] * 20
     assert qwen.mapped.failed == 0, "what was stopped has not failed"
     assert not [t for t in threading.enumerate() if t.name == "qwen-map"]

@@ -104,7 +104,10 @@ def test_a_wrong_name_is_named(kernel):
 
 
 def test_a_model_without_eyes_is_told_so_before_sending(kernel, server):
-    ran = kernel.run("%%qwen -i picture.png\nWhat is this?")
+    pytest.importorskip("PIL")
+    kernel.ok("from io import BytesIO; from PIL import Image; file = BytesIO()")
+    kernel.ok("Image.new('RGB', (8, 8), 'red').save(file, 'png'); seen = file.getvalue()")
+    ran = kernel.run("%%qwen -i seen\nWhat is this?")
     assert "qwen3-max" in "\n".join(ran.traceback)
     assert not server.requests
 

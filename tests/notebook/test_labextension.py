@@ -69,8 +69,9 @@ def pieces(page, index):
 
 
 def style_of(page, index, words):
-    """Colour, background and weight of the first piece that holds these words."""
-    return next(style for text, *style in pieces(page, index) if words in text)
+    """Colour, background and weight of the first piece that holds these words; None while there
+    is none."""
+    return next((style for text, *style in pieces(page, index) if words in text), None)
 
 
 def test_prompts_are_prose(front, open_page):
