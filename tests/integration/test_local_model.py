@@ -83,7 +83,8 @@ def test_three_turns_are_a_chain(kernel):
 
 
 def test_stop_ends_the_work_and_leaves_the_server(kernel):
-    message = kernel.send("%%qwen --new --max-output-tokens 400\nTell a very long story.")
+    story = "%%qwen --new --max-output-tokens 400\nTell a very long story."
+    message = kernel.send(story, stdin=True)  # as a page does, which sees what comes
     kernel.display_of(message, lambda data: "text/html" in data)
     time.sleep(0.3)
     pressed = time.monotonic()
