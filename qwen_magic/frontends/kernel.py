@@ -11,7 +11,8 @@ The private names used are ipykernel's own (6.29 to 7.4 read); each is looked fo
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +79,36 @@ def _request(shell: Any) -> Mapping[str, Any]:
     if kernel is None or not hasattr(kernel, "get_parent"):
         return {}
     return kernel.get_parent("shell") or {}
+
+
+def keep_requests(shell: Any) -> Callable[[], None]:
+    """Make each execution end as its own; gives what undoes that.
+
+    While a cell awaits, ipykernel 7.4 handles a widget's message beside it and puts back afterwards
+    the request that was running when the message came. Where one cell ended and the next began
+    meanwhile, that is the wrong one: the idle status of the next cell says that the earlier one is
+    done, and a page shows the next one as running for ever.
+    """
+    kernel = kernel_of(shell)
+    handlers = getattr(kernel, "shell_handlers", None)
+    if kernel is None or handlers is None or "execute_request" not in handlers:
+        return lambda: None
+    plain = handlers["execute_request"]
+
+    async def execute(stream: Any, ident: Any, request: Any) -> None:
+        try:
+            done = plain(stream, ident, request)
+            if inspect.isawaitable(done):
+                await done
+        finally:
+            kernel.set_parent(ident, request, "shell")
+
+    def undo() -> None:
+        if handlers["execute_request"] is execute:
+            handlers["execute_request"] = plain
+
+    handlers["execute_request"] = execute
+    return undo
 
 
 def stop_reaches_sync_cell(shell: Any, widget: Any) -> bool:

@@ -14,7 +14,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from qwen_magic.frontends.kernel import kernel_of
+from qwen_magic.frontends.kernel import keep_requests, kernel_of
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
@@ -68,6 +68,7 @@ class Extension:
         shell.user_ns_hidden.update(self._awaited)
         shell.Completer.custom_matchers.append(self._complete)
         atexit.register(self.magics.close)
+        self._release_requests = keep_requests(shell)
         if self.magics.warm_up:
             threading.Thread(target=self._warm_up, name="qwen-warm-up", daemon=True).start()
 
@@ -85,6 +86,7 @@ class Extension:
         for magics in self._all:
             _unregister(shell, magics)
         atexit.unregister(self.magics.close)
+        self._release_requests()
         self.magics.close()
 
     def _transform(self, lines: list[str]) -> list[str]:

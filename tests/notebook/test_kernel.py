@@ -404,9 +404,23 @@ def test_without_widgets_html_is_updated_until_the_end(kernel, server):
     assert len(updates) <= 5 * ran.seconds + 2, "throttled"
 
 
+SLOW_COMMS = """
+import asyncio
+handlers = get_ipython().kernel.shell_handlers
+at_once = handlers["comm_msg"]
+
+async def slowly(*given):
+    await asyncio.sleep(0.3)
+    at_once(*given)
+
+handlers["comm_msg"] = slowly
+"""
+
+
 def test_queued_cells_end_each_for_itself(kernel):
     """A page takes a cell for running until an idle status with its own request as parent; a page
-    also speaks to the widgets meanwhile."""
+    also speaks to the widgets meanwhile, and what it says may take into the next cell."""
+    kernel.ok(SLOW_COMMS)
     sent = [kernel.send("%%qwen --think\nhello", f"c{n}", stdin=True) for n in range(8)]
     client, ended = kernel.client, []
     while len(ended) < len(sent):
@@ -421,6 +435,7 @@ def test_queued_cells_end_each_for_itself(kernel):
     assert ended == sent
     replies = [client.get_shell_msg(timeout=10)["parent_header"]["msg_id"] for _ in sent]
     assert replies == sent
+    kernel.ok("handlers['comm_msg'] = at_once")
 
 
 def test_without_live_widgets_text_is_printed(kernel):
