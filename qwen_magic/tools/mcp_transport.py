@@ -83,6 +83,9 @@ class Program:
             if process.stdin is not None:
                 process.stdin.close()
             await self._end()
+            with suppress(TimeoutError):  # of one that no signal ended
+                # Its group is gone; the loop hears of it from another thread, a moment later.
+                await asyncio.wait_for(process.wait(), TO_END)
             tasks[2].cancel()
 
     async def _read(self, stdout: Any, to_client: Any) -> None:

@@ -52,6 +52,7 @@ class ScriptedServer:
     open: int = 0
     connections: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _accepted: list[tuple[Any, asyncio.Task[None]]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -70,7 +71,7 @@ class ScriptedServer:
 
     def _serve(self, ready: threading.Event) -> None:
         loop = self._loop
-        server = loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0))
+        server = loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         loop.run_forever()
@@ -83,7 +84,14 @@ class ScriptedServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer, _task in self._accepted:
+            writer.transport.abort()
         await asyncio.sleep(0)  # aborted transports close
+
+    def _accept(self, reader: Any, writer: Any) -> None:
+        """Note it before its task runs: one cancelled before its first step closes nothing."""
+        task = asyncio.ensure_future(self._connection(reader, writer))
+        self._accepted.append((writer, task))
 
     async def _connection(self, reader: Any, writer: Any) -> None:
         self.open += 1
