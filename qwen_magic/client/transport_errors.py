@@ -24,7 +24,6 @@ from qwen_magic.errors import (
     SilenceError,
 )
 
-_TRY_OTHER: Final = "Check the base URL: its port, and http against https."
 _TRY_TLS: Final = (
     "Check the base URL: if the server speaks https there, it must begin with https://. "
     "The request is not repeated by itself."

@@ -138,20 +138,11 @@ def _item(place: int, item: JSON) -> JSON:
     match kind:
         case "message":
             return _message(place, item)
-        case "function_call":
-            return {
-                "type": kind,
-                "call_id": _call_id(item),
-                "name": text(item.get("name")),
-                "arguments": _arguments(item.get("arguments")),
-            }
-        case "custom_tool_call":
-            return {
-                "type": kind,
-                "call_id": _call_id(item),
-                "name": text(item.get("name")),
-                "input": json_text(item.get("input")),
-            }
+        case "function_call" | "custom_tool_call":
+            call = {"type": kind, "call_id": _call_id(item), "name": text(item.get("name"))}
+            if kind == "function_call":
+                return {**call, "arguments": _arguments(item.get("arguments"))}
+            return {**call, "input": json_text(item.get("input"))}
         case "function_call_output" | "custom_tool_call_output":
             given = item.get("output")
             output = given if isinstance(given, list) else json_text(given)

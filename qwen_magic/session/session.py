@@ -16,6 +16,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
@@ -167,38 +168,37 @@ class Session:
         """The events of a plan's answer as they come; recorded at the end, or when left early.
         Figures are not fetched: nobody would see them."""
         turn = self._begin(plan, _no_view, blocks=True, fetches=False)
-        try:
+        with self._recorded_when_left(turn, patience=1.0):
             for batch in self._drive(turn, 0.0):
                 for received in batch:
                     yield received.event
-        except BaseException:
-            turn.cut_off(patience=1.0)
-            self._record(turn)
-            raise
         answer = self._record(turn)
         if answer.error is not None:
             raise answer.error
 
     def _run(self, turn: _RunningTurn) -> Answer:
-        try:
+        with self._recorded_when_left(turn, patience=1.0):
             for _ in self._drive(turn, TICK):
                 pass
-        except BaseException:
-            turn.cut_off(patience=1.0)
-            self._record(turn)
-            raise
         return self._record(turn)
 
     async def _arun(self, turn: _RunningTurn) -> Answer:
-        try:
+        # What leaves it may be a cancellation, after which an `await` might not come back: closing
+        # the connection is waited for by blocking the loop, for milliseconds.
+        with self._recorded_when_left(turn, patience=0.5):
             await self._adrive(turn)
+        return self._record(turn)
+
+    @contextmanager
+    def _recorded_when_left(self, turn: _RunningTurn, *, patience: float) -> Iterator[None]:
+        """Whatever ends the block early, ■ and a caller that reads no further too, closes the
+        connection within `patience` seconds and records what came, then goes on its way."""
+        try:
+            yield
         except BaseException:
-            # Waiting blocks the loop, for the milliseconds that closing a connection takes: this
-            # task is being cancelled, and an `await` here might not come back.
-            turn.cut_off(patience=0.5)
+            turn.cut_off(patience=patience)
             self._record(turn)
             raise
-        return self._record(turn)
 
     def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:
         """Do what the turn asks for, blocking, and hand on what its streams bring."""

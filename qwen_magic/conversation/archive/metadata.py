@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from zlib import crc32
 
 from qwen_magic.conversation.archive.checked import LONGEST_TEXT, Node
@@ -33,8 +33,6 @@ from qwen_magic.protocol.items import Message, parse_item
 METADATA_KEY: Final = "qwen_magic"
 METADATA_VERSION: Final = 1  # grows when an older reader would misread it
 _LONG: Final = 80  # characters from which a text is worth a reference
-
-Holder: TypeAlias = dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True, slots=True)
