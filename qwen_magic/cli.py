@@ -5,19 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic import __version__
+from qwen_magic.endpoints import DEMO, LOCAL
+from qwen_magic.errors import QwenError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOTEBOOK: Final = "quickstart.ipynb"
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
+_PATIENCE: Final = 10.0  # seconds that JupyterLab gets to end its kernels
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     parser = argparse.ArgumentParser(prog="qwen-magic", description="Talk to Qwen from notebooks.")
     parser.add_argument("--version", action="version", version=f"qwen-magic {__version__}")
@@ -26,30 +36,42 @@ def main(argv: list[str] | None = None) -> int:
         "demo", help="open JupyterLab on the quickstart notebook, answered by the offline demo"
     )
     demo.add_argument(
-        "--folder",
+        "folder",
         type=Path,
+        nargs="?",
         default=Path("qwen-magic-demo"),
         help="where the notebooks are put (default: %(default)s)",
     )
     demo.add_argument("--no-browser", action="store_true", help="only start the server")
-    demo.add_argument("--port", type=int, help="the server's port")
-    given = parser.parse_args(argv)
-    return open_demo(given.folder, browser=not given.no_browser, port=given.port)
-
-
-def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
-    """Put the notebooks into `folder`, but for those that are there, and run JupyterLab on the
-    quickstart."""
-    if find_spec("jupyterlab") is None:
-        print(
-            'JupyterLab is not installed here. Install it with: pip install "qwen-magic[lab]"',
-            file=sys.stderr,
-        )
-        return 1
-    copy_notebooks(folder)
-    print(
-        f"Opening {folder / NOTEBOOK}, answered by the offline demo. Stop the server with Ctrl-C."
+    demo.add_argument("--port", type=int, help="the server's port (default: a free one)")
+    demo.add_argument(
+        "--local",
+        action="store_true",
+        help="a small Qwen on this machine answers, where %%qwen_local has fetched it",
     )
+    given = parser.parse_args(argv)
+    try:
+        return open_demo(
+            given.folder, browser=not given.no_browser, port=given.port, local=given.local
+        )
+    except QwenError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def open_demo(folder: Path, *, browser: bool, port: int | None, local: bool = False) -> int:
+    """Put the notebooks into `folder`, but for those that are there, and run JupyterLab on the
+    quickstart until it ends; its exit status. Raises `UsageError` where something is missing."""
+    if find_spec("jupyterlab") is None:
+        raise UsageError(
+            "JupyterLab is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
+        )
+    if port is not None:
+        _check_free(port)
+    environment = {**os.environ, **(_local_model() if local else {"QWEN_MAGIC_ENDPOINT": DEMO})}
+    copy_notebooks(folder)
+    who = "a model of this machine" if local else "the offline demo"
+    print(f"Opening {folder / NOTEBOOK}, answered by {who}. Ctrl-C stops the server.", flush=True)
     command = [
         *(sys.executable, "-m", "jupyterlab"),
         f"--ServerApp.root_dir={folder.absolute()}",
@@ -61,19 +83,79 @@ def open_demo(folder: Path, *, browser: bool, port: int | None) -> int:
     if not browser:
         command.append("--no-browser")
     if port is not None:
-        command.append(f"--port={port}")
-    environment = {**os.environ, "QWEN_MAGIC_ENDPOINT": "demo"}
-    return subprocess.call(command, env=environment)
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    return _run(command, environment)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run it until it ends, or until a signal ends this process and it with it; its exit status.
+
+    It runs in a session of its own: a Ctrl-C would reach it too, and JupyterLab answers one with a
+    question about whether it was meant.
+    """
+    with _signals_as_interrupt():
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.kill()
+            process.wait()
+            return 0
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises `KeyboardInterrupt` meanwhile, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_free(port: int) -> None:
+    """Raises `UsageError` where another program listens at `port`, or none may."""
+    with socket.socket() as trial:
+        try:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"Port {port} cannot be used.",
+                why=str(error),
+                hint="Give another with --port, or none: JupyterLab finds a free one.",
+            ) from None
+
+
+def _local_model() -> dict[str, str]:
+    """The settings that let a model of this machine answer. Raises `UsageError`."""
+    from qwen_magic.session.endpoint_keys import local_weights
+
+    weights = local_weights(os.environ)
+    if find_spec("xllamacpp") is None or not weights.exists():
+        raise UsageError(
+            "There is no local Qwen here yet.",
+            hint='pip install "qwen-magic[local]", and %qwen_local qwen in a notebook, fetch it.',
+        )
+    return {"QWEN_MAGIC_ENDPOINT": LOCAL, "QWEN_MAGIC_MODEL": weights.stem}
 
 
 def copy_notebooks(folder: Path) -> None:
-    """Put the notebooks and their data into `folder`; what is there stays as it is."""
+    """Put the notebooks and their data into `folder`; what is there stays as it is. Raises
+    `UsageError` where it cannot be written."""
     source = bundled_notebooks()
-    for file in (file for pattern in _COPIED for file in source.glob(pattern)):
-        copied = folder / file.relative_to(source)
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        if not copied.exists():
-            shutil.copyfile(file, copied)
+    try:
+        for file in (file for pattern in _COPIED for file in source.glob(pattern)):
+            copied = folder / file.relative_to(source)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            if not copied.exists():
+                shutil.copyfile(file, copied)
+    except OSError as error:
+        raise UsageError(f"The notebooks cannot be put into {folder}.", why=str(error)) from None
 
 
 def bundled_notebooks() -> Path:

@@ -1,11 +1,26 @@
 """The console command."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 
+import psutil
 import pytest
 
 from qwen_magic import __version__, cli
+from qwen_magic.session.endpoint_keys import local_weights
+from tests.support.real_jupyter import wait_until
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """What the command would have run, and in which environment."""
+    called = []
+    monkeypatch.setattr(cli, "_run", lambda *given: called.append(given) or 0)
+    return called
 
 
 def test_the_version(capsys):
@@ -18,28 +33,78 @@ def test_the_bundled_notebooks_are_there():
     assert (cli.bundled_notebooks() / cli.NOTEBOOK).exists()
 
 
-def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, monkeypatch):
-    called = []
-    monkeypatch.setattr(subprocess, "call", lambda *args, **more: called.append((args, more)) or 0)
-    assert cli.main(["demo", "--folder", str(tmp_path / "demo"), "--no-browser"]) == 0
-    ((command,), more) = called[0]
+def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, ran):
+    assert cli.main(["demo", str(tmp_path / "demo"), "--no-browser"]) == 0
+    ((command, environment),) = ran
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={tmp_path / 'demo'}" in command
     assert "--no-browser" in command
     copied = {str(f.relative_to(tmp_path / "demo")) for f in (tmp_path / "demo").rglob("*.*")}
     assert {"quickstart.ipynb", "data_analysis.ipynb", "data/planets.csv"} <= copied
-    assert more["env"]["QWEN_MAGIC_ENDPOINT"] == "demo"
+    assert environment["QWEN_MAGIC_ENDPOINT"] == "demo"
 
 
-def test_a_notebook_that_was_changed_is_not_overwritten(tmp_path, monkeypatch):
-    monkeypatch.setattr(subprocess, "call", lambda *args, **more: 0)
+def test_a_notebook_that_was_changed_is_not_overwritten(tmp_path, ran):
     notebook = tmp_path / "quickstart.ipynb"
     notebook.write_text("mine")
-    cli.main(["demo", "--folder", str(tmp_path), "--no-browser"])
+    assert cli.main(["demo", str(tmp_path)]) == 0
     assert notebook.read_text() == "mine"
 
 
-def test_without_jupyterlab_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_said_and_nothing_is_begun(tmp_path, ran, monkeypatch, capsys):
+    monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path / "home"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert cli.main(["demo", str(tmp_path / "a"), "--port", str(port)]) == 1
+        assert "--port" in capsys.readouterr().err
+    assert cli.main(["demo", str(tmp_path / "a"), "--port", "70000"]) == 1
+    assert cli.main(["demo", str(tmp_path / "a"), "--local"]) == 1
+    assert "%qwen_local qwen" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert cli.main(["demo", str(tmp_path / "file")]) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
     monkeypatch.setattr(cli, "find_spec", lambda name: None)
-    assert cli.main(["demo", "--folder", str(tmp_path)]) == 1
+    assert cli.main(["demo", str(tmp_path / "a")]) == 1
     assert "pip install" in capsys.readouterr().err
+    assert not ran
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_local_model_answers_where_it_was_fetched(tmp_path, ran, monkeypatch):
+    monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path))
+    monkeypatch.setattr(cli, "find_spec", lambda name: True)
+    weights = local_weights(os.environ)
+    weights.parent.mkdir()
+    weights.touch()
+    assert cli.main(["demo", str(tmp_path / "demo"), "--local"]) == 0
+    ((_, environment),) = ran
+    assert environment["QWEN_MAGIC_ENDPOINT"] == "local"
+    assert environment["QWEN_MAGIC_MODEL"] == weights.stem
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_a_signal_ends_jupyterlab_with_it(tmp_path):
+    port = free_port()
+    program = "import sys; from qwen_magic.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "demo", str(tmp_path), "--no-browser"]
+    with subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/login"), timeout=60)
+        (server,) = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert not server.is_running()

@@ -66,10 +66,10 @@ class LocalMagics(SessionMagics):
             )
 
     def _fetched(self) -> Path:
-        from qwen_magic.conversation.scope import data_folder
         from qwen_magic.local.hub import fetch_weights, hubs
+        from qwen_magic.session.endpoint_keys import local_weights
 
-        folder = data_folder(os.environ) / "models"
+        folder = local_weights(os.environ).parent
         shown = _Bar()
         path = fetch_weights(self._asker.session.client, folder, hubs(os.environ), shown)
         if shown.begun:

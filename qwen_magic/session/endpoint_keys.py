@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
+from qwen_magic.conversation.scope import data_folder
 from qwen_magic.endpoints import DEMO, LOCAL, Endpoint, find_endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import Secret, Unshown, know
@@ -46,13 +47,8 @@ class Endpoints:
             demo = self._started_demo()
             return replace(endpoint, base_url=demo.base_url, key=demo.key)
         if endpoint.name == LOCAL:
-            if self.local is None:
-                raise UsageError(
-                    "No local model is served.",
-                    hint="%qwen_local FILE.gguf begins; %qwen_local qwen fetches a small Qwen.",
-                )
-            self.local.check()
-            return replace(endpoint, base_url=self.local.base_url, key=self.local.key)
+            local = self._running_local()
+            return replace(endpoint, base_url=local.base_url, key=local.key)
         key = self._keys.get(endpoint.host, Secret())
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
@@ -114,6 +110,20 @@ class Endpoints:
             self._demo = DemoServer.from_environ(self._environ).start()
         return self._demo
 
+    def _running_local(self) -> LocalServer:
+        """The model that is served, else the small Qwen that was fetched before. Raises
+        `UsageError`."""
+        if self.local is not None:
+            self.local.check()
+            return self.local
+        weights = local_weights(self._environ)
+        if not weights.exists():
+            raise UsageError(
+                "No local model is served.",
+                hint="%qwen_local FILE.gguf begins; %qwen_local qwen fetches a small Qwen.",
+            )
+        return self.start_local(weights, threads=1)
+
     def start_local(self, weights: Path, threads: int) -> LocalServer:
         """Serve the model in `weights` as endpoint `local`, in place of another. Waits until it
         is loaded. Raises `UsageError`."""
@@ -136,6 +146,13 @@ class Endpoints:
         if self._demo is not None:
             self._demo.close()
             self._demo = None
+
+
+def local_weights(environ: Mapping[str, str]) -> Path:
+    """Where the small Qwen of `%qwen_local qwen` is kept; there may be no such file yet."""
+    from qwen_magic.local.hub import FILE
+
+    return data_folder(environ) / "models" / FILE
 
 
 def _keyring() -> ModuleType | None:
