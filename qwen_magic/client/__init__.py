@@ -5,7 +5,7 @@
       failure:  error_body -> error_map (a service's refusal);  transport_errors (no answer)
       again:    stream.Backoff, only where nothing can have begun
     stop:     stream.Canceller: once, and when it is safe
-    events -> thread_queue.ThreadQueue -> the consumer's thread
+    events -> engine.ThreadQueue -> the consumer's thread
 
 `http.py` is the only one that imports httpx2. To import this package costs httpx2's import time:
 the other rooms do it when the first request is made.

@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-from qwen_magic.client.engine import Engine
+from qwen_magic.client.engine import Engine, ThreadQueue
 from qwen_magic.client.error_body import LONGEST_PAUSE, request_id
 from qwen_magic.client.http import Http, HttpRequest, HttpResponse
 from qwen_magic.client.reader import AnswerReader, Received
-from qwen_magic.client.thread_queue import ThreadQueue
 from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError, RetryReason, redact_error

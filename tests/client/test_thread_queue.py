@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from qwen_magic.client.thread_queue import ThreadQueue
+from qwen_magic.client.engine import ThreadQueue
 
 
 def test_drain_gives_all_then_the_end():
