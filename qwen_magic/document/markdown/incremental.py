@@ -47,6 +47,7 @@ from qwen_magic.document.markdown.render import (
     render_blocks,
     text_html,
 )
+from qwen_magic.document.markdown.rules import start_block
 from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
     Context,
@@ -56,7 +57,6 @@ from qwen_magic.document.markdown.rules.renderer import (
     looks_like_table,
     paragraph_html,
 )
-from qwen_magic.document.markdown.rules.start import start_block
 from qwen_magic.document.markdown.sent import MarkdownBlock, SentBlock, Writer
 from qwen_magic.document.markdown.unfinished import presentable
 from qwen_magic.document.patches import Patch, Remove

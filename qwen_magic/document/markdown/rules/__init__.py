@@ -1,1 +1,139 @@
-"""Blocks that are still arriving: a renderer for each kind, by the cheapest step it allows."""
+"""Blocks that are still arriving: a renderer for each kind, by the cheapest step it allows; here,
+which one an open block is handed to, and that of a table, row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from qwen_magic.document.markdown.maths import Display
+from qwen_magic.document.markdown.parser import ParsedBlock, Token, as_meant, row_cells
+from qwen_magic.document.markdown.render import block_htmls, cell_open
+from qwen_magic.document.markdown.rules.containers import BlockQuoteRenderer, ListRenderer
+from qwen_magic.document.markdown.rules.fence import (
+    LONGEST_LINE_SHOWN,
+    FenceRenderer,
+    IndentedCodeRenderer,
+    MathsRenderer,
+)
+from qwen_magic.document.markdown.rules.paragraph import ParagraphRenderer
+from qwen_magic.document.markdown.rules.renderer import (
+    BlockRenderer,
+    Context,
+    interrupts,
+    is_blank,
+    text_to_html,
+)
+from qwen_magic.document.markdown.unfinished import presentable
+
+LARGE = 160  # characters from which a container or a paragraph is worth a renderer
+SMALL = 8  # the same for a container in a container
+DEEPEST = 45  # containers in containers; below, blocks are rendered whole
+_ROW: Final = re.compile(r" {0,3}\|")
+_HEAD: Final = {"fence": 1, "table_open": 2}  # lines that a renderer has from the block's tokens
+
+
+def start_block(
+    block: ParsedBlock,
+    lines: Sequence[str],
+    partial: str,
+    context: Context,
+    tight: bool,
+    depth: int,
+) -> BlockRenderer | None:
+    """A renderer that has taken the whole `lines` of the open block, None for none.
+
+    `partial` is the line that has begun behind them; `tight`: a paragraph has no element.
+    """
+    renderer = _renderer(block, [*lines, partial], len(lines), context, tight, depth)
+    if renderer is not None:
+        for line in lines[_HEAD.get(block.kind, 0) :]:
+            renderer.line(line)
+    return renderer
+
+
+def _renderer(
+    block: ParsedBlock, lines: Sequence[str], whole: int, context: Context, tight: bool, depth: int
+) -> BlockRenderer | None:
+    """Blocks that go by lines have one when their head is whole, the others when they are large."""
+    size = sum(map(len, lines))
+    match block.kind:
+        case "fence" if whole:
+            return FenceRenderer(context, block.tokens[0], lines[0])
+        case "table_open" if whole >= _HEAD["table_open"]:
+            return TableRenderer(context, block.tokens)
+        case "maths_block" if whole and (display := Display.opened_by(lines[0])):
+            return MathsRenderer(context, display, lines[0])
+        case "code_block" if whole:
+            return IndentedCodeRenderer(context)
+        case "paragraph_open" if size >= LARGE:
+            return ParagraphRenderer(context, bare=tight)
+        case _ if depth >= DEEPEST or size < (SMALL if depth else LARGE):
+            return None
+        case "bullet_list_open" | "ordered_list_open":
+            return ListRenderer.of(context, lines[0], is_tight(block.tokens), depth)
+        case "blockquote_open":
+            return BlockQuoteRenderer(context, depth)
+        case _:
+            return None
+
+
+def is_tight(tokens: Sequence[Token]) -> bool:
+    """Tell whether a list's paragraphs have no elements of their own, as far as it goes."""
+    level = tokens[0].level + 2
+    return all(t.hidden for t in tokens if t.type == "paragraph_open" and t.level == level)
+
+
+class TableRenderer(BlockRenderer):
+    """An open table whose head is complete."""
+
+    def __init__(self, context: Context, tokens: Sequence[Token]) -> None:
+        heads = [token for token in tokens if token.type == "th_open"]
+        self._cells = [cell_open("td", str(token.attrs.get("style", ""))) for token in heads]
+        self._context = context
+        self._ended = False
+        end = next(i for i, token in enumerate(tokens) if token.type == "thead_close")
+        self._body = False
+        context.writer.open(block_htmls(tokens[: end + 1])[0], "</div>", "</table>")
+
+    def line(self, text: str) -> str:
+        """Take the next row."""
+        if self._ended or is_blank(text):
+            self._ended = True
+            return "" if is_blank(text) else text
+        if not _ROW.match(text) and interrupts(text):
+            return text
+        if not self._body:
+            self._body = True
+            self._context.writer.open("<tbody>", "</tbody>")
+        self._context.writer.settle(self._row(text))
+        return ""
+
+    def show(self, partial: str) -> str | None:
+        """Return the HTML of a row that has begun."""
+        if is_blank(partial):
+            return ""
+        if self._ended or (not _ROW.match(partial) and interrupts(partial)):
+            return None
+        if partial.strip() == "|":
+            return ""
+        row = self._row(partial[:LONGEST_LINE_SHOWN], begun=True)
+        return row if self._body else f"<tbody>{row}</tbody>"
+
+    def close(self) -> None:
+        """Leave the table."""
+        self._context.writer.close(3 if self._body else 2)
+
+    def _row(self, text: str, begun: bool = False) -> str:
+        columns = row_cells(as_meant(text, len(self._cells), begun))
+        if begun and columns and not text.rstrip().endswith("|"):
+            columns[-1] = presentable(columns[-1])
+        columns += [""] * (len(self._cells) - len(columns))
+        cells = zip(self._cells, columns, strict=False)
+        inside = "".join(f"{opening}{self._cell(column)}</td>" for opening, column in cells)
+        return f"<tr>{inside}</tr>"
+
+    def _cell(self, text: str) -> str:
+        text = text.strip()
+        return text_to_html(text, self._context.env)
