@@ -1,21 +1,62 @@
 """Out of an answer's Markdown into Python: its code blocks, its tables.
 
-pandas is imported only when a DataFrame is made; `cells` says what a column of a table holds.
+pandas is imported only when a DataFrame is made. A column gets a type only where every cell that is
+not missing has it; one cell that differs leaves the whole column as text, so that nothing is lost:
+
+- missing: empty, `-`, `–`, `—`, `N/A`, `n/a`, `NA`, `NaN`, `null`, `None`;
+- numbers: `1,234.5`, `1 234`, `1_234`, `1'234`, `−5`, `+5`, `1e6`, `(5)` for -5; a comma groups
+  threes (`1,234`), else it is a decimal comma (`3,14`, `1.234,5`) if the whole column reads so;
+  several signs of approximation (`~5`, `≈5`) are dropped. Leading zeros (`007`) make text;
+- whole numbers beyond 64 bits stay text;
+- units: one sign of money before (`$5`, `€ 5`, `USD 5`), or one unit after (`5 %`, `5 kg`), the
+  same in all cells. The numbers are kept as written (`5 %` is 5.0), the unit is told apart;
+- truth: `true`/`false`, `yes`/`no`, `✓`/`✗` and the like, in one pair;
+- dates: ISO 8601 only (`2024-03-01`, with a time, with a zone): `03/04/2024` stays text.
 """
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from qwen_magic.document.cells import Column, read_column
 from qwen_magic.document.highlight import is_python
 from qwen_magic.document.markdown.parser import parse
 from qwen_magic.document.markdown.render import fence_language, text_of
 from qwen_magic.errors import UsageError
+
+Value: TypeAlias = int | float | bool | str | datetime.datetime | None
+
+_MISSING: Final = frozenset(("", "-", "–", "—", "n/a", "na", "nan", "null", "none", "<na>"))
+_TRUTHS: Final = (
+    ("true", "false"),
+    ("yes", "no"),
+    ("✓", "✗"),
+    ("✔", "✘"),
+    ("✅", "❌"),
+    ("☑", "☐"),
+)
+_MONEY: Final = r"[$€£¥₹₩₽₺฿₫₴₪]|(?:US|A|C|NZ|HK|S)\$|(?:USD|EUR|GBP|JPY|CNY|CHF|INR|RMB)(?=[\s\d])"
+_NUMBER: Final = re.compile(
+    rf"(?P<open>\()?[~≈]?\s*(?P<sign>[-+−])?\s*(?P<money>{_MONEY})?\s*(?P<sign2>[-+−])?"
+    r"(?P<digits>\.\d+|\d(?:[\d.,_'’\u00a0\u202f ]*\d)?\.?)(?P<power>[eE][-+]?\d+)?"
+    r"\s?(?P<unit>(?:[^\W\d_]|[%‰°$€£¥₹])[^\d()]*)?(?P<close>\))?"
+)
+_GROUPED: Final = re.compile(r"\d{1,3}(?:([,_'’\u00a0\u202f ])\d{3})(?:\1\d{3})*(?:\.\d*)?")
+_INDIAN: Final = re.compile(r"\d{1,2}(?:,\d\d)*,\d{3}(?:\.\d*)?")
+_PLAIN: Final = re.compile(r"\d*\.?\d*")
+_COMMA: Final = re.compile(r"\d+,\d+|\d{1,3}(?:[.\u00a0\u202f ]\d{3})+(?:,\d+)?")
+_LEADING_ZERO: Final = re.compile(r"0\d")
+_DATE: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:\s?(?:Z|[-+]\d\d:?\d\d))?)?"
+)
+_LONGEST_UNIT: Final = 12  # characters
+_LONGEST_NUMBER: Final = 40
+_INT64: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +106,7 @@ class PipeTable:
 def tables(markdown: str) -> list[Any]:
     """The pipe tables of `markdown`, in order, each a pandas DataFrame.
 
-    Types as `cells` tells. Whole numbers are int64, or Int64 where cells are missing; others
+    Types as told above. Whole numbers are int64, or Int64 where cells are missing; others
     float64; truth values bool or boolean; dates datetime64. Where all numbers of a column share
     one unit, they are plain numbers and `frame.attrs["units"]` has `{column: unit}`. A header that
     comes again gets ` (2)`; an empty one is `column 3`, by place. Raises `UsageError` without
@@ -142,3 +183,110 @@ def find_tables(text: str) -> tuple[PipeTable, ...]:
         elif token.type in ("th_open", "td_open"):
             found[-1][-1].append(text_of(following.children or []).strip())
     return tuple(PipeTable(tuple(rows[0]), tuple(map(tuple, rows[1:]))) for rows in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's values. `kind` is `int`, `float`, `bool`, `date` or `text`; `unit` is what the
+    numbers are in, empty for none. Missing cells are None."""
+
+    kind: str
+    values: tuple[Value, ...]
+    unit: str = ""
+
+
+def read_column(cells: Sequence[str]) -> Column:
+    """The column that these cells make; never fails, since text is always left."""
+    given = [None if cell.strip().lower() in _MISSING else cell.strip() for cell in cells]
+    present = [cell for cell in given if cell is not None]
+    if present:
+        for reader in (_truths, _dates, _numbers):
+            column = reader(present)
+            if column is not None:
+                return _with_missing(column, given)
+    # No cell is known to be missing where the column is text: a dash may be meant.
+    return Column("text", tuple(cell if cell != "" else None for cell in map(str.strip, cells)))
+
+
+def _with_missing(column: Column, given: Sequence[str | None]) -> Column:
+    values = iter(column.values)
+    return Column(
+        column.kind, tuple(None if cell is None else next(values) for cell in given), column.unit
+    )
+
+
+def _truths(cells: Sequence[str]) -> Column | None:
+    words = [cell.lower() for cell in cells]
+    for pair in _TRUTHS:
+        if all(word in pair for word in words):
+            return Column("bool", tuple(word == pair[0] for word in words))
+    return None
+
+
+def _dates(cells: Sequence[str]) -> Column | None:
+    if not all(_DATE.fullmatch(cell) for cell in cells):
+        return None
+    try:
+        values = [datetime.datetime.fromisoformat(cell.replace(" +", "+")) for cell in cells]
+    except ValueError:  # the 31st of February
+        return None
+    if len({value.tzinfo is None for value in values}) > 1:
+        return None
+    return Column("date", tuple(values))
+
+
+def _numbers(cells: Sequence[str]) -> Column | None:
+    found = [_NUMBER.fullmatch(cell) for cell in cells if len(cell) <= _LONGEST_NUMBER]
+    parts = [match for match in found if match is not None]
+    units = {_unit(match) for match in parts}
+    if len(parts) < len(cells) or len(units) != 1:
+        return None
+    unit = units.pop()
+    if len(unit) > _LONGEST_UNIT or not all(_is_balanced(match) for match in parts):
+        return None
+    digits = [match["digits"].strip() for match in parts]
+    plain = _read(digits, _point) or _read(digits, _comma)
+    if plain is None:
+        return None
+    values = [_signed(match, text) for match, text in zip(parts, plain, strict=True)]
+    if any(isinstance(value, int) and not -_INT64 <= value < _INT64 for value in values):
+        return None  # an account number: a float would lose its last digits
+    whole = all(isinstance(value, int) for value in values)
+    made = tuple(values) if whole else tuple(float(value) for value in values)
+    return Column("int" if whole else "float", made, unit)
+
+
+def _unit(match: re.Match[str]) -> str:
+    money, unit = match["money"] or "", (match["unit"] or "").strip()
+    return f"{money} {unit}".strip() if money and unit else money or unit
+
+
+def _is_balanced(match: re.Match[str]) -> bool:
+    signed = (match["sign"], match["sign2"])
+    return bool(match["open"]) == bool(match["close"]) and None in signed
+
+
+def _read(digits: Sequence[str], one: Callable[[str], str | None]) -> list[str] | None:
+    texts = [one(text) for text in digits]
+    return None if None in texts else [text for text in texts if text is not None]
+
+
+def _point(text: str) -> str | None:
+    """Digits with a decimal point, without what groups them; None where they are no number."""
+    if _GROUPED.fullmatch(text) or _INDIAN.fullmatch(text):
+        return re.sub(r"[^\d.]", "", text)
+    return text if _PLAIN.fullmatch(text) and not _LEADING_ZERO.match(text) else None
+
+
+def _comma(text: str) -> str | None:
+    """The same, written with a decimal comma."""
+    if _COMMA.fullmatch(text) and not _LEADING_ZERO.match(text):
+        return re.sub(r"[^\d,]", "", text).replace(",", ".")
+    return text if text.isdigit() and not _LEADING_ZERO.match(text) else None
+
+
+def _signed(match: re.Match[str], digits: str) -> int | float:
+    negative = match["open"] or (match["sign"] or match["sign2"]) in ("-", "−")
+    text = digits + (match["power"] or "")
+    value = int(text) if text.isdigit() else float(text)
+    return -value if negative else value

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.cells import read_column
+from qwen_magic.document.extract import read_column
 
 unhurried = settings(deadline=None)
 UTC = datetime.UTC
