@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from qwen_magic.document.blocks import Code, LiveLine, NumberedSource, SourceList, Spoken, Step
 from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, turn_end
 from qwen_magic.document.groups import Groups
-from qwen_magic.document.links import is_picture
+from qwen_magic.document.links import all_sources, is_picture, number_sources
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.question import Asked, Question
 from qwen_magic.document.sections import (
@@ -28,7 +28,6 @@ from qwen_magic.document.sections import (
     ToolSection,
     section_type,
 )
-from qwen_magic.document.sources import all_sources, number_sources
 from qwen_magic.document.steps import FigureState, StepContext, figure_urls
 from qwen_magic.document.tree import ROOT, SAY, Tree
 from qwen_magic.document.words import counted

@@ -19,10 +19,9 @@ from qwen_magic.document import blocks
 from qwen_magic.document.blocks import Block, NumberedSource, Place, SourceList, Step
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.highlight import highlight_pieces
-from qwen_magic.document.links import is_picture, link_open
+from qwen_magic.document.links import by_host, is_picture, link_open
 from qwen_magic.document.markdown.render import FIGURE_ALT, CodeHtml, text_html
 from qwen_magic.document.question import Asked, Question
-from qwen_magic.document.sources import by_host
 from qwen_magic.document.words import counted, revealed
 
 SEP: Final = '<span class="qm-sep"> · </span>'

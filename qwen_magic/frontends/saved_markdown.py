@@ -14,12 +14,11 @@ from qwen_magic.document.blocks import Block, NumberedSource, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.html import Value
-from qwen_magic.document.links import markdown_link
+from qwen_magic.document.links import markdown_link, source_line
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.render import text_of
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Asked
-from qwen_magic.document.sources import source_line
 from qwen_magic.document.tree import Node
 from qwen_magic.document.words import SPECIAL, counted, escaped, fenced, revealed
 

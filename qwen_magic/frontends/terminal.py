@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
+from qwen_magic.document.links import number_sources
 from qwen_magic.document.question import Question
-from qwen_magic.document.sources import number_sources
 from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.frontends.plain import note_text, printable, spaced, step_line
 from qwen_magic.protocol.fields import JSON

@@ -1,6 +1,6 @@
 """What `[n]` means, and which pages are listed."""
 
-from qwen_magic.document.sources import all_sources, by_host, number_sources
+from qwen_magic.document.links import all_sources, by_host, number_sources
 from qwen_magic.protocol.items import Annotation, Message, Reasoning, Source, WebSearchCall
 
 

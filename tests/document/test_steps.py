@@ -11,7 +11,7 @@ from qwen_magic.document.blocks import (
     Pending,
     SourceGroups,
 )
-from qwen_magic.document.sources import number_sources
+from qwen_magic.document.links import number_sources
 from qwen_magic.document.steps import FigureState, StepContext, make_step
 from qwen_magic.protocol.entry import Entry
 from qwen_magic.protocol.items import parse_item

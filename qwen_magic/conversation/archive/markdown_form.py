@@ -9,10 +9,10 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final, assert_never
 
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
+from qwen_magic.document.links import all_sources, source_line
 from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.document.markdown.parser import parse_structure
 from qwen_magic.document.markdown.written import safe_markdown
-from qwen_magic.document.sources import all_sources, source_line
 from qwen_magic.document.words import counted, duration, escaped, fenced, own_name, plural, shorten
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
