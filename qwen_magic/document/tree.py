@@ -11,7 +11,7 @@
     say                         for screen readers: say.0 is what they are told
 
 `Tree` makes every change, and returns it as the patches that repeat it in a browser: the live view.
-The saved forms (`frontends.static`, `saved_markdown`, `plain`) walk it from `root`. Nothing is read
+The saved forms (`frontends.static`, `plain`) walk it from `root`. Nothing is read
 back out of HTML: what a node shows is its `value`.
 """
 

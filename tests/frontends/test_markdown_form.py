@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from qwen_magic.document.footer import Outcome
-from qwen_magic.frontends.saved_markdown import markdown_of
+from qwen_magic.frontends.static import markdown_of
 
 
 def page(turns, show, **fields):
