@@ -16,7 +16,7 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.errors import bare
-from qwen_magic.frontends.prompt import ask_value, prompt_for
+from qwen_magic.frontends.terminal import ask_value, prompt_for
 from qwen_magic.masking import Secret
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES

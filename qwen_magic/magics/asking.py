@@ -45,7 +45,7 @@ from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of
-from qwen_magic.frontends.prompt import ask_value, prompt_for
+from qwen_magic.frontends.terminal import ask_value, prompt_for
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory

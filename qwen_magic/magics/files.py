@@ -92,7 +92,7 @@ class FileMagics(SessionMagics):
 def _reviewed(conversation: Conversation) -> Conversation:
     """Without what is in the turns' inputs besides words, unless the reader wants that sent."""
     from qwen_magic.conversation.chain import Turn
-    from qwen_magic.frontends.prompt import agreed
+    from qwen_magic.frontends.terminal import agreed
     from qwen_magic.protocol.fields import json_text
     from qwen_magic.session.transcript import as_items, beyond_words
 

@@ -14,7 +14,7 @@ from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.usage import local_day, usage_table
 from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends import prompt
+from qwen_magic.frontends import terminal
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.host_facts import Catalogues, Spending
@@ -69,7 +69,7 @@ class Reader:
         self.path = tmp_path / "sent.json"
         self.magics = FileMagics.__new__(FileMagics)
         monkeypatch.setattr(FileMagics, "_conversations", self.conversations, raising=False)
-        monkeypatch.setattr(prompt, "_can_ask", lambda: answer is not None)
+        monkeypatch.setattr(terminal, "_can_ask", lambda: answer is not None)
         monkeypatch.setattr("builtins.input", lambda question: answer)
 
     def take(self, text):
@@ -103,7 +103,7 @@ def test_what_is_not_words_is_shown_and_asked_about(monkeypatch, tmp_path, capsy
 def test_words_and_pictures_of_its_own_ask_nothing(monkeypatch, tmp_path, item):
     assert not beyond_words(item)
     reader = Reader(monkeypatch, tmp_path)
-    monkeypatch.setattr(prompt, "_can_ask", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(terminal, "_can_ask", lambda: pytest.fail("asked"))
     reader.take(file_of(replace(TURN, input=(item,))))
     (turn,) = reader.conversations.chain("main").turns.values()
     assert turn.input == (item,)
