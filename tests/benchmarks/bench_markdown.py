@@ -1,28 +1,20 @@
-"""Costs of a Markdown stream, as ratios to one whole render.
-
-    python tests/benchmarks/bench_markdown.py [--sizes 40000 200000] [--kinds mixed table …]
+"""A Markdown stream, as ratios to one whole render of the same text.
 
 Deltas come 100 a second and updates 30 a second, so that an update takes about 3.3 deltas. CPU time
-of the process; the whole render is the best of three in the same run. Columns: the stream with its
-`finish`, the longest update in ms, patches' HTML to final HTML, and for each kind the exponent of
-growth between the smallest and the largest size.
+of the process; the whole render is the best of three in the same run.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 import time
 from itertools import islice
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from corpora import HOSTILE, OTHER, USUAL, deltas, document
 
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
 from qwen_magic.document.patches import Extend, Patch, Remove
+
+from .corpora import HOSTILE, OTHER, USUAL, deltas, document
+from .goals import Figure, Figures, benchmark
 
 DELTAS, UPDATES = 100, 30
 
@@ -62,30 +54,26 @@ def characters(patch: Patch) -> int:
     return len(patch.html) + (len(patch.tail) if isinstance(patch, Extend) else 0)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[40_000, 200_000])
-    parser.add_argument("--kinds", nargs="+", default=[*USUAL, *OTHER, *HOSTILE])
-    options = parser.parse_args()
+@benchmark(4, "markdown", "a stream at 30 updates a second")
+def markdown(quick: bool) -> Figures:
     render_markdown(document("mixed", 20_000))
-    print(f"{'kind':18}{'size':>9}{'render ms':>11}{'stream ×':>10}{'max ms':>8}{'HTML ×':>8}")
-    for kind in options.kinds:
-        costs: list[tuple[int, float]] = []
-        for size in options.sizes:
-            text = document(kind, size)
-            once = whole(text)
-            spent, longest, sent = stream(text)
-            costs.append((size, spent))
-            html = len(render_markdown(text))
-            print(
-                f"{kind:18}{size:9}{once * 1e3:11.1f}{spent / once:10.1f}"
-                f"{longest * 1e3:8.1f}{sent / max(1, html):8.1f}",
-                flush=True,
-            )
-        if len(costs) > 1:
-            (small, low), (large, high) = costs[0], costs[-1]
-            print(f"{kind:18}grows with exponent {math.log(high / low, large / small):.2f}")
+    for kind in (*USUAL, *OTHER):
+        text = document(kind, 20_000 if quick else 40_000)
+        spent, longest, _ = stream(text)
+        yield Figure(kind, spent / whole(text), "× one render", at_most=8)
+        yield Figure(f"{kind}, the longest update", longest * 1e3, "ms")
 
 
-if __name__ == "__main__":
-    main()
+@benchmark(5, "growth", "what grows with the length of a text")
+def growth(quick: bool) -> Figures:
+    render_markdown(document("mixed", 20_000))
+    small, large = (10_000, 40_000) if quick else (40_000, 200_000)
+    for kind in (*USUAL, *OTHER, *HOSTILE):
+        low, _, _ = stream(document(kind, small))
+        high, longest, _ = stream(text := document(kind, large))
+        exponent = math.log(high / low, large / small)
+        yield Figure(f"{kind}, exponent", exponent, at_most=1.1)
+        yield Figure(f"{kind}, the longest update", longest * 1e3, "ms", at_most=8)
+        if kind in HOSTILE:
+            most = max(25 * whole(text), 20e-6 * large)
+            yield Figure(f"{kind}, of what it may cost", high / most, "×", at_most=1)

@@ -1,61 +1,37 @@
-"""Reading a stream: CPU per event as ratios to `json.loads`, and to the openai SDK, in one run.
+"""Reading a stream: CPU per event, over a real socket and without one, as ratios to `json.loads`
+and to the openai SDK.
 
-    python tests/benchmarks/bench_protocol.py
-
-The stream is 3,350 text deltas (about 40 KB of text) in DashScope's framing. The SDK line is the
-parsing that its `Stream` does with each event: decode, `json.loads`, build the typed event.
+The stream is some 3,350 text deltas (40 KB of Markdown) in DashScope's framing.
 """
 
+from __future__ import annotations
+
+import asyncio
 import json
-import random
-import time
 
-from openai._models import construct_type
-from openai._streaming import SSEDecoder as OpenAIDecoder
-from openai.types.responses import ResponseStreamEvent
+from .goals import Figure, Figures, benchmark, cpu, without
+from .sse_server import frames, paced, sse_server
 
-from qwen_magic.protocol.body import EventDecoder
-from qwen_magic.protocol.state import ResponseState
-
-DELTAS = 3_350
-ITEM = "msg_16db29d6-c1d3-47d7-9177-0fba81964xxx"
+KIND = {"kind": "mixed", "size": "40000"}
 
 
-def payloads() -> list[str]:
-    chance = random.Random(1)
-    item = {"id": ITEM, "content": [], "role": "assistant", "status": "in_progress"}
-    events: list[dict[str, object]] = [
-        {"response": {"id": "r", "status": "queued"}, "type": "response.created"},
-        {"item": {**item, "type": "message"}, "type": "response.output_item.added"},
-    ]
-    for _ in range(DELTAS):
-        delta = "".join(chance.choice("abcde fghij klmnop") for _ in range(chance.randint(4, 20)))
-        event = {"content_index": 0, "delta": delta, "item_id": ITEM, "logprobs": []}
-        events.append({**event, "type": "response.output_text.delta"})
-    events.append({"response": {"id": "r", "status": "completed"}, "type": "response.completed"})
-    for number, event in enumerate(events):
-        event |= {"output_index": 0, "sequence_number": number}
-    return [json.dumps(event, separators=(",", ":")) for event in events]
+@benchmark(1, "parse", "reading a stream")
+def parse(quick: bool) -> Figures:
+    runs = 3 if quick else 9
+    sent = [frame for _, frame in frames(KIND)]
+    payloads = [frame.split(b"data:")[1].decode() for frame in sent]
+    bare = cpu(lambda: [json.loads(each) for each in payloads], runs)
+    yield Figure("`json.loads` alone", bare / len(sent) * 1e6, "µs an event")
+    yield from _decoding(sent, bare, runs)
+    with sse_server() as server:
+        yield from _over_a_socket(server.url, bare, runs)
 
 
-def frame(number: int, payload: str) -> bytes:
-    kind = json.loads(payload)["type"]
-    return f"id:{number}\nevent:{kind}\n:HTTP_STATUS/200\ndata:{payload}\n\n".encode()
+def _decoding(sent: list[bytes], bare: float, runs: int) -> Figures:
+    from qwen_magic.protocol.body import EventDecoder
+    from qwen_magic.protocol.state import ResponseState
 
-
-def cpu(action, runs: int = 9) -> float:
-    """Microseconds of process time per event, the best of some runs."""
-    best = float("inf")
-    for _ in range(runs):
-        began = time.process_time()
-        action()
-        best = min(best, time.process_time() - began)
-    return best / DELTAS * 1e6
-
-
-def main() -> None:
-    data = payloads()
-    body = b"".join(frame(number, payload) for number, payload in enumerate(data, 1))
+    body = b"".join(sent)
     chunks = [body[at : at + 4096] for at in range(0, len(body), 4096)]
 
     def ours() -> None:
@@ -65,14 +41,74 @@ def main() -> None:
                 state.apply(event)
         assert state.terminal
 
-    def openai_sdk() -> None:
-        for event in OpenAIDecoder().iter_bytes(iter(chunks)):
-            construct_type(type_=ResponseStreamEvent, value=json.loads(event.data))
-
-    bare = cpu(lambda: [json.loads(payload) for payload in data])
-    for name, took in (("qwen_magic", cpu(ours)), ("openai SDK", cpu(openai_sdk, 3))):
-        print(f"{name:12} {took:6.1f} us an event  {took / bare:5.1f} x json.loads ({bare:.1f} us)")
+    yield Figure("bytes to state, no socket", cpu(ours, runs) / bare, "× json.loads")
 
 
-if __name__ == "__main__":
-    main()
+def _over_a_socket(url: str, bare: float, runs: int) -> Figures:
+    model = paced(**KIND)
+    ours = _ours(url, model, runs)
+    yield Figure("over a socket", ours / bare, "× json.loads", at_most=6)
+    yield Figure("httpx2 alone, over a socket", _httpx2(url, model, runs) / bare, "× json.loads")
+    missing = list(without("of the openai SDK", "openai"))
+    yield from missing
+    if not missing:
+        openai = _openai(url, model, runs)
+        yield Figure("the openai SDK, over a socket", openai / bare, "× json.loads")
+        yield Figure("over a socket, of the openai SDK", ours / openai, "×", at_most=0.2)
+
+
+def _ours(url: str, model: str, runs: int) -> float:
+    from qwen_magic.client import Client
+    from qwen_magic.endpoints import Endpoint
+    from qwen_magic.protocol.request import ResponseRequest
+    from qwen_magic.protocol.state import ResponseState
+
+    client = Client()
+    endpoint = Endpoint("bench", url, key="sk-0123456789abcdef")
+
+    def read() -> None:
+        state = ResponseState()
+        for batch in client.stream(ResponseRequest(model, "x"), endpoint).batches_sync():
+            for received in batch:
+                state.apply(received.event, received.at)
+        assert state.terminal
+        assert len(state.text) > 39_000
+
+    read()
+    took = cpu(read, runs)
+    client.close()
+    return took
+
+
+def _httpx2(url: str, model: str, runs: int) -> float:
+    import httpx2
+
+    async def read(client: httpx2.AsyncClient) -> None:
+        async with client.stream("POST", f"{url}/responses", json={"model": model}) as response:
+            async for _chunk in response.aiter_bytes():
+                pass
+
+    with asyncio.Runner() as runner:
+        client = httpx2.AsyncClient()
+        runner.run(read(client))
+        took = cpu(lambda: runner.run(read(client)), runs)
+        runner.run(client.aclose())
+    return took
+
+
+def _openai(url: str, model: str, runs: int) -> float:
+    import openai
+
+    client = openai.OpenAI(base_url=url, api_key="sk-0123456789abcdef")
+
+    def read() -> None:
+        text = ""
+        for event in client.responses.create(model=model, input="x", stream=True):
+            if event.type == "response.output_text.delta":
+                text += event.delta
+        assert len(text) > 39_000
+
+    read()
+    took = cpu(read, min(runs, 4))
+    client.close()
+    return took

@@ -1,35 +1,22 @@
-"""How large a saved answer is: bytes of its output, with its metadata, to bytes of its text.
-
-    python tests/benchmarks/bench_saved.py [--kinds mixed table …]
-
-`as JSON` is the output as one line of JSON, `in file` what it adds to the notebook's file, where
-each line of a text is an indented line of its own. Behind them stand the parts, each to the text:
-the forms, of HTML its style sheet, and the metadata. For `mixed` it may be 5.5 at 5 KB, 4.5 at 40.
-"""
+"""How large a saved answer is: what it adds to the notebook's file, to bytes of its text."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import nbformat
-from corpora import OTHER, USUAL, document
 
 from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.frontends.static import bundle, saved_style
+from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 
+from .corpora import OTHER, USUAL, document
+from .goals import Figure, Figures, benchmark
+
 LIMITS = {5_000: 5.5, 40_000: 4.5}
-HEADER = ("as JSON", "in file", "html", "style", "markdown", "plain", "metadata")
 
 
 def saved(text: str) -> nbformat.NotebookNode:
@@ -63,31 +50,11 @@ def written(outputs: list[nbformat.NotebookNode]) -> int:
     return len(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])).encode())
 
 
-def as_json(value: object) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode())
-
-
-def shares(text: str) -> list[float]:
-    """The columns."""
-    output = saved(text)
-    forms = [as_json(form) for form in output.data.values()]
-    sizes = [as_json(output), written([output]) - written([]), forms[0], len(saved_style())]
-    return [size / len(text.encode()) for size in (*sizes, *forms[1:], as_json(output.metadata))]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="+", default=[*USUAL, *OTHER])
-    missed = []
-    print(f"{'kind':12}{'size':>7}" + "".join(f"{name:>10}" for name in HEADER))
-    for kind in parser.parse_args().kinds:
-        for size, limit in LIMITS.items():
-            columns = shares(document(kind, size))
-            print(f"{kind:12}{size:7}" + "".join(f"{share:10.2f}" for share in columns))
-            if kind == "mixed" and columns[1] > limit:
-                missed.append(f"{size}: {columns[1]:.2f}, at most {limit}")
-    print("MISSED " + "; ".join(missed) if missed else "holds")
-
-
-if __name__ == "__main__":
-    main()
+@benchmark(13, "saved", "what an answer adds to the notebook's file")
+def sizes(quick: bool) -> Figures:
+    for size, limit in LIMITS.items():
+        for kind in ("mixed",) if quick else (*USUAL, *OTHER):
+            text = document(kind, size)
+            times = (written([saved(text)]) - written([])) / len(text.encode())
+            goal = limit if kind == "mixed" else None
+            yield Figure(f"{kind}, {size // 1000} KB", times, "× its text", at_most=goal)
