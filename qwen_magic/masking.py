@@ -17,11 +17,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 MASKED: Final = "[masked]"
 KEY: Final = "[key]"
+OPENING: Final = 3  # characters of a key that may be seen: they give nothing away
 LONG: Final = 8  # characters; shorter secrets are taken out only where they stand as a word
 
 _PARTS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
@@ -274,17 +275,39 @@ def _of_url(url: str) -> list[str]:
     return [each for each in {password or "", unquote(password or "")} if len(each) >= _SHORTEST]
 
 
-def key_pattern(*secrets: str) -> re.Pattern[str] | None:
-    """What finds our own keys, and these, to the letter, as JSON writes them and as addresses do;
-    None where there is none. The longest first: none is left in part by another."""
-    return _pattern_of(tuple(filter(None, (*secrets, *known_secrets()))))
+class Keys(NamedTuple):
+    """Our own keys, to be found in any text.
+
+    `pattern` finds one to the letter, as JSON writes it and as addresses do; the longest first, so
+    that none is left in part by another. `opening` finds where one may begin, without taking a
+    character: its first `OPENING` characters. `forms`: all that `pattern` finds.
+    """
+
+    pattern: re.Pattern[str]
+    opening: re.Pattern[str]
+    forms: tuple[str, ...]
+
+    def sub_bytes(self, body: bytes) -> bytes:
+        known = self.pattern.sub(KEY, body.decode("utf-8", "surrogateescape"))
+        return known.encode("utf-8", "surrogateescape")
+
+
+def own_keys(*secrets: str) -> Keys | None:
+    """Our own keys, and these; None where there is none."""
+    return _keys_of(tuple(filter(None, (*secrets, *known_secrets()))))
 
 
 @lru_cache(maxsize=16)
-def _pattern_of(values: tuple[str, ...]) -> re.Pattern[str] | None:
-    forms = {form for value in values for form in _forms(value)}
-    found = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, found))) if found else None
+def _keys_of(values: tuple[str, ...]) -> Keys | None:
+    forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
+    if not forms:
+        return None
+    openings = sorted({re.escape(form[:OPENING]) for form in forms})
+    return Keys(
+        re.compile("|".join(map(re.escape, forms))),
+        re.compile(f"(?={'|'.join(openings)})"),
+        tuple(forms),
+    )
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -295,8 +318,8 @@ def _forms(value: str) -> Iterator[str]:
 def redact(text: str, *secrets: str) -> str:
     """`text` with every key replaced by `[key]`: the given ones, our own, and all that look like
     one of a known service."""
-    ours = key_pattern(*secrets)
-    return looks().sub(KEY, ours.sub(KEY, text) if ours else text)
+    ours = own_keys(*secrets)
+    return looks().sub(KEY, ours.pattern.sub(KEY, text) if ours else text)
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -350,7 +373,8 @@ def without_named(text: str) -> str:
 def typed_key(text: str) -> str:
     """What in a text that somebody typed is surely a key, shortened to be named; "" without one.
     A word such as `sk-…` or `sk-learn` is none."""
-    ours = key_pattern()
+    keys = own_keys()
+    ours = keys.pattern if keys else None
     for found in (*([ours.search(text)] if ours else []), *looks().finditer(text)):
         if found is None or found[0].startswith(("http", "ftp")):
             continue

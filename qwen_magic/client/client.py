@@ -27,6 +27,7 @@ from qwen_magic.errors import (
     UsageError,
     redact_error,
 )
+from qwen_magic.masking import own_keys
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import ResponseRequest
 
@@ -230,6 +231,8 @@ async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -
     request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
     async with http.open(request) as response:
         body = await _body(response, request, _LARGEST_JSON)
+    if keys := own_keys(endpoint.key):
+        body = keys.sub_bytes(body)
     if response.status >= 300 or is_page(body):
         reader = AnswerReader(response.status, response.headers, endpoint)
         reader.feed(body, 0.0)

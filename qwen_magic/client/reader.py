@@ -30,7 +30,7 @@ from qwen_magic.client.error_body import (
 from qwen_magic.client.error_map import PLAIN_HTTP, classify
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import ConnectionLostError, ProtocolError, QwenError
-from qwen_magic.masking import key_pattern
+from qwen_magic.masking import own_keys
 from qwen_magic.protocol.body import EventDecoder, not_json
 from qwen_magic.protocol.events import (
     ErrorEvent,
@@ -84,10 +84,12 @@ class AnswerReader:
         self._head = bytearray()  # the beginning of the body; the whole of an error's
         self._held: list[Received] = []
         self._came = False  # any event
+        self._at = 0.0  # when the newest bytes came
         self._noise = ""  # what came last, where that was no event of a response
 
     def feed(self, chunk: bytes, at: float) -> list[Received]:
         """The events to hand on now that `chunk` came at the time `at`."""
+        self._at = at
         if self._decoder is not None:
             return self._decode(chunk, at)
         self._head += chunk
@@ -96,7 +98,7 @@ class AnswerReader:
             if page is None:
                 return []
             if not page:
-                self._decoder = EventDecoder(key_pattern(self._endpoint.key))
+                self._decoder = EventDecoder(own_keys(self._endpoint.key))
                 return self._decode(bytes(self._head), at)
             self._refused = True
         self.enough = len(self._head) >= _LARGEST
@@ -112,8 +114,10 @@ class AnswerReader:
 
     def release(self) -> list[Received]:
         """The events that were held back, when no other attempt follows."""
+        waiting = self._decoder.release() if self._decoder is not None else []
+        late = [each for event in waiting for each in self._admit(Received(event, self._at))]
         held, self._held = self._held, []
-        return held
+        return held + late
 
     def _decode(self, chunk: bytes | None, at: float) -> list[Received]:
         assert self._decoder is not None

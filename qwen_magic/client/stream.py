@@ -198,6 +198,7 @@ class Stream:
             return reader.failure or broken, reader.release()
         except asyncio.CancelledError:
             if reader is None or not reader.ending:
+                self._hand_on(reader.release() if reader else [])
                 raise
             self._canceller.reset()  # all of worth had come
         return reader.failure, reader.release()

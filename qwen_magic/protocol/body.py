@@ -9,37 +9,90 @@ second one, with the same `sequence_number`, is left out:
 
     0 created  0 created  1 delta "a"  1 delta "a"      read: created, delta "a"
     0 created  0 delta "a"  0 delta "a"                 the numbers say nothing: all are read
+
+A key of ours that the server repeats never comes in. A delta whose end may be the beginning of one
+waits for the next delta of its text; all others pass as they are:
+
+    "take sk-"  "zQ4"  "w9, then"       read: "take [key], then"     the key is sk-zQ4w9
+    "use sk-"   "learn"                 read: "use sk-", "learn"
 """
 
 from __future__ import annotations
 
 import codecs
 import json
-import re
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from qwen_magic.errors import ProtocolError
-from qwen_magic.masking import KEY, redact
+from qwen_magic.masking import KEY, LONG, OPENING, Keys, redact
 from qwen_magic.protocol.decode import decode_event, read_whole
-from qwen_magic.protocol.events import ErrorEvent, Event, UnknownEvent
+from qwen_magic.protocol.events import (
+    ErrorEvent,
+    Event,
+    ItemDone,
+    PartDone,
+    ResponseEnded,
+    TextDelta,
+    TextDone,
+    UnknownEvent,
+)
 from qwen_magic.protocol.fields import JSON, integer
 from qwen_magic.protocol.response import ResponseError
 from qwen_magic.protocol.sse import MAX_EVENT_CHARS, ServerSentEvent, SSEDecoder
 from qwen_magic.protocol.text import clean
 
 _SPACE = b" \t\r\n"
+_ENDS: Final = (TextDone, PartDone, ItemDone, ResponseEnded, ErrorEvent)  # of a text
+
+
+@dataclass(slots=True)
+class _Tail:
+    """The end of a text that streams: what went out last, too short to be `OPENING`, and the deltas
+    that wait."""
+
+    sent: str = ""
+    waiting: list[TextDelta] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return self.sent + "".join(event.delta for event in self.waiting)
+
+    def pop(self, end: int) -> list[TextDelta]:
+        """The deltas that lie in the first `end` characters of the text; they wait no more."""
+        count, there = 0, len(self.sent)
+        for event in self.waiting:
+            there += len(event.delta)
+            if there > end:
+                break
+            count += 1
+        popped, self.waiting = self.waiting[:count], self.waiting[count:]
+        return popped
+
+
+def _key_may_begin(text: str, start: int, keys: Keys) -> int:
+    """Where the end of `text[start:]` begins that may be the beginning of a key; the length of
+    `text` where none does."""
+    longest = len(keys.forms[0])
+    for found in keys.opening.finditer(text, max(start, len(text) - longest)):
+        rest = text[found.start() :]
+        if any(len(rest) < len(form) and form.startswith(rest) for form in keys.forms):
+            return found.start()
+    return len(text)
 
 
 class EventDecoder:
     """Feed it the body's bytes; it gives the events that are complete.
 
     `done`: the server said `[DONE]`; what follows is ignored. Raises `ProtocolError` for a plain
-    body that is no JSON object, and for what passes 64 MiB without end. `keys` finds what is never
-    to come in: keys of ours that a server repeats.
+    body that is no JSON object, and for what passes 64 MiB without end. `keys`: what is never to
+    come in.
     """
 
-    def __init__(self, keys: re.Pattern[str] | None = None) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
         self.done = False
         self._keys = keys
+        self._tails: dict[tuple[object, ...], _Tail] = {}  # by text
         self._sse = SSEDecoder()
         self._head: bytearray | None = bytearray()  # the body's beginning, until its kind shows
         self._body: bytearray | None = None  # a plain JSON body so far
@@ -67,12 +120,28 @@ class EventDecoder:
         if self._body is not None:
             body, self._body = self._body, None
             if self._keys is not None:
-                known = self._keys.sub(KEY, body.decode("utf-8", "surrogateescape"))
-                body = bytearray(known.encode("utf-8", "surrogateescape"))
+                return [_read_plain(self._keys.sub_bytes(bytes(body)))]
             return [_read_plain(bytes(body))]
         head, self._head = self._head, None
         events = self._receive(bytes(head or b""))
-        return events + self._events(self._sse.finish(), cut=True)
+        return events + self._events(self._sse.finish(), cut=True) + self.release()
+
+    def release(self) -> list[Event]:
+        """The deltas that wait, now that nothing follows them. What is too long a part of a key
+        goes as one."""
+        events: list[Event] = []
+        for tail in self._tails.values():
+            assert self._keys is not None
+            text = tail.text
+            start = _key_may_begin(text, 0, self._keys)
+            rest = text[start:]
+            told = KEY if len(rest) >= LONG else self._keys.pattern.sub(KEY, rest)
+            if told != rest:
+                told = text[min(len(tail.sent), start) : start] + told
+                tail.waiting = [replace(tail.waiting[0], delta=told)]
+            events += tail.waiting
+        self._tails.clear()
+        return events
 
     def _look(self, head: bytearray, data: bytes) -> bytes:
         """What to decode now that `data` came; decides between the two kinds of body."""
@@ -96,14 +165,44 @@ class EventDecoder:
             if self.done:
                 break
             event = self._decode(frame, cut=cut)
-            if event is not None:
+            if event is None:
+                continue
+            if self._keys is None:
                 events.append(event)
-        return events
+            elif isinstance(event, TextDelta):
+                events += self._without_keys(event, self._keys)
+            else:
+                events += [*self.release(), event] if isinstance(event, _ENDS) else [event]
+        return events + self.release() if self.done else events
+
+    def _without_keys(self, event: TextDelta, keys: Keys) -> list[TextDelta]:
+        """What can be told of the delta's text now that it came."""
+        place = (event.kind, event.item_id, event.output_index)
+        tail = self._tails.get(place) or self._tails.setdefault(place, _Tail())
+        if not tail.waiting and not keys.opening.search(text := tail.sent + event.delta):
+            tail.sent = text[1 - OPENING :]
+            return [event]
+        tail.waiting.append(event)
+        text, clear, start, there = tail.text, "", 0, len(tail.sent)
+        while (found := keys.pattern.search(text, start)) and (
+            found.start() < _key_may_begin(text, start, keys)
+        ):
+            clear += text[start : found.start()] + KEY
+            start, there = found.end(), min(there, found.start())
+        end = _key_may_begin(text, start, keys)
+        if not start:
+            told = tail.pop(end)
+            tail.sent = (tail.sent + "".join(each.delta for each in told))[1 - OPENING :]
+            return told
+        clear += text[start:end]
+        tail.sent = clear[1 - OPENING :]
+        tail.waiting = [replace(event, delta=text[end:])] if end < len(text) else []
+        return [replace(event, delta=clear[there:])]
 
     def _decode(self, frame: ServerSentEvent, *, cut: bool) -> Event | None:
         """The frame's event; None for one that is repeated, or whose end is missing (`cut`: the
         body ended in it)."""
-        data = frame.data if self._keys is None else self._keys.sub(KEY, frame.data)
+        data = frame.data if self._keys is None else self._keys.pattern.sub(KEY, frame.data)
         try:
             payload = json.loads(data)
         except (ValueError, RecursionError):

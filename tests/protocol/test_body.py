@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 
 import pytest
+from fuzz import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_magic.errors import ProtocolError
+from qwen_magic.masking import own_keys
 from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import (
     ErrorEvent,
@@ -14,6 +20,7 @@ from qwen_magic.protocol.events import (
     ResponseEnded,
     ResponseStarted,
     TextDelta,
+    TextDone,
     UnknownEvent,
 )
 from qwen_magic.protocol.response import ResponseError
@@ -192,3 +199,79 @@ def test_unknown_events_are_kept_whole_and_can_be_encoded() -> None:
     body = b'data: {"type":"response.new.delta","delta":"\\ud83d","x":["\\ude00"]}\n\n'
     raw = {"type": "response.new.delta", "delta": "\ufffd", "x": ["\ufffd"]}
     assert EventDecoder().feed(body) == [UnknownEvent("response.new.delta", raw)]
+
+
+KEY = "sk-sk-zQ4/w9Rt7"
+OTHER = "Hunter2Wald"
+LOOP = "ababab"  # its ends overlap
+
+
+def streamed(deltas: list[str], ends: bool = True) -> str:
+    """The deltas as read, with what waited; and that no event before the last told a key."""
+    decoder, read = EventDecoder(own_keys(KEY, OTHER, LOOP)), ""
+    for delta in deltas:
+        kind = {"type": "response.output_text.delta", "item_id": "m", "output_index": 0}
+        payload = {**kind, "delta": delta, "content_index": 0}
+        for event in decoder.feed(f"data: {json.dumps(payload)}\n\n".encode()):
+            assert isinstance(event, TextDelta)
+            read += event.delta
+        assert not any(key in read for key in (KEY, OTHER, LOOP))
+    if ends:
+        read += "".join(e.delta for e in decoder.finish() if isinstance(e, TextDelta))
+    return read
+
+
+PIECES = st.lists(
+    st.sampled_from([KEY, OTHER, "%2F", "s", "sk", "sk-", "sk-sk-z", "Hunter2", "and ", "\n", "ä"])
+)
+
+
+@settings(max_examples=examples(100))
+@given(PIECES, st.data())
+def test_no_key_comes_in_however_it_is_cut(pieces: list[str], data: st.DataObject) -> None:
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)))))
+    deltas = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+    read = streamed(deltas)
+    masked = own_keys(KEY, OTHER).pattern.sub("[key]", text)  # type: ignore[union-attr]
+    # Of a key that is cut, two characters may go out; a long part of one at the end goes not.
+    without = re.compile(r"[skHu]*\[key\]")
+    assert without.sub("", masked).startswith(without.sub("", read))
+    assert read.endswith("[key]") or without.sub("", masked) == without.sub("", read)
+
+
+@given(st.lists(st.text("ab", min_size=1), max_size=20))
+def test_no_key_comes_in_whose_ends_overlap(deltas: list[str]) -> None:
+    assert LOOP not in streamed(deltas)
+
+
+def test_a_text_without_a_key_comes_as_it_is_cut() -> None:
+    decoder = EventDecoder(own_keys(KEY))
+    deltas = ["Use sk-", "learn; or sk", "-", "sk-", "sk-zQ4", "", "!", "sk-s"]
+    body = b"".join(numbered(None, delta=delta) for delta in deltas)
+    events = [*decoder.feed(body), *decoder.finish()]
+    assert [event.delta for event in events if isinstance(event, TextDelta)] == deltas
+
+
+def test_what_waits_goes_before_the_end_of_its_text() -> None:
+    decoder = EventDecoder(own_keys(KEY))
+    assert decoder.feed(numbered(None, delta="or sk-")) == []
+    done = b'data: {"type": "response.output_text.done", "text": "or sk-"}\n\n'
+    assert [type(event) for event in decoder.feed(done)] == [TextDelta, TextDone]
+
+
+def test_a_long_part_of_a_key_at_the_end_is_no_text() -> None:
+    assert streamed(["It is sk-", "sk-zQ4/w9R"]) == "It is [key]"
+    assert streamed(["It is sk-", "sk-zQ4/w9R"], ends=False) == ""
+
+
+def test_other_texts_between_do_not_part_a_key() -> None:
+    decoder, read = EventDecoder(own_keys(KEY)), dict[str, str]()
+    for at in range(0, len(KEY), 4):
+        for item in ("a", "b"):
+            event = {"type": "response.output_text.delta", "item_id": item}
+            payload = json.dumps({**event, "delta": KEY[at : at + 4]})
+            for each in decoder.feed(f"data: {payload}\n\ndata: null\n\n".encode()):
+                if isinstance(each, TextDelta):
+                    read[each.item_id] = read.get(each.item_id, "") + each.delta
+    assert read == {"a": "[key]", "b": "[key]"}
