@@ -42,6 +42,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
@@ -502,6 +503,15 @@ class TurnMachine:
             return ""
         return "text" if state.reasoning else "all"
 
+    @cached_property
+    def _prompt(self) -> str:
+        return redact(self.plan.ask.prompt)
+
+    @cached_property
+    def _input(self) -> str | tuple[JSON, ...]:
+        kept: str | tuple[JSON, ...] = redacted(self.plan.ask.input)
+        return kept
+
     def _turn(self, status: TurnStatus, now: float) -> Turn:
         plan, ask, state = self.plan, self.plan.ask, self.state
         return Turn(
@@ -512,8 +522,8 @@ class TurnMachine:
             response_id=state.id,
             previous_response_id=self._previous_id,
             cell=ask.cell,
-            prompt=redact(ask.prompt),
-            input=redacted(ask.input),
+            prompt=self._prompt,
+            input=self._input,
             text=state.text,
             items=items_json(state.items),
             model=state.model or ask.model,
