@@ -119,9 +119,13 @@ class Options:
         setting=(None, "reasoning.effort, or a number: thinking_budget; None: not sent.")))
     system: str | None = _options(Option(
         "--system", "TEXT",
-        "instructions, sent with each turn of the conversation; `@./file.md` and `{name}` work",
+        "instructions, sent with each turn of the conversation; `@tutor` and others "
+        "(`%qwen_prompt`), `@./file.md` and `{name}` work",
         "-s", "text", "ask", offers="references", magics=_DEFAULT,
-        setting=("", "Instructions sent with every turn: text, @file or {name}.")))
+        setting=("", "Instructions sent with every turn: text, @name, @file or {name}.")))
+    hint: bool | None = _options(Option(
+        "--hint", "", "a hint, not the solution", magics=_DEFAULT,
+        setting=(False, "Every answer gives a hint, not the solution.")))
     chat: str | None = _options(Option(
         "--chat", "NAME", "this turn in that conversation", "-c", "chat", "ask", offers="chats"))
     new: bool = _options(
@@ -255,7 +259,8 @@ CONTRADICTIONS: Final = (
     ("bg", "code"),
 )
 
-# Options of the other magics, which are no options of a turn. (`%qwen_fix` takes those of `%qwen`.)
+# Options of the other magics, which are no options of a turn. (`%qwen_fix` and `%qwen_prompt`
+# take those of `%qwen`.)
 OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
     "qwen_chat": (Option("--all", "", "list all conversations", field="all"),),
     "qwen_fork": (
@@ -300,7 +305,7 @@ LATER: Final = ("--compare",)
 
 def options_of(magic: str) -> tuple[Option, ...]:
     """The options that `%magic` takes, in the order of the help."""
-    magic = "qwen" if magic == "qwen_fix" else magic
+    magic = "qwen" if magic in ("qwen_fix", "qwen_prompt") else magic
     return (*(o for o in OPTIONS if magic in o.magics), *OTHERS.get(magic, ()))
 
 

@@ -37,7 +37,7 @@ ROOMS = {
 
 HOMES = {
     "h11": ("demo/http.py",),
-    "yaml": ("demo/",),
+    "yaml": ("demo/", "context/prompt_files.py"),
     "httpx2": ("client/http.py",),
     "markdown_it": ("document/markdown/",),
     "pygments": ("document/highlight.py",),

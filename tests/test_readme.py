@@ -12,13 +12,17 @@ from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.magics.local import LocalMagics
+from qwen_magic.magics.prompts import PromptMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-MAGICS = (CodeMagics, ConversationMagics, FileMagics, LocalMagics, QwenMagics, ServiceMagics)
+MAGICS = (
+    *(CodeMagics, ConversationMagics, FileMagics, LocalMagics, PromptMagics),
+    *(QwenMagics, ServiceMagics),
+)
 
 
 def test_every_magic_is_named_and_every_named_one_exists():

@@ -1,15 +1,14 @@
-"""What goes with a prompt: described variables, files, images; the instructions of `--system`."""
+"""What goes with a prompt: described variables, files, images."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qwen_magic.context.dataframe.describing import (
     RowCount,
@@ -17,9 +16,8 @@ from qwen_magic.context.dataframe.describing import (
     estimate_tokens,
     size_words,
 )
-from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.images import LAST, check_vision, image_and_words
-from qwen_magic.context.interpolation import Interpolated, interpolate, look_up
+from qwen_magic.context.interpolation import look_up
 from qwen_magic.context.models import sees_images
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -27,8 +25,6 @@ from qwen_magic.protocol.request import RequestPart
 
 if TYPE_CHECKING:
     from qwen_magic.context.files import FilePart
-
-MAX_FILE_BYTES: Final = 1_000_000  # of instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,35 +151,3 @@ def check_size(
             why="; ".join(told),
             hint="--send-all sends it; %config QwenMagics.confirm_tokens sets the limit (0: none).",
         )
-
-
-def read_instructions(
-    typed: str,
-    namespace: Mapping[str, object],
-    *,
-    folder: Path = Path(),
-    describe: Callable[[object], str] = describe_in_short,
-) -> Interpolated:
-    """The instructions that `typed` stands for.
-
-    `@path` (relative to `folder`; `~` is home) is the UTF-8 text of that file to the letter;
-    anything else is interpolated. Raises `UsageError` where the file cannot be read.
-    """
-    if not typed.startswith("@"):
-        return interpolate(typed, namespace, describe=describe)
-    path = folder / Path(typed[1:]).expanduser()
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(
-                f"The file {typed[1:]} of --system has more than {MAX_FILE_BYTES:,} bytes."
-            )
-        return Interpolated(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"The file {typed[1:]} of --system is not UTF-8 text.") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"The file {typed[1:]} of --system cannot be read.",
-            why=getattr(error, "strerror", None) or str(error),
-            hint=f"It is looked for from {path.parent.absolute()}; begin with another character "
-            "than @ for text.",
-        ) from error

@@ -29,18 +29,30 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.attachments import attach, check_size, read_instructions
+from qwen_magic.context.attachments import attach, check_size
 from qwen_magic.context.dataframe.describing import describe_value
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
+from qwen_magic.context.prompt_files import (
+    HINT,
+    PromptFile,
+    find_prompt,
+    persona_of,
+    read_instructions,
+)
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.conversation.fallback_store import open_store
-from qwen_magic.conversation.scope import STORE_NAME, data_folder, notebook_scope
+from qwen_magic.conversation.scope import (
+    STORE_NAME,
+    config_folder,
+    data_folder,
+    notebook_scope,
+)
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
@@ -66,6 +78,9 @@ _WATCHED: Final = (
     *("unattended", "nest_asyncio"),
     *("tool_rounds", "tool_seconds", "tool_bytes", "masked_columns"),
 )
+
+# What is sent for a prompt, what that is made of, and what became of it, in words.
+_Input: TypeAlias = tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple[str, ...]]
 
 
 class Asker:
@@ -121,26 +136,45 @@ class Asker:
         self.session.close()
         self.views.close()
 
+    @property
+    def prompt_folders(self) -> tuple[Path, ...]:
+        """Where prompt files are looked for, the notebook's own first."""
+        return Path(), Path("prompts"), config_folder(os.environ) / "prompts"
+
     def ask(
         self,
         options: Options,
         prompt: str,
         local_names: Mapping[str, object] = MappingProxyType({}),
+        *,
+        file: PromptFile | None = None,
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> Ask:
         """The question as it stands now, with the values that it names; those of the function that
-        it is asked in come before the notebook's. Raises `UsageError`."""
+        it is asked in come before the notebook's. `file`: what is asked is its text with those
+        `fields`, and `prompt` is how that was typed. Raises `UsageError`."""
         endpoint = self.session.endpoints.find(self.settings.endpoint)
         cell, current = self._cell_key(), self.session.conversations.current
         place = self._place(cell, endpoint)
         in_place = options.history is not False and not options.new
         chat = options.chat or (place if in_place else "") or current
-        typed, defaults = options, self.chat_defaults.get(chat, Options())
-        options = options.merged_over(defaults).merged_over(Options.of(self.settings))
+        typed = options
+        options, persona = self._settled(options, chat, file)
         namespace = ChainMap(dict(local_names), self.shell.user_ns)
         mask = (*self.settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
         describe = partial(describe_value, mask=mask, whole=options.send_all)
-        given, parts, expanded = self._input(prompt, namespace, describe, raw=options.raw)
-        system = read_instructions(options.system or "", namespace, describe=describe)
+        given, parts, expanded = (
+            _read(file.filled(fields, namespace, describe))
+            if file
+            else self._input(prompt, namespace, describe, raw=options.raw)
+        )
+        folders = self.prompt_folders
+        system = read_instructions(
+            options.system or "", namespace, folders=folders, describe=describe
+        )
+        if options.hint:
+            hint = find_prompt(HINT, folders).filled().text
+            system = replace(system, text=f"{system.text}\n\n{hint}".strip())
         model = options.model or DEFAULT_MODEL
         attached = attach(
             given,
@@ -181,7 +215,8 @@ class Asker:
             notes=tools.notes,
             **ask_fields({**asdict(options), **settled}),
         ).without_keys()
-        return self._with_schema(ask, typed, namespace)
+        schema = typed.schema or next((f.schema for f in (file, persona) if f), None)
+        return self._with_schema(ask, schema, namespace)
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
@@ -232,11 +267,33 @@ class Asker:
             pump.close()
         return self._deliver(answer, options)
 
-    def _with_schema(self, ask: Ask, options: Options, namespace: Mapping[str, object]) -> Ask:
-        if options.schema is None:
+    def _settled(
+        self, typed: Options, chat: str, file: PromptFile | None
+    ) -> tuple[Options, PromptFile | None]:
+        """What was typed, over what a prompt file says, over the conversation's defaults, over the
+        settings; and the persona, if the instructions name one: what its file says stands above
+        the defaults that are more general than the place that names it."""
+        options, persona = typed.merged_over(_said_in(file)), None
+        for layer in (
+            Options(),
+            self.chat_defaults.get(chat, Options()),
+            Options.of(self.settings),
+        ):
+            options = options.merged_over(layer)
+            if persona is None and options.system:
+                persona = persona_of(options.system, self.prompt_folders)
+                options = options.merged_over(_said_in(persona))
+        return options, persona
+
+    def _with_schema(
+        self, ask: Ask, schema: str | JSON | None, namespace: Mapping[str, object]
+    ) -> Ask:
+        """`schema`: a name of the notebook, or a JSON schema itself."""
+        if schema is None:
             return ask
-        asked = named_type(options.schema, namespace)
-        return ask.asking_for(Schema.of(asked, options.schema))
+        name = schema if isinstance(schema, str) else "schema"
+        asked = named_type(schema, namespace) if isinstance(schema, str) else schema
+        return ask.asking_for(Schema.of(asked, name))
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
@@ -302,16 +359,15 @@ class Asker:
         describe: Callable[[object], str],
         *,
         raw: bool,
-    ) -> tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple[str, ...]]:
-        """What is sent for `prompt`, what that is made of, and what became of it, in words."""
+    ) -> _Input:
         messages = None if raw else message_list(prompt, namespace)
         if messages is not None:
             told = f"{prompt.strip()} → {len(messages)} messages"
             text = "\n\n".join(map(as_read, messages))
             return messages, (RequestPart("messages", text=text, told=told),), (told,)
-        read = Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
-        parts = (RequestPart("prompt", text=read.text), *_values(read))
-        return read.text, parts, _told(read)
+        return _read(
+            Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
+        )
 
     def _window(self, endpoint: Endpoint, model: str) -> int | None:
         """The model's context window: as the user says, as the host's own catalogue says, or as
@@ -343,6 +399,11 @@ class Asker:
             return None
         self._calls += 1
         return CellKey(cell, self._calls - 1)
+
+
+def _said_in(file: PromptFile | None) -> Options:
+    """What a prompt file says of the question."""
+    return Options(model=file.model, tools=file.tools) if file else Options()
 
 
 def offer_code(shell: Any, text: str) -> bool:
@@ -379,6 +440,10 @@ def _notebook_folder(namespace: Mapping[str, object]) -> Path:
 
 def _warn(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def _read(read: Interpolated) -> _Input:
+    return read.text, (RequestPart("prompt", text=read.text), *_values(read)), _told(read)
 
 
 def _values(read: Interpolated) -> tuple[RequestPart, ...]:

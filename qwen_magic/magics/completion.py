@@ -8,7 +8,7 @@ own completion goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ _LINE_MAGIC: Final = re.compile(
 _CELL_MAGIC: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*%%qwen(?=[ \t\n]|\Z)")
 _WITH_PROMPT: Final = ("qwen", "qwen_fix")
 # How many words may stand before an option: none where they begin a prompt.
-_WORDS: Final = {"qwen": 0, "qwen_fix": 0, "qwen_chat": 1}
+_WORDS: Final = {"qwen": 0, "qwen_fix": 0, "qwen_chat": 1, "qwen_prompt": 100}
 _LAST_WORD: Final = re.compile(r"\S*\Z")
 _COMMAS: Final = re.compile("[,，]")
 
@@ -40,12 +40,14 @@ class Completions:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What can be offered; `names` (of the notebook's variables) is asked only when needed."""
+    """What can be offered. `names` (of the notebook's variables) and `prompts` (the fields of each
+    prompt file) are asked only when needed."""
 
     models: Sequence[str]
     tools: Sequence[str]
     chats: Sequence[str]
     names: Callable[[], Iterable[str]]
+    prompts: Callable[[], Mapping[str, Sequence[str]]] = dict
 
 
 def complete(text: str, cursor: int, choices: Choices) -> Completions:
@@ -75,10 +77,23 @@ def _in_line(typed: str, cursor: int, magic: str, choices: Choices) -> Completio
     if before is None:
         return None
     if not word.startswith("-"):
+        if magic == "qwen_prompt":
+            return _prompts(typed, word, cursor, choices)
         named = magic == "qwen_chat" and not before
         return _matching(word, choices.chats, cursor) if named else None
     option, value = _attached(word, magic)
     return _values(option, value, cursor, choices) if option else _flags(word, cursor, magic)
+
+
+def _prompts(typed: str, word: str, cursor: int, choices: Choices) -> Completions:
+    """The names of prompt files, or after one of them its fields."""
+    prompts = choices.prompts()
+    earlier = typed.split()[: -1 if word else None]
+    named = next((each for each in earlier if each in prompts), None)
+    if named is None:
+        return _matching(word, sorted(prompts), cursor)
+    given = {each.partition("=")[0] for each in earlier}
+    return _matching(word, [f"{f}=" for f in prompts[named] if f not in given], cursor)
 
 
 def _before(typed: str, magic: str) -> Option | int | None:
@@ -131,6 +146,8 @@ def _values(option: Option, word: str, cursor: int, choices: Choices) -> Complet
     if option.kind in ("list", "files"):
         *earlier, word = _COMMAS.split(word)
     if option.offers == "references":
+        if word.startswith("@"):
+            return _matching(word, [f"@{name}" for name in sorted(choices.prompts())], cursor)
         opened = open_reference(word.lstrip("\"'"))
         if opened is None:
             return Completions(cursor, cursor)

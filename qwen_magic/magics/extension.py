@@ -19,6 +19,7 @@ from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.magics.local import LocalMagics
+from qwen_magic.magics.prompts import PromptMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
@@ -41,15 +42,18 @@ class Extension:
         self.shell = shell
         self.magics = QwenMagics(shell)
         self._code = CodeMagics(shell, self.magics)
+        self._prompts = PromptMagics(shell, self.magics)
         self._awaited = {
             ASYNC_NAMES["qwen"]: self.magics.aqwen,
             ASYNC_NAMES["qwen_fix"]: self._code.aqwen_fix,
+            ASYNC_NAMES["qwen_prompt"]: self._prompts.aqwen_prompt,
         }
         self._all = [
             self.magics,
             ConversationMagics(shell, self.magics),
             FileMagics(shell, self.magics),
             self._code,
+            self._prompts,
             ServiceMagics(shell, self.magics),
             LocalMagics(shell, self.magics),
         ]
@@ -140,6 +144,7 @@ class Extension:
                 ],
                 chats=self.magics.asker.session.conversations.names(),
                 names=lambda: list(names),
+                prompts=self._prompts.fields,
             )
             found = complete(text, cursor, choices)
             result: SimpleMatcherResult = {

@@ -253,17 +253,19 @@ def read_words(
 
     `takes` names the words in the error. Raises `UsageError`.
     """
-    scanner = OptionScanner(line, magic)
-    words: list[str] = []
-    given = _given(scanner)
-    while word := scanner.shell_word():
-        words.append(word)
-        given = _given(scanner, given)
+    words, given = _words(OptionScanner(line, magic))
     if len(words) > most:
         options = [f"{option.long} {option.metavar}".rstrip() for option in options_of(magic)]
         known = " and ".join([takes, *options] if most else options or [takes])
         raise UsageError(f"%{magic} takes {known}, not {' '.join(words[most:])!r}.")
     return words, {field: value for field, (_, value) in given.items()}
+
+
+def read_prompt_line(line: str) -> tuple[Options, list[str]]:
+    """The options in a line of `%qwen_prompt`, and its words: a name, and fields. Raises
+    `UsageError`."""
+    words, given = _words(OptionScanner(line, "qwen_prompt"))
+    return _options(given), words
 
 
 # What was typed, by field: its spelling and its value.
@@ -285,6 +287,16 @@ def _given(scanner: OptionScanner, before: _Given | None = None) -> _Given:
             value = _extended(given.get(option.field, ("", ()))[1], value)
         given[option.field] = (name, value)
     return given
+
+
+def _words(scanner: OptionScanner) -> tuple[list[str], _Given]:
+    """All words of a line, and all options, in any order."""
+    words: list[str] = []
+    given = _given(scanner)
+    while word := scanner.shell_word():
+        words.append(word)
+        given = _given(scanner, given)
+    return words, given
 
 
 def _extended(earlier: object, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,12 +22,12 @@ from collections.abc import Callable
 from typing import Final
 
 # Line magics that become `await …`, with the names that are awaited in their place.
-ASYNC_NAMES: Final = {"qwen": "__qwen__", "qwen_fix": "__qwen_fix__"}
+ASYNC_NAMES: Final = {name: f"__{name}__" for name in ("qwen_prompt", "qwen_fix", "qwen")}
 ASYNC_NAME: Final = ASYNC_NAMES["qwen"]
 _CELL: Final = re.compile(r"%%qwen(?=\s|$)")
 _LINE: Final = re.compile(
     r"(?P<indent>[ \t]*)(?P<target>[A-Za-z_][\w.]*[ \t]*=[ \t]*)?"
-    r"%(?P<magic>qwen_fix|qwen)(?![\w%])(?P<rest>.*)",
+    rf"%(?P<magic>{'|'.join(ASYNC_NAMES)})(?![\w%])(?P<rest>.*)",
     re.DOTALL,
 )
 _OPEN_AT_END: Final = ("EOF in multi-line", "unexpected EOF", "unterminated triple-quoted")

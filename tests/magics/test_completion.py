@@ -24,6 +24,7 @@ def at(marked: str) -> Completions:
             tools=["web_search", "web_extractor", "code_interpreter", "all", "none"],
             chats=["main", "sales-2026"],
             names=lambda: NAMES,
+            prompts=lambda: {"tutor": ["level"], "explain": ["topic", "level"]},
         ),
     )
 
@@ -70,6 +71,12 @@ def result(marked: str) -> list[str]:
         ("%qwen_fork --af|", ["%qwen_fork --after"]),
         ("%qwen_tools --|", ["%qwen_tools --forget"]),
         ("%qwen_fix --dr|", ["%qwen_fix --dry-run"]),
+        ("%qwen_prompt tu|", ["%qwen_prompt tutor"]),
+        ("%qwen_prompt -m other ex|", ["%qwen_prompt -m other explain"]),
+        ("%qwen_prompt explain topic=x l|", ["%qwen_prompt explain topic=x level="]),
+        ("%qwen_prompt explain |", ["%qwen_prompt explain topic=", "%qwen_prompt explain level="]),
+        ("%qwen_prompt explain --dr|", ["%qwen_prompt explain --dry-run"]),
+        ("%qwen -s @t|", ["%qwen -s @tutor"]),
         ("%qwen -d sale|", ["%qwen -d sales"]),
         ("%qwen -d salt,sale|", ["%qwen -d salt,sales"]),
     ],

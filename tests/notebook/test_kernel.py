@@ -62,6 +62,25 @@ def test_quiet_shows_nothing(kernel):
     assert (ran.displays, ran.stdout, ran.result) == ([], "", {})
 
 
+def test_a_prompt_of_a_file_and_a_persona(kernel, server, tmp_path):
+    (tmp_path / "asked.md").write_text(
+        "---\nmodel: qwen3.8-max\ntools: web_search\nfields: [name]\n---\nMy name is {name}"
+    )
+    kernel.ok(f"%cd -q {tmp_path}")
+    kernel.ok("who = 'John'")
+    assert "Hello, John!" in kernel.ok("%qwen_prompt asked name={who}").final["text/markdown"]
+    kernel.ok("%qwen_prompt asked -m qwen3-max name=Ann")
+    kernel.ok("%qwen_chat taught -s @tutor --hint")
+    kernel.ok("%qwen Do you remember my name?")
+    first, second, third = (record.body for record in asked(server))
+    assert (first["model"], first["tools"]) == ("qwen3.8-max", [{"type": "web_search"}])
+    assert (second["model"], second["input"]) == ("qwen3-max", "My name is Ann")
+    assert second["previous_response_id"]
+    assert "patient tutor" in third["instructions"]
+    assert "Give a hint" in third["instructions"]
+    assert "tools" not in third
+
+
 def test_a_question_mark_is_part_of_the_prompt(kernel, server):
     kernel.ok("%qwen what is {this}?")
     kernel.ok("x = %qwen what's `that` $HOME?")
