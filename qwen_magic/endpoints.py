@@ -23,7 +23,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import Secret, Unshown
+from qwen_magic.masking import Secret, Unshown, without_credentials
 
 DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
@@ -296,6 +296,10 @@ _DASHSCOPE_HOST: Final = re.compile(
     rf"(?:{_LABEL}\.)?dashscope(?:-intl|-us)?\.aliyuncs\.com"
     rf"|{_LABEL}\.[a-z]{{2}}(?:-[a-z]+)+(?:-\d)?\.maas\.aliyuncs\.com"
 )
+# A host that a variable can name whole: labels, of which the last is no number, or an IPv4 address.
+_NAMED_HOST: Final = re.compile(
+    rf"(?:(?:{_LABEL}\.)*(?!\d+(?::|$)){_LABEL}|\d+(?:\.\d+){{3}})(?::\d+)?"
+)
 _BY_NAME: Final = {row.name: row for row in TABLE}
 
 
@@ -353,13 +357,19 @@ def _from_name(name: str, environ: Mapping[str, str]) -> Endpoint:
 
 
 def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a bracket that is not closed
+        parts = SplitResult("", "", "", "", "")
+    is_plain = not re.search(
+        r"[\x00-\x20\x7f\\]", url
+    )  # others leave such characters out, or turn them
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
         raise UsageError(
-            f"{url!r} is not an http or https URL.",
+            f"{without_credentials(url)!r} is not an http or https URL.",
             hint="Give the base URL, such as http://127.0.0.1:8000/v1.",
         )
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise UsageError(
             "The endpoint's URL holds a user name or password.",
             hint="Leave it out of the URL, and give the key with %qwen_key.",
@@ -403,7 +413,7 @@ def _variable_of(host: str) -> str:
     """`<HOST>_API_KEY` with the whole host in it, no two hosts the same: my-llm.example.org is
     MY__LLM_EXAMPLE_ORG_API_KEY, at port 8443 MY__LLM_EXAMPLE_ORG_8443_API_KEY. Empty where the host
     has characters that no variable has."""
-    if not re.fullmatch(r"[a-z0-9.-]+(?::\d+)?", host):
+    if not _NAMED_HOST.fullmatch(host):
         return ""
     return re.sub(r"[.:]", "_", host.replace("-", "__")).upper() + "_API_KEY"
 

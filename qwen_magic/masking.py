@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
@@ -281,10 +282,23 @@ def _of_url(url: str) -> list[str]:
     return [each for each in {password or "", unquote(password or "")} if len(each) >= _SHORTEST]
 
 
+def without_credentials(url: str) -> str:
+    """An address as it may be shown: `…` for its user's name and password, and for what stands
+    behind a secret's name in its query. They are kept back from now on."""
+    know(*_of_url(url))
+    shown = re.sub(r"(?<=//)[^/?#]*(?=@)", "…", url)
+    head, mark, query = shown.partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    secret = [value for name, _, value in pairs if is_secret_name(name)]
+    know(*secret, *map(unquote, secret))
+    told = [f"{name}{is_}{'…' if value in secret else value}" for name, is_, value in pairs]
+    return head + mark + "&".join(told)
+
+
 class Keys(NamedTuple):
     """Our own keys, to be found in any text.
 
-    `pattern` finds one to the letter, as JSON writes it and as addresses do; the longest first, so
+    `pattern` finds one to the letter, as JSON and addresses write it, and in base64; the longest first, so
     that none is left in part by another. `opening` finds where one may begin, without taking a
     character: its first `OPENING` characters. `forms`: all that `pattern` finds.
     """
@@ -296,6 +310,10 @@ class Keys(NamedTuple):
     def sub_bytes(self, body: bytes) -> bytes:
         known = self.pattern.sub(KEY, body.decode("utf-8", "surrogateescape"))
         return known.encode("utf-8", "surrogateescape")
+
+    def clear(self, value: Any) -> Any:
+        """JSON without them."""
+        return with_texts(value, lambda text: self.pattern.sub(KEY, text))
 
 
 def own_keys(*secrets: str) -> Keys | None:
@@ -319,6 +337,8 @@ def _keys_of(values: tuple[str, ...]) -> Keys | None:
 def _forms(value: str) -> Iterator[str]:
     plain = str.__str__(value)
     yield from (plain, json.dumps(plain)[1:-1], repr(plain)[1:-1], quote(plain, safe=""))
+    encoded = b64encode(plain.encode("utf-8", "replace")).decode().rstrip("=")
+    yield from (encoded[:-1], encoded[:-1].translate(str.maketrans("+/", "-_")))
 
 
 def redact(text: str, *secrets: str) -> str:

@@ -25,6 +25,8 @@ KEYS = {
     "HF_TOKEN": "hf",
     "GROQ_API_KEY": "groq",
     "LLM_EXAMPLE_ORG_API_KEY": "own",
+    "LLM_EXAMPLE_ORG_8443_API_KEY": "own at 8443",
+    "LLM__EXAMPLE_ORG_API_KEY": "own of llm-example",
     "VLLM_API_KEY": "local",
 }
 
@@ -98,13 +100,50 @@ def test_endpoints(name, url, capabilities, key):
         ("https://groq.com/v1", ""),
         ("https://evil-openrouter.ai/api/v1", ""),
         ("https://llm.example.org/v1", "own"),
-        ("https://llm-example.org/v1", ""),
+        ("https://llm-example.org/v1", "own of llm-example"),
         ("https://llm_example.org/v1", ""),
         ("https://bucket.oss-cn-beijing.aliyuncs.com/v1", ""),
         ("https://dashscope.aliyuncs.com.evil.example/v1", ""),
         ("https://coding-intl.dashscope.aliyuncs.com/v1", "dash"),
         ("http://127.0.0.1:8000/v1", ""),
         ("vllm", "local"),
+        # Ports: another one is another server.
+        ("https://api.openai.com:443/v1", "open"),
+        ("https://api.openai.com:1234/v1", ""),
+        ("https://api.openai.com:80/v1", ""),
+        ("https://dashscope.aliyuncs.com:8443/v1", ""),
+        ("https://api.groq.com:8443/v1", ""),
+        ("https://llm.example.org:8443/v1", "own at 8443"),
+        ("https://llm.example.org.8443/v1", ""),
+        # Names: whole ones, whatever their case; nothing that only looks like one.
+        ("HTTPS://API.OpenAI.com/v1", "open"),
+        ("https://DASHSCOPE.aliyuncs.com/v1", "dash"),
+        ("https://dashscope.aliyuncs.com./v1", ""),
+        ("https://.dashscope.aliyuncs.com/v1", ""),
+        ("https://a.b.dashscope.aliyuncs.com/v1", ""),
+        ("https://dashscope-us.aliyuncs.com/v1", "dash"),
+        ("https://dashscope-eu.aliyuncs.com/v1", ""),
+        ("https://dashscopeXaliyuncs.com/v1", ""),
+        ("https://aliyuncs.com/v1", ""),
+        ("https://maas.aliyuncs.com/v1", ""),
+        ("https://cn-beijing.maas.aliyuncs.com/v1", ""),
+        ("https://a.b.cn-beijing.maas.aliyuncs.com/v1", ""),
+        ("https://ws_1.cn-beijing.maas.aliyuncs.com/v1", ""),
+        ("https://-ws.cn-beijing.maas.aliyuncs.com/v1", ""),
+        ("https://ws.oss-cn-beijing.maas.aliyuncs.com.evil.example/v1", ""),
+        ("https://xn--dashscop-3zg.aliyuncs.com/v1", ""),
+        ("https://d\u0430shscope.aliyuncs.com/v1", ""),  # a Cyrillic a
+        ("https://dashscope\u3002aliyuncs\u3002com/v1", ""),  # IDNA makes full stops of these
+        ("https://\uff44ashscope.aliyuncs.com/v1", ""),
+        ("https://api.openai.com%2eevil.example/v1", ""),
+        ("https://api.openai.com%00.evil.example/v1", ""),
+        ("https://llm.example.org./v1", ""),
+        ("https://llm..example.org/v1", ""),
+        # What stands behind the host is no host.
+        ("https://evil.example/https://dashscope.aliyuncs.com/v1", ""),
+        ("https://evil.example?@dashscope.aliyuncs.com/v1", ""),
+        ("https://evil.example#@dashscope.aliyuncs.com/v1", ""),
+        ("https://evil.example;dashscope.aliyuncs.com/v1", ""),
     ],
 )
 def test_a_key_goes_to_the_host_that_it_is_named_for(url, key):
@@ -131,6 +170,28 @@ def test_no_key_goes_over_plain_http(url):
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]"])
 def test_this_machine_may_have_one(host):
     assert find_endpoint(f"http://{host}:9/v1", {}, key="mine").key == "mine"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost.evil.example", "127.0.0.1.evil.example", "localhost.", "evil-localhost"),
+        # Numbers that some programs take for this machine, or for all of its addresses.
+        *("127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0.0.0.0", "[::]", "[::ffff:1.2.3.4]"),
+        *("128.0.0.1", "10.0.0.1", "[fe80::1]", "machine"),
+    ],
+)
+def test_other_machines_have_none_over_plain_http(host):
+    with pytest.raises(UsageError, match="plain http"):
+        find_endpoint(f"http://{host}:9/v1", {}, key="mine-1234")
+
+
+@pytest.mark.parametrize(
+    "workspace", ["ws1.evil", "ws1/", "evil.example/", "a@b", "-ws", "ws_1", "ws 1", "x" * 64, "ä"]
+)
+def test_a_workspace_is_a_label(workspace):
+    with pytest.raises(UsageError, match="DASHSCOPE_WORKSPACE_ID"):
+        find_endpoint("frankfurt", {**KEYS, "DASHSCOPE_WORKSPACE_ID": workspace})
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -189,9 +250,23 @@ def test_workspace_regions_ask_for_the_workspace():
         ("ftp://x/y", "not an http"),
         ("http:///v1", "not an http"),
         ("https://user:secret@host/v1", "user name or password"),
+        ("https://secret-1@host/v1", "user name or password"),
+        ("https://@host/v1", "user name or password"),
+        ("https://dashscope.aliyuncs.com@evil.example/v1", "user name or password"),
+        ("https://dashscope.aliyuncs.com:443@evil.example/v1", "user name or password"),
+        ("https://a@secret-1@dashscope.aliyuncs.com/v1", "user name or password"),
+        ("https://evil.example\\@dashscope.aliyuncs.com/v1", "not an http"),
+        ("https://dashscope.aliyuncs.com\\.evil.example/v1", "not an http"),
+        ("https:\\\\evil.example/v1", "no endpoint|not an http"),
+        ("https://dash\tscope.aliyuncs.com/v1", "not an http"),
+        ("https://dashscope.aliyuncs.com\n.evil.example/v1", "not an http"),
+        ("https://dashscope.aliyuncs.com /v1", "not an http"),
+        ("https://u:secret-1@[::1/v1", "not an http"),
+        ("https://host:99999/v1", "port"),
+        ("https://host:x/v1", "port"),
     ],
 )
 def test_wrong_endpoints_say_what_to_do(name, says):
     with pytest.raises(UsageError, match=says) as failed:
-        find_endpoint(name, {})
+        find_endpoint(name, KEYS)
     assert "secret" not in str(failed.value)

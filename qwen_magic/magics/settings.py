@@ -30,6 +30,7 @@ from traitlets import (
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import FIGURE_HOSTS, TABLE, default_endpoint_name
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import without_credentials
 from qwen_magic.options import SETTINGS, Option
 
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
@@ -135,6 +136,11 @@ class QwenSettings(HasTraits):
 
     for _each in [each for each in vars().values() if isinstance(each, TraitType)]:
         _each.tag(config=True)
+
+    @validate("endpoint")
+    def _without_credentials(self, proposal: Any) -> str:
+        """A setting is shown and saved. What is asked there says that none may be in it."""
+        return without_credentials(proposal["value"])
 
     @validate("budget")
     def _check_budget(self, proposal: Any) -> int | str:

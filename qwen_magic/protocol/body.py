@@ -213,6 +213,8 @@ class EventDecoder:
             return UnknownEvent(frame.event, {"data": data})
         if self._is_repeated(integer(payload.get("sequence_number")), data):
             return None
+        if self._keys is not None and "\\" in data and "delta" not in payload:
+            payload = self._keys.clear(payload)  # one that was spelled by escapes
         return decode_event(_encodable(payload, data), frame.event)
 
     def _is_repeated(self, number: int | None, data: str) -> bool:
