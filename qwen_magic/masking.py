@@ -298,9 +298,9 @@ def without_credentials(url: str) -> str:
 class Keys(NamedTuple):
     """Our own keys, to be found in any text.
 
-    `pattern` finds one to the letter, as JSON and addresses write it, and in base64; the longest first, so
-    that none is left in part by another. `opening` finds where one may begin, without taking a
-    character: its first `OPENING` characters. `forms`: all that `pattern` finds.
+    `pattern` finds one to the letter, as JSON and addresses write it, and in base64; the longest
+    first, so that none is left in part by another. `opening` finds where one may begin, without
+    taking a character: its first `OPENING` characters. `forms`: all that `pattern` finds.
     """
 
     pattern: re.Pattern[str]
@@ -312,7 +312,7 @@ class Keys(NamedTuple):
         return known.encode("utf-8", "surrogateescape")
 
     def clear(self, value: Any) -> Any:
-        """JSON without them."""
+        """JSON without them, also where it spelled them by escapes."""
         return with_texts(value, lambda text: self.pattern.sub(KEY, text))
 
 
@@ -337,6 +337,7 @@ def _keys_of(values: tuple[str, ...]) -> Keys | None:
 def _forms(value: str) -> Iterator[str]:
     plain = str.__str__(value)
     yield from (plain, json.dumps(plain)[1:-1], repr(plain)[1:-1], quote(plain, safe=""))
+    yield plain.replace("/", "\\/")
     encoded = b64encode(plain.encode("utf-8", "replace")).decode().rstrip("=")
     yield from (encoded[:-1], encoded[:-1].translate(str.maketrans("+/", "-_")))
 

@@ -231,8 +231,8 @@ async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -
     request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
     async with http.open(request) as response:
         body = await _body(response, request, _LARGEST_JSON)
-    if keys := own_keys(endpoint.key):
-        body = keys.sub_bytes(body)
+    keys = own_keys(endpoint.key)
+    body = keys.sub_bytes(body) if keys else body
     if response.status >= 300 or is_page(body):
         reader = AnswerReader(response.status, response.headers, endpoint)
         reader.feed(body, 0.0)
@@ -249,7 +249,7 @@ async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -
             why=f"It begins: {excerpt(body)}" if body else "It is empty.",
             hint="Check the endpoint's base URL.",
         )
-    return answer
+    return keys.clear(answer) if keys else answer
 
 
 async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> bytes:

@@ -8,6 +8,7 @@ host that the user named, and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import httpx2
 
 from qwen_magic.client import transport_errors
 from qwen_magic.errors import ProtocolError, QwenError, RedirectRefusedError, UsageError
+from qwen_magic.masking import redact
 
 Transport: TypeAlias = httpx2.AsyncBaseTransport
 Trace: TypeAlias = Callable[[str, object], Awaitable[None]]
@@ -32,6 +34,17 @@ _PIECE: Final = 64 * 1024  # bytes of a request's body
 _KEEP_METHOD: Final = frozenset({301, 307, 308})
 _REDIRECTS: Final = _KEEP_METHOD | {302, 303}
 _PORTS: Final = {"http": 80, "https": 443}
+_LOGGERS: Final = ("httpx2", *(f"httpcore2.{part}" for part in ("connection", "http11", "proxy")))
+
+
+def _log_without_keys(record: logging.LogRecord) -> bool:
+    """What a server repeats in its headers is logged at the level DEBUG."""
+    record.msg, record.args = redact(record.getMessage()), ()
+    return True
+
+
+for _each in _LOGGERS:
+    logging.getLogger(_each).addFilter(_log_without_keys)
 
 
 @dataclass(frozen=True, slots=True)

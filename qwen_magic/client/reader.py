@@ -113,11 +113,14 @@ class AnswerReader:
         return events
 
     def release(self) -> list[Received]:
-        """The events that were held back, when no other attempt follows."""
+        """The events that were held back, when nothing follows, and no other attempt."""
         waiting = self._decoder.release() if self._decoder is not None else []
         late = [each for event in waiting for each in self._admit(Received(event, self._at))]
+        return self._take_held() + late
+
+    def _take_held(self) -> list[Received]:
         held, self._held = self._held, []
-        return held + late
+        return held
 
     def _decode(self, chunk: bytes | None, at: float) -> list[Received]:
         assert self._decoder is not None
@@ -146,7 +149,7 @@ class AnswerReader:
             if self.begun and self.failure is not None:  # a failed response that has output
                 self.failure.retry = None
             self._held.append(received)
-            return self.release() if self.begun else []
+            return self._take_held() if self.begun else []
         return [received]
 
     def _judge(self, event: Event) -> None:

@@ -57,8 +57,10 @@ def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Resu
         try:
             return method(self, line)
         except QwenError as error:
+            line = ""  # a verbose traceback shows it
             raise shortened(error) from error.__cause__
         except Exception as error:
+            line = ""
             raise bare(error)  # noqa: B904
 
     return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(magic)))

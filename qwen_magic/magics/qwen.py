@@ -110,10 +110,10 @@ class QwenMagics(Magics, QwenSettings):
             begun = self._begin(line, cell, local_ns or {})
             return self.asker.answer(*begun) if begun else None
         except QwenError as error:
-            local_ns = None  # a verbose traceback shows it
+            line, cell, local_ns = "", None, None  # a verbose traceback shows them
             raise shortened(error) from error.__cause__
         except Exception as error:
-            local_ns = None
+            line, cell, local_ns = "", None, None
             raise bare(error)  # noqa: B904
 
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | None:
@@ -122,8 +122,10 @@ class QwenMagics(Magics, QwenSettings):
             begun = self._begin(line, cell, {})
             return await self.asker.aanswer(*begun) if begun else None
         except QwenError as error:
+            line, cell = "", None
             raise shortened(error) from error.__cause__
         except Exception as error:
+            line, cell = "", None
             raise bare(error)  # noqa: B904
 
     def _begin(

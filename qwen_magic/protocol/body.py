@@ -119,9 +119,7 @@ class EventDecoder:
         in the middle is dropped: its connection was lost."""
         if self._body is not None:
             body, self._body = self._body, None
-            if self._keys is not None:
-                return [_read_plain(self._keys.sub_bytes(bytes(body)))]
-            return [_read_plain(bytes(body))]
+            return [_read_plain(bytes(body), self._keys)]
         head, self._head = self._head, None
         events = self._receive(bytes(head or b""))
         return events + self._events(self._sse.finish(), cut=True) + self.release()
@@ -231,13 +229,13 @@ class EventDecoder:
         return is_same
 
 
-def _read_plain(body: bytes) -> Event:
-    data = body.decode("utf-8-sig", "replace")
+def _read_plain(body: bytes, keys: Keys | None) -> Event:
+    data = (keys.sub_bytes(body) if keys else body).decode("utf-8-sig", "replace")
     try:
         payload = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise not_json(data) from error
-    payload = _encodable(payload, data)
+    payload = _encodable(keys.clear(payload) if keys else payload, data)
     event = read_whole(payload) or decode_event(payload)
     if isinstance(event, UnknownEvent):
         raise ProtocolError(

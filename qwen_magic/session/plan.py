@@ -100,9 +100,9 @@ class Ask:
         know_tools(self.tools)
         if self.allow_secrets:
             return self
-        if typed := typed_key(self.prompt):
+        if typed := typed_key("\n".join((self.prompt, self.model, self.chat, self.after))):
             raise UsageError(
-                f"The prompt holds a key ({typed}), which nobody there needs.",
+                f"The question holds a key ({typed}), which nobody there needs.",
                 hint="Take it out, also out of the notebook; --allow-secrets sends it.",
             )
         given, system = redacted(self.input), redact(self.system)
