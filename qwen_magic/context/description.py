@@ -51,6 +51,7 @@ _SIMPLE: Final = (
 CALLABLE: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
 # Methods by which an object tells itself, the one made for models first.
 OWN_WORDS: Final = ("_repr_llm_", "__llm__", "_repr_markdown_")
+_COUNTS: Final = 12  # of what a report counts: one number for each value, or each bin
 
 
 class Description(str):
@@ -85,10 +86,16 @@ def describe(value: object, *, whole: bool = False, called: str = "") -> Descrip
                 if text is not None:
                     return _cut_text(text, whole) if look is _own_words else _as_description(text)
     except OutOfTimeError:
-        told = Description(f"an object of type {name}; looking at it took over {SECONDS:g} s")
-        told.cut = "not looked at: it took too long"
-        return told
+        return not_looked_at(value)
     return Description(f"an object of type {name}")
+
+
+def not_looked_at(value: object) -> Description:
+    """What stands for a value whose methods took too long."""
+    kind = _type_name(value)
+    told = Description(f"an object of type {kind}; looking at it took over {SECONDS:g} s")
+    told.cut = "not looked at: it took too long"
+    return told
 
 
 def cut(text: str, whole: str = "", limit: int = MAX_CHARS) -> Description:
@@ -117,11 +124,50 @@ def own_words(value: object) -> Callable[[], object] | None:
         method = getattr(kind, name, None)
         if callable(method) and not isinstance(value, type):
             return partial(method, value)
-    if kind.__name__.endswith("Report"):  # skrub's TableReport, ydata's ProfileReport
-        for name in ("json", "to_json"):
-            if callable(method := getattr(kind, name, None)):
-                return partial(method, value)
-    return None
+    return partial(_report_text, value) if is_report(value) else None
+
+
+def is_report(value: object) -> bool:
+    """True for what a library found out about a table: skrub's TableReport, ydata's
+    ProfileReport."""
+    return type(value).__name__.endswith("Report") and _json_method(value) is not None
+
+
+def report_content(value: Any) -> Any:
+    """What `is_report` holds, as JSON: without its pictures, and of long lists and counts only the
+    first, since each may be as long as the table."""
+    method = _json_method(value)
+    assert method is not None
+    return _abridged(json.loads(method(value)))
+
+
+def _json_method(value: object) -> Callable[[Any], str] | None:
+    methods = (getattr(type(value), name, None) for name in ("json", "to_json"))
+    return next((method for method in methods if callable(method)), None)
+
+
+def _report_text(value: object) -> str:
+    return json.dumps(report_content(value), ensure_ascii=False)
+
+
+def _abridged(part: Any) -> Any:
+    if isinstance(part, dict):
+        kept = {key: each for key, each in part.items() if not _is_picture(each)}
+        # Counts by value; what has parts of its own is by column.
+        if len(kept) > _COUNTS and not any(isinstance(each, dict | list) for each in kept.values()):
+            kept = {**dict(islice(kept.items(), _COUNTS)), "…": f"{len(kept) - _COUNTS:,} more"}
+        return {key: _abridged(each) for key, each in kept.items()}
+    if isinstance(part, list):
+        some = part if any(isinstance(each, dict) for each in part) else part[:_COUNTS]
+        more = [f"{len(part) - len(some):,} more"] * (len(some) < len(part))
+        return [*map(_abridged, some), *more]
+    return part
+
+
+def _is_picture(part: object) -> bool:
+    if isinstance(part, dict) and part:
+        return all(map(_is_picture, part.values()))
+    return isinstance(part, str) and part.lstrip().startswith(("<?xml", "<svg", "data:image/"))
 
 
 def _own_words(value: object) -> str | None:
@@ -143,7 +189,7 @@ def _description(value: Any, limit: int, called: str) -> str:
         return _table(value)
     if _has(value, "shape") and _has(value, "dtype"):
         return _array(value)
-    if isinstance(value, CALLABLE) or (callable(value) and _has(value, "__wrapped__")):
+    if is_described_by_signature(value):
         return _callable(value)
     return _other(value, limit)
 
@@ -233,14 +279,30 @@ def brief(value: object, limit: int = MAX_CHARS) -> str:
     return _Brief(max(limit // 10, 6), limit).repr(value)
 
 
+def is_described_by_signature(value: object) -> bool:
+    """True for functions, classes, and what stands for a function: of numpy, of `functools`."""
+    if isinstance(value, CALLABLE):
+        return True
+    # Asked without running anything: a proxy may give any attribute.
+    named = inspect.getattr_static(value, "__name__", None) is not None
+    return callable(value) and (named or isinstance(value, partial))
+
+
 def _callable(value: Any) -> str:
     kind = "class" if isinstance(value, type) else "def"
-    name = getattr(value, "__qualname__", getattr(value, "__name__", _type_name(value)))
+    inner: Any = value
+    bound: set[str] = set()
+    while isinstance(inner, partial):  # whose text would tell the values that it binds
+        bound |= inner.keywords.keys()
+        inner = inner.func
+    name = getattr(inner, "__qualname__", getattr(inner, "__name__", _type_name(inner)))
     try:
-        signature = str(inspect.signature(value))
+        made = inspect.signature(value)
+        left = [one for one in made.parameters.values() if one.name not in bound]
+        signature = str(made.replace(parameters=left))
     except (TypeError, ValueError):
         signature = "(…)"
-    doc = inspect.getdoc(value) or ""
+    doc = inspect.getdoc(inner) or ""
     return cut(f"{kind} {name}{signature}" + (f"\n{doc}" if doc else ""), "its docstring")
 
 
@@ -296,14 +358,21 @@ def _first_rows(value: Any) -> str:
 
 
 def rows_text(head: Any) -> str:
-    """A table or column as CSV; as JSON where it cannot write that."""
+    """A table or column as CSV; where it cannot write that (lists in cells, such as), as JSON, a
+    row a line."""
     if hasattr(head, "to_csv"):
         return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
     if hasattr(head, "write_csv"):
-        return str(head.write_csv())
-    for rows in ("to_pylist", "to_list"):
+        try:
+            return str(head.write_csv())
+        except Exception:  # polars': of a kind that it has no CSV for
+            pass
+    for rows in ("to_pylist", "to_dicts", "to_list"):
         if hasattr(head, rows):
-            return json.dumps(getattr(head, rows)(), ensure_ascii=False, default=str)
+            lines = (
+                json.dumps(row, ensure_ascii=False, default=str) for row in getattr(head, rows)()
+            )
+            return "".join(f"{line}\n" for line in lines)
     return str(head)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,7 +13,7 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Final
 
-from qwen_magic.context.description import own_words
+from qwen_magic.context.description import is_report, own_words, report_content
 
 MASKED: Final = "[masked]"
 MOST_ITEMS: Final = 100_000  # of a container: no more than a few thousand can ever show
@@ -58,6 +59,9 @@ def without_masked(
     def walk(value: Any) -> Any:
         nonlocal parts_left
         parts_left -= 1
+        if is_report(value) and mask:
+            content = _without_columns(report_content(value), mask)
+            return json.dumps(walk(content), ensure_ascii=False)
         if isinstance(value, str | type) or own_words(value):
             return value
         fields = _fields(value, bool(mask))
@@ -70,6 +74,18 @@ def without_masked(
         return _array(replaced(value), mask)
 
     return walk(value)
+
+
+def _without_columns(content: Any, mask: Collection[str]) -> Any:
+    """A report that lists its columns, each with its name."""
+    listed = content.get("columns") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        return content
+    kept = [
+        {"name": each["name"], "values": MASKED} if is_masked(each.get("name"), mask) else each
+        for each in listed
+    ]
+    return {**content, "columns": kept}
 
 
 def _fields(value: Any, records: bool) -> Mapping[Any, Any] | None:

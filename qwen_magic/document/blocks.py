@@ -60,7 +60,8 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that code drew. `data` is its data URI; where it is empty, `reason` says why."""
+    """A figure that code drew, or a function gave. `data` is its data URI; where it is empty,
+    `reason` says why."""
 
     url: str
     alt: str = ""

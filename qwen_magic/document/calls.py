@@ -9,6 +9,7 @@ from qwen_magic.document.blocks import (
     Block,
     Code,
     Extract,
+    Figure,
     Label,
     Lines,
     NumberedSource,
@@ -64,7 +65,9 @@ def function_step(item: items.FunctionCall, *, phase: str, is_done: bool) -> Ste
             what = f"{shorten(what, 72)} → {_first_line(item)}"
         label = "Sent back" if item.refused else "Error" if item.failed else "Result"
         blocks = (*blocks, Label(label), Output(_cut(_pretty(item.output))))
-    return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks)
+    name = f"returned by {own_name(item.name)}"
+    figures = tuple(Figure("", name, data) for data in item.figures)
+    return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks, figures)
 
 
 def _function_verb(item: items.FunctionCall, phase: str, is_done: bool) -> tuple[str, StepState]:

@@ -17,7 +17,7 @@ from qwen_magic.document.markdown.parser import Citation
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.document.tree import ROOT, Tree
-from qwen_magic.protocol.items import CodeInterpreterCall, Message, Reasoning
+from qwen_magic.protocol.items import CodeInterpreterCall, FunctionCall, Message, Reasoning
 
 if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
@@ -134,7 +134,8 @@ class ToolSection(_StepPlace):
         patches: list[ViewPatch] = []
         if self.id not in self._tree:
             patches += self._tree.put(self.id, self.parent, Panel())
-            if is_run:  # its figures' place, before the next step's
+            if isinstance(entry.item, CodeInterpreterCall | FunctionCall):
+                # Its figures' place, before the next step's.
                 patches += self._tree.put(f"{self.id}.f", self.parent, Box("figures"))
         patches += self._tree.put(f"{self.id}.h", self.id, self.step)
         if is_run and entry.chunks and not (entry.done or context.cut):

@@ -24,11 +24,13 @@ class CallResult:
     The wire has the text alone, so that a failure's text says what it is; nothing here reads that
     back: what a function gives may begin with "Error:" too. `images` are addresses (`data:`) of
     figures that it gave; an output holds none everywhere, so that they go in a message behind it.
+    `figures` are those that the reader sees, also where the model does not.
     """
 
     text: str
     status: CallStatus = "completed"
     images: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
 
     @classmethod
     def failure(cls, why: str) -> CallResult:

@@ -129,7 +129,12 @@ class Entry:
     def answer(self, result: CallResult, at: float) -> None:
         """What became of a function call that was taken up."""
         assert isinstance(self.item, FunctionCall)
-        self.item = replace(self.item, output=result.text, output_status=result.status)
+        self.item = replace(
+            self.item,
+            output=result.text,
+            output_status=result.status,
+            figures=result.figures,
+        )
         self.phase = "failed" if self.item.failed else "completed"
         self.done = True
         self.ended_at = at

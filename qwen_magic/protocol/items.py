@@ -301,7 +301,8 @@ class FunctionCall:
     """`arguments` is a JSON object as text, as the model wrote it. `call_id`: what its output
     names; where a server gives none, `ResponseState` makes one at the end. `output` is what the
     caller's side sent back (on the wire an item of its own, `function_call_output`); None while, or
-    where, nothing was. `output_status`: how the call ended there."""
+    where, nothing was. `output_status`: how the call ended there; `figures`: what it gave as
+    images (`data:`), for the reader of this answer: no record has them."""
 
     id: str
     name: str = ""
@@ -310,6 +311,7 @@ class FunctionCall:
     status: str = ""
     output: str | None = wire(None, None)
     output_status: CallStatus = wire(None, "completed")  # noqa: RUF009  # a field
+    figures: tuple[str, ...] = wire(None, ())
 
     @property
     def failed(self) -> bool:

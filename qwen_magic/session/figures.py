@@ -79,6 +79,18 @@ class FigureFetcher:
                 for url in figure_urls(item):
                     self.want(url)
 
+    def admitted(self, figures: Iterable[str]) -> tuple[str, ...]:
+        """Those of the `figures` (`data:` addresses) of a function that the answer has room for."""
+        kept = []
+        for figure in figures:
+            size = len(figure) * 3 // 4
+            fits = size <= LARGEST_FIGURE and self._bytes + size <= LARGEST_SUM
+            if fits and self._asked < MOST_FIGURES:
+                self._asked += 1
+                self._bytes += size
+                kept.append(figure)
+        return tuple(kept)
+
     def forget_runs(self, but: Iterable[Entry]) -> None:
         """A response is asked for again: other runs than `but` may come under the same keys."""
         self._runs &= {entry.key for entry in but}

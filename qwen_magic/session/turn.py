@@ -41,7 +41,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
@@ -415,6 +415,7 @@ class TurnMachine:
         self._answering = True
         if result.images:
             self._pictures.append(images_message(entry.finished(), result.images))
+        result = replace(result, figures=self._figures.admitted(result.figures))
         self.state.answer_call(entry, result, self._clock())
         self._show()
 

@@ -10,11 +10,11 @@ import inspect
 import json
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from textwrap import indent
-from typing import Any, Final, TypeVar, overload
+from typing import Annotated, Any, Final, TypeVar, overload
 
 from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.document.words import wire_name
@@ -50,9 +50,10 @@ class FunctionTool:
 
     `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
     gives what has to be awaited. `withheld` names the parameters whose defaults look like secrets,
-    and are not in the schema. `server`: the MCP server that runs it, empty for what runs here; its
-    `function` gives a `concurrent.futures.Future`, and its `identity` says what it is, in the place
-    of the function.
+    and are not in the schema. `defaults`: those that are fields of pydantic's, which the function
+    must be given itself (`size: int = Field(10, le=50)`, as FastAPI has it). `server`: the MCP
+    server that runs it, empty for what runs here; its `function` gives a
+    `concurrent.futures.Future`, and its `identity` says what it is, in the place of the function.
     """
 
     name: str
@@ -62,6 +63,7 @@ class FunctionTool:
     is_async: bool = False
     hints: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     withheld: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     server: str = ""
     identity: object = field(default=None, repr=False)
 
@@ -82,8 +84,11 @@ class FunctionTool:
         source = _source(function)
         own = marked.get("name") or _name(function, source, name)
         docstring = read_docstring(getattr(source, "__doc__", ""))
+        readable = _readable(own, function)
+        fields = {one.name: one.default for one in readable if is_field(one.default)}
         hints = resolved_hints(source)
-        parameters = _parameters(own, function, hints, docstring.parameters)
+        hints |= {name: Annotated[hints.get(name, Any), field] for name, field in fields.items()}
+        parameters = _parameters(own, readable, hints, docstring.parameters)
         told = marked.get("description") or docstring.description
         if wire_name(own) != own and not own.isascii():
             told = f"{own}: {told}" if told else own
@@ -96,6 +101,7 @@ class FunctionTool:
             inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source),
             {key: hint for key, hint in hints.items() if key in parameters["properties"]},
             withheld,
+            {name: field for name, field in fields.items() if not field.is_required()},
         )
 
     def definition(self) -> JSON:
@@ -118,9 +124,13 @@ class FunctionTool:
         """
         arguments = self.check_arguments(text)
         try:
-            return {
+            made = {
                 name: build(self.hints[name], value, name) if name in self.hints else value
                 for name, value in arguments.items()
+            }
+            given = (name for name in self.defaults if name not in made)
+            return made | {
+                n: self.defaults[n].get_default(call_default_factory=True) for n in given
             }
         except SchemaMismatchError as error:
             raise ArgumentsError(
@@ -196,14 +206,27 @@ def failure_of(error: BaseException) -> CallResult:
     return CallResult.failure(words[:_LONGEST_FAILURE])
 
 
+def is_field(default: object) -> bool:
+    """True for pydantic's `Field(…)` in the place of a parameter's default."""
+    kind = type(default)
+    return all(hasattr(kind, name) for name in ("is_required", "get_default"))
+
+
 def _parameters(
-    name: str, function: Callable[..., Any], hints: Mapping[str, Any], told: Mapping[str, str]
+    name: str,
+    readable: Sequence[inspect.Parameter],
+    hints: Mapping[str, Any],
+    told: Mapping[str, str],
 ) -> JSON:
     properties: JSON = {}
     required: list[str] = []
     definitions: JSON = {}
-    for parameter in _readable(name, function):
+    for parameter in readable:
         _check_kind(name, parameter)
+        if is_field(parameter.default):
+            own = parameter.default
+            default = _Kind.empty if own.is_required() else own.get_default()
+            parameter = parameter.replace(default=default)
         schema = _of_parameter(name, parameter, hints)
         definitions |= schema.pop("$defs", {})
         if parameter.name in told:

@@ -63,8 +63,9 @@ class Invoke:
         """What is sent for the value that it gave."""
         limits = self.limits
         text = result_text(value, limits.size, limits.mask, self.seconds)
+        figures = result_images(value)
         shows = self.sees and not limits.mask  # who knows what a figure shows
-        return CallResult(text, images=result_images(value) if shows else ())
+        return CallResult(text, images=figures if shows else (), figures=figures)
 
     def plain(self) -> PlainValues:
         """To make JSON of what it yields, one by one."""

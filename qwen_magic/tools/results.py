@@ -6,7 +6,6 @@ import base64
 import csv
 import dataclasses
 import enum
-import json
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, MappingView
@@ -15,6 +14,7 @@ from types import NoneType, SimpleNamespace
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
+from qwen_magic.context.dataframe.frames import is_query, is_table, read_table
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
 from qwen_magic.context.images import image_part
 from qwen_magic.context.kept_back import MASKED, is_masked, without_masked
@@ -24,10 +24,13 @@ MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 MOST_YIELDED: Final = 10_000  # items that are taken of an iterator
 MOST_IMAGES: Final = 4  # of one result
 _MOST_LOOKED_AT: Final = 20
+_MOST_RUN: Final = 10_000  # rows of a query
 _DEEPEST: Final = 50
 _SCALARS: Final = (NoneType, bool, int, float, str)
 _ITERABLES: Final = (Iterator, list, tuple, range, deque, MappingView, AbstractSet)
-_WRITTEN: Final = ("Decimal", "Fraction", "UUID", "timedelta", "complex", "ZoneInfo")
+_WRITTEN: Final = (
+    *("Decimal", "Fraction", "UUID", "timedelta", "complex", "ZoneInfo", "Period", "Interval"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,10 +155,10 @@ class PlainValues:
         if issubclass(kind, str):
             return str.__str__(value)
         if own_words(value):
-            return str(describe(value, whole=True))
+            return str(describe_value(value, mask=self._mask, whole=True))
         if figure := figure_of(value):
             return figure_words(figure)
-        if is_rows(value):
+        if is_rows(value) or is_table(value):
             return self._table(value)
         if self._mask and hasattr(kind, "dtype"):
             value = without_masked(value, self._mask)
@@ -186,20 +189,31 @@ class PlainValues:
             value = visible_part(value, self._mask)
             if isinstance(value, str):
                 return value
-        count, columns = (*value.shape, 1)[:2]
+        if is_query(value) or not is_rows(value):
+            return self._of_query(value)
+        return self._csv(value, value.shape[0])
+
+    def _of_query(self, value: Any) -> str:
+        """A query is run for as many rows as there is room for; what has no rows is described."""
+        most = min(max(self._left, 0) // 2 + 1, _MOST_RUN)
+        table = read_table(value, most)
+        if table is None:
+            return self._described(value)
+        if table.rows is None:
+            self.notes.append(f"(the query was run for its first {most:,} rows)")
+        return self._csv(table.frame, table.rows or len(table.frame))
+
+    def _csv(self, value: Any, count: int) -> str:
+        columns = (*value.shape, 1)[1]
         if not columns:
             return f"an empty {type(value).__name__}, {count:,} rows × 0 columns"
         most = max(self._left, 0) // (2 * columns) + 1
         head = value.head(most) if hasattr(value, "head") else value.slice(0, most)
-        try:
-            text = rows_text(head)
-        except Exception:  # polars writes no lists into CSV
-            text = json.dumps(head.to_dicts(), ensure_ascii=False, default=str)
+        text = rows_text(head)
         if len(text.encode("utf-8", "replace")) <= self._left:
             return text
-        whole = _first_bytes(text, self._left).rpartition("\n")[0]
-        heads = _rows_in(text) - len(head)
-        kept = max(_rows_in(whole) - heads, 0)
+        whole, rows = _whole_rows(_first_bytes(text, self._left))
+        kept = max(rows - (_whole_rows(text)[1] - len(head)), 0)
         self.notes.append(f"(cut: the first {kept:,} of {count:,} rows; ask for less at a time)")
         return whole
 
@@ -209,12 +223,12 @@ class PlainValues:
         kind = getattr(array.dtype, "kind", "")
         if kind in ("m", "M") and hasattr(array, "astype"):
             array = array.astype(str)
+        short = kind == "f" and getattr(array.dtype, "itemsize", 8) < 8
         if not array.shape:
-            return self.of(array.tolist(), depth + 1)
+            return self.of(float(str(array)) if short else array.tolist(), depth + 1)
         if len(array.shape) > 1:
             return list(array)
         items = array[: max(self._left, 0) + 1].tolist()
-        short = kind == "f" and getattr(array.dtype, "itemsize", 8) < 8
         return [float(str(item)) for item in array[: len(items)]] if short else items
 
 
@@ -270,9 +284,20 @@ def _text_of(raw: bytes) -> str:
     return f"{len(raw):,} bytes, in base64: {base64.b64encode(raw).decode('ascii')}"
 
 
-def _rows_in(text: str) -> int:
-    """Rows of CSV, in which a cell may have several lines."""
-    return sum(1 for _ in csv.reader(text.splitlines(keepends=True)))
+def _whole_rows(text: str) -> tuple[str, int]:
+    """`text` (CSV, in which a cell may have several lines, or JSON, a row a line) up to the end of
+    its last whole row, and how many rows that are."""
+    lines = [f"{line}\n" for line in text.split("\n")[:-1]]
+    if lines and lines[0].startswith(("{", "[")):
+        return "".join(lines).rstrip("\n"), len(lines)
+    reader = csv.reader(lines, strict=True)
+    rows = ended = 0
+    try:
+        for _ in reader:
+            rows, ended = rows + 1, reader.line_num
+    except csv.Error:  # inside of a cell
+        pass
+    return "".join(lines[:ended]).rstrip("\n"), rows
 
 
 def _cut(text: str, limit: int) -> str:
@@ -299,6 +324,8 @@ def figure_of(value: Any) -> Any | None:
         return value.get_figure()
     if all(hasattr(kind, name) for name in ("thumbnail", "getexif")):
         return value  # of Pillow
+    if kind.__module__.startswith("altair.") and hasattr(kind, "to_dict") and hasattr(kind, "save"):
+        return value
     if hasattr(kind, "flat") and str(getattr(value, "dtype", "")) == "object" and value.size:
         return figure_of(next(iter(value.flat)))
     return value if kind.__name__ == "Image" and hasattr(kind, "_repr_png_") else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import functools
+import json
 import math
 from pathlib import PurePosixPath
 
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.context.description import MAX_CHARS, MAX_TEXT, describe
+from qwen_magic.context.kept_back import MASKED, without_masked
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -162,6 +165,19 @@ class TableReport:
         return '{"n_rows": 3}'
 
 
+class ProfileReport:
+    """As ydata's: `json` is a property there, columns are keys."""
+
+    json = ""
+
+    def to_json(self) -> str:
+        counts = dict.fromkeys(map(str, range(500)), 1)
+        column = {"mean": 2.5, "counts": counts, "plot": "<svg></svg>"}
+        return json.dumps(
+            {"variables": {"password": column, "age": column}, "s": {"a": {"a": "<svg>"}}}
+        )
+
+
 class Llm(Markdown):
     def _repr_llm_(self) -> str:
         return "for models"
@@ -174,6 +190,16 @@ class Llm(Markdown):
 def test_objects_tell_themselves(value: object, words: str) -> None:
     assert describe(value) == words
     assert describe(type(value)).startswith(f"class {type(value).__name__}")
+
+
+def test_a_report_goes_without_pictures_long_counts_and_masked_columns() -> None:
+    text = describe(ProfileReport())
+    assert "svg" not in text
+    assert '"…": "488 more"' in text
+    content = json.loads(text)
+    assert content["variables"]["age"]["mean"] == 2.5
+    masked = without_masked(ProfileReport(), ["password"])
+    assert json.loads(masked)["variables"] == {**content["variables"], "password": MASKED}
 
 
 def test_a_module_has_a_docstring_and_names() -> None:
@@ -196,6 +222,14 @@ def test_functions_have_signature_and_docstring() -> None:
     assert describe(len).startswith("def len(obj, /)\n")
     assert describe(Own).startswith("class Own")
     assert describe([].append).startswith("def list.append(object, /)\n")
+    assert describe(np.linalg.norm).startswith("def norm(x, ord=None, ")
+    assert describe(np.add).startswith("def add(x1, x2, /, ")
+    assert describe(functools.lru_cache(area)).startswith("def area(width: 'float'")
+
+
+def test_what_a_partial_binds_is_not_told() -> None:
+    bound = functools.partial(functools.partial(area, 7.25), height=3.75)
+    assert describe(bound) == "def area() -> 'float'\nThe area of a rectangle."
 
 
 def test_a_table() -> None:
@@ -287,7 +321,7 @@ def test_tables_are_known_by_their_shape() -> None:
         "The first 3 rows:\na,b\n1,x\n2,y\n3,z\n"
     )
     assert describe(ArrowTable()) == (
-        'ArrowTable, 9 rows × 1 columns\nColumns: a (int64)\nThe first 5 rows:\n[{"a": 1}]\n'
+        'ArrowTable, 9 rows × 1 columns\nColumns: a (int64)\nThe first 5 rows:\n{"a": 1}\n'
     )
 
 

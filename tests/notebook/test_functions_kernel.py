@@ -39,6 +39,14 @@ def sleeps(seconds: float) -> str:
     return "awake"
 
 @tool
+def draws() -> object:
+    """Draws."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(1, 1))
+    figure.subplots()
+    return [figure]
+
+@tool
 async def quits() -> str:
     """Ends the process, as a command-line library does."""
     raise SystemExit(3)
@@ -80,6 +88,14 @@ def allowing(kernel):
 
 def value(kernel, expression):
     return kernel.ok(expression).result["text/plain"]
+
+
+def test_a_figure_that_a_function_gives_stands_in_the_saved_output(allowing):
+    ran = allowing.ok("%%qwen -t draws\ncall draws()")
+    assert ran.final["text/html"].count('src="data:image/png;base64,') == 1
+    assert "figure: returned by draws" in ran.final["text/plain"]
+    assert "base64" not in ran.final["text/markdown"]
+    assert "base64" not in str(ran.displays[-1][2])  # what is recorded of the turn
 
 
 @pytest.mark.parametrize("cell", ["%%qwen -t rows\n", "%%time\n%%qwen -t rows\n"])

@@ -478,6 +478,39 @@ def test_limits_are_checked(arguments, place, installed, monkeypatch):
     assert str(caught.value.faults[0]).startswith(place)
 
 
+def searched(
+    q: str = pydantic.Field(..., min_length=2, description="what for"),
+    size: int = pydantic.Field(10, ge=1, le=50),
+    tags: list[str] = pydantic.Field(default_factory=list, max_length=2),  # noqa: B008
+    since: datetime.date | None = pydantic.Field(None, ge=datetime.date(2024, 1, 1)),  # noqa: B008
+    token: str = pydantic.Field("sk-live-0123456789abcdef"),
+) -> None: ...
+
+
+def test_fields_in_the_place_of_defaults():
+    """As FastAPI has them: the function must never see the field itself."""
+    tool = FunctionTool.of(searched)
+    of = tool.parameters["properties"]
+    assert tool.parameters["required"] == ["q"]
+    assert of["q"] == {"type": "string", "minLength": 2, "description": "what for"}
+    assert of["size"] == {"type": "integer", "minimum": 1, "maximum": 50, "default": 10}
+    assert of["tags"]["maxItems"] == 2
+    assert tool.withheld == ("token",)
+    assert "sk-live" not in json.dumps(tool.definition())
+    made = tool.read_arguments('{"q": "ab", "since": null}')
+    given = {"q": "ab", "size": 10, "tags": [], "since": None}
+    assert made == {**given, "token": "sk-live-0123456789abcdef"}
+    assert tool.read_arguments('{"q": "ab"}')["tags"] is not made["tags"]
+    for wrong in (
+        "{}",
+        '{"q": "a"}',
+        '{"q": "ab", "size": 0}',
+        '{"q": "ab", "tags": ["", "", ""]}',
+    ):
+        with pytest.raises(ArgumentsError):
+            tool.read_arguments(wrong)
+
+
 def test_what_is_within_the_limits_is_built():
     made = FunctionTool.of(limited).read_arguments(
         '{"size": "7", "since": "2024-01-01", "price": "1.5", "tidy": "abc", "wait": "PT3S",'

@@ -598,7 +598,10 @@ def test_a_figure_is_shown_to_a_model_that_sees(server, model, mask, sees):
 
     with qwen_of(server, model=model, limits=CallLimits(mask=mask)) as qwen:
         answer = qwen.ask("call plot(title='Speed')", tools=[plot])
-    assert "title: Speed" in answer.tool_calls[0].output
+    call = answer.tool_calls[0]
+    assert "title: Speed" in call.output
+    assert len(call.figures) == 1  # the reader sees it
+    assert "data:image" not in json.dumps(answer.metadata)
     output, *shown = asked(server)[-1].body["input"]
     assert output["type"] == "function_call_output"
     assert len(shown) == sees

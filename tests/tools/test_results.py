@@ -223,6 +223,30 @@ def test_what_an_iterator_raises_is_its_functions():
         result_text(fails())
 
 
+def test_tables_of_others_are_cut_at_whole_rows():
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    for table, last, kept in (
+        (pa.table({"a": range(5_000)}), '{"a": 30}', 31),
+        (pl.DataFrame({"l": [[1, 2]] * 5_000}), '{"l": [1, 2]}', 21),
+        (pl.DataFrame({"s": ["a\nb\u2028"] * 5_000}), '"a\nb\u2028"', 33),
+        (pl.Series("l", [[1]] * 5_000), "[1]", 75),
+        (pa.chunked_array([range(5_000)]), "100", 101),
+    ):
+        text, _, note = result_text(table, 300).rpartition("\n")
+        assert note == f"(cut: the first {kept} of 5,000 rows; ask for less at a time)"
+        assert text.endswith(f"\n{last}")
+
+
+def test_a_query_is_run_for_what_there_is_room_for():
+    pl, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
+    assert result_text(pl.LazyFrame({"a": [1, 2], "b": ["x", None]})) == "a,b\n1,x\n2,\n"
+    assert result_text(duckdb.sql("select 1 as a, DATE '2024-01-31' as b")) == "a,b\n1,2024-01-31\n"
+    text = result_text(duckdb.sql("select range as a from range(1000000000)"), 300)
+    assert text.startswith("a\n0\n1\n2\n")
+    assert "(the query was run for its first 151 rows)" in text
+    assert result_text(pd.DataFrame({"a": [1]}).style) == "a\n1\n"
+
+
 def test_figures_in_a_sentence():
     figure = Figure()
     axes = figure.subplots(1, 2)

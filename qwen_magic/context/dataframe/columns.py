@@ -130,7 +130,7 @@ def _different(present: Any) -> str:
     top = counts.most_common(_TOP)
     if len(counts) == len(looked_at):
         examples = ", ".join(_value(value) for value, _ in top)
-        return f"all {len(present) if not of else ''}{of} different, such as {examples}"
+        return f"all{of or f' {len(present):,}'} different, such as {examples}"
     listed = ", ".join(f"{_value(value)} ({count:,})" for value, count in top)
     return f"{len(counts):,}{of} different, most often {listed}"
 

@@ -26,7 +26,14 @@ from qwen_magic.context.dataframe.frames import (
     levels_of,
     read_table,
 )
-from qwen_magic.context.description import Description, describe, own_words
+from qwen_magic.context.description import (
+    SECONDS,
+    Description,
+    describe,
+    is_report,
+    not_looked_at,
+    own_words,
+)
 from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, masked_among, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import NO_BREAK, clipped, fenced
@@ -117,7 +124,7 @@ def describe_value(
 ) -> Description:
     """What stands for `value` inside a sentence, as `{name}` in a prompt: `describe`, but for
     tables what `describe_data` tells of them, and masked columns kept back everywhere."""
-    if isinstance(value, str) or own_words(value):
+    if isinstance(value, str) or (own_words(value) and not is_report(value)):
         return describe(value, whole=whole)
     table = read_table(value) if is_table(value) else None
     if table is None:
@@ -152,9 +159,11 @@ def _in_words(value: object, mask: Collection[str], whole: bool) -> Description:
         called = f"a {kind} of {len(value):,} items" if sized else ""  # type: ignore[arg-type]
         most = MOST_ITEMS if whole or mask else MOST_ITEMS // 10
         told = partial(_table_in_words, mask=mask)
-        return describe(
-            without_masked(value, mask, most=most, replaced=told), whole=whole, called=called
-        )
+        with time_limit(SECONDS):
+            kept = without_masked(value, mask, most=most, replaced=told)
+        return describe(kept, whole=whole, called=called)
+    except OutOfTimeError:
+        return not_looked_at(value)
     except RecursionError:
         return Description(f"a {kind} that holds itself, or is nested too deeply")
 

@@ -26,8 +26,9 @@ _MOST_COLUMNS: Final = 200
 # What tables have, and nothing else is asked for to know one.
 _SIGNS: Final = (
     *("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "__dask_graph__"),
-    *("collect_schema", "to_pandas"),
+    *("collect_schema", "to_pandas", "_to_pandas"),  # the last is of modin's columns
 )
+_STYLED: Final = "Styler"  # of pandas: how a table is to look
 NEEDS_NARWHALS: Final = 'Other tables than pandas\' need narwhals: pip install "qwen-magic[data]"'
 
 
@@ -62,7 +63,17 @@ def is_table(value: object) -> bool:
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
         return True
     kind = type(value)
-    return not isinstance(value, type) and any(hasattr(kind, sign) for sign in _SIGNS)
+    return not isinstance(value, type) and (
+        any(hasattr(kind, sign) for sign in _SIGNS) or kind.__name__ == _STYLED
+    )
+
+
+def is_query(value: object) -> bool:
+    """True for tables that have not been computed yet, whose shape would be a query: of dask,
+    duckdb, polars' lazy ones."""
+    kind = type(value)
+    is_lazy = hasattr(kind, "limit") and not hasattr(kind, "to_pandas")
+    return is_lazy or hasattr(kind, "__dask_graph__")
 
 
 def is_column(value: Any) -> bool:
@@ -80,10 +91,13 @@ def read_table(value: Any, rows: int = 0) -> Table | None:
         import pandas  # type: ignore[import-untyped]
     except ImportError:
         return None
+    value = value.data if type(value).__name__ == _STYLED else value
     if isinstance(value, pandas.DataFrame):
         return _of_pandas(value, rows)
     if isinstance(value, pandas.Series):
         return _of_pandas(value.to_frame(), rows)
+    if hasattr(type(value), "__dask_graph__") and getattr(value, "ndim", 2) == 1:
+        value = value.to_frame()
     # What tells no size, such as a reader of Arrow, may give its rows only once.
     gives_again = any(hasattr(type(value), sign) for sign in ("__len__", "shape", "__dataframe__"))
     others = (_by_arrow, _own_way, _interchange) if gives_again else ()
