@@ -307,13 +307,17 @@ class Answers {
   }
 
   /* Put another answer into this one's place: in the notebook, else at least on the page. */
-  async show(bar, { bundle, metadata }) {
+  async show(bar, { bundle, metadata, figures }) {
     const html = bundle["text/html"];
     this.heir = { mark: html.match(MARK)?.[0], back: document.activeElement?.textContent === "‹" };
     const { cell } = await placeOf(this.model, bar.mark);
     if (cell?.setOutputs) {
-      const made = { output_type: "display_data", data: bundle, metadata };
-      cell.setOutputs(cell.getOutputs().map((old) => (holds(old, bar.mark) ? made : old)));
+      const display = (data, metadata = {}) => ({ output_type: "display_data", data, metadata });
+      const made = [display(bundle, metadata), ...figures.map((data) => display(data))];
+      const outputs = cell.getOutputs();
+      const at = outputs.findIndex((old) => holds(old, bar.mark));
+      const rest = (from, to) => outputs.slice(from, to).filter((old) => !holds(old, bar.mark));
+      cell.setOutputs([...rest(0, at), ...made, ...rest(at)]);
       return;
     }
     const template = document.createElement("template");

@@ -10,7 +10,7 @@ this kernel, or this script, nothing of it is there: a saved file holds no dead 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
@@ -50,10 +50,12 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Another answer to stand in this one's place: an output's mime bundle and metadata."""
+    """Another answer to stand in this one's place: an output's mime bundle and metadata; the
+    bundles of the outputs that follow it, for its figures."""
 
     bundle: Mapping[str, str]
     metadata: Mapping[str, Any]
+    figures: Sequence[Mapping[str, str]] = ()
 
 
 Reply: TypeAlias = Say | Copied | Show

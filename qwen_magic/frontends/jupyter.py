@@ -71,11 +71,16 @@ class WidgetShelf:
 class StaticView:
     """Shows one turn in the running cell's output when it has ended (`session.view.View`)."""
 
-    def __init__(self, document: Document, *, is_placed: bool = False) -> None:
+    def __init__(
+        self, document: Document, *, is_placed: bool = False, prints_figures: bool = False
+    ) -> None:
         """`is_placed`: its output stands there from the beginning, since another cell may run when
-        it ends."""
+        it ends. `prints_figures`: each has an output of its own besides; not where another cell
+        may run, which would get them."""
         self._document = document
         self._is_placed = is_placed
+        self._prints_figures = prints_figures
+        self._figures: list[dict[str, str]] = []
         self._display_id = f"qwen-{uuid.uuid4().hex}"
         self._data: dict[str, Any] = {}
         self._metadata: dict[str, Any] = {}
@@ -119,6 +124,10 @@ class StaticView:
         metadata = refer_to(bundle.get("text/markdown", ""), metadata)
         if bundle or self._is_placed:
             self._send(update_display if self._is_placed else display, bundle, metadata)
+        if self._prints_figures:
+            self._figures = static.figure_bundles(bundle, self._document.turn.key)
+        for figure in self._figures:
+            display(figure, raw=True)  # type: ignore[no-untyped-call]
         return bundle
 
     def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:
@@ -141,11 +150,12 @@ class LiveView(StaticView):
         clock: Callable[[], float],
         cell_id: str = "",
         place: str = "",
+        prints_figures: bool = False,
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
     ) -> None:
         """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
         would be seen while this turn runs."""
-        super().__init__(document, is_placed=True)
+        super().__init__(document, is_placed=True, prints_figures=prints_figures)
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
@@ -265,7 +275,7 @@ class LiveView(StaticView):
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
         bundle = super().finish(state, now, outcome, metadata)
-        self._widget.finish(dict(self._data), dict(self._metadata))
+        self._widget.finish(dict(self._data), dict(self._metadata), self._figures)
         self._shelf.add(self._widget)
         return bundle
 

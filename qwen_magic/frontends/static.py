@@ -8,7 +8,7 @@ escaped, but for the model's own Markdown.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, assert_never
@@ -38,6 +38,10 @@ _MARK_LENGTH: Final = 12  # characters of a turn's key
 # Code comes so from the highlighter.
 _BEFORE_BLANK_LINE: Final = re.compile(r"(?:\r\n|\n|\r(?!\n))(?=[^\S\r\n]*[\r\n])")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+# A figure of a run (what it holds was looked into) in the HTML of `document.html`.
+_FIGURE: Final = re.compile(
+    r'<figure class="qm-fig"><img class="qm-img" src="data:(image/(?:png|jpeg));base64,([^"]+)"'
+)
 
 
 def bundle(document: Document) -> dict[str, str]:
@@ -50,6 +54,17 @@ def bundle(document: Document) -> dict[str, str]:
         "text/markdown": markdown_of(document),
         "text/plain": plain_of(document),
     }
+
+
+def figure_bundles(bundle: Mapping[str, str], key: str) -> list[dict[str, str]]:
+    """The figures of the answer `bundle` to the turn `key`, each as the bundle of one more output
+    that a page does not show: LaTeX, and PDF by it, takes pictures from outputs of their own alone.
+
+    Whoever shows HTML takes the comment, which has no height in JupyterLab, Notebook 7 and
+    nbconvert's pages. LaTeX has no GIF and no WebP."""
+    hidden = f"<!-- figure {mark_of(key)} -->"
+    found = _FIGURE.findall(bundle.get("text/html", ""))
+    return [{kind: data, "text/html": hidden} for kind, data in dict.fromkeys(found)]
 
 
 def bundle_of(response: JSON, facts: TurnFacts, outcome: Outcome, seconds: float) -> dict[str, str]:
@@ -198,13 +213,13 @@ def _block(block: Block) -> str:
 
 def _shown_in_html(alt: str) -> str:
     """In the place of an image."""
-    return f"*Figure: {escaped(alt) or 'drawn by the code'} (in the HTML form of this output)*"
+    return f"*Figure: {escaped(alt) or 'drawn by the code'} (shown after the answer)*"
 
 
 def _figure(figure: blocks.Figure) -> str:
     name = figure.alt or "drawn by the code"
     if figure.data:
-        return f"*Figure: {escaped(name)} (in the HTML form of this output)*"
+        return f"*Figure: {escaped(name)} (shown after the answer)*"
     reason = escaped(figure.reason or "not fetched")
     return f"*Figure: {markdown_link(figure.url, name)} ({reason})*"
 

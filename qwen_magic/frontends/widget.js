@@ -349,13 +349,16 @@ async function watchKernel(model, onGone) {
   };
 }
 
-/* Put `output` in the place of this answer's output. True if that was possible. */
-async function replaceOutput(model, output) {
+/* Put the saved form, with its figures, in the place of this answer's output. True if that was
+   possible. */
+async function replaceOutput(model) {
   const cell = await cellOf(model);
   if (!cell?.getOutputs || !cell.setOutputs) return false;
   const outputs = cell.getOutputs();
   if (!outputs.some((old) => isOurs(old, model))) return false;
-  cell.setOutputs(outputs.map((old) => (isOurs(old, model) ? output : old)));
+  const figures = (model.get("figures") ?? []).map((data) => display(data));
+  const made = [display(model.get("bundle"), model.get("metadata")), ...figures];
+  cell.setOutputs(outputs.flatMap((old) => (isOurs(old, model) ? made : [old])));
   return true;
 }
 
@@ -380,8 +383,7 @@ async function shieldSave(model, partial) {
 /* Once for each model. A page reloaded in mid-stream has the saved part, and lost the display id by
    which the kernel would replace it. */
 function adopt(model) {
-  const saved = () => display(model.get("bundle"), model.get("metadata"));
-  const settle = () => replaceOutput(model, saved()).catch(() => false);
+  const settle = () => replaceOutput(model).catch(() => false);
   let leaving;
   const onDone = () => {
     leaving = setTimeout(settle, GRACE);

@@ -59,8 +59,9 @@ class AnswerWidget(anywidget.AnyWidget):
 
     `on_hello`, `on_here`, `on_stop` and `on_choose` are called on whatever thread the front end's
     messages arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static
-    output's mime bundle) tells the views that the turn is over; a view that was not replaced by
-    then replaces its output itself, through `layout` and `cell_id`.
+    output's mime bundle) and `figures` (those of outputs that follow it) tells the views that the
+    turn is over; a view that was not replaced by then replaces its output itself, through `layout`
+    and `cell_id`.
     """
 
     _esm = (_HERE / "widget.js").read_text("utf-8")
@@ -76,6 +77,7 @@ class AnswerWidget(anywidget.AnyWidget):
     done = traitlets.Bool(False).tag(sync=True)
     bundle = traitlets.Dict().tag(sync=True)
     metadata = traitlets.Dict().tag(sync=True)
+    figures = traitlets.List(traitlets.Dict()).tag(sync=True)
 
     def __init__(
         self,
@@ -123,12 +125,18 @@ class AnswerWidget(anywidget.AnyWidget):
         """What was sent is no longer so: the next snapshot takes its place in every view."""
         self._seq += 1
 
-    def finish(self, bundle: dict[str, str], metadata: dict[str, Any]) -> None:
+    def finish(
+        self,
+        bundle: dict[str, str],
+        metadata: dict[str, Any],
+        figures: Sequence[dict[str, str]] = (),
+    ) -> None:
         """Tell the views that the turn is over, after the output was replaced by `bundle`."""
         with self.hold_sync():
             self.bundle = bundle
             self.question = {}
             self.metadata = metadata
+            self.figures = list(figures)
             self.done = True
 
     def _receive(self, _widget: object, content: ViewMessage, _buffers: object) -> None:

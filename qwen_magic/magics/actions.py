@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
@@ -31,17 +30,18 @@ class AnswerActions:
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
         self._place: dict[str, str] = {}  # key -> chat
-        self._outputs: OrderedDict[str, tuple[Mapping[str, str], JSON]] = OrderedDict()
+        self._outputs: OrderedDict[str, Show] = OrderedDict()
         self._widget = ActionsWidget(on_action=self._act, describe=self._describe)
 
-    def offer(self, answer: Answer) -> None:
+    def offer(self, answer: Answer, *, prints_figures: bool) -> None:
         """Offer the actions of an answer that now stands in the page."""
         turn = answer.metadata.get(METADATA_KEY, {})
         key, chat = turn.get("key", ""), turn.get("chat", "")
         if not key or not chat or not answer.bundle:
             return
         self._place[key] = chat
-        self._outputs[key] = (answer.bundle, answer.metadata)
+        figures = static.figure_bundles(answer.bundle, key) if prints_figures else []
+        self._outputs[key] = Show(answer.bundle, answer.metadata, figures)
         while len(self._outputs) > _KEPT:
             self._outputs.popitem(last=False)
         self._widget.tell(*self._siblings_known(key))
@@ -105,8 +105,7 @@ class AnswerActions:
                 key=chosen.key,
             )
             return Show(static.bundle(document_of(chosen, facts)), {})
-        bundle, metadata = self._outputs[chosen.key]
-        return Show(bundle, metadata)
+        return self._outputs[chosen.key]
 
 
 def document_of(turn: Turn, facts: TurnFacts) -> Document:

@@ -130,6 +130,11 @@ class QwenSettings(HasTraits):
         help="Context windows in tokens of models that are not known: {'my-model': 32768}.",
     )
     live = Bool(True, help="Show answers in a live widget where the front end can.")
+    print_figures = Bool(
+        True,
+        help="Save each figure once more, as an output that no page shows: LaTeX, and PDF by it, "
+        "take figures from there alone. Without, a notebook is smaller by its figures' size.",
+    )
     warm_up = Bool(
         True, help="Import what the first answer needs in the background, after loading."
     )

@@ -67,10 +67,12 @@ class ViewFactory:
 
         self._shelf = self._shelf or WidgetShelf()
         shell, document = self._shell, Document(facts, started=started)
+        prints = self._settings.print_figures and not outlives
         if not self._sees_widgets() or self._is_redirected():
-            return StaticView(document, is_placed=outlives)
+            return StaticView(document, is_placed=outlives, prints_figures=prints)
         return LiveView(
             document,
+            prints_figures=prints,
             shelf=self._shelf,
             clock=time.monotonic,
             cell_id=cell_id(shell),
@@ -96,7 +98,7 @@ class ViewFactory:
         from qwen_magic.magics.actions import AnswerActions
 
         self._actions = self._actions or AnswerActions(self._conversations)
-        self._actions.offer(answer)
+        self._actions.offer(answer, prints_figures=self._settings.print_figures)
 
     def _sees_widgets(self) -> bool:
         """Whether there is a page: one would take input, or has shown a widget before."""

@@ -353,6 +353,7 @@ def test_an_answer_whose_display_was_lost_replaces_its_output(page, give, kernel
           widget.initialize({ model });
           model.values.bundle = made;
           model.values.metadata = { qwen_magic: { chat: "main" } };
+          model.values.figures = [{ "image/png": "AAAA", "text/html": "<!-- -->" }];
           model.set("done", true);
         }""",
         made,
@@ -362,7 +363,8 @@ def test_an_answer_whose_display_was_lost_replaces_its_output(page, give, kernel
     assert outputs[0]["text"] == "kept"
     assert outputs[1]["data"] == made
     assert outputs[1]["metadata"] == {"qwen_magic": {"chat": "main"}}
-    assert "application/vnd.jupyter.widget-view+json" in outputs[2]["data"]
+    assert outputs[2]["data"] == {"image/png": "AAAA", "text/html": "<!-- -->"}
+    assert "application/vnd.jupyter.widget-view+json" in outputs[3]["data"]
 
 
 def test_a_save_in_mid_stream_keeps_what_came(page, give, kernel):

@@ -97,7 +97,7 @@ def test_all_forms_show_it(text):
     for shown in (patches, document.snapshot()):
         prose = [html for id, html in elements(shown).items() if id.startswith("a")]
         assert "".join(prose).count(picture) == 1
-    assert "in the HTML form of this output" in forms["text/markdown"].split("</details>")[1]
+    assert "shown after the answer" in forms["text/markdown"].split("</details>")[1]
     assert "](chart.png)" not in forms["text/markdown"]
 
 

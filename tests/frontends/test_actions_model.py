@@ -53,8 +53,13 @@ def test_what_answers_offer_is_told_by_their_marks(widget):
         (Say("Forked"), {"op": "say", "text": "Forked"}),
         (Copied("# a"), {"op": "text", "text": "# a"}),
         (
-            Show({"text/html": "x"}, {"a": 1}),
-            {"op": "show", "bundle": {"text/html": "x"}, "metadata": {"a": 1}},
+            Show({"text/html": "x"}, {"a": 1}, [{"image/png": "AAAA"}]),
+            {
+                "op": "show",
+                "bundle": {"text/html": "x"},
+                "metadata": {"a": 1},
+                "figures": [{"image/png": "AAAA"}],
+            },
         ),
     ],
 )

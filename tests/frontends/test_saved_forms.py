@@ -1,5 +1,6 @@
 """A saved notebook, by the ways in which it is read without Jupyter."""
 
+import base64
 import re
 from html.parser import HTMLParser
 
@@ -10,10 +11,12 @@ from fuzz import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from nbconvert import HTMLExporter, MarkdownExporter
+from nbconvert import HTMLExporter, LatexExporter, MarkdownExporter, SlidesExporter
+from nbconvert.filters import DataTypeFilter
+from nbconvert.preprocessors import ExtractOutputPreprocessor
 
 from qwen_magic.document.footer import Outcome
-from qwen_magic.frontends.static import bundle
+from qwen_magic.frontends.static import bundle, figure_bundles
 
 REASONING = "so a sieve up to 7919 is enough"
 TOOLS = ("Searched the web", "Read a page", "Ran Python", "sum of the first 1000 primes")
@@ -25,8 +28,10 @@ FIGURE = "fig-001"
 
 @pytest.fixture
 def notebook(finished):
-    output = nbformat.v4.new_output("display_data", bundle(finished))
-    cell = nbformat.v4.new_code_cell("%%qwen\nq", outputs=[output])
+    made = bundle(finished)
+    bundles = [made, *figure_bundles(made, "turn-1")]
+    outputs = [nbformat.v4.new_output("display_data", data) for data in bundles]
+    cell = nbformat.v4.new_code_cell("%%qwen\nq", outputs=outputs)
     return nbformat.v4.new_notebook(cells=[cell])
 
 
@@ -35,10 +40,24 @@ def assert_all_is_there(text):
         assert words in text, words
 
 
-def test_nbconvert_to_html(notebook):
-    page, _ = HTMLExporter().from_notebook_node(notebook)
+@pytest.mark.parametrize("exporter", [HTMLExporter, SlidesExporter])
+def test_nbconvert_to_html(notebook, exporter):
+    page, _ = exporter().from_notebook_node(notebook)
     assert_all_is_there(page)
-    assert "data:image/png;base64," in page
+    (source,) = re.findall(r'<img[^>]*\ssrc="([^"]*)"', page)
+    assert source.startswith("data:image/png;base64,")
+
+
+def test_nbconvert_to_latex_has_the_figures(notebook, turns):
+    """What its templates choose; pandoc, which they need, is not everywhere."""
+    exporter = LatexExporter()
+    chosen = DataTypeFilter(parent=exporter)
+    shown = [chosen(output["data"]) for output in notebook.cells[0].outputs]
+    assert shown == [["text/markdown"], ["image/png"]]
+    extract = ExtractOutputPreprocessor(parent=exporter, enabled=True)
+    _, resources = extract(notebook, {"outputs": {}})
+    (picture,) = resources["outputs"].values()
+    assert picture == base64.b64decode(turns.png().partition(",")[2])
 
 
 def test_nbconvert_to_markdown(notebook, finished, turns):
@@ -47,7 +66,7 @@ def test_nbconvert_to_markdown(notebook, finished, turns):
     page = MarkdownIt("commonmark", {"html": True}).render(text)
     assert bundle(finished)["text/html"].strip() in page, "to the letter, in any reader"
     assert turns.CODE in read(page), "code with its blank lines and its indentation"
-    assert "data:image/png;base64," in page
+    assert page.count("data:image/png;base64,") == 1
 
 
 def read(page):

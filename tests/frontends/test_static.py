@@ -116,7 +116,7 @@ def test_markdown_keeps_the_rest_around_it(finished):
     text = bundle(finished)["text/markdown"]
     assert text.count("<details>") == text.count("</details>") == 5
     assert "- \\[1\\] [Variance](<https://en.wikipedia.org/wiki/Variance>) en.wikipedia.org" in text
-    assert "*Figure: fig-001 (in the HTML form of this output)*" in text
+    assert "*Figure: fig-001 (shown after the answer)*" in text
     assert "data:image" not in text
 
 

@@ -58,8 +58,10 @@ def test_views_are_heard(widget):
 
 
 def test_the_end(widget):
-    widget.finish({"text/html": "<p>x</p>"}, {"qwen_magic": {}})
+    figures = [{"image/png": "AAAA"}]
+    widget.finish({"text/html": "<p>x</p>"}, {"qwen_magic": {}}, figures)
     assert widget.done
+    assert widget.figures == figures
     assert widget.metadata == {"qwen_magic": {}}
     assert widget.bundle == {"text/html": "<p>x</p>"}
 

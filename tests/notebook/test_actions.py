@@ -10,7 +10,7 @@ from IPython.display import display
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
-from qwen_magic.frontends.static import bundle
+from qwen_magic.frontends.static import bundle, mark_of
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.state import ResponseState
 
@@ -32,7 +32,8 @@ def act(op, key, argument):
     if op == "copy":
         return Copied(f"Markdown of {key}")
     if op == "sibling":
-        return Show(answer(argument), {"qwen_magic": {"place": argument}})
+        figures = [{"image/png": "", "text/html": f"<!-- {mark_of(KEYS[argument - 1])} -->"}]
+        return Show(answer(argument), {"qwen_magic": {"place": argument}}, figures)
     return Say("Forked as chat-2")
 
 actions = ActionsWidget(
@@ -64,6 +65,8 @@ def test_actions_work_and_come_back_after_a_reload(open_page, jupyter, front):
     assert page.save().cells[1].outputs[0].metadata["qwen_magic"] == {"place": 2}
     answer.get_by_label("The answer before").click()
     answer.get_by_text("Answer 1:").wait_for()
+    _, figure = page.save().cells[1].outputs
+    assert "first-turn" in figure.data["text/html"], "in the place of the other's"
 
     answer.get_by_text("Insert below").click()
     wait_until(lambda: len(page.save().cells) == 5, 10, "the new cell")

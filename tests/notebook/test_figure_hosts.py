@@ -176,7 +176,7 @@ def test_a_file_of_the_sandbox_is_the_figure_that_it_means(kernel):
     assert in_the_answer in answer
     assert 'alt="sin(x)"' in answer
     assert "demo_chart.png)" not in final["text/markdown"]
-    assert "*Figure: sin(x) (in the HTML form of this output)*" in final["text/markdown"]
+    assert "*Figure: sin(x) (shown after the answer)*" in final["text/markdown"]
 
 
 @pytest.mark.kernel

@@ -49,7 +49,10 @@ def assert_shows_everything(page):
     assert "Ran Python" in code
     assert "variance" in code
     assert "import" in code, "the code that ran"
-    figure = turns.nth(0).locator("img").first
+    assert page.output(1).locator("img").count() == 1
+    hidden = page.output(1).locator(".jp-OutputArea-child").nth(1)
+    assert hidden.bounding_box()["height"] == 0, "the figure for LaTeX"
+    figure = turns.nth(0).locator("img")
     assert figure.get_attribute("src").startswith("data:image/png;base64,")
     assert figure.evaluate("i => i.naturalWidth") > 100
     assert "Searched the web" in search
@@ -111,7 +114,9 @@ def test_nbconvert_to_html(answered, jupyter, browser):
 
 def test_the_metadata_holds_the_turn_and_no_key(answered, jupyter):
     raw = (jupyter.folder / "work" / "answered.ipynb").read_text("utf-8")
-    turn = json.loads(raw)["cells"][1]["outputs"][0]["metadata"]["qwen_magic"]
+    answer, figure = json.loads(raw)["cells"][1]["outputs"]
+    assert set(figure["data"]) == {"image/png", "text/html"}
+    turn = answer["metadata"]["qwen_magic"]
     assert turn["prompt"].startswith("What is the variance")
     assert {item["type"] for item in turn["items"]} >= {"reasoning", "code_interpreter_call"}
     assert turn["usage"]["tools"]["code_interpreter"] >= 1

@@ -37,8 +37,8 @@ class Ran:
 
     @property
     def final(self):
-        """The last state of the only display."""
-        return self.displays[-1][1]
+        """The last state of the only display, but for figures that LaTeX alone shows."""
+        return next(data for _, data, _ in reversed(self.displays) if "text/plain" in data)
 
 
 class Kernel:
