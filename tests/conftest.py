@@ -11,6 +11,8 @@ from request_types import check_body
 from qwen_magic.client import client as client_module
 from qwen_magic.demo import DemoServer
 
+pytest_plugins = ["canaries"]
+
 # A busy machine is no fault of the code: examples are counted, not timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

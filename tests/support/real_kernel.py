@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from canaries import note
 from jupyter_client import KernelManager
 
 OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
@@ -75,6 +76,8 @@ class Kernel:
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             content, kind = message["content"], message["msg_type"]
+            if kind != "execute_input":  # what a test typed itself
+                note(f"{kind} of a kernel", content)
             if kind == "stream":
                 setattr(ran, content["name"], getattr(ran, content["name"]) + content["text"])
             elif kind in ("display_data", "update_display_data"):
