@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,7 @@ from qwen_magic.demo.wire import JSON, EventWriter, Response, to_json, usage
 
 FIGURE_PATH = "/code-interpreter/temp_files/"
 FIGURE_SECONDS = 12 * 3600  # as long as the service's links live
+_BREAKS = ("cut", "reset-mid", "silence-mid")  # faults that lose the client in mid-stream
 MOST_KEPT = 1000  # responses, and figures: the oldest go first
 
 
@@ -64,8 +66,18 @@ class Player:
             return
         response = Response(f"resp_{uuid4()}", int(time.time()), body)
         client.record.response_id = response.id
+
+        def strike(unsaid: str = "") -> None:
+            if fault not in _BREAKS:
+                writer.unsaid = unsaid
+                raise StrikeError
+            if not writer.broken:
+                self._store(turn, response)
+                writer.broken = True
+                _break(client, fault)
+
         strike_after = turn.switches.after if fault else None
-        writer = ResponseWriter(response, turn, client, partial(self._run, client), strike_after)
+        writer = ResponseWriter(response, turn, client, self._run, strike, strike_after)
         if turn.streams:
             client.open_stream()
         writer.tell("created")
@@ -74,23 +86,29 @@ class Player:
         try:
             write(writer)
             if fault:
-                raise StrikeError  # the answer was shorter than that
+                strike()  # the answer was shorter than that
             response.status = "incomplete" if writer.unsaid else "completed"
             writer.end(response.status)
         except StrikeError:
-            _strike(client, writer, response, fault)
+            _strike(writer, response, fault)
         response.usage = usage(turn.context, response.output, writer.tools)
         if turn.previous is not None and turn.switches.chain != "unnamed":
             response.previous_response_id = turn.previous.body["id"]
-        stores = body.get("store") is not False and turn.switches.chain != "ignores"
-        if stores and response.status != "failed":
-            kept = Kept(response.as_json(), turn.items, turn.previous, writer.unsaid)
-            _keep(self.responses, response.id, kept)
+        self._store(turn, response, writer.unsaid)
+        if writer.broken:
+            raise ClientGoneError
         if turn.streams:
             writer.tell("completed" if fault == "incomplete-inside" else response.status)
             client.end_stream()
         else:
             client.reply(response.as_json())
+
+    def _store(self, turn: Turn, response: Response, unsaid: str = "") -> None:
+        """Keep the response for `GET` and for the turns after it, where it was asked for."""
+        stores = turn.body.get("store") is not False and turn.switches.chain != "ignores"
+        if stores and response.status != "failed":
+            kept = Kept(response.as_json(), turn.items, turn.previous, unsaid)
+            _keep(self.responses, response.id, kept)
 
     def _read(self, body: JSON) -> Turn:
         check_request(body)
@@ -132,9 +150,9 @@ class Player:
                 return ""
         return turn.switches.error
 
-    def _run(self, client: Connection, code: str, given: Mapping[str, Any]) -> Run:
-        """The run, with links to its figures in the logs."""
-        run = self._runner.run(code, given, lambda: client.pause(0))
+    def _run(self, code: str, given: Mapping[str, Any], look: Callable[[], None]) -> Run:
+        """The run, with links to its figures in the logs. `look` is called meanwhile."""
+        run = self._runner.run(code, given, look)
         blocks = [run.logs] if run.logs else []
         for number, png in enumerate(run.figures, 1):
             path = f"{FIGURE_PATH}code-output-{uuid4()}.png"
@@ -215,19 +233,23 @@ def _fail(client: Connection, turn: Turn, name: str) -> None:
             client.pause()
 
 
-def _strike(client: Connection, writer: ResponseWriter, response: Response, name: str) -> None:
-    """The fault in mid-stream. Raises `ClientGoneError` when there is nothing more to send."""
-    match name:
-        case "silence-mid":
+def _break(client: Connection, name: str) -> None:
+    """Lose the client. What it would have read is written to its end all the same, and kept, as the
+    service does: the client may ask for it by its id."""
+    with suppress(ClientGoneError):
+        if name == "silence-mid":
             client.pause()
-        case "cut" if client.record.events:
-            client.end_stream()
-            raise ClientGoneError
-        case "cut" | "reset-mid":
+        elif name == "reset-mid" or not client.record.events:
             client.reset()
-        case "incomplete" | "incomplete-inside":
-            response.status = "incomplete"
-            writer.end("incomplete")
-        case _:
-            response.status = "failed"
-            response.error = {"message": FAULTS[name].message, "code": FAULTS[name].code}
+        client.end_stream()
+        client.end()
+
+
+def _strike(writer: ResponseWriter, response: Response, name: str) -> None:
+    """The end that another fault in mid-stream makes of it."""
+    if name.startswith("incomplete"):
+        response.status = "incomplete"
+        writer.end("incomplete")
+    else:
+        response.status = "failed"
+        response.error = {"message": FAULTS[name].message, "code": FAULTS[name].code}

@@ -22,7 +22,7 @@ from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Respon
 _PIECE = re.compile(r"\S{1,24}[ \t]*|\s+")  # a delta: about a word
 
 
-RunCode: TypeAlias = Callable[[str, Mapping[str, Any]], Run]
+RunCode: TypeAlias = Callable[[str, Mapping[str, Any], Callable[[], None]], Run]
 
 
 class StrikeError(Exception):
@@ -30,29 +30,38 @@ class StrikeError(Exception):
 
 
 class ResponseWriter:
-    """Adds to `response.output`, and tells each step to a client that streams. `tools` counts the
-    built-in tools used."""
+    """Adds to `response.output`, and tells each step to a client that streams, until it is `broken`
+    off. `tools` counts the built-in tools used."""
 
     def __init__(
-        self, response: Response, turn: Turn, client: Connection, run: RunCode, after: int | None
+        self,
+        response: Response,
+        turn: Turn,
+        client: Connection,
+        run: RunCode,
+        strike: Callable[[str], None],
+        after: int | None,
     ) -> None:
+        """`strike` is called after so many deltas, with what there is still to say."""
         self._response = response
         self._turn = turn
         self._client = client
         self._run_code = run
-        self._strike_after = after  # deltas
+        self._strike = strike
+        self._strike_after = after
         self._agent = turn.thinks or bool(turn.body.get("tools"))
         self._events = EventWriter(agent=self._agent)
         limit = turn.body.get("max_output_tokens")
         self._room = None if limit is None else limit * CHARACTERS_PER_TOKEN
         self._sent = 0
+        self.broken = False
         self.message: JSON | None = None  # the one that is being written
         self.unsaid = ""
         self.tools: Counter[str] = Counter()
 
     def tell(self, kind: str) -> None:
         """`created`, `in_progress` and the terminal events."""
-        if self._turn.streams:
+        if self._tells:
             body = self._response.as_json("agent" if self._agent else "plain")
             if not self._agent:
                 body["created_at"] = float(body["created_at"])  # as in the samples of a text stream
@@ -87,10 +96,10 @@ class ResponseWriter:
         the code stands what `given` holds of what it names, so that a reader can run a copy."""
         kind = "code_interpreter_call"
         if self.unsaid or "code_interpreter" not in self._turn.tools:
-            return self._run_code(code, given)
+            return self._run_code(code, given, self._look)
         self._begin(kind)
         self._phases(kind, "in_progress", "interpreting")
-        run = self._run_code(code, given)
+        run = self._run_code(code, given, self._look)
         self._phases(kind, "completed")
         named = {name: value for name, value in given.items() if f'given["{name}"]' in code}
         comment = f"# given = {json.dumps(named)}\n\n" if named else ""
@@ -132,7 +141,7 @@ class ResponseWriter:
 
     def _send(self, kind: str, index: int = 0, **fields: Any) -> None:
         """An event of the newest item."""
-        if self._turn.streams:
+        if self._tells:
             place = index or len(self._response.output) - 1
             item_id = self._response.output[-1]["id"]
             event = self._events.event(kind, output_index=place, item_id=item_id, **fields)
@@ -166,11 +175,22 @@ class ResponseWriter:
     def _tick(self, left: str = "") -> None:
         """Between two deltas; `left` is what there is still to say."""
         if self._sent == self._strike_after:
-            self.unsaid = left
-            raise StrikeError
+            self._strike(left)
         self._sent += 1
         self._pause()
 
     def _pause(self) -> None:
         if self._turn.streams:
-            self._client.pause(self._turn.switches.delay)
+            self._wait(self._turn.switches.delay)
+
+    def _look(self) -> None:
+        self._wait(0.0)
+
+    def _wait(self, seconds: float) -> None:
+        """Raises `ClientGoneError` as soon as the client closes."""
+        if not self.broken:
+            self._client.pause(seconds)
+
+    @property
+    def _tells(self) -> bool:
+        return self._turn.streams and not self.broken

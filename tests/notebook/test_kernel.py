@@ -211,7 +211,7 @@ def test_help(kernel):
         ("%%qwen\nhello\ndemo: error 401", "key"),
         ("%%qwen -m no-such-model\nhello", "Unsupported model"),
         ("%%qwen\nhello\ndemo: error html", "web page"),
-        ("%%qwen\nhello\ndemo: error cut", "answer"),
+        ("%%qwen\nhello\ndemo: error cut, chain ignores", "answer"),
         ("%%qwen\nhello\ndemo: error moderation", "filter"),
     ],
 )
@@ -227,12 +227,25 @@ def test_errors_are_short_and_fail_the_cell(kernel, cell, says):
 
 
 def test_what_came_before_a_failure_is_kept(kernel):
-    ran = kernel.run("%%qwen -o partial\nwrite at length\ndemo: error cut, after 40")
+    lost = "demo: error cut, after 40, chain ignores"
+    ran = kernel.run(f"%%qwen -o partial\nwrite at length\n{lost}")
     assert ran.status == "error"
     assert set(ran.final) == BUNDLE
     assert kernel.ok("len(partial.text) > 50, partial.status").result["text/plain"] == (
         "(True, 'failed')"
     )
+
+
+def test_an_answer_whose_connection_broke_is_whole(kernel, server):
+    ran = kernel.ok("%%qwen -o whole\nwrite at length\ndemo: error reset-mid, after 40")
+    assert set(ran.final) == BUNDLE
+    assert "the rest came from what the server keeps" in ran.final["text/plain"]
+    kept = next(reversed(server.player.responses.values())).body
+    assert kept["output"][0]["content"][0]["text"][-80:] in ran.final["text/markdown"]
+    assert (
+        kernel.ok("whole.status, whole.id").result["text/plain"] == f"('completed', '{kept['id']}')"
+    )
+    assert len(asked(server)) == 1
 
 
 def test_without_a_key(kernel):

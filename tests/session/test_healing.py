@@ -4,6 +4,7 @@ import pytest
 from demo_server import asked, demo_server
 
 from qwen_magic import Qwen
+from qwen_magic.errors import ConnectionLostError
 
 TALK = (
     "My name is John",
@@ -100,6 +101,32 @@ def test_a_heal_that_fails_is_an_error_not_a_loop(server):
         with pytest.raises(Exception, match="does not know"):
             qwen.ask("Do you remember my name?")
     assert len(asked(server)) == 3
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset-mid", "silence-mid"])
+@pytest.mark.parametrize("after", [0, 7, 3600])
+def test_an_answer_whose_connection_broke_is_fetched_and_paid_once(server, fault, after):
+    with Qwen(endpoint=server.base_url) as qwen:
+        broken = f"My name is John\ndemo: error {fault}, after {after}"
+        answer = qwen.ask(broken, timeout=0.3 if fault == "silence-mid" else 20)
+        assert answer.status == "completed"
+        assert answer.id == answer.raw["id"] == qwen.chat().turns[0].response_id
+        assert "Yes, John!" in qwen.ask("Do you remember my name?").text
+    methods = [record.method for record in server.requests]
+    assert methods[0] == methods[-1] == "POST"
+    assert set(methods[1:-1]) == {"GET"}, "asked again only for what is kept"
+    assert asked(server)[-1].body["previous_response_id"] == answer.id
+
+
+def test_what_came_of_an_answer_that_no_server_keeps_is_kept(server):
+    with Qwen(endpoint=server.base_url) as qwen:
+        with pytest.raises(ConnectionLostError) as failed:
+            qwen.ask("write at length\ndemo: error cut, after 40, chain ignores")
+        assert "Run the cell again" in failed.value.hint
+        (turn,) = qwen._session.conversations.chain("main").turns.values()
+    assert turn.status == "failed"
+    assert len(turn.text) > 80
+    assert len(asked(server)) == 1
 
 
 def test_nothing_of_a_conversation_goes_to_another_host(server):
