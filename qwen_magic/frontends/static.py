@@ -8,6 +8,7 @@ escaped, but for the model's own Markdown.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -38,10 +39,11 @@ _MARK_LENGTH: Final = 12  # characters of a turn's key
 # Code comes so from the highlighter.
 _BEFORE_BLANK_LINE: Final = re.compile(r"(?:\r\n|\n|\r(?!\n))(?=[^\S\r\n]*[\r\n])")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
-# A figure of a run (what it holds was looked into) in the HTML of `document.html`.
+# A figure of a run or a function in the HTML of `document.html`.
 _FIGURE: Final = re.compile(
     r'<figure class="qm-fig"><img class="qm-img" src="data:(image/(?:png|jpeg));base64,([^"]+)"'
 )
+_SIGNATURES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
 def bundle(document: Document) -> dict[str, str]:
@@ -63,8 +65,16 @@ def figure_bundles(bundle: Mapping[str, str], key: str) -> list[dict[str, str]]:
     Whoever shows HTML takes the comment, which has no height in JupyterLab, Notebook 7 and
     nbconvert's pages. LaTeX has no GIF and no WebP."""
     hidden = f"<!-- figure {mark_of(key)} -->"
-    found = _FIGURE.findall(bundle.get("text/html", ""))
-    return [{kind: data, "text/html": hidden} for kind, data in dict.fromkeys(found)]
+    found = dict.fromkeys(_FIGURE.findall(bundle.get("text/html", "")))
+    return [{kind: data, "text/html": hidden} for kind, data in found if _is_image(kind, data)]
+
+
+def _is_image(kind: str, data: str) -> bool:
+    """nbconvert fails, in any form, at what is no base64, which a server of tools may send."""
+    try:
+        return b64decode(data, validate=True).startswith(_SIGNATURES[kind])
+    except ValueError:
+        return False
 
 
 def bundle_of(response: JSON, facts: TurnFacts, outcome: Outcome, seconds: float) -> dict[str, str]:

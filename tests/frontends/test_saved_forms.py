@@ -15,7 +15,9 @@ from nbconvert import HTMLExporter, LatexExporter, MarkdownExporter, SlidesExpor
 from nbconvert.filters import DataTypeFilter
 from nbconvert.preprocessors import ExtractOutputPreprocessor
 
+from qwen_magic.document.blocks import Figure
 from qwen_magic.document.footer import Outcome
+from qwen_magic.document.html import figure_html
 from qwen_magic.frontends.static import bundle, figure_bundles
 
 REASONING = "so a sieve up to 7919 is enough"
@@ -58,6 +60,12 @@ def test_nbconvert_to_latex_has_the_figures(notebook, turns):
     _, resources = extract(notebook, {"outputs": {}})
     (picture,) = resources["outputs"].values()
     assert picture == base64.b64decode(turns.png().partition(",")[2])
+
+
+@pytest.mark.parametrize("data", ["A", "====", "R0lGODlh", "iVBORw0KGgo"])
+def test_what_is_no_image_has_no_output(data):
+    figure = Figure("", "f", f"data:image/png;base64,{data}")
+    assert figure_bundles({"text/html": figure_html(figure)}, "turn-1") == []
 
 
 def test_nbconvert_to_markdown(notebook, finished, turns):
