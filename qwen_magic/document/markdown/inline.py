@@ -35,6 +35,8 @@ from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
+from qwen_magic.document.markdown.unfinished import is_note
+
 _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _WIDE_SYMBOLS: Final = re.compile("[\u2329\u232a\u2630-\u2637\u268a-\u268f]")  # that are no emoji
 _WIDE_EMOJI: Final = re.compile(
@@ -186,12 +188,13 @@ def _use(state: StateInline, first: int) -> None:
 
 
 def _note(state: StateInline) -> bool:
-    """`[^1]`, where the text has that footnote; while it arrives, a number is taken for one."""
+    """`[^1]`, where the text has that footnote; while it arrives, a number or a name is taken for
+    one."""
     found = _NOTE.match(state.src, state.pos, state.posMax)
     if found is None:
         return False
     label = found.group(1)
-    is_expected = state.env.get("arrives") and label.isdigit()
+    is_expected = state.env.get("arrives") and is_note(label)
     if not is_expected and label not in state.env.get("footnotes", ()):
         return False
     state.push("footnote", "sup", 0).info = label

@@ -4,8 +4,8 @@ closed list of elements.
     text -> parse -> tokens -> blocks_of -> ParsedBlock, with its lines     (`incremental`)
                             -> render_blocks -> HTML                      (`render`)
 
-What it has beyond CommonMark is in `inline`, `maths` and, for blocks, below. `[label]: word` that
-nothing refers to is text where the word is no address: else it would vanish.
+What it has beyond CommonMark is in `inline`, `maths` and, for blocks, below. `[label]: word` is
+text where the word is no address, with a title where nothing refers to it: else it would vanish.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool)
         return True
     ((label, target),) = own.items()
     is_address = bool(_TARGET.match(target["href"]))
-    if label.isdigit() and not is_address:  # a list of sources
+    if not is_address and not target["title"]:  # a list of sources, a note
         state.line = start_line
         return False
     env["references"].setdefault(label, target)

@@ -37,6 +37,7 @@ _BEGUN = re.compile(  # an element, a mark of a footnote, the box of a task, mat
     r"|(?m:^)[ >]*\[[^\]\[\n^]{1,30}\]:[ \t]*(?:https?:?/?|htt?|h)?)\Z",
     re.IGNORECASE,
 )
+_NOTE_NAME = re.compile(r"\d+|(?!\w-\w)[^\W\d_][\w.:-]{2,}")  # not `a-z`, a set of characters
 _TICKS = re.compile(r"`+")
 _SCAN = re.compile(
     r"(?P<tex>\\[(\[]|\\begin\{\w+\*?\}|\$\$?)"
@@ -70,6 +71,11 @@ def pending(tokens: Sequence[Token]) -> str:
                 if depth < 0:
                     return "["
     return ""
+
+
+def is_note(label: str) -> bool:
+    """Whether `[^label]` reads as the mark of a footnote, also before that has come."""
+    return bool(_NOTE_NAME.fullmatch(label))
 
 
 def presentable(text: str) -> str:
@@ -140,7 +146,8 @@ def presentable(text: str) -> str:
         elif found["close"] and brackets:
             opened, inner = brackets.pop()
             label = text[inner : found.start()]
-            if position == len(text) and not label.lstrip("^").isdigit():  # perhaps `(` comes next
+            is_mark = label.isdigit() or (label[:1] == "^" and is_note(label[1:]))
+            if position == len(text) and not is_mark:  # perhaps `(` comes next
                 return _closed(text[:opened] + label, marks)
     if blank >= 0:
         return text

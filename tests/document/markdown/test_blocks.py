@@ -54,7 +54,9 @@ def test_what_is_no_footnote_stays_text() -> None:
 
 def test_a_mark_that_arrives_is_no_stray_bracket() -> None:
     stream = MarkdownStream()
-    for letter in "Sales[^12] grew.\n\n[^12]: Note\n\n- [ ] do\n- [x] done\n":
+    text = "Sales[^12] grew[^note-a].\n\n[^12]: Note\n[^note-a]: Other\n\n"
+    text += "[Link](http://a.b)\n\n- [ ] do\n- [x] done\n"
+    for letter in text:
         stream.append(letter)
         stream.update()
         assert not set("[]^") & set(text_of(stream.html))
@@ -69,6 +71,7 @@ def test_a_mark_that_arrives_is_no_stray_bracket() -> None:
         "As [1] says.\n\n[1]: Jones2020\n",
         "- [Ratio]: 1/2\n- [and/or]: either/or\n",
         "> [Time]: 10\n",
+        "See [TODO], [Smith] and [Smith][].\n\n[TODO]: fix\n[Smith]: Jones2020\n",
     ],
 )
 def test_a_label_with_a_word_that_is_no_address_does_not_vanish(text: str) -> None:
@@ -79,7 +82,9 @@ def test_a_label_with_a_word_that_is_no_address_does_not_vanish(text: str) -> No
 
 
 def test_definitions_of_links_are_not_shown() -> None:
-    text = "[a] [b] [c][d]\n\n[a]: https://a.b\n[b]: /c 'd'\n[d]: word\n[e]: #f\n[g]: example.com\n"
+    text = (
+        "[a] [b] [c][d]\n\n[a]: https://a.b\n[b]: /c 'd'\n[d]: d.html\n[e]: #f\n[g]: example.com\n"
+    )
     assert text_of(render_markdown(text)).strip() == "a b c"
 
 
