@@ -138,6 +138,8 @@ async def _answer(writer: asyncio.StreamWriter, model: str) -> None:
         if rate and not ends:
             due += 1 / rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+        if writer.transport.is_closing():
+            return
         writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
         if not rate:
             await writer.drain()
