@@ -193,9 +193,10 @@ class ThreadQueue(Generic[T]):
             self._ready.set()  # a later wait must not wait
         return taken, closed
 
-    async def batches(self, interval: float) -> AsyncIterator[list[T]]:
-        """What has come, the first at once, then at most every `interval` seconds; also nothing, at
-        most thirty times a second: between two lists the caller can look at other things."""
+    async def batches(self, pause: Callable[[list[T]], float]) -> AsyncIterator[list[T]]:
+        """What has come, the first at once. After each list `pause` says for how many seconds
+        nothing follows; the end waits for no pause. Also nothing, some thirty times a second:
+        between two lists the caller can look at other things."""
         loop = asyncio.get_running_loop()
         there = asyncio.Event()
         there.set()  # look at what came before
@@ -203,32 +204,38 @@ class ThreadQueue(Generic[T]):
         due = 0.0
         try:
             while True:
-                alarm = loop.call_later(max(interval, _IDLE), there.set)
+                look = loop.time() + (0.0 if self._items else _IDLE)
+                alarm = loop.call_at(max(due, look), there.set)
                 try:
                     await there.wait()
                 finally:
                     alarm.cancel()
                 there.clear()
-                if (pause := due - loop.time()) > 0:
-                    await asyncio.sleep(pause)
+                if self._items and not self._closed and loop.time() < due:
+                    continue  # the first that came in the pause woke us
                 batch, ended = self.drain()
-                if batch:
-                    due = loop.time() + interval
                 if batch or not ended:
                     yield batch
                 if ended:
                     return
+                if batch:  # from now on: it was shown meanwhile
+                    due = loop.time() + pause(batch)
         finally:
             self._wake = None
 
-    def batches_sync(self, interval: float) -> Iterator[list[T]]:
+    def batches_sync(self, pause: Callable[[list[T]], float]) -> Iterator[list[T]]:
         """The same for a consumer that blocks."""
+        due = 0.0
         while True:
-            due = time.monotonic() + interval
-            self._ready.wait(max(interval, _IDLE))
+            self._ready.wait(_IDLE)
+            while self._items and (left := due - time.monotonic()) > 0:
+                self._ready.clear()
+                if self._closed:  # looked at after the clearing: `end` sets both the other way
+                    break
+                self._ready.wait(left)
             batch, ended = self.drain()
             yield batch
             if ended:
                 return
-            if batch and (pause := due - time.monotonic()) > 0:
-                time.sleep(pause)
+            if batch:
+                due = time.monotonic() + pause(batch)

@@ -24,6 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -35,10 +36,13 @@ from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError, RetryReason, redact_error
 from qwen_magic.masking import redact
+from qwen_magic.protocol.events import TextDelta
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.
 _GRACE: Final = 1.0
+
+_BRIEF: Final = 0.002  # seconds after a batch without text
 
 # Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
 _BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
@@ -83,7 +87,9 @@ class Stream:
         retries: int = 2,
         backoff: Backoff | None = None,
         sleep: Sleep = asyncio.sleep,
+        pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`pace`: for how many seconds what comes may lie together before it is looked at."""
         self.error: QwenError | None = None
         self.retrying = ""
         self.first_byte_at: float | None = None
@@ -97,6 +103,7 @@ class Stream:
         self._retries = retries
         self._backoff = backoff or Backoff()
         self._sleep = sleep
+        self._pace = pace
         self._queue = ThreadQueue[Received]()
         self._done = threading.Event()
         self._stop_asked = False
@@ -110,14 +117,20 @@ class Stream:
         return self._queue.drain()
 
     def batches(self, interval: float = 1 / 30) -> AsyncIterator[list[Received]]:
-        """What came, the first at once, then every `interval` seconds; often nothing, so that the
-        caller can look at other things."""
-        return self._queue.batches(interval)
+        """What came: the first at once, then every `interval` seconds, or less often where many
+        streams are open; the end at once. Often nothing, so that the caller can look at other
+        things."""
+        return self._queue.batches(partial(self._pause_after, interval))
 
     def batches_sync(self, interval: float = 1 / 30) -> Iterator[list[Received]]:
-        """What came, every `interval` seconds; often nothing, so that the caller can look at
-        other things. An interrupt is raised here at once."""
-        return self._queue.batches_sync(interval)
+        """The same for a caller that blocks. An interrupt is raised here at once."""
+        return self._queue.batches_sync(partial(self._pause_after, interval))
+
+    def _pause_after(self, interval: float, batch: list[Received]) -> float:
+        """Seconds in which nothing follows `batch`. Only text uses up an interval: the first word
+        does not wait because an event went before it that shows next to nothing."""
+        has_text = any(isinstance(received.event, TextDelta) for received in batch)
+        return max(interval, self._pace()) if has_text else min(interval, _BRIEF)
 
     def stop(self) -> None:
         """Close the connection soon, and keep what came. Returns at once; idempotent."""
@@ -161,7 +174,7 @@ class Stream:
                 if failure is None or self._stop_asked or not self._may_retry(failure):
                     self._conclude(failure, held)
                     break
-                await self._pause(failure)
+                await self._wait_before_retry(failure)
         except asyncio.CancelledError:
             pass  # by `stop`, or by the engine's close
         finally:
@@ -197,35 +210,55 @@ class Stream:
             broken = None if reader.complete else failure
             return reader.failure or broken, reader.release()
         except asyncio.CancelledError:
-            if reader is None or not reader.ending:
+            if reader is None or not (reader.ending or reader.enough):
                 self._hand_on(reader.release() if reader else [])
                 raise
             self._canceller.reset()  # all of worth had come
+            if reader.enough:
+                reader.finish(time.monotonic())
         return reader.failure, reader.release()
 
     async def _read(self, response: HttpResponse, reader: AnswerReader) -> None:
+        """Feed `reader` with what comes. Servers write each event as a chunk of its own; those that
+        are there together are taken together, when this task waits for more: the loop calls `take`
+        then. Where many streams are open it waits now and then, so that more is there."""
+        loop, arrived = asyncio.get_running_loop(), list[bytes]()
         grace: asyncio.TimerHandle | None = None
+
+        def take() -> None:
+            nonlocal grace
+            if not arrived:
+                return
+            chunk, at = b"".join(arrived), time.monotonic()
+            arrived.clear()
+            self.first_byte_at = self.first_byte_at or at
+            self._hand_on(reader.feed(chunk, at))
+            if reader.ending and grace is None:
+                grace = loop.call_later(_GRACE, self._canceller.cancel)
+                self._conclude_early(reader)
+            if reader.enough:
+                self._canceller.cancel()
+
         try:
             async with aclosing(response.chunks()) as chunks:
+                waited = True
                 async for chunk in chunks:
-                    at = time.monotonic()
-                    self.first_byte_at = self.first_byte_at or at
-                    self._hand_on(reader.feed(chunk, at))
-                    if reader.ending and grace is None:
-                        grace = asyncio.get_running_loop().call_later(
-                            _GRACE, self._canceller.cancel
-                        )
-                        self._conclude_early(reader)
-                    if reader.enough:
-                        return
+                    is_first = not arrived
+                    arrived.append(chunk)
+                    if is_first:
+                        loop.call_soon(take)
+                        pause = 0.0 if waited or reader.ending else self._pace()
+                        if waited := bool(pause):  # and the next ones are taken at once
+                            await asyncio.sleep(pause)
         finally:
+            take()
             if grace is not None:
                 grace.cancel()
 
     def _may_retry(self, failure: QwenError) -> bool:
         return failure.retry is not None and self.attempts < self._retries
 
-    async def _pause(self, failure: QwenError) -> None:
+    async def _wait_before_retry(self, failure: QwenError) -> None:
         """Wait before the next attempt."""
         pause = self._backoff.pause(failure, self.attempts)
         self.attempts += 1

@@ -6,7 +6,7 @@ time is the reader's alone, and writes each event as one chunk of its own, frame
 
 Where no `kind` of text is asked for, each delta is a word that says when it was written
 (`t12.3456`, on `time.monotonic`, which all processes of a machine share): who shows it can
-subtract. The terminal event goes with the last delta, in one write.
+subtract. The events behind the last delta go with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -89,12 +90,12 @@ def events(how: dict[str, str]) -> Iterator[dict[str, Any]]:
     yield {"type": "response.completed", "response": whole}
 
 
-def frames(how: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Each event's type, and its bytes in a stream."""
+def frames(how: dict[str, str]) -> Iterator[bytes]:
+    """The bytes of each event in a stream. A paced event is made when it is asked for."""
     for number, event in enumerate(events(how)):
         data = json.dumps({**event, "sequence_number": number}, separators=(",", ":"))
         frame = f"id:{number + 1}\nevent:{event['type']}\n:HTTP_STATUS/200\ndata:{data}\n\n"
-        yield event["type"], frame.encode()
+        yield frame.encode()
 
 
 def _serve(sender: Connection) -> None:
@@ -133,13 +134,15 @@ async def _answer(writer: asyncio.StreamWriter, model: str) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     due = time.monotonic()
-    for kind, frame in frames(how):
-        ends = kind.endswith((".done", ".completed"))  # with the last delta
-        if rate and not ends:
+    stream = frames(how)
+    paced_events = 4 + int(how.get("deltas", 0)) if rate else 0
+    for number in count():
+        if number < paced_events:
             due += 1 / rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-        if writer.transport.is_closing():
-            return
+        frame = next(stream, None)
+        if frame is None or writer.transport.is_closing():
+            break
         writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
         if not rate:
             await writer.drain()

@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from qwen_magic.client.engine import ThreadQueue
+
+
+def at_once(batch):
+    return 0.0
 
 
 def test_drain_gives_all_then_the_end():
@@ -31,7 +37,7 @@ def test_nothing_is_lost_between_threads():
 
     producer = threading.Thread(target=produce)
     producer.start()
-    got = [number for batch in queue.batches_sync(0.0) for number in batch]
+    got = [number for batch in queue.batches_sync(at_once) for number in batch]
     producer.join()
     assert got == list(range(20_000))
 
@@ -49,7 +55,7 @@ def test_nothing_is_lost_to_an_async_consumer():
         nonlocal woken
         threading.Thread(target=produce).start()
         got = []
-        async for batch in queue.batches(0.0):
+        async for batch in queue.batches(at_once):
             woken += 1
             got += batch
         return got
@@ -63,7 +69,7 @@ def test_while_nothing_comes_batches_are_empty():
 
     async def consume():
         batches = []
-        async for batch in queue.batches(0.0):
+        async for batch in queue.batches(at_once):
             batches.append(batch)
             if len(batches) == 3:
                 queue.put(1)
@@ -78,7 +84,7 @@ def test_a_consumer_whose_loop_has_closed_harms_nobody():
     queue = ThreadQueue[int]()
 
     async def begin():
-        batches = queue.batches(0.0)
+        batches = queue.batches(at_once)
         queue.put(1)
         assert await anext(batches) == [1]
         return batches
@@ -96,7 +102,7 @@ def test_a_new_consumer_takes_over():
     queue = ThreadQueue[int]()
 
     async def first():
-        batches = queue.batches(0.0)
+        batches = queue.batches(at_once)
         queue.put(1)
         got = await anext(batches)
         await batches.aclose()
@@ -105,7 +111,7 @@ def test_a_new_consumer_takes_over():
     assert asyncio.run(first()) == [1]
     queue.put(2)
     queue.end()
-    assert [n for batch in queue.batches_sync(0.0) for n in batch] == [2]
+    assert [n for batch in queue.batches_sync(at_once) for n in batch] == [2]
 
 
 def test_a_handler_runs_while_an_async_consumer_waits():
@@ -126,8 +132,44 @@ def test_a_handler_runs_while_an_async_consumer_waits():
                 queue.end()
 
         loop._run_once = counted
-        async for _ in queue.batches(0.0):
+        async for _ in queue.batches(at_once):
             pass
 
     asyncio.run(consume())
     assert turns >= 8
+
+
+@pytest.mark.parametrize("waits", ["awaits", "blocks"])
+def test_the_end_waits_for_no_pause(waits):
+    queue = ThreadQueue[int]()
+    paused = []
+
+    def pause(batch):
+        paused.append(batch)
+        threading.Timer(0.05, lambda: (queue.put(2), queue.put(3), queue.end())).start()
+        return 60.0
+
+    async def consume():
+        return [batch async for batch in queue.batches(pause) if batch]
+
+    queue.put(1)
+    if waits == "awaits":
+        batches = asyncio.run(consume())
+    else:
+        batches = [batch for batch in queue.batches_sync(pause) if batch]
+    assert [n for batch in batches for n in batch] == [1, 2, 3]
+    assert paused == [[1]], "the test's own time limit is the pause"
+
+
+def test_what_comes_in_a_pause_comes_together():
+    queue = ThreadQueue[int]()
+    queue.put(1)
+    got = []
+    for batch in queue.batches_sync(lambda batch: 0.05):
+        got += [batch] if batch else []
+        if batch == [1]:
+            for number in (2, 3):
+                queue.put(number)
+        elif batch:
+            queue.end()
+    assert got == [[1], [2, 3]]
