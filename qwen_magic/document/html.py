@@ -215,11 +215,11 @@ def question_html(question: Question, id: str) -> str:
         f"{escape(words)}</button>"
         for choice, words in question.words.items()
     )
-    name = f'<code class="qm-c">{escape(question.name)}</code>'
+    before, name, after = map(escape, question.title.partition(question.name))
     return (
         f'<div class="qm-note qm-ask" role="group" aria-label="{escape(question.title)}"'
         f" {_NOTE_PADDED}>"
-        f'<p class="qm-note-title"><b>Run {name} here?</b></p>'
+        f'<p class="qm-note-title"><b>{before}<code class="qm-c">{name}</code>{after}</b></p>'
         f'<pre class="qm-pre qm-call" tabindex="0" role="region" aria-label="The call">'
         f"{escape(question.call, quote=False)}</pre>"
         f'<p class="qm-note-text">{_shown(question.text)}</p>'

@@ -39,6 +39,11 @@ class Question:
         return exposed(whole_call(self.name, self.arguments))
 
     @property
+    def waits(self) -> str:
+        """That it waits, for whoever does not see it."""
+        return f"{self.name}(…) waits for your word"
+
+    @property
     def title(self) -> str:
         return f"Run {self.name} on {self.server}?" if self.server else f"Run {self.name} here?"
 
@@ -80,6 +85,10 @@ class StartQuestion(Question):
     @property
     def call(self) -> str:
         return exposed(self.target)
+
+    @property
+    def waits(self) -> str:
+        return f"{self.name} waits for your word"
 
     @property
     def title(self) -> str:

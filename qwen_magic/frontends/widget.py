@@ -117,7 +117,7 @@ class AnswerWidget(anywidget.AnyWidget):
     def ask(self, key: str, question: Question, place: str = "") -> None:
         """Ask about the call of the entry `key`, on every page that has this widget. `place`: where
         the question stands, in words."""
-        text = f"{question.name}(…) waits for your word{place and f' in {place}'}"
+        text = question.waits + (f" in {place}" if place else "")
         html = "".join(markup(Asked(question, key)))
         self.question = {"key": key, "text": text, "html": html}
 

@@ -29,7 +29,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach, check_size
@@ -58,7 +58,7 @@ from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of
 from qwen_magic.frontends.terminal import ask_value, prompt_for
-from qwen_magic.magics.base import interrupted
+from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
 from qwen_magic.masking import SECRET_NAMES
@@ -68,10 +68,15 @@ from qwen_magic.protocol.request import RequestPart
 from qwen_magic.session.plan import NOT_FOUND, Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.transcript import as_read
-from qwen_magic.session.view import View
+from qwen_magic.session.view import View, facts_of
 from qwen_magic.tools.answer_schema import Schema, named_type
 from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
+
+if TYPE_CHECKING:
+    from qwen_magic.frontends.jupyter import StaticView
+
+T = TypeVar("T")
 
 _WATCHED: Final = (
     *("endpoint", "allow_http", "figure_hosts", "budget", "session_cache"),
@@ -198,7 +203,8 @@ class Asker:
                 if not options.dry_run:
                     raise
                 told = (*told, f"{error.message} {error.hint}")
-        offer = partial(self.session.servers.offer, start=not options.dry_run)
+        by_line = options.quiet or options.bg  # no view, or one that is not of this cell alone
+        offer = partial(self.session.servers.offer, start=not options.dry_run, by_line=by_line)
         tools = resolve_tools(options.tools or (), namespace, offer)
         settled = {"model": model, "chat": chat, "system": system.text}
         ask = Ask(
@@ -246,12 +252,37 @@ class Asker:
             pump.close()
         return self._deliver(answer, options)
 
-    async def aanswer(self, ask: Ask, options: Options) -> Answer:
-        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile."""
+    async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
+        """What `begin` gives, in a cell that awaits. Whether an MCP server may be started for it is
+        asked in a view, which comes along, to show the answer too."""
+        servers, calls = self.session.servers, self._calls
+
+        def again() -> T:
+            self._calls = calls
+            return begin()
+
+        servers.ask = unanswered
+        try:
+            return begin(), None
+        except UnansweredError as error:
+            question = error.question
+        finally:
+            servers.ask = servers.ask_by_line
+        from qwen_magic.magics.background import begin_after
+
+        return await begin_after(self, again, question)
+
+    async def aanswer(self, ask: Ask, options: Options, begun: StaticView | None = None) -> Answer:
+        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile; in
+        the view that is `begun`, if one is."""
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            return self.views.view(plan, started, quiet=options.quiet, awaited=True)
+            if begun is None:
+                return self.views.view(plan, started, quiet=options.quiet, awaited=True)
+            begun.settle(facts_of(plan))
+            begun.notice("")
+            return begun
 
         try:
             if before := self.depends_on(ask):

@@ -1,5 +1,6 @@
-"""`--bg`: answers that go on after their cell has returned, one after the other in a conversation.
+"""Views that begin before their turn does: of `--bg`, and where something is asked first.
 
+`--bg`: answers that go on after their cell has returned, one after the other in a conversation.
 Nobody waits for such an answer, so nothing can be raised to anybody: what fails is shown in its
 output. A question that continues a conversation in which an answer is still being written waits
 for that one, since its own place is behind it.
@@ -11,20 +12,29 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from qwen_magic.document.footer import Outcome, failure
+from qwen_magic.document.footer import Outcome, TurnFacts, failure
+from qwen_magic.document.question import Question, Verdict
+from qwen_magic.endpoints import DEFAULT_MODEL
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.frontends.kernel import kernel_of
+from qwen_magic.frontends.kernel import CommPump, kernel_of
+from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
+from qwen_magic.options import Options
+from qwen_magic.protocol.entry import Entry
+from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.plan import check_key
-from qwen_magic.session.view import facts_of, provisional_facts
+from qwen_magic.session.view import TICK, facts_of, provisional_facts
+from qwen_magic.tools.execution import approve
+from qwen_magic.tools.loop import Approve, consult
 
 if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.asking import Asker
-    from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask, Plan
+
+T = TypeVar("T")
 
 
 def begin(asker: Asker, ask: Ask, options: Options) -> None:
@@ -94,3 +104,70 @@ async def _wait_for_place(
     view.notice("")
     view.settle(facts_of(made))
     return made
+
+
+async def begin_after(
+    asker: Asker, begin: Callable[[], T], question: Question
+) -> tuple[T, StaticView]:
+    """What `begin` gives, once the user has said whether a server may be started: it ends at a
+    question that has no answer yet, and begins again with it. The view in which that was asked
+    comes along."""
+    servers, answers = asker.session.servers, dict[Question, Verdict | None]()
+    model = Options.of(asker.settings).model or DEFAULT_MODEL
+    view = asker.views.live_view(TurnFacts(model), time.monotonic(), awaited=True)
+
+    def answered(question: Question) -> Verdict | None:
+        return answers[question] if question in answers else unanswered(question)
+
+    end: Outcome | None = Outcome("stopped")
+    try:
+        while True:
+            answers[question] = await _asked_in(view, question, asker)
+            servers.ask = answered
+            try:
+                begun, end = begin(), None
+                return begun, view
+            except UnansweredError as error:
+                question = error.question
+            finally:
+                servers.ask = servers.ask_by_line
+    except QwenError as error:
+        end = failure(error, is_raised=True)
+        raise
+    finally:
+        if end is not None:
+            view.finish(ResponseState(), time.monotonic(), end, {})
+
+
+async def _asked_in(view: StaticView, question: Question, asker: Asker) -> Verdict | None:
+    """What the user says by a button of `view`, else by a line. Raises what an interrupt does, also
+    for a click on Stop."""
+    stopped, pump, nothing = threading.Event(), CommPump(asker.shell), ResponseState()
+    view.begin(stopped.set)
+    view.notice(question.waits)
+    poll = view.ask(Entry("start", FunctionCall("start"), 0.0), question)
+    steps = consult(poll, question, True, stopped.is_set)
+    verdict: Verdict | None = None
+    try:
+        action = next(steps)
+        while True:
+            if isinstance(action, Approve):
+                action = steps.send(approve(question, asker.session.tool_policy.prompt))
+                continue
+            view.tick(nothing, time.monotonic())
+            if pump.step is not None:
+                pump.step()
+            await asyncio.sleep(TICK)
+            action = next(steps)
+    except StopIteration as end:
+        verdict = end.value
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raise interrupted("nothing was sent") from None
+    finally:
+        pump.close()
+    if stopped.is_set():
+        raise interrupted("nothing was sent")
+    view.restart()  # without the question
+    view.notice("" if verdict in ("no", "never") else f"Starting {question.name}")
+    view.tick(nothing, time.monotonic())
+    return verdict

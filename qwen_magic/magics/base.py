@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
@@ -13,6 +13,7 @@ from qwen_magic.errors import ConversationError, QwenError, bare
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
     from qwen_magic.conversation.conversations import Conversations
+    from qwen_magic.document.question import Question
     from qwen_magic.magics.asking import Asker
     from qwen_magic.magics.qwen import QwenMagics
 
@@ -90,3 +91,15 @@ def shortened(error: BaseException) -> BaseException:
 def interrupted(told: str = "the answer was stopped; what came of it is kept") -> BaseException:
     """What an interrupt (■, Ctrl-C) raises, so that Run All stops."""
     return shortened(KeyboardInterrupt(told))
+
+
+class UnansweredError(Exception):
+    """Before this can go on, the user has to be asked."""
+
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.title)
+        self.question = question
+
+
+def unanswered(question: Question) -> NoReturn:
+    raise UnansweredError(question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import magics_class
@@ -34,8 +35,8 @@ class PromptMagics(SessionMagics):
     async def aqwen_prompt(self, line: str) -> Answer | None:
         """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
         try:
-            begun = self._begin(line)
-            return await self._asker.aanswer(*begun) if begun else None
+            begun, view = await self._asker.begun(partial(self._begin, line))
+            return await self._asker.aanswer(*begun, view) if begun else None
         except QwenError as error:
             raise shortened(error) from error.__cause__
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import (
@@ -119,8 +119,8 @@ class QwenMagics(Magics, QwenSettings):
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
         try:
-            begun = self._begin(line, cell, {})
-            return await self.asker.aanswer(*begun) if begun else None
+            begun, view = await self.asker.begun(partial(self._begin, line, cell, {}))
+            return await self.asker.aanswer(*begun, view) if begun else None
         except QwenError as error:
             line, cell = "", None
             raise shortened(error) from error.__cause__

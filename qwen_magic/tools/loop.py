@@ -234,16 +234,24 @@ class TurnCalls:
     def _consult(
         self, turn: CallingTurn, entry: Entry, question: Question
     ) -> Generator[Action, Any, Verdict | None]:
-        """What the user says: by a button of the view, where it has any that somebody sees; else
-        by a line of text, where somebody waits for the answer. None after a stop."""
+        """What the user says; None after a stop."""
         poll = turn.ask_about(entry, question)
-        verdict: Verdict | None = "nobody"
-        if poll is not None:
-            while (verdict := poll()) is None and not turn.stop_asked:
-                yield Wait()
-        if verdict == "nobody" and self._prompts:
-            verdict = yield Approve(question)
+        verdict = yield from consult(poll, question, self._prompts, lambda: turn.stop_asked)
         return verdict
+
+
+def consult(
+    poll: Poll | None, question: Question, prompts: bool, is_stopped: Callable[[], bool]
+) -> Generator[Wait | Approve, Verdict | None, Verdict | None]:
+    """What the user says: `poll` looks for a button of the view (None: there are none); where there
+    are none, or nobody sees them, by a line of text, if somebody `prompts`. None after a stop."""
+    verdict: Verdict | None = "nobody"
+    if poll is not None:
+        while (verdict := poll()) is None and not is_stopped():
+            yield Wait()
+    if verdict == "nobody" and prompts:
+        verdict = yield Approve(question)
+    return verdict
 
 
 def _refusal(turn: CallingTurn, tool: FunctionTool, decision: Decision) -> CallResult:

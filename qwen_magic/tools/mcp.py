@@ -86,11 +86,13 @@ class Offered:
 
 class ToolServers:
     """The servers of one session. `submit` runs a coroutine on the engine; `folders`: where
-    `mcp.json` is looked for, the notebook's first; `ask_value` asks the user for an input (its
-    description; whether it is secret), and gives None where nobody can be asked."""
+    `mcp.json` is looked for, the notebook's first. `ask` asks the user whether a server may be
+    started, `ask_value` for an input (its description; whether it is secret); both give None where
+    nobody can be asked."""
 
     def __init__(self, submit: Submit, policy: ToolPolicy, folders: tuple[Path, ...]) -> None:
         self.folders = folders
+        self.ask: Callable[[StartQuestion], Verdict | None] = self.ask_by_line
         self.ask_value: Callable[[str, bool], str | None] = lambda about, secret: None
         self._submit = submit
         self._policy = policy
@@ -98,10 +100,13 @@ class ToolServers:
         self._said: dict[str, tuple[ServerConfig, Verdict]] = {}
         self._inputs: dict[tuple[Path, str], str] = {}
 
-    def offer(self, reference: str, *, start: bool = True) -> Offered:
+    def ask_by_line(self, question: StartQuestion) -> Verdict | None:
+        return approve(question, self._policy.prompt)
+
+    def offer(self, reference: str, *, start: bool = True, by_line: bool = False) -> Offered:
         """The tools that `mcp:NAME` or `mcp:NAME/tool` stands for. A server that is not running is
-        asked about and started, unless `start` is False. Blocks; ■ ends the wait. Raises
-        `UsageError`, `ServerError`."""
+        asked about (`by_line`: not in a view) and started, unless `start` is False. Blocks; ■ ends
+        the wait. Raises `UsageError`, `ServerError`."""
         config, wanted = self._find(reference.removeprefix(PREFIX))
         server = self._servers.get(config.name)
         if server is not None and server.config != config:
@@ -113,7 +118,7 @@ class ToolServers:
         if server is None or not server.is_running:
             if not start:
                 return Offered((), f"{PREFIX}{config.name} does not run: its tools are not known")
-            refused = self._refusal(config)
+            refused = self._refusal(config, self.ask_by_line if by_line else self.ask)
             if refused:
                 return Offered((), f"{PREFIX}{config.name} was not started: {refused}")
             server = self._servers[config.name] = _Server(config, self._submit)
@@ -181,7 +186,7 @@ class ToolServers:
             hint=f"Looked for in {' and '.join(map(str, self.folders))}.",
         )
 
-    def _refusal(self, config: ServerConfig) -> str:
+    def _refusal(self, config: ServerConfig, ask: Callable[[StartQuestion], Verdict | None]) -> str:
         """Why this server is not to be started; empty where it may."""
         if find_spec("mcp") is None:
             raise UsageError(
@@ -189,7 +194,7 @@ class ToolServers:
             )
         before, verdict = self._said.get(config.name, (None, None))
         if before != config:
-            verdict = approve(_question(config, is_other=before is not None), self._policy.prompt)
+            verdict = ask(_question(config, is_other=before is not None))
         if verdict in ("always", "never"):
             self._said[config.name] = (config, verdict)
         if verdict in ("once", "always"):

@@ -264,14 +264,12 @@ def test_an_mcp_server_of_the_notebooks_folder(server, jupyter, open_page):
     (file.parent / "mcp.json").write_text(json.dumps({"mcpServers": {"tests": entry}}))
     page = open_page("lab", "mcp.ipynb")
     page.run(0)
-    for index, word in ((1, "n"), (2, "y")):
+    for index, word in ((1, "Refuse"), (2, "Always in this kernel")):
         page.run(index, wait=False)
-        asks = page.output(index).locator(".jp-Stdin-input")
-        asks.wait_for()
+        page.output(index).get_by_role("group", name="Start mcp:tests?").wait_for()
         assert program in page.output(index).inner_text()
-        asks.fill(word)
-        asks.press("Enter")
-        if word == "n":
+        choose(page, index, word)
+        if word == "Refuse":
             page.wait_for_cell(index)
     assert "was not started: you refused it" in page.output(1).inner_text()
     assert "tools" not in asked(server)[0].body
