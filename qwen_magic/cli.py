@@ -1,4 +1,5 @@
-"""The console command: `qwen-magic demo` opens JupyterLab on the quickstart, answered offline."""
+"""The console command: `qwen-magic demo` opens JupyterLab on the quickstart, answered offline;
+`qwen-magic record` runs a notebook and keeps what was answered in a file beside it."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
@@ -49,8 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="a small Qwen on this machine answers, where %%qwen_local has fetched it",
     )
+    record = commands.add_parser(
+        "record", help="run a notebook and write what was answered beside it, for %%qwen_replay"
+    )
+    record.add_argument("notebook", type=Path, help="NOTEBOOK.ipynb, recorded in NOTEBOOK.jsonl")
+    record.add_argument(
+        "--inplace", action="store_true", help="write the outputs into the notebook, too"
+    )
     given = parser.parse_args(argv)
     try:
+        if given.command == "record":
+            return record_notebook(given.notebook, inplace=given.inplace)
         return open_demo(
             given.folder, browser=not given.no_browser, port=given.port, local=given.local
         )
@@ -163,3 +174,43 @@ def bundled_notebooks() -> Path:
     package = Path(__file__).parent
     installed = package / "notebooks"
     return installed if installed.exists() else package.parent / "notebooks"
+
+
+def record_notebook(path: Path, *, inplace: bool) -> int:
+    """Run the notebook at `path` and write its recording beside it, under its name; `inplace`: and
+    its outputs into it. Where a cell fails that is not marked for it, nothing is written.
+    Raises `UsageError`."""
+    if find_spec("nbclient") is None or find_spec("ipykernel") is None:
+        raise UsageError(
+            "nbclient is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
+        )
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    if path.suffix != ".ipynb" or not path.is_file():
+        raise UsageError(f"{path} is no notebook.")
+    recording = path.with_suffix(".jsonl")
+    part = path.with_name(f".{path.stem}.recording")
+    part.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "QWEN_MAGIC_RECORD": str(part.absolute()),
+        "QWEN_MAGIC_KEEP": "False",  # a lesson begins with nothing before it
+    }
+    nbformat: Any = import_module("nbformat")  # its functions have no types
+    notebook = nbformat.read(path, 4)
+    resources = {"metadata": {"path": str(path.parent)}}
+    try:
+        NotebookClient(notebook, timeout=None, resources=resources).execute(env=environment)
+        if not part.exists():
+            raise UsageError(f"{path} asked nothing, so that there is nothing to record.")
+        os.replace(part, recording)
+    except CellExecutionError as error:
+        raise UsageError(f"{path} was not recorded: a cell failed.", why=str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+    if inplace:
+        nbformat.write(notebook, path)
+    lines = recording.read_text("utf-8").count("\n") - 1
+    print(f"{recording}: {lines} exchanges. Give it out beside {path.name}.")
+    return 0

@@ -29,6 +29,7 @@ DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
 DEMO: Final = "demo"
 LOCAL: Final = "local"
+RECORDED: Final = " (recorded)"  # the end of the host of what a recording answered
 
 # The only host of sandbox figures seen on the wire (Beijing, July 2026). Names of other regions'
 # buckets are not guessed: a bucket's name belongs to whoever takes it first.
@@ -203,7 +204,8 @@ class Endpoint:
     (`Secret`); only `headers` uses it.
 
     `key_variable` names the environment variable that holds its key; empty, or `key_optional`:
-    it may need none.
+    it may need none. `recorded`: a recording answers in place of
+    the endpoint of this name or address; empty: none does.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Endpoint:
     key_variable: str = ""
     key: str = field(default=Secret(), repr=False, compare=False)
     key_optional: bool = False
+    recorded: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", Secret(self.key))
@@ -219,7 +222,13 @@ class Endpoint:
     @property
     def host(self) -> str:
         """The host and port that a conversation is bound to. Every demo server is one host, and
-        every server of `%qwen_local`: the port changes with each start, and means nothing."""
+        every server of `%qwen_local`: the port changes with each start, and means nothing. A
+        recording is a host of its own: what came out of a file is never taken for the server's."""
+        return f"{self.server}{RECORDED}" if self.recorded else self.server
+
+    @property
+    def server(self) -> str:
+        """The same as it is named to the reader."""
         return self.name if self.name in (DEMO, LOCAL) else urlsplit(self.base_url).netloc
 
     @property

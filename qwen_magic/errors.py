@@ -3,7 +3,8 @@
     QwenError
     ├── UsageError                 what was typed cannot be done; nothing was sent
     │   ├── OptionError              an option of a magic
-    │   └── MissingKeyError          no API key for an endpoint that needs one
+    │   ├── MissingKeyError          no API key for an endpoint that needs one
+    │   └── NotRecordedError         a replayed recording has no such question
     ├── ConversationError          no such turn or conversation, or it belongs to another host
     ├── TransportError             no whole answer came over the network
     │   ├── ConnectionFailedError    refused, not resolved, not established in time, TLS
@@ -156,6 +157,10 @@ class OptionError(UsageError):
 
 class MissingKeyError(UsageError):
     """No API key was found for an endpoint that needs one."""
+
+
+class NotRecordedError(UsageError):
+    """A question that the recording which is replayed does not have."""
 
 
 class ConversationError(QwenError):

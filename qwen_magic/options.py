@@ -42,6 +42,8 @@ Offered: TypeAlias = Literal["", "models", "tools", "choices", "chats", "names",
 # The documented ones. Any other word goes through: which model takes which changes by the month.
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 NO_EFFORT: Final = ("none", "0")
+# What becomes of a question that a replayed recording does not have.
+MISSING: Final = ("ask", "live", "fail")
 
 _TURN: Final = ("qwen",)
 _DEFAULT: Final = ("qwen", "qwen_chat")
@@ -191,6 +193,12 @@ class Options:
         "", "number", "ask", magics=_DEFAULT,
         allowed=(lambda x: x > 0, "a number of seconds above 0"),
         setting=(300.0, "The longest silence between bytes, in seconds.")))
+    cache: bool | None = _options(Option(
+        "--cache", "", "an identical question is answered from the store, at no cost",
+        place="ask", magics=_DEFAULT,
+        setting=(False, "Answer identical questions from the store.")))
+    fresh: bool = _options(
+        Option("--fresh", "", "ask anew, whatever the store has", place="ask"), default=False)
     bg: bool = _options(
         Option("--bg", "", "return at once, stream on in this cell's output"), default=False)
     dry_run: bool = _options(
@@ -292,6 +300,26 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
             kind="integer",
             field="threads",
             allowed=(lambda n: n > 0, "a number of threads, from 1"),
+        ),
+    ),
+    "qwen_replay": (
+        Option(
+            "--speed",
+            "S",
+            "original, 2 (twice as fast), … or instant",
+            kind="text",
+            offers="choices",
+            choices=("original", "2", "instant"),
+            field="speed",
+        ),
+        Option(
+            "--missing",
+            "M",
+            "what of a question that it does not have: ask, live or fail",
+            kind="choice",
+            offers="choices",
+            choices=MISSING,
+            field="missing",
         ),
     ),
     "qwen_tools": (

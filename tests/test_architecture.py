@@ -17,7 +17,8 @@ ROOMS = {
     "endpoints": "masking errors",
     "options": "endpoints",
     "protocol": "masking errors",
-    "client": "masking errors endpoints protocol",
+    "recording": "masking errors protocol",
+    "client": "masking errors endpoints protocol recording",
     "document": "errors protocol",
     "context": "masking errors protocol document",
     "conversation": "masking errors protocol document",
@@ -25,8 +26,8 @@ ROOMS = {
     "answer": "errors protocol document conversation frontends",
     "local": "errors client",
     "tools": "masking errors endpoints protocol document context",
-    "session": "masking errors endpoints options protocol client document context conversation "
-    "answer demo local tools",
+    "session": "masking errors endpoints options protocol recording client document context "
+    "conversation answer demo local tools",
     "batch": "errors protocol document conversation frontends answer tools session",
     "api": "masking errors endpoints protocol conversation frontends answer tools session batch",
     "magics": "masking errors endpoints options protocol document context conversation frontends "
@@ -66,6 +67,7 @@ HOMES = {
     "stack_data": ("context/exception/",),
     "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
+    "nbclient": ("cli.py",),
     "mcp": ("tools/mcp.py", "tools/mcp_transport.py"),
     "mcp_types": ("tools/mcp.py", "tools/mcp_format.py", "tools/mcp_transport.py"),
     "anyio": ("tools/mcp_transport.py",),

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
@@ -14,9 +14,10 @@ from urllib.parse import urljoin, urlsplit
 
 from qwen_magic.client.engine import Engine
 from qwen_magic.client.error_body import excerpt, is_page
-from qwen_magic.client.http import Http, HttpRequest, HttpResponse, Transport
+from qwen_magic.client.http import Http, HttpRequest, Transport
 from qwen_magic.client.reader import AnswerReader
-from qwen_magic.client.stream import Backoff, Sleep, Stream
+from qwen_magic.client.stream import Backoff, Stream
+from qwen_magic.client.tape import Opener, Response, Route
 from qwen_magic.client.transport_errors import silent, unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import (
@@ -54,10 +55,13 @@ class Client:
         *,
         transport: Transport | None = None,
         backoff: Backoff | None = None,
-        sleep: Sleep = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """`engine`: shared, or one of its own, which `close` then closes too; `transport`:
-        httpx2's seam; `backoff`, `sleep`: how to wait before another attempt."""
+        httpx2's seam; `backoff`, `sleep`: how to wait before another attempt.
+
+        `route` may be set: it says of each request whether it goes to the network, and whether what
+        comes is recorded."""
         self._engine = engine or Engine()
         self._owns_engine = engine is None
         self._transport = transport
@@ -66,7 +70,8 @@ class Client:
         self._closed = False
         self._pid = os.getpid()
         self._streams: dict[Stream, Future[None]] = {}
-        self._http = Http(transport)
+        self._http = Http(transport, sleep)
+        self.route: Route = lambda request, endpoint, http: http
         self._orphaned: list[object] = []
 
     @property
@@ -82,12 +87,13 @@ class Client:
         *,
         silence: float = 300.0,
         retries: int = 2,
+        route: Route | None = None,
     ) -> Stream:
         """Begin to ask; returns at once. What goes wrong on the way is the stream's `error`.
 
         `silence`: the longest wait for a byte, in seconds; `retries`: further attempts where
-        nothing can have begun. Raises `UsageError` or `AuthenticationError` for what cannot be
-        sent at all.
+        nothing can have begun; `route`: this one in place of the client's. Raises `UsageError` or
+        `AuthenticationError` for what cannot be sent at all.
         """
         self._notice_fork()
         _check_key(endpoint)
@@ -105,22 +111,22 @@ class Client:
         )
         stream = Stream(
             self._engine,
+            (route or self.route)(http_request, endpoint, self._http),
             http_request,
             endpoint,
             request.model,
             request.previous_response_id,
             retries=retries,
             backoff=self._backoff,
-            sleep=self._sleep,
             pace=self._pace,
         )
-        future = self.submit(stream.run(self._http))
+        future = self.submit(stream.run())
         self._streams[stream] = future
         future.add_done_callback(lambda done: self._settle(stream, done))
         return stream
 
     def get(
-        self, endpoint: Endpoint, path: str, *, timeout: float = 10.0
+        self, endpoint: Endpoint, path: str, *, timeout: float = 10.0, route: Route | None = None
     ) -> Future[JSON | QwenError]:
         """The JSON object at `path`, or why there is none: below the base URL ("models"), or below
         the host's root where it begins with a slash ("/api/v1/models").
@@ -129,12 +135,18 @@ class Client:
         its frames would hold the key. Raises `AuthenticationError` for a key that cannot be sent.
         """
         _check_key(endpoint)
-        return self.submit(self._get(endpoint, path, timeout))
+        url = urljoin(f"{endpoint.base_url}/", path)
+        headers = {**endpoint.headers(), "Accept": "application/json"}
+        request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
+        return self.submit(self._get(request, endpoint, route or self.route))
 
-    def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
+    def fetch(
+        self, url: str, *, limit: int, timeout: float, route: Route | None = None
+    ) -> Future[bytes]:
         """The bytes at `url`, asked for without key, cookies and redirects. The future raises a
         `QwenError`, also for more than `limit` bytes."""
-        return self.submit(self._fetch(url, limit, timeout))
+        request = HttpRequest("GET", url, {}, silence=timeout, connect=timeout, redirects=0)
+        return self.submit(self._fetch(request, limit, route or self.route))
 
     def download(
         self, url: str, write: Callable[[bytes], object], *, limit: int, timeout: float
@@ -166,19 +178,21 @@ class Client:
 
     # on the engine's loop
 
-    async def _get(self, endpoint: Endpoint, path: str, timeout: float) -> JSON | QwenError:
+    async def _get(
+        self, request: HttpRequest, endpoint: Endpoint, route: Route
+    ) -> JSON | QwenError:
         try:
-            return await _get_json(self._http, endpoint, path, timeout)
+            return await _get_json(route(request, endpoint, self._http), request, endpoint)
         except QwenError as error:
             return redact_error(error, endpoint.key)
         except Exception as error:
             return unexpected(error)
 
-    async def _fetch(self, url: str, limit: int, timeout: float) -> bytes:
-        request = HttpRequest("GET", url, {}, silence=timeout, connect=timeout, redirects=0)
-        async with self._http.open(request) as response:
+    async def _fetch(self, request: HttpRequest, limit: int, route: Route) -> bytes:
+        async with route(request, None, self._http).open(request) as response:
             if response.status != 200:
-                raise TransportError(f"{urlsplit(url).netloc} answered {response.status}.")
+                host = urlsplit(request.url).netloc
+                raise TransportError(f"{host} answered {response.status}.")
             return await _body(response, request, limit)
 
     async def _download(
@@ -232,15 +246,12 @@ class Client:
             self._pid = os.getpid()
             # Kept, not collected: their sockets are the parent's.
             self._orphaned += [self._streams, self._http]
-            self._streams, self._http = {}, Http(self._transport)
+            self._streams, self._http = {}, Http(self._transport, self._sleep)
 
 
-async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -> JSON:
-    """The JSON object at `path`. Raises `QwenError`."""
-    url = urljoin(f"{endpoint.base_url}/", path)
-    headers = {**endpoint.headers(), "Accept": "application/json"}
-    request = HttpRequest("GET", url, headers, silence=timeout, connect=timeout)
-    async with http.open(request) as response:
+async def _get_json(opener: Opener, request: HttpRequest, endpoint: Endpoint) -> JSON:
+    """The JSON object that a request is answered with. Raises `QwenError`."""
+    async with opener.open(request) as response:
         body = await _body(response, request, _LARGEST_JSON)
     keys = own_keys(endpoint.key)
     body = keys.sub_bytes(body) if keys else body
@@ -256,14 +267,14 @@ async def _get_json(http: Http, endpoint: Endpoint, path: str, timeout: float) -
         answer = None
     if not isinstance(answer, dict):
         raise ProtocolError(
-            f"{endpoint.host} answered with something that is no JSON object.",
+            f"{endpoint.server} answered with something that is no JSON object.",
             why=f"It begins: {excerpt(body)}" if body else "It is empty.",
             hint="Check the endpoint's base URL.",
         )
     return keys.clear(answer) if keys else answer
 
 
-async def _body(response: HttpResponse, request: HttpRequest, limit: int) -> bytes:
+async def _body(response: Response, request: HttpRequest, limit: int) -> bytes:
     """The body, of at most `limit` bytes, within the request's silence as a whole."""
     until = time.monotonic() + request.silence
     body = bytearray()

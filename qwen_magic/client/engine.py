@@ -156,9 +156,11 @@ class ThreadQueue(Generic[T]):
 
     # the producer
 
-    def put(self, item: T) -> None:
-        self._items.append(item)
-        self._signal()
+    def put(self, *items: T) -> None:
+        """All at once: a consumer that looks meanwhile sees none of them, or all."""
+        self._items.extend(items)
+        if items:
+            self._signal()
 
     def end(self) -> None:
         """No item comes after this. Idempotent."""

@@ -278,7 +278,7 @@ def classify(body: ErrorBody, endpoint: Endpoint, model: str = "", sent_id: str 
     the `previous_response_id` of the request, or empty."""
     rule = find_rule(body, sent_id)
     names = {
-        "host": endpoint.host,
+        "host": endpoint.server,
         "key_hint": endpoint.capabilities.key_hint.format(name=endpoint.name),
         "path_hint": endpoint.capabilities.path_hint,
         "model": model or "the model",

@@ -89,9 +89,17 @@ class HttpResponse:
 class Http:
     """Opens requests. All of its methods belong to one event loop."""
 
-    def __init__(self, transport: Transport | None = None) -> None:
-        """`transport`: httpx2's own seam, to answer without a network."""
+    source = ""  # of an answer: the server itself (`tape.Opener`)
+
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """`transport`: httpx2's own seam, to answer without a network. `sleep`: how to wait before
+        another attempt."""
         self._transport = transport
+        self.sleep = sleep
         self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     @asynccontextmanager

@@ -205,7 +205,7 @@ class AnswerReader:
             page = ErrorBody(self._status, message=f"A web page: {said}.", request_id=known_id)
             return self._classified(page, again=True)
         return ProtocolError(
-            f"{self._endpoint.host} answered with a web page, not the Responses API.",
+            f"{self._endpoint.server} answered with a web page, not the Responses API.",
             why=f"The page: {said}.",
             hint="Check the endpoint's base URL; a proxy or a login page may stand before it.",
             status=self._status,
@@ -214,7 +214,7 @@ class AnswerReader:
 
     def _unfinished(self) -> ConnectionLostError | ProtocolError:
         """The bytes ended, and nothing said that the answer did."""
-        host = self._endpoint.host
+        host = self._endpoint.server
         if self._came:
             return ConnectionLostError(
                 f"{host} ended the stream before the answer was complete.",

@@ -20,7 +20,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -30,8 +30,9 @@ from typing import Final
 
 from qwen_magic.client.engine import Engine, ThreadQueue
 from qwen_magic.client.error_body import LONGEST_PAUSE, request_id
-from qwen_magic.client.http import Http, HttpRequest, HttpResponse
+from qwen_magic.client.http import HttpRequest
 from qwen_magic.client.reader import AnswerReader, Received
+from qwen_magic.client.tape import Opener, Response
 from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError, RetryReason, redact_error
@@ -48,8 +49,6 @@ _BRIEF: Final = 0.002  # seconds after a batch without text
 _BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
 # Trace events of httpcore after which a new connection has no owner until the next event.
 _UNOWNED: Final = ("connect_tcp.complete", "start_tls.complete")
-
-Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,14 @@ class Stream:
     - `retrying`: while it waits to try again, one line that says so, else "";
     - `attempts`: how many attempts failed and were followed by another;
     - `first_byte_at`: `time.monotonic` of the first byte of a body, or None;
-    - `request_id`: of the newest response's headers, or "".
+    - `request_id`: of the newest response's headers, or "";
+    - `source`: where the answer comes from, where that is not the server (`tape.Opener`).
     """
 
     def __init__(
         self,
         engine: Engine,
+        opener: Opener,
         request: HttpRequest,
         endpoint: Endpoint,
         model: str = "",
@@ -86,23 +87,23 @@ class Stream:
         *,
         retries: int = 2,
         backoff: Backoff | None = None,
-        sleep: Sleep = asyncio.sleep,
         pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`pace`: for how many seconds what comes may lie together before it is looked at."""
+        self.source = opener.source
         self.error: QwenError | None = None
         self.retrying = ""
         self.first_byte_at: float | None = None
         self.request_id = ""
         self.attempts = 0
         self._engine = engine
+        self._opener = opener
         self._request = request
         self._endpoint = endpoint
         self._model = model
         self._sent_id = sent_id
         self._retries = retries
         self._backoff = backoff or Backoff()
-        self._sleep = sleep
         self._pace = pace
         self._queue = ThreadQueue[Received]()
         self._done = threading.Event()
@@ -165,12 +166,12 @@ class Stream:
 
     # the producer: the engine's thread
 
-    async def run(self, http: Http) -> None:
+    async def run(self) -> None:
         """Answer, with as many attempts as are allowed."""
         self._canceller.bind(asyncio.current_task())
         try:
             while not self._stop_asked:
-                failure, held = await self._attempt(http)
+                failure, held = await self._attempt()
                 if failure is None or self._stop_asked or not self._may_retry(failure):
                     self._conclude(failure, held)
                     break
@@ -189,11 +190,11 @@ class Stream:
         self._queue.end()
         self._done.set()
 
-    async def _attempt(self, http: Http) -> tuple[QwenError | None, list[Received]]:
+    async def _attempt(self) -> tuple[QwenError | None, list[Received]]:
         """One request: what went wrong, and the events that were held back meanwhile."""
         reader: AnswerReader | None = None
         try:
-            async with http.open(self._request, self._canceller.trace) as response:
+            async with self._opener.open(self._request, self._canceller.trace) as response:
                 self.request_id = request_id(response.headers)
                 reader = AnswerReader(
                     response.status,
@@ -218,7 +219,7 @@ class Stream:
                 reader.finish(time.monotonic())
         return reader.failure, reader.release()
 
-    async def _read(self, response: HttpResponse, reader: AnswerReader) -> None:
+    async def _read(self, response: Response, reader: AnswerReader) -> None:
         """Feed `reader` with what comes. Servers write each event as a chunk of its own; those that
         are there together are taken together, when this task waits for more: the loop calls `take`
         then. Where many streams are open it waits now and then, so that more is there."""
@@ -264,7 +265,7 @@ class Stream:
         self.attempts += 1
         words = redact(failure.message, self._endpoint.key).rstrip(".")
         self.retrying = f"{words}; trying again in {max(1, math.ceil(pause))} s"
-        await self._sleep(pause)
+        await self._opener.sleep(pause)
         self.retrying = ""
 
     def _conclude_early(self, reader: AnswerReader) -> None:
@@ -279,8 +280,7 @@ class Stream:
         self.error = redact_error(failure, self._endpoint.key) if failure else None
 
     def _hand_on(self, events: Iterable[Received]) -> None:
-        for received in events:
-            self._queue.put(received)
+        self._queue.put(*events)
 
     def _cancel_for_stop(self) -> None:
         # What is complete needs no stop, and a cancel now could cut short its clean-up.

@@ -318,10 +318,16 @@ class Conversations:
             self._facts[namespace, key] = self._store.fact(namespace, key)
         return self._facts[namespace, key]
 
-    def learn(self, namespace: str, key: str, value: Any) -> None:
-        """Keep a fact, in place of an earlier one. `value`: any JSON, never a secret."""
-        self._store.append(Fact(namespace, key, value, self._clock()))
+    def learn(self, namespace: str, key: str, value: Any, *, lasting: bool = True) -> None:
+        """Keep a fact, in place of an earlier one; not `lasting`: as long as this object lives, or
+        to `unlearn`. `value`: any JSON, never a secret."""
+        if lasting:
+            self._store.append(Fact(namespace, key, value, self._clock()))
         self._facts[namespace, key] = value
+
+    def unlearn(self, key_end: str) -> None:
+        """Let go of all facts in memory whose key ends so."""
+        self._facts = {k: fact for k, fact in self._facts.items() if not k[1].endswith(key_end)}
 
     def close(self) -> None:
         self._store.close()

@@ -1,13 +1,19 @@
-"""Where conversations are kept, and to what they belong."""
+"""Files of the user: where conversations are kept and to what they belong; texts that are read and
+written whole."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Final
 
+from qwen_magic.errors import UsageError
+
 STORE_NAME: Final = "conversations.sqlite3"
+LARGEST: Final = 256 * 1024 * 1024  # bytes of a file; a notebook with many figures is large
 HOME_VARIABLE: Final = "QWEN_MAGIC_HOME"
 
 # VS Code names its session for a notebook on a Jupyter server `sales-jvsc-<uuid>.ipynb`.
@@ -61,3 +67,44 @@ def _notebook(said: str, folder: Path) -> Path | None:
         path = folder.absolute() / path.name
         return path if path.is_file() else None
     return path if path.suffix == ".ipynb" or path.is_file() else None
+
+
+def read_text(path: Path) -> str:
+    """Raises `UsageError` where there is no such file, or it is no UTF-8 text."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"{path} has more than {LARGEST // 1024**2} MiB.")
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read.", why=_reason(error)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """For the user alone, whole or not at all, and in the place of a link rather than where that
+    leads: others may have put one there. Raises `UsageError` where it cannot be written."""
+    made = ""
+    try:
+        file, made = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600
+        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+        os.replace(made, path)
+    except (OSError, ValueError) as error:
+        if made:
+            Path(made).unlink(missing_ok=True)
+        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """The same at the end of a file of ours; never where a link leads."""
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

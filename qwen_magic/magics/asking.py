@@ -21,6 +21,7 @@ Run All. ipykernel 6 handles no click while a cell runs; `CommPump` does it in b
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from collections import ChainMap
@@ -52,12 +53,13 @@ from qwen_magic.conversation.scope import (
     config_folder,
     data_folder,
     notebook_scope,
+    read_text,
 )
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of
-from qwen_magic.frontends.terminal import ask_value, prompt_for
+from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of, takes_input
+from qwen_magic.frontends.terminal import agreed, ask_value, prompt_for
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -67,6 +69,7 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 from qwen_magic.session.plan import NOT_FOUND, Ask, Plan
 from qwen_magic.session.session import Session
+from qwen_magic.session.tape import beside
 from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View, facts_of
 from qwen_magic.tools.answer_schema import Schema, named_type
@@ -108,6 +111,8 @@ class Asker:
         self._settings_changed()
         self.session.tool_policy.prompt = prompt_for
         self.session.servers.ask_value = ask_value
+        self.session.tape.agrees = agreed
+        self._replay_beside()
         self.session.servers.look_in(_notebook_folder(shell.user_ns))
         settings.observe(self._settings_changed, list(_WATCHED))
 
@@ -127,7 +132,7 @@ class Asker:
         self.chat_defaults.clear()
         self._places = None
         self._before_demo = self.session.conversations.current
-        self._follow_endpoint()
+        self.endpoint_changed()
         return aside
 
     def begins(self) -> CellKey | None:
@@ -372,11 +377,25 @@ class Asker:
             self.settings.tool_bytes,
             tuple(self.settings.masked_columns),
         )
-        self._follow_endpoint()
+        self.endpoint_changed()
 
-    def _follow_endpoint(self) -> None:
+    def _replay_beside(self) -> None:
+        """Answer from the recording that lies beside the notebook, where one does and nothing else
+        was said."""
+        tape, scope = self.session.tape, Path(_scope(self.shell.user_ns))
+        if tape.touched or not (self.settings.replay_beside and tape.is_idle):
+            return
+        if kernel_of(self.shell) is None:
+            return
+        if found := beside(scope):
+            speed = 1.0 if takes_input(self.shell) else math.inf
+            tape.replay({path.name: read_text(path) for path in found}, speed=speed)
+
+    def endpoint_changed(self) -> None:
         """Demo answers live in a conversation of their own; leaving the demo leaves it."""
-        conversations, on = self.session.conversations, self.settings.endpoint == DEMO
+        replayed = self.session.tape.endpoint(self.settings.endpoint)
+        endpoint = replayed.name if replayed else self.settings.endpoint
+        conversations, on = self.session.conversations, endpoint == DEMO
         if on and conversations.current != DEMO_CHAT:
             self._before_demo = conversations.current
             conversations.switch(DEMO_CHAT)

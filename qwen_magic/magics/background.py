@@ -54,7 +54,13 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
         if placed is None:
             return
         try:
-            answer = await asker.session.arun(placed, view, report_errors=False, started=started)
+            answer = await asker.session.arun(
+                placed,
+                view,
+                report_errors=False,
+                started=started,
+                opened=lambda plan: view.settle(facts_of(plan)),
+            )
         except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
             return
         asker.views.offer(answer)

@@ -215,6 +215,13 @@ class ConversationMagics(SessionMagics):
         header = ["", "conversation", "turns", "continues after", "age", "tokens", "defaults"]
         show_table(header, rows, note)
 
+    def _tokens(self, summary: ChatSummary | None) -> int:
+        session = self._asker.session
+        if summary is None or not session.tape.is_replaying:
+            return summary.tokens if summary else 0
+        turns = self._conversations.chain(summary.chat).turns.values()
+        return sum(session.as_used(turn).tokens for turn in turns if turn.chat == summary.chat)
+
     def _row(self, name: str, summary: ChatSummary | None) -> list[str]:
         """Told from the store's summary: listing loads no conversation."""
         from qwen_magic.conversation.conversations import plain_name
@@ -227,7 +234,7 @@ class ConversationMagics(SessionMagics):
             f"{summary.turns:,}" if summary else "0",
             shorten(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
-            f"{summary.tokens:,}" if summary and summary.tokens else "",
+            f"{tokens:,}" if (tokens := self._tokens(summary)) else "",
             ", ".join(_shown(self._asker.chat_defaults.get(name, Options()))),
         ]
 

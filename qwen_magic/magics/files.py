@@ -1,24 +1,24 @@
-"""`%qwen_export`, `%qwen_import`, `%qwen_restore`: conversations in and out of files."""
+"""`%qwen_export`, `%qwen_import`, `%qwen_restore`: conversations in and out of files;
+`%qwen_record`, `%qwen_replay`: what servers sent."""
 
 from __future__ import annotations
 
-import os
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkstemp
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.conversation.scope import read_text, write_text
 from qwen_magic.document.words import counted, exposed, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
+from qwen_magic.options import MISSING
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Conversation
-
-LARGEST: Final = 256 * 1024 * 1024  # bytes; a notebook with many figures is large
 
 
 @magics_class
@@ -47,7 +47,7 @@ class FileMagics(SessionMagics):
                 f"{path.name} ends neither in .md nor in .json.",
                 hint=".md gives a document to read, .json a file for %qwen_import.",
             )
-        _write_text(path, text)
+        write_text(path, text)
         print(f"{name} is in {path}")
 
     @command
@@ -56,7 +56,7 @@ class FileMagics(SessionMagics):
         from qwen_magic.conversation.archive.json_form import import_json
 
         path, name = _file("qwen_import", line)
-        made = self._adopt(import_json(_read_text(path)), name)
+        made = self._adopt(import_json(read_text(path)), name)
         self._conversations.switch(made)
         print(f"Imported: {made}")
 
@@ -66,12 +66,54 @@ class FileMagics(SessionMagics):
         from qwen_magic.conversation.archive.notebook import read_notebook
 
         path, _name = _file("qwen_restore", line)
-        restored = read_notebook(_read_text(path))
+        restored = read_notebook(read_text(path))
         made = [self._adopt(one, "") for one in restored.conversations]
         self._conversations.switch(made[0])
         print(f"Restored: {', '.join(made)}")
         for note in restored.notes:
             print(note)
+
+    @command
+    def qwen_record(self, line: str) -> None:
+        """Keep what servers answer, with its timing and without keys: %qwen_record FILE.jsonl | off
+
+        %qwen_replay answers from the file, with no network and no key. A recording that is there is
+        replaced when the first answer has come. Without a word it says what is the case.
+        """
+        path = _word("qwen_record", line, "FILE.jsonl or off")[0]
+        tape = self._asker.session.tape
+        if path == "off" and not tape.is_replaying:
+            told = tape.told()
+            tape.stop()
+            print(told.replace("Recording into", "Recorded into").replace(" so far", ""))
+            return
+        if path:
+            tape.record(Path(path).expanduser())
+        print(tape.told())
+
+    @command
+    def qwen_replay(self, line: str) -> None:
+        """Answer from a recording, offline: %qwen_replay FILE.jsonl | off [--speed S] [--missing M]
+
+        `--speed`: original, a factor such as 2, or instant (all at once). `--missing`: what becomes
+        of a question that it does not have: ask (you), live (to the network) or fail. Without a
+        word it says what is the case.
+        """
+        word, given = _word("qwen_replay", line, "FILE.jsonl or off")
+        session = self._asker.session
+        speed, missing = _speed(str(given.get("speed", "original"))), given.get("missing", "ask")
+        if missing not in MISSING:
+            raise UsageError(f"--missing takes ask, live or fail, not {missing!r}.")
+        if word == "off":
+            session.tape.stop()
+        elif word:
+            path = Path(word).expanduser()
+            session.tape.replay({path.name: read_text(path)}, speed=speed, missing=str(missing))
+            session.forget_recorded()
+        elif given:
+            raise UsageError("%qwen_replay needs the file that is to be replayed.")
+        self._asker.endpoint_changed()
+        print(session.tape.told())
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
@@ -137,32 +179,21 @@ def _file(magic: str, line: str) -> tuple[Path, str]:
     ) if len(words) == 2 else ""
 
 
-def _read_text(path: Path) -> str:
-    """Raises `UsageError` where there is no such file, or it is no UTF-8 text."""
+def _word(magic: str, line: str, takes: str) -> tuple[str, dict[str, object]]:
+    """The one word of a line, or none, and its options. Raises `UsageError`."""
+    from qwen_magic.magics.line import read_words
+
+    words, given = read_words(magic, line, takes, most=1)
+    return (words[0] if words else ""), given
+
+
+def _speed(said: str) -> float:
+    """How many times as fast as it was. Raises `UsageError`."""
+    named = {"original": 1.0, "instant": math.inf}
     try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path} has more than {LARGEST // 1024**2} MiB.")
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text.") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read.", why=_reason(error)) from error
-
-
-def _write_text(path: Path, text: str) -> None:
-    """For the user alone, whole or not at all, and in the place of a link rather than where that
-    leads: others may have put one there. Raises `UsageError` where it cannot be written."""
-    made = ""
-    try:
-        file, made = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600
-        with os.fdopen(file, "w", encoding="utf-8") as opened:
-            opened.write(text)
-        os.replace(made, path)
-    except (OSError, ValueError) as error:
-        if made:
-            Path(made).unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+        speed = named[said] if said in named else float(said)
+    except ValueError:
+        speed = math.nan
+    if not speed > 0:
+        raise UsageError(f"--speed takes original, instant or a number above 0, not {said!r}.")
+    return speed

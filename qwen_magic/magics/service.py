@@ -56,7 +56,9 @@ class ServiceMagics(SessionMagics):
                 note = f"{error.message} {note}"
         elif not endpoint.capabilities.has_known_models:
             names = self._asker.list_models(self._magics.endpoint)
-            show_table(["model"], [[name] for name in names], f"Listed by {endpoint.host} itself.")
+            show_table(
+                ["model"], [[name] for name in names], f"Listed by {endpoint.server} itself."
+            )
             return
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
         show_table(["model", "images", "note"], rows, note)
@@ -80,7 +82,7 @@ class ServiceMagics(SessionMagics):
         show_table(
             ["model", "images", "window", "input", "output", "note"],
             rows,
-            f"As {endpoint.host} lists them, asked on {local_day()(listed.at)}; prices for a "
+            f"As {endpoint.server} lists them, asked on {local_day()(listed.at)}; prices for a "
             "million tokens, from the smallest requests to the largest.",
         )
 
@@ -142,7 +144,7 @@ class ServiceMagics(SessionMagics):
         if group is None:
             raise UsageError(f"%qwen_usage takes model, conversation or day, not {line.strip()!r}.")
         session = self._asker.session
-        turns = self._conversations.turns()
+        turns = map(session.as_used, self._conversations.turns())
         table = usage_table(turns, group, day_of=local_day(), price_of=session.spending.price_of)
         rows = [_usage_row(row) for row in (*table.rows, table.total)]
         header = [group, "turns", "input", "cached", "output", "reasoning", "total", "tool calls"]
@@ -197,7 +199,7 @@ class ServiceMagics(SessionMagics):
     def _demo_auto(self) -> None:
         """Off where a key is set, else on."""
         endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
-        if endpoint.needs_key and not endpoint.key:
+        if endpoint.name == DEMO or (endpoint.needs_key and not endpoint.key):
             self._demo_on()
 
     def _demo_state(self) -> str:

@@ -129,6 +129,11 @@ class QwenSettings(HasTraits):
         value_trait=CInt(),
         help="Context windows in tokens of models that are not known: {'my-model': 32768}.",
     )
+    replay_beside = Bool(
+        True,
+        help="Whether a notebook is answered from the recording that lies beside it (lesson.jsonl "
+        "beside lesson.ipynb), as its footers then say. Read when the first question is asked.",
+    )
     live = Bool(True, help="Show answers in a live widget where the front end can.")
     print_figures = Bool(
         True,

@@ -24,7 +24,13 @@ from qwen_magic.context.catalogue import (
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import Budget, BudgetState, Money, check_budget, costs
-from qwen_magic.endpoints import Capabilities, Endpoint, KeepsIds, ThinkingSwitch
+from qwen_magic.endpoints import (
+    RECORDED,
+    Capabilities,
+    Endpoint,
+    KeepsIds,
+    ThinkingSwitch,
+)
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import JSON, mapping, mappings, number, text
 from qwen_magic.protocol.response import Usage
@@ -56,14 +62,14 @@ class HostFacts:
         known = {} if anew else self._known(host)
         rejects = dict.fromkeys([*_names(known.get("rejects")), *_names(found.get("rejects"))])
         merged = {"at": self._clock(), **known, **found, "rejects": list(rejects)}
-        self._conversations.learn(_FINDINGS, host, merged)
+        self._conversations.learn(_FINDINGS, host, merged, lasting=not host.endswith(RECORDED))
 
     def applied(self, endpoint: Endpoint) -> Endpoint:
         """`endpoint` with what was found out about its host in place of what its row says."""
         known = self._known(endpoint.host)
         if not known:
             return endpoint
-        return replace(endpoint, capabilities=_laid_over(endpoint.capabilities, known))
+        return with_findings(endpoint, known)
 
     def _known(self, host: str) -> JSON:
         """What was found; empty where that is nothing, or too old."""
@@ -73,8 +79,23 @@ class HostFacts:
         return known if is_fresh else {}
 
 
-def _laid_over(row: Capabilities, known: JSON) -> Capabilities:
-    """What does not read as a finding is passed over: another version may have written it."""
+def findings(row: Capabilities, now: Capabilities) -> JSON:
+    """What is known of a server besides its row, as `with_findings` takes it."""
+    found: JSON = {
+        name: getattr(now, name)
+        for name in ("keeps_ids", "thinking", "images")
+        if getattr(now, name) != getattr(row, name)
+    }
+    for name in ("rejects", "ignores"):
+        if more := sorted(set(getattr(now, name)) - set(getattr(row, name))):
+            found[name] = more
+    return found
+
+
+def with_findings(endpoint: Endpoint, known: JSON) -> Endpoint:
+    """`endpoint` with what was found out laid over its row. What does not read as a finding is
+    passed over: another version may have written it."""
+    row = endpoint.capabilities
     given: dict[str, Any] = {}
     for name, allowed in (
         ("keeps_ids", get_args(KeepsIds)),
@@ -85,7 +106,8 @@ def _laid_over(row: Capabilities, known: JSON) -> Capabilities:
             given[name] = known[name]
     rejects = dict.fromkeys(_names(known.get("rejects")), _REJECTED)
     ignores = row.ignores | set(_names(known.get("ignores")))
-    return replace(row, rejects={**rejects, **row.rejects}, ignores=ignores, **given)
+    laid = replace(row, rejects={**rejects, **row.rejects}, ignores=ignores, **given)
+    return replace(endpoint, capabilities=laid)
 
 
 def _names(value: object) -> Iterable[str]:
@@ -113,6 +135,10 @@ class Catalogues:
             self._conversations.learn(CATALOGUES, host, kept)
             del self._read[host]
 
+    def forget_recorded(self) -> None:
+        """A recording is replayed from its beginning, where nothing was asked yet."""
+        self._read = {host: kept for host, kept in self._read.items() if RECORDED not in host}
+
     def known(self, host: str) -> Catalogue | None:
         """What was kept of `host`, of whatever age; None where it was never asked."""
         if host not in self._read:
@@ -138,7 +164,7 @@ class Catalogues:
             "currency": endpoint.capabilities.currency,
             "models": _listed(client, endpoint),
         }
-        self._conversations.learn(CATALOGUES, endpoint.host, kept)
+        self._conversations.learn(CATALOGUES, endpoint.host, kept, lasting=not endpoint.recorded)
         del self._read[endpoint.host]
         asked = self.known(endpoint.host)
         if asked is None:

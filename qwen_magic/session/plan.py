@@ -58,9 +58,9 @@ class Ask:
     it. `extra`: further parameters of the request, by the wire's
     names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
     `functions`: those of the `tools` that are answered here. `allow_secrets`: what looks like a key
-    is sent. `output`: where the answer is to be
-    an object (`asking_for` sets it). `parts`: what the `input` is made of.
-    `notes`: what was asked for and is not offered, for the reader to know.
+    is sent. `cache`: an identical request is answered from the store, unless it is to be asked
+    `fresh`. `output`: where the answer is to be an object (`asking_for` sets it). `parts`: what the
+    `input` is made of. `notes`: what was asked for and is not offered, for the reader to know.
     """
 
     prompt: str
@@ -79,6 +79,8 @@ class Ask:
     history: bool = True
     carry: bool = False
     allow_secrets: bool = False
+    cache: bool = False
+    fresh: bool = False
     window: int | None = None
     cell: CellKey | None = None
     expanded: tuple[str, ...] = ()
@@ -147,7 +149,8 @@ class Plan:
     the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
     called and been sent back, as input items, where the model is asked to go on with that;
     `shown`: the messages among them that show images, or ask for a better answer.
-    `priced`: what the host is known to say of the model.
+    `priced`: what the host is known to say of the model. `source`: where the answer comes from, in
+    words, where that is not the server.
     """
 
     ask: Ask
@@ -162,6 +165,7 @@ class Plan:
     so_far: tuple[JSON, ...] = ()
     shown: tuple[JSON, ...] = ()
     priced: CataloguedModel | None = None
+    source: str = ""
 
     @property
     def parent(self) -> Turn | None:
@@ -357,6 +361,8 @@ def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn |
     else:
         chain = conversations.chain(ask.chat)
         parent = chain.parent_for(ask.cell)
+        if ask.endpoint.recorded and parent is not None and parent.host != ask.endpoint.host:
+            return chain, None  # a lesson begins anew: it has nothing of what is asked besides
     if parent is not None and parent.host != ask.endpoint.host and not ask.carry:
         raise ConversationError(
             f"The conversation {chain.name} is held with {parent.host}, not {ask.endpoint.host}.",

@@ -18,28 +18,38 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import config_folder
 from qwen_magic.document.words import plural
-from qwen_magic.endpoints import FIGURE_HOSTS
+from qwen_magic.endpoints import FIGURE_HOSTS, RECORDED
+from qwen_magic.errors import NotRecordedError
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
+from qwen_magic.session.tape import TAPE, CachedAnswers, Tape
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.mcp import ToolServers
 from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from qwen_magic.client import Client, Received, Stream
+    from qwen_magic.conversation.chain import Turn
+    from qwen_magic.errors import QwenError
     from qwen_magic.protocol.events import Event
+    from qwen_magic.protocol.fields import JSON
     from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
 
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
 ViewFactory: TypeAlias = Callable[[Plan, float], View]
+
+_KEPT_WITHIN: Final = 1.5  # seconds
 
 
 def _no_view(plan: Plan, started: float) -> View:
@@ -56,8 +66,12 @@ class Session:
         endpoints: Endpoints | None = None,
         conversations: Conversations | None = None,
         figure_hosts: Collection[str] = FIGURE_HOSTS,
+        tape: Tape = TAPE,
     ) -> None:
+        """`tape`: what is recorded or replayed; by default one with the other sessions here."""
+        self.tape = tape
         self.endpoints = endpoints or Endpoints()
+        self.endpoints.replayed = tape.endpoint
         self.conversations = conversations or Conversations()
         self.figure_hosts = tuple(figure_hosts)
         self.session_cache = True  # whether chained turns ask for it, where the host reads that
@@ -78,6 +92,7 @@ class Session:
             from qwen_magic.client import Client
 
             self._client = Client()
+            self._client.route = self.tape.route
         return self._client
 
     def close(self) -> None:
@@ -93,7 +108,7 @@ class Session:
         """Where `ask` belongs and what it sends. `dry`: it is only looked at, so that nothing is
         begun, and what is told once is still told. Raises `UsageError`, `ConversationError`."""
         notes, known = [], self.conversations.names() if dry else ()
-        if self.spending.budget:
+        if self.spending.budget and not ask.endpoint.recorded:
             state = self.spending.state(ask)
             if state.error is not None:
                 raise state.error
@@ -154,14 +169,19 @@ class Session:
         *,
         report_errors: bool = True,
         started: float | None = None,
+        opened: Callable[[Plan], None] = lambda plan: None,
     ) -> Answer:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
         recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
         of a failure and could be asked by a line of text, so that the view need not tell.
-        `started`: when it was asked, on `time.monotonic`; None: now."""
-        turn = self._begin(
-            plan, lambda plan, started: view, report_errors=report_errors, started=started
-        )
+        `started`: when it was asked, on `time.monotonic`; None: now. `opened` is told the plan as
+        it is answered."""
+
+        def view_of(plan: Plan, started: float) -> View:
+            opened(plan)
+            return view
+
+        turn = self._begin(plan, view_of, report_errors=report_errors, started=started)
         return await self._arun(turn)
 
     def events(self, plan: Plan) -> Iterator[Event]:
@@ -273,7 +293,7 @@ class Session:
             self.tool_policy.check_blocking(plan.ask.functions)
         check_key(plan.ask.endpoint)
         started = time.monotonic() if started is None else started
-        stream = _open_stream(self.client, plan)
+        plan, way, stream = self._opened(plan)
         try:
             view = view_factory(plan, started)
             own_host = plan.ask.endpoint.base_url.split("/")[2]
@@ -281,23 +301,61 @@ class Session:
             machine = TurnMachine(
                 plan,
                 view,
-                figures=FigureFetcher(self.client, hosts),
+                figures=FigureFetcher(way, hosts),
                 policy=self.tool_policy,
                 checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
-                over_budget=lambda usage: self.spending.state(plan.ask, usage).error,
-                look_up=lambda path: self.client.get(plan.ask.endpoint, path),
+                over_budget=lambda usage: (
+                    None if way.is_free else self.spending.state(plan.ask, usage).error
+                ),
+                look_up=way.get,
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, self.client, stream, step)
+            running = _RunningTurn(machine, way, stream, step)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
             raise
         return running
 
+    def _opened(self, plan: Plan) -> tuple[Plan, _Way, Stream]:
+        """The first stream of a plan; of another one where a recording has no such question and it
+        goes to the network. Raises `NotRecordedError`, where it does not."""
+        way = _Way(self, plan.ask)
+        try:
+            stream = way.open(plan)
+        except NotRecordedError as error:
+            recorded = plan.ask.endpoint.recorded
+            if not recorded or not self.tape.goes_live(error):
+                raise
+            live = self.endpoints.find(recorded, live=True)
+            check_key(live)
+            plan = self.plan(replace(plan.ask, endpoint=live, carry=True))
+            way = _Way(self, plan.ask)
+            stream = way.open(plan)
+        priced = None if way.is_free else plan.priced
+        return replace(plan, source=stream.source, priced=priced), way, stream
+
+    def forget_recorded(self) -> None:
+        """A recording is replayed from its beginning: nothing was found out yet by it."""
+        self.conversations.unlearn(RECORDED)
+        self.catalogues.forget_recorded()
+
+    def as_used(self, turn: Turn) -> Turn:
+        """A turn for a table of what was used: while a recording is replayed, its turns count as
+        they did when it was made."""
+        if self.tape.is_replaying and turn.host.endswith(RECORDED):
+            return replace(turn, imported=False)
+        return turn
+
     def _record(self, running: _RunningTurn) -> Answer:
         answer, turn = running.machine.finish()
+        if running.way.cached is not None or self.tape.is_recording:
+            running.wait()
+        if running.way.cached is not None and turn.status == "completed":
+            running.way.cached.settle()
+            if running.way.is_free:
+                turn = replace(turn, usage=None)  # paid for once already
         if running.machine.found:
             self.hosts.learn(turn.host, running.machine.found)
         if turn.chat:
@@ -311,14 +369,14 @@ class _RunningTurn:
     def __init__(
         self,
         machine: TurnMachine,
-        client: Client,
+        way: _Way,
         stream: Stream,
         step: Callable[[], None] | None,
     ) -> None:
         """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
         self.machine = machine
         self.reply: object = None  # what came of the action that was done last
-        self._client = client
+        self.way = way
         self._steps = machine.steps()
         self._plan = machine.plan
         self._stream = stream
@@ -335,10 +393,15 @@ class _RunningTurn:
     def open(self, plan: Plan) -> Stream:
         """The stream of `plan`."""
         if plan is not self._plan:
-            self._plan, self._stream = plan, _open_stream(self._client, plan)
+            self._plan, self._stream = plan, self.way.open(plan)
             if self.machine.stop_asked:  # just before there was this stream
                 self._stream.stop()
         return self._stream
+
+    def wait(self) -> None:
+        """Until the newest exchange is kept: the turn is over at its last event, and the connection
+        milliseconds later."""
+        self._stream.wait(_KEPT_WITHIN)
 
     def stream_end(self) -> StreamEnd:
         """How the stream ended."""
@@ -369,5 +432,29 @@ class _RunningTurn:
         self.machine.cut_off(self.stream_end())
 
 
-def _open_stream(client: Client, plan: Plan) -> Stream:
-    return client.stream(plan.request, plan.ask.endpoint, silence=plan.ask.timeout)
+class _Way:
+    """Where the requests of one turn go, and what `--cache` finds and keeps of them."""
+
+    def __init__(self, session: Session, ask: Ask) -> None:
+        self.cached = CachedAnswers(session.conversations, fresh=ask.fresh) if ask.cache else None
+        self._client = session.client
+        self._endpoint = ask.endpoint
+        live = not ask.endpoint.recorded
+        self._route = partial(session.tape.opener, live=live, cached=self.cached)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing was asked of a server."""
+        found_all = self.cached is not None and not self.cached.asked
+        return bool(self._endpoint.recorded) or found_all
+
+    def open(self, plan: Plan) -> Stream:
+        """Raises `NotRecordedError`."""
+        silence = plan.ask.timeout
+        return self._client.stream(plan.request, self._endpoint, silence=silence, route=self._route)
+
+    def get(self, path: str) -> Future[JSON | QwenError]:
+        return self._client.get(self._endpoint, path, route=self._route)
+
+    def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
+        return self._client.fetch(url, limit=limit, timeout=timeout, route=self._route)

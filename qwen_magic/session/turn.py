@@ -533,6 +533,7 @@ class TurnMachine:
             created_at=self._created_at,
             seconds=now - self._started,
             stored=plan.keeps_ids,
+            imported=bool(ask.endpoint.recorded),
         )
 
     # what is shown

@@ -101,7 +101,7 @@ def facts_of(plan: Plan) -> TurnFacts:
         sibling=plan.sibling,
         added=tuple(each for each in plan.added if not each.startswith(WITHOUT)),
         expanded=tuple(each for each in ask.expanded if not each.endswith(NOT_FOUND)),
-        notices=(notice,) if notice else (),
+        notices=tuple(words for words in (notice, plan.source) if words),
         warnings=(
             *(each for each in plan.added if each.startswith(WITHOUT)),
             *(each for each in ask.expanded if each.endswith(NOT_FOUND)),

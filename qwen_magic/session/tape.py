@@ -1,0 +1,418 @@
+"""What this process records or replays, and what `--cache` keeps: where each request goes.
+
+    idle --record--> recording --stop--> idle --replay--> replaying --stop--> idle
+
+A recording is written line by line, each when its exchange has ended; a file that was there stays
+until the first of them. `QWEN_MAGIC_RECORD` and `QWEN_MAGIC_REPLAY` (a file each) do from outside
+what `%qwen_record` and `%qwen_replay` do, for all sessions of a kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.scope import append_text, read_text, write_text
+from qwen_magic.document.words import counted
+from qwen_magic.endpoints import TABLE, Endpoint, find_endpoint
+from qwen_magic.errors import NotRecordedError, UsageError
+from qwen_magic.masking import Secret
+from qwen_magic.recording.file import (
+    COMPLETE,
+    Exchange,
+    exchange_line,
+    header_line,
+    read_exchange,
+    read_recording,
+)
+from qwen_magic.recording.replay import Replayer, answered_model
+from qwen_magic.recording.take import masked_body
+from qwen_magic.session.host_facts import findings, with_findings
+
+if TYPE_CHECKING:
+    from qwen_magic.client.http import Http, HttpRequest
+    from qwen_magic.client.tape import Opener
+
+RECORD: Final = "QWEN_MAGIC_RECORD"
+REPLAY: Final = "QWEN_MAGIC_REPLAY"
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_NO_KEY: Final = "qz0-qz1-qz2"  # in the place of the key that was used; goes nowhere
+_CACHED: Final = "answers"  # the namespace of facts in which `--cache` keeps exchanges
+
+
+@dataclass
+class _Recorder:
+    """Writes exchanges to a file. `begun`: it has our header; `trouble`: why it could not be
+    written, in words."""
+
+    path: Path
+    begun: bool = False
+    count: int = 0
+    trouble: str = ""
+
+    def keep(self, exchange: Exchange) -> None:
+        line = exchange_line(exchange)
+        try:
+            if self.begun:
+                append_text(self.path, line)
+            else:
+                write_text(self.path, header_line(_maker(), _now()) + line)
+        except UsageError as error:  # nobody waits on this thread
+            self.trouble = str(error)
+        else:
+            self.begun, self.count = True, self.count + 1
+
+
+@dataclass
+class _Replay:
+    """A recording that answers. `endpoints`: those that it was made with, by name and address."""
+
+    name: str
+    replayer: Replayer
+    speed: float
+    missing: str
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+    def opener(self, asked: Exchange) -> Opener:
+        """Raises `NotRecordedError`."""
+        from qwen_magic.client.tape import Replaying
+
+        def find() -> Exchange | None:
+            return self.replayer.find(asked.method, asked.path, asked.body)
+
+        found = find()
+        if found is None:
+            raise self._missing(asked)
+        model = answered_model(found)
+        return Replaying(found, self.speed, f"recorded {day(found.at)}, {model}", find)
+
+    def _missing(self, asked: Exchange) -> NotRecordedError:
+        hint = (
+            f"Ask as it was recorded. %qwen_replay {self.name} --missing live asks the model over "
+            "the network, %qwen_replay off ends the replay."
+        )
+        if asked.method != "POST" or asked.body is None:
+            return NotRecordedError(f"{self.name} does not have {asked.path}.", hint=hint)
+        nearest = self.replayer.nearest(asked.body)
+        if nearest is None:
+            return NotRecordedError(f"{self.name} has no answers in it.", hint=hint)
+        differs = "; ".join(nearest.differences) or "what was asked before"
+        return NotRecordedError(
+            f"{self.name} has no answer to this question.",
+            why=f"The nearest is in line {nearest.line}, “{nearest.prompt}”. Other: {differs}.",
+            hint=hint,
+        )
+
+
+class Tape:
+    """Records or replays, or does neither. Thread-safe.
+
+    `agrees` asks the user, who is shown some lines, a question (None: nobody can be asked).
+    `touched`: whether the user has said here what is to be recorded or replayed. `is_ordered`: a
+    recording was ordered from outside (`qwen-magic record`), and whatever is said here is not done.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: where a file may be named to begin with; None: nowhere."""
+        self.agrees: Callable[[Iterable[str], str], bool | None] = lambda lines, question: None
+        self.touched = self.is_ordered = False
+        self._environ = environ
+        self._lock = threading.RLock()
+        self._recorder: _Recorder | None = None
+        self._replay: _Replay | None = None
+
+    # what is recorded
+
+    def record(self, path: Path, *, begun: bool = False) -> None:
+        """Keep every exchange from now on in the file at `path`, in place of a recording that is
+        there; `begun`: after what is in it. Raises `UsageError`."""
+        self._follow()
+        if self._replay is not None:
+            raise UsageError(
+                f"{self._replay.name} is being replayed.",
+                hint="%qwen_replay off ends that; then record.",
+            )
+        if self.is_ordered:
+            return
+        check_recordable(path)
+        self.touched, self._recorder = True, _Recorder(path.absolute(), begun)
+
+    @property
+    def is_replaying(self) -> bool:
+        self._follow()
+        return self._replay is not None
+
+    @property
+    def is_recording(self) -> bool:
+        self._follow()
+        return self._recorder is not None
+
+    @property
+    def is_idle(self) -> bool:
+        self._follow()
+        return not (self.is_recording or self.is_replaying)
+
+    # what is replayed
+
+    def replay(self, files: Mapping[str, str], *, speed: float = 1.0, missing: str = "ask") -> None:
+        """Answer from recordings from now on. `files`: their texts by name; `speed`: of their
+        times, `math.inf`: all at once; `missing`: what becomes of a question that they do not
+        have: "ask" (the user), "live" or "fail". Raises `UsageError`."""
+        self._follow()
+        if self.is_ordered:
+            return
+        if self._recorder is not None:
+            raise UsageError(
+                f"{self._recorder.path.name} is being recorded.",
+                hint="%qwen_record off ends that; then replay.",
+            )
+        exchanges = [each for name, text in files.items() for each in read_recording(text, name)]
+        endpoints: dict[str, Endpoint] = {}
+        for each in exchanges:
+            if each.endpoint and each.endpoint not in endpoints:
+                made = _endpoint(each, ", ".join(files))
+                endpoints |= {each.endpoint: made, each.base_url: made}
+        replayer = Replayer(exchanges)
+        self.touched = True
+        self._replay = _Replay(", ".join(files), replayer, speed, missing, endpoints)
+
+    def stop(self) -> None:
+        """Neither record nor replay any more."""
+        self._follow()
+        if not self.is_ordered:
+            self.touched, self._recorder, self._replay = True, None, None
+
+    def endpoint(self, name_or_url: str) -> Endpoint | None:
+        """What stands in for an endpoint: the recorded one of that name or address, else the first;
+        None where nothing is replayed."""
+        self._follow()
+        known = self._replay.endpoints if self._replay else {}
+        asked = name_or_url.strip().rstrip("/")
+        found = known.get(asked) or next(iter(known.values()), None)
+        return replace(found, recorded=asked) if found else None
+
+    def goes_live(self, error: NotRecordedError) -> bool:
+        """Whether a question that is not recorded goes to the network."""
+        replay = self._replay
+        if replay is None or replay.missing == "fail":
+            return False
+        if replay.missing == "live":
+            return True
+        lines = (error.message, error.why)
+        return bool(self.agrees(lines, "Ask the model over the network?"))
+
+    # where requests go
+
+    def route(self, request: HttpRequest, endpoint: Endpoint | None, http: Http) -> Opener:
+        """The network, a recorder before it, or the recording. Raises `NotRecordedError`."""
+        return self.opener(request, endpoint, http)
+
+    def opener(
+        self,
+        request: HttpRequest,
+        endpoint: Endpoint | None,
+        http: Http,
+        *,
+        live: bool = False,
+        cached: CachedAnswers | None = None,
+    ) -> Opener:
+        """The same. `live`: it goes to the network, also while a recording is replayed. `cached`:
+        what identical requests were answered is looked for there, and what comes kept."""
+        self._follow()
+        with self._lock:
+            replay, recorder = self._replay, self._recorder
+            if replay is not None and not live:
+                return replay.opener(asked_of(request, endpoint))
+        if recorder is None and cached is None:
+            return http
+        from qwen_magic.client.tape import Recording, Replaying
+
+        asked = asked_of(request, endpoint)
+        found = cached.find(asked) if cached is not None else None
+        if found is not None:
+            if recorder is not None:
+                self._keep(recorder, found)
+            return Replaying(found, math.inf, f"from the cache of {day(found.at)}, at no cost")
+
+        def keep(exchange: Exchange) -> None:
+            if recorder is not None:
+                self._keep(recorder, exchange)
+            if cached is not None:
+                cached.note(exchange)
+
+        return Recording(http, asked, keep)
+
+    def _keep(self, recorder: _Recorder, exchange: Exchange) -> None:
+        with self._lock:
+            recorder.keep(exchange)
+
+    def told(self) -> str:
+        """What is the case, in a sentence or two."""
+        self._follow()
+        recorder, replay = self._recorder, self._replay
+        if recorder is not None:
+            done = counted(recorder.count, "exchange")
+            trouble = f" {recorder.trouble}" if recorder.trouble else ""
+            return f"Recording into {recorder.path.name}, without keys: {done} so far.{trouble}"
+        if replay is None:
+            return "Nothing is recorded or replayed."
+        exchanges = replay.replayer.exchanges
+        models = dict.fromkeys(answered_model(each) for each in exchanges if each.model)
+        first = exchanges[0].at if exchanges else ""
+        return (
+            f"Answers come from {replay.name}: {counted(len(exchanges), 'exchange')} with "
+            f"{', '.join(models) or 'no model'}, recorded {day(first)}."
+        )
+
+    def _follow(self) -> None:
+        """Do what the environment says, once."""
+        environ, self._environ = self._environ, None
+        if environ is None or self.touched:
+            return
+        if name := environ.get(RECORD, "").strip():
+            path = Path(name).expanduser()
+            self.record(path, begun=is_recording(path))
+            self.is_ordered = True
+        elif name := environ.get(REPLAY, "").strip():
+            path = Path(name).expanduser()
+            self.replay({path.name: read_text(path)}, speed=math.inf)
+
+
+# Of a kernel, with whatever sessions are in it: a notebook is recorded whole, or not.
+TAPE: Final = Tape(os.environ)
+
+
+class CachedAnswers:
+    """What one question with `--cache` finds in the store, and puts there when it has ended well.
+
+    `fresh`: it finds nothing. `asked`: whether anything had to be asked of the server.
+    """
+
+    def __init__(self, conversations: Conversations, *, fresh: bool) -> None:
+        self.asked = False
+        self._conversations = conversations
+        self._fresh = fresh
+        self._new: list[Exchange] = []
+
+    def find(self, asked: Exchange) -> Exchange | None:
+        kept = None if self._fresh else self._conversations.fact(_CACHED, _key(asked))
+        if not isinstance(kept, str):
+            self.asked = True
+            return None
+        return read_exchange(kept)
+
+    def note(self, exchange: Exchange) -> None:
+        self._new.append(exchange)
+
+    def settle(self) -> None:
+        """The question was answered whole: keep what came."""
+        for exchange in self._new:
+            if exchange.status == 200 and exchange.end == COMPLETE:
+                self._conversations.learn(_CACHED, _key(exchange), exchange_line(exchange))
+
+
+def _key(asked: Exchange) -> str:
+    """What makes two requests identical: all that is sent, and to where."""
+    body = masked_body(asked.body)
+    said = json.dumps([asked.base_url, asked.method, asked.path, body], sort_keys=True)
+    return hashlib.sha256(said.encode("ascii")).hexdigest()
+
+
+def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
+    """A request as an exchange that has no answer yet. Headers are not looked at."""
+    body = json.loads(request.content) if request.content else None
+    if endpoint is None:  # a figure
+        host = urlsplit(request.url).netloc
+        return Exchange(request.method, request.url, host=host, at=_now(), encoding="base64")
+    base = endpoint.base_url
+    root = "/".join(base.split("/")[:3])
+    url = request.url
+    path = url.removeprefix(f"{base}/") if url.startswith(f"{base}/") else url.removeprefix(root)
+    row = _row(endpoint.name, base)
+    return Exchange(
+        *(request.method, path, body, endpoint.name, base, endpoint.server, _now()),
+        authorized=bool(endpoint.key),
+        found=findings(row.capabilities, endpoint.capabilities),
+    )
+
+
+def _row(name: str, base_url: str) -> Endpoint:
+    """Raises `UsageError` where the address is none."""
+    row = next((row for row in TABLE if row.name == name), None)
+    return row or find_endpoint(base_url, {}, allow_http=True)
+
+
+def _endpoint(exchange: Exchange, name: str) -> Endpoint:
+    """The endpoint that an exchange was had with, as what a recording stands in for. It has no
+    key and needs none; where one was used, it says so."""
+    base = exchange.base_url.rstrip("/")
+    try:
+        checked = urlsplit(base)
+        if checked.scheme not in ("http", "https") or not checked.hostname:
+            raise UsageError("no address")
+        row = _row(exchange.endpoint, base)
+    except (UsageError, ValueError):
+        raise UsageError(f"{name} names an endpoint without an address: {base[:80]!r}.") from None
+    key = Secret(_NO_KEY if exchange.authorized else "")
+    made = replace(row, name=exchange.endpoint, base_url=base, key=key, key_optional=True)
+    return with_findings(made, exchange.found)
+
+
+def day(at: str) -> str:
+    """ "12 Nov 2026", of an ISO 8601 time, as its clock had it."""
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return "at some time"
+    return f"{then.day} {_MONTHS[3 * then.month - 3 :][:3]} {then.year}"
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _maker() -> str:
+    try:
+        return f"qwen_magic {version('qwen-magic')}"
+    except PackageNotFoundError:
+        return "qwen_magic"
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def check_recordable(path: Path) -> None:
+    """Raises `UsageError` where no recording can be written: what is there and is none is never
+    replaced."""
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: there is no such folder, or it is closed.")
+    if path.exists() and not is_recording(path):
+        raise UsageError(f"{path} is there and is no recording.", hint="Choose another name.")
+
+
+def is_recording(path: Path) -> bool:
+    """Whether the file begins as a recording does."""
+    try:
+        with path.open("rb") as file:
+            head = file.readline(4096)
+        return "recording" in json.loads(head.decode("utf-8-sig"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def beside(scope: Path) -> list[Path]:
+    """The recordings that lie beside a notebook under its name; of a folder, where it is not known
+    which notebook runs, those of all its notebooks."""
+    notebooks = sorted(scope.glob("*.ipynb")) if scope.is_dir() else [scope]
+    return [path for each in notebooks if is_recording(path := each.with_suffix(".jsonl"))]

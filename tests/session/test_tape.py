@@ -1,0 +1,271 @@
+"""Sessions that record, replay and cache: a real server, then none."""
+
+import math
+import stat
+
+import pytest
+from demo_server import asked, demo_server
+
+from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.conversation.scope import read_text
+from qwen_magic.endpoints import RECORDED
+from qwen_magic.errors import ConversationError, NotRecordedError, UsageError
+from qwen_magic.options import ask_fields
+from qwen_magic.recording.file import read_recording
+from qwen_magic.session.endpoint_keys import Endpoints
+from qwen_magic.session.plan import Ask
+from qwen_magic.session.session import Session
+from qwen_magic.session.tape import RECORD, REPLAY, Tape, beside, is_recording
+
+QUESTIONS = ("What is a prime number?", "And the next one?")
+
+
+@pytest.fixture
+def server():
+    with demo_server() as server:
+        yield server
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """`session(tape)` opens one without keys; all are closed."""
+    opened = []
+
+    def make(tape, conversations=None):
+        made = Session(endpoints=Endpoints({}), conversations=conversations, tape=tape)
+        opened.append(made)
+        return made
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+def ask(session, question, where, **given):
+    endpoint = session.endpoints.find(where)
+    return Ask(
+        prompt=question, input=question, model="qwen3-max", endpoint=endpoint, chat="main",
+        **ask_fields(given),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def lesson(server, session, tmp_path):
+    """A recording of the questions, with the texts of their answers; the server has gone."""
+    path, tape = tmp_path / "lesson.jsonl", Tape()
+    tape.record(path)
+    recorder = session(tape)
+    texts = [recorder.ask(ask(recorder, each, server.base_url)).text for each in QUESTIONS]
+    server.close()
+    return path, texts
+
+
+def replaying(path, **given):
+    tape = Tape()
+    tape.replay({path.name: read_text(path)}, speed=math.inf, **given)
+    return tape
+
+
+class TestReplaying:
+    def test_it_answers_in_place_of_any_endpoint_without_a_key(self, lesson, session):
+        path, texts = lesson
+        replayer = session(replaying(path))
+        assert [replayer.ask(ask(replayer, each, "singapore")).text for each in QUESTIONS] == texts
+
+    def test_its_turns_are_a_files_and_held_nowhere(self, lesson, session):
+        replayer = session(replaying(lesson[0]))
+        for each in QUESTIONS:
+            replayer.ask(ask(replayer, each, "singapore"))
+        turns = list(replayer.conversations.turns())
+        assert [turn.imported for turn in turns] == [True, True]
+        assert all(turn.host.endswith(RECORDED) for turn in turns)
+        assert turns[1].previous_response_id == turns[0].response_id
+        assert not replayer.conversations.held_ids()
+        assert not sum(each.tokens for each in replayer.conversations.summaries())
+
+    def test_no_live_question_follows_one_unasked(self, lesson, session):
+        tape = replaying(lesson[0])
+        replayer = session(tape)
+        replayer.ask(ask(replayer, QUESTIONS[0], "singapore"))
+        tape.stop()
+        with demo_server() as live:
+            with pytest.raises(ConversationError, match="recorded"):
+                replayer.ask(ask(replayer, "What now?", live.base_url))
+            answer = replayer.ask(ask(replayer, "What now?", live.base_url, carry=True))
+            (sent,) = asked(live)
+        assert answer.status == "completed"
+        assert "previous_response_id" not in sent.body
+        assert QUESTIONS[0] in str(sent.body["input"])
+
+    def test_it_begins_anew_in_a_conversation_that_was_held_elsewhere(self, lesson, session):
+        path, texts = lesson
+        tape = Tape()
+        both = session(tape)
+        with demo_server() as live:
+            both.ask(ask(both, "Something else?", live.base_url))
+        tape.replay({"lesson": read_text(path)}, speed=math.inf)
+        assert both.ask(ask(both, QUESTIONS[0], "singapore")).text == texts[0]
+
+    def test_another_question_says_what_differs_and_goes_nowhere(self, lesson, session):
+        replayer = session(replaying(lesson[0]))
+        with pytest.raises(NotRecordedError) as raised:
+            replayer.ask(ask(replayer, "What is an even number?", "singapore"))
+        assert "prime → even" in raised.value.why
+        assert "line 2" in raised.value.why
+        assert "--missing live" in raised.value.hint
+        assert not list(replayer.conversations.turns())
+
+    @pytest.mark.parametrize(
+        ("missing", "says", "asks"),
+        [
+            ("live", None, True),
+            ("ask", True, True),
+            ("ask", False, False),
+            ("ask", None, False),
+            ("fail", True, False),
+        ],
+    )
+    def test_it_goes_to_the_network_only_when_told_so(self, lesson, session, missing, says, asks):
+        tape = replaying(lesson[0], missing=missing)
+        tape.agrees = lambda lines, question: says
+        replayer = session(tape)
+        with demo_server() as live:
+            replayer.ask(ask(replayer, QUESTIONS[0], live.base_url))
+            question = ask(replayer, "Something else?", live.base_url)
+            if asks:
+                assert replayer.ask(question).status == "completed"
+                (sent,) = asked(live)
+                assert "previous_response_id" not in sent.body  # an id of the file's
+                assert QUESTIONS[0] in str(sent.body["input"])
+            else:
+                with pytest.raises(NotRecordedError):
+                    replayer.ask(question)
+                assert not asked(live)
+
+    def test_what_it_finds_out_is_forgotten(self, lesson, session):
+        replayer = session(replaying(lesson[0]))
+        host = ask(replayer, "x", "singapore").endpoint.host
+        replayer.hosts.learn(host, {"keeps_ids": "no"})
+        assert (
+            replayer.hosts.applied(ask(replayer, "x", "singapore").endpoint).capabilities.keeps_ids
+            == "no"
+        )
+        replayer.forget_recorded()
+        assert (
+            replayer.hosts.applied(ask(replayer, "x", "singapore").endpoint).capabilities.keeps_ids
+            != "no"
+        )
+        assert Conversations(replayer.conversations._store).fact("hosts", host) is None
+
+
+class TestTheFile:
+    def test_it_is_for_the_user_alone_and_grows_line_by_line(self, lesson):
+        path, _ = lesson
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert len(path.read_text("utf-8").splitlines()) == 3
+        assert is_recording(path)
+
+    def test_an_older_recording_stays_until_there_is_an_answer(self, lesson, session):
+        path, _ = lesson
+        before = path.read_text("utf-8")
+        tape = Tape()
+        tape.record(path)
+        assert path.read_text("utf-8") == before
+        with demo_server() as server:
+            recorder = session(tape)
+            recorder.ask(ask(recorder, "Hello", server.base_url))
+        assert len(path.read_text("utf-8").splitlines()) == 2
+
+    def test_what_is_no_recording_is_not_replaced(self, tmp_path):
+        path = tmp_path / "data.jsonl"
+        path.write_text("{}\n")
+        with pytest.raises(UsageError, match="no recording"):
+            Tape().record(path)
+        with pytest.raises(UsageError, match="folder"):
+            Tape().record(tmp_path / "nowhere" / "x.jsonl")
+
+    def test_a_link_is_not_followed(self, lesson, tmp_path):
+        target = tmp_path / "target.jsonl"
+        target.write_bytes(lesson[0].read_bytes())
+        link = tmp_path / "link.jsonl"
+        link.symlink_to(target)
+        tape = Tape()
+        tape.record(link)
+        (exchange, _) = read_recording(read_text(target), "target")
+        tape._keep(tape._recorder, exchange)
+        assert not link.is_symlink()
+        assert len(target.read_text("utf-8").splitlines()) == 3
+
+    def test_it_records_or_replays(self, lesson, tmp_path):
+        tape = replaying(lesson[0])
+        with pytest.raises(UsageError, match="replayed"):
+            tape.record(tmp_path / "x.jsonl")
+        tape.stop()
+        tape.record(tmp_path / "x.jsonl")
+        with pytest.raises(UsageError, match="recorded"):
+            tape.replay({"lesson": read_text(lesson[0])})
+
+    def test_the_environment_names_one(self, lesson, tmp_path):
+        assert Tape({REPLAY: str(lesson[0])}).is_replaying
+        ordered = Tape({RECORD: str(tmp_path / "x.jsonl")})
+        ordered.replay({"lesson": read_text(lesson[0])})  # as the notebook says, which is recorded
+        assert not ordered.is_replaying
+        assert not ordered.is_idle
+
+    def test_what_lies_beside_a_notebook(self, lesson, tmp_path):
+        path, _ = lesson
+        notebook = path.with_suffix(".ipynb")
+        assert beside(tmp_path) == []
+        notebook.write_text("{}")
+        (tmp_path / "data.ipynb").write_text("{}")
+        (tmp_path / "data.jsonl").write_text('{"id": 1}\n')
+        assert beside(tmp_path) == [path]
+        assert beside(notebook) == [path]
+        assert beside(tmp_path / "data.ipynb") == []
+
+
+class TestTheCache:
+    def test_an_identical_question_costs_nothing(self, server, session):
+        here = session(Tape())
+        kept = [
+            here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
+            for _ in range(2)
+        ]
+        assert len(asked(server)) == 1
+        assert kept[0].text == kept[1].text
+
+    def test_it_is_no_use_of_tokens(self, server, session):
+        here = session(Tape())
+        here.ask(ask(here, "Hello", server.base_url, cache=True))
+        before = sum(each.tokens for each in here.conversations.summaries())
+        here.ask(ask(here, "Hello", server.base_url, cache=True, new=True))
+        assert before > 0
+        assert sum(each.tokens for each in here.conversations.summaries()) == before
+
+    @pytest.mark.parametrize(
+        "other", [{"fresh": True}, {"temperature": 0.5}, {"system": "Be terse."}, {"cache": None}]
+    )
+    def test_what_differs_is_asked(self, server, session, other):
+        here = session(Tape())
+        given = {"cache": True, "history": False}
+        here.ask(ask(here, "Hello", server.base_url, **given))
+        here.ask(ask(here, "Hello", server.base_url, **given | other))
+        assert len(asked(server)) == 2
+
+    def test_what_failed_is_asked_again(self, session):
+        here = session(Tape())
+        with demo_server() as server:
+            given = {"cache": True, "history": False}
+            question = "Hello\ndemo: error 400"
+            first = here.ask(ask(here, question, server.base_url, **given))
+            here.ask(ask(here, question, server.base_url, **given))
+            assert first.status == "failed"
+            assert len(asked(server)) >= 2
+
+    def test_it_is_recorded_too(self, server, session, tmp_path):
+        tape = Tape()
+        here = session(tape)
+        here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
+        tape.record(tmp_path / "lesson.jsonl")
+        here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
+        assert len((tmp_path / "lesson.jsonl").read_text("utf-8").splitlines()) == 2
