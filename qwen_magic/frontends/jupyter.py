@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.state import Entry
 
 HELLO_PATIENCE: Final = 1.5  # seconds
+BEAT: Final = 5.0  # seconds; the views expect one in 30
 # Seconds that a question waits for a first hello: of a notebook's page, which may be loading its
 # first widget; and where pages have said hello before, so that one will be opened again.
 PAGE_PATIENCE: Final = 10.0
@@ -169,6 +170,7 @@ class LiveView(StaticView):
         self._begun = False
         self._chosen: dict[str, Choice] = {}  # entry key -> what was clicked
         self._quiet_until = 0.0
+        self._beat_at = 0.0
 
     def begin(self, stop: Callable[[], None]) -> None:
         if self._begun:  # in its cell, before there was a stream
@@ -206,7 +208,11 @@ class LiveView(StaticView):
                     "stoppable": self._stoppable,
                 },
             )
-        elif not self._listening and now - self._started > HELLO_PATIENCE:
+        elif self._listening:
+            if now >= self._beat_at:
+                self._beat_at = now + BEAT
+                self._widget.beat()
+        elif now - self._started > HELLO_PATIENCE:
             self._html.run(lambda: self._show(update_display), self._clock)
 
     def notice(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
    kernel -> view   {op: "patch", seq, patches}         the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
+                    {op: "beat"}                        the kernel is there
    view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
                     {op: "here"}                        a page has the model, with a view or without
                     {op: "stop"}
@@ -16,8 +17,10 @@
    "qwen-magic:question" {id, text, show, element} for one out of sight (prevent the default to
    announce it in the dock's place), then "qwen-magic:answered" {id}. */
 
-const ASK_AGAIN = 1000; // ms until an unanswered hello is sent again
+const ASK_AGAIN = 1000; // ms until a hello is sent again
 const GRACE = 800; // ms for the kernel to replace the output
+const QUIET = 60; // ticks without a beat from a kernel of unknown status
+const LOST = "The kernel is busy, or has ended";
 const END = 24; // px from the end of a panel or page: there
 const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
 const ASKS = "(?) "; // before the page's title while a question waits
@@ -46,7 +49,7 @@ const COPY = `${PLAIN} qm-copy">Copy</button>`;
 const noteOf = (text) => `<div class="qm-note" style="padding: 4px 0 4px 12px">
   <p class="qm-note-title"><b>${text}</b></p></div>`;
 
-/* HTML -> its nodes. No picture is loaded from elsewhere. */
+/* Its nodes. No picture is loaded from elsewhere. */
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -84,7 +87,7 @@ class Page {
     for (const root of Object.values(this.roots)) root.replaceChildren();
   }
 
-  /* True if the patch found its place. */
+  /* True if it found its place. */
   apply({ do: what, id, parent, before, html, ...rest }) {
     const element = this.elements.get(id);
     const place = this.elements.get(parent ?? before);
@@ -456,6 +459,7 @@ class View {
 
   begin() {
     this.ask();
+    managerOf(this.model).then((manager) => (this.isBlind = !manager?.context?.sessionContext));
     looks.get(this.model.get("mid"))?.();
     this.shield = shieldSave(this.model, () => this.partial()).catch(() => () => {});
   }
@@ -503,6 +507,7 @@ class View {
   }
 
   receive(message) {
+    this.quiet = 0;
     if (message.op === "snap") this.rebuild(message);
     if (message.op === "patch") this.advance(message);
   }
@@ -702,8 +707,9 @@ class View {
     this.look();
     if (!running) return;
     const tick = () => {
+      const isLost = ++this.quiet > QUIET && this.isBlind;
       const time = clock((performance.now() - this.began) / 1000);
-      for (const shown of this.both("clock")) shown.textContent = time;
+      for (const shown of this.both("clock")) shown.textContent = isLost ? LOST : time;
     };
     tick();
     this.ticking = setInterval(tick, 500);

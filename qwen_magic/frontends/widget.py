@@ -107,6 +107,10 @@ class AnswerWidget(anywidget.AnyWidget):
         self._seq += 1
         self.send(self._message("patch", patches))
 
+    def beat(self) -> None:
+        """Tell all views that the kernel is there: a page may not know its status."""
+        self.send({"op": "beat"})
+
     def snap(self, patches: Sequence[ViewPatch], state: ClockState) -> None:
         """Answer a `hello`: the whole view, as of the last batch sent."""
         self.send({**self._message("snap", patches), "state": state})

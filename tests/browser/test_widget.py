@@ -42,6 +42,32 @@ def test_patches_and_a_snapshot_lead_to_the_same(page, give, kernel, second):
     assert sent(page) == ["hello"]
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_kernel_of_unknown_status_is_known_by_its_beats(page, give, kernel, is_known):
+    page.clock.install()
+    page.evaluate(
+        """(is_known) => {
+          view.close();
+          view.el.remove();
+          const context = is_known ? { sessionContext: {} } : {};
+          model.values.layout = { widget_manager: { context } };
+          window.view = newView(model);
+        }""",
+        is_known,
+    )
+    give(kernel().snap())
+    times = page.locator(".qm-run .qm-clock")
+    for seconds in ("32 s", "1 min 1 s"):
+        page.clock.run_for(29_000)
+        assert times.inner_text() == seconds, "a model may be silent"
+        give({"op": "beat"})
+    page.clock.run_for(31_000)
+    assert ("has ended" in times.inner_text()) == (not is_known)
+    give({"op": "beat"})
+    page.clock.run_for(1_000)
+    assert times.inner_text() == "1 min 33 s"
+
+
 def test_a_missed_batch_is_asked_for_and_healed(page, give, kernel):
     talk = kernel()
     give(talk.snap())

@@ -10,6 +10,7 @@ from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
 from qwen_magic.frontends.widget import AnswerWidget
 from qwen_magic.protocol.entry import Entry
 from qwen_magic.protocol.items import FunctionCall
+from qwen_magic.protocol.state import ResponseState
 
 STATE = {"seconds": 1.0, "running": True, "stoppable": True}
 
@@ -113,6 +114,17 @@ def test_a_question_that_no_page_takes(monkeypatch, cell, seen, patience, verdic
     assert asking.after(patience + 0.1) == verdict
     asking.hear(op="here")
     assert asking.after(1000) == (verdict if not cell else None)
+
+
+def test_views_hear_that_the_kernel_is_there_while_a_model_is_silent(monkeypatch):
+    asking, sent = Asking(monkeypatch), []
+    monkeypatch.setattr(asking.widget, "send", lambda content: sent.append(content["op"]))
+    asking.view.tick(ResponseState(), 0.0)
+    assert sent == [], "nobody listens"
+    asking.hear(op="hello")
+    for second in range(60):
+        asking.view.tick(ResponseState(), float(second))
+    assert sent == ["snap", *["beat"] * 12]
 
 
 def test_a_question_is_asked_wherever_a_page_has_the_widget(monkeypatch):
