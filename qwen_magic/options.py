@@ -169,6 +169,14 @@ class Options:
         "the answer as an object (`answer.parsed`): a pydantic model, dataclass, TypedDict, JSON "
         "schema, or a type such as list[Item]; checked here, repaired at most twice",
         "", "variable", "made", offers="names"))
+    compare: tuple[str, ...] | None = _options(Option(
+        "--compare", "LIST",
+        "answers side by side: of models (`A,B`), or with values of one option (`effort=low,high`, "
+        "`system=@tutor,@reviewer`)",
+        "", "list"))
+    judge: str | None = _options(Option(
+        "--judge", "MODEL", "let a model judge them, blind to their names", "", "text",
+        offers="models"))
     code: bool = _options(
         Option("--code", "", "put the answer's first Python block into the next cell"),
         default=False)
@@ -265,6 +273,8 @@ CONTRADICTIONS: Final = (
     ("bg", "quiet"),
     ("bg", "schema"),
     ("bg", "code"),
+    ("bg", "compare"),
+    ("code", "compare"),
 )
 
 # Options of the other magics, which are no options of a turn. (`%qwen_fix` and `%qwen_prompt`
@@ -326,9 +336,6 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
         Option("--forget", "", "ask about every function and server again", field="forget"),
     ),
 }
-
-# Names that are known and not there yet: refused by name, and never guessed at.
-LATER: Final = ("--compare",)
 
 
 def options_of(magic: str) -> tuple[Option, ...]:

@@ -127,7 +127,8 @@ def _play(turn: Turn, lesson: Lesson, slots: Values, writer: ResponseWriter) -> 
                 case "think":
                     writer.think(fill(step.body, values))
                 case "say" if turn.schema is None:
-                    writer.say(fill(step.body, values))
+                    said = fill(step.body, values)
+                    writer.say(said.partition("\n\n")[0] if turn.brief else said)
                 case "object" if turn.schema is not None:
                     writer.say(_object(fill(step.block, values, as_json), turn.schema))
                 case "search" | "read":

@@ -17,6 +17,8 @@ _SCHEMA = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 
+_BRIEF = ("-flash", "-turbo")  # how the names of quick models end
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -58,6 +60,8 @@ class Turn:
     ) -> None:
         self.body, self.switches, self.previous = body, switches, previous
         self.streams = bool(body.get("stream"))
+        # Two voices, so that models can be compared: one says all, the other what comes first.
+        self.brief = str(body.get("model")).endswith(_BRIEF)
         effort = (body.get("reasoning") or {}).get("effort")
         self.thinks = effort != "none" if effort else bool(body.get("enable_thinking"))
         self.items = tuple(items)  # this turn's own input

@@ -15,7 +15,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote
 
-from qwen_magic.document.blocks import Code, LiveLine, NumberedSource, SourceList, Spoken, Step
+from qwen_magic.document.blocks import (
+    Code,
+    Label,
+    LiveLine,
+    NumberedSource,
+    SourceList,
+    Spoken,
+    Step,
+)
 from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, turn_end
 from qwen_magic.document.groups import Groups
 from qwen_magic.document.links import all_sources, is_picture, number_sources
@@ -82,6 +90,8 @@ class Document:
         self._numbered: tuple[NumberedSource, ...] = ()
         self._starts: dict[str, int] = {}  # search's entry key -> how many sources come before
         self._asked: set[str] = set()  # the keys of entries whose question stands
+        if turn.label:
+            self.tree.put("label", ROOT, Label(turn.label))
         self._wait(self.status)
 
     def figure(self, url: str, data: str = "", reason: str = "") -> None:

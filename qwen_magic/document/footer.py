@@ -27,6 +27,7 @@ OutcomeStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped
 class TurnFacts:
     """The turn that an answer belongs to, in the words of the footer.
 
+    `label`: what stands above the answer, where it is one of several to a question.
     `as_before`: its cell stayed in this conversation, and another one is the current one.
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
     was sent though nobody typed it ("web_search for web_extractor"). `expanded`: what the prompt's
@@ -38,6 +39,7 @@ class TurnFacts:
 
     model: str
     chat: str = ""
+    label: str = ""
     turn_number: int = 0
     sibling: tuple[int, int] | None = None
     added: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
    kernel -> page   `answers`: what each answer offers, by its mark (a class of its element)
                     {op: "say" | "text" | "show" | "error" | "done", id, …}   the reply to request id
                     {op: "here"}                         the reply to hello
-   page -> kernel   {op: "copy" | "fork" | "sibling", key: mark, id, argument}
+   page -> kernel   {op: "copy" | "keep" | "fork" | "sibling", key: mark, id, argument}
                     {op: "hello"}                        are you still there?
 
    A saved answer is plain HTML. This puts buttons under it, here on the page only: the notebook's
@@ -89,7 +89,8 @@ class Bar {
     told.textContent = `answer\u00a0${place}/${count}`;
   }
 
-  *buttons({ sibling, fork = true }) {
+  *buttons({ sibling, fork = true, keep = false }) {
+    if (keep) yield button("Keep this one", () => this.ask("keep"));
     yield button("Copy as Markdown", () => this.copy());
     const codes = [...this.turn.querySelectorAll(".qm-answer .qm-code")];
     const blocks = codes.filter((block) => this.isPython(block));

@@ -27,11 +27,13 @@ _HERE: Final = Path(__file__).parent
 
 class AnswerFacts(TypedDict, total=False):
     """What an answer offers: `sibling` (its place from 1, how many there are) where its cell was
-    run more than once; `cell`, the id of its cell; `fork`: whether it can be continued."""
+    run more than once; `cell`, the id of its cell; `fork`: whether it can be continued; `keep`:
+    whether its cell gave several to one question, of which it may be the one to go on after."""
 
     sibling: tuple[int, int]
     cell: str
     fork: bool
+    keep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class ActionsWidget(anywidget.AnyWidget):
 
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
     `op`, and its reply: "copy" (`Copied`: the turn as Markdown), "sibling" (`Show`; `argument` is
-    the place, from 1), "fork" (`Say`). Running a cell again is the page's own doing. A `QwenError`
-    is told under the answer. `describe(key)` is asked at each `tell`.
+    the place, from 1), "fork" and "keep" (`Say`). Running a cell again is the page's own doing. A
+    `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
     """
 
     _esm = (_HERE / "actions.js").read_text("utf-8")

@@ -21,6 +21,8 @@ _STYLE: Final = (
     "table{margin:0;border-collapse:collapse;font-size:13px}tr{background:none}p{margin:6px 0 0}"
     ":is(td,th){padding:3px 20px 3px 0;text-align:start;vertical-align:baseline}"
     "[align]{text-align:end;font-variant-numeric:tabular-nums}"
+    "summary{margin:6px 0 0;font-size:13px}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
+    "ins{background:#2a83;text-decoration:none}del{background:#d443}"
     "@container qm-listing (max-width:560px){thead{display:none}"
     "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}"
     "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
@@ -139,10 +141,12 @@ def listing_html(
     rows: Sequence[Sequence[str]],
     *notes: str,
     drawn: Mapping[int, Sequence[str]] | None = None,
+    more: str = "",
 ) -> str:
     """A table; where there is no room for one, a paragraph for each row, with the words of the
     header. What a cell says may come from a file or a server. `notes`: paragraphs below it.
-    `drawn`: HTML of our own in place of a column's cells, by the column's number."""
+    `drawn`: HTML of our own in place of a column's cells, by the column's number; `more`: below
+    it all."""
     aligned = [' align="right"' if numeric else "" for numeric in _numeric(header, rows)]
     labels = [_cell(name) for name in header]
     heads = "".join(f"<th{a}>{name}</th>" for name, a in zip(labels, aligned, strict=True))
@@ -161,7 +165,7 @@ def listing_html(
     )
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     said = "".join(f"<p>{_cell(note)}</p>" for note in notes)
-    return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}</div>'
+    return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}{more}</div>'
 
 
 def _cell(text: str) -> str:

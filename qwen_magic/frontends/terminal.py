@@ -50,7 +50,9 @@ class TerminalView:
         self._last = ""  # the kind of what was written last: "step" or the key of a message
 
     def begin(self, stop: Callable[[], None]) -> None:
-        """Nothing: Ctrl-C stops."""
+        """What the answer is one of; Ctrl-C stops."""
+        if self._turn.label:
+            self._put(f"\n{printable(self._turn.label)}\n")
 
     def tell(self, text: str) -> None:
         self._turn = replace(self._turn, warnings=(*self._turn.warnings, text))

@@ -71,6 +71,7 @@ class AnswerActions:
         if len(siblings) > 1:
             facts["sibling"] = (siblings.index(key) + 1, len(siblings))
         facts["fork"] = bool(turn.may_be_head or turn.text)
+        facts["keep"] = turn.may_be_head and _is_compared(chain, turn)
         return facts
 
     def _act(self, op: str, key: str, argument: object) -> Reply | None:
@@ -83,6 +84,9 @@ class AnswerActions:
                 self._conversations.fork(name, chain, turn)
                 self._conversations.switch(name)
                 return Say(f"New conversation {name}: the next cell continues from here.")
+            case "keep":
+                self._conversations.pick(chain, turn)
+                return Say(f"Kept: {chain.name} goes on from here.")
             case "sibling":
                 return self._show(chain, turn, argument)
             case _:
@@ -106,6 +110,18 @@ class AnswerActions:
             )
             return Show(static.bundle(document_of(chosen, facts)), {})
         return self._outputs[chosen.key]
+
+
+def _is_compared(chain: Chain, turn: Turn) -> bool:
+    """Whether its cell asked the same question more than once at a time."""
+    cell = turn.cell
+    return cell is not None and any(
+        each.parent == turn.parent
+        and each.cell is not None
+        and each.cell.cell_id == cell.cell_id
+        and each.cell.call != cell.call
+        for each in chain.turns.values()
+    )
 
 
 def document_of(turn: Turn, facts: TurnFacts) -> Document:

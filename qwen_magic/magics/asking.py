@@ -283,11 +283,7 @@ class Asker:
         pump = CommPump(self.shell)
 
         def view(plan: Plan, started: float) -> View:
-            if begun is None:
-                return self.views.view(plan, started, quiet=options.quiet, awaited=True)
-            begun.settle(facts_of(plan))
-            begun.notice("")
-            return begun
+            return self.awaited_view(plan, started, options, begun)
 
         try:
             if before := self.depends_on(ask):
@@ -302,6 +298,16 @@ class Asker:
         finally:
             pump.close()
         return self._deliver(answer, options)
+
+    def awaited_view(
+        self, plan: Plan, started: float, options: Options, begun: StaticView | None
+    ) -> View:
+        """The view of a cell that awaits: the one that is `begun`, if one is."""
+        if begun is None:
+            return self.views.view(plan, started, quiet=options.quiet, awaited=True)
+        begun.settle(facts_of(plan))
+        begun.notice("")
+        return begun
 
     def _settled(
         self, typed: Options, chat: str, file: PromptFile | None

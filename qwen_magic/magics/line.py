@@ -16,7 +16,7 @@ from typing import Final
 
 from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.magics.values import check_chat_name, read_value
-from qwen_magic.options import CONTRADICTIONS, LATER, OPTIONS, Option, Options, disagree, options_of
+from qwen_magic.options import CONTRADICTIONS, OPTIONS, Option, Options, disagree, options_of
 
 _SPACE: Final = re.compile(r"\s*")
 _WORD: Final = re.compile(r"\S*")
@@ -159,8 +159,6 @@ class OptionScanner:
                     f"{name} is for one turn, and cannot be a conversation's default."
                 )
             return option
-        if name in LATER:
-            raise OptionError(f"{name} is not in this version yet.")
         if near := self._nearest(name):
             advice = f"did you mean {near}?"
         elif self._magic in ("qwen", "qwen_chat"):
@@ -184,8 +182,6 @@ class OptionScanner:
         long = f"-{word.split('=')[0]}"
         if long in self._options:
             raise OptionError(f"There is no option {long[1:]}; did you mean {long}?")
-        if long in LATER:
-            raise OptionError(f"{long} is not in this version yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +315,8 @@ def _options(given: _Given) -> Options:
                 f"{given[one][0]} and {given[other][0]} contradict each other: "
                 "a turn has one place."
             )
+    if options.judge and not options.compare:
+        raise OptionError("--judge says which answer of --compare is best, and needs that.")
     if disagree(options.think, options.effort):
         switch, typed = given["think"][0], given["effort"][0]
         raise OptionError(f"{switch} and {typed} {options.effort} contradict each other.")

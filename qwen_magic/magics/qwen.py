@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from qwen_magic.options import OPTIONS, Option
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.magics.asking import Asker
+    from qwen_magic.magics.comparing import Comparison
     from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask
 
@@ -105,10 +107,14 @@ class QwenMagics(Magics, QwenSettings):
     @line_cell_magic
     def qwen(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, object] | None = None
-    ) -> Answer | None:
+    ) -> Answer | Comparison | None:
         try:
-            begun = self._begin(line, cell, local_ns or {})
-            return self.asker.answer(*begun) if begun else None
+            asks, options = self._begin(line, cell, local_ns or {})
+            if options.compare and asks:
+                from qwen_magic.magics.comparing import compare
+
+                return compare(self.asker, options, asks)
+            return self.asker.answer(asks[0], options) if asks else None
         except QwenError as error:
             line, cell, local_ns = "", None, None  # a verbose traceback shows them
             raise shortened(error) from error.__cause__
@@ -116,11 +122,15 @@ class QwenMagics(Magics, QwenSettings):
             line, cell, local_ns = "", None, None
             raise bare(error)  # noqa: B904
 
-    async def aqwen(self, line: str, cell: str | None = None) -> Answer | None:
+    async def aqwen(self, line: str, cell: str | None = None) -> Answer | Comparison | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
         try:
-            begun, view = await self.asker.begun(partial(self._begin, line, cell, {}))
-            return await self.asker.aanswer(*begun, view) if begun else None
+            (asks, options), view = await self.asker.begun(partial(self._begin, line, cell, {}))
+            if options.compare and asks:
+                from qwen_magic.magics.comparing import acompare
+
+                return await acompare(self.asker, options, asks, view)
+            return await self.asker.aanswer(asks[0], options, view) if asks else None
         except QwenError as error:
             line, cell = "", None
             raise shortened(error) from error.__cause__
@@ -130,20 +140,29 @@ class QwenMagics(Magics, QwenSettings):
 
     def _begin(
         self, line: str, cell: str | None, names: Mapping[str, object]
-    ) -> tuple[Ask, Options] | None:
-        """What to ask; None where that is done: help, a dry run, in the background. `names`: those
-        of the function that the line stands in."""
+    ) -> tuple[list[Ask], Options]:
+        """What to ask: one question, or one of each variant of `--compare`; none where all is done:
+        help, a dry run, in the background. `names`: those of the function that the line stands
+        in."""
         from qwen_magic.magics.line import read_cell
 
         options, prompt = read_cell(line, cell or "")
         if options.help:
             print(help_text())
-            return None
+            return [], options
+        of = [("", options)]
+        if options.compare:
+            from qwen_magic.magics.comparing import variants
+
+            of = variants(options)
         try:
-            ask = self.asker.ask(options, prompt, names)
+            asks = [
+                replace(self.asker.ask(variant, prompt, names), label=label)
+                for label, variant in of
+            ]
         except KeyboardInterrupt:
             raise interrupted("nothing was sent") from None
-        return None if self.asker.held_back(ask, options) else (ask, options)
+        return [ask for ask in asks if not self.asker.held_back(ask, options)], options
 
 
 QwenMagics.qwen.__doc__ = f"Ask the model; the answer is shown as it is written.\n\n{help_text()}"

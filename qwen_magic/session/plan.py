@@ -61,6 +61,7 @@ class Ask:
     is sent. `cache`: an identical request is answered from the store, unless it is to be asked
     `fresh`. `output`: where the answer is to be an object (`asking_for` sets it). `parts`: what the
     `input` is made of. `notes`: what was asked for and is not offered, for the reader to know.
+    `label`: what stands above the answer, where there are several to one question.
     """
 
     prompt: str
@@ -89,6 +90,7 @@ class Ask:
     output: StructuredOutput | None = None
     parts: tuple[RequestPart, ...] = ()
     notes: tuple[str, ...] = ()
+    label: str = ""
 
     @property
     def retirement(self) -> str:

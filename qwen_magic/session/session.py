@@ -170,18 +170,19 @@ class Session:
         report_errors: bool = True,
         started: float | None = None,
         opened: Callable[[Plan], None] = lambda plan: None,
+        step: Callable[[], None] | None = None,
     ) -> Answer:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
         recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
         of a failure and could be asked by a line of text, so that the view need not tell.
         `started`: when it was asked, on `time.monotonic`; None: now. `opened` is told the plan as
-        it is answered."""
+        it is answered. `step`: as `ask` has it."""
 
         def view_of(plan: Plan, started: float) -> View:
             opened(plan)
             return view
 
-        turn = self._begin(plan, view_of, report_errors=report_errors, started=started)
+        turn = self._begin(plan, view_of, step=step, report_errors=report_errors, started=started)
         return await self._arun(turn)
 
     def events(self, plan: Plan) -> Iterator[Event]:

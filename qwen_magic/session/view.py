@@ -96,6 +96,7 @@ def facts_of(plan: Plan) -> TurnFacts:
     return TurnFacts(
         model=ask.model,
         chat=plan.chat,
+        label=ask.label,
         turn_number=plan.number if plan.chat else 0,
         as_before=ask.as_before and plan.chat == ask.chat,
         sibling=plan.sibling,

@@ -9,15 +9,13 @@ const STOP = "qwen-magic:stop";
 const NEW_PROMPT = "qwen-magic:new-prompt";
 const TWICE = 500; // ms between two presses
 
-/* The Stop of the active cell's answer, else of the first that is being written. A cell out of
-   sight is not in the page, but its node is there. */
-function stopButton(notebook) {
+/* The Stops of the active cell's answers, else of the first cell in which some are being written. A
+   cell out of sight is not in the page, but its node is there. */
+function stopButtons(notebook) {
   const cells = [notebook?.activeCell, ...(notebook?.widgets ?? [])];
-  for (const cell of cells) {
-    const button = cell?.node.querySelector(".qm-is-running .qm-stop:not([disabled], [hidden])");
-    if (button) return button;
-  }
-  return undefined;
+  const running = ".qm-is-running .qm-stop:not([disabled], [hidden])";
+  const found = cells.map((cell) => [...(cell?.node.querySelectorAll(running) ?? [])]);
+  return found.find((buttons) => buttons.length > 0) ?? [];
 }
 
 async function insertPrompt(notebook) {
@@ -73,7 +71,7 @@ export default async function commands(take) {
 
   function activate(app, tracker, palette, settings) {
     const notebook = () => tracker.currentWidget?.content;
-    const stop = () => stopButton(notebook())?.click();
+    const stop = () => stopButtons(notebook()).forEach((button) => button.click());
 
     /* To a question, in whichever notebook it is. */
     async function show({ element, show: reveal }) {
@@ -91,7 +89,7 @@ export default async function commands(take) {
     app.commands.addCommand(STOP, {
       label: "Stop the Answer",
       caption: "Escape twice does it too",
-      isEnabled: () => Boolean(stopButton(notebook())),
+      isEnabled: () => stopButtons(notebook()).length > 0,
       execute: stop,
     });
     app.commands.addCommand(NEW_PROMPT, {

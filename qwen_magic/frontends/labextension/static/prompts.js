@@ -16,7 +16,7 @@ const FLAGS = words(`
   --fresh --bg --dry-run --raw --quiet -h --help`);
 const VALUED = words(`
   -m --model -t --tools -e --effort -s --system -c --chat --after -d --data --rows -i --image -f
-  --file --schema -o --out --temperature --top-p --max-output-tokens --timeout`);
+  --file --schema --compare --judge -o --out --temperature --top-p --max-output-tokens --timeout`);
 
 // As magics/line.py reads them.
 const SPACE = /\s*/y;
