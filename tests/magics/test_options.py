@@ -16,7 +16,7 @@ from qwen_magic.magics.line import (
     read_words,
 )
 from qwen_magic.magics.service import ServiceMagics
-from qwen_magic.options import LATER, OPTIONS, Options
+from qwen_magic.options import OPTIONS, Options
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -142,12 +142,6 @@ def test_a_bad_option_is_one_clear_line(line: str, said: str) -> None:
         read_line(line)
     assert said in caught.value.message
     assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize("name", LATER)
-def test_options_of_later_versions_say_so(name: str) -> None:
-    with pytest.raises(OptionError, match="is not in this version yet"):
-        read_line(f"{name} x")
 
 
 def test_no_long_option_can_be_abbreviated() -> None:
