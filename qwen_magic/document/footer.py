@@ -39,7 +39,6 @@ class TurnFacts:
 
     model: str
     chat: str = ""
-    label: str = ""
     turn_number: int = 0
     sibling: tuple[int, int] | None = None
     added: tuple[str, ...] = ()
@@ -51,6 +50,7 @@ class TurnFacts:
     warnings: tuple[str, ...] = ()
     request: str = ""
     price: Callable[[Usage], str] = field(default=lambda usage: "", compare=False)
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
