@@ -42,7 +42,7 @@ HOMES = {
     "httpx2": ("client/http.py",),
     "markdown_it": ("document/markdown/",),
     "pygments": ("document/highlight.py",),
-    "anywidget": ("frontends/widget.py", "frontends/answer_actions.py"),
+    "anywidget": ("frontends/widget.py",),
     "ipywidgets": ("frontends/widget.py",),
     "traitlets": ("frontends/widget.py", "frontends/answer_actions.py", "magics/settings.py"),
     "IPython": ("frontends/", "magics/"),

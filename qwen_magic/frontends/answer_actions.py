@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 
-import anywidget
 import traitlets
 
 from qwen_magic.document.highlight import python_labels
 from qwen_magic.errors import QwenError
 from qwen_magic.frontends.static import mark_of
+from qwen_magic.frontends.widget import OwnWidget
 
 _HERE: Final = Path(__file__).parent
 
@@ -63,7 +63,7 @@ class Show:
 Reply: TypeAlias = Say | Copied | Show
 
 
-class ActionsWidget(anywidget.AnyWidget):
+class ActionsWidget(OwnWidget):
     """The actions under all answers of a kernel. Never displayed: to make it is enough.
 
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.

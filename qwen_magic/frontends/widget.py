@@ -54,7 +54,16 @@ def is_in_output_widget(message_id: str) -> bool:
     return any(isinstance(each, Output) and each.msg_id == message_id for each in widgets)
 
 
-class AnswerWidget(anywidget.AnyWidget):
+class OwnWidget(anywidget.AnyWidget):
+    """Closes its layout, a model of its own, which ipywidgets leaves open for good."""
+
+    def close(self) -> None:
+        layout = self.layout
+        super().close()
+        layout.close()
+
+
+class AnswerWidget(OwnWidget):
     """One answer, shown by any number of views.
 
     `on_hello`, `on_here`, `on_stop` and `on_choose` are called on whatever thread the front end's

@@ -248,6 +248,40 @@ def test_an_answer_whose_connection_broke_is_whole(kernel, server):
     assert len(asked(server)) == 1
 
 
+FAULTS = (
+    *("401", "429, retry after 0", "html", "not-json", "redirect", "failed", "error-event"),
+    *("reset", "reset-mid", "cut", "cut, chain ignores", "failed-late", "silence-mid"),
+)
+OPEN = """
+import asyncio, comm, gc, os, threading
+gc.collect()
+print(threading.active_count(), len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()),
+      len(comm.get_comm_manager().comms))
+"""
+
+
+def test_nothing_stays_open_after_faults(kernel, server):
+    """Threads, descriptors, tasks and comms of a kernel whose front end shows widgets. The widgets
+    of the newest answers stay until the extension goes."""
+
+    def opened():
+        for fault in FAULTS:
+            cell = f"%%qwen --new --timeout 0.3\nhello\ndemo: error {fault}, after 2"
+            kernel.collect(kernel.send(cell, stdin=True))
+        stopped = kernel.send("%%qwen --new\nwrite at length\ndemo: delay 0.05", stdin=True)
+        wait_until(lambda: asked(server)[-1].events > 5)
+        kernel.interrupt()
+        kernel.collect(stopped)
+        kernel.ok("%unload_ext qwen_magic")
+        left = kernel.ok(OPEN).stdout
+        kernel.ok("%load_ext qwen_magic")
+        kernel.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
+        return left
+
+    first = opened()
+    assert opened() == first
+
+
 def test_without_a_key(kernel):
     kernel.ok('%config QwenMagics.endpoint = "singapore"')
     ran = kernel.run("%%qwen\nhello")

@@ -7,6 +7,7 @@ in that moment, from which all goes on: no more than that outlives a SIGKILL.
 
 import os
 import shutil
+import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -244,16 +245,18 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_stays_open():
-    """Threads, descriptors and children after the whole suite of faults."""
-    process = psutil.Process()
+def nothing_stays_open(tmp_path_factory):
+    """Threads, descriptors, processes and temporary files after the whole suite of faults."""
+    tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
     with faulty_server():  # what a first server opens for good is no leak
         pass
     threads, files = {thread.name for thread in threading.enumerate()}, _open_files()
     yield
     assert {thread.name for thread in threading.enumerate()} <= threads
     assert len(_open_files()) <= len(files), _open_files()
-    assert not process.children()
+    assert not psutil.Process().children()
+    assert not os.listdir(tempfile.tempdir)
+    tempfile.tempdir = None
 
 
 def _open_files():
