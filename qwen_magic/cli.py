@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 NOTEBOOK: Final = "quickstart.ipynb"
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
+# What may be a file's name in a cell: a string, the target of a link, a word behind -f, -i or @.
+_PATH: Final = re.compile(
+    r"""["']([^"'\n]+)["']|\]\(([^)\s]+)\)|(?:-[fi]|--file|--image)[ =]([^\s,]+)|@([\w./-]+)"""
+)
 _PATIENCE: Final = 10.0  # seconds that JupyterLab gets to end its kernels
 
 
@@ -58,10 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     record.add_argument(
         "--inplace", action="store_true", help="write the outputs into the notebook, too"
     )
+    handout = commands.add_parser(
+        "handout",
+        help="copy a notebook without its answers, with its recording and the files that it names",
+    )
+    handout.add_argument("notebook", type=Path, help="NOTEBOOK.ipynb")
+    handout.add_argument(
+        "folder", type=Path, nargs="?", help="a new one (default: NOTEBOOK-handout beside it)"
+    )
     given = parser.parse_args(argv)
     try:
         if given.command == "record":
             return record_notebook(given.notebook, inplace=given.inplace)
+        if given.command == "handout":
+            return hand_out(given.notebook, given.folder)
         return open_demo(
             given.folder, browser=not given.no_browser, port=given.port, local=given.local
         )
@@ -187,8 +202,7 @@ def record_notebook(path: Path, *, inplace: bool) -> int:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    if path.suffix != ".ipynb" or not path.is_file():
-        raise UsageError(f"{path} is no notebook.")
+    notebook = _read_notebook(path)
     recording = path.with_suffix(".jsonl")
     part = path.with_name(f".{path.stem}.recording")
     part.unlink(missing_ok=True)
@@ -197,8 +211,6 @@ def record_notebook(path: Path, *, inplace: bool) -> int:
         "QWEN_MAGIC_RECORD": str(part.absolute()),
         "QWEN_MAGIC_KEEP": "False",  # a lesson begins with nothing before it
     }
-    nbformat: Any = import_module("nbformat")  # its functions have no types
-    notebook = nbformat.read(path, 4)
     resources = {"metadata": {"path": str(path.parent)}}
     try:
         NotebookClient(notebook, timeout=None, resources=resources).execute(env=environment)
@@ -210,7 +222,84 @@ def record_notebook(path: Path, *, inplace: bool) -> int:
     finally:
         part.unlink(missing_ok=True)
     if inplace:
-        nbformat.write(notebook, path)
+        _nbformat().write(notebook, path)
     lines = recording.read_text("utf-8").count("\n") - 1
     print(f"{recording}: {lines} exchanges. Give it out beside {path.name}.")
     return 0
+
+
+def hand_out(path: Path, folder: Path | None = None) -> int:
+    """Copy the notebook at `path` into a new folder, for others to work through: without outputs
+    and without cells that are tagged `solution`; with the recording beside it and the files of its
+    folder that it names. Hidden files and `mcp.json` may hold keys, and stay. Raises
+    `UsageError`."""
+    notebook = _read_notebook(path)
+    folder = folder or path.with_name(f"{path.stem}-handout")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
+    tagged = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", ())]
+    notebook.cells = [cell for cell in notebook.cells if cell not in tagged]
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata.pop("execution", None)
+    named = _named_files("\n".join(cell.source for cell in notebook.cells), path.parent)
+    recording = path.with_suffix(".jsonl")
+    files = [*([recording] if recording.is_file() else []), *named]
+    try:
+        for file in files:
+            copied = folder / file.relative_to(path.parent)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copied)
+        folder.mkdir(parents=True, exist_ok=True)
+        _nbformat().write(notebook, folder / path.name)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written.", why=str(error)) from None
+    without = f" {len(tagged)} cells tagged solution were left out." if tagged else ""
+    along = ", ".join(str(file.relative_to(path.parent)) for file in files) or "no file"
+    print(f"{folder / path.name}: without answers; along with it {along}.{without}")
+    return 0
+
+
+def _named_files(source: str, folder: Path) -> list[Path]:
+    """The files in `folder` whose paths stand in a notebook's cells: as a string, a link, the value
+    of an option (`-f notes.pdf`, `@./rules.md`), or the name of a prompt file (`@tutor`)."""
+    found: dict[Path, None] = {}
+    for match in _PATH.finditer(source):
+        words = next(filter(None, match.groups()))
+        for name in (words, f"{words}.md", f"prompts/{words}.md"):
+            path = folder / name.removeprefix("./")
+            if _may_go(path, folder):
+                found[path] = None
+    return list(found)
+
+
+def _may_go(path: Path, folder: Path) -> bool:
+    """Whether it is a file inside `folder`, not by a link or a way up, that may hold no keys."""
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # no path at all
+        return False
+    parts = path.parts[len(folder.parts) :]
+    return inside and not any(part.startswith(".") or part == "mcp.json" for part in parts)
+
+
+def _read_notebook(path: Path) -> Any:
+    """Raises `UsageError`."""
+    try:
+        if path.suffix == ".ipynb":
+            return _nbformat().read(path, 4)
+    except Exception as error:  # of many kinds, by what is wrong with it
+        raise UsageError(f"{path} cannot be read.", why=str(error).partition("\n")[0]) from None
+    raise UsageError(f"{path} is no notebook.")
+
+
+def _nbformat() -> Any:
+    """Its functions have no types. Raises `UsageError` where it is not installed."""
+    try:
+        return import_module("nbformat")
+    except ImportError:
+        raise UsageError(
+            "nbformat is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
+        ) from None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 
+import nbformat
 import psutil
 import pytest
 
@@ -108,3 +109,45 @@ def test_a_signal_ends_jupyterlab_with_it(tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert not server.is_running()
+
+
+def notebook_of(*cells):
+    return nbformat.v4.new_notebook(cells=list(cells))
+
+
+def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path):
+    folder = tmp_path / "lesson"
+    for name in ("data/t.csv", "notes.md", ".env", "mcp.json", "unnamed.csv", "lesson.jsonl",
+                 "prompts/rules.md", "picture.png", "../outside.txt"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    output = nbformat.v4.new_output("stream", text="The answer is 42")
+    cells = [
+        nbformat.v4.new_markdown_cell("![a picture](picture.png) ![b](https://x.invalid/y.png)"),
+        nbformat.v4.new_code_cell(
+            "open('data/t.csv'), open('.env'), open('mcp.json'), open('../outside.txt'), "
+            f"'{'字' * 300}', '\0'",
+            outputs=[output], execution_count=3,
+        ),
+        nbformat.v4.new_code_cell("%%qwen -f notes.md -s @rules\nWhy?", outputs=[output]),
+        nbformat.v4.new_code_cell("42", metadata={"tags": ["solution"]}),
+    ]  # fmt: skip
+    nbformat.write(notebook_of(*cells), folder / "lesson.ipynb")
+    assert cli.main(["handout", str(folder / "lesson.ipynb"), str(tmp_path / "out")]) == 0
+    given = {str(f.relative_to(tmp_path / "out")) for f in (tmp_path / "out").rglob("*.*")}
+    assert given == {
+        "lesson.ipynb", "lesson.jsonl", "data/t.csv", "notes.md", "prompts/rules.md", "picture.png",
+    }  # fmt: skip
+    copy = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4)
+    assert [cell.source for cell in copy.cells] == [cell.source for cell in cells[:3]]
+    assert "42" not in (tmp_path / "out" / "lesson.ipynb").read_text()
+
+
+def test_what_cannot_be_handed_out_is_said(tmp_path, capsys):
+    (tmp_path / "bad.ipynb").write_text("{")
+    nbformat.write(notebook_of(), tmp_path / "good.ipynb")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    for given in (["bad.ipynb"], ["none.ipynb"], ["full"], ["good.ipynb", "full"]):
+        assert cli.main(["handout", *(str(tmp_path / each) for each in given)]) == 1
+        assert given[-1] in capsys.readouterr().err
