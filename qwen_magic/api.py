@@ -80,7 +80,7 @@ class Qwen:
     "never" or "no" for a `Question` with its `name` and `arguments`; None: nobody can be asked);
     `unattended` ("refuse" or "allow") is what holds where nobody can, `limits` what the functions
     may take. `may_nest`: in a blocking `ask` in a notebook,
-    an asynchronous function may make the kernel's event loop re-entrant (`tools.nesting`).
+    an asynchronous function may make the kernel's event loop re-entrant (`tools.policy.run_here`).
     A function that is offered as a bare dict is the caller's to answer: where the model calls one,
     the turn ends with its calls unanswered. `mcp:NAME` among the tools is a server of `mcp.json`
     (of the working folder, then the user's): `approve` gets a `StartQuestion` before it starts.

@@ -47,7 +47,7 @@ HOMES = {
     "traitlets": ("frontends/widget.py", "frontends/answer_actions.py", "magics/settings.py"),
     "IPython": ("frontends/", "magics/"),
     "rich": ("frontends/display.py",),
-    "nest_asyncio2": ("tools/nesting.py",),
+    "nest_asyncio2": ("tools/policy.py",),
     "keyring": ("session/endpoint_keys.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("context/",),

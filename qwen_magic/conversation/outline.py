@@ -23,7 +23,7 @@ from qwen_magic.conversation.chain import (
     TurnSummary,
     TurnTree,
 )
-from qwen_magic.conversation.text_diff import common_length
+from qwen_magic.conversation.rows import common_length
 
 MOST_ON_PATH: Final = 80  # turns of the path to the head: its first ones and its last
 FIRST_ON_PATH: Final = 10

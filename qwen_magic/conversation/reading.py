@@ -18,7 +18,9 @@ from qwen_magic.conversation.rows import (
     COLUMNS,
     LARGEST,
     SUMMARY_COLUMNS,
+    TextDiff,
     key_value,
+    patched,
     read_cell,
     read_summary,
     read_turn,
@@ -28,7 +30,6 @@ from qwen_magic.conversation.rows import (
     value_text,
 )
 from qwen_magic.conversation.store import PREVIEW, ChatSummary
-from qwen_magic.conversation.text_diff import TextDiff, patched
 
 _OF_RECORD: Final = ("key", "kind", "at", "by_cell", "by_call", "CASE WHEN draft THEN seq END")
 _RECORDS: Final = """

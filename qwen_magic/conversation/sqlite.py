@@ -43,12 +43,12 @@ from qwen_magic.conversation.rows import (
     default_columns,
     json_value,
     key_value,
+    text_diff,
     text_value,
     turn_row,
     value_text,
 )
 from qwen_magic.conversation.store import ChatSummary, Fact, Kept
-from qwen_magic.conversation.text_diff import text_diff
 
 CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a running turn waits for another writer
 

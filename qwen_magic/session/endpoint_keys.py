@@ -4,7 +4,7 @@ on its behalf."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from qwen_magic.masking import Secret, Unshown, know
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
     from qwen_magic.local.server import LocalServer
+    from qwen_magic.session.tape import Tape
 
 _SERVICE: Final = "qwen-magic"  # what the keyring knows the keys by, beside the host
 
@@ -38,15 +39,16 @@ class Endpoints:
         self._asked: set[str] = set()  # hosts that the keyring was asked for
         self._demo: DemoServer | None = None
         self.local: LocalServer | None = None  # the model of this machine, while it is served
-        # What stands in for an endpoint while a recording is replayed.
-        self.replayed: Callable[[str], Endpoint | None] = lambda name_or_url: None
+        self.tape: Tape | None = None  # what stands in for endpoints while it is replayed
 
     def find(self, name_or_url: str, *, live: bool = False) -> Endpoint:
         """With its key: typed in, else of the environment, else of the keyring; while a recording
         is replayed, the recorded one, unless it is to be `live`. Raises `UsageError` where there is
         no such endpoint, or where its key may not go there."""
-        if not live and (replayed := self.replayed(name_or_url)) is not None:
-            return replayed
+        if self.tape is not None and self.tape.active and not live:
+            replayed = self.tape.endpoint(name_or_url)
+            if replayed is not None:
+                return replayed
         endpoint = find_endpoint(name_or_url, self._environ, allow_http=True)
         if endpoint.name == DEMO:
             demo = self._started_demo()

@@ -71,7 +71,7 @@ class Session:
         """`tape`: what is recorded or replayed; by default one with the other sessions here."""
         self.tape = tape
         self.endpoints = endpoints or Endpoints()
-        self.endpoints.replayed = tape.endpoint
+        self.endpoints.tape = tape
         self.conversations = conversations or Conversations()
         self.figure_hosts = tuple(figure_hosts)
         self.session_cache = True  # whether chained turns ask for it, where the host reads that

@@ -121,12 +121,14 @@ class Tape:
     `agrees` asks the user, who is shown some lines, a question (None: nobody can be asked).
     `touched`: whether the user has said here what is to be recorded or replayed. `is_ordered`: a
     recording was ordered from outside (`qwen-magic record`), and whatever is said here is not done.
+    `active`: whether something is, or may be, recorded or replayed.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """`environ`: where a file may be named to begin with; None: nowhere."""
         self.agrees: Callable[[Iterable[str], str], bool | None] = lambda lines, question: None
         self.touched = self.is_ordered = False
+        self.active = bool(environ and (environ.get(RECORD) or environ.get(REPLAY)))
         self._environ = environ
         self._lock = threading.RLock()
         self._recorder: _Recorder | None = None
@@ -146,7 +148,8 @@ class Tape:
         if self.is_ordered:
             return
         check_recordable(path)
-        self.touched, self._recorder = True, _Recorder(path.absolute(), begun)
+        self.touched = self.active = True
+        self._recorder = _Recorder(path.absolute(), begun)
 
     @property
     def is_replaying(self) -> bool:
@@ -184,14 +187,15 @@ class Tape:
                 made = _endpoint(each, ", ".join(files))
                 endpoints |= {each.endpoint: made, each.base_url: made}
         replayer = Replayer(exchanges)
-        self.touched = True
+        self.touched = self.active = True
         self._replay = _Replay(", ".join(files), replayer, speed, missing, endpoints)
 
     def stop(self) -> None:
         """Neither record nor replay any more."""
         self._follow()
         if not self.is_ordered:
-            self.touched, self._recorder, self._replay = True, None, None
+            self.touched, self.active = True, False
+            self._recorder = self._replay = None
 
     def endpoint(self, name_or_url: str) -> Endpoint | None:
         """What stands in for an endpoint: the recorded one of that name or address, else the first;

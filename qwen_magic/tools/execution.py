@@ -21,10 +21,9 @@ from typing import Any, Final
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.protocol.call_outputs import CallResult
-from qwen_magic.tools import nesting
 from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke
-from qwen_magic.tools.policy import Prompt
+from qwen_magic.tools.policy import Prompt, is_nested, loop_runs, run_here
 from qwen_magic.tools.results import Yielded
 
 _LOOK: Final = 1 / 30  # seconds between two looks at whether to go on
@@ -58,12 +57,12 @@ def invoke(
         return given
     if isinstance(given, Future):
         return _wait_for_server(call, given, watch)
-    if nesting.loop_runs():
+    if loop_runs():
         if not may_nest:
             return _left_alone(given)
-        if not nesting.is_nested():
+        if not is_nested():
             warn("nest_asyncio2 made this event loop re-entrant, for an async function")
-    return nesting.run_here(_finish(call, given, watch))
+    return run_here(_finish(call, given, watch))
 
 
 async def ainvoke(call: Invoke, watch: Callable[[], bool]) -> CallResult:

@@ -1,21 +1,24 @@
-"""What holds for the function calls of all turns: limits, what the user said, who can be asked."""
+"""What holds for the function calls of all turns: limits, what the user said, who can be asked; and
+whether a blocking call may await, below.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from qwen_magic.context.exception.masking import attributes
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import UsageError
-from qwen_magic.tools import nesting
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.results import MAX_RESULT_BYTES
 
+T = TypeVar("T")
 Prompt: TypeAlias = Callable[[Question], Verdict | None]
 Standing: TypeAlias = Literal["always", "never"]
 Unattended: TypeAlias = Literal["refuse", "allow"]
@@ -42,7 +45,7 @@ class ToolPolicy:
     - `prompt` asks the user where the view cannot, and gives None where nobody can be asked;
     - `unattended`: what holds then;
     - `limits`: of each question;
-    - `may_nest`: whether nest_asyncio2 may be used (`tools.nesting`).
+    - `may_nest`: whether nest_asyncio2 may be used (`run_here`).
 
     Lasting answers are each for one function in one conversation, for as long as the kernel lives:
     they are never written to a file, and no import or restored notebook brings any.
@@ -83,7 +86,7 @@ class ToolPolicy:
     def check_blocking(self, functions: Iterable[FunctionTool]) -> None:
         """Raises `UsageError` where an asynchronous function could not run in a blocking call."""
         waits = next((tool.name for tool in functions if tool.is_async), "")
-        if waits and not self.may_nest and nesting.loop_runs():
+        if waits and not self.may_nest and loop_runs():
             raise UsageError(
                 f"{waits} is asynchronous, and this call blocks the event loop that it needs.",
                 why="nest_asyncio2, which would help, is forbidden (QwenMagics.nest_asyncio).",
@@ -167,3 +170,52 @@ def _annotations(function: Any) -> object:
         return function.__annotations__
     except Exception:  # from Python 3.14 on they are read late, and may name what is not there
         return None
+
+
+# Awaiting inside a synchronous call --------------------------------------------------------------
+#
+# A synchronous `ask()` in a notebook's cell blocks the kernel's loop; an asynchronous function that
+# the model calls may wait for something of that very loop (a lock, a database client), so that
+# running it on another loop fails or hangs. nest_asyncio2 makes the loop re-entrant: for the whole
+# process and for good, which is why it is applied only here, when it is needed. `await`ing callers
+# never need it.
+
+
+def loop_runs() -> bool:
+    """Whether this thread's event loop is running: our caller blocks it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def is_nested() -> bool:
+    """Whether the running loop can be re-entered already."""
+    return hasattr(asyncio.get_running_loop(), "_nest_patched")
+
+
+def run_here(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What `coroutine` gives, waited for on this thread. Makes the running loop re-entrant.
+
+    Raises `UsageError` where that is none of asyncio's own kind (uvloop).
+    """
+    if not loop_runs():
+        return asyncio.run(coroutine)
+    import nest_asyncio2  # type: ignore[import-untyped]
+
+    loop = asyncio.get_running_loop()
+    try:
+        nest_asyncio2.apply(loop)
+    except ValueError as error:
+        coroutine.close()
+        raise UsageError(
+            "An asynchronous function cannot be awaited in this blocking call.",
+            why=str(error),
+            hint="Ask at the top of a cell with %%qwen, or with await qwen.aask(…).",
+        ) from error
+    task = loop.create_task(coroutine)
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        task.cancel()  # nothing, where it has ended

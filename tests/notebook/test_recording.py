@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import nbformat
 import pytest
+from canaries import CANARIES
 from demo_server import asked, demo_server
 from nbclient import NotebookClient
 from real_kernel import PYTHONS, Kernel
@@ -15,12 +16,6 @@ from qwen_magic import cli
 
 pytestmark = pytest.mark.kernel
 
-# Of no known shape: only their values, and the place where they stand, give them away.
-CANARIES = {
-    "key": "Zu7kanarie4env9qWx",
-    "frame": "Gelb3vogel8rahmen5",
-    "header": "Pieps2kopf6zeile1mcp",
-}
 TYPED = "sk-0a1b2c3d4e5f6a7b8c9d0e1f"  # in the prompt itself
 SETUP = """
 import os, pandas as pd

@@ -1,7 +1,9 @@
 """Sessions that record, replay and cache: a real server, then none."""
 
 import math
+import shutil
 import stat
+from pathlib import Path
 
 import pytest
 from demo_server import asked, demo_server
@@ -49,15 +51,23 @@ def ask(session, question, where, **given):
     )  # fmt: skip
 
 
-@pytest.fixture
-def lesson(server, session, tmp_path):
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
     """A recording of the questions, with the texts of their answers; the server has gone."""
-    path, tape = tmp_path / "lesson.jsonl", Tape()
+    path, tape = tmp_path_factory.mktemp("recorded") / "lesson.jsonl", Tape()
     tape.record(path)
-    recorder = session(tape)
-    texts = [recorder.ask(ask(recorder, each, server.base_url)).text for each in QUESTIONS]
-    server.close()
+    with demo_server() as server:
+        recorder = Session(endpoints=Endpoints({}), tape=tape)
+        texts = [recorder.ask(ask(recorder, each, server.base_url)).text for each in QUESTIONS]
+        recorder.close()
     return path, texts
+
+
+@pytest.fixture
+def lesson(recorded, tmp_path):
+    """The same, in a folder of the test's own."""
+    path, texts = recorded
+    return Path(shutil.copy2(path, tmp_path)), texts
 
 
 def replaying(path, **given):

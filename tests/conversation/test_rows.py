@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.text_diff import TextDiff, common_length, patched, text_diff
+from qwen_magic.conversation.rows import TextDiff, common_length, patched, text_diff
 
 WORDS = st.text("ab🙂", max_size=30)
 
