@@ -4,7 +4,7 @@ cases × columns (a prompt and a model each) -> one map -> judges, a map each ->
 
 What each case came to is a fact of the store (`"evaluation"`, the name), for all notebooks:
 
-    {"at": 1790000000.0, "columns": {"short": {"3f2a…:0": true}}}
+    {"at": 1790000000.0, "columns": {"short · qwen-plus": {"3f2a…:0": true}}}
 """
 
 from __future__ import annotations
@@ -153,9 +153,11 @@ class Evaluation:
         self.last_at = 0.0  # when the last run was, in seconds since 1970
         self._scoring = read_scoring(score, has_schema=has_schema)
         given = cases if hasattr(cases, "columns") else _listed(cases)
+        columns = [*_columns(prompts, models)]
+        self._names = {label: f"{name} · {model}" for label, name, model, _template in columns}
         self._asked = [
             (label, model, row)
-            for label, model, template in _columns(prompts, models)
+            for label, _name, model, template in columns
             for row in read_rows(given, template)
         ]
         rows = [row for _label, _model, row in self._asked]
@@ -179,6 +181,13 @@ class Evaluation:
     @property
     def changed(self) -> tuple[Case, ...]:
         return tuple(case for case in self.cases if case.changed)
+
+    @property
+    def new(self) -> tuple[Case, ...]:
+        """Those with a score that the last run had no such case for: other data (or another
+        expected answer), prompt or model."""
+        scored = (case for case in self.cases if case.passed is not None)
+        return tuple(case for case in scored if self.last_at and case.before is None)
 
     @property
     def frame(self) -> Any:
@@ -264,12 +273,12 @@ class Evaluation:
             columns = {label: dict(mapping(c)) for label, c in mapping(kept.get("columns")).items()}
             keys = _keys(self.cases)
             self.cases = tuple(
-                replace(case, before=columns.get(case.column, {}).get(key))
+                replace(case, before=columns.get(self._names[case.column], {}).get(key))
                 for case, key in zip(self.cases, keys, strict=True)
             )
             for case, key in zip(self.cases, keys, strict=True):
                 if case.passed is not None:
-                    columns.setdefault(case.column, {})[key] = case.passed
+                    columns.setdefault(self._names[case.column], {})[key] = case.passed
             now = time.time()
             store.append(Fact(_FACTS, self.name, {"at": now, "columns": columns}, now))
 
@@ -288,8 +297,9 @@ def _listed(cases: object) -> object:
 
 def _columns(
     prompts: str | Sequence[str] | Mapping[str, str] | None, models: Sequence[str]
-) -> Iterator[tuple[str, str, str]]:
-    """The label, the model and the template of each column."""
+) -> Iterator[tuple[str, str, str, str]]:
+    """The label, the prompt's name, the model and the template of each column. A label has no more
+    than tells it apart here; a column is kept by both names."""
     if prompts is None or isinstance(prompts, str):
         templates = {"prompt": prompts or "{prompt}"}
     elif isinstance(prompts, Mapping):
@@ -302,7 +312,7 @@ def _columns(
         for model in dict.fromkeys(models):
             label = name if len(templates) > 1 else model
             both = len(templates) > 1 and len(models) > 1
-            yield (f"{name} · {model}" if both else label), model, template
+            yield (f"{name} · {model}" if both else label), name, model, template
 
 
 def _keys(cases: Sequence[Case]) -> list[str]:

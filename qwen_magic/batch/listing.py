@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from qwen_magic.batch.result import total_cost
-from qwen_magic.document.words import counted, duration, shorten
+from qwen_magic.document.words import counted, duration, plural, shorten
 from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.frontends.plain import printable
 
@@ -73,7 +73,8 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
     changed = evaluation.changed
     if evaluation.last_at:
         at = time.strftime("%Y-%m-%d %H:%M", time.localtime(evaluation.last_at))
-        yield f"{counted(len(changed), 'case')} changed since {at}{':' if changed else '.'}"
+        more = f", {new:,} {plural(new, 'is', 'are')} new" if (new := len(evaluation.new)) else ""
+        yield f"{counted(len(changed), 'case')} changed since {at}{more}{':' if changed else '.'}"
     now = {True: "right", False: "wrong"}
     listed = [f"now {now[bool(case.passed)]}, {_line(case)}" for case in changed]
     errors = [case for case in evaluation.cases if case.error]

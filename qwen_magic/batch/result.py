@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.rows import Prompt, Row
@@ -17,6 +16,8 @@ from qwen_magic.protocol.response import Usage
 
 if TYPE_CHECKING:
     from qwen_magic.session.plan import Plan
+
+T = TypeVar("T")
 
 _MOST: Final = 10  # rows shown
 _WIDTH: Final = 60  # characters of a cell
@@ -174,17 +175,12 @@ class MapResult(Sequence[MapRow]):
         return "\n".join([f"MapResult of {summary(self)}", *_with_gap(self, lines, "    …")])
 
     def _repr_html_(self) -> str:
-        """A table without scripts, styles or links; all of it escaped."""
-        rows = [
-            f"<tr><td>{row.number}</td><td>{escape(_asked(row))}</td><td>{_cell(row)}</td></tr>"
-            for row in _some(self)
-        ]
-        body = "".join(_with_gap(self, rows, "<tr><td>…</td><td></td><td></td></tr>"))
-        head = "<tr><th></th><th>prompt</th><th>answer</th></tr>"
-        return (
-            f"<div><p>{escape(summary(self))}</p>"
-            f"<table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
-        )
+        """For a notebook: without scripts, and escaped, whatever models and data say."""
+        from qwen_magic.frontends.display import listing_html
+
+        rows = [[f"{row.number}", _asked(row), _told(row)] for row in _some(self)]
+        shown = _with_gap(self, rows, ["…", "", ""])
+        return listing_html(["", "prompt", "answer"], shown, summary(self))
 
 
 def total_cost(costs: Iterable[Money | None]) -> Money | None:
@@ -219,15 +215,10 @@ def _some(result: MapResult) -> Sequence[MapRow]:
     return (*result[: _MOST // 2], *result[-_MOST // 2 :])
 
 
-def _with_gap(result: MapResult, lines: list[str], gap: str) -> list[str]:
+def _with_gap(result: MapResult, lines: list[T], gap: T) -> list[T]:
     if len(result) <= _MOST:
         return lines
     return [*lines[: _MOST // 2], gap, *lines[_MOST // 2 :]]
-
-
-def _cell(row: MapRow) -> str:
-    told = escape(_told(row))
-    return f"<em>{told}</em>" if row.answer is None else told
 
 
 def _asked(row: MapRow) -> str:
@@ -237,11 +228,9 @@ def _asked(row: MapRow) -> str:
 
 
 def _told(row: MapRow) -> str:
-    if row.answer is not None:
-        return _short(row.answer.text)
     if row.error is not None:
         return _short(f"{type(row.error).__name__}: {row.error.message}")
-    return "not answered"
+    return "not answered" if row.answer is None else _short(row.answer.text)
 
 
 def _short(text: str) -> str:

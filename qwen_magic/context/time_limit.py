@@ -35,17 +35,23 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise OutOfTimeError(seconds)
+    is_over = False
 
-    before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
-    left, every = signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
-    try:
+    def ring(number: int, frame: FrameType | None) -> None:
+        if not is_over:
+            raise OutOfTimeError(seconds)
+
+    before, began = signal.getsignal(signal.SIGALRM), time.monotonic()
+    left, every = signal.getitimer(signal.ITIMER_REAL)
+    try:  # it may ring as soon as it is set: a busy machine may take that long for a line
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
         yield
     finally:
+        is_over = True  # nothing below is left out because it rings
         try:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # though it rang just now
+        finally:
             if before is not None:
                 signal.signal(signal.SIGALRM, before)
             if left:  # a timer that ran already, such as of a function around this one, goes on
@@ -59,8 +65,9 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.getsignal(signal.SIGINT)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
     finally:
         if before is not None:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from qwen_magic.document.markdown.render import text_html
+from qwen_magic.document.words import NO_BREAK
 from qwen_magic.frontends.plain import printable
 
 _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
@@ -26,8 +27,9 @@ _STYLE: Final = (
     "@container qm-listing (max-width:560px){thead{display:none}"
     "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}"
     "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
-    "td::before{content:attr(data-label) ' ';opacity:.7}}}"
+    "td::before{content:attr(data-label) '\\a0';opacity:.7}}}"
 )
+_SHORT: Final = 12  # characters
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
 
@@ -149,8 +151,8 @@ def listing_html(
     it all."""
     aligned = [' align="right"' if numeric else "" for numeric in _numeric(header, rows)]
     labels = [_cell(name) for name in header]
-    heads = "".join(f"<th{a}>{name}</th>" for name, a in zip(labels, aligned, strict=True))
-    cells = [[_cell(cell) for cell in row] for row in rows]
+    heads = "".join(f"<th{a}>{_whole(name)}</th>" for name, a in zip(labels, aligned, strict=True))
+    cells = [[_whole(_cell(cell)) for cell in row] for row in rows]
     for at, column in (drawn or {}).items():
         for row, html in zip(cells, column, strict=True):
             row[at] = html
@@ -166,6 +168,11 @@ def listing_html(
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     said = "".join(f"<p>{_cell(note)}</p>" for note in notes)
     return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}{more}</div>'
+
+
+def _whole(cell: str) -> str:
+    """Short ones, such as "14–61 %", go into the next line whole."""
+    return cell.replace(" ", NO_BREAK) if len(cell) <= _SHORT else cell
 
 
 def _cell(text: str) -> str:

@@ -84,6 +84,11 @@ def test_what_changed_since_the_last_run_is_kept_by_name(qwen, server):
     third = run(qwen, CASES[:1], prompts=other, name="capitals")
     assert third.last_at >= second.last_at
     assert not third.changed
+    assert not third.new
+    expects = [{**CASES[0], "expected": "Lyon"}]  # with one prompt of the two: the same column
+    fourth = run(qwen, expects + CASES[1:2], prompts={"plain": other["plain"]}, name="capitals")
+    assert [case.row.values["expected"] for case in fourth.new] == ["Lyon"]
+    assert ", 1 is new." in repr(fourth)
     assert not run(qwen, prompts=PROMPTS, name="others").last_at
 
 

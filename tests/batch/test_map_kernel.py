@@ -28,7 +28,7 @@ def test_asked_interrupted_and_asked_again(server, tmp_path, python):
     try:
         shown = kernel.ok(BEGIN.format(server.base_url) + ASK).result
         assert "3 rows: 3 answered" in shown["text/plain"]
-        assert "<td>My name is Row2</td>" in shown["text/html"]
+        assert ">My name is Row2</td>" in shown["text/html"]
 
         running = kernel.send(SLOW)
         wait_for_requests(server, lambda rs: sum(r.events > 3 for r in rs[3:]) == 3, 20)

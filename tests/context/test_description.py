@@ -8,6 +8,8 @@ import enum
 import functools
 import json
 import math
+import signal
+import time
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from qwen_magic.context.description import MAX_CHARS, MAX_TEXT, describe
 from qwen_magic.context.kept_back import MASKED, without_masked
+from qwen_magic.context.time_limit import OutOfTimeError, time_limit
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
@@ -145,6 +148,25 @@ def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.startswith("an object of type Endless; ")
     assert made.cut
     assert "an object of type Endless; " in describe([1, Endless()])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer here")
+@pytest.mark.parametrize("late", [signal.setitimer, signal.signal])
+def test_a_limit_that_is_over_before_it_began_leaves_no_timer_behind(late, monkeypatch) -> None:
+    """A busy machine may take longer for one line than the limit is."""
+
+    def slow(*arguments: object) -> object:
+        done = late(*arguments)
+        time.sleep(0.02)
+        return done
+
+    handler, (_, every) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    monkeypatch.setattr(signal, late.__name__, slow)
+    with pytest.raises(OutOfTimeError), time_limit(0.01):
+        time.sleep(0.1)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == every, "pytest's own goes on"
 
 
 def test_of_what_is_deep_and_wide_only_a_part_is_looked_at() -> None:
