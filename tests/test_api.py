@@ -1,8 +1,11 @@
 """`Qwen` in a script: against the demo server, over a real socket."""
 
 import asyncio
+import gc
+import os
 import pickle
 import threading
+import time
 
 import pytest
 from demo_server import demo_server, wait_for_requests
@@ -160,3 +163,23 @@ def test_an_object_is_asked_for_and_repaired_twice(qwen, server):
         qwen.ask("hello", schema=schema)
     assert len(server.requests) == 3
     assert "integer" in str(server.requests[0].body["input"])
+
+
+def test_those_that_are_dropped_leave_nothing_open(server, monkeypatch):
+    monkeypatch.setenv("QWEN_DEMO_DELAY", "0")
+    for url in (server.base_url, "demo"):
+        with Qwen(endpoint=url) as qwen:  # what a first one opens for good is no leak
+            qwen.ask("hello")
+        before = opened()
+        for _ in range(3):
+            assert Qwen(endpoint=url).ask("hello").text
+        until = time.monotonic() + 20
+        while (now := opened()) > before and time.monotonic() < until:
+            time.sleep(0.05)
+        assert now <= before
+
+
+def opened():
+    """How many threads and descriptors there are, of what anything still refers to."""
+    gc.collect()
+    return threading.active_count() + len(os.listdir("/proc/self/fd"))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
@@ -46,7 +47,8 @@ _DOWNLOAD_REDIRECTS = 5
 class Client:
     """Asks endpoints, on the engine's loop, with one HTTP client for its life. Thread-safe.
 
-    In a forked child it begins anew: the parent's streams and connections are the parent's.
+    In a forked child it begins anew: the parent's streams and connections are the parent's. One
+    that is dropped without `close` takes its connections and its own engine with it.
     """
 
     def __init__(
@@ -70,9 +72,9 @@ class Client:
         self._closed = False
         self._pid = os.getpid()
         self._streams: dict[Stream, Future[None]] = {}
-        self._http = Http(transport, sleep)
         self.route: Route = lambda request, endpoint, http: http
         self._orphaned: list[object] = []
+        self._open()
 
     @property
     def live(self) -> int:
@@ -164,6 +166,7 @@ class Client:
         Idempotent."""
         self._notice_fork()
         first, self._closed = not self._closed, True
+        self._when_dropped.detach()
         clean = True
         if first and (self._streams or self._http.is_open):
             for stream in list(self._streams):
@@ -246,7 +249,23 @@ class Client:
             self._pid = os.getpid()
             # Kept, not collected: their sockets are the parent's.
             self._orphaned += [self._streams, self._http]
-            self._streams, self._http = {}, Http(self._transport, self._sleep)
+            self._streams = {}
+            self._when_dropped.detach()
+            self._open()
+
+    def _open(self) -> None:
+        self._http = Http(self._transport, self._sleep)
+        given = self._engine, self._http, self._owns_engine
+        self._when_dropped = weakref.finalize(self, _let_go, *given)
+        self._when_dropped.atexit = False  # the process takes all with it
+
+
+def _let_go(engine: Engine, http: Http, owns_engine: bool) -> None:
+    """A client was dropped: its connections close, and its own engine ends."""
+    if owns_engine:
+        engine.let_go(http.aclose)
+    elif http.is_open:
+        engine.call(lambda: asyncio.ensure_future(http.aclose()))
 
 
 async def _get_json(opener: Opener, request: HttpRequest, endpoint: Endpoint) -> JSON:

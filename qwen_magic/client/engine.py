@@ -1,7 +1,7 @@
 """The private event loop: one asyncio loop in one daemon thread, apart from the kernel's; and the
 queue by which what it produces reaches one consumer on any other thread.
 
-    not started --submit--> running --close--> closed
+    not started --submit--> running --close, let_go--> closed
     running --fork--> (in the child) not started: the parent's loop is left alone
 
 Everything of the network runs there, so that a stream goes on while a cell computes, and a cell
@@ -34,6 +34,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -102,6 +103,15 @@ class Engine:
         running.thread.join(timeout)
         return not running.thread.is_alive()
 
+    def let_go(self, closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Nobody needs it any more: let the thread run `closing()` and end. Waits for nothing, so
+        that the collector of garbage may call it, on whatever thread that runs."""
+        running, self._running, self._closed = self._running, None, True
+        if running is None or os.getpid() != self._pid:
+            return
+        with suppress(RuntimeError):  # closed in this moment
+            running.loop.call_soon_threadsafe(_close_and_stop, running.loop, closing)
+
     def _start(self) -> _Running:
         if self._running is None:
             loop = asyncio.new_event_loop()
@@ -120,6 +130,13 @@ class Engine:
         if self._running is not None:
             self._orphaned.append(self._running)
             self._running = None
+
+
+def _close_and_stop(
+    loop: asyncio.AbstractEventLoop, closing: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    task = loop.create_task(closing())
+    task.add_done_callback(lambda _done: loop.stop())
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,6 +4,8 @@ on its behalf."""
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +117,7 @@ class Endpoints:
             from qwen_magic.demo import DemoServer
 
             self._demo = DemoServer.from_environ(self._environ).start()
+            self._close_when_dropped(self._demo)
         return self._demo
 
     def _running_local(self) -> LocalServer:
@@ -140,7 +143,14 @@ class Endpoints:
         server = LocalServer(weights, threads)
         server.start()
         self.local = server
+        self._close_when_dropped(server)
         return server
+
+    def _close_when_dropped(self, server: DemoServer | LocalServer) -> None:
+        """Where nobody calls `close`. In a thread of its own: the collector of garbage does not
+        wait."""
+        end = threading.Thread(target=server.close, name="qwen-close", daemon=True)
+        weakref.finalize(self, end.start).atexit = False
 
     def stop_local(self) -> None:
         if self.local is not None:
