@@ -17,6 +17,7 @@ _SCHEMA = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 
+_HINT = "Give a hint, not the solution."  # what `--hint` says
 _BRIEF = ("-flash", "-turbo")  # how the names of quick models end
 
 
@@ -78,10 +79,12 @@ class Turn:
         named = [tool for tool in tools if tool["type"] == "function"]
         parameters = {tool["name"]: tool.get("parameters") or {} for tool in named}
         self.functions = {name: tuple(p.get("properties", ())) for name, p in parameters.items()}
-        # What is offered: built-in types, names of functions, "image".
+        # What is offered: built-in types, names of functions, "image"; "hint" where one is wanted.
         self.tools = {tool["type"] for tool in tools if tool not in named} | set(self.functions)
         if asked >= 0 and any(p.get("type") == "input_image" for p in _parts(self.context[asked])):
             self.tools.add("image")
+        if _HINT in str(body.get("instructions")):
+            self.tools.add("hint")
 
 
 def newest_prompt(items: Sequence[JSON]) -> str:

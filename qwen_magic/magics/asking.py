@@ -304,7 +304,8 @@ class Asker:
     ) -> View:
         """The view of a cell that awaits: the one that is `begun`, if one is."""
         if begun is None:
-            return self.views.view(plan, started, quiet=options.quiet, awaited=True)
+            several, quiet = options.compare is not None, options.quiet
+            return self.views.view(plan, started, quiet=quiet, awaited=True, outlives=several)
         begun.settle(facts_of(plan))
         begun.notice("")
         return begun

@@ -196,7 +196,13 @@ async def acompare(
         )
 
     try:
-        compared = _compared(asker, plans, await asyncio.gather(*map(answered, plans)))
+        # Plain text would go through each other.
+        answers = (
+            await asyncio.gather(*map(answered, plans))
+            if asker.settings.live
+            else [await answered(plan) for plan in plans]
+        )
+        compared = _compared(asker, plans, answers)
         if judging := _judging(asker, options, compared, asks[0]):
             compared = replace(compared, verdict=await answered(judging[0]), judged=judging[1])
     except asyncio.CancelledError:

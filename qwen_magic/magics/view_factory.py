@@ -46,22 +46,24 @@ class ViewFactory:
         self._shelf: WidgetShelf | None = None
         self._actions: AnswerActions | None = None
 
-    def view(self, plan: Plan, started: float, *, quiet: bool, awaited: bool) -> View:
+    def view(
+        self, plan: Plan, started: float, *, quiet: bool, awaited: bool, outlives: bool = False
+    ) -> View:
         """The view of a turn that was asked at `started` (`time.monotonic`). `awaited`: its cell
-        awaits, so that clicks are seen meanwhile."""
+        awaits, so that clicks are seen meanwhile. `outlives`: as `live_view` has it."""
         if quiet:
             return NoView()
         if kernel_of(self._shell) is None or not self._settings.live:
             from qwen_magic.frontends.terminal import TerminalView
 
             return TerminalView(facts_of(plan), sys.stdout, started=started)
-        return self.live_view(facts_of(plan), started, awaited=awaited)
+        return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
 
     def live_view(
         self, facts: TurnFacts, started: float, *, awaited: bool, outlives: bool = False
     ) -> StaticView:
         """A live view in the running cell's output, or a static one where nobody could see that.
-        `outlives`: another cell may run when the turn ends."""
+        `outlives`: other outputs may come before the turn ends, of another cell too."""
         from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 

@@ -36,6 +36,7 @@ class Shown:
 
 SHOWN = {
     "quickstart": Shown(turns=8, figures=2, runs=5, searches=1),
+    "teaching_demo": Shown(turns=9, figures=1, runs=1),
     "data_analysis": Shown(
         turns=8,
         figures=1,
