@@ -74,8 +74,8 @@ def _without_secrets(value: dict[str, Any]) -> dict[str, Any]:
 class ReadLimits:
     """What a client may take up: seconds, and bytes."""
 
-    idle_seconds: float = 300.0  # between two requests
-    head_seconds: float = 10.0  # from a request's first byte to the end of its head
+    idle_seconds: float = 300.0  # between two requests, of who had the key; and for each write
+    head_seconds: float = 10.0  # for a request's head; before it, of who has shown no key
     body_seconds: float = 60.0
     head: int = 64 * 1024
     body: int = 64 * 1024 * 1024
@@ -108,12 +108,14 @@ class Connection:
         """Read the next request, but for its body; false when the client was idle for too long.
         Raises `RefusedError`, after which the connection is of no more use, and `ClientGoneError`.
         """
+        is_known = bool(self.record.path) and self.record.key in ("right", "unchecked")
+        idle = self._limits.idle_seconds if is_known else self._limits.head_seconds
         self.record = RequestRecord()
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
         try:
             if not self._http.trailing_data[0]:
-                self._receive(time.monotonic() + self._limits.idle_seconds)
+                self._receive(time.monotonic() + idle)
         except TimeoutError:
             return False
         head = self._next_event(time.monotonic() + self._limits.head_seconds)
@@ -170,7 +172,7 @@ class Connection:
         """Send, waiting while the client reads too slowly. Raises `ClientGoneError`."""
         data = b"".join(self._http.send(event) or b"" for event in events)
         try:
-            self._socket.settimeout(None)
+            self._socket.settimeout(self._limits.idle_seconds)
             self._socket.sendall(data)
         except OSError:
             self._gone()

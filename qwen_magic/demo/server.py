@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from qwen_magic.demo.http import (
     ClientGoneError,
@@ -35,7 +34,8 @@ _PREFIX = re.compile(f"^(?:{'|'.join(PREFIXES)})(?=/)")
 # What the service lists beside its base URL, with prices in ISO 4217's code for tests.
 _CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
 MOST_RECORDS = 2000
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MOST_OPEN = 500  # connections; what comes besides is closed at once
+_LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 
 
 class DemoServer:
@@ -139,6 +139,9 @@ class DemoServer:
             if self._ending:
                 raw.close()
                 return
+            if len(self._serving) >= MOST_OPEN:
+                raw.close()
+                continue
             connection = Connection(raw, self._read_limits)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._serving[connection] = thread
@@ -186,11 +189,7 @@ def _admit(client: Connection) -> Any:
     """The request's body, read as JSON. Nobody's is read who has no right to an answer: no page
     may reach the server through a browser, neither one that says where it is from (`Origin`), nor
     one whose host name was made to point here (DNS rebinding). Raises `RefusedError`."""
-    try:
-        host = urlsplit(f"//{client.headers.get('host', '')}").hostname
-    except ValueError:
-        host = None
-    if "origin" in client.headers or host not in _LOOPBACK:
+    if "origin" in client.headers or not _LOOPBACK.fullmatch(client.headers.get("host", "")):
         raise RefusedError("The offline demo answers only to this machine.", "AccessDenied", 403)
     by_link = client.record.path.startswith(FIGURE_PATH)  # the link is the key, as the service's
     if client.record.key in ("none", "wrong") and not by_link:
