@@ -199,8 +199,9 @@ def record_notebook(path: Path, *, inplace: bool) -> int:
         raise UsageError(
             "nbclient is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
         )
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = _read_notebook(path)
     recording = path.with_suffix(".jsonl")
@@ -217,7 +218,9 @@ def record_notebook(path: Path, *, inplace: bool) -> int:
         if not part.exists():
             raise UsageError(f"{path} asked nothing, so that there is nothing to record.")
         os.replace(part, recording)
-    except CellExecutionError as error:
+    except NoSuchKernel as error:
+        raise UsageError(f"{path} wants a kernel that is not here: {error.name}.") from None
+    except (CellExecutionError, DeadKernelError) as error:
         raise UsageError(f"{path} was not recorded: a cell failed.", why=str(error)) from error
     finally:
         part.unlink(missing_ok=True)

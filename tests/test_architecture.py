@@ -68,6 +68,7 @@ HOMES = {
     "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
     "nbclient": ("cli.py",),
+    "jupyter_client": ("cli.py",),
     "mcp": ("tools/mcp.py", "tools/mcp_transport.py"),
     "mcp_types": ("tools/mcp.py", "tools/mcp_format.py", "tools/mcp_transport.py"),
     "anyio": ("tools/mcp_transport.py",),

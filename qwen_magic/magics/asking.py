@@ -144,6 +144,7 @@ class Asker:
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
+        self.session.tape.reset()
         self.views.close()
 
     @property

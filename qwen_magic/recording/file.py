@@ -52,6 +52,7 @@ _FAILURES: Final[Mapping[str, type[QwenError]]] = {
     )
 }
 FAILURE_WORDS: Final = ("error", "message", "why", "hint", "retry")  # of an exchange that failed
+_DEEPEST: Final = 100  # lists and objects within each other
 _LONGEST: Final = 24 * 3600 * 1000  # milliseconds between a request and a frame
 
 Frame: TypeAlias = tuple[int, str]
@@ -189,6 +190,8 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
     def text_of(of: JSON, key: str) -> str:
         return str(checked(of.get(key, ""), str, key, "text"))
 
+    if _is_deep(said):
+        raise _damaged(name, number, "it is nested too deeply")
     request = checked(said.get("request"), dict, "request", "object")
     method, path = text_of(request, "method"), text_of(request, "path")
     if not method or not path:
@@ -223,6 +226,21 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
         said.get("authorized") is True,
         checked(said.get("found", {}), dict, "found", "object"),
     )
+
+
+def _is_deep(value: object) -> bool:
+    """Whether what reads it by recursion could come to an end of Python's stack."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _frame(said: object, encoding: str, name: str, number: int) -> Frame:

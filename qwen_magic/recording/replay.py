@@ -118,7 +118,8 @@ class Replayer:
         numbers = self._by_signature.get(place) if place else None
         if not numbers:
             return "at the beginning"
-        return f"after “{shortened(_question(self.exchanges[numbers[0]].body or {}))}”"
+        question = shortened(_question(self.exchanges[numbers[0]].body or {}), 40)
+        return f"after “{question}”"
 
     def _place(self, body: JSON | None) -> str:
         return self._givers.get(text((body or {}).get("previous_response_id")), "")
@@ -243,6 +244,6 @@ def _part(words: Sequence[str]) -> str:
     return shortened("".join(words)) or "nothing"
 
 
-def shortened(words: str) -> str:
+def shortened(words: str, most: int = _SHOWN) -> str:
     line = " ".join(words.split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import append_text, read_text, write_text
-from qwen_magic.document.words import counted
+from qwen_magic.document.words import counted, exposed
 from qwen_magic.endpoints import TABLE, Endpoint, find_endpoint
 from qwen_magic.errors import NotRecordedError, UsageError
 from qwen_magic.masking import Secret
@@ -83,18 +83,20 @@ class _Replay:
     speed: float
     missing: str
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def opener(self, asked: Exchange) -> Opener:
         """Raises `NotRecordedError`."""
         from qwen_magic.client.tape import Replaying
 
         def find() -> Exchange | None:
-            return self.replayer.find(asked.method, asked.path, asked.body)
+            with self.lock:
+                return self.replayer.find(asked.method, asked.path, asked.body)
 
         found = find()
         if found is None:
             raise self._missing(asked)
-        model = answered_model(found)
+        model = exposed(answered_model(found))  # of a file that anybody may have made
         return Replaying(found, self.speed, f"recorded {day(found.at)}, {model}", find)
 
     def _missing(self, asked: Exchange) -> NotRecordedError:
@@ -107,12 +109,12 @@ class _Replay:
         nearest = self.replayer.nearest(asked.body)
         if nearest is None:
             return NotRecordedError(f"{self.name} has no answers in it.", hint=hint)
-        differs = "; ".join(nearest.differences) or "what was asked before"
-        return NotRecordedError(
-            f"{self.name} has no answer to this question.",
-            why=f"The nearest is in line {nearest.line}, “{nearest.prompt}”. Other: {differs}.",
-            hint=hint,
+        differs = "; ".join(nearest.differences) or "what was asked before it"
+        told = (
+            f"The nearest is in line {nearest.line}, “{nearest.prompt}”. It differs in {differs}."
         )
+        name = f"{self.name} has no answer to this question."
+        return NotRecordedError(name, why=exposed(told), hint=hint)
 
 
 class Tape:
@@ -197,6 +199,11 @@ class Tape:
             self.touched, self.active = True, False
             self._recorder = self._replay = None
 
+    def reset(self) -> None:
+        """As if nothing had been said here, unless it was from outside."""
+        self.stop()
+        self.touched = False
+
     def endpoint(self, name_or_url: str) -> Endpoint | None:
         """What stands in for an endpoint: the recorded one of that name or address, else the first;
         None where nothing is replayed."""
@@ -213,8 +220,10 @@ class Tape:
             return False
         if replay.missing == "live":
             return True
-        lines = (error.message, error.why)
-        return bool(self.agrees(lines, "Ask the model over the network?"))
+        agreed = self.agrees((error.message, error.why), "Ask the model over the network?")
+        if agreed is not None:
+            error.why = ""  # it was shown
+        return bool(agreed)
 
     # where requests go
 
@@ -276,7 +285,7 @@ class Tape:
         first = exchanges[0].at if exchanges else ""
         return (
             f"Answers come from {replay.name}: {counted(len(exchanges), 'exchange')} with "
-            f"{', '.join(models) or 'no model'}, recorded {day(first)}."
+            f"{exposed(', '.join(models)) or 'no model'}, recorded {day(first)}."
         )
 
     def _follow(self) -> None:

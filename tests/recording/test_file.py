@@ -117,6 +117,7 @@ class TestTheFile:
             ("{", "JSON"),
             ("[]", "object"),
             ("[" * 100_000, "nested"),
+            (f'{{"request": {{"body": {"[" * 500}{"]" * 500}}}}}', "nested"),
             ('{"request": 3}', "request"),
             ('{"request": {"method": "POST"}}', "path"),
             ('{"request": {"method": "GET", "path": "x"}, "status": "ok"}', "status"),
