@@ -45,7 +45,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     left, every = signal.getitimer(signal.ITIMER_REAL)
     try:  # it may ring as soon as it is set: a busy machine may take that long for a line
         signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST), _AGAIN)
+        # No longer than what is left to a limit around this one: many short ones add up.
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, left or _LONGEST, _LONGEST), _AGAIN)
         yield
     finally:
         is_over = True  # nothing below is left out because it rings

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ MOST_ROWS: Final = 20_000  # above it nothing is sent: no model could
 MOST_CELLS: Final = 1_000_000
 _SAMPLE_COLUMNS: Final = 60
 _LONGEST_CELL: Final = 80
+_SAMPLE_SECONDS: Final = 1.0
 _SECONDS: Final = 20.0  # to write the rows, and to compare them
 _LONGEST_NAMES: Final = 500
 # Characters a token, roughly: Qwen's tokenizer takes digits one by one.
@@ -208,7 +210,14 @@ def _table(
     name: str, value: Any, table: Table, rows: RowCount, mask: Collection[str], reads: str
 ) -> DataPart:
     shape = _shape(table)
-    table, rows_hidden = _without_hidden_rows(table, mask)
+    try:
+        with time_limit(_SECONDS):
+            table, rows_hidden = _without_hidden_rows(table, mask)
+    except OutOfTimeError as error:
+        raise UsageError(
+            f"{name} cannot be described: reading the names of its rows took over {_SECONDS:g} s.",
+            hint="Give it an index of texts or numbers.",
+        ) from error
     hidden = (*_hidden(table.frame, mask), *rows_hidden)
     parts = [_intro(name, f"{_kind(value)}, {shape}", reads), fenced(schema(table, mask))]
     shown, note = _visible(table.frame, mask, rows_hidden)
@@ -288,21 +297,23 @@ def _sample(shown: Any) -> str:
     import pandas  # type: ignore[import-untyped]
 
     head = shown.iloc[:SAMPLE_ROWS, :_SAMPLE_COLUMNS]
-    cells = {n: [*map(_cell, head.iloc[:, n])] for n in range(head.shape[1])}
+    cell = partial(_cell, ends_at=time.monotonic() + _SAMPLE_SECONDS)
+    cells = {n: [*map(cell, head.iloc[:, n])] for n in range(head.shape[1])}
     short = pandas.DataFrame(cells, dtype=object)
     short.columns = [escape_unprintable(str(label)) for label in head.columns]
     written, named = io.StringIO(), is_telling(head.index)
     if named:
-        short.index = head.index.map(_cell)
+        short.index = head.index.map(cell)
     short.to_csv(written, index=named, lineterminator="\n")
     lead = f"The first {counted(len(head), 'row')} (long cells are cut):"
     return f"{lead}\n\n{fenced(written.getvalue().rstrip(chr(10)), 'csv')}"
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, ends_at: float) -> Any:
     try:
-        text = cell_text(value, _LONGEST_CELL)
-    except Exception:  # what tells is the user's
+        with time_limit(max(0.01, ends_at - time.monotonic())):
+            text = cell_text(value, _LONGEST_CELL)
+    except Exception:  # what tells is the user's, and may take too long
         return f"<{type(value).__name__}>"
     if not isinstance(value, str) and text in ("None", "nan", "NaT", "<NA>"):
         return None

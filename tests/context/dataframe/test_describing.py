@@ -320,6 +320,23 @@ def test_rows_that_take_too_long_are_refused(monkeypatch):
         describe_data("t", pd.DataFrame({"a": ["x" * 200_000]}), rows=1)
 
 
+def test_cells_that_never_end_their_words_are_told_by_their_type(monkeypatch):
+    class Endless:
+        def __repr__(self):
+            while True:
+                time.sleep(0.001)
+
+    monkeypatch.setattr("qwen_magic.context.dataframe.describing._SAMPLE_SECONDS", 0.1)
+    monkeypatch.setattr("qwen_magic.context.dataframe.describing._SECONDS", 0.1)
+    monkeypatch.setattr("qwen_magic.context.dataframe.columns._SECONDS", 0.1)
+    table = pd.DataFrame({"a": [Endless() for _ in range(9)], "b": 1})
+    text = describe_data("t", table).text
+    assert "'a': object, not looked at: it took too long" in text
+    assert text.count("\n<Endless>,1") == 5
+    with pytest.raises(UsageError, match="names of its rows"):
+        describe_data("t", table.set_index("a"), mask=["x"])
+
+
 def test_cells_that_cannot_be_compared():
     text = describe_data("t", pd.DataFrame({"a": [decimal.Decimal("sNaN"), None]})).text
     assert "'a': object" in text
