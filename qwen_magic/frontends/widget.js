@@ -272,13 +272,19 @@ const viewsOf = (model) => [...views].filter((view) => view.model.get("mid") ===
 const looks = new Map(); // what looks after a model's question
 const ended = new Map(); // what came of an answer whose kernel is gone
 
-/* The page's title says that questions wait, of whichever answers. */
+/* The page's title says that questions wait, of whichever answers; also when the page sets it. */
 function titled(id, asks) {
   const waiting = (window.qwenMagicWaiting ??= new Set());
   if (asks) waiting.add(id);
   else waiting.delete(id);
-  const title = document.title.replace(ASKS, "");
-  document.title = waiting.size ? ASKS + title : title;
+  const sign = () => {
+    const title = document.title.replace(ASKS, "");
+    const signed = waiting.size ? ASKS + title : title;
+    if (document.title !== signed) document.title = signed;
+  };
+  if (!waiting.watch) new MutationObserver(sign).observe(document.head, { childList: true, subtree: true });
+  waiting.watch = true;
+  sign();
 }
 
 /* What is asked, its `key` unlike that of all others on the page; {} where nothing is. */
@@ -352,8 +358,8 @@ async function watchKernel(model, onGone) {
   };
 }
 
-/* Put the saved form, with its figures, in the place of this answer's output. True if that was
-   possible. */
+/* Put the saved form, with its figures, in the place of this answer's output; nothing where the cell
+   runs anew, which shows its own. True if that was possible. */
 async function replaceOutput(model) {
   const cell = await cellOf(model);
   if (!cell?.getOutputs || !cell.setOutputs) return false;
@@ -361,7 +367,9 @@ async function replaceOutput(model) {
   if (!outputs.some((old) => isOurs(old, model))) return false;
   const figures = (model.get("figures") ?? []).map((data) => display(data));
   const made = [display(model.get("bundle"), model.get("metadata")), ...figures];
-  cell.setOutputs(outputs.flatMap((old) => (isOurs(old, model) ? made : [old])));
+  const isAnew = cell.executionState === "running" || outputs.length > 1;
+  const place = (old) => (isAnew && old.metadata?.isAgain ? [] : made);
+  cell.setOutputs(outputs.flatMap((old) => (isOurs(old, model) ? place(old) : [old])));
   return true;
 }
 
@@ -422,7 +430,7 @@ function adopt(model) {
 }
 
 /* Show the live view where the saved part stands; or where nothing does, since the page was loaded
-   after its cell began. True if it was put there. */
+   after its cell began, or its cell was run again and waits. True if it was put there. */
 async function resume(model) {
   const cell = await cellOf(model);
   if (!cell?.getOutputs || model.get("done")) return false;
@@ -431,7 +439,8 @@ async function resume(model) {
   const isLost = cell.executionState === "idle" || Boolean(model.get("question")?.key);
   if (old ? old.data[WIDGET_VIEW] : !isLost) return false;
   const view = { version_major: 2, version_minor: 0, model_id: model.get("mid") };
-  const made = display({ ...old?.data, [WIDGET_VIEW]: view });
+  const isAgain = cell.executionState === "running";
+  const made = display({ ...old?.data, [WIDGET_VIEW]: view }, { isAgain });
   cell.setOutputs(old ? outputs.map((output) => (output === old ? made : output)) : [...outputs, made]);
   return true;
 }

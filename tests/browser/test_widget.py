@@ -353,6 +353,8 @@ def test_a_question_that_has_no_view_is_asked_over_the_page(page):
     page.evaluate(f"model.set('question', {ASKED})")
     strip = page.locator(".qm-strip")
     strip.get_by_text("rows(…) waits in cell [7]").wait_for()
+    page.evaluate("document.title = 'Set by the page'")
+    page.wait_for_function("document.title.startsWith('(?) Set')")
     strip.get_by_role("button", name="Allow once").click()
     assert page.evaluate("model.sent.at(-1)") == {"op": "choose", "value": "e1:once"}
     page.evaluate("model.set('question', {})")
@@ -459,6 +461,31 @@ def test_a_page_that_was_never_told_of_an_output_shows_it(page, state, question,
     page.wait_for_timeout(200)
     shown = page.evaluate("cell.outputs")
     assert [list(output["data"]) for output in shown] == [WIDGET_VIEW] * lost
+
+
+@pytest.mark.parametrize(("state", "count"), [("running", 0), ("idle", 1)])
+def test_a_cell_that_was_run_again_shows_its_newest_answer_alone(page, state, count):
+    """Its output went when it was run again, and the question that was open got one of its own."""
+    page.evaluate(
+        f"""() => {{
+          window.cell = newNotebook(model, []);
+          cell.executionState = "running";
+          model.set("question", {ASKED});
+          view.close();
+          widget.initialize({{ model }});
+        }}"""
+    )
+    page.wait_for_function("cell.outputs.length")
+    page.evaluate(
+        """(state) => {
+          cell.executionState = state;
+          model.values.bundle = { "text/html": "<p>saved</p>" };
+          model.set("done", true);
+        }""",
+        state,
+    )
+    page.wait_for_function("!cell.outputs.some((output) => 'isAgain' in output.metadata)")
+    assert page.evaluate("cell.outputs.length") == count
 
 
 def test_without_a_notebook_it_shows_the_saved_form_itself(page, give, kernel):

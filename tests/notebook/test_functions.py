@@ -249,6 +249,26 @@ def test_a_question_outlives_all_that_happens_to_a_page(front, server, open_page
     assert "The kernel ended" in outputs[2][0].data["text/plain"]
 
 
+def test_a_cell_run_again_while_its_question_is_open_shows_one_answer(front, server, open_page):
+    """The page puts away what it showed at once, while the kernel still waits for a word."""
+    page = open_page(front[0], f"again-{'-'.join(front)}.ipynb", [
+        setup(server), "%%qwen -t rows\ncall rows(where='a')"
+    ], front[1])  # fmt: skip
+    page.run(0)
+    page.run(1, wait=False)
+    page.output(1).locator(".qm-choice").first.wait_for()
+    for _ in range(2):
+        page.run(1, wait=False)
+    for _ in range(3):
+        choose(page, 1, "Allow once")
+    page.wait_for_cell(1)
+    page.page.wait_for_timeout(1500)
+    (output,) = page.save().cells[1].outputs
+    assert "gave" in output.data["text/plain"]
+    assert page.output(1).locator(".qm-turn").count() == 1
+    assert len(asked(server)) == 6
+
+
 def test_an_mcp_server_of_the_notebooks_folder(server, jupyter, open_page):
     """Refused, then started; its calls have buttons, and nothing of its key is saved."""
     pytest.importorskip("mcp")
