@@ -44,30 +44,38 @@ class HostileServer(ThreadingHTTPServer):
 
     def events(self, body: JSON) -> Iterator[JSON]:
         items = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        own = {"id": f"{self.id}{len(self.seen)}", "object": "response", "model": self.model}
-        own |= {"previous_response_id": body.get("previous_response_id")}
-        yield {"type": "response.created", "response": {**own, "status": "queued", "output": []}}
-        yield from self.extra
-        for place, item in enumerate(items):
-            time.sleep(self.pause)
-            yield {"type": "response.output_item.added", "output_index": place, "item": item}
-            for kind, text in _deltas(item):
-                at = {"item_id": item["id"], "output_index": place, "content_index": 0}
-                yield {"type": kind, "delta": text, **at}
-            yield {"type": "response.output_item.done", "output_index": place, "item": item}
-        if self.error:
-            failed = {"code": self.error, "message": self.error}
-            ended = {**own, "status": "failed", "output": [], "error": failed}
-            yield {"type": "response.failed", "response": ended}
-            return
-        used = {"input_tokens": 1, "output_tokens": 1, "x_tools": {self.tools: {"count": 1}}}
-        ended = {
-            **own,
-            "status": "completed",
-            "output": items,
-            "usage": used if self.tools else None,
-        }
-        yield {"type": "response.completed", "response": ended}
+        id, before = f"{self.id}{len(self.seen)}", body.get("previous_response_id")
+        for event in events_of(
+            items, self.model, id, extra=self.extra, tools=self.tools, error=self.error, before=before
+        ):
+            if event["type"] == "response.output_item.added":
+                time.sleep(self.pause)
+            yield event
+
+
+def events_of(
+    items: list[JSON], model: str = "m", id: str = "r", *, extra: tuple[JSON, ...] = (),
+    tools: str = "", error: str = "", before: str | None = None, piece: int = 11,
+) -> Iterator[JSON]:  # fmt: skip
+    """A response with these items as it streams, its texts in pieces of so many characters; for the
+    rest see `HostileServer`."""
+    own = {"id": id, "object": "response", "model": model, "previous_response_id": before}
+    yield {"type": "response.created", "response": {**own, "status": "queued", "output": []}}
+    yield from extra
+    for place, item in enumerate(items):
+        yield {"type": "response.output_item.added", "output_index": place, "item": item}
+        for kind, text in _deltas(item, piece):
+            at = {"item_id": item["id"], "output_index": place, "content_index": 0}
+            yield {"type": kind, "delta": text, **at}
+        yield {"type": "response.output_item.done", "output_index": place, "item": item}
+    if error:
+        failed = {"code": error, "message": error}
+        ended = {**own, "status": "failed", "output": [], "error": failed}
+        yield {"type": "response.failed", "response": ended}
+        return
+    used = {"input_tokens": 1, "output_tokens": 1, "x_tools": {tools: {"count": 1}}}
+    ended = {**own, "status": "completed", "output": items, "usage": used if tools else None}
+    yield {"type": "response.completed", "response": ended}
 
 
 class _Exchange(BaseHTTPRequestHandler):
@@ -87,13 +95,13 @@ class _Exchange(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _deltas(item: JSON) -> Iterator[tuple[str, str]]:
+def _deltas(item: JSON, size: int) -> Iterator[tuple[str, str]]:
     """The pieces that an item's text comes in: what is half there must be harmless too."""
     kinds = {"message": "output_text", "reasoning": "reasoning_text"}
     if item["type"] in kinds:
         (part,) = item.get("content") or item.get("summary")
-        for start in range(0, len(part["text"]), 11):
-            yield f"response.{kinds[item['type']]}.delta", part["text"][start : start + 11]
+        for start in range(0, len(part.get("text", "")), size):
+            yield f"response.{kinds[item['type']]}.delta", part["text"][start : start + size]
 
 
 def message(text: str, id: str = "m1") -> JSON:
