@@ -20,9 +20,9 @@ from qwen_magic.document.blocks import Block, NumberedSource, Place, SourceList,
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.links import by_host, is_picture, link_open
-from qwen_magic.document.markdown.render import FIGURE_ALT, CodeHtml, text_html
+from qwen_magic.document.markdown.render import FIGURE_ALT, CodeHtml, shown_html
 from qwen_magic.document.question import Asked, Question
-from qwen_magic.document.words import counted, revealed
+from qwen_magic.document.words import counted, exposed, revealed
 
 SEP: Final = '<span class="qm-sep"> · </span>'
 _PADDED: Final = 'style="padding: 2px 0 12px 18px"'
@@ -53,7 +53,7 @@ def markup(value: Value) -> Markup:
         case blocks.LiveLine(text=text):
             return waiting(text), ""
         case blocks.Spoken(text=text):
-            return f"<span>{escape(revealed(text))}</span>", ""
+            return f"<span>{shown_html(text)}</span>", ""
         case Asked(question=question, key=key):
             return question_html(question, key), ""
         case SourceList():
@@ -70,36 +70,34 @@ def link(url: str, text: str, kind: str) -> str:
     """A link of this class around `text`, or the bare text where `url` is none to follow."""
     opening = link_open(url, kind=kind)
     if not opening:
-        return f'<span class="{kind}">{_shown(text)}</span>'
-    return f"{opening}{_shown(text)}</a>"
-
-
-def _shown(text: str) -> str:
-    return text_html(revealed(text))
+        return f'<span class="{kind}">{shown_html(text)}</span>'
+    return f"{opening}{shown_html(text)}</a>"
 
 
 def head(step: Step) -> str:
     """The line of a step."""
     state = {"live": " qm-is-live", "bad": " qm-is-bad", "done": ""}[step.state]
-    parts = [f'<b class="qm-verb">{_shown(step.verb)}</b>']
+    parts = [f'<b class="qm-verb">{shown_html(step.verb)}</b>']
     if step.what:
         tag, kind = ("code", " qm-what-code") if step.what_is_code else ("span", "")
-        parts.append(f'<{tag} class="qm-what{kind}" dir="auto">{_shown(step.what)}</{tag}>')
+        parts.append(f'<{tag} class="qm-what{kind}" dir="auto">{shown_html(step.what)}</{tag}>')
     if step.facts:
-        parts.append(f'<span class="qm-took">{_shown(" · ".join(step.facts))}</span>')
+        parts.append(f'<span class="qm-took">{shown_html(" · ".join(step.facts))}</span>')
     return f'<summary class="qm-head{state}">{SEP.join(parts)}</summary>'
 
 
 def waiting(text: str) -> str:
     """A live line that does not open."""
-    return f'<p class="qm-head qm-head-flat qm-is-live"><b class="qm-verb">{_shown(text)}</b></p>'
+    return (
+        f'<p class="qm-head qm-head-flat qm-is-live"><b class="qm-verb">{shown_html(text)}</b></p>'
+    )
 
 
 def block_html(block: Block) -> str:
     """One element."""
     match block:
         case blocks.Label(text=text):
-            return f'<p class="qm-label"><small>{_shown(text)}</small></p>'
+            return f'<p class="qm-label"><small>{shown_html(text)}</small></p>'
         case blocks.Text(text=text):
             return f'<p class="qm-p qm-plain" dir="auto">{_lines(text)}</p>'
         case blocks.Lines(texts=texts):
@@ -121,17 +119,17 @@ def block_html(block: Block) -> str:
         case blocks.SourceGroups(sources=sources):
             return _groups(sources)
         case blocks.Pending(text=text):
-            return f'<p class="qm-wait"><small>{_shown(text)}</small></p>'
+            return f'<p class="qm-wait"><small>{shown_html(text)}</small></p>'
         case _:
             assert_never(block)
 
 
 def _line(text: str) -> str:
-    return f'<li class="qm-li" dir="auto">{_shown(text)}</li>'
+    return f'<li class="qm-li" dir="auto">{shown_html(text)}</li>'
 
 
 def _lines(text: str) -> str:
-    return _shown(text).replace("\n", "<br>")
+    return shown_html(text).replace("\n", "<br>")
 
 
 def _pre(inside: str, label: str, kind: str = "") -> str:
@@ -143,21 +141,21 @@ def _pre(inside: str, label: str, kind: str = "") -> str:
 
 def figure_html(figure: blocks.Figure) -> str:
     """The picture where it is at hand; else a quiet link to it, which loads nothing."""
-    alt = escape(figure.alt or FIGURE_ALT)
+    alt = escape(revealed(figure.alt or FIGURE_ALT))
     if is_picture(figure.data):
         return (
             f'<figure class="qm-fig"><img class="qm-img" src="{escape(figure.data)}" alt="{alt}">'
             "</figure>"
         )
     name = link(figure.url, figure.alt or "Figure", "qm-a")
-    reason = escape(figure.reason or "not fetched")
+    reason = shown_html(figure.reason or "not fetched")
     return f'<p class="qm-wait">{name} <small>{reason}</small></p>'
 
 
 def source_html(source: NumberedSource, *, with_host: bool) -> str:
     """A numbered link to a source."""
     number = f'<span class="qm-nr">[{source.number}]</span> ' if source.number else ""
-    host = f' <span class="qm-at">{_shown(source.host)}</span>' if with_host else ""
+    host = f' <span class="qm-at">{shown_html(source.host)}</span>' if with_host else ""
     cited = " qm-is-cited" if source.cited else ""
     page = link(source.url, source.title, "qm-src")
     return f'<span class="qm-item{cited}" dir="auto">{number}{page}{host}</span>'
@@ -168,7 +166,7 @@ def _groups(sources: Iterable[NumberedSource]) -> str:
     for host, group in by_host(sources).items():
         links = f"{SEP} ".join(source_html(source, with_host=False) for source in group)
         rows.append(
-            f'<li class="qm-from"><span class="qm-host">{_shown(host)}</span>'
+            f'<li class="qm-from"><span class="qm-host">{shown_html(host)}</span>'
             f'<span class="qm-sep">: </span><span class="qm-links">{links}</span></li>'
         )
     return f'<ul class="qm-hosts">{"".join(rows)}</ul>'
@@ -199,11 +197,11 @@ def note_html(note: Note, *, announce: bool = False) -> str:
     """`announce`: a screen reader says an error at once, which is right only where it is new."""
     kind = " qm-is-error" if note.is_error else ""
     role = ' role="alert"' if announce and note.is_error else ""
-    parts = [f'<p class="qm-note-title" dir="auto"><b>{_shown(note.title)}</b></p>']
+    parts = [f'<p class="qm-note-title" dir="auto"><b>{shown_html(note.title)}</b></p>']
     if note.text:
-        parts.append(f'<p class="qm-note-text" dir="auto">{_shown(note.text)}</p>')
+        parts.append(f'<p class="qm-note-text" dir="auto">{shown_html(note.text)}</p>')
     if note.request_id:
-        request = _shown(f"request {note.request_id}")
+        request = shown_html(f"request {note.request_id}")
         parts.append(f'<p class="qm-note-text"><small class="qm-id">{request}</small></p>')
     return f'<div class="qm-note{kind}"{role} {_NOTE_PADDED}>{"".join(parts)}</div>'
 
@@ -212,17 +210,19 @@ def question_html(question: Question, id: str) -> str:
     """The question with its buttons, whose values are `id:choice`. For the live view only."""
     buttons = "".join(
         f'<button type="button" class="qm-btn qm-choice" value="{escape(id)}:{choice}">'
-        f"{escape(words)}</button>"
+        f"{shown_html(words)}</button>"
         for choice, words in question.words.items()
     )
-    before, name, after = map(escape, question.title.partition(question.name))
+    title, name = exposed(question.title), exposed(question.name)
+    before, _, behind = map(shown_html, title.partition(name))
     return (
-        f'<div class="qm-note qm-ask" role="group" aria-label="{escape(question.title)}"'
+        f'<div class="qm-note qm-ask" role="group" aria-label="{escape(title)}"'
         f" {_NOTE_PADDED}>"
-        f'<p class="qm-note-title"><b>{before}<code class="qm-c">{name}</code>{after}</b></p>'
+        f'<p class="qm-note-title"><b>{before}'
+        f'<code class="qm-c">{escape(name)}</code>{behind}</b></p>'
         f'<pre class="qm-pre qm-call" tabindex="0" role="region" aria-label="The call">'
         f"{escape(question.call, quote=False)}</pre>"
-        f'<p class="qm-note-text">{_shown(question.text)}</p>'
+        f'<p class="qm-note-text">{shown_html(question.text)}</p>'
         f'<div class="qm-choices">{buttons}</div></div>'
     )
 
@@ -239,5 +239,5 @@ def footer_html(footer: Footer) -> str:
 
 
 def _facts(facts: Sequence[str]) -> str:
-    shown = (f'<span class="qm-fact">{_shown(fact)}</span>' for fact in facts)
+    shown = (f'<span class="qm-fact">{shown_html(fact)}</span>' for fact in facts)
     return f"<small>{' · '.join(shown)}</small>" if facts else ""

@@ -42,7 +42,7 @@ def link_open(url: str, title: str = "", kind: str = "qm-a") -> str:
     """The opening tag of a link, "" where `url` is nothing a reader may be sent to."""
     if not is_linkable(url):
         return ""
-    said = f' title="{escape(title)}"' if title else ""
+    said = f' title="{escape(revealed(title))}"' if title else ""
     return (
         f'<a class="{kind}" href="{escape(url)}"{said} rel="noopener noreferrer" target="_blank">'
     )
@@ -86,7 +86,7 @@ def _is_mixed(host: str) -> bool:
     """Whether a host's letters are of scripts that are not written together, or may be taken for
     those of ASCII."""
     scripts = {script_of(char) for char in host} - {""}
-    plain = "".join(char for char in unicodedata.normalize("NFD", host) if ord(char) < 0x300)
+    plain = "".join(char for char in unicodedata.normalize("NFD", host) if ord(char) < 0x250)
     if scripts == {"LATIN"}:  # münchen.de, but not ɡoogle.com
         return len(plain) != len(host)
     return len(scripts) > 1 and not scripts <= {"LATIN", "CJK", "HANGUL"}
@@ -104,6 +104,7 @@ def is_linkable(url: str) -> bool:
     """Whether `url` is http, https or mailto, with something behind it and nothing hidden in it."""
     return (
         revealed(url) == url
+        and not re.search(r"[\t\r\n]", url)  # which browsers leave out
         and bool(_LINKABLE.match(url))
         and (_host(url) != "" or url.lower().startswith("mailto:"))
     )

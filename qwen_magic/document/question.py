@@ -41,7 +41,7 @@ class Question:
     @property
     def waits(self) -> str:
         """That it waits, for whoever does not see it."""
-        return f"{self.name}(…) waits for your word"
+        return f"{exposed(self.name)}(…) waits for your word"
 
     @property
     def title(self) -> str:
@@ -88,7 +88,7 @@ class StartQuestion(Question):
 
     @property
     def waits(self) -> str:
-        return f"{self.name} waits for your word"
+        return f"{exposed(self.name)} waits for your word"
 
     @property
     def title(self) -> str:

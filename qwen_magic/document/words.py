@@ -68,6 +68,11 @@ def _escape(found: re.Match[str]) -> str:
     return f"&#{ord(found[0])};" if found[0] in "<>&" else f"\\{found[0]}"
 
 
+def as_entities(text: str) -> str:
+    """The same inside an HTML block of Markdown, where backslashes escape nothing."""
+    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
 def fenced(text: str, language: str = "") -> str:
     """`text` as a fenced code block: its fence is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
@@ -117,11 +122,15 @@ _UNSEEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
+# Those of ASCII and Latin-1, but for NUL, tabs and ends of lines: a terminal that a code block is
+# pasted into does what they say.
+_CONTROLS = "\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
 # Three do some good: joiners behind letters of other scripts and emoji, a first variation behind
 # what is no letter of ASCII, and the tags of a flag.
 HIDDEN = re.compile(
     "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f"
-    f"|[{_UNSEEN}]"
+    f"|[{_UNSEEN}{_CONTROLS}]"
     f"|(?<![^\\x00-\u02ff{_UNSEEN}\u200c\u200d])[\u200c\u200d]"
     f"|(?<=[A-Za-z\\s{_VARIES}])[{_VARIES}]"
 )
@@ -131,9 +140,9 @@ _LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
 
 
 def revealed(text: str, before: str = "") -> str:
-    """`text` with a name in the place of every character that hides: "a⟨U+202E⟩b". `before`: the
-    character that stands in front of it."""
-    if text.isascii():
+    """`text` with a name in the place of every character that hides or controls: "a⟨U+202E⟩b".
+    `before`: the character that stands in front of it."""
+    if text.isascii() and not _CONTROL.search(text):
         return text
     parts, copied, whole = [], len(before), before + text
     for found in HIDDEN.finditer(whole, len(before)):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from qwen_magic.document.markdown.render import text_html
+from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK
 from qwen_magic.frontends.plain import printable
 
@@ -176,4 +176,4 @@ def _whole(cell: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text_html(printable(" ".join(text.split()))).replace('"', "&quot;")
+    return shown_html(" ".join(text.split())).replace('"', "&quot;")

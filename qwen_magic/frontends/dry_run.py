@@ -30,7 +30,8 @@ from typing import Final
 
 from qwen_magic.document.html import SEP
 from qwen_magic.document.links import is_picture
-from qwen_magic.document.words import NO_BREAK, money, sentence
+from qwen_magic.document.markdown.render import shown_html
+from qwen_magic.document.words import NO_BREAK, money, revealed, sentence
 from qwen_magic.frontends.history import page_style
 from qwen_magic.frontends.plain import printable
 from qwen_magic.masking import redact, with_texts
@@ -210,8 +211,8 @@ def _literal(value: object) -> str:
 def dry_run_html(dry: DryRun) -> str:
     """The page, for a `text/html` output: escaped, and in need of nothing."""
     address = dry.url.partition("://")[2]
-    where = [f"POST <code>{escape(address)}</code>", *map(escape, (dry.model, dry.place))]
-    said = "".join(f'<p class="qm-said" dir="auto">{escape(words)}</p>' for words in dry.said())
+    where = [f"POST <code>{shown_html(address)}</code>", *map(shown_html, (dry.model, dry.place))]
+    said = "".join(f'<p class="qm-said" dir="auto">{shown_html(words)}</p>' for words in dry.said())
     exact = "".join(
         _fold(f"The request {words}", _pre(text, words)) for words, text in dry.forms().items()
     )
@@ -242,13 +243,15 @@ def _cells(numbers: list[str]) -> str:
 
 def _part(part: RequestPart) -> str:
     """What it is; below it, folded, what it says."""
-    name = f" <code>{escape(part.name)}</code>" if part.name else ""
-    about = f' {SEP}<small class="qm-meta" dir="auto">{escape(part.about)}</small>' * bool(
+    name = f" <code>{shown_html(part.name)}</code>" if part.name else ""
+    about = f' {SEP}<small class="qm-meta" dir="auto">{shown_html(part.about)}</small>' * bool(
         part.about
     )
-    words = f"<b>{escape(part.kind)}</b>{name}{about}"
+    words = f"<b>{shown_html(part.kind)}</b>{name}{about}"
     if is_picture(part.image):
-        return _fold(words, f'<img class="qm-img" src="{part.image}" alt="{escape(part.name)}">')
+        return _fold(
+            words, f'<img class="qm-img" src="{part.image}" alt="{escape(revealed(part.name))}">'
+        )
     return _fold(words, _pre(part.text, part.kind)) if part.text else f"<div>{words}</div>"
 
 
@@ -261,7 +264,7 @@ def _fold(summary: str, inside: str) -> str:
 
 def _pre(text: str, label: str) -> str:
     """Without blank lines: in Markdown one would end the HTML that this stands in."""
-    shown = escape(printable(text), quote=False).replace("\n", "&#10;")
+    shown = escape(revealed(text), quote=False).replace("\n", "&#10;")
     opening = f'<pre class="qm-pre" tabindex="0" role="region" aria-label="{escape(label)}">'
     return f"{opening}{shown}</pre>"
 

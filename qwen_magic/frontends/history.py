@@ -25,7 +25,8 @@ from typing import Final
 
 from qwen_magic.conversation.chain import CellKey, TurnSummary
 from qwen_magic.conversation.outline import Fold, Line, Outline, Step
-from qwen_magic.document.words import NO_BREAK, counted, plural, shorten
+from qwen_magic.document.markdown.render import shown_html
+from qwen_magic.document.words import NO_BREAK, counted, plural, revealed, shorten
 from qwen_magic.frontends.plain import printable
 
 PREVIEW: Final = 140  # characters of a prompt; how many of them are seen is the view's affair
@@ -138,11 +139,11 @@ def _prompt(turn: TurnSummary, length: int) -> str:
 
 def history_html(outline: Outline, *, now: float) -> str:
     """The tree with its style, for a `text/html` output. `now` is in seconds since 1970."""
-    name = escape(outline.name)
-    head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(escape(_summary(outline)))}'
+    name, label = shown_html(outline.name), escape(revealed(outline.name))
+    head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(shown_html(_summary(outline)))}'
     body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
     return (
-        f'<div class="qm-page" role="region" aria-label="History of {name}">{page_style()}'
+        f'<div class="qm-page" role="region" aria-label="History of {label}">{page_style()}'
         f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}</div>'
     )
 
@@ -166,9 +167,8 @@ def _nodes(outline: Outline, now: float) -> Iterator[str]:
 
 
 def _next_html(outline: Outline) -> str:
-    return (
-        f'<div class="qm-next"><span class="qm-ref">→</span> <b>{escape(_next(outline))}</b></div>'
-    )
+    words = shown_html(_next(outline))
+    return f'<div class="qm-next"><span class="qm-ref">→</span> <b>{words}</b></div>'
 
 
 def _fold(words: str, fold: Fold, now: float) -> str:
@@ -178,7 +178,7 @@ def _fold(words: str, fold: Fold, now: float) -> str:
     rows = "".join(_row(line, now) for line in fold.lines)
     return (
         f'<details class="qm-fold" style="padding: 0 0 0 24px"><summary class="qm-head">'
-        f"{escape(words)}</summary>"
+        f"{shown_html(words)}</summary>"
         f'<div class="qm-beside">{rows}{_gap(_more(fold))}</div></details>'
     )
 
@@ -193,10 +193,10 @@ def _row(line: Line, now: float) -> str:
 def _node(line: Line, now: float, *, is_head: bool = False) -> str:
     href = _href(line.turn.cell)
     tag = "a" if href else "span"
-    prompt = escape(printable(_prompt(line.turn, PREVIEW)))
+    prompt = shown_html(_prompt(line.turn, PREVIEW))
     asked = f'<{tag} class="qm-ask" dir="auto"{href}>{prompt}</{tag}>'
     facts = " · ".join(map(_fact, _facts(line, now)))
-    ref = f'<span class="qm-ref">{escape(line.ref or _NO_REF)}</span>'
+    ref = f'<span class="qm-ref">{shown_html(line.ref or _NO_REF)}</span>'
     if is_head:
         asked = f"<b>{asked}</b>"
     return f'<div class="qm-node">{ref} {asked}{_SEP}{_meta(facts)}</div>'
@@ -208,7 +208,7 @@ def _href(cell: CellKey | None) -> str:
 
 
 def _fact(fact: str) -> str:
-    return f'<span class="qm-bad">{fact}</span>' if fact == "failed" else escape(fact)
+    return f'<span class="qm-bad">{fact}</span>' if fact == "failed" else shown_html(fact)
 
 
 def _meta(markup: str) -> str:
@@ -216,7 +216,7 @@ def _meta(markup: str) -> str:
 
 
 def _gap(words: str) -> str:
-    return f'<div class="qm-gap">{escape(words)}</div>' if words else ""
+    return f'<div class="qm-gap">{shown_html(words)}</div>' if words else ""
 
 
 # Text -------------------------------------------------------------------------------------------

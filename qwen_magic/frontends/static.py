@@ -25,7 +25,7 @@ from qwen_magic.document.markdown.render import CodeHtml, text_of
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Asked
 from qwen_magic.document.tree import Node
-from qwen_magic.document.words import SPECIAL, counted, escaped, fenced, revealed
+from qwen_magic.document.words import as_entities, counted, escaped, fenced, revealed
 from qwen_magic.frontends.plain import plain_of
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.fields import JSON
@@ -187,14 +187,9 @@ def _value(value: Value) -> str:
 
 
 def _details(step: Step, body: str) -> str:
-    rest = [_entities(part) for part in (step.what, *step.facts) if part]
-    line = " · ".join([f"<b>{_entities(step.verb)}</b>", *rest])
+    rest = [as_entities(part) for part in (step.what, *step.facts) if part]
+    line = " · ".join([f"<b>{as_entities(step.verb)}</b>", *rest])
     return f"<details><summary>{line}</summary>\n\n{body}\n\n</details>"
-
-
-def _entities(text: str) -> str:
-    """Text on one line inside an HTML block, where backslashes escape nothing."""
-    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
 def _block(block: Block) -> str:

@@ -46,7 +46,13 @@ class HostileServer(ThreadingHTTPServer):
         items = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         id, before = f"{self.id}{len(self.seen)}", body.get("previous_response_id")
         for event in events_of(
-            items, self.model, id, extra=self.extra, tools=self.tools, error=self.error, before=before
+            items,
+            self.model,
+            id,
+            extra=self.extra,
+            tools=self.tools,
+            error=self.error,
+            before=before,
         ):
             if event["type"] == "response.output_item.added":
                 time.sleep(self.pause)

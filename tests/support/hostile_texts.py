@@ -103,7 +103,7 @@ SVG = (
     f"![x](data:image/svg+xml,<svg onload={RUN}>)",
     "![x](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+)",
     f"<img src=\"data:image/svg+xml,%3Csvg onload='{RUN}'%3E\">",
-    "![x](data:image/png;base64,AA==\" onerror=x)",
+    '![x](data:image/png;base64,AA==" onerror=x)',
     "![x](data:image/PNG;charset=x;base64,AA==)",
     "![x](data:text/html;base64,PHNjcmlwdD4=)",
 )
@@ -235,7 +235,7 @@ LIES = (
     ("[here](http://bank.com:443@evil.invalid/)", "evil.invalid"),
     ("[here](http://bank.com%2f@evil.invalid/)", "evil.invalid"),
     ("<http://bank.com@evil.invalid/>", "evil.invalid"),
-    ("http://bank.com@evil.invalid/", "evil.invalid"),
+    ("http://bank.com@evil.invalid/", ""),  # no link at all
     ("[bank.com](http://bank.com.evil.invalid)", "bank.com.evil.invalid"),
     ("[bank.com](http://evil.invalid/?q=http://bank.com)", "evil.invalid"),
     ("[bank.com](http://evil.invalid#bank.com)", "evil.invalid"),
@@ -343,7 +343,7 @@ TEX = (
 # Readers of other kinds --------------------------------------------------------------------------------
 
 DIAGRAMS = (
-    f"```mermaid\ngraph TD; A[<img src=x onerror={RUN}>] --> B; click A \"javascript:{RUN}\"\n```",
+    f'```mermaid\ngraph TD; A[<img src=x onerror={RUN}>] --> B; click A "javascript:{RUN}"\n```',
     f"```mermaid\n%%{{init: {{'securityLevel': 'loose', 'htmlLabels': true}}}}%%\ngraph TD; A[\"<iframe src={AWAY}>\"]\n```",
     f"```html\n<script>{RUN}</script>\n```",
     f"```{{=html}}\n<script>{RUN}</script>\n```",
@@ -355,7 +355,7 @@ DIAGRAMS = (
     f"```svg\n<svg onload={RUN}>\n```",
     f'```vega\n{{"data": {{"url": "{AWAY}/d.json"}}}}\n```',
     f'```geojson\n{{"x": "<img src={AWAY}>"}}\n```',
-    f"```graphviz\ndigraph {{a [URL=\"javascript:{RUN}\"]}}\n```",
+    f'```graphviz\ndigraph {{a [URL="javascript:{RUN}"]}}\n```',
     '```" onclick="x\ny\n```',
     "```<script>\ny\n```",
     f"{{raw-html}}`<script>{RUN}</script>`",

@@ -20,7 +20,8 @@ from selectolax.lexbor import LexborHTMLParser
 _TEXT = ("class", "dir")
 ELEMENTS: dict[str, set[str]] = {
     **{tag: set() for tag in ("em", "strong", "s", "br", "thead", "tbody", "sup", "sub", "kbd")},
-    **{tag: {"class"} for tag in ("b", "i", "hr", "table", "tr", "mark", "figure", "style")},
+    "b": {*_TEXT},
+    **{tag: {"class"} for tag in ("i", "hr", "table", "tr", "mark", "figure", "style")},
     **{tag: {*_TEXT} for tag in ("p", "span", "small", "h1", "h2", "h3", "h4", "h5", "h6")},
     **{tag: {*_TEXT} for tag in ("ul", "blockquote", "code")},
     "li": {*_TEXT, "style"},
@@ -64,9 +65,10 @@ _MATHS = re.compile(
 _ENDS = {"(": r"\)", "[": r"\]"}
 
 
-def html_faults(html: str, *, sheets: tuple[str, ...] = (), maths: bool = True) -> list[str]:
+def html_faults(html: str, *, sheets: tuple[str, ...] = (), maths: bool | None = True) -> list[str]:
     """`sheets`: the style sheets that it may have; `maths`: whether formulas may stand in it, where
-    the answer's text has them. A piece is read where such a piece stands."""
+    the answer's text has them (None: a piece does not tell). A piece is read where such a piece
+    stands."""
     faults: list[str] = []
     context = re.match(r"\s*<(tr|t[hd]|thead|tbody)\b", html)
     if context:
@@ -75,7 +77,6 @@ def html_faults(html: str, *, sheets: tuple[str, ...] = (), maths: bool = True) 
         ) + html
     root = LexborHTMLParser(html).root
     assert root is not None
-    strings = [""]
     for node in root.traverse(include_text=True):
         tag = node.tag
         if tag in ("html", "head", "body") and not node.attributes:
@@ -87,25 +88,21 @@ def html_faults(html: str, *, sheets: tuple[str, ...] = (), maths: bool = True) 
                     faults.append(f"a style sheet: {text[:80]!r}")
             else:
                 faults += _text_faults(text, "text")
-                strings[-1] += text
             continue
         if tag not in ELEMENTS:
             faults.append(f"an element <{tag}>")
             continue
-        if tag != "br":
-            strings.append("")
         for name, value in node.attributes.items():
             if name not in ELEMENTS[tag]:
                 faults.append(f"an attribute {name} of <{tag}>")
             elif name in VALUES and not VALUES[name].fullmatch(value or ""):
                 faults.append(f"{name}={value!r} of <{tag}>")
-            else:
+            elif name != "value":
                 faults += _text_faults(value or "", f"{name} of <{tag}>")
         if tag == "a" and (node.attributes.get("href") or "#")[0] != "#":
             faults += [f"<a> without {each}" for each in ("rel", "target")
                        if each not in node.attributes]  # fmt: skip
-    faults += _maths_faults(root, maths)
-    return faults
+    return faults if maths is None else faults + _maths_faults(root, maths)
 
 
 def _text_faults(text: str, where: str) -> list[str]:
@@ -125,9 +122,9 @@ def text_faults(text: str, lines: str = "\n\t") -> list[str]:
         if category == "Cc" and char not in lines:
             faults.append(f"a control {char!r}")
         elif category == "Cf" and not (needed and (char in "\u200c\u200d" or char > "\U000e0020")):
-            faults.append(f"a hidden {ascii(char)}")
+            faults.append(f"a hidden {char!a}")
         elif char in "\u115f\u1160\u3164\uffa0\u034f":
-            faults.append(f"a blank {ascii(char)}")
+            faults.append(f"a blank {char!a}")
     return faults
 
 
@@ -140,8 +137,10 @@ def _maths_faults(root, allowed: bool) -> list[str]:
             end = found["dollar"] or _ENDS.get(found["bracket"] or "") or (
                 f"\\end{{{found['environment']}}}"
             )  # fmt: skip
-            closed = end in rest if found["environment"] is None else re.search(
-                rf"\\end\s*\{{{re.escape(found['environment'])}\}}", rest
+            closed = (
+                end in rest
+                if found["environment"] is None
+                else re.search(rf"\\end\s*\{{{re.escape(found['environment'])}\}}", rest)
             )
             if closed and not (allowed and _is_formula(element)):
                 faults.append(f"a formula {text[found.start() : found.start() + 40]!r}")
@@ -151,7 +150,7 @@ def _maths_faults(root, allowed: bool) -> list[str]:
 
 def _is_formula(element) -> bool:
     attributes = element.attributes
-    return element.tag == "div" and "qm-math" in (attributes.get("class") or "") or (
+    return (element.tag == "div" and "qm-math" in (attributes.get("class") or "")) or (
         element.tag == "span" and attributes == {"dir": "ltr"}
     )  # fmt: skip
 
@@ -193,7 +192,7 @@ _TAMED = {
     "class": re.compile(r"(?:language-.*|footnote.*|)", re.DOTALL),
     "id": re.compile(r"fn(?:ref)?-.*", re.DOTALL),
     "style": re.compile(r"text-align: ?(?:left|right|center);?"),
-    "href": re.compile(r"(?:https?://|mailto:|#fn).*", re.IGNORECASE | re.DOTALL),
+    "href": re.compile(r"(?:https?://|mailto:).*|(?![/\\])[^:]*", re.IGNORECASE | re.DOTALL),
     "align": re.compile("left|right|center"),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
@@ -11,9 +10,18 @@ from typing import Final, assert_never
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.links import all_sources, source_line
 from qwen_magic.document.logs import LogFigure, parse_logs
-from qwen_magic.document.markdown.parser import parse_structure
 from qwen_magic.document.markdown.written import safe_markdown
-from qwen_magic.document.words import counted, duration, escaped, fenced, own_name, plural, shorten
+from qwen_magic.document.words import (
+    as_entities,
+    counted,
+    duration,
+    escaped,
+    fenced,
+    own_name,
+    plural,
+    revealed,
+    shorten,
+)
 from qwen_magic.protocol.call_outputs import parse_items
 from qwen_magic.protocol.items import (
     AnswerAttempt,
@@ -55,7 +63,7 @@ def export_markdown(chain: Chain, *, zone: tzinfo = UTC) -> str:
         parts += _turn(number, turn, zone)
         if others := beside.get(turn.key):
             parts.append(_branch_note(others, "here"))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return revealed("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _about(chain: Chain, path: Sequence[Turn]) -> str:
@@ -172,10 +180,10 @@ def _called(call: FunctionCall) -> str:
 
 
 def _folded(line: str, body: str) -> str:
-    # Inside an HTML block backslashes escape nothing.
-    summary = html.escape(shorten(line, 200)).replace("`", "&#96;").replace("*", "&#42;")
     inside = body.strip("\n")
-    return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
+    return (
+        f"<details><summary>{as_entities(shorten(line, 200))}</summary>\n\n{inside}\n\n</details>"
+    )
 
 
 def _list(texts: tuple[str, ...]) -> str:
@@ -200,29 +208,12 @@ def _logs(logs: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-# Somebody's Markdown, made to stay where it is put in a document that others continue: raw HTML and
-# images are written anew (whoever opens the document would load them, and a page that the model
-# read could have chosen their addresses), and a fence that is left open is closed.
-
-
-def contained(markdown: str) -> str:
-    """`markdown` with its meaning, but closed, and without HTML and images."""
-    lines = safe_markdown(markdown.strip("\n").replace("\r\n", "\n")).split("\n")
-    closing = ""
-    for token in parse_structure("\n".join(lines)):
-        if token.type in ("fence", "code_block") and token.map is not None:
-            first, after = token.map
-            is_open = token.type == "fence" and not _closes(lines[after - 1], token.markup)
-            if is_open or (after - first == 1 and token.type == "fence"):
-                closing = token.markup if token.level == 0 and after == len(lines) else ""
-    return "\n".join([*lines, closing] if closing else lines)
-
-
 def quoted(markdown: str) -> str:
-    """The same as a quotation."""
+    """Somebody's Markdown as a quotation."""
     return "\n".join(f"> {line}".rstrip() for line in contained(markdown).split("\n"))
 
 
-def _closes(line: str, markup: str) -> bool:
-    bare = line.strip(" >\t")
-    return len(bare) >= len(markup) and not bare.strip(markup[0])
+def contained(markdown: str) -> str:
+    """Somebody's Markdown, made to stay where it is put: whoever opens the document would load what
+    is in it, and a page that the model read could have chosen the addresses."""
+    return safe_markdown(markdown.strip("\n").replace("\r\n", "\n"))

@@ -386,8 +386,7 @@ class LineSplitter:
         self._fed = []
         before, self._last = self._last, text[-1:]
         self._whole.append(text)
-        if not text.isascii():
-            text = revealed(text, before)
+        text = revealed(text, before)
         if "\n" not in text:
             self.partial += text
             return []

@@ -29,6 +29,7 @@ from markdown_it.helpers import parseLinkLabel
 from markdown_it.parser_inline import ParserInline
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.autolink import autolink
+from markdown_it.rules_inline.entity import entity
 from markdown_it.rules_inline.image import image
 from markdown_it.rules_inline.link import link
 from markdown_it.rules_inline.state_inline import Scanned
@@ -36,6 +37,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
 from qwen_magic.document.markdown.unfinished import is_note
+from qwen_magic.document.words import revealed
 
 _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _WIDE_SYMBOLS: Final = re.compile("[\u2329\u232a\u2630-\u2637\u268a-\u268f]")  # that are no emoji
@@ -78,6 +80,7 @@ def add_inline(md: MarkdownIt) -> None:
     md.inline.ruler.at("link", _bracket)
     md.inline.ruler.at("autolink", _angle)
     md.inline.ruler.at("linkify", _address)
+    md.inline.ruler.at("entity", _entity)
 
 
 class _InlineParser(ParserInline):
@@ -219,6 +222,16 @@ def _citation(state: StateInline) -> bool:
     return True
 
 
+def _entity(state: StateInline, silent: bool) -> bool:
+    """A character by its name or number; one that would hide is seen."""
+    before = state.pending[-1:] or (state.tokens[-1].content[-1:] if state.tokens else "")
+    if not entity(state, silent):
+        return False
+    if not silent and state.tokens:
+        state.tokens[-1].content = revealed(state.tokens[-1].content, before)
+    return True
+
+
 def _angle(state: StateInline, silent: bool) -> bool:
     """An address in angle brackets, an element or a comment."""
     return state.src[state.pos] == "<" and (autolink(state, silent) or _html(state, silent))
@@ -237,17 +250,17 @@ def _html(state: StateInline, silent: bool) -> bool:
     name = found.group(2).lower()
     if name == "br":
         if not silent:
-            state.push("hardbreak", "br", 0)
+            state.push("hardbreak", "br", 0).markup = found.group()
         state.pos = found.end()
         return True
     state.pos = found.end()
     inner, after = _closing(state, name)
     if not silent:
-        state.push("html_open", name, 1)
+        state.push("html_open", name, 1).markup = found.group()
         state.pos, outer, state.posMax = found.end(), state.posMax, inner
         state.md.inline.tokenize(state)
         state.posMax = outer
-        state.push("html_close", name, -1)
+        state.push("html_close", name, -1).markup = state.src[inner:after]
     state.pos = after
     return True
 

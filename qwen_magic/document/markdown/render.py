@@ -150,7 +150,8 @@ class RenderedBlock:
 def render_markdown(text: str, citation: Citation | None = None) -> str:
     """The safe HTML of a whole Markdown text, one root element per block (`citation`: as of
     `new_env`)."""
-    blocks = render_blocks(parse(revealed(text), new_env(citation)))
+    text = revealed(text.replace("\0", "\ufffd"))
+    blocks = render_blocks(parse(text, new_env(citation)))
     return "".join(f"{block.html}\n" for block in blocks)
 
 
@@ -242,7 +243,7 @@ def fence_language(info: str) -> str:
 
 def code_open(language: str, attributes: str = "") -> str:
     """All that stands before the code of a code block."""
-    label = escape(language_label(language)) if language else ""
+    label = shown_html(language_label(language)) if language else ""
     return (
         f'<div class="qm-code"{attributes}><div class="qm-bar">'
         f'<span class="qm-lang">{label}</span></div>{_PRE_OPEN}'
@@ -255,6 +256,11 @@ def cell_open(tag: str, style: str) -> str:
     return f"<{tag}{scope}{_ALIGNED.get(style, '')}>"
 
 
+def shown_html(text: str) -> str:
+    """Anybody's words: `text_html`, and what hides in them is seen."""
+    return text_html(revealed(text))
+
+
 def text_html(text: str) -> str:
     r"""Text, escaped; a typesetter takes no dollars (or `\(`, `\[`, `\begin{`) in it for maths."""
     html = escape(text, quote=False)
@@ -262,7 +268,7 @@ def text_html(text: str) -> str:
         html = html.replace("$", "<span>$</span>")
     if "\\" in html:
         html = html.replace("\\(", "\\<span>(</span>").replace("\\[", "\\<span>[</span>")
-        html = html.replace("\\begin{", "\\<span>begin</span>{")
+        html = html.replace("\\begin", "\\<span>begin</span>")
     return html
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
+from urllib.parse import unquote
 
 from qwen_magic.document.links import is_linkable, is_picture, markdown_link, remote_host
-from qwen_magic.document.markdown.parser import Token, parse
+from qwen_magic.document.markdown.parser import Token, parse, parse_structure
 from qwen_magic.document.markdown.render import text_of
 from qwen_magic.document.words import SPECIAL, escaped
 
@@ -24,6 +25,13 @@ Instead: TypeAlias = Callable[[Token], str | None]
 
 # What another reader may load or run, if it takes it for what it looks like.
 _HAZARD: Final = re.compile(r"<(?=[A-Za-z/!?])|!\[|!\\?\[|&(?:lt|#0*60|#x0*3c)\b", re.IGNORECASE)
+# The target of a link that leads elsewhere than to a page or a file beside the notebook.
+_ELSEWHERE: Final = re.compile(
+    r"(?:\]\(|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:)\s*<?(?!\s|https?://|mailto:|(?!//)[#\w./%\-]+[\s>)])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BARE: Final = re.compile(r"</?[a-z]+>|<br ?/>")
+_BESIDE: Final = re.compile(r"(?![/\\])[^:\\\x00-\x20]*")
 # A file beside the notebook; no reader takes it for an address.
 _LOCAL: Final = re.compile(r"(?:sandbox:|attachment:)?\w[\w.\- /]*")
 _BLOCK_MARK: Final = re.compile(r"^(?:([+=-])|(\d{1,9})([.)]))(?=\s|$)|^(-{2,}|={2,}|:)")
@@ -39,14 +47,31 @@ _MARKS: Final = {"em": "*", "strong": "**", "s": "~~"}
 
 def safe_markdown(text: str, instead: Instead = lambda image: None) -> str:
     """`text` itself where no reader of Markdown takes anything in it for HTML or a picture, else
-    written anew."""
-    if not _HAZARD.search(text):
+    written anew. What stands behind it is no part of it: its last fence is closed."""
+    if _HAZARD.search(text) or _ELSEWHERE.search(text):
+        tokens = parse(text)
+        if any(_is_shown(token, instead) for token in tokens) or _is_hazardous(tokens):
+            return _Writer(instead).blocks(tokens)
+    return _closed(text)
+
+
+def _closed(text: str) -> str:
+    """`text` with a mark that closes its last fence where that is open: what follows is no code."""
+    if "```" not in text and "~~~" not in text:
         return text
-    tokens = parse(text)
-    shown = any(_is_shown(token, instead) for token in tokens)
-    if not (shown or _is_hazardous(tokens)):
-        return text
-    return _Writer(instead).blocks(tokens)
+    lines, closing = text.split("\n"), ""
+    for token in parse_structure(text):
+        if token.type in ("fence", "code_block") and token.map is not None:
+            first, after = token.map
+            is_open = token.type == "fence" and not _closes(lines[after - 1], token.markup)
+            if is_open or (after - first == 1 and token.type == "fence"):
+                closing = token.markup if token.level == 0 and after == len(lines) else ""
+    return f"{text}\n{closing}" if closing else text
+
+
+def _closes(line: str, markup: str) -> bool:
+    bare = line.strip(" >\t")
+    return len(bare) >= len(markup) and not bare.strip(markup[0])
 
 
 def _is_shown(token: Token, instead: Instead) -> bool:
@@ -60,7 +85,7 @@ def _is_hazardous(tokens: Sequence[Token]) -> bool:
         if token.type == "comment" or ("<!--" in token.content and token.type == "inline"):
             return True
         is_whole = token.type in ("maths_block", "plain_block", "definition")
-        if is_whole and _HAZARD.search(f"{token.content} {token.meta}"):
+        if is_whole and _HAZARD.search(unquote(f"{token.content} {token.meta}")):
             return True
         is_split = in_table or "\n" in token.content  # where readers differ in what is code
         if any(_is_hazard(child, is_split) for child in token.children or ()):
@@ -73,6 +98,12 @@ def _is_hazard(token: Token, is_split: bool) -> bool:
         return not _LOCAL.fullmatch(str(token.attrs.get("src", "")))
     if token.type == "code_inline" and not is_split:
         return False
+    if token.type in ("html_open", "html_close", "hardbreak") and token.markup:
+        return not _BARE.fullmatch(token.markup)
+    if token.type == "html_close":
+        return True  # the end of what is not closed
+    if token.type == "link_open" and not _BESIDE.fullmatch(url := str(token.attrs["href"])):
+        return not is_linkable(url) or bool(_HAZARD.search(url))
     return bool(_HAZARD.search(f"{token.content} {token.attrs.get('href', '')}"))
 
 
@@ -226,7 +257,7 @@ def _unmarked(found: re.Match[str]) -> str:
 def _tex(token: Token) -> str:
     """A formula without what a reader that knows no maths could take for a tag."""
     tex = token.content.strip()
-    return re.sub(r"<(?=[A-Za-z/!?])", r"\\lt ", tex).replace("![", "!{[}")
+    return re.sub(r"<(?=[A-Za-z/!?])", r"\\lt ", tex).replace("![", "!{[}").replace("](", "]{}(")
 
 
 def _code(code: str) -> str:

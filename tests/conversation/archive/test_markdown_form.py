@@ -1,6 +1,7 @@
 """The document to read: what is in it, and that nothing in it swallows the rest."""
 
 import html.parser
+from html import unescape
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_steps_fold_and_sources_are_named():
         "Was refused delete", "Asked for later", "Called tool", "Called maps", "Searched files",
         "Searched images", "Did something of the type new_call",
     ]  # fmt: skip
-    assert all(f"<summary>{line}" in text for line in lines)
+    assert all(f"<summary>{line}" in unescape(text) for line in lines)
     assert "**Sources**\n\n- \\[2\\] [y](<https://b.org/y>) b.org" in text
     assert "a.org/x>) a.org" not in text, "not cited"
     assert "OSSAccessKeyId" not in text

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-
 import pytest
 from fuzz import examples
+from html_judge import html_faults
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
 
-ALLOWED = {
-    **{tag: {"class", "dir"} for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul")},
-    **{tag: {"class"} for tag in ("hr", "table", "tr", "b", "i")},
-    "li": {"class", "style"},
-    "span": {"class", "dir"},
-    **{
-        tag: set()
-        for tag in (*("em", "strong", "s", "br", "thead", "tbody"), *("sub", "sup", "kbd", "mark"))
-    },
-    "ol": {"class", "dir", "start"},
-    "blockquote": {"class", "dir"},
-    "div": {"class", "dir", "tabindex"},
-    "pre": {"class", "tabindex"},
-    "code": {"class"},
-    "th": {"class", "scope", "style", "align"},
-    "td": {"class", "style", "align"},
-    "a": {"class", "href", "title", "rel", "target"},
-    "img": {"class", "src", "alt"},
-}
-STYLES = ("text-align:center", "list-style-type: none")
 BAITS = (
     *(
         "<br onclick=x>",
@@ -67,46 +45,21 @@ BAITS = (
 hostile = st.lists(st.sampled_from(BAITS) | st.text(max_size=6), max_size=25).map("".join)
 
 
-def elements(element: object) -> Iterator[object]:
-    for child in element.children:  # type: ignore[attr-defined]
-        if hasattr(child, "tag"):
-            yield child
-            yield from elements(child)
-
-
-def check(html: str, parse_tree: Callable[[str], object]) -> None:
-    assert "<script" not in html.lower()
-    for element in elements(parse_tree(html)):
-        tag, attrs = element.tag, element.attrs  # type: ignore[attr-defined]
-        assert set(attrs) <= ALLOWED[tag], (tag, attrs)
-        assert re.match("https?://|mailto:", attrs.get("href", "mailto:"), re.IGNORECASE)
-        assert attrs.get("style", "text-align:center") in STYLES
-        if "src" in attrs:
-            assert re.match("data:image/(png|jpeg|gif|webp);base64,", attrs["src"])
-        if tag == "a":
-            assert attrs["rel"] == "noopener noreferrer"
-            assert attrs["target"] == "_blank"
-
-
 @settings(max_examples=examples(300), deadline=None)
 @given(hostile)
-def test_only_what_is_allowed_comes_out(parse_tree: Callable[[str], object], text: str) -> None:
-    check(
-        render_markdown(text, lambda number: "javascript:x" if number % 2 else "http://e.v"),
-        parse_tree,
-    )
+def test_only_what_is_allowed_comes_out(text: str) -> None:
+    html = render_markdown(text, lambda number: "javascript:x" if number % 2 else "http://e.v")
+    assert not html_faults(html)
 
 
 @settings(max_examples=examples(100), deadline=None)
 @given(hostile)
-def test_nor_does_anything_else_while_it_arrives(
-    parse_tree: Callable[[str], object], text: str
-) -> None:
+def test_nor_does_anything_else_while_it_arrives(text: str) -> None:
     stream = MarkdownStream()
     for position in range(0, len(text), 7):
         stream.append(text[position : position + 7])
         stream.update()
-        check(stream.html, parse_tree)
+        assert not html_faults(stream.html)
 
 
 @pytest.mark.parametrize(

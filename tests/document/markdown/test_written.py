@@ -1,34 +1,15 @@
 """Markdown that no reader loads anything of: judged by a reader that takes raw HTML."""
 
-import re
-
 import pytest
+from fuzz import examples
+from html_judge import markdown_faults
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 
-CLOSED = {"br", "sub", "sup", "kbd", "mark"}
-OF_MARKDOWN = {
-    *("p", "em", "strong", "s", "a", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol"),
-    *("li", "blockquote", "hr", "table", "thead", "tbody", "tr", "th", "td"),
-}
-READERS = [
-    MarkdownIt("commonmark", {"html": True}),
-    MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]),
-]
 IMAGE, TAG = "![x](http://evil.example/?s=42)", "<img src=http://evil.example/x>"
-
-
-def loads(markdown):
-    """The elements beyond the closed list that some reader makes of it."""
-    found = set()
-    for reader in READERS:
-        html = reader.render(markdown)
-        found |= {name.lower() for name in re.findall(r"<([A-Za-z][\w-]*)", html)}
-    return found - CLOSED - OF_MARKDOWN
 
 
 PLACES = [
@@ -48,7 +29,7 @@ PLACES = [
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_is_loaded(place, hostile):
     safe = safe_markdown(place.replace("{}", hostile))
-    assert not loads(safe), safe
+    assert not markdown_faults(safe), safe
 
 
 @pytest.mark.parametrize(
@@ -88,8 +69,8 @@ PIECES = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(150))
 @given(PIECES)
 def test_nothing_is_loaded_of_any_text(pieces):
     safe = safe_markdown("".join(pieces))
-    assert not loads(safe), safe
+    assert not markdown_faults(safe), safe

@@ -1,0 +1,141 @@
+"""Words of strangers in every field that can hold them, in every form that shows them.
+
+The words are data (`hostile_texts`), the judge is a parser of HTML5 with the closed list of what
+may be there (`html_judge`). `tests/notebook/test_nothing_runs.py` has the same in a real page.
+"""
+
+import io
+
+import pytest
+from answer_pages import sanitized
+from fuzz import examples
+from hostile_markup import marked_up, turn_of
+from hostile_server import events_of
+from hostile_texts import CLASSES, LIES, PLAIN_WRITING
+from html_judge import html_faults, markdown_faults, text_faults
+
+from qwen_magic.answer import Answer
+from qwen_magic.batch.result import MapResult
+from qwen_magic.batch.rows import Row
+from qwen_magic.conversation.archive.markdown_form import export_markdown
+from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.outline import outline_of
+from qwen_magic.document.footer import Outcome, TurnFacts
+from qwen_magic.document.html import markup
+from qwen_magic.document.markdown import render_markdown
+from qwen_magic.document.markdown.written import safe_markdown
+from qwen_magic.document.question import Asked, Question, StartQuestion
+from qwen_magic.errors import QwenError
+from qwen_magic.frontends.display import _STYLE, listing_html
+from qwen_magic.frontends.dry_run import DryRun, dry_run_html, dry_run_text
+from qwen_magic.frontends.history import history_html, history_text, page_style
+from qwen_magic.frontends.static import bundle, saved_style
+from qwen_magic.frontends.terminal import TerminalView
+from qwen_magic.protocol.decode import decode_event
+from qwen_magic.protocol.request import RequestPart
+from qwen_magic.protocol.state import ResponseState
+
+AT_ONCE = 24  # texts in one answer
+SHEETS = (saved_style(), _STYLE, page_style().removeprefix("<style>").removesuffix("</style>"))
+EVERY = examples(1) > 1  # each text in each field, which `.ci/heavy` has time for
+
+
+def portions(texts):
+    if EVERY:
+        return [(text,) for text in texts]
+    return [texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE)] + [texts[:1]]
+
+
+def some(texts):
+    return texts if EVERY else texts[:: 1 + len(texts) // 60]
+
+
+def faults_of(document, patches):
+    """What is wrong with any form of an answer, with the form's name."""
+    forms = bundle(document)
+    pieces = dict.fromkeys(
+        f"{getattr(each, 'html', '')}{getattr(each, 'tail', '')}" for each in patches
+    )
+    found = [f"live: {fault}" for piece in pieces for fault in html_faults(piece, maths=None)]
+    found += [f"saved: {fault}" for fault in html_faults(forms["text/html"], sheets=SHEETS)]
+    found += [
+        f"untrusted: {fault}"
+        for fault in html_faults(sanitized(forms["text/html"]))
+        if "<a> without" not in fault
+    ]
+    found += [f"Markdown: {fault}" for fault in markdown_faults(forms["text/markdown"])]
+    found += [f"Markdown: {fault}" for fault in text_faults(forms["text/markdown"], "\n\t\r\0")]
+    return found + [f"plain: {fault}" for fault in text_faults(forms["text/plain"])]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_answer_shows_them_and_no_more(name):
+    for number, texts in enumerate(portions(CLASSES[name])):
+        found = faults_of(*turn_of(*texts, fails=number % 2 == 1))
+        assert not found, (found[:5], texts if len(texts) == 1 else number)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_answers_text_is_safe_in_each_form(name):
+    for text in CLASSES[name]:
+        html, markdown = render_markdown(text), safe_markdown(text)
+        assert not html_faults(html), (html_faults(html), text)
+        assert not markdown_faults(markdown), (markdown_faults(markdown), text)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_terminal_gets_text(name):
+    for texts in portions(CLASSES[name]):
+        out, state = io.StringIO(), ResponseState()
+        view = TerminalView(TurnFacts(*texts[:1]), out)
+        for event in events_of(marked_up(*texts), *texts[:1], piece=3):
+            state.apply(decode_event(event, event["type"]))
+            view.update(state, 0.0)
+        view.finish(state, 1.0, Outcome("failed", *texts[:4]), {})
+        assert not text_faults(out.getvalue()), texts
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_pages_that_are_shown_once(name):
+    """Prompts come out of imported files, names out of `mcp.json` and other people's modules."""
+    for number, text in enumerate(some(CLASSES[name])):
+        items = tuple(marked_up(text)) if EVERY or number < 2 else ()
+        turn = Turn(key="k", chat=text, status="failed", response_id=text, cell=CellKey(text, 1),
+                    prompt=text, text=text, model=text, items=items)  # fmt: skip
+        chain = Chain(text, [turn])
+        outline = outline_of(chain)
+        part = RequestPart(kind="prompt", name=text, text=text, about=text)
+        dry = DryRun(
+            text, text, text, {"input": text, "x": text}, (part,), {text: text}, "KEY", (text,)
+        )
+        rows = MapResult([Row(text, {}, 0)] * 2)
+        rows.set_answer(0, Answer(text))
+        rows.set_error(1, QwenError(text))
+        asked = Question(text, text, text, text, True, text)
+        start = StartQuestion(text, text, text, text, target=text, passed=(text,))
+        pages = [
+            *(history_html(outline, now=0.0), dry_run_html(dry), rows._repr_html_()),
+            *("".join(markup(Asked(each, text))) for each in (asked, start)),
+            listing_html([text], [[text]], text),
+        ]
+        for page in pages:
+            found = html_faults(page, sheets=SHEETS, maths=False)
+            assert not found, (found, text)
+        for words in (history_text(outline, now=0.0), dry_run_text(dry), repr(rows)):
+            assert not text_faults(words), text
+        exported = export_markdown(chain)
+        found = markdown_faults(exported) + text_faults(exported, "\n\t\r\0")
+        assert not found, (found, text)
+
+
+@pytest.mark.parametrize(("text", "host"), LIES)
+def test_a_link_that_lies_names_its_host(text, host):
+    html = render_markdown(text)
+    assert (f"({host})" in html) is bool(host), html
+
+
+@pytest.mark.parametrize("text", PLAIN_WRITING, ids=ascii)
+def test_writing_stays(text):
+    document, _ = turn_of(text)
+    for form in bundle(document).values():
+        assert text in form
