@@ -8,10 +8,9 @@ import io
 
 import pytest
 from answer_pages import sanitized
-from fuzz import examples
 from hostile_markup import marked_up, turn_of
 from hostile_server import events_of
-from hostile_texts import CLASSES, LIES, PLAIN_WRITING
+from hostile_texts import CLASSES, EVERY, LIES, PLAIN_WRITING, some
 from html_judge import html_faults, markdown_faults, text_faults
 
 from qwen_magic.answer import Answer
@@ -37,17 +36,12 @@ from qwen_magic.protocol.state import ResponseState
 
 AT_ONCE = 24  # texts in one answer
 SHEETS = (saved_style(), _STYLE, page_style().removeprefix("<style>").removesuffix("</style>"))
-EVERY = examples(1) > 1  # each text in each field, which `.ci/heavy` has time for
 
 
 def portions(texts):
     if EVERY:
         return [(text,) for text in texts]
     return [texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE)] + [texts[:1]]
-
-
-def some(texts):
-    return texts if EVERY else texts[:: 1 + len(texts) // 60]
 
 
 def faults_of(document, patches):

@@ -6,13 +6,17 @@ and errors. Whatever of them were run would leave a file, the canary.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import nbformat
 import pytest
-from hostile_markup import MARKUP, marked_up
+from hostile_markup import marked_up
 from hostile_server import function_call, hostile_server, item, message
+from hostile_texts import CLASSES, CSS, MARKUP, TEX, some
+from markdown_it import MarkdownIt
+from nbconvert import HTMLExporter, MarkdownExporter
 from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel, fresh_environ
 from ways_in import FENCE, SAID, TRAPS, WAYS, harmful
@@ -203,60 +207,89 @@ class Terminal:
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_nothing_is_run_or_loaded_by_a_page(open_page, server, canary):
-    """Markup in every field of every item: while it streams, when it has ended, when it is opened
-    again. The button puts code into a cell, and leaves it at that."""
+    """Hostile texts of every class in every field of every item, and together as answers: while it
+    streams, when it has ended, opened again by who trusts it and by who does not, converted, shown.
+    The button puts code into a cell, and leaves it at that."""
     canary.unlink(missing_ok=True)
-    texts = (*MARKUP, "\n\n".join(MARKUP))
-    replies = [harmful(marked_up(text), canary) for text in texts]
-    server.say(*replies, model=texts[0], id=texts[1])
+    replies = [harmful(hostile_turn(some(texts, 40)), canary) for texts in CLASSES.values()]
+    server.say(*replies, model=MARKUP[0], id=MARKUP[8])
     page = open_page("lab", "hostile.ipynb", [
         loading(server),
-        f"for n in range({len(texts)}):\n    %qwen hello",
+        f"for n in range({len(replies)}):\n    %qwen hello",
         "%%qwen\nhello",
     ])  # fmt: skip
     watch = Watch(page)
     page.run(0)
-    page.run(1)
+    page.run(1, timeout=120)
     ended = page.output(1).locator(".qm-saved")
-    wait_until(lambda: ended.count() == len(texts), 30, "the ends")
-    server.pause = 0.1
-    page.run(2, wait=False)
-    page.output(2).locator(".qm-turn:not(.qm-saved) .qm-step").first.wait_for()
+    wait_until(lambda: ended.count() == len(replies), 60, "the ends")
+    page.page.wait_for_timeout(1000)  # for the typesetter
     watch.check()
-    page.wait_for_cell(2)
+    server.say(harmful(hostile_turn((*MARKUP, *TEX[:40])), canary), model=MARKUP[0], id=MARKUP[8])
+    server.pause = 1.0
+    page.run(2, wait=False)
+    page.output(2).locator(".qm-turn:not(.qm-saved) .qm-step").first.wait_for(state="attached")
+    watch.check()
     server.pause = 0.0
+    page.wait_for_cell(2)
     page.output(2).get_by_role("button", name="Insert code below").click()
     inserted = page.cell(3).locator(".cm-content")
     wait_until(lambda: str(canary) in inserted.inner_text(), 10, "the code's cell")
     assert not any(character.isdigit() for character in page.prompt(3)), "it was not run"
     watch.check()
-    page.save()
+    saved = page.save()
     page.close()
 
-    page = open_page("lab", "hostile.ipynb", kernel=False)
-    watch = Watch(page)
-    page.output(1).locator(".qm-saved").first.wait_for()
-    watch.check()
+    stranger = nbformat.from_dict({**saved, "metadata": {**saved.metadata, "of": "a stranger"}})
+    stranger.cells[1].source += "  # not signed here"
+    nbformat.write(stranger, page.jupyter.folder / "work" / "stranger.ipynb")
+    for name in ("hostile.ipynb", "stranger.ipynb"):
+        page = open_page("lab", name, kernel=False)
+        watch = Watch(page)
+        page.output(1).locator(".qm-saved, .qm-turn").first.wait_for()
+        page.page.wait_for_timeout(1000)
+        watch.check()
+        page.close()
+
+    reader = Watch(page)
+    page.page.route("http*://**", lambda route: route.abort())  # MathJax and RequireJS of nbconvert
+    for converted in (HTMLExporter().from_notebook_node(saved)[0], *previews(saved)):
+        page.page.set_content(converted, wait_until="domcontentloaded")
+        reader.check(but=("https://cdnjs.cloudflare.com/",))
+    page.page.unroute("http*://**")
+    page.page.close()
     assert not canary.exists()
+
+
+def hostile_turn(texts):
+    """In every field, and all of them as answers."""
+    parts = [texts[at : at + 40] for at in range(0, len(texts), 40)]
+    said = ["\n\n".join(part) for part in parts]
+    return [*marked_up(*texts), *(message(text, f"all-{at}") for at, text in enumerate(said))]
+
+
+def previews(notebook):
+    """Its saved Markdown, and what nbconvert makes of it, as a reader of Markdown shows them."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    yield reader.render(MarkdownExporter().from_notebook_node(notebook)[0])
+    for output in notebook.cells[1].outputs:
+        yield reader.render(output["data"]["text/markdown"])
 
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_nothing_is_run_or_loaded_by_a_list(open_page, server):
     """Markup in prompts, which an imported file may hold, and in what the server calls itself."""
-    server.say(SAID, model=MARKUP[0], id=MARKUP[1], tools=MARKUP[0])
-    prompts = [f"%qwen_new\n%qwen --raw {text}" for text in MARKUP[:4]]
+    server.say(SAID, model=MARKUP[0], id=MARKUP[8], tools=MARKUP[0])
+    prompts = [f"%qwen_new\n%qwen --raw {text}" for text in (MARKUP[0], MARKUP[8], TEX[0], CSS[0])]
     page = open_page("lab", "lists.ipynb", [loading(server), "\n".join(prompts), *LISTS])
     watch = Watch(page)
     page.run(0)
     page.run(1)
-    harmful_lists = []
-    for index, magic in enumerate(LISTS, 2):
+    for index, _magic in enumerate(LISTS, 2):
         page.run(index)
         wait_until(lambda at=index: page.output(at).inner_text().strip(), 10, "the list")
-        harmful_lists += [magic] if watch.ran() else []
-    assert harmful_lists == []
-    watch.check()
+        watch.check()
 
 
 def loading(server):
@@ -277,22 +310,36 @@ class Watch:
         self.dialogs.append(dialog.message)
         dialog.dismiss()
 
-    def ran(self):
-        """Whether JavaScript of theirs ran since the last look."""
+    def check(self, but=()):
+        """`but`: addresses that may be asked besides the notebook's own."""
         self.page.wait_for_timeout(200)  # for what comes after a load
-        return self.page.evaluate(
-            "() => { const it = window.__canary; delete window.__canary; return it !== undefined }"
-        )
-
-    def check(self):
-        assert not self.ran()
+        seen = self.page.evaluate(SEEN)
+        assert not seen["ran"], "JavaScript of theirs ran"
         assert self.dialogs == []
-        away = [url for url in self.requests if "evil.invalid" in url]
-        assert away == []
-        assert self.page.url.startswith(self.home), "it led the reader away"
-        links = self.page.eval_on_selector_all(
-            ".jp-OutputArea a", "links => links.map(a => a.getAttribute('href') ?? '')"
-        )
-        assert [
-            each for each in links if not each.startswith(("http", "mailto:", "#cell-id="))
-        ] == []
+        own = (self.home, self.home.replace("http", "ws", 1), "data:", "blob:", "about:", *but)
+        assert [url for url in self.requests if not url.startswith(own)] == []
+        assert self.page.url.startswith((self.home, "about:")), "it led the reader away"
+        usual = re.compile("https?://|mailto:|#cell-id=|#(?:mjx-.*)?$", re.IGNORECASE)
+        assert [href for href in seen["links"] if not usual.match(href)] == []
+        assert seen["over"] == [], "what stands over the page, or is larger than one"
+
+
+# What of an answer or a list is seen on the page: addresses of its links, and elements that stand
+# over what is not theirs, or are larger than any text.
+SEEN = """() => {
+  const roots = [...document.querySelectorAll(".qm-turn, .qm-page, .jp-RenderedMarkdown")];
+  const all = roots.flatMap((root) => [...root.querySelectorAll("*")]);
+  const isOver = (element) => {
+    const { position, display } = getComputedStyle(element);
+    const { width, height } = element.getBoundingClientRect();
+    const isFormula = element.closest("mjx-container");
+    return position === "fixed" || (isFormula && (height > 1500 || width > 20000));
+  };
+  const ran = window.__canary !== undefined;
+  delete window.__canary;
+  return {
+    ran,
+    links: all.filter((element) => element.matches("a")).map((a) => a.getAttribute("href") ?? ""),
+    over: all.filter(isOver).map((element) => element.outerHTML.slice(0, 300)),
+  };
+}"""

@@ -62,6 +62,10 @@ _UNSET = ("script", "noscript", "style", "textarea", "pre", "code")
 _MATHS = re.compile(
     r"(?<!\\)(?P<dollar>\$\$?)|\\(?P<bracket>[(\[])|\\begin\s*\{(?P<environment>[^}]*)\}"
 )
+_UNTAMED = re.compile(
+    r"\\(?:href|style|class|cssId|data|require|mmlToken|includegraphics|input)(?![a-zA-Z])"
+    r"|\\(?:unicode|bbox)\s*\[|\d{3,}\s*(?:em|ex|px|mu)"
+)
 _ENDS = {"(": r"\)", "[": r"\]"}
 
 
@@ -145,6 +149,8 @@ def _maths_faults(root, allowed: bool) -> list[str]:
             if closed and not (allowed and _is_formula(element)):
                 faults.append(f"a formula {text[found.start() : found.start() + 40]!r}")
                 break
+            if closed and (obeyed := _UNTAMED.search(text, found.end(), text.find(end))):
+                faults.append(f"a formula with {obeyed[0]}")
     return faults
 
 

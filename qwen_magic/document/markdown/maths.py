@@ -322,5 +322,5 @@ def _is_money(content: str, behind: str) -> bool:
 
 def tame(formula: Token, macros: Macros) -> None:
     """Say of a formula what of it is shown (see `tex`)."""
-    if formula.type in ("maths_block", "maths_inline") and "\\" in formula.content:
+    if formula.type in ("maths_block", "maths_inline"):
         formula.meta["shown"] = tamed(formula.content, macros)

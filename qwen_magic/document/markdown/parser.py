@@ -177,7 +177,7 @@ def _complete(state: StateCore) -> None:
         text = token.content
         if token.children and ("@" in text or "ww." in text or "WW." in text):
             token.children = linked(state.md, token.children)
-        if "\\" in text:
+        if "\\" in text or "{" in text:
             for formula in token.children or (token,):
                 tame(formula, macros)
 

@@ -76,6 +76,7 @@ TASK: Final = re.compile(r"\[([ xX])\] ")
 BOXES: Final = {" ": "☐ ", "x": "☑ ", "X": "☑ "}
 _RAISED: Final = "0123456789+-=()n"
 _SUPERSCRIPT: Final = str.maketrans(_RAISED, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
+_TEX_MARK: Final = re.compile(r"\\([(\[]|begin|(?:eq)?ref)")
 _LANGUAGE: Final = re.compile(r"\{?\.?([^\s{},]*)")
 
 
@@ -262,14 +263,11 @@ def shown_html(text: str) -> str:
 
 
 def text_html(text: str) -> str:
-    r"""Text, escaped; a typesetter takes no dollars (or `\(`, `\[`, `\begin{`) in it for maths."""
+    r"""Text, escaped; a typesetter takes no dollars (or `\(`, `\[`, `\begin`) in it for maths."""
     html = escape(text, quote=False)
     if "$" in html:
         html = html.replace("$", "<span>$</span>")
-    if "\\" in html:
-        html = html.replace("\\(", "\\<span>(</span>").replace("\\[", "\\<span>[</span>")
-        html = html.replace("\\begin", "\\<span>begin</span>")
-    return html
+    return _TEX_MARK.sub(r"\\<span>\1</span>", html) if "\\" in html else html
 
 
 def inline_html(tokens: Sequence[Token]) -> str:
