@@ -11,7 +11,7 @@ that: readers differ in what they take for code, a link or a tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -87,6 +87,8 @@ def _is_hazardous(tokens: Sequence[Token]) -> bool:
         is_whole = token.type in ("maths_block", "plain_block", "definition")
         if is_whole and _HAZARD.search(unquote(f"{token.content} {token.meta}")):
             return True
+        if token.type == "definition" and any(map(_leads_away, token.meta.values())):
+            return True
         is_split = in_table or "\n" in token.content  # where readers differ in what is code
         if any(_is_hazard(child, is_split) for child in token.children or ()):
             return True
@@ -102,9 +104,15 @@ def _is_hazard(token: Token, is_split: bool) -> bool:
         return not _BARE.fullmatch(token.markup)
     if token.type == "html_close":
         return True  # the end of what is not closed
-    if token.type == "link_open" and not _BESIDE.fullmatch(url := str(token.attrs["href"])):
-        return not is_linkable(url) or bool(_HAZARD.search(url))
+    if token.type == "link_open" and _leads_away(token.attrs):
+        return True
     return bool(_HAZARD.search(f"{token.content} {token.attrs.get('href', '')}"))
+
+
+def _leads_away(target: Mapping[str, object]) -> bool:
+    """Whether a link leads neither to a page nor to a file beside the notebook."""
+    url = str(target["href"])
+    return not _BESIDE.fullmatch(url) and not is_linkable(url)
 
 
 class _Writer:
