@@ -198,7 +198,10 @@ _TAMED = {
     "class": re.compile(r"(?:language-.*|footnote.*|)", re.DOTALL),
     "id": re.compile(r"fn(?:ref)?-.*", re.DOTALL),
     "style": re.compile(r"text-align: ?(?:left|right|center);?"),
-    "href": re.compile(r"(?:https?://|mailto:).*|(?![/\\])[^:]*", re.IGNORECASE | re.DOTALL),
+    "href": re.compile(
+        r"(?:https?://|mailto:).*|(?![/\\\x00-\x20])(?![a-z][a-z0-9+.-]*:).*",
+        re.IGNORECASE | re.DOTALL,
+    ),
     "align": re.compile("left|right|center"),
 }
 
