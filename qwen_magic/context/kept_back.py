@@ -29,14 +29,28 @@ def is_masked(label: object, mask: Collection[str]) -> bool:
 
 def masked_among(labels: Iterable[object], mask: Collection[str]) -> list[object]:
     """Those of `labels`, of which there may be many, that are in `mask`."""
-    match = _pattern(tuple(mask)).fullmatch
-    return [label for label in labels if match(str(label).casefold())]
+    every = list(labels)
+    texts = [str(label).casefold() for label in every]
+    together = "\n".join(texts)  # most names in a mask are in no label: told at a glance
+    near = tuple(name for name, part in _parts(tuple(mask)) if part in together)
+    if not near:
+        return []
+    match = _pattern(near).fullmatch
+    return [label for label, text in zip(every, texts, strict=True) if match(text)]
 
 
 @lru_cache(maxsize=16)
-def _pattern(mask: tuple[str, ...]) -> re.Pattern[str]:
-    """One for all: of a long table there are many names to look at."""
+def _parts(mask: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Each name of a mask with the longest text that is in all that it fits."""
     names = [given.casefold() for given in mask]
+    return tuple(
+        (name, "" if "[" in name else max(re.split(r"[*?]", name), key=len)) for name in names
+    )
+
+
+@lru_cache(maxsize=64)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """One for all: of a long table there are many labels to look at."""
     return re.compile("|".join([*map(re.escape, names), *map(translate, names)]))
 
 
