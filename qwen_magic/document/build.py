@@ -153,7 +153,10 @@ class Document:
             self._number(state)
         is_prose = all(isinstance(self._sections.get(e.key), ProseSection) for e in changed)
         for entry in changed:
-            patches += self._update_entry(entry)
+            if isinstance(entry.item, Reasoning) and not self.turn.thoughts:
+                patches += [] if self._sections else self._wait("Thinking")
+            else:
+                patches += self._update_entry(entry)
             self._seen[entry.key] = entry.version
         return patches if is_prose else patches + self._groups.join(is_over=False)
 

@@ -27,7 +27,8 @@ OutcomeStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped
 class TurnFacts:
     """The turn that an answer belongs to, in the words of the footer.
 
-    `label`: what stands above the answer, where it is one of several to a question.
+    `label`: what stands above the answer, where it is one of several to a question. `thoughts`:
+    whether its thinking is shown. `stage`: it is shown before an audience: larger, without ids.
     `as_before`: its cell stayed in this conversation, and another one is the current one.
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
     was sent though nobody typed it ("web_search for web_extractor"). `expanded`: what the prompt's
@@ -51,6 +52,8 @@ class TurnFacts:
     request: str = ""
     price: Callable[[Usage], str] = field(default=lambda usage: "", compare=False)
     label: str = ""
+    thoughts: bool = True
+    stage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ def make_footer(
     added = (f"added {text}" for text in turn.added)
     more = [*_kinds(usage), *added, *turn.expanded, turn.endpoint]
     said, rest = (tuple(fact for fact in facts if fact) for facts in (cost, more))
-    return Footer(said, _place(turn), id, rest, turn.warnings, turn.request)
+    request = "" if turn.stage else turn.request
+    return Footer(said, _place(turn), id, rest, turn.warnings, request)
 
 
 def _tool(item: Item) -> str:
@@ -202,7 +206,7 @@ def turn_end(
     """What stands under an answer that ended so."""
     usage, items = state.usage, [entry.item for entry in state.entries]
     note = make_note(outcome, turn, seconds, usage, state.incomplete_reason)
-    model, id = state.model, state.id
+    model, id = state.model, "" if turn.stage else state.id
     return note, make_footer(turn, model=model, seconds=seconds, usage=usage, items=items, id=id)
 
 

@@ -101,7 +101,8 @@ class StaticView:
 
     def settle(self, turn: TurnFacts) -> None:
         """What was not settled when the view was made: the turn's place and number."""
-        self._document.turn = turn
+        before = self._document.turn
+        self._document.turn = replace(turn, thoughts=before.thoughts, stage=before.stage)
 
     def tell(self, text: str) -> None:
         turn = self._document.turn
@@ -181,6 +182,7 @@ class LiveView(StaticView):
         self._widget = AnswerWidget(
             aid=self._display_id,
             cell_id=self._cell_id,
+            look=static.STAGE if self._document.turn.stage else "",
             on_hello=self._hello.set,
             on_here=self._held,
             on_stop=lambda: self._stop(),

@@ -33,6 +33,7 @@ from qwen_magic.protocol.state import ResponseState
 
 _SHEET: Final = Path(__file__).with_name("widget.css")
 _LIVE_ONLY: Final = "/* === live only === */"
+STAGE: Final = "qm-stage"  # the class of answers that are shown before an audience
 _MARK_LENGTH: Final = 12  # characters of a turn's key
 # A blank line would end the HTML for a reader of Markdown, which nbconvert puts it into: so the
 # newline before it is written as a reference. (Lines of spaces would do; nbconvert strips them.)
@@ -97,7 +98,10 @@ def turn_html(document: Document) -> str:
     """The turn as HTML; while it runs, for front ends without a widget manager."""
     content = "".join(map(_saved, document.tree.root.children))
     mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
-    html = f'<div class="qm-turn qm-saved{mark}"><style>{saved_style()}</style>{content}</div>'
+    style = saved_style()
+    if document.turn.stage:
+        mark, style = f" {STAGE}{mark}", f"{style}.qm-turn.{STAGE}{{zoom:1.4}}"
+    html = f'<div class="qm-turn qm-saved{mark}"><style>{style}</style>{content}</div>'
     return _BEFORE_BLANK_LINE.sub("&#10;", html)
 
 

@@ -112,7 +112,8 @@ class TerminalView:
 
     def _write_step(self, entry: Entry, state: ResponseState) -> None:
         self._told.add(_stage_of(entry))
-        if isinstance(entry.item, Reasoning) and not entry.text.strip():
+        is_thought = isinstance(entry.item, Reasoning)
+        if is_thought and not (entry.text.strip() and self._turn.thoughts):
             return
         step = make_step(entry, StepContext(number_sources([entry.item])))
         self._begin("step", blank=self._last not in ("", "step"))

@@ -4,7 +4,7 @@
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
                     {op: "beat"}                        the kernel is there
    view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
-                    {op: "here"}                        a page has the model, with a view or without
+                    {op: "here"}                        a page has the model
                     {op: "stop"}
                     {op: "choose", value}               a question's button
 
@@ -24,7 +24,7 @@ const LOST = "The kernel is busy, or has ended";
 const END = 24; // px from the end of a panel or page: there
 const FIRST = /^(?:[^\n]*\n(?:<\/\w+>)*){40}/; // lines of a code block that stay in sight
 const ASKS = "(?) "; // before the page's title while a question waits
-const GONE = /dead|starting|terminating/; // a kernel's status when it is not this one any more
+const GONE = /dead|starting|terminating/; // a kernel's status when it is another
 const TEX = /\$|\\\(|\\\[|\\begin\{/;
 
 function make(tag, className, attributes = {}) {
@@ -487,7 +487,8 @@ class View {
   }
 
   build() {
-    this.turn = make("section", "qm-turn qm-is-running", { "aria-label": this.model.get("label") });
+    const classes = `qm-turn qm-is-running ${this.model.get("look")}`;
+    this.turn = make("section", classes, { "aria-label": this.model.get("label") });
     this.turn.innerHTML = TURN;
     const part = (name) => this.turn.querySelector(`.qm-${name}`);
     const [say, main, run, head] = ["say", "main", "run", "run-in"].map(part);

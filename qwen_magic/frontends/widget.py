@@ -80,6 +80,7 @@ class AnswerWidget(OwnWidget):
     mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
     cell_id = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
+    look = traitlets.Unicode().tag(sync=True)  # a class besides
     # What is asked now: `key`, that it waits, as `text`, and the whole question as `html`. A
     # page that is loaded again finds it here, whatever messages it has missed.
     question = traitlets.Dict().tag(sync=True)
@@ -94,6 +95,7 @@ class AnswerWidget(OwnWidget):
         aid: str,
         label: str = "Answer",
         cell_id: str = "",
+        look: str = "",
         on_hello: Callable[[], None],
         on_stop: Callable[[], None],
         on_here: Callable[[], None] = lambda: None,
@@ -101,7 +103,8 @@ class AnswerWidget(OwnWidget):
     ) -> None:
         """`aid` names the answer; `label` is what a screen reader calls it."""
         mid = uuid.uuid4().hex  # in the message that opens the widget: a page begins with that
-        super().__init__(model_id=mid, mid=mid, aid=aid, label=label, cell_id=cell_id)
+        given = {"aid": aid, "label": label, "cell_id": cell_id, "look": look}
+        super().__init__(model_id=mid, mid=mid, **given)
         self._seq = 0
         self._on_hello = on_hello
         self._on_here = on_here

@@ -134,6 +134,13 @@ class QwenSettings(HasTraits):
         help="Whether a notebook is answered from the recording that lies beside it (lesson.jsonl "
         "beside lesson.ipynb), as its footers then say. Read when the first question is asked.",
     )
+    stage = Bool(
+        False,
+        help="Show answers as before an audience: larger type and figures, and no ids.",
+    )
+    show_reasoning = Bool(
+        True, help="Show the model's thinking; where it is off, `answer.reasoning` still has it."
+    )
     live = Bool(True, help="Show answers in a live widget where the front end can.")
     print_figures = Bool(
         True,

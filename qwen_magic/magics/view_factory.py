@@ -56,7 +56,7 @@ class ViewFactory:
         if kernel_of(self._shell) is None or not self._settings.live:
             from qwen_magic.frontends.terminal import TerminalView
 
-            return TerminalView(facts_of(plan), sys.stdout, started=started)
+            return TerminalView(self._shown(facts_of(plan)), sys.stdout, started=started)
         return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
 
     def live_view(
@@ -68,7 +68,7 @@ class ViewFactory:
         from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 
         self._shelf = self._shelf or WidgetShelf()
-        shell, document = self._shell, Document(facts, started=started)
+        shell, document = self._shell, Document(self._shown(facts), started=started)
         prints = self._settings.print_figures and not outlives
         if not self._sees_widgets() or self._is_redirected():
             return StaticView(document, is_placed=outlives, prints_figures=prints)
@@ -81,6 +81,11 @@ class ViewFactory:
             place=f"cell [{len(shell.history_manager.input_hist_raw) - 1}]",
             stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
         )
+
+    def _shown(self, facts: TurnFacts) -> TurnFacts:
+        """The facts of a turn, as the user wants turns shown."""
+        settings = self._settings
+        return replace(facts, thoughts=settings.show_reasoning, stage=settings.stage)
 
     def show_dry_run(self, plan: Plan) -> None:
         """Show what the request would be, and send nothing."""

@@ -8,7 +8,7 @@ from fuzz import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.footer import Outcome
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.frontends.static import bundle, saved_style, turn_html
 
@@ -196,3 +196,25 @@ def test_hostile_fields_stay_text(turns, show, one, two):
     assert not any(name.startswith("on") for name in read.attributes)
     assert all(re.match(r"https?:|mailto:", link) for link in read.links["href"])
     assert read.links["src"] == []
+
+
+def test_before_an_audience_it_is_larger_and_names_no_ids(turns, show):
+    facts = TurnFacts("qwen3-max", "main", 4, request="previous_response_id resp_1", stage=True)
+    plain = show(turns.research_events(), outcome=Outcome())
+    staged = show(turns.research_events(), outcome=Outcome(), turn=facts)
+    for form, text in bundle(plain).items():
+        assert "9f3c1a7e" in text
+        assert "9f3c1a7e" not in bundle(staged)[form]
+    assert "qm-stage" not in turn_html(plain)
+    assert 'class="qm-turn qm-saved qm-stage' in turn_html(staged)
+
+
+def test_thinking_can_be_hidden(turns, show):
+    facts = TurnFacts("qwen3-max", "main", 4, thoughts=False)
+    for until in (3.0, 8.0, float("inf")):  # while it thinks, while it writes, at its end
+        outcome = Outcome() if until > 20 else None
+        hidden = show(turns.research_events(), outcome=outcome, until=until, turn=facts)
+        for text in bundle(hidden).values():
+            assert "a sieve up to 7919 is enough" not in text
+            assert "Thought" not in text
+    assert "Searched the web" in bundle(hidden)["text/html"]
