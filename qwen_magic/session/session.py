@@ -217,8 +217,10 @@ class Session:
         try:
             yield
         except BaseException:
-            turn.cut_off(patience=patience)
-            self._record(turn)
+            try:
+                turn.cut_off(patience=patience)
+            finally:  # also when ■ is clicked once more meanwhile
+                self._record(turn)
             raise
 
     def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:

@@ -122,6 +122,23 @@ class FaultMachine(RuleBasedStateMachine):
     def stop(self, fault, look):
         self._ask(fault, True, 0, Watching(look))
 
+    @rule(fault=FAULTS, look=st.integers(0, 4))
+    def interrupt(self, fault, look):
+        """Ctrl-C at a look, and again while the turn ends: what has come and was not looked at yet
+        is kept too."""
+
+        def interrupts():
+            streams = list(self.client._streams)
+            self.has_come = fault.kind != "hold" and all(s.wait(5) for s in streams)
+            raise KeyboardInterrupt
+
+        self.has_come = False
+        view = Watching(look, interrupts)
+        made = self._ask(fault, True, 0, view)
+        if self.has_come and fault.kind in ("none", "close", "slow", "twice", "plain"):
+            told = [each.text for each in self.server.served if each.begun]
+            assert made.text.startswith(told[-1] if told else "")
+
     @rule(fault=FAULTS, look=st.integers(0, 12), gives=st.booleans())
     def die(self, fault, look, gives):
         """The kernel is killed at a look: what is in the file then is all that there is."""
@@ -168,13 +185,21 @@ class FaultMachine(RuleBasedStateMachine):
         prompt = f"question {self.count}"
         ask = Ask(prompt=prompt, input=prompt, model="m", endpoint=self.endpoint, chat="main",
                   timeout=SILENCE)  # fmt: skip
-        answer = self.session.run(self.session.plan(ask), view)
+        plan, answer = self.session.plan(ask), None
+        with suppress(KeyboardInterrupt):
+            answer = self.session.run(plan, view)
         (made,) = (turn for key, turn in self.chain.turns.items() if key not in known)
         self.seen[made.key] = made
+        self._check_paid(made, fault, gives and view.number < 0)
+        self._check_chain(made, head, knew)
+        assert made.prompt == prompt
+        assert made.text.startswith(view.seen)
+        if answer is None:
+            assert made.status in ("stopped", "completed", "failed")
+            return made
 
         # Every turn reaches an end, which the answer, the record and the file agree on.
         assert answer.status == made.status in ("completed", "failed", "stopped")
-        assert made.prompt == prompt
         assert (answer.error is not None) == (made.status == "failed")
         if answer.error is not None:
             assert isinstance(answer.error, QwenError)
@@ -185,27 +210,28 @@ class FaultMachine(RuleBasedStateMachine):
 
         # Nothing that came is lost.
         assert made.text == answer.text
-        assert answer.text.startswith(view.seen)
-        served = self.server.served
-        told = [each.text for each in served if each.begun]
+        told = [each.text for each in self.server.served if each.begun]
         if fault.kind not in ("missing", "late", "malformed", "page", "reset"):
             assert TEXT.startswith(answer.text)
             if view.dies or view.number < 0:
                 assert answer.text.startswith(told[-1] if told else "")
-        if answer.status == "completed":
-            assert answer.text
+        assert answer.text or answer.status != "completed"
+        return made
 
-        # Nothing is paid twice.
-        paid = [each for each in served if each.begun]
-        assert len(paid) <= 1, fault
-        assert len(served) <= 3 + 2 * bool(head)
-        breaks = fault.kind in ("close", "reset", "hold")
-        if breaks and made.response_id and made.response_id in self.server.kept and gives:
-            is_known = fault.kind != "reset" and fault.at > FIRST_OUTPUT
-            if is_known and view.dies is None and view.number < 0:
-                assert (answer.status, answer.text) == ("completed", TEXT)
+    def _check_paid(self, made, fault, gives):
+        """Nothing is paid twice, and what was paid and is kept is had. `gives`: whether the server
+        gives out what it keeps, and nobody stopped it."""
+        served = self.server.served
+        assert sum(each.begun for each in served) <= 1, fault
+        assert len(served) <= 5
+        breaks = fault.kind in ("close", "hold") and fault.at > FIRST_OUTPUT
+        if gives and breaks and made.response_id in self.server.kept:
+            assert (made.status, made.text) == ("completed", TEXT)
 
-        # The conversation goes on after what was answered, and after nothing else.
+    def _check_chain(self, made, head, knew):
+        """It goes on after what was answered, and after nothing else. `head`: where it stood,
+        `knew`: whether the server knew that turn."""
+        served = self.server.served
         assert self.chain.head == (made if made.may_be_head else head)
         assert made.may_be_head or made.status != "completed"
         if served:
@@ -216,9 +242,8 @@ class FaultMachine(RuleBasedStateMachine):
                 assert last["previous_response_id"] == head.response_id
             else:  # told as text, from the first turn on
                 assert not knew or self.endpoint.capabilities is UNKNOWN_SERVER
-                path = self.chain.path(head)
                 said = [text for item in last["input"] if (text := _user_text(item))]
-                assert said == [*(turn.prompt for turn in path), prompt]
+                assert said == [turn.prompt for turn in [*self.chain.path(head), made]]
 
     @invariant()
     def nothing_is_deleted_or_changed(self):
