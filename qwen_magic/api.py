@@ -116,7 +116,7 @@ class Qwen:
         self._session = Session(endpoints=Endpoints(allow_http=allow_http))
         policy = self._session.tool_policy
         policy.prompt, policy.unattended = approve, unattended
-        self._session.servers.ask_value = ask_value
+        self._session.ask_value = ask_value
         policy.limits, policy.may_nest = limits or policy.limits, may_nest
         self._endpoint = endpoint or default_endpoint_name()
         if api_key is not None:
@@ -187,7 +187,7 @@ class Qwen:
         rows = read_rows(prompts, template)
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
-        options["tools"] = read_tools(options.get("tools", ()), self._session.servers.offer)
+        options["tools"] = read_tools(options.get("tools", ()), self._session.offer)
         self._recall_prices()
         plans = [self._plan(row.prompt, options) for row in rows]
         self.mapped = MapResult(rows, plans)
@@ -235,7 +235,7 @@ class Qwen:
         has_schema = options.get("schema") is not None
         if has_schema:
             options["schema"] = read_schema(options["schema"])
-        options["tools"] = read_tools(options.get("tools", ()), self._session.servers.offer)
+        options["tools"] = read_tools(options.get("tools", ()), self._session.offer)
         self.evaluated = Evaluation(
             cases,
             score,
@@ -302,7 +302,7 @@ class Qwen:
             "endpoint": self._session.endpoints.find(self._endpoint),
             "model": self.model,
             "chat": DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
-            "offer": self._session.servers.offer,
+            "offer": self._session.offer,
         }
 
 

@@ -306,6 +306,15 @@ class Keys(NamedTuple):
     pattern: re.Pattern[str]
     opening: re.Pattern[str]
     forms: tuple[str, ...]
+    openings: tuple[str, ...]
+
+    def may_be_in(self, text: str) -> bool:
+        """False where `text` holds no key: told ten times as fast as by `pattern`, of every event
+        that comes in."""
+        for opening in self.openings:  # noqa: SIM110, a generator costs more than it looks at
+            if opening in text:
+                return True
+        return False
 
     def sub_bytes(self, body: bytes) -> bytes:
         known = self.pattern.sub(KEY, body.decode("utf-8", "surrogateescape"))
@@ -326,11 +335,12 @@ def _keys_of(values: tuple[str, ...]) -> Keys | None:
     forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
     if not forms:
         return None
-    openings = sorted({re.escape(form[:OPENING]) for form in forms})
+    openings = sorted({form[:OPENING] for form in forms})
     return Keys(
         re.compile("|".join(map(re.escape, forms))),
-        re.compile(f"(?={'|'.join(openings)})"),
+        re.compile(f"(?={'|'.join(map(re.escape, openings))})"),
         tuple(forms),
+        tuple(openings),
     )
 
 

@@ -165,7 +165,7 @@ class ThreadQueue(Generic[T]):
     """Items from one producing thread to one consuming thread, in order, then the end."""
 
     def __init__(self) -> None:
-        self._items: deque[T] = deque()
+        self._items: deque[tuple[T, ...]] = deque()
         self._pending = False
         self._closed = False  # the producer's
         self._ready = threading.Event()
@@ -175,8 +175,8 @@ class ThreadQueue(Generic[T]):
 
     def put(self, *items: T) -> None:
         """All at once: a consumer that looks meanwhile sees none of them, or all."""
-        self._items.extend(items)
         if items:
+            self._items.append(items)
             self._signal()
 
     def end(self) -> None:
@@ -207,7 +207,7 @@ class ThreadQueue(Generic[T]):
         items = self._items
         taken: list[T] = []
         while items:
-            taken.append(items.popleft())
+            taken += items.popleft()
         if closed:
             self._ready.set()  # a later wait must not wait
         return taken, closed

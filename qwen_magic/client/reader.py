@@ -38,6 +38,7 @@ from qwen_magic.protocol.events import (
     KeepAlive,
     ResponseEnded,
     ResponseStarted,
+    TextDelta,
     UnknownEvent,
 )
 from qwen_magic.protocol.fields import json_text, text
@@ -132,7 +133,13 @@ class AnswerReader:
             self.failure = self.failure or error
             self.enough = True
             return []
-        admitted = [each for event in events for each in self._admit(Received(event, at))]
+        admitted: list[Received] = []
+        for event in events:
+            if self.begun and type(event) is TextDelta:  # nearly all of them
+                self._noise = ""
+                admitted.append(Received(event, at))
+            else:
+                admitted += self._admit(Received(event, at))
         if self._decoder.done and self.begun:  # `[DONE]` instead of a terminal event
             self.complete = self.ending = True
         return admitted

@@ -107,6 +107,7 @@ class Stream:
         self._pace = pace
         self._queue = ThreadQueue[Received]()
         self._done = threading.Event()
+        self._sent = threading.Event()
         self._stop_asked = False
         self._complete = False
         self._canceller = Canceller()
@@ -149,6 +150,10 @@ class Stream:
         """Whether it has ended, and its connection is cleaned up."""
         return self._done.is_set()
 
+    def wait_until_sent(self, timeout: float) -> None:
+        """Wait until the request is on its way, or `timeout` seconds."""
+        self._sent.wait(timeout)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until `done`; False when `timeout` seconds were not enough."""
         return self._done.wait(timeout)
@@ -188,13 +193,14 @@ class Stream:
             self.error = unexpected(error)
         self.retrying = ""
         self._queue.end()
+        self._sent.set()
         self._done.set()
 
     async def _attempt(self) -> tuple[QwenError | None, list[Received]]:
         """One request: what went wrong, and the events that were held back meanwhile."""
         reader: AnswerReader | None = None
         try:
-            async with self._opener.open(self._request, self._canceller.trace) as response:
+            async with self._opener.open(self._request, self._trace) as response:
                 self.request_id = request_id(response.headers)
                 reader = AnswerReader(
                     response.status,
@@ -218,6 +224,11 @@ class Stream:
             if reader.enough:
                 reader.finish(time.monotonic())
         return reader.failure, reader.release()
+
+    async def _trace(self, event: str, info: object) -> None:
+        if event.endswith("send_request_body.complete"):
+            self._sent.set()
+        await self._canceller.trace(event, info)
 
     async def _read(self, response: Response, reader: AnswerReader) -> None:
         """Feed `reader` with what comes. Servers write each event as a chunk of its own; those that

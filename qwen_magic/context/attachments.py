@@ -10,13 +10,6 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from qwen_magic.context.dataframe.describing import (
-    RowCount,
-    describe_data,
-    estimate_tokens,
-    size_words,
-)
-from qwen_magic.context.images import LAST, check_vision, image_and_words
 from qwen_magic.context.interpolation import look_up
 from qwen_magic.context.models import sees_images
 from qwen_magic.errors import UsageError
@@ -24,6 +17,7 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 
 if TYPE_CHECKING:
+    from qwen_magic.context.dataframe.describing import RowCount
     from qwen_magic.context.files import FilePart
 
 
@@ -77,6 +71,10 @@ def attach(
         return Attached(prompt)
     if not isinstance(prompt, str):
         raise UsageError("-d, -f and -i go with a prompt, not with a list of messages.")
+    # Most questions need neither, and the first of a kernel waits for what it imports.
+    from qwen_magic.context.dataframe.describing import describe_data, size_words
+    from qwen_magic.context.images import LAST, check_vision, image_and_words
+
     text, told = prompt, []
     parts: list[RequestPart] = []
     for name in data:
@@ -143,6 +141,8 @@ def check_size(
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     if len(text) + len(system) <= most:  # no text has more tokens than characters
         return
+    from qwen_magic.context.dataframe.describing import estimate_tokens
+
     tokens = estimate_tokens(re.sub(r'"data:[^"]*"', "", text)) + estimate_tokens(system)
     tokens += sum(part.tokens or 0 for part in parts)
     if tokens > most:

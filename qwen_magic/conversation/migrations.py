@@ -113,7 +113,11 @@ _3_FACTS: Final[Migration] = (
     """,
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_NOTHING, _3_FACTS)
+# From version 4 on a text may stand in its items alone (`rows.IN_ITEMS`), which an earlier version
+# of the package would read as an empty one.
+_4_NOTHING: Final[Migration] = ()
+
+MIGRATIONS: Final[Sequence[Migration]] = (_1_CONVERSATIONS, _2_NOTHING, _3_FACTS, _4_NOTHING)
 
 
 class NewerStoreError(Exception):

@@ -5,6 +5,9 @@ A field has a column of its name in `turns`, and its annotation says what stands
 are spread otherwise: `key` and `created_at` stand in `records` and `chat` in `chats`; a cell and a
 usage have a column for each of their own fields; `raw` is not kept.
 
+A text that the items hold to the letter, as nearly every answer's, stands once, in the items: the
+column then has an empty BLOB (`IN_ITEMS`).
+
 Text with half of a surrogate pair, which UTF-8 has no way to write, or with NUL, where SQLite's
 functions stop, is kept as a BLOB.
 """
@@ -18,12 +21,14 @@ from typing import Any, Final, TypeAlias
 
 from qwen_magic.conversation.chain import PROMPT_BEGINNING, CellKey, Turn, TurnSummary
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.items import text_of
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.text import has_surrogates
 
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = dict[str, Value]
 
+IN_ITEMS: Final = b""
 LARGEST: Final = 2**63 - 1  # of SQLite's integers
 _COUNTS: Final = tuple(each.name for each in fields(Usage) if each.name != "tools")
 _CELL: Final = ("cell_id", "cell_call")
@@ -116,6 +121,8 @@ def turn_row(turn: Turn) -> Row:
     row["cell_id"] = text_value(cell.cell_id) if cell else None
     row["cell_call"] = cell.call if cell else None
     row["tools"] = json_value(dict(usage.tools)) if usage else None
+    if turn.text and turn.text == text_of(turn.items):
+        row["text"] = IN_ITEMS
     return row | {name: min(getattr(usage, name), LARGEST) if usage else None for name in _COUNTS}
 
 
@@ -125,6 +132,8 @@ def read_turn(key: str, chat: str, at: float, values: Sequence[Any], grown: JSON
     # A dict: looking a name up in an `sqlite3.Row` of this width takes longer than all else.
     row = {**dict(zip(COLUMNS, values, strict=True)), **grown}
     plain: dict[str, Any] = {name: read(row[name]) for name, (_, read) in _PLAIN.items()}
+    if row["text"] == IN_ITEMS:
+        plain["text"] = text_of(plain["items"])
     return Turn(
         key=key,
         chat=chat,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
-from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note
-from qwen_magic.document.tree import Node
 from qwen_magic.document.words import NO_BREAK, revealed
+
+if TYPE_CHECKING:
+    from qwen_magic.document.build import Document
+    from qwen_magic.document.tree import Node
 
 # Control characters would let a model write to the reader's terminal what it likes.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -25,7 +25,7 @@ import math
 import os
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.attachments import attach, check_size
-from qwen_magic.context.dataframe.describing import describe_value
 from qwen_magic.context.interpolation import Interpolated, interpolate
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
@@ -59,7 +58,6 @@ from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of, takes_input
-from qwen_magic.frontends.terminal import agreed, ask_value, prompt_for
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -72,11 +70,11 @@ from qwen_magic.session.session import Session
 from qwen_magic.session.tape import beside
 from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View, facts_of
-from qwen_magic.tools.answer_schema import Schema, named_type
 from qwen_magic.tools.policy import CallLimits
 from qwen_magic.tools.selection import resolve_tools
 
 if TYPE_CHECKING:
+    from qwen_magic.document.question import Choice, Question
     from qwen_magic.frontends.jupyter import StaticView
 
 T = TypeVar("T")
@@ -109,11 +107,12 @@ class Asker:
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
-        self.session.tool_policy.prompt = prompt_for
-        self.session.servers.ask_value = ask_value
-        self.session.tape.agrees = agreed
+        self.session.tool_policy.prompt = _prompt_for
+        self.session.ask_value = _ask_value
+        self.session.tape.agrees = _agreed
         self._replay_beside()
-        self.session.servers.look_in(_notebook_folder(shell.user_ns))
+        folders = self.session.server_folders
+        self.session.server_folders = (_notebook_folder(shell.user_ns), *folders[1:])
         settings.observe(self._settings_changed, list(_WATCHED))
 
     def begin_execution(self) -> None:
@@ -173,7 +172,7 @@ class Asker:
         options, persona = self._settled(options, chat, file)
         namespace = ChainMap(dict(local_names), self.shell.user_ns)
         mask = (*self.settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
-        describe = partial(describe_value, mask=mask, whole=options.send_all)
+        describe = partial(_describe, mask=mask, whole=options.send_all)
         given, parts, expanded = (
             _read(file.filled(fields, namespace, describe))
             if file
@@ -210,7 +209,7 @@ class Asker:
                     raise
                 told = (*told, f"{error.message} {error.hint}")
         by_line = options.quiet or options.bg  # no view, or one that is not of this cell alone
-        offer = partial(self.session.servers.offer, start=not options.dry_run, by_line=by_line)
+        offer = partial(self.session.offer, start=not options.dry_run, by_line=by_line)
         tools = resolve_tools(options.tools or (), namespace, offer)
         settled = {"model": model, "chat": chat, "system": system.text}
         ask = Ask(
@@ -261,19 +260,19 @@ class Asker:
     async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
         """What `begin` gives, in a cell that awaits. Whether an MCP server may be started for it is
         asked in a view, which comes along, to show the answer too."""
-        servers, calls = self.session.servers, self._calls
+        calls = self._calls
 
         def again() -> T:
             self._calls = calls
             return begin()
 
-        servers.ask = unanswered
+        self.session.ask_server = unanswered
         try:
             return begin(), None
         except UnansweredError as error:
             question = error.question
         finally:
-            servers.ask = servers.ask_by_line
+            self.session.ask_server = None
         from qwen_magic.magics.background import begin_after
 
         return await begin_after(self, again, question)
@@ -336,6 +335,8 @@ class Asker:
         if schema is None:
             return ask
         name = schema if isinstance(schema, str) else "schema"
+        from qwen_magic.tools.answer_schema import Schema, named_type
+
         asked = named_type(schema, namespace) if isinstance(schema, str) else schema
         return ask.asking_for(Schema.of(asked, name))
 
@@ -494,6 +495,30 @@ def _scope(namespace: Mapping[str, object]) -> str:
 def _notebook_folder(namespace: Mapping[str, object]) -> Path:
     scope = Path(_scope(namespace))
     return scope if scope.is_dir() else scope.parent
+
+
+def _describe(value: object, *, mask: Sequence[str], whole: bool) -> str:
+    from qwen_magic.context.dataframe.describing import describe_value
+
+    return describe_value(value, mask=mask, whole=whole)
+
+
+def _prompt_for(question: Question) -> Choice | None:
+    from qwen_magic.frontends.terminal import prompt_for
+
+    return prompt_for(question)
+
+
+def _agreed(lines: Iterable[str], question: str) -> bool | None:
+    from qwen_magic.frontends.terminal import agreed
+
+    return agreed(lines, question)
+
+
+def _ask_value(about: str, secret: bool) -> str | None:
+    from qwen_magic.frontends.terminal import ask_value
+
+    return ask_value(about, secret)
 
 
 def _warn(line: str) -> None:

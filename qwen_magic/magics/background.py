@@ -118,7 +118,7 @@ async def begin_after(
     """What `begin` gives, once the user has said whether a server may be started: it ends at a
     question that has no answer yet, and begins again with it. The view in which that was asked
     comes along."""
-    servers, answers = asker.session.servers, dict[Question, Verdict | None]()
+    session, answers = asker.session, dict[Question, Verdict | None]()
     model = Options.of(asker.settings).model or DEFAULT_MODEL
     view = asker.views.live_view(TurnFacts(model), time.monotonic(), awaited=True)
 
@@ -129,14 +129,14 @@ async def begin_after(
     try:
         while True:
             answers[question] = await _asked_in(view, question, asker)
-            servers.ask = answered
+            session.ask_server = answered
             try:
                 begun, end = begin(), None
                 return begun, view
             except UnansweredError as error:
                 question = error.question
             finally:
-                servers.ask = servers.ask_by_line
+                session.ask_server = None
     except QwenError as error:
         end = failure(error, is_raised=True)
         raise

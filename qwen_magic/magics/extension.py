@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
+import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import (
     CompletionContext,
@@ -13,26 +16,67 @@ from IPython.core.completer import (
     SimpleMatcherResult,
     context_matcher,
 )
+from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
-from qwen_magic.frontends.kernel import keep_requests, kernel_of
-from qwen_magic.magics.code import CodeMagics
-from qwen_magic.magics.conversations import ConversationMagics
-from qwen_magic.magics.files import FileMagics
-from qwen_magic.magics.local import LocalMagics
-from qwen_magic.magics.prompts import PromptMagics
-from qwen_magic.magics.qwen import QwenMagics
-from qwen_magic.magics.service import ServiceMagics
+from qwen_magic.frontends.kernel import LastFigure, keep_requests, kernel_of
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
+if TYPE_CHECKING:
+    from qwen_magic.magics.qwen import QwenMagics
+
 _ATTRIBUTE: Final = "_qwen_magic"  # where a shell keeps its extension
+# The classes of our magics, which are imported when one of their magics is first used: loading the
+# extension costs a notebook that never asks next to nothing.
+MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
+    "qwen.QwenMagics": ("qwen",),
+    "conversations.ConversationMagics": (
+        *("qwen_chat", "qwen_new", "qwen_fork", "qwen_reset", "qwen_undo", "qwen_pick"),
+        "qwen_history",
+    ),
+    "files.FileMagics": ("qwen_export", "qwen_import", "qwen_restore"),
+    "code.CodeMagics": ("qwen_code", "qwen_fix"),
+    "prompts.PromptMagics": ("qwen_prompt",),
+    "service.ServiceMagics": (
+        *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_doctor", "qwen_usage"),
+    ),
+    "local.LocalMagics": ("qwen_local",),
+}
+_PLAIN: Final = (bool, int, float, complex, str, type(None))  # results that are no figure
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {"qwen": ("line", "cell")}
 # What the first answer imports, in an order of small steps, so that no cell waits long for one.
 _WARM: Final = (
     "qwen_magic.magics.asking",
+    "qwen_magic.client.http",
     "qwen_magic.client",
-    "qwen_magic.document",
+    "qwen_magic.document.build",
     "qwen_magic.document.markdown",
     "qwen_magic.frontends.jupyter",
+    "qwen_magic.magics.actions",
+    "qwen_magic.session.turn",
 )
+_AFTER_LOAD: Final = 0.2  # seconds: what is asked at once needs no competitor
+_SWITCH: Final = 0.0005  # seconds after which a cell that wants to run interrupts the warm-up
+
+
+class _Waiting:
+    # A magic whose class is imported when it is called, or when its help is asked for.
+
+    needs_local_scope = True
+
+    def __init__(self, find: Callable[[str], Any], name: str) -> None:
+        self._find = find
+        self.__name__ = name
+        setattr(self, MAGIC_NO_VAR_EXPAND_ATTR, True)
+
+    def __call__(self, *given: Any, local_ns: Any = None) -> Any:
+        found = self._find(self.__name__)
+        own = {"local_ns": local_ns} if getattr(found, "needs_local_scope", False) else {}
+        return found(*given, **own)
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        doc: str | None = self._find(self.__name__).__doc__
+        return doc
 
 
 class Extension:
@@ -40,46 +84,64 @@ class Extension:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
-        self.magics = QwenMagics(shell)
-        self._code = CodeMagics(shell, self.magics)
-        self._prompts = PromptMagics(shell, self.magics)
-        self._awaited = {
-            ASYNC_NAMES["qwen"]: self.magics.aqwen,
-            ASYNC_NAMES["qwen_fix"]: self._code.aqwen_fix,
-            ASYNC_NAMES["qwen_prompt"]: self._prompts.aqwen_prompt,
-        }
-        self._all = [
-            self.magics,
-            ConversationMagics(shell, self.magics),
-            FileMagics(shell, self.magics),
-            self._code,
-            self._prompts,
-            ServiceMagics(shell, self.magics),
-            LocalMagics(shell, self.magics),
-        ]
+        self.last_figure = LastFigure(shell)
+        self._error: BaseException | None = None  # of the last cell before our first magic
+        self._made: dict[str, Any] = {}  # the instances of `MAGICS`
+        self._awaited = {called: self._awaitable(name) for name, called in ASYNC_NAMES.items()}
         self._complete = self._matcher()
         self._depth = 0
-        self._unloading = threading.Event()
+        self._cold = threading.Event()  # nothing is to be warmed up, or no more
 
     def load(self) -> None:
         shell = self.shell
-        for magics in self._all:
-            shell.register_magics(magics)
+        for names in MAGICS.values():
+            for name in names:
+                for kind in _KINDS.get(name, ("line",)):
+                    waiting = _Waiting(self._find, name)
+                    shell.magics_manager.register_function(waiting, kind, name)
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.events.register("pre_run_cell", self._pre_run_cell)
         shell.events.register("post_run_cell", self._post_run_cell)
         shell.user_ns.update(self._awaited)
         shell.user_ns_hidden.update(self._awaited)
         shell.Completer.custom_matchers.append(self._complete)
-        atexit.register(self.magics.close)
+        atexit.register(self._close)
         self._release_requests = keep_requests(shell)
-        if self.magics.warm_up:
+
+        if self._may_warm_up():
             threading.Thread(target=self._warm_up, name="qwen-warm-up", daemon=True).start()
+
+    @property
+    def magics(self) -> QwenMagics:
+        found: QwenMagics = self._find("qwen").__self__
+        return found
+
+    def _find(self, magic: str) -> Any:
+        """The method that is `%magic`. Its class is imported, made and registered when one of its
+        magics is first needed."""
+        (place,) = (place for place, names in MAGICS.items() if magic in names)
+        if place not in self._made:
+            module, _, name = place.partition(".")
+            cls = getattr(import_module(f"qwen_magic.magics.{module}"), name)
+            other = self.last_figure if module == "qwen" else self.magics
+            made = self._made[place] = cls(self.shell, other)
+            self.shell.register_magics(made)
+            if module == "code" and self._error is not None:
+                made.remember(self._error)
+        return getattr(self._made[place], magic)
+
+    def _awaitable(self, magic: str) -> Callable[..., Any]:
+        """What is awaited in place of `%magic`."""
+
+        async def awaited(*given: str) -> Any:
+            return await getattr(self._find(magic).__self__, f"a{magic}")(*given)
+
+        return awaited
 
     def unload(self) -> None:
         """Put everything back. A stream that is open ends as stopped."""
         shell = self.shell
-        self._unloading.set()
+        self._cold.set()
         shell.Completer.custom_matchers.remove(self._complete)
         shell.input_transformers_cleanup.remove(self._transform)
         shell.events.unregister("pre_run_cell", self._pre_run_cell)
@@ -87,11 +149,20 @@ class Extension:
         for name in self._awaited:
             shell.user_ns.pop(name, None)
             shell.user_ns_hidden.pop(name, None)
-        for magics in self._all:
-            _unregister(shell, magics)
-        atexit.unregister(self.magics.close)
+        for names in MAGICS.values():
+            for name in names:
+                for kind in _KINDS.get(name, ("line",)):
+                    shell.magics_manager.magics[kind].pop(name, None)
+        for made in self._made.values():
+            _unregister(shell, made)
+        atexit.unregister(self._close)
         self._release_requests()
-        self.magics.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._made:
+            self.magics.close()
+        self.last_figure.close()
 
     def _transform(self, lines: list[str]) -> list[str]:
         in_terminal = kernel_of(self.shell) is None
@@ -104,20 +175,28 @@ class Extension:
 
     # IPython transforms a cell before it fires pre_run_cell, so that while one runs whatever is
     # transformed is nested in it.
-    def _pre_run_cell(self, info: object) -> None:
-        if self._depth == 0:
+    def _pre_run_cell(self, info: Any) -> None:
+        cell = str(info.raw_cell)
+        if "QwenMagics" in cell:  # %config finds what is registered
+            self._find("qwen")
+        if "%qwen" in cell:  # it imports what it needs, in its own order
+            self._cold.set()
+        if self._depth == 0 and self._made:
             self.magics.begin_execution()
         self._depth += 1
 
     def _post_run_cell(self, result: Any) -> None:
         self._depth = max(0, self._depth - 1)
         if (error := result.error_in_exec or result.error_before_exec) is not None:
-            self._code.remember(error)
-        elif result.result is not None:
+            if self._made:
+                self._find("qwen_fix").__self__.remember(error)
+            else:  # it cannot be one of ours
+                self._error = error
+        elif not isinstance(result.result, _PLAIN):
             from qwen_magic.context.images import may_be_image
 
             if may_be_image(result.result):
-                self.magics.last_figure.value = result.result
+                self.last_figure.value = result.result
 
     def _matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
         """What joins the shell's own completers; `completion` says what Tab offers."""
@@ -125,6 +204,8 @@ class Extension:
         @context_matcher(identifier="qwen_magic")  # type: ignore[untyped-decorator]
         def match(context: CompletionContext) -> SimpleMatcherResult:
             text = context.full_text
+            if "QwenMagics" in text:  # IPython's own completion of %config follows
+                self._find("qwen")
             if "%qwen" not in text:
                 return {"completions": []}
             from qwen_magic.context.models import MODEL_NAMES
@@ -144,7 +225,7 @@ class Extension:
                 ],
                 chats=self.magics.asker.session.conversations.names(),
                 names=lambda: list(names),
-                prompts=self._prompts.fields,
+                prompts=self._find("qwen_prompt").__self__.fields,
             )
             found = complete(text, cursor, choices)
             result: SimpleMatcherResult = {
@@ -158,11 +239,27 @@ class Extension:
         matcher: Callable[[CompletionContext], SimpleMatcherResult] = match
         return matcher
 
+    def _may_warm_up(self) -> bool:
+        """The setting `warm_up`, without what all settings cost."""
+        said = os.environ.get("QWEN_MAGIC_WARM_UP", "true")
+        configured = self.shell.config.get("QwenMagics", {}).get("warm_up", said)
+        return str(configured).lower() in ("true", "1")
+
     def _warm_up(self) -> None:
-        for module in _WARM:
-            if self._unloading.wait(0.05):
-                return
-            __import__(module)
+        """Import what the first answer needs, on a thread: a cell interrupts it after half a
+        millisecond (`_SWITCH`), where Python would let it wait for five each time."""
+        if self._cold.wait(_AFTER_LOAD):
+            return
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH)
+        try:
+            for module in _WARM:
+                if self._cold.wait(0.01):
+                    return
+                import_module(module)
+            import_module("qwen_magic.client.http").tls_context()
+        finally:
+            sys.setswitchinterval(interval)
 
 
 def load(shell: Any) -> None:
@@ -183,10 +280,6 @@ def unload(shell: Any) -> None:
 
 def _unregister(shell: Any, magics: Any) -> None:
     """IPython has no call for this: take back what `register_magics` put in."""
-    manager = shell.magics_manager
-    manager.registry.pop(type(magics).__name__, None)
-    for kind, names in magics.magics.items():
-        for name in names:
-            manager.magics[kind].pop(name, None)
+    shell.magics_manager.registry.pop(type(magics).__name__, None)
     if magics in shell.configurables:
         shell.configurables.remove(magics)

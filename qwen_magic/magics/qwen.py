@@ -21,13 +21,13 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError, bare
-from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
+    from qwen_magic.frontends.kernel import LastFigure
     from qwen_magic.magics.asking import Asker
     from qwen_magic.magics.comparing import Comparison
     from qwen_magic.options import Options
@@ -80,22 +80,21 @@ def _row(option: Option) -> str:
 class QwenMagics(Magics, QwenSettings):
     """The defaults of %%qwen and %qwen."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, last_figure: LastFigure) -> None:
         super().__init__(shell=shell, parent=shell)
-        self.last_figure = LastFigure(shell)
+        self._last_figure = last_figure
         self.apply_environment(shell.config.get("QwenMagics", {}))
 
     @cached_property
     def asker(self) -> Asker:
         from qwen_magic.magics.asking import Asker
 
-        return Asker(self.shell, self, self.last_figure)
+        return Asker(self.shell, self, self._last_figure)
 
     def close(self) -> None:
         """End what the questions so far have begun."""
         if "asker" in self.__dict__:
             self.asker.close()
-        self.last_figure.close()
 
     def begin_execution(self) -> None:
         """A cell begins."""

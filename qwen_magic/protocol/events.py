@@ -22,7 +22,7 @@ null are empty: `output_index` None, `item_id` "". `sequence_number` is read in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import Annotation, Item, TextKind
@@ -54,8 +54,7 @@ class PartAdded:
     part_index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(NamedTuple):  # made faster than a dataclass, thousands of times an answer
     """More of a text. `delta` may begin or end with half of a surrogate pair.
 
     `part_index`: the wire's `content_index`, or `summary_index`; 0 where it is left out.

@@ -464,3 +464,10 @@ def item_json(item: Item) -> JSON:
 
 
 _OWN_FORM: Final = (Message, Reasoning, WebSearchCall)
+
+
+def text_of(items: Iterable[JSON]) -> str:
+    """The answer as its items tell it: all messages, an empty line between them."""
+    messages = (parse_item(item) for item in items if item.get("type") == "message")
+    texts = (each.text or each.refusal for each in messages if isinstance(each, Message))
+    return "\n\n".join(filter(None, texts))

@@ -8,7 +8,7 @@ and the reader of the data can.
 
 What is held back between two chunks: bytes of a character that is cut (`_utf8`), the pieces of a
 line that is not ended (`_partial`), the fields of an event that no blank line has ended (`_event`,
-`_id`, `_data`), and whether a `\n` to come belongs to a `\r` that was read (`_after_cr`):
+`_data`), and whether a `\n` to come belongs to a `\r` that was read (`_after_cr`):
 
     feed(b"event:a\r")    line "event:a"; _event "a"; a \n would belong to it
     feed(b"\ndata:{")     the \n is dropped; _partial ["data:{"]
@@ -22,8 +22,7 @@ colon and puts a comment (`:HTTP_STATUS/200`) inside every event.
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from qwen_magic.errors import ProtocolError
 
@@ -31,13 +30,12 @@ from qwen_magic.errors import ProtocolError
 MAX_EVENT_CHARS: Final = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSentEvent:
-    """One dispatched event. `event` and `id` are empty where it does not give them."""
+class ServerSentEvent(NamedTuple):  # made faster than a dataclass, thousands of times an answer
+    """One dispatched event. `event` is empty where it gives no name. Its `id` would serve to go on
+    with a stream that broke, which no server of this protocol offers."""
 
     event: str
     data: str
-    id: str = ""
 
 
 class SSEDecoder:
@@ -53,7 +51,6 @@ class SSEDecoder:
         self._after_cr = False  # the last chunk ended in \r: a \n next is part of that line end
         self._partial: list[str] = []  # the pieces of the line that is not ended yet
         self._event = ""
-        self._id = ""
         self._data: list[str] = []
         self._size = 0  # characters held back in the two lists
 
@@ -98,31 +95,24 @@ class SSEDecoder:
 
     def _read(self, lines: list[str], events: list[ServerSentEvent]) -> None:
         """The hot loop: DashScope sends five lines an event."""
-        self._size = sum(map(len, self._data))
+        pieces = self._data
+        self._size = sum(map(len, pieces))
         for line in lines:
             if line.startswith("data:"):
-                self._data.append(line[6:] if line.startswith("data: ") else line[5:])
+                pieces.append(line[6:] if line.startswith("data: ") else line[5:])
                 self._hold(len(line))
             elif not line:
-                if self._data:
-                    data = self._data[0] if len(self._data) == 1 else "\n".join(self._data)
+                if pieces:
+                    data = pieces[0] if len(pieces) == 1 else "\n".join(pieces)
                     if data:
-                        events.append(ServerSentEvent(self._event, data, self._id))
-                    self._data.clear()
-                self._event = self._id = ""
+                        events.append(ServerSentEvent(self._event, data))
+                    pieces.clear()
+                self._event = ""
                 self._size = 0
-            elif line[0] != ":":
-                self._field(line)
-
-    def _field(self, line: str) -> None:
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "event":
-            self._event = value
-        elif name == "id":
-            self._id = value
-        elif name == "data":  # without a colon: an empty line of data
-            self._data.append("")
+            elif line.startswith("event:"):
+                self._event = line[7:] if line.startswith("event: ") else line[6:]
+            elif line == "data":  # without a colon: an empty line of data
+                pieces.append("")
 
     def _hold(self, characters: int) -> None:
         self._size += characters

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
@@ -35,11 +35,13 @@ from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import RequestPart, ResponseRequest
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.rejected_parameters import option_behind
-from qwen_magic.session.structured_output import StructuredOutput
 from qwen_magic.session.transcript import as_items, own_items, transcript
-from qwen_magic.tools.answer_schema import Schema
-from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.selection import requirements
+
+if TYPE_CHECKING:
+    from qwen_magic.session.structured_output import StructuredOutput
+    from qwen_magic.tools.answer_schema import Schema
+    from qwen_magic.tools.definition import FunctionTool
 
 NOT_FOUND: Final = "left as typed: not found"  # of a name in braces
 WITHOUT: Final = "without"  # a parameter that was asked for
@@ -130,6 +132,8 @@ class Ask:
 
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object."""
+        from qwen_magic.session.structured_output import StructuredOutput
+
         output = StructuredOutput(schema)
         extra = {**self.extra, **output.parameters(self.endpoint, may_call=bool(self.tools))}
         parts = (*self.parts, RequestPart("schema", text=schema.prompt()))

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
@@ -33,7 +34,6 @@ from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.tape import TAPE, CachedAnswers, Tape
 from qwen_magic.session.view import TICK, NoView, View
-from qwen_magic.tools.mcp import ToolServers
 from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ if TYPE_CHECKING:
 
     from qwen_magic.client import Client, Received, Stream
     from qwen_magic.conversation.chain import Turn
+    from qwen_magic.document.question import StartQuestion, Verdict
     from qwen_magic.errors import QwenError
     from qwen_magic.protocol.events import Event
     from qwen_magic.protocol.fields import JSON
     from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
+    from qwen_magic.tools.mcp import Offered, ToolServers
+
+_FIRST: Final = 0.25  # seconds that the first question may take to be sent
 
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
 ViewFactory: TypeAlias = Callable[[Plan, float], View]
@@ -78,11 +82,11 @@ class Session:
         self.catalogues = Catalogues(self.conversations)
         self.spending = Spending(self.conversations, self.catalogues)
         self.tool_policy = ToolPolicy()
-        self.servers = ToolServers(
-            lambda coroutine: self.client.submit(coroutine),
-            self.tool_policy,
-            (Path.cwd(), config_folder(os.environ)),
-        )
+        # Of the tool servers: where `mcp.json` is looked for, and who is asked for its inputs.
+        self.server_folders = (Path.cwd(), config_folder(os.environ))
+        self.ask_value: Callable[[str, bool], str | None] = lambda about, secret: None
+        # Who is asked whether one may be started; None: the user, by a line of text.
+        self.ask_server: Callable[[StartQuestion], Verdict | None] | None = None
         self.hosts = HostFacts(self.conversations)
         self._client: Client | None = None
 
@@ -95,9 +99,25 @@ class Session:
             self._client.route = self.tape.route
         return self._client
 
+    @cached_property
+    def servers(self) -> ToolServers:
+        from qwen_magic.tools.mcp import ToolServers
+
+        servers = ToolServers(
+            lambda coroutine: self.client.submit(coroutine), self.tool_policy, self.server_folders
+        )
+        servers.ask_value = self.ask_value
+        return servers
+
+    def offer(self, reference: str, *, start: bool = True, by_line: bool = False) -> Offered:
+        """The tools that `mcp:NAME` stands for (`ToolServers.offer`)."""
+        self.servers.ask = self.ask_server or self.servers.ask_by_line
+        return self.servers.offer(reference, start=start, by_line=by_line)
+
     def close(self) -> None:
         """Close every connection and server. A running turn ends as stopped."""
-        self.servers.close()
+        if "servers" in vars(self):
+            self.servers.close()
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -289,15 +309,19 @@ class Session:
         """Open the turn's first stream, then make what shows and decides: the request is on its way
         meanwhile, and what cannot be sent at all fails before anything is shown. Raises
         `UsageError`, `AuthenticationError`."""
-        from qwen_magic.session.figures import FigureFetcher
-        from qwen_magic.session.turn import TurnMachine
-
         if blocks:
             self.tool_policy.check_blocking(plan.ask.functions)
         check_key(plan.ask.endpoint)
         started = time.monotonic() if started is None else started
         plan, way, stream = self._opened(plan)
         try:
+            if "qwen_magic.session.turn" not in sys.modules:
+                # The first question of a process: to import what follows would keep the engine's
+                # thread from sending it.
+                stream.wait_until_sent(_FIRST)
+            from qwen_magic.session.figures import FigureFetcher
+            from qwen_magic.session.turn import TurnMachine
+
             view = view_factory(plan, started)
             own_host = plan.ask.endpoint.base_url.split("/")[2]
             hosts = [*self.figure_hosts, own_host] if fetches else []

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from qwen_magic.document.extract import code_blocks
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.building import build, by_alias
@@ -253,6 +252,8 @@ def candidates(text: str) -> Iterator[Any]:
     if whole:
         yield from whole
         return
+    from qwen_magic.document.extract import code_blocks
+
     found: list[tuple[bool, int, Any]] = []
     spans: list[tuple[int, int, bool]] = []
     place = 0

@@ -30,6 +30,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _Kind: Final = inspect.Parameter
 _POSITIONAL: Final = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
 _MARK: Final = "__qwen_tool__"
+MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
 _BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)

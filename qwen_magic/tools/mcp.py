@@ -156,10 +156,6 @@ class ToolServers:
         ]
         return [PREFIX + name for name in (*known, *of_servers)]
 
-    def look_in(self, folder: Path) -> None:
-        """The notebook's folder is this one."""
-        self.folders = (folder, *self.folders[1:])
-
     def forget(self) -> int:
         """Ask about every server again that is to be started; how many answers were forgotten."""
         count = len(self._said)

@@ -10,16 +10,26 @@ import itertools
 import types
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from qwen_magic.context.exception.masking import attributes
-from qwen_magic.document.question import Question, Verdict
 from qwen_magic.errors import UsageError
-from qwen_magic.tools.definition import FunctionTool
-from qwen_magic.tools.results import MAX_RESULT_BYTES
+from qwen_magic.tools.definition import MAX_RESULT_BYTES, FunctionTool
+
+if TYPE_CHECKING:
+    from qwen_magic.document.question import Question, Verdict
 
 T = TypeVar("T")
-Prompt: TypeAlias = Callable[[Question], Verdict | None]
+Prompt: TypeAlias = "Callable[[Question], Verdict | None]"
 Standing: TypeAlias = Literal["always", "never"]
 Unattended: TypeAlias = Literal["refuse", "allow"]
 

@@ -19,8 +19,8 @@ from qwen_magic.context.description import describe, json_text, own_words, rows_
 from qwen_magic.context.images import image_part
 from qwen_magic.context.kept_back import MASKED, is_masked, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError
+from qwen_magic.tools.definition import MAX_RESULT_BYTES
 
-MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 MOST_YIELDED: Final = 10_000  # items that are taken of an iterator
 MOST_IMAGES: Final = 4  # of one result
 _MOST_LOOKED_AT: Final = 20

@@ -6,18 +6,14 @@ disk that cannot be written: what is loaded besides stands there compiled.
 
 from __future__ import annotations
 
-import compileall
-import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from .goals import Figure, Figures, benchmark, without
+from .goals import Figure, Figures, benchmark, copied, without
 
-ROOT = Path(__file__).parents[2]
 MEASURED = """
 import sys, time
 heavy = ("httpx2", "markdown_it", "pygments", "ipywidgets", "anywidget")
@@ -38,34 +34,27 @@ def load(quick: bool) -> Figures:
     runs = 7 if quick else 15
     with tempfile.TemporaryDirectory() as name:
         where = Path(name)
-        unwritten = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "qwen_magic", where / "qwen_magic", ignore=unwritten)
-        bare, _ = _measured(LOAD, runs, where)
-        compileall.compile_dir(where, quiet=1)
-        took, imported = _measured(LOAD, runs, where)
+        bare, _ = _measured(LOAD, runs, copied(where, compiled=False))
+        environ = copied(where)
+        took, imported = _measured(LOAD, runs, environ)
         yield Figure("with bytecode", took, "ms of CPU", at_most=5)
         yield Figure("without bytecode of its own", bare, "ms of CPU", at_most=10)
         yield Figure("heavy packages that it imports", imported, at_most=0)
         missing = list(without("`import openai`", "openai"))
         yield from missing
         if not missing:
-            yield Figure("`import openai`", _measured("import openai", 3, where)[0], "ms of CPU")
+            yield Figure("`import openai`", _measured("import openai", 3, environ)[0], "ms of CPU")
 
 
-def _measured(code: str, runs: int, where: Path) -> tuple[float, int]:
+def _measured(code: str, runs: int, environ: dict[str, str]) -> tuple[float, int]:
     """CPU milliseconds of `code` in a shell, the median of some runs; and how many of the packages
     that are to wait for the first question it imported."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(where),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "QWEN_MAGIC_WARM_UP": "False",
-    }
+    environ = {**environ, "QWEN_MAGIC_WARM_UP": "False"}
     took, imported = [], 0
     for _ in range(runs):
         done = subprocess.run(
             [sys.executable, "-c", MEASURED.format(code)],
-            env=environment, cwd=where, capture_output=True, text=True, check=True,
+            env=environ, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=True,
         )  # fmt: skip
         milliseconds, heavy = done.stdout.split()
         took.append(float(milliseconds))

@@ -127,7 +127,8 @@ def store(quick: bool) -> Figures:
                     store.append(_answered(number, text[: int(len(text) * share)]), running=running)
             store.close()
             times = (path.stat().st_size - before) / text_size
-            yield Figure(f"answers of {size // 1000} KB", times, "× the text", at_most=1.3)
+            goal = 1.3 if size >= 5_000 else None  # a short one's ids, usage and times weigh more
+            yield Figure(f"answers of {size // 1000} KB", times, "× the text", at_most=goal)
 
 
 def _answered(number: int, text: str) -> Turn:

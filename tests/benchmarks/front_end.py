@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from real_kernel import Kernel, fresh_environ
 
+from .goals import copied
 from .sse_server import STAMP
 
 # The naive way: the whole text with each delta, through the openai SDK.
@@ -46,9 +49,11 @@ class Seen:
 class FrontEnd:
     """One kernel that asks the server at `url`, and its front end."""
 
-    def __init__(self, url: str, folder: Path, **environ: str) -> None:
-        settings = {"QWEN_MAGIC_ENDPOINT": url, "OPENAI_API_KEY": "sk-0123456789abcdef", **environ}
-        self.kernel = Kernel(sys.executable, {**fresh_environ(folder), **settings})
+    def __init__(self, url: str, folder: Path) -> None:
+        environ = {**fresh_environ(folder), **copied(folder), "QWEN_MAGIC_ENDPOINT": url}
+        environ |= {"IPYTHONDIR": str(folder), "QWEN_MAGIC_KEEP": "False"}
+        environ[f"{re.sub('[.:]', '_', urlsplit(url).netloc)}_API_KEY"] = "sk-0123456789abcdef"
+        self.kernel = Kernel(sys.executable, environ)
         self.process = psutil.Process(self.kernel.manager.provisioner.pid)
         self._words: set[str] = set()
 

@@ -15,7 +15,10 @@ process of its own, so that none warms up or fills the memory for another.
 
 from __future__ import annotations
 
+import compileall
 import multiprocessing
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +117,18 @@ def without(what: str, *modules: str) -> Figures:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         yield Figure(what, None, f"{', '.join(missing)} is not installed (extra `benchmark`)")
+
+
+def copied(where: Path, *, compiled: bool = True) -> dict[str, str]:
+    """The environment for a process that imports a copy of the package in `where`, with bytecode as
+    after an installation, or without. Nothing is written beside the sources."""
+    to = where / "qwen_magic"
+    if not to.exists():
+        root, unwritten = Path(__file__).parents[2], shutil.ignore_patterns("__pycache__")
+        shutil.copytree(root / "qwen_magic", to, ignore=unwritten)
+    if compiled:
+        compileall.compile_dir(to, quiet=1)
+    return {**os.environ, "PYTHONPATH": str(where), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def cpu(action: Callable[[], object], runs: int = 5) -> float:

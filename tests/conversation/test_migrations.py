@@ -21,6 +21,7 @@ RELEASED = [
     "50ffe26c04590208521a41facfc631b375ec3353543925989832337843a269ff",
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "e2e6f7b6d54767098938be3ba8c5a59720e9a9f01af246b1f161b2e75bceca5c",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 ]
 SCOPE = "/home/me/a.ipynb"
 # A file as each version left it (`sqlite3 FILE .dump`), with the records below in it.

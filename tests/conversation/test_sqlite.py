@@ -140,6 +140,20 @@ def test_long_texts(store):
     assert store.load("main", Turn).records == (long,)
 
 
+@pytest.mark.parametrize(
+    ("text", "told", "times"),
+    [("the answer", "the answer", 1), ("the answer", "another", 1), ("", "the answer", 1)],
+)
+def test_a_text_that_the_items_hold_stands_once(store, path, text, told, times):
+    item = {"type": "message", "content": [{"type": "output_text", "text": told}]}
+    turn = Turn("a", "main", "completed", None, "resp_a", text=text, items=(item,))
+    store.append(turn)
+    assert store.load("main", Turn).records == (turn,)
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute("SELECT text || items FROM turns").fetchall()
+    assert row[0].count("the answer") == times
+
+
 def test_counts_beyond_what_sqlite_can_hold(store):
     store.append(turn("a", usage=Usage(input_tokens=2**80)))
     assert store.load("main", Turn).records[0].usage.input_tokens == 2**63 - 1

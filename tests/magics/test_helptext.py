@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 
 from qwen_magic.magics.conversations import chat_help_text
+from qwen_magic.magics.extension import MAGICS
 from qwen_magic.magics.line import read_line
 from qwen_magic.magics.qwen import EXAMPLES, QwenMagics, help_text
 from qwen_magic.magics.settings import QwenSettings
@@ -64,3 +66,11 @@ def test_what_goes_into_the_question() -> None:
         "history": False,
         "extra": {"temperature": 0.0},
     }
+
+
+def test_what_waits_is_what_the_classes_have() -> None:
+    """The extension names the magics of each class before it imports it."""
+    for place, names in MAGICS.items():
+        module, _, name = place.partition(".")
+        cls = getattr(import_module(f"qwen_magic.magics.{module}"), name)
+        assert sorted(names) == sorted({each for kind in cls.magics.values() for each in kind})

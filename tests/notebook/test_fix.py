@@ -153,10 +153,7 @@ def test_cells_of_all_kinds(fresh, code, shown):
 
 def test_awaited_and_bound(fresh):
     fail(fresh, "1 / 0")
-    ran = fresh.ok(
-        "fix = get_ipython().magics_manager.registry['CodeMagics']\n"
-        "answer = await fix.aqwen_fix('-o bound')\nprint(bound is answer, answer.status)"
-    )
+    ran = fresh.ok("answer = await __qwen_fix__('-o bound')\nprint(bound is answer, answer.status)")
     assert "True completed" in ran.stdout
 
 

@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import pytest
 from fuzz import examples
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import ProtocolError
 from qwen_magic.masking import own_keys
 from qwen_magic.protocol.body import EventDecoder
+from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.events import (
     ErrorEvent,
     KeepAlive,
@@ -24,6 +25,7 @@ from qwen_magic.protocol.events import (
     UnknownEvent,
 )
 from qwen_magic.protocol.response import ResponseError
+from qwen_magic.protocol.text import clean
 
 PING = b'data: {"type":"ping"}\n\n'
 
@@ -275,3 +277,45 @@ def test_other_texts_between_do_not_part_a_key() -> None:
                 if isinstance(each, TextDelta):
                     read[each.item_id] = read.get(each.item_id, "") + each.delta
     assert read == {"a": "[key]", "b": "[key]"}
+
+
+TEXTS = st.text(st.one_of(st.sampled_from('"\\\n\t,:{} é\u2028\x00'), st.characters())) | st.just(
+    '","sequence_number":7'
+)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    st.lists(st.tuples(TEXTS, st.integers(0, 20), st.sampled_from("ab")), max_size=8),
+    st.booleans(),
+    st.booleans(),
+)
+def test_deltas_are_read_as_json_reads_them(deltas, ascii_only, number_first):
+    """Of a delta like the one before it only the text and the number are read."""
+    seen, data = {}, []
+    for text, number, item_id in deltas:
+        payload = {"type": "response.output_text.delta", "item_id": item_id, "output_index": 0}
+        numbered = {"sequence_number": number}
+        payload |= {**numbered, "delta": text} if number_first else {"delta": text, **numbered}
+        payload = json.dumps(payload, ensure_ascii=ascii_only, separators=(",", ":"))
+        data.append(payload.encode("utf-8", "replace").decode())
+        seen.setdefault(number, data[-1])
+    assume(all(seen[number] == each for (_, number, _), each in zip(deltas, data, strict=True)))
+    body = "".join(f"data:{each}\n\n" for each in dict.fromkeys(data))
+    whole = [decode_event(clean(json.loads(each))) for each in dict.fromkeys(data)]
+    assert EventDecoder().feed(body.encode()) == whole
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"type":"response.output_text.delta","delta":"a\\q","sequence_number":2}',
+        '{"type":"response.output_text.delta","delta":"a\tb","sequence_number":2}',
+        '{"type":"response.output_text.delta","delta":"a","sequence_number":02}',
+        '{"type":"response.output_text.delta","delta":"a\\","sequence_number":2}',
+    ],
+)
+def test_a_delta_that_is_no_json_is_none(data):
+    first = '{"type":"response.output_text.delta","delta":"x","sequence_number":1}'
+    events = EventDecoder().feed(f"data:{first}\n\ndata:{data}\n\n".encode())
+    assert [type(event) for event in events] == [TextDelta, UnknownEvent]

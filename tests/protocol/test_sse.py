@@ -15,7 +15,7 @@ def events(*pieces: bytes) -> list[ServerSentEvent]:
 
 def test_dashscope_framing() -> None:
     frame = b'id:3\nevent:response.created\n:HTTP_STATUS/200\ndata:{"a":1}\n\n'
-    assert events(frame) == [ServerSentEvent("response.created", '{"a":1}', "3")]
+    assert events(frame) == [ServerSentEvent("response.created", '{"a":1}')]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

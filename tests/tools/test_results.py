@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from qwen_magic.tools.results import MAX_RESULT_BYTES, MOST_YIELDED, result_text
+from qwen_magic.tools.definition import MAX_RESULT_BYTES
+from qwen_magic.tools.results import MOST_YIELDED, result_text
 
 unhurried = settings(deadline=None)
 

@@ -28,7 +28,7 @@ from qwen_magic.conversation.archive.checked import LONGEST_TEXT, Node
 from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.items import Message, parse_item
+from qwen_magic.protocol.items import text_of
 
 METADATA_KEY: Final = "qwen_magic"
 METADATA_VERSION: Final = 1  # grows when an older reader would misread it
@@ -136,12 +136,6 @@ def _with_texts(node: Node, markdown: str) -> Node:
             places.refuse(f"means more than {LONGEST_TEXT:,} characters")
     said["text"] = said["text"] or None
     return Node(said, node.place, node.source)
-
-
-def text_of(items: tuple[JSON, ...]) -> str:
-    """The answer as its items tell it: all messages, an empty line between them."""
-    messages = [item for item in map(parse_item, items) if isinstance(item, Message)]
-    return "\n\n".join(text for item in messages if (text := item.text or item.refusal))
 
 
 def read_metadata(node: Node, cell: int, markdown: str = "") -> SavedTurn:
