@@ -33,7 +33,9 @@ MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
         *("qwen_chat", "qwen_new", "qwen_fork", "qwen_reset", "qwen_undo", "qwen_pick"),
         "qwen_history",
     ),
-    "files.FileMagics": ("qwen_export", "qwen_import", "qwen_restore"),
+    "files.FileMagics": (
+        *("qwen_export", "qwen_import", "qwen_restore", "qwen_record", "qwen_replay"),
+    ),
     "code.CodeMagics": ("qwen_code", "qwen_fix"),
     "prompts.PromptMagics": ("qwen_prompt",),
     "service.ServiceMagics": (
