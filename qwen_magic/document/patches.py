@@ -8,7 +8,9 @@ of an open block.
     Insert   put a new element in front of its sibling `before`
     Replace  put another element in the place of the element; its tail is forgotten
     Extend   drop the nodes of the block's tail, wherever they were put, then append `html`
-             (settled for good), then append `tail` (provisional) inside the element `at`
+             (settled for good), then append `tail` (provisional), in an element inside
+    Grow     append to the block's tail, which stays
+    Keep     what is the block's tail is settled for good
     Move     make an element, with all that is in it, the last child of `parent`
     Fold, Unfold   close or open a panel, unless the reader has done so by hand
     Remove   take the element away
@@ -52,16 +54,30 @@ class Replace:
 class Extend:
     """Let a block grow at its end.
 
-    `at` is the CSS selector, relative to the block's element, of the element that grows: "" is the
-    block's element itself, all others start with `:scope>` (`element.querySelector(at)`). It is
-    looked up when the old tail is gone. `html` and `tail` are sequences of whole nodes, either
-    may be empty; a text node may follow another text node.
+    What grows is the block's element, or the last element in it, or the last in that: `depth` is
+    how many steps down, when the old tail is gone. `html` and `tail` are sequences of whole nodes,
+    either may be empty; a text node may follow another text node.
     """
 
     id: str
-    at: str
+    depth: int
     html: str
     tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """`tail`: whole nodes."""
+
+    id: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """`id` is a block's."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +109,5 @@ class Remove:
     id: str
 
 
-Patch: TypeAlias = Add | Replace | Extend | Remove  # of a Markdown text
+Patch: TypeAlias = Add | Replace | Extend | Grow | Keep | Remove  # of a Markdown text
 ViewPatch: TypeAlias = Patch | Insert | Move | Fold | Unfold

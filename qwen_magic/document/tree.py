@@ -172,5 +172,5 @@ def _blocks(node: Node) -> list[ViewPatch]:
     for block in node.text.blocks if node.text is not None else ():
         patches.append(Add(block.id, node.id, block.settled_html))
         if block.tail:
-            patches.append(Extend(block.id, block.at, "", block.tail))
+            patches.append(Extend(block.id, block.depth, "", block.tail))
     return patches

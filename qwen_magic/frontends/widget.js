@@ -1,6 +1,6 @@
 /* One view of one answer while it is being written.
 
-   kernel -> view   {op: "patch", seq, patches}         the next batch; seq grows by one
+   kernel -> view   {seq, patches}                      the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
                     {op: "beat"}                        the kernel is there
    view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
@@ -8,9 +8,9 @@
                     {op: "stop"}
                     {op: "choose", value}               a question's button
 
-   A patch changes one element, known by an id that is not in the page. `turn` holds the answer,
-   `say` is for screen readers. At `done` the kernel has put the saved form in this output's place;
-   a view that is still there then does it itself.
+   A patch, [what, id, …] as in patches.py, changes one element, known by an id that is not in the
+   page. `turn` holds the answer, `say` is for screen readers. At `done` the kernel has put the saved
+   form in this output's place; a view that is still there then does it itself.
 
    What is out of sight and must be in reach stands in a dock above the notebook: clock, Stop, that
    a question waits; and the question itself where no view of this page has it. The document gets
@@ -87,15 +87,17 @@ class Page {
     for (const root of Object.values(this.roots)) root.replaceChildren();
   }
 
-  /* True if it found its place. */
-  apply({ do: what, id, parent, before, html, ...rest }) {
+  /* True if the patch, [what, id, …], found its place. */
+  apply([what, id, ...rest]) {
     const element = this.elements.get(id);
-    const place = this.elements.get(parent ?? before);
-    if (what === "add" || what === "insert") return this.add(id, place, html, what === "insert");
+    const place = this.elements.get(rest[0]);
+    if (what === "add" || what === "insert") return this.add(id, place, rest[1], what === "insert");
     if (!element) return false;
     if (what === "move") return this.move(id, element, place);
-    if (what === "extend") return this.extend(id, element, html, rest);
-    if (what === "replace") this.replace(id, element, html);
+    if (what === "extend") return this.extend(id, element, ...rest);
+    if (what === "grow") return this.grow(id, element, ...rest);
+    if (what === "keep") this.tails.delete(id);
+    if (what === "replace") this.replace(id, element, ...rest);
     if (what === "remove") this.remove(element);
     // The reader has a hand in a panel: it stays as it is.
     if (what === "fold" && !this.touched.has(id) && !isHeld(element)) element.open = false;
@@ -135,14 +137,26 @@ class Page {
     this.onFresh(element);
   }
 
-  extend(id, element, html, { at, tail }) {
-    for (const node of this.tails.get(id) ?? []) node.remove();
-    const target = at ? element.querySelector(at) : element;
+  /* In the last element in the last element … `depth` steps down. */
+  extend(id, element, depth, html, tail) {
+    for (const node of this.tails.get(id)?.nodes ?? []) node.remove();
+    let target = element;
+    for (let step = 0; step < depth; step += 1) target = target?.lastElementChild;
     if (!target) return false;
     if (html) target.append(parse(html));
-    const nodes = [...parse(tail).childNodes];
-    this.tails.set(id, nodes);
-    target.append(...nodes);
+    this.tails.set(id, { target, nodes: [] });
+    return this.grow(id, element, tail);
+  }
+
+  grow(id, element, tail) {
+    const { target, nodes } = this.tails.get(id) ?? {};
+    if (!target) return false;
+    const more = [...parse(tail).childNodes];
+    const last = nodes.at(-1);
+    if (last?.nodeType === Node.TEXT_NODE && more[0]?.nodeType === Node.TEXT_NODE)
+      last.appendData(more.shift().data);
+    nodes.push(...more);
+    target.append(...more);
     this.onFresh(element);
     return true;
   }
@@ -519,7 +533,7 @@ class View {
   receive(message) {
     this.quiet = 0;
     if (message.op === "snap") this.rebuild(message);
-    if (message.op === "patch") this.advance(message);
+    else if (message.patches) this.advance(message);
   }
 
   advance({ seq, patches }) {

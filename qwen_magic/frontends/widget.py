@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -20,6 +21,11 @@ from qwen_magic.document.question import Asked, Question
 _HERE: Final = Path(__file__).parent
 
 
+def without_comments(code: str) -> str:
+    """Our JavaScript as it is sent: without its comments and indentation."""
+    return re.sub(r"^\s*/\*(?s:.*?)\*/\s*|^[ \t]+|^//.*\n| // .*$", "", code, flags=re.MULTILINE)
+
+
 class ClockState(TypedDict):
     """`seconds` since the turn began; `running`: the clock ticks and Stop is shown;
     `stoppable`: whether a Stop click would reach the kernel."""
@@ -30,12 +36,11 @@ class ClockState(TypedDict):
 
 
 class PatchMessage(TypedDict):
-    """To the views: `patch`, the next batch; `snap`, the whole view as of the last batch, with
-    `state`."""
+    """To the views: the next batch; with `op` and `state`, the whole view as of the last one."""
 
-    op: Literal["patch", "snap"]
+    op: NotRequired[Literal["snap"]]
     seq: int
-    patches: list[dict[str, Any]]
+    patches: list[list[Any]]
     state: NotRequired[ClockState]
 
 
@@ -73,7 +78,7 @@ class AnswerWidget(OwnWidget):
     and `cell_id`.
     """
 
-    _esm = (_HERE / "widget.js").read_text("utf-8")
+    _esm = without_comments((_HERE / "widget.js").read_text("utf-8"))
     _css = (_HERE / "widget.css").read_text("utf-8")
 
     aid = traitlets.Unicode().tag(sync=True)
@@ -117,7 +122,7 @@ class AnswerWidget(OwnWidget):
         if not patches:
             return
         self._seq += 1
-        self.send(self._message("patch", patches))
+        self.send(self._message(patches))
 
     def beat(self) -> None:
         """Tell all views that the kernel is there: a page may not know its status."""
@@ -125,10 +130,10 @@ class AnswerWidget(OwnWidget):
 
     def snap(self, patches: Sequence[ViewPatch], state: ClockState) -> None:
         """Answer a `hello`: the whole view, as of the last batch sent."""
-        self.send({**self._message("snap", patches), "state": state})
+        self.send({"op": "snap", **self._message(patches), "state": state})
 
-    def _message(self, op: Literal["patch", "snap"], patches: Sequence[ViewPatch]) -> PatchMessage:
-        return {"op": op, "seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
+    def _message(self, patches: Sequence[ViewPatch]) -> PatchMessage:
+        return {"seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
 
     def ask(self, key: str, question: Question, place: str = "") -> None:
         """Ask about the call of the entry `key`, on every page that has this widget. `place`: where
@@ -167,7 +172,6 @@ class AnswerWidget(OwnWidget):
                 self._on_choose(str(content.get("value", "")))
 
 
-def patch_json(patch: ViewPatch) -> dict[str, Any]:
-    """The patch's fields, and what it does: `{"do": "add", "id": …, "parent": …, "html": …}`."""
-    values = {field.name: getattr(patch, field.name) for field in fields(patch)}
-    return {"do": type(patch).__name__.lower(), **values}
+def patch_json(patch: ViewPatch) -> list[Any]:
+    """What a patch does, and its fields in order: `["add", id, parent, html]`."""
+    return [type(patch).__name__.lower(), *(getattr(patch, each.name) for each in fields(patch))]

@@ -107,7 +107,7 @@ class Kernel:
         if not patches:
             return []
         self.seq += 1
-        return [{"op": "patch", "seq": self.seq, "patches": [patch_json(each) for each in patches]}]
+        return [{"seq": self.seq, "patches": [patch_json(each) for each in patches]}]
 
     def snap(self, *, running=True, stoppable=True, seconds=3.0):
         return {

@@ -86,9 +86,8 @@ def test_a_patch_without_a_place_is_healed(page, give, kernel):
     talk = kernel()
     give(talk.snap())
     lost = {
-        "op": "patch",
         "seq": 1,
-        "patches": [{"do": "replace", "id": "none", "html": "<p></p>"}],
+        "patches": [["replace", "none", "<p></p>"]],
     }
     give(lost)
     assert sent(page) == ["hello", "hello"]
@@ -142,17 +141,18 @@ def test_a_long_answer_leaves_the_reader_alone(page, give, kernel, turns):
 
 def test_a_tail_is_replaced_and_what_is_settled_stays(page, give):
     def extend(seq, html, tail):
-        change = {"do": "extend", "id": "b", "at": ":scope>:last-child", "html": html, "tail": tail}
-        return {"op": "patch", "seq": seq, "patches": [change]}
+        return {"seq": seq, "patches": [["extend", "b", 1, html, tail]]}
 
-    add = {"do": "add", "id": "b", "parent": "turn", "html": "<ul><li>a</li></ul>"}
+    add = ["add", "b", "turn", "<ul><li>a</li></ul>"]
     clock = {"seconds": 0, "running": True, "stoppable": True}
     give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
     give(extend(1, "", "<b>pro</b>visional"))
     page.evaluate("window.item = view.el.querySelector('li').firstChild; 0")
     give(extend(2, "", "prov"))
     assert shown(page) == "<ul><li>aprov</li></ul>"
-    give([extend(3, " <i>settled</i>", " next"), extend(4, " more", "")])
+    give({"seq": 3, "patches": [["grow", "b", "isi"], ["grow", "b", "on<b>al</b>"]]})
+    assert shown(page) == "<ul><li>aprovision<b>al</b></li></ul>"
+    give([extend(4, " <i>settled</i>", " next"), extend(5, " more", "")])
     assert shown(page) == "<ul><li>a <i>settled</i> more</li></ul>"
     assert page.evaluate("item.isConnected")
 
@@ -260,7 +260,7 @@ def test_no_picture_is_loaded_from_elsewhere(page, give):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     html = "<p><img src='http://127.0.0.1:9/a.png' srcset='http://127.0.0.1:9/b.png 2x'></p>"
-    add = {"do": "add", "id": "b", "parent": "turn", "html": html}
+    add = ["add", "b", "turn", html]
     clock = {"seconds": 0, "running": True, "stoppable": True}
     give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
     page.wait_for_timeout(100)
@@ -321,8 +321,8 @@ def test_what_is_out_of_sight_stays_in_reach(page, give, kernel):
     line.locator(".qm-stop").wait_for()
     assert line.locator(".qm-clock").inner_text().endswith(" s")
     assert not line.locator(".qm-tell").is_visible()
-    add = {"do": "add", "id": "q1", "parent": "turn", "html": '<div class="qm-ask">?</div>'}
-    give({"op": "patch", "seq": 1, "patches": [add]})
+    add = ["add", "q1", "turn", '<div class="qm-ask">?</div>']
+    give({"seq": 1, "patches": [add]})
     page.evaluate(f"model.set('question', {ASKED})")
     line.get_by_text("rows(…) waits in cell [7]").wait_for()
     assert page.title() == "(?) Sales"

@@ -4,7 +4,7 @@ import pytest
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.document.patches import Add, Extend, Fold, Remove, Replace, Unfold
+from qwen_magic.document.patches import Add, Extend, Fold, Grow, Keep, Remove, Replace, Unfold
 from qwen_magic.frontends.widget import patch_json
 from qwen_magic.protocol.events import ErrorEvent, ItemAdded, ItemDone, TextDelta, TextDone
 from qwen_magic.protocol.items import parse_item
@@ -20,6 +20,7 @@ class Elements:
 
     def __init__(self):
         self.known = {"turn": ("", ""), "say": ("", "")}
+        self.tails = {}  # id -> where the tail of its HTML begins and ends
 
     def apply(self, patches):
         for patch in patches:
@@ -30,11 +31,35 @@ class Elements:
                     self.known[id] = (parent, html)
                 case Replace(id=id, html=html):
                     self.known[id] = (self.known[id][0], html)
+                    self.tails.pop(id, None)
                 case Remove(id=id):
                     self.remove(id)
-                case Extend(id=id) | Fold(id=id) | Unfold(id=id):
+                case Extend():
+                    self.extend(patch)
+                case Grow(id=id, tail=tail):
+                    start, end = self.tails[id]
+                    self.tails[id] = start, self.insert(id, end, tail)
+                case Keep(id=id):
+                    del self.tails[id]
+                case Fold(id=id) | Unfold(id=id):
                     assert id in self.known
         return self
+
+    def extend(self, patch):
+        parent, html = self.known[patch.id]
+        start, end = self.tails.get(patch.id, (0, 0))
+        html = html[:start] + html[end:]
+        self.known[patch.id] = parent, html
+        place = len(html)
+        for _ in range(patch.depth + 1):
+            place = html.rindex("</", 0, place)
+        start = self.insert(patch.id, place, patch.html)
+        self.tails[patch.id] = start, self.insert(patch.id, start, patch.tail)
+
+    def insert(self, id, place, text):
+        parent, html = self.known[id]
+        self.known[id] = parent, html[:place] + text + html[place:]
+        return place + len(text)
 
     def remove(self, id):
         del self.known[id]
@@ -251,8 +276,8 @@ def test_patches_as_json(research):
     for at, event in research:
         state.apply(event, at)
         made += [patch_json(patch) for patch in document.update(state, at)]
-    assert {patch["do"] for patch in made} >= {"add", "replace", "extend", "remove", "fold"}
-    assert patch_json(Unfold("e1")) == {"do": "unfold", "id": "e1"}
+    assert {patch[0] for patch in made} >= {"add", "replace", "extend", "remove", "fold"}
+    assert patch_json(Unfold("e1")) == ["unfold", "e1"]
 
 
 @pytest.mark.parametrize("known", [False, True])

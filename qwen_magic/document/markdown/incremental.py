@@ -9,8 +9,8 @@ else ("Title" is a paragraph, until "=====" comes below).
 States. The open block begins at the first line of `_source`. Who has it is one of:
 
     nobody      it is small, or of a kind that is rendered whole: every update parses it again, or,
-                when it is large, only after it has grown by `GROWTH` (meanwhile what is new of it
-                shows as plain text)
+                when it is large, only after it has grown by an eighth (meanwhile what is new of
+                it shows as plain text)
     a renderer  (`rules`) takes its lines one by one, settles HTML through a writer, shows the rest
                 as a tail: the work of an update does not grow with the block
     finish      one whole parse of the whole text, the last word
@@ -52,6 +52,7 @@ from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
     Context,
     Highlights,
+    due,
     is_blank,
     is_paragraph,
     looks_like_table,
@@ -65,7 +66,8 @@ from qwen_magic.document.words import revealed
 LARGE: Final = 1000  # characters from which a block that nobody has is rendered only now and then
 LONGEST_LINE: Final = 4096  # … from here on, what was shown of it is put away
 LONG_LINE: Final = 160  # a line that has begun and is this long counts as a line
-GROWTH: Final = 0.12
+MOST_BLANK: Final = 30  # blank lines in a row
+_FROM_BEHIND: Final = re.compile(r"\[\^|<!--")  # of what may change blocks that are closed
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -82,7 +84,9 @@ class MarkdownStream:
     ) -> None:
         self._parent = parent
         self._prefix = prefix
-        self._env = new_env(citation, arrives=True)
+        self._citation = citation
+        self._urls: dict[int, str | None] = {}  # the addresses of citations, as they were first
+        self._env = new_env(citation and self._cite, arrives=True)
         self._highlights = Highlights()
         self._splitter = LineSplitter()
         self._entries: list[SentBlock] = []
@@ -92,15 +96,19 @@ class MarkdownStream:
         self._gone: list[SentBlock] = []
         self._source: list[str] = []  # the complete lines from the open block's first
         self._size = 0  # their characters
-        self._due = 0  # the size from which they are parsed again
+        self._blank_lines = 0  # the last of them in a row
+        self._is_all_seen = True  # no blank line, which counts in code, was left out
+        self._due = 0.0  # the size from which they are parsed again
         self._shown = 0  # how much of them the open entries show, when nobody has the block
         self._renderer: BlockRenderer | None = None
         self._writer: Writer | None = None
         self._committed = False  # the source holds a line in pieces
         self._odd = False  # a renderer was wrong about the open block
+        self._begun: tuple[str, list[str]] = "", []  # a line below the open block, as it is shown
         self._plain: Writer | None = None  # text of a large block that is not rendered yet
         self._plain_size = 0
-        self.cited: set[int] = set()  # after `finish`: the numbers of the citations
+        self._finished = False
+        self.cited: set[int] = set()  # the numbers of the citations in closed blocks
 
     @property
     def blocks(self) -> Sequence[MarkdownBlock]:
@@ -125,23 +133,52 @@ class MarkdownStream:
         return self._patches()
 
     def finish(self) -> list[Patch]:
-        """Parse the whole once; return the patches that lead there."""
+        """What has come is the whole: return the patches that lead there.
+
+        What is closed stands; but the whole is parsed once where the text has what changes a block
+        from behind.
+        """
+        lines, last = self._splitter.end()
+        self._take(lines)
+        if self._renderer is not None and last:
+            self._renderer.line(last + "\n")
         self._end_renderer()
-        text = self._splitter.finish()
-        env = new_env(self._env["citation"])
-        tokens = parse(text, env)
-        self.cited = {
-            child.meta["number"]
-            for token in tokens
-            for child in token.children or ()
-            if child.type == "citation" and is_linkable(str(child.attrs["href"]))
-        }
-        self._closed = self._sent = 0
-        for rendered in render_blocks(tokens, self._highlights):
-            self._close(rendered)
-        self._drop_open()
+        if not self._finished:
+            self._close_all([*self._source, last])
+        if self._finished or not self._stands():
+            self._closed = self._sent = 0
+            self._env = new_env(self._citation)
+            self.cited = set()
+            self._close_all([self._splitter.whole])
+        self._finished = True
         self._source = []
+        self._highlights.known.clear()
         return self._patches()
+
+    def _close_all(self, lines: Sequence[str]) -> None:
+        for block in blocks_of(parse("".join(lines), self._child_env())):
+            self._close_block(block)
+        self._env["settled"].clear()
+        self._drop_open()
+
+    def _stands(self) -> bool:
+        """Whether a whole parse gives the closed blocks: the text has no definitions, footnotes and
+        comments, which mean something for what is before, all citations are what they were, and no
+        character looked as if it was hidden only because its neighbours came later."""
+        splitter, env = self._splitter, self._env
+        return self._is_all_seen and not (
+            env["references"]
+            or env["macros"]
+            or _FROM_BEHIND.search(splitter.whole)
+            or len(splitter.whole) != splitter.length
+            or any(self._cite(number) != url for number, url in self._urls.items())
+        )
+
+    def _cite(self, number: int) -> str | None:
+        """The citation callback, whose first answers are kept."""
+        url = self._citation(number) if self._citation is not None else None
+        self._urls.setdefault(number, url)
+        return url
 
     @property
     def images(self) -> list[SandboxImage]:
@@ -170,6 +207,10 @@ class MarkdownStream:
             if self._renderer is not None and self._renderer.line(line):
                 self._end_renderer()
                 before = len(self._source)
+            self._blank_lines = self._blank_lines + 1 if is_blank(line) else 0
+            if self._renderer is None and self._blank_lines > MOST_BLANK:
+                self._is_all_seen = False
+                continue
             self._source.append(line)
             self._size += len(line)
         if self._renderer is None and self._size >= self._due:
@@ -201,11 +242,12 @@ class MarkdownStream:
         count = closed_count(found, lines)
         for block in found[:count]:
             self._close_block(block)
+        self._env["settled"].clear()
         self._odd = count == 0 and (self._odd or self._writer is not None)
         self._writer = self._plain = None
         self._source = found[count].onwards(self._source) if found else []
         self._size = sum(map(len, self._source))
-        self._due = int(self._size * (1 + GROWTH)) if self._size > LARGE else 0
+        self._due = self._size * 1.12 if self._size > LARGE else 0
         self._shown = 0
         if len(found) == count + 1 and not partial:
             self._start(found[-1], "")
@@ -268,7 +310,7 @@ class MarkdownStream:
     def _waits(self) -> bool:
         """Show what is new of a large block as plain text until it is parsed again."""
         size = self._size + len(self._splitter.partial)
-        if not self._shown or size < LARGE or size >= self._shown * (1 + GROWTH):
+        if not self._shown or size >= due(self._shown, LARGE):
             return False
         if self._plain is None:
             self._plain = Writer()
@@ -283,9 +325,14 @@ class MarkdownStream:
         return True
 
     def _htmls(self, text: str) -> list[str]:
+        """The blocks of a line that has begun below the open block."""
         if is_blank(text):
             return []
-        return self._visible(blocks_of(parse(presentable(text), self._child_env())))
+        shown, htmls = self._begun
+        if not text.startswith(shown) or len(text) >= due(len(shown), LARGE):
+            htmls = self._visible(blocks_of(parse(presentable(text), self._child_env())))
+            self._begun = text, htmls
+        return htmls
 
     def _visible(self, found: Sequence[ParsedBlock]) -> list[str]:
         shown = found[:-1] if found and looks_like_table(found[-1]) else found
@@ -300,6 +347,9 @@ class MarkdownStream:
             if token.type == "definition":
                 for label, target in token.meta.items():
                     self._env["references"].setdefault(label, target)
+            for child in token.children or ():
+                if child.type == "citation" and is_linkable(str(child.attrs["href"])):
+                    self.cited.add(child.meta["number"])
         for rendered in render_blocks(block.tokens, self._highlights):
             self._close(rendered)
 
@@ -315,7 +365,7 @@ class MarkdownStream:
         for index, content in enumerate(contents, self._closed):
             if index == len(self._entries):
                 self._entries.append(self._new_entry())
-            self._entries[index].content = content
+            self._entries[index].show(content)
         self._drop_open(len(contents))
 
     def _drop_open(self, kept: int = 0) -> None:
@@ -332,7 +382,7 @@ class MarkdownStream:
         for entry in self._entries[self._sent :]:
             patches.extend(entry.patches(self._parent))
         for entry in self._entries[self._sent : self._closed]:
-            entry.freeze()
+            patches += entry.freeze()
         self._sent = self._closed
         return patches
 
@@ -368,6 +418,7 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self.partial = ""  # the line that has begun
+        self.length = 0  # of what came, as it was revealed
         self._fed: list[str] = []
         self._last = ""  # the last character that came
         self._whole: list[str] = []
@@ -378,15 +429,16 @@ class LineSplitter:
         if text:
             self._fed.append(text)
 
-    def lines(self) -> list[str] | None:
+    def lines(self, final: bool = False) -> list[str] | None:
         """Return the lines completed since the last call, None when nothing came."""
         if not self._fed:
             return None
-        text = self._newlines.decode("".join(self._fed)).replace("\0", "\ufffd")
+        text = self._newlines.decode("".join(self._fed), final).replace("\0", "\ufffd")
         self._fed = []
         before, self._last = self._last, text[-1:]
         self._whole.append(text)
         text = revealed(text, before)
+        self.length += len(text)
         if "\n" not in text:
             self.partial += text
             return []
@@ -394,7 +446,14 @@ class LineSplitter:
         self.partial = "" if lines[-1].endswith("\n") else lines.pop()
         return lines
 
-    def finish(self) -> str:
-        """Return the whole text."""
-        self.lines()
-        return revealed("".join(self._whole) + self._newlines.decode("", final=True))
+    def end(self) -> tuple[list[str], str]:
+        """The lines since the last call, and the one that is not complete: no more text comes."""
+        self._fed.append("")
+        lines = self.lines(final=True) or []
+        last, self.partial = self.partial, ""
+        return lines, last
+
+    @property
+    def whole(self) -> str:
+        """The text so far."""
+        return revealed("".join(self._whole))

@@ -14,6 +14,10 @@ it.
 HTML. A closed list: `<br>`, comments, and in pairs `<sub>`, `<sup>`, `<kbd>`, `<mark>`, without
 their attributes. What is between a pair is parsed by itself, so that elements always nest; one that
 is not closed ends with what it stands in.
+
+Long texts. What a block says is read in pieces of at most `LONGEST` characters, over whose ends no
+mark goes: else one mark that is never closed would cost a look at all the rest, and nothing of a
+text that arrives could be shown for good before its end.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
 from markdown_it.helpers import parseLinkLabel
 from markdown_it.parser_inline import ParserInline
+from markdown_it.rules_core import StateCore, text_join
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.autolink import autolink
 from markdown_it.rules_inline.entity import entity
@@ -36,9 +41,18 @@ from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from qwen_magic.document.markdown.unfinished import is_note
+from qwen_magic.document.markdown.maths import LONGEST_DISPLAY, begun_at, formula_end
+from qwen_magic.document.markdown.unfinished import is_note, pending
 from qwen_magic.document.words import revealed
 
+LONGEST: Final = 1200  # characters of a text that are read together, of a longer one in each piece
+_CUT: Final = re.compile(
+    r"(?<=[^\s\\])[ \n](?=\S)|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])"
+    r"(?=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])"
+)
+_IN_ADDRESS: Final = re.compile(r"(?:://|www\.)\S*\Z")
+_IN_TARGET: Final = re.compile(r"\]\([^\s()]*\Z")
+_TARGET: Final = re.compile(r"[^\s)]*\)?")
 _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _WIDE_SYMBOLS: Final = re.compile("[\u2329\u232a\u2630-\u2637\u268a-\u268f]")  # that are no emoji
 _WIDE_EMOJI: Final = re.compile(
@@ -87,11 +101,66 @@ class _InlineParser(ParserInline):
     """The parser of lines, with our notion of where a mark of emphasis may open and close."""
 
     def parse(self, src: str, md: MarkdownIt, env: EnvType, tokens: list[Token]) -> list[Token]:
-        state = _Inline(src, md, env, tokens)
-        self.tokenize(state)
-        for rule in self.ruler2.getRules(""):
-            rule(state)
-        return state.tokens
+        start = 0
+        while len(src) - start > LONGEST:
+            start, piece = first_piece(md, src, env, start) or (len(src), [])
+            tokens += piece
+        return _parse_piece(src[start:], md, env, tokens)
+
+
+def _parse_piece(src: str, md: MarkdownIt, env: EnvType, tokens: list[Token]) -> list[Token]:
+    state = _Inline(src, md, env, tokens)
+    md.inline.tokenize(state)
+    for rule in md.inline.ruler2.getRules(""):
+        rule(state)
+    return state.tokens
+
+
+def first_piece(
+    md: MarkdownIt, text: str, env: EnvType, start: int = 0, is_whole: bool = True
+) -> tuple[int, list[Token]] | None:
+    """Where the piece ends that a long text has at `start`, and its tokens; None where what comes
+    (the text is not the whole) decides that.
+
+    In front of a mark that is not closed in it, if that is not too far back; else between words.
+    Display maths is not cut, nor is a link's target (a picture's may be the picture).
+    """
+
+    def read(end: int) -> list[Token]:
+        whole = Token("inline", "", 0)
+        whole.children = _parse_piece(text[start:end], md, env, [])
+        text_join(StateCore("", md, env, [whole]))
+        return whole.children or []
+
+    window = text[start : start + LONGEST]
+    if _IN_TARGET.search(window) and (rest := _TARGET.match(text, start + LONGEST)):
+        is_open = rest.end() == len(text) and not is_whole
+        return None if is_open else (rest.end(), read(rest.end()))
+    if (begun := begun_at(window)) >= 0:
+        end = formula_end(text, start + begun, len(text))
+        if end >= 0:
+            return end, read(end)
+        if not is_whole and len(text) - start - begun < LONGEST_DISPLAY:
+            return None
+    first = last_cut(window, LONGEST) or LONGEST
+    tokens = read(start + first)
+    if mark := pending(tokens):
+        end = last_cut(window, window.rfind(mark, 0, first))
+        if end >= LONGEST // 2 and not pending(before := read(start + end)):
+            return start + end, before
+    return start + first, tokens
+
+
+def last_cut(text: str, limit: int) -> int:
+    """The last place up to `limit` where the text may be cut between words, or between characters
+    of scripts without spaces; not in an address. 0 for none."""
+    for near in (24, 160, LONGEST) if limit > 0 else ():
+        found = 0
+        for match in _CUT.finditer(text, max(0, limit - near), limit):
+            found = match.end()
+        if found and (text[found - 1] in " \n" or not _IN_ADDRESS.search(text, 0, found)):
+            return found
+    return 0
 
 
 class _Inline(StateInline):

@@ -30,7 +30,7 @@ from markdown_it.token import Token
 from qwen_magic.document.markdown.tex import Macros, tamed
 
 LONGEST_INLINE: Final = 1000  # characters of a formula in a line …
-LONGEST_DISPLAY: Final = 10_000  # … of one with marks of its own kind for that
+LONGEST_DISPLAY: Final = 4000  # … of one with marks of its own kind for that
 FIRST_LINES: Final = 400  # characters of a paragraph in one of which display maths has to begin
 
 _ENVIRONMENTS: Final = (
@@ -205,13 +205,25 @@ def _is_inside(state: StateBlock, line: int) -> bool:
 
 def opened_in(text: str) -> Display | None:
     """The display maths that a text opens and does not close."""
+    begun = _begun(text)
+    return begun[1] if begun is not None else None
+
+
+def begun_at(text: str) -> int:
+    """Where the display maths begins that a text opens and does not close, -1 for none."""
+    begun = _begun(text)
+    return begun[0] if begun is not None else -1
+
+
+def _begun(text: str) -> tuple[int, Display] | None:
     found = _OPENING.search(text)
     while found is not None:
         opened = Display(found.group(1) or found.group())
         end = opened.end(text, found.end())
         if end < 0:
             is_code = text.count("`", 0, found.start()) % 2
-            return None if is_code or not looks_like_tex(text[found.end() :]) else opened
+            is_maths = not is_code and looks_like_tex(text[found.end() :])
+            return (found.start(), opened) if is_maths else None
         found = _OPENING.search(text, end)
     return None
 

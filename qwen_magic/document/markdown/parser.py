@@ -23,18 +23,19 @@ from markdown_it.rules_block.table import table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token as Token
 
+from qwen_magic.document.markdown import inline
 from qwen_magic.document.markdown.inline import add_inline, linked
 from qwen_magic.document.markdown.maths import add_maths, tame
 
-MAX_NESTING: Final = 120  # the parser drops without a word what lies deeper …
-DEEPEST: Final = 100  # … so from here on it is taken as plain text
+MAX_NESTING: Final = 60  # the parser drops without a word what lies deeper …
+DEEPEST: Final = 30  # … so from here on it is taken as plain text
 
 # What the target of a definition has to look like.
 _TARGET: Final = re.compile(
     r"$|#|[?/.]|[a-z][a-z0-9+.-]*:(?!$)|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\d?(?:[/?#:]|$)",
     re.IGNORECASE,
 )
-_FOOTNOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]:[ \t]*")
+FOOTNOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]:[ \t]*")
 _RULER: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 _CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
@@ -58,6 +59,7 @@ def new_env(citation: Citation | None = None, arrives: bool = False) -> dict[str
         "used": set(),  # the addresses that links lead to
         "footnotes": set(),
         "macros": {},
+        "settled": {},  # the HTML of texts that a renderer had whole, by text
     }
 
 
@@ -69,6 +71,17 @@ def parse(text: str, env: Env | None = None) -> list[Token]:
 def parse_inline(text: str, env: Env) -> list[Token]:
     """The inline tokens of `text`, taken as the content of one block."""
     return _parser().parseInline(text, env)[0].children or []
+
+
+def first_piece(text: str, env: Env, is_whole: bool) -> tuple[int, list[Token]] | None:
+    """Where the first piece of a text that is read in several ends, and its inline tokens; None
+    where what is to come decides that."""
+    found = inline.first_piece(_parser(), text, env, is_whole=is_whole)
+    if found is not None:
+        whole = Token("inline", "", 0, content=text, children=found[1])
+        _complete(StateCore("", _parser(), env, [whole]))
+        found = found[0], whole.children or []
+    return found
 
 
 def parse_structure(text: str) -> list[Token]:
@@ -129,6 +142,7 @@ def _parser() -> MarkdownIt:
     md.block.ruler.before("reference", "aside", _aside, {"alt": ["paragraph", "reference"]})
     add_maths(md)
     add_inline(md)
+    md.core.ruler.at("inline", _inline)
     md.core.ruler.after("inline", "complete", _complete)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
     # Its words are as it was typed: decoded punycode can look like another host.
@@ -162,6 +176,19 @@ def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool)
         written = state.getLines(start_line, state.line, state.blkIndent, False)
         token.content = written.strip()
     return True
+
+
+def _inline(state: StateCore) -> None:
+    """Read the blocks' texts, but for those whose HTML is known and no definition changes."""
+    settled, defined = state.env.get("settled", {}), bool(state.env.get("references"))
+    for token in state.tokens:
+        if token.type == "inline":
+            token.children = token.children or []
+            html = settled.get(token.content)
+            if html is not None and not (defined and "[" in token.content):
+                token.children.append(Token("settled", "", 0, content=html))
+            else:
+                state.md.inline.parse(token.content, state.md, state.env, token.children)
 
 
 def _complete(state: StateCore) -> None:
@@ -264,7 +291,7 @@ def _aside(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
 def _footnote(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """`[^1]: text`, and below it what is indented by four spaces."""
     begin = state.bMarks[start_line] + state.tShift[start_line]
-    found = _FOOTNOTE.match(state.src, begin, state.eMarks[start_line])
+    found = FOOTNOTE.match(state.src, begin, state.eMarks[start_line])
     if found is None:
         return False
     if silent:

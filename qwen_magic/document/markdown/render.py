@@ -283,6 +283,8 @@ def _inline_pieces(tokens: Sequence[Token]) -> list[str]:
         kind = token.type
         if kind == "text":
             out.append(text_html(token.content))
+        elif kind == "settled":  # HTML of a renderer of what arrives
+            out.append(token.content)
         elif kind == "html_open":
             out.append(f"<{token.tag}>")
         elif kind == "html_close":

@@ -23,8 +23,10 @@ MOST_MARKS = 3  # that are closed; a text that leaves more open is not about to 
 _OPENING = "*_~`[\\<"
 _ENTITY = re.compile(r"&#?\w{0,8}$")
 _MARKED = re.compile(r"(?!\s)(?:\d[^$*]*[\\^_{]|[^$\d][^$]*[\\^_*{]|\\)[^$]*$", re.DOTALL)
+LONGEST_RUN = 60  # marks at the end that are not shown yet; of more, some were shown
 SHORT = 40  # characters of a last line that is not shown yet
 _UNDERLINE = re.compile(r"[ \t>]*(?:[-+*]|-+|=+|\d{1,2}[.)])[ \t]*")
+_FENCE_BEGUN = re.compile(r"[ >]*(?:(?:[-+*]|\d{1,9}[.)]) +)*(?:`{3,}|~{3,})[^`]*")
 _SPECIAL = re.compile(r"[\\`*~_\[\]$<!]")
 LONGEST_ADDRESS = 300
 _END_ADDRESS = ("**", "***", "~~")
@@ -51,7 +53,7 @@ _SCAN = re.compile(
     re.DOTALL,
 )
 _OPENER = re.compile(
-    r"(?<![^\W_])_+(?=[^\s_])|\*+(?=[^\s*])|~~(?=[^\s~])|`+|<(?=[a-zA-Z])|\$(?=[^\s])|\\[(\[]|\\begin"
+    r"(?<![^\W_])_+(?=[^\s_])|\*+(?=[^\s*])|~~(?=[^\s~])|`+|<(?=[a-zA-Z!])|\$(?=[^\s])|\\[(\[]|\\begin"
 )
 
 
@@ -59,6 +61,8 @@ def pending(tokens: Sequence[Token]) -> str:
     """Return a mark in the text of these inline tokens that a later one may close, else ""."""
     depth = 0
     for token in reversed(tokens):
+        if token.type == "html_close" and not token.markup:  # an element that is not closed
+            return f"<{token.tag}"
         if token.type != "text":
             continue
         text = token.content
@@ -88,9 +92,12 @@ def presentable(text: str) -> str:
     if "<" in newest or "[" in newest or "\\b" in newest:
         text = text[:-50] + _BEGUN.sub("", newest)
     above, _, last = text.rpartition("\n")
+    if _FENCE_BEGUN.fullmatch(last):
+        return presentable(above) if above else ""
     if above and len(last) < SHORT and not above[-1].isspace() and _UNDERLINE.fullmatch(last):
         text = above
-    text = text.rstrip(_OPENING)
+    stripped = text.rstrip(_OPENING)
+    text = stripped if len(text) - len(stripped) < LONGEST_RUN else text
     opened = text.rfind("<", -LONGEST_ADDRESS)
     if opened >= 0 and _BRACKETED.match(text, opened):
         text = text[:opened] + text[opened + 1 :]
@@ -162,11 +169,11 @@ def _unclosed(opening: str, text: str) -> str | None:
     is no formula."""
     if not text.strip():
         return ""
-    if "\n\n" in text or len(text) > LONGEST_INLINE or not looks_like_tex(text):
+    if "\n\n" in text or len(text) > LONGEST_INLINE:
         return None
     # After one dollar, only what would be read as Markdown otherwise.
     is_sure = opening != "$" or _MARKED.match(text)
-    return closing_mark(opening) if is_sure else None
+    return closing_mark(opening) if is_sure and looks_like_tex(text) else None
 
 
 def _is_in_address(text: str, place: int) -> bool:

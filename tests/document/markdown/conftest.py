@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qwen_magic.document.markdown import MarkdownBlock
-from qwen_magic.document.patches import Add, Extend, Patch, Remove, Replace
+from qwen_magic.document.patches import Add, Extend, Grow, Keep, Patch, Remove, Replace
 
 VOID = frozenset(("br", "hr", "img"))
 
@@ -89,7 +89,7 @@ class View:
     def __init__(self) -> None:
         self.order: list[str] = []
         self.elements: dict[str, Element] = {}
-        self.tails: dict[str, list[tuple[Element, Element | Text]]] = {}
+        self.tails: dict[str, tuple[Element, list[Element | Text]]] = {}
 
     def apply(self, patches: Iterable[Patch]) -> None:
         for patch in patches:
@@ -101,8 +101,12 @@ class View:
                 case Replace(id, html):
                     assert id in self.elements
                     self._put(id, html)
-                case Extend(id, at, html, tail):
-                    self._extend(id, at, html, tail)
+                case Extend(id, depth, html, tail):
+                    self._extend(id, depth, html, tail)
+                case Grow(id, tail):
+                    self._grow(id, tail)
+                case Keep(id):
+                    del self.tails[id]
                 case Remove(id):
                     self.order.remove(id)
                     del self.elements[id]
@@ -111,19 +115,24 @@ class View:
         (element,) = tree(html).children
         assert isinstance(element, Element)
         self.elements[id] = element
-        self.tails[id] = []
+        self.tails.pop(id, None)
 
-    def _extend(self, id: str, at: str, html: str, tail: str) -> None:
-        for parent, node in self.tails[id]:
-            parent.children.remove(node)
+    def _extend(self, id: str, depth: int, html: str, tail: str) -> None:
+        if id in self.tails:
+            parent, nodes = self.tails[id]
+            for node in nodes:
+                parent.children.remove(node)
         element = self.elements[id]
-        assert at == "" or at.startswith(":scope>")
-        for step in at.split(">")[1:]:
-            assert step == ":last-child"
+        for _ in range(depth):
             element = element.last_child()
         element.children.extend(tree(html).children)
-        self.tails[id] = [(element, node) for node in tree(tail).children]
-        element.children.extend(node for _, node in self.tails[id])
+        self.tails[id] = (element, [])
+        self._grow(id, tail)
+
+    def _grow(self, id: str, tail: str) -> None:
+        element, nodes = self.tails[id]
+        nodes += (made := tree(tail).children)
+        element.children += made
 
     def shapes(self) -> list[object]:
         return [self.elements[id].shape() for id in self.order]

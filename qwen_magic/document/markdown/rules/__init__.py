@@ -10,26 +10,33 @@ from typing import Final
 from qwen_magic.document.markdown.maths import Display
 from qwen_magic.document.markdown.parser import ParsedBlock, Token, as_meant, row_cells
 from qwen_magic.document.markdown.render import block_htmls, cell_open
-from qwen_magic.document.markdown.rules.containers import BlockQuoteRenderer, ListRenderer
+from qwen_magic.document.markdown.rules.containers import (
+    BlockQuoteRenderer,
+    FootnoteRenderer,
+    ListRenderer,
+)
 from qwen_magic.document.markdown.rules.fence import (
     LONGEST_LINE_SHOWN,
     FenceRenderer,
     IndentedCodeRenderer,
     MathsRenderer,
 )
-from qwen_magic.document.markdown.rules.paragraph import ParagraphRenderer
+from qwen_magic.document.markdown.rules.paragraph import HeadingRenderer, ParagraphRenderer
 from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
     Context,
     interrupts,
     is_blank,
+    settled_html,
     text_to_html,
 )
 from qwen_magic.document.markdown.unfinished import presentable
 
-LARGE = 160  # characters from which a container or a paragraph is worth a renderer
-SMALL = 8  # the same for a container in a container
-DEEPEST = 45  # containers in containers; below, blocks are rendered whole
+LARGE = 160  # characters from which a paragraph or heading is worth a renderer
+SMALL = 8  # the same for a container
+GROWTH = 0.12  # by which a row that is large has to grow to be rendered again
+DEEPEST = 24  # containers in containers; below, blocks are rendered whole
+MOST_OPENED = 16  # levels that begin in one line; where more do, the block is rendered whole
 _ROW: Final = re.compile(r" {0,3}\|")
 _HEAD: Final = {"fence": 1, "table_open": 2}  # lines that a renderer has from the block's tokens
 
@@ -69,14 +76,25 @@ def _renderer(
             return IndentedCodeRenderer(context)
         case "paragraph_open" if size >= LARGE:
             return ParagraphRenderer(context, bare=tight)
-        case _ if depth >= DEEPEST or size < (SMALL if depth else LARGE):
+        case "heading_open" if not whole and size >= LARGE:
+            return HeadingRenderer(context, block.tokens[0])
+        case _ if depth >= DEEPEST or _opened(block.tokens) > MOST_OPENED:
+            return None
+        case _ if size < SMALL:
             return None
         case "bullet_list_open" | "ordered_list_open":
             return ListRenderer.of(context, lines[0], is_tight(block.tokens), depth)
         case "blockquote_open":
             return BlockQuoteRenderer(context, depth)
+        case "footnote_open" if block.tokens[0].info.isalnum():
+            return FootnoteRenderer(context, depth)
         case _:
             return None
+
+
+def _opened(tokens: Sequence[Token]) -> int:
+    """How many levels begin with the first of these tokens."""
+    return next((n for n, token in enumerate(tokens) if token.nesting != 1), 0)
 
 
 def is_tight(tokens: Sequence[Token]) -> bool:
@@ -95,6 +113,8 @@ class TableRenderer(BlockRenderer):
         self._ended = False
         end = next(i for i, token in enumerate(tokens) if token.type == "thead_close")
         self._body = False
+        self._shown = "", ""  # a row that has begun, and its HTML
+        self._due = 0  # its length from which it is rendered again
         context.writer.open(block_htmls(tokens[: end + 1])[0], "</div>", "</table>")
 
     def line(self, text: str) -> str:
@@ -118,8 +138,12 @@ class TableRenderer(BlockRenderer):
             return None
         if partial.strip() == "|":
             return ""
-        row = self._row(partial[:LONGEST_LINE_SHOWN], begun=True)
-        return row if self._body else f"<tbody>{row}</tbody>"
+        text = partial[:LONGEST_LINE_SHOWN]
+        if len(text) > self._due or not text.startswith(self._shown[0]):
+            row = self._row(text, begun=True)
+            self._shown = text, row if self._body else f"<tbody>{row}</tbody>"
+            self._due = int(len(text) * (1 + GROWTH)) if len(text) > LARGE else len(text)
+        return self._shown[1]
 
     def close(self) -> None:
         """Leave the table."""
@@ -131,9 +155,7 @@ class TableRenderer(BlockRenderer):
             columns[-1] = presentable(columns[-1])
         columns += [""] * (len(self._cells) - len(columns))
         cells = zip(self._cells, columns, strict=False)
-        inside = "".join(f"{opening}{self._cell(column)}</td>" for opening, column in cells)
+        read = text_to_html if begun else settled_html
+        env = self._context.env
+        inside = "".join(f"{opening}{read(text.strip(), env)}</td>" for opening, text in cells)
         return f"<tr>{inside}</tr>"
-
-    def _cell(self, text: str) -> str:
-        text = text.strip()
-        return text_to_html(text, self._context.env)

@@ -1,4 +1,4 @@
-"""Lists and quotes: what stands in an item, or behind `>`, is a flow of blocks of its own.
+"""Lists, quotes, footnotes: what stands in an item, or behind `>`, is a flow of blocks of its own.
 
 A container takes its marks off a line and hands the rest to the flow inside. Of the list
 
@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import re
 
+from qwen_magic.document.markdown.parser import FOOTNOTE
 from qwen_magic.document.markdown.render import (
     BOXES,
     BULLETS_OPEN,
     ITEM_OPEN,
+    NOTE_OPEN,
     QUOTE_OPEN,
     TASK,
     TASK_OPEN,
@@ -179,7 +181,7 @@ class BlockQuoteRenderer(BlockRenderer):
 
     def __init__(self, context: Context, depth: int) -> None:
         self._context = context
-        context.writer.open(QUOTE_OPEN, "</blockquote>")
+        context.writer.open(*self._tags)
         self._inner = Flow(context, depth=depth + 1)
         self._inside = False  # the beginning of the line was committed
 
@@ -190,26 +192,19 @@ class BlockQuoteRenderer(BlockRenderer):
 
     def line(self, text: str) -> str:
         """Take the next line, with its mark or as a lazy one."""
-        if self._inside:
-            self._inside = False
-            self._inner.line(text)
-            return ""
-        found = _QUOTE_MARK.match(text)
-        if found is None and (is_blank(text) or not self.lazy or interrupts(text)):
+        content = text if self._inside else self._content(text)
+        if content is None:
             return text
-        self._inner.line(text[found.end() :] if found else text)
+        self._inside = False
+        self._inner.line(content)
         return ""
 
     def show(self, partial: str) -> str | None:
         """Return the HTML of the quote's tail."""
-        if self._inside:
-            return self._inner.show(partial)
-        found = _QUOTE_MARK.match(partial)
-        if found is None and is_blank(partial):
+        if not self._inside and is_blank(partial):
             return self._inner.show("")
-        if found is None and (not self.lazy or interrupts(partial)):
-            return None
-        return self._inner.show(partial[found.end() :] if found else partial)
+        content = partial if self._inside else self._content(partial)
+        return None if content is None else self._inner.show(content)
 
     def commit(self, partial: str) -> bool:
         """Commit what the inner paragraph can."""
@@ -220,6 +215,36 @@ class BlockQuoteRenderer(BlockRenderer):
         """Settle what is left and leave the quote."""
         self._inner.close()
         self._context.writer.close()
+
+    _tags = QUOTE_OPEN, "</blockquote>"
+
+    def _content(self, text: str) -> str | None:
+        """What a line says inside; None: it is not of this block."""
+        found = _QUOTE_MARK.match(text)
+        if found is None and (is_blank(text) or not self.lazy or interrupts(text)):
+            return None
+        return text[found.end() :] if found else text
+
+
+class FootnoteRenderer(BlockQuoteRenderer):
+    """An open footnote."""
+
+    _tags = NOTE_OPEN, "</div>"
+    _is_first = True
+
+    def line(self, text: str) -> str:
+        """Take the next line."""
+        rest = super().line(text)
+        self._is_first = False
+        return rest
+
+    def _content(self, text: str) -> str | None:
+        found = FOOTNOTE.match(text.lstrip(" ")) if self._is_first else None
+        if found is not None:
+            return f"<sup>{found.group(1)}</sup> {text.lstrip(' ')[found.end() :]}"
+        if is_blank(text) or text.startswith("    "):
+            return text[4:] or "\n"
+        return text if self.lazy and not interrupts(text) else None
 
 
 def _untabbed(text: str) -> str:

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from html import escape
 
 from qwen_magic.document.markdown.parser import ParsedBlock, blocks_of, parse
-from qwen_magic.document.markdown.render import block_htmls
+from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, block_htmls
 from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
     Context,
+    begins_list,
+    due,
     is_blank,
     is_paragraph,
     looks_like_table,
     paragraph_html,
+    settled_html,
 )
 from qwen_magic.document.markdown.unfinished import presentable
 
 LARGE = 640  # characters from which a block without a renderer is rendered only now and then
 LINE = 160  # characters of a line from which a paragraph has a renderer
-GROWTH = 0.12
 
 
 class Flow:
@@ -33,7 +35,7 @@ class Flow:
         self._lines: list[str] = []  # of the last block, when no renderer has it
         self._kind = ""  # of the last block
         self._renderer: BlockRenderer | None = None
-        self._due = 0  # the size from which a large block is parsed again
+        self._due = 0.0  # the size from which a large block is parsed again
         self._shown = ("", 0)
 
     @property
@@ -79,7 +81,7 @@ class Flow:
         found = blocks_of(parse(presentable(text), self._context.env))
         shown = found[:-1] if found and looks_like_table(found[-1]) else found
         self._shown = "".join(self._htmls(shown)), len(text)
-        self._due = int(len(text) * (1 + GROWTH)) if len(text) > LARGE else 0
+        self._due = due(len(text), LARGE)
         return self._shown[0]
 
     def close(self) -> None:
@@ -110,8 +112,8 @@ class Flow:
 
     def _settle_lines(self) -> None:
         if self._is_line(""):
-            html = paragraph_html(self._lines[0], self._context.env, self.tight)
-            self._context.writer.settle(html)
+            html = settled_html(self._lines[0].strip(), self._context.env)
+            self._context.writer.settle(html if self.tight else f"{PARAGRAPH_OPEN}{html}</p>")
         else:
             self._settle(self._parsed())
 
@@ -127,7 +129,8 @@ class Flow:
         A line that has begun counts for the kind of the last block only.
         """
         found = self._parsed(partial)
-        if partial and len(found) != 1:
+        is_new = len(found) == 2 and found[1].start == len(self._lines) and begins_list(partial)
+        if partial and len(found) != 1 and not is_new:
             return False
         self._settle(found[:-1])
         if not found:

@@ -13,6 +13,7 @@ be wrong about odd cases while its block is open, never for good. Of a list that
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -30,8 +31,11 @@ from qwen_magic.document.markdown.parser import (
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, inline_html
 from qwen_magic.document.markdown.sent import Writer
 
+LARGEST: Final = 3000  # characters of a block without a renderer that are rendered again
 LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
 _MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|[ \t]\n|\n[ \t]")
+_CITED: Final = re.compile(r"\[[\d^]|!\[")  # citations, footnotes, pictures
+_ITEM: Final = re.compile(r" *(?:[-+*]|1[.)]) (?! *\[)[^\s*+-]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
 
 
@@ -100,9 +104,22 @@ def interrupts(line: str, before: str = "x\n") -> bool:
     return len(found) != 1 or found[0].kind != "paragraph_open"
 
 
+def due(size: int, large: int) -> float:
+    """The size from which a block of this `size` is rendered again: with what comes next, but a
+    `large` one when it has grown by an eighth, and a very large one not before it is closed."""
+    if size <= large:
+        return 0
+    return size * 1.12 if size < LARGEST else math.inf
+
+
 def is_blank(line: str) -> bool:
     """Tell whether a line holds only spaces."""
     return not line.strip(" \t\n")
+
+
+def begins_list(line: str) -> bool:
+    """Tell whether a line begins an item of a list, whatever it still grows to."""
+    return _ITEM.match(line) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -113,6 +130,20 @@ def is_plain(text: str) -> bool:
 def text_to_html(text: str, env: Env) -> str:
     """Return the HTML of inline Markdown; of what `is_plain` only `>` is another in HTML."""
     return text.replace(">", "&gt;") if is_plain(text) else inline_html(parse_inline(text, env))
+
+
+def settled_html(text: str, env: Env) -> str:
+    """The same of a text that has come whole. The parse that closes its block takes the HTML from
+    here, where what else is known by then (links, footnotes, citations) cannot change it."""
+    html = text_to_html(text, env)
+    settle_text(text, html, env)
+    return html
+
+
+def settle_text(text: str, html: str, env: Env) -> None:
+    """Remember the HTML of a whole text."""
+    if not _CITED.search(text):
+        env["settled"][text] = html
 
 
 def is_paragraph(line: str) -> bool:
