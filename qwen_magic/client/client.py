@@ -36,9 +36,9 @@ from qwen_magic.protocol.request import ResponseRequest
 _LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
 # So many streams are looked at as soon as something comes; each further one makes all looks rarer
-# by so many seconds: every 80 ms for 50 streams.
+# by so many seconds: every 90 ms for 50 streams.
 _FEW: Final = 10
-_EACH: Final = 0.002
+_EACH: Final = 0.0022
 
 T = TypeVar("T")
 _DOWNLOAD_REDIRECTS = 5

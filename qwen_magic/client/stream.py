@@ -43,6 +43,7 @@ from qwen_magic.protocol.events import TextDelta
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.
 _GRACE: Final = 1.0
 
+_ALONG: Final = 0.005  # seconds for reading what came while a stream was not looked at
 _BRIEF: Final = 0.002  # seconds after a batch without text
 
 # Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
@@ -132,7 +133,7 @@ class Stream:
         """Seconds in which nothing follows `batch`. Only text uses up an interval: the first word
         does not wait because an event went before it that shows next to nothing."""
         has_text = any(isinstance(received.event, TextDelta) for received in batch)
-        return max(interval, self._pace()) if has_text else min(interval, _BRIEF)
+        return interval if has_text else min(interval, _BRIEF)
 
     def stop(self) -> None:
         """Close the connection soon, and keep what came. Returns at once; idempotent."""
@@ -233,7 +234,7 @@ class Stream:
     async def _read(self, response: Response, reader: AnswerReader) -> None:
         """Feed `reader` with what comes. Servers write each event as a chunk of its own; those that
         are there together are taken together, when this task waits for more: the loop calls `take`
-        then. Where many streams are open it waits now and then, so that more is there."""
+        then. Where many streams are open it lets more come first."""
         loop, arrived = asyncio.get_running_loop(), list[bytes]()
         grace: asyncio.TimerHandle | None = None
 
@@ -253,15 +254,16 @@ class Stream:
 
         try:
             async with aclosing(response.chunks()) as chunks:
-                waited = True
+                pause = 0.0  # the first comes at once
                 async for chunk in chunks:
-                    is_first = not arrived
-                    arrived.append(chunk)
-                    if is_first:
-                        loop.call_soon(take)
-                        pause = 0.0 if waited or reader.ending else self._pace()
-                        if waited := bool(pause):  # and the next ones are taken at once
+                    if not arrived:
+                        if pause:
                             await asyncio.sleep(pause)
+                            loop.call_later(_ALONG, take)
+                        else:
+                            loop.call_soon(take)
+                        pause = 0.0 if reader.ending else self._pace()
+                    arrived.append(chunk)
         finally:
             take()
             if grace is not None:

@@ -252,14 +252,17 @@ class Extension:
         millisecond (`_SWITCH`), where Python would let it wait for five each time."""
         if self._cold.wait(_AFTER_LOAD):
             return
+        from qwen_magic.magics.base import uncollected
+
         interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         try:
-            for module in _WARM:
-                if self._cold.wait(0.01):
-                    return
-                import_module(module)
-            import_module("qwen_magic.client.http").tls_context()
+            with uncollected():
+                for module in _WARM:
+                    if self._cold.wait(0.01):
+                        return
+                    import_module(module)
+                import_module("qwen_magic.client.http").tls_context()
         finally:
             sys.setswitchinterval(interval)
 

@@ -21,7 +21,7 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError, bare
-from qwen_magic.magics.base import interrupted, shortened
+from qwen_magic.magics.base import interrupted, shortened, uncollected
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
 
@@ -87,7 +87,8 @@ class QwenMagics(Magics, QwenSettings):
 
     @cached_property
     def asker(self) -> Asker:
-        from qwen_magic.magics.asking import Asker
+        with uncollected():
+            from qwen_magic.magics.asking import Asker
 
         return Asker(self.shell, self, self._last_figure)
 
