@@ -167,7 +167,12 @@ def listing_html(
     )
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     said = "".join(f"<p>{_cell(note)}</p>" for note in notes)
-    return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}{more}</div>'
+    return listed(f"{table}{said}{more}")
+
+
+def listed(html: str) -> str:
+    """HTML of our own with the look of the tables."""
+    return f'<div class="qm-listing"><style>{_STYLE}</style>{html}</div>'
 
 
 def _whole(cell: str) -> str:

@@ -44,7 +44,7 @@ from qwen_magic.context.prompt_files import (
     persona_of,
     read_instructions,
 )
-from qwen_magic.conversation.chain import CellKey
+from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import (
@@ -56,7 +56,7 @@ from qwen_magic.conversation.scope import (
 )
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of, takes_input
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
 from qwen_magic.magics.settings import QwenSettings
@@ -224,10 +224,19 @@ class Asker:
             as_before=typed.chat is None and chat != current,
             expanded=told,
             notes=tools.notes,
+            edits=self._edited(chat, cell).key if options.edit else "",
             **ask_fields({**asdict(options), **settled}),
         ).without_keys()
         schema = typed.schema or next((f.schema for f in (file, persona) if f), None)
         return self._with_schema(ask, schema, namespace)
+
+    def _edited(self, chat: str, cell: CellKey | None) -> Turn:
+        """The turn in whose place another answer is to come. Raises `ConversationError`."""
+        chain = self.session.conversations.chain(chat)
+        own = chain.siblings(cell)
+        if (turn := own[-1] if own else chain.head) is None:
+            raise ConversationError(f"{chat} has no answer to edit yet.")
+        return turn
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
@@ -255,7 +264,7 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        return self._deliver(answer, options, ask.edits)
 
     async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
         """What `begin` gives, in a cell that awaits. Whether an MCP server may be started for it is
@@ -297,7 +306,7 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        return self._deliver(answer, options, ask.edits)
 
     def awaited_view(
         self, plan: Plan, started: float, options: Options, begun: StaticView | None
@@ -355,7 +364,20 @@ class Asker:
         """The running answers that this question must wait for."""
         return set(self.running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
-    def _deliver(self, answer: Answer, options: Options) -> Answer:
+    def _show_differences(self, answer: Answer, edits: str) -> None:
+        """How the text differs from that of the turn `edits`, which it took the place of."""
+        from qwen_magic.frontends.differences import differences_html, differences_text
+        from qwen_magic.frontends.display import listed, show_html
+
+        before = self.session.conversations.chain(answer.chat).turns.get(edits)
+        texts = (before.text if before else "", answer.text)
+        if all(texts) and kernel_of(self.shell) is None:
+            print(differences_text(*texts))
+        elif all(texts):
+            html = differences_html("The answer before → this one, in words", *texts)
+            show_html(listed(html), differences_text(*texts))
+
+    def _deliver(self, answer: Answer, options: Options, edits: str = "") -> Answer:
         """Bind what was asked to be bound, then fail the cell if the answer failed: even then
         the part that came is kept."""
         answer = replace(answer, shown_in=self.shell.execution_count)
@@ -367,6 +389,8 @@ class Asker:
             self.shell.displayhook.update_user_ns(answer)
         if answer.error is not None:
             raise answer.error
+        if edits and not options.quiet:
+            self._show_differences(answer, edits)
         if options.code and not offer_code(self.shell, answer.text):
             print("--code: the answer has no Python block to put into the next cell.")
         return answer

@@ -81,6 +81,20 @@ def test_a_prompt_of_a_file_and_a_persona(kernel, server, tmp_path):
     assert "tools" not in third
 
 
+def test_an_edited_answer_takes_the_place_of_the_one_before(kernel, server):
+    kernel.ok("%qwen My name is John")
+    kernel.ok("%qwen Explain variance")
+    ran = kernel.ok("%qwen --edit My name is Ann")
+    kernel.ok("%qwen Do you remember my name?")
+    first, _, edited, after = asked(server)
+    assert edited.body["previous_response_id"] == first.response_id
+    assert after.body["previous_response_id"] == edited.response_id
+    html = ran.displays[-1][1]["text/html"]
+    assert "<ins>" in html
+    assert "<del>" in html
+    assert kernel.run("%qwen --edit --new x").status == "error"
+
+
 def test_a_question_mark_is_part_of_the_prompt(kernel, server):
     kernel.ok("%qwen what is {this}?")
     kernel.ok("x = %qwen what's `that` $HOME?")
