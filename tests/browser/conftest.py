@@ -59,10 +59,18 @@ def turns():
     return module
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """What the pages of a module share: one of its own for each would take longer than the test."""
+    context = browser.new_context(viewport={"width": 900, "height": 700})
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser):
+def page(context):
     """A page with `model` and one view of it, `view`. Errors on the page fail the test."""
-    page = browser.new_page(viewport={"width": 900, "height": 700})
+    page = context.new_page()
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     css = (FRONTENDS / "widget.css").read_text("utf-8")

@@ -203,8 +203,8 @@ def table():
 
 
 @pytest.mark.parametrize("form", ["narrow", "saved"])
-def test_a_long_table_scrolls_in_itself_and_keeps_its_head(browser, table, form):
-    page = browser.new_page()
+def test_a_long_table_scrolls_in_itself_and_keeps_its_head(context, table, form):
+    page = context.new_page()
     show(page, table, form)
     top = "(e) => e.getBoundingClientRect().top"
     head, box = page.locator(".qm-table th").first, page.locator(".qm-scroll")

@@ -17,7 +17,7 @@ KEY = "sk-canary0123456789abcdef0123456789"
 
 @pytest.fixture
 def kernel(process, server):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("%reload_ext qwen_magic")
     process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
     yield process
@@ -548,7 +548,7 @@ def test_an_interrupt_of_a_synchronous_call(kernel, server):
 
 
 def test_unloading_puts_everything_back(process, server):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("import threading, sys")
     process.ok("shell = get_ipython()")
     before = """[sorted(shell.magics_manager.magics["line"]),

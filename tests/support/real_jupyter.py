@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+from fuzz import IS_HEAVY
 
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "qwen_magic" / "frontends" / "labextension"
@@ -30,8 +31,7 @@ PAIRS = [
         ("notebook", "this"): not OTHER_PYTHON,
         ("lab", "other"): False,
     }.items()
-    if (is_usual or os.environ.get("QWEN_MAGIC_EVERY_PAIR"))
-    and ("other" not in pair or OTHER_PYTHON)
+    if (is_usual or IS_HEAVY) and ("other" not in pair or OTHER_PYTHON)
 ]
 
 
