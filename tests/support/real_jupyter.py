@@ -33,6 +33,9 @@ PAIRS = [
     }.items()
     if (is_usual or IS_HEAVY) and ("other" not in pair or OTHER_PYTHON)
 ]
+# For what depends little on them: one pair, of which another test may take the other.
+FIRST_PAIR = PAIRS if IS_HEAVY else PAIRS[:1]
+OTHER_PAIR = PAIRS if IS_HEAVY else PAIRS[1:]
 
 
 # Errors that Notebook 7.6 raises by itself when a page opens.
