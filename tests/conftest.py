@@ -64,15 +64,10 @@ def official_types(request, monkeypatch):
 
 
 def chromium_path() -> str | None:
-    """The one that QWEN_MAGIC_CHROMIUM names, or that is found. The first is Chromium without its
-    own windows, in which a new page takes a tenth of the time."""
     named = os.environ.get("QWEN_MAGIC_CHROMIUM")
     if named:
         return named
-    names = (
-        *("chromium-headless-shell", "chromium", "chromium-browser"),
-        *("google-chrome", "google-chrome-stable"),
-    )
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
