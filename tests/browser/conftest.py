@@ -60,19 +60,35 @@ def turns():
 
 
 @pytest.fixture(scope="module")
-def context(browser):
-    """What the pages of a module share: one of its own for each would take longer than the test."""
-    context = browser.new_context(viewport={"width": 900, "height": 700})
-    yield context
-    context.close()
+def tab(browser):
+    """For all tests of a module: a new one takes longer than most of them."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
 
 
 @pytest.fixture
-def page(context):
-    """A page with `model` and one view of it, `view`. Errors on the page fail the test."""
-    page = context.new_page()
+def blank(tab):
+    """A page with nothing on it, as it comes. Errors on it fail the test."""
+    tab.goto("about:blank")
+    tab.set_viewport_size({"width": 900, "height": 700})
+    tab.emulate_media(media="null", reduced_motion="null")
+    tab.mouse.move(0, 0)
     problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def note(error):
+        problems.append(str(error))
+
+    tab.on("pageerror", note)
+    yield tab
+    tab.remove_listener("pageerror", note)
+    assert problems == []
+
+
+@pytest.fixture
+def page(blank):
+    """A page with `model` and one view of it, `view`."""
+    page = blank
     css = (FRONTENDS / "widget.css").read_text("utf-8")
     source = json.dumps((FRONTENDS / "widget.js").read_text("utf-8"))
     page.set_content(f"<!doctype html><style>{css}</style><body></body>")
@@ -85,9 +101,7 @@ def page(context):
           window.view = newView(model);
         }}"""
     )
-    yield page
-    page.close()
-    assert problems == []
+    return page
 
 
 class Kernel:

@@ -143,13 +143,11 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_state_is_what_it_must_be(context, form):
-    page = context.new_page()
+def test_every_state_is_what_it_must_be(blank, form):
     found = []
     for state in all_states():
-        show(page, state, form)
+        show(blank, state, form)
         for check, forms in CHECKS.items():
-            if form in forms and (faults := check(page)):
+            if form in forms and (faults := check(blank)):
                 found.append((state.name, check.__name__, faults))
-    page.close()
     assert found == []
