@@ -104,7 +104,7 @@ def test_what_ends_a_stream(front, server, open_page):
 
     # An interrupt stops Run All there.
     took, text = end(page.run_all, 1, interrupt)
-    assert took < 0.5
+    assert took < 2, "at once, on a busy machine too"
     assert "Stopped after" in text
     assert "KeyboardInterrupt" in text
     time.sleep(0.5)
