@@ -116,7 +116,9 @@ class CodeMagics(SessionMagics):
         ]
         parts = [part for part in parts if part.text]
         # Braces in code are no references to values.
-        ask = asker.ask(replace(options, raw=True), "\n\n".join(part.text for part in parts))
+        ask = asker.questions.ask(
+            replace(options, raw=True), "\n\n".join(part.text for part in parts)
+        )
         added = (part for part in ask.parts if part.kind != "prompt")  # by -d and the like
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
         if not options.dry_run:

@@ -246,7 +246,7 @@ def _judging(
     text = "\n\n".join([_JUDGE.format(count=len(labels)), *told])
     judge = Options(model=options.judge, tools=(), history=False, raw=True, send_all=True)
     note = "the judge of these answers, which it saw without names"
-    asked = replace(asker.ask(judge, text), prompt="--judge", notes=(note,))
+    asked = replace(asker.questions.ask(judge, text), prompt="--judge", notes=(note,))
     return asker.session.plan(asked), tuple(labels)
 
 
