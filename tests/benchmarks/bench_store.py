@@ -67,7 +67,8 @@ def kernel(path: Path, *, loaded: bool = False) -> SimpleNamespace:
     conversations.current = "chat-0"
     if loaded:
         conversations.chain(conversations.current)
-    asker = SimpleNamespace(session=SimpleNamespace(conversations=conversations), chat_defaults={})
+    session = SimpleNamespace(conversations=conversations)
+    asker = SimpleNamespace(session=session, questions=SimpleNamespace(defaults={}))
     return SimpleNamespace(asker=asker)
 
 
