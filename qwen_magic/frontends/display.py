@@ -19,7 +19,8 @@ _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tok
 _STYLE: Final = (
     ".qm-listing.qm-listing{container:qm-listing/inline-size;"
     "padding-inline-start:calc(var(--jp-code-padding,-1px) + 1px);"
-    "table{margin:0;border-collapse:collapse;font-size:13px}tr{background:none}p{margin:6px 0 0}"
+    "table{margin:0;border-collapse:collapse;font-size:13px}p{margin:6px 0 0}"
+    "tbody tr:nth-child(n){background:none}"
     ":is(td,th){padding:3px 20px 3px 0;text-align:start;vertical-align:baseline}"
     "[align]{text-align:end;font-variant-numeric:tabular-nums}"
     "summary{margin:6px 0 0;font-size:13px}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
