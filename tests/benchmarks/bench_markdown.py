@@ -6,17 +6,28 @@ of the process; the whole render is the best of three in the same run.
 
 from __future__ import annotations
 
+import gc
+import json
 import math
+import re
 import time
+import tracemalloc
 from itertools import islice
 
-from qwen_magic.document.markdown import MarkdownStream, render_markdown
-from qwen_magic.document.patches import Extend, Patch, Remove
+from corpora import HOSTILE, OTHER, PROGRAM, USUAL, deltas, document
 
-from .corpora import HOSTILE, OTHER, USUAL, deltas, document
+from qwen_magic.document.markdown import MarkdownStream, render_markdown
+from qwen_magic.document.patches import Patch
+from qwen_magic.frontends.widget import patch_json
+
 from .goals import Figure, Figures, benchmark
 
 DELTAS, UPDATES = 100, 30
+CODE = {
+    "python": "".join(PROGRAM),
+    "json": '  {"name": "river", "value": 1.5, "ok": true, "tags": ["a", "b"], "none": null},\n',
+    "bash": "for f in *.txt; do\n  grep -v '^#' \"$f\" > out/$f.log  # note\ndone\n",
+}
 
 
 def whole(text: str) -> float:
@@ -49,9 +60,7 @@ def stream(text: str) -> tuple[float, float, int]:
 
 def characters(patch: Patch) -> int:
     """Return how much HTML a patch carries."""
-    if isinstance(patch, Remove):
-        return 0
-    return len(patch.html) + (len(patch.tail) if isinstance(patch, Extend) else 0)
+    return len(getattr(patch, "html", "")) + len(getattr(patch, "tail", ""))
 
 
 @benchmark(4, "markdown", "a stream at 30 updates a second")
@@ -77,3 +86,65 @@ def growth(quick: bool) -> Figures:
         if kind in HOSTILE:
             most = max(25 * whole(text), 20e-6 * large)
             yield Figure(f"{kind}, of what it may cost", high / most, "×", at_most=1)
+
+
+@benchmark(6, "fences", "an open fence, as ratio to highlighting its code once")
+def fences(quick: bool) -> Figures:
+    for language, code in CODE.items():
+        text = f"```{language}\n" + code * (10_000 // len(code)) + "```\n"
+        spent, _, _ = min(stream(text) for _ in range(3))
+        yield Figure(language, spent / whole(text), "× one highlight", at_most=2)
+
+
+@benchmark(7, "taken back", "updates that take back what was shown")
+def taken_back(quick: bool) -> Figures:
+    for kind in ("mixed", "paragraph", "list"):
+        markdown, shown, taken, updates = MarkdownStream(), "", 0, 0
+        pieces = deltas(document(kind, 10_000 if quick else 40_000))
+        while chunk := list(islice(pieces, 3)):
+            markdown.append("".join(chunk))
+            markdown.update()
+            before, shown = shown, " ".join(re.sub(r"<[^>]*>", "", markdown.html).split())
+            updates, taken = updates + 1, taken + (not shown.startswith(before.rstrip("$")))
+        yield Figure(kind, 100 * taken / updates, "%", at_most=0.5)
+
+
+@benchmark(8, "payload", "what is sent of a stream, to its final HTML")
+def payload(quick: bool) -> Figures:
+    for size in (5_000, 40_000) if quick else (5_000, 40_000, 200_000):
+        markdown, sent, due = MarkdownStream("a4", "a4.0."), 0, 0.0
+        pieces = deltas(document("mixed", size))
+        while chunk := list(islice(pieces, int(due + DELTAS / UPDATES) - int(due))):
+            due += DELTAS / UPDATES
+            markdown.append("".join(chunk))
+            sent += _size(markdown.update())
+        sent += _size(markdown.finish())
+        yield Figure(f"{size // 1000} KB", sent / len(markdown.html.encode()), "×", at_most=3)
+
+
+def _size(patches: list[Patch]) -> int:
+    message = {"seq": 100, "patches": [patch_json(patch) for patch in patches]}
+    return len(json.dumps(message, ensure_ascii=False).encode()) if patches else 0
+
+
+@benchmark(12, "memory", "what answers leave in memory")
+def memory(quick: bool) -> Figures:
+    text = document("mixed", 1_000_000)
+    stream(document("mixed", 20_000))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = MarkdownStream()
+    for position in range(0, len(text), 400):
+        kept.append(text[position : position + 400])
+        kept.update()
+    kept.finish()
+    gc.collect()
+    yield Figure("1 MB", (tracemalloc.get_traced_memory()[0] - before) / 1e6, "MB", at_most=10)
+    del kept
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    for seed in range(10 if quick else 100):
+        stream(document("mixed", 40_000, seed))
+    gc.collect()
+    left = tracemalloc.get_traced_memory()[0] - before
+    yield Figure("100 dropped of 40 KB", left / 1e6, "MB", at_most=2)

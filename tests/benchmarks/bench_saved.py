@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import nbformat
+from corpora import OTHER, USUAL, document
 
 from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CellKey, Turn
@@ -13,7 +14,6 @@ from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 
-from .corpora import OTHER, USUAL, document
 from .goals import Figure, Figures, benchmark
 
 LIMITS = {5_000: 5.5, 40_000: 4.5}

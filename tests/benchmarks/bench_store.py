@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from corpora import document
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -21,7 +22,6 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.protocol.response import Usage
 
-from .corpora import document
 from .goals import Figure, Figures, benchmark
 
 RUNS = 21

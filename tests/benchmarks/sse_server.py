@@ -23,8 +23,8 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .corpora import deltas as pieces_of
-from .corpora import document
+from corpora import deltas as pieces_of
+from corpora import document
 
 ITEM = "msg_16db29d6-c1d3-47d7-9177-0fba81964xxx"
 STAMP = re.compile(r"t(\d+\.\d{4})")

@@ -1,8 +1,6 @@
-"""How long the tests go on: those that draw their input, and those of every form and pair."""
+"""How long the tests that draw their input go on."""
 
 import os
-
-IS_HEAVY = bool(os.environ.get("QWEN_MAGIC_EVERY_PAIR"))  # as in `.ci/heavy`
 
 
 def examples(count):

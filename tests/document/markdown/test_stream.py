@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import sys
 from collections.abc import Callable
 
 import pytest
+from corpora import HOSTILE, OTHER, USUAL, document
 from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,7 +149,7 @@ def test_what_is_settled_is_what_a_whole_render_gives(kind: str) -> None:
     assert closing == [] or kind == "code in a list"  # loose items show only later
 
 
-HOSTILE = {
+WITHOUT_STEPS = {
     "stars": "**a word ",
     "brackets": "[a word ",
     "ticks": "`` a word ",
@@ -157,31 +159,16 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("size", [4_000, 16_000])
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", WITHOUT_STEPS)
 def test_what_is_sent_stays_linear_where_no_step_is_cheap(kind: str, size: int) -> None:
     fence = "```json\n" if kind == "one line of code" else ""
-    _, patches = run(fence + HOSTILE[kind] * (size // len(HOSTILE[kind])), step=37)
+    _, patches = run(fence + WITHOUT_STEPS[kind] * (size // len(WITHOUT_STEPS[kind])), step=37)
     assert sum(map(characters, patches)) < 30 * size
 
 
-IDLE = {
-    "spaces": " ",
-    "tabs": "\t",
-    "newlines": "\n",
-    "quotes": ">",
-    "one word": "a",
-    "images": "![",
-    "brackets": "[word ",
-    "sums": "$1 (",
-    "environments": "\\begin{align} ",
-    "elements": "<sub>a",
-    "comments": "<!-- ",
-}
-
-
-@pytest.mark.parametrize("kind", IDLE)
+@pytest.mark.parametrize("kind", HOSTILE)
 def test_no_text_costs_more_than_its_length(kind: str) -> None:
-    """Counted in calls of Python functions, twice as many for twice the text."""
+    """Counted in calls of functions, twice as many for twice the text."""
 
     def calls(length: int) -> int:
         count = 0
@@ -190,18 +177,59 @@ def test_no_text_costs_more_than_its_length(kind: str) -> None:
             nonlocal count
             count += 1
 
-        stream, text = MarkdownStream(), "a" + IDLE[kind] * (length // len(IDLE[kind]))
+        stream, text = MarkdownStream(), document(kind, length)
         sys.setprofile(counted)
         try:
             for position in range(0, len(text), 40):
                 stream.append(text[position : position + 40])
                 stream.update()
+            stream.finish()
         finally:
             sys.setprofile(None)
         return count
 
     calls(1000)
-    assert calls(16_000) < 3 * calls(8_000)
+    assert calls(8_000) < 2.8 * calls(4_000)
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(
+    st.sampled_from((*USUAL, *OTHER, *HOSTILE)),
+    st.integers(0, 9),
+    st.lists(st.integers(1, 200), min_size=1, max_size=8),
+)
+def test_any_cutting_of_a_document_ends_as_a_whole_render(
+    kind: str, seed: int, steps: list[int]
+) -> None:
+    text, stream, position = document(kind, 2500, seed), MarkdownStream(), 0
+    for step in itertools.cycle(steps):
+        stream.append(text[position : position + step])
+        stream.update()
+        position += step
+        if position >= len(text):
+            break
+    stream.finish()
+    assert stream.html == render_markdown(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("**bold and more**", "<strong>bold and more</strong>"),
+        ("[a link](https://a.b/c)", ">a link</a>"),
+        ("`some code`", '<code class="qm-c">some code</code>'),
+        (f"![](data:image/png;base64,{'AAAA' * 2000})", f"base64,{'AAAA' * 2000}"),
+        ("$$\\begin{aligned}" + "a &= b \\\\ " * 200 + "\\end{aligned}$$", "aligned}$$</span>"),
+    ],
+)
+@pytest.mark.parametrize("step", [7, 300])
+def test_a_long_paragraph_is_cut_between_its_marks(text: str, whole: str, step: int) -> None:
+    for before in (1180, 1190, 1196):
+        words = ("word " * 300)[:before] + text + " and so on" * 200
+        stream, _ = run(words, step)
+        stream.finish()
+        assert stream.html == render_markdown(words)
+        assert whole in stream.html
 
 
 def test_an_open_fence_shows_highlighted_lines_at_once() -> None:

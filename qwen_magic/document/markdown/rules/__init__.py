@@ -56,7 +56,8 @@ def start_block(
     renderer = _renderer(block, [*lines, partial], len(lines), context, tight, depth)
     if renderer is not None:
         for line in lines[_HEAD.get(block.kind, 0) :]:
-            renderer.line(line)
+            if renderer.line(line):
+                return None  # it ended, behind what is shown of the line that has begun
     return renderer
 
 

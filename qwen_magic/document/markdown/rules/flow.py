@@ -76,8 +76,10 @@ class Flow:
         if len(text) < self._due:
             html, length = self._shown
             return html + escape(text[length:], quote=False)
-        if not is_blank(partial) and self._advance(partial) and self._renderer is not None:
-            return self._renderer.show(partial) or ""
+        if not is_blank(partial) and self._advance(partial):
+            if self._renderer is not None:
+                return self._renderer.show(partial) or ""
+            text = "".join(self._lines) + partial
         found = blocks_of(parse(presentable(text), self._context.env))
         shown = found[:-1] if found and looks_like_table(found[-1]) else found
         self._shown = "".join(self._htmls(shown)), len(text)

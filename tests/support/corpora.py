@@ -1,4 +1,4 @@
-"""Markdown texts for the benchmarks: kinds that models write, kinds that try to cost much.
+"""Markdown texts for tests and benchmarks: kinds that models write, kinds that try to cost much.
 
 `document(kind, size)` is the same text for the same arguments; `deltas` cuts a text as a stream
 does, in pieces of 4 to 20 characters.
@@ -119,22 +119,67 @@ def _pieces(kind: str, rng: random.Random) -> Iterator[str]:
         "one line of code": lambda: '{"a": [1, 2, "three"], "b": null}, ',
         "stars": lambda: f"**{rng.choice(WORDS)} ",
         "brackets": lambda: f"[{rng.choice(WORDS)} ",
+        "backticks": lambda: f"``` {rng.choice(WORDS)} `",
         "ticks": lambda: "`" * rng.randint(1, 30) + f"{rng.choice(WORDS)} ",
         "dollars": lambda: f"${rng.choice(WORDS)} ",
         "definitions": lambda: f"[{rng.choice(WORDS)}{rng.random()}]: https://example.com/\n\n",
         "deep": lambda: "> " * rng.randint(1, 20) + f"{rng.choice(WORDS)}\n",
     }
+    if kind in _REPEATED:
+        return forever(lambda: _REPEATED[kind])
     return nested(rng) if kind == "nested" else forever(plain[kind])
 
 
 USUAL = ("mixed", "table", "code", "paragraph", "list")
 OTHER = ("nested", "quote", "wrapped", "loose", "code in list", "one line of code")
-HOSTILE = ("stars", "brackets", "ticks", "dollars", "definitions", "deep")
+_REPEATED = {  # text that costs much where each piece of it is looked at more than a few times
+    "newlines": "\n",
+    "spaces": " ",
+    "tabs": "\t",
+    "one word": "a",
+    "quote marks": ">",
+    "runs of quote marks": f"{'>' * 30} a\n",
+    "list marks": "- ",
+    "heading": "word **b** `c` ",
+    "endless cell": "word **b** ",
+    "endless fence label": "word ",
+    "opened brackets": "[",
+    "images": "![",
+    "targets": "](",
+    "footnote": "note\n    word ",
+    "footnotes": "Text[^1] more.\n\n[^1]: note\n\n",
+    "late definition": "See [it] and [that][it].\n\n",
+    "open definition": '[a]: http://a.b "\n',
+    "wide emphasis": "**重点：这是，",
+    "wide marks": "**重点：**这是「重」点",
+    "sums": "$1 (",
+    "formulas": "$x_1 + ",
+    "environments": "\\begin{align} ",
+    "elements": "<sub>a",
+    "comments": "<!-- ",
+    "entities": "&a",
+    "one address": "a.b/c_",
+    "escapes": "\\",
+}
+HOSTILE = (
+    *("stars", "brackets", "ticks", "backticks", "dollars", "definitions", "deep"),
+    *_REPEATED,
+)
 _OPENINGS = {
+    "newlines": "a",
+    "spaces": "a",
+    "tabs": "a",
+    "heading": "# ",
+    "endless cell": "| a | b |\n|---|---|\n| ",
+    "endless fence label": "```",
+    "footnote": "[^1]: ",
+    "one address": "https://",
     "table": "| Name | Value | Note |\n|:-----|------:|------|\n",
     "code": "```python\n",
     "one line of code": "```json\n",
 }
+
+_ENDINGS = {"late definition": "\n\n[it]: https://example.com/it\n"}
 
 
 def document(kind: str, size: int, seed: int = 1) -> str:
@@ -144,7 +189,7 @@ def document(kind: str, size: int, seed: int = 1) -> str:
         parts.append(piece)
         length += len(piece)
         if length >= size:
-            return "".join(parts)
+            return "".join([*parts, _ENDINGS.get(kind, "")])
     raise AssertionError("the pieces never end")
 
 
