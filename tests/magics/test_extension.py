@@ -1,0 +1,61 @@
+"""Loading imports next to nothing; whatever is asked of a magic then finds the real one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SCRIPT = """
+import os, sys
+os.environ["QWEN_MAGIC_WARM_UP"] = "False"
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+before = {kind: set(names) for kind, names in shell.magics_manager.magics.items()}
+names, known = set(shell.user_ns), set(sys.modules)
+shell.run_line_magic("load_ext", "qwen_magic")
+new = sorted(name for name in set(sys.modules) - known if name.startswith("qwen_magic."))
+print(*new)
+"""
+
+
+def out_of(code: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT + code], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_loading_imports_three_files() -> None:
+    (imported,) = out_of("")
+    assert {each.removeprefix("qwen_magic.") for each in imported.split()} == {
+        *("frontends", "frontends.kernel", "magics", "magics.extension", "magics.transformer"),
+    }
+
+
+def test_what_is_asked_finds_the_real_one() -> None:
+    _, listed, doc, whole, model, made = out_of("""
+find = shell.find_line_magic
+print(*sorted(set(shell.magics_manager.magics["line"]) - before["line"]))
+print(find("qwen_undo").__doc__.splitlines()[0])
+print("--think" in shell.find_cell_magic("qwen").__doc__)
+assert shell.run_cell("%config QwenMagics.model = 'other'").success
+print(shell._qwen_magic.magics.model)
+print(type(find("qwen_undo").__self__).__name__)
+""")
+    assert "qwen_fix" in listed.split()
+    assert "qwen_history" in listed.split()
+    assert doc
+    assert (whole, model, made) == ("True", "other", "ConversationMagics")
+
+
+def test_unloading_leaves_nothing() -> None:
+    _, clean = out_of("""
+shell.run_cell("%config QwenMagics.model = 'other'")
+shell.find_line_magic("qwen_undo").__doc__
+shell.run_line_magic("unload_ext", "qwen_magic")
+after = {kind: set(names) for kind, names in shell.magics_manager.magics.items()}
+left = [each for each in shell.configurables if type(each).__module__.startswith("qwen_magic")]
+print(after == before, left, set(shell.user_ns) - names)
+""")
+    assert clean == "True [] set()"
