@@ -322,7 +322,7 @@ class Keys(NamedTuple):
 
     def clear(self, value: Any) -> Any:
         """JSON without them, also where it spelled them by escapes."""
-        return with_texts(value, lambda text: self.pattern.sub(KEY, text))
+        return with_texts(value, lambda text: self.pattern.sub(KEY, text), names=True)
 
 
 def own_keys(*secrets: str) -> Keys | None:
@@ -359,13 +359,18 @@ def redact(text: str, *secrets: str) -> str:
     return looks().sub(KEY, ours.pattern.sub(KEY, text) if ours else text)
 
 
-def with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """JSON with every text in it changed."""
+def with_texts(value: Any, change: Callable[[str], str], *, names: bool = False) -> Any:
+    """JSON with every text in it changed; `names`: those of its fields too."""
     match value:
         case dict():
-            return {name: with_texts(each, change) for name, each in value.items()}
+            return {
+                change(name) if names and isinstance(name, str) else name: with_texts(
+                    each, change, names=names
+                )
+                for name, each in value.items()
+            }
         case list() | tuple():
-            return type(value)(with_texts(each, change) for each in value)
+            return type(value)(with_texts(each, change, names=names) for each in value)
         case str():
             return change(value)
     return value
@@ -373,7 +378,11 @@ def with_texts(value: Any, change: Callable[[str], str]) -> Any:
 
 def redacted(value: Any) -> Any:
     """JSON with every text in it redacted, but for pictures."""
-    return with_texts(value, lambda text: text if text.startswith("data:") else redact(text))
+
+    def change(text: str) -> str:
+        return text if text.startswith("data:") else redact(text)
+
+    return with_texts(value, change, names=True)
 
 
 # Columns and keys of data whose values are never sent, as `masked_columns` has them.

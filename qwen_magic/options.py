@@ -135,6 +135,11 @@ class Options:
     after: str | None = _options(Option(
         "--after", "REF", "continue after an earlier turn: `3`, `main:3`, `-1` or a response id",
         "", "text", "ask"))
+    edit: bool = _options(
+        Option(
+            "--edit", "", "in place of the answer before: the cell's own, else the last; the "
+            "differences are shown"),
+        default=False)
     history: bool = _options(
         Option("--no-history", "", "outside any conversation", place="ask", value=False),
         default=True)
@@ -274,6 +279,11 @@ CONTRADICTIONS: Final = (
     ("bg", "schema"),
     ("bg", "code"),
     ("bg", "compare"),
+    ("bg", "edit"),
+    ("edit", "new"),
+    ("edit", "after"),
+    ("edit", "history"),
+    ("edit", "compare"),
     ("code", "compare"),
 )
 

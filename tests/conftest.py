@@ -1,5 +1,6 @@
 """What all tests share: the browser, where there is one."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -70,13 +71,9 @@ def chromium_path() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium. Skips where none is found, unless QWEN_MAGIC_REQUIRE_BROWSER is set.
-
-    One for each module: while it runs, Playwright's event loop counts as running in this thread,
-    and no other test could run one of its own.
-    """
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium for all tests, with the event loop that Playwright drives it by."""
     path = chromium_path()
     if path is None:
         words = "no Chromium was found: set QWEN_MAGIC_CHROMIUM to its path"
@@ -87,8 +84,24 @@ def browser():
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        yield chromium
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield chromium, loop
+        asyncio._set_running_loop(loop)
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """A headless Chromium. Skips where none is found, unless QWEN_MAGIC_REQUIRE_BROWSER is set.
+
+    Playwright's event loop counts as running in this thread, so that a test could run none of its
+    own: it does so in this module only.
+    """
+    browser, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
 
 
 # What tests may be skipped for: in the reason, of whom, and what to do.

@@ -22,7 +22,7 @@ ROOMS = {
     "document": "errors protocol",
     "context": "masking errors protocol document",
     "conversation": "masking errors protocol document",
-    "frontends": "masking errors protocol document conversation",
+    "frontends": "masking errors protocol document conversation recording",
     "answer": "errors protocol document conversation frontends",
     "local": "errors client",
     "tools": "masking errors endpoints protocol document context",
@@ -30,8 +30,8 @@ ROOMS = {
     "conversation answer demo local tools",
     "batch": "errors protocol document conversation frontends answer tools session",
     "api": "masking errors endpoints protocol conversation frontends answer tools session batch",
-    "magics": "masking errors endpoints options protocol document context conversation frontends "
-    "answer local tools session",
+    "magics": "masking errors endpoints options protocol recording document context "
+    "conversation frontends answer local tools session",
     "__init__": "errors answer tools batch api magics",
     "cli": "errors endpoints session __init__",
 }

@@ -74,7 +74,9 @@ class Stream:
     - `attempts`: how many attempts failed and were followed by another;
     - `first_byte_at`: `time.monotonic` of the first byte of a body, or None;
     - `request_id`: of the newest response's headers, or "";
-    - `source`: where the answer comes from, where that is not the server (`tape.Opener`).
+    - `source`: where the answer comes from, where that is not the server (`tape.Opener`);
+    - `came`: the newest body as it came, in pieces with their times (`time.monotonic`);
+      `started_at`: when it was asked for; `request`, `endpoint`, `opener`: by what, where, how.
     """
 
     def __init__(
@@ -92,15 +94,17 @@ class Stream:
     ) -> None:
         """`pace`: for how many seconds what comes may lie together before it is looked at."""
         self.source = opener.source
+        self.started_at = time.monotonic()
+        self.came: list[tuple[float, bytes]] = []
         self.error: QwenError | None = None
         self.retrying = ""
         self.first_byte_at: float | None = None
         self.request_id = ""
         self.attempts = 0
         self._engine = engine
-        self._opener = opener
-        self._request = request
-        self._endpoint = endpoint
+        self.opener = opener
+        self.request = request
+        self.endpoint = endpoint
         self._model = model
         self._sent_id = sent_id
         self._retries = retries
@@ -200,13 +204,14 @@ class Stream:
     async def _attempt(self) -> tuple[QwenError | None, list[Received]]:
         """One request: what went wrong, and the events that were held back meanwhile."""
         reader: AnswerReader | None = None
+        self.came.clear()
         try:
-            async with self._opener.open(self._request, self._trace) as response:
+            async with self.opener.open(self.request, self._trace) as response:
                 self.request_id = request_id(response.headers)
                 reader = AnswerReader(
                     response.status,
                     response.headers,
-                    self._endpoint,
+                    self.endpoint,
                     self._model,
                     self._sent_id,
                 )
@@ -245,6 +250,7 @@ class Stream:
             chunk, at = b"".join(arrived), time.monotonic()
             arrived.clear()
             self.first_byte_at = self.first_byte_at or at
+            self.came.append((at, chunk))
             self._hand_on(reader.feed(chunk, at))
             if reader.ending and grace is None:
                 grace = loop.call_later(_GRACE, self._canceller.cancel)
@@ -276,9 +282,9 @@ class Stream:
         """Wait before the next attempt."""
         pause = self._backoff.pause(failure, self.attempts)
         self.attempts += 1
-        words = redact(failure.message, self._endpoint.key).rstrip(".")
+        words = redact(failure.message, self.endpoint.key).rstrip(".")
         self.retrying = f"{words}; trying again in {max(1, math.ceil(pause))} s"
-        await self._opener.sleep(pause)
+        await self.opener.sleep(pause)
         self.retrying = ""
 
     def _conclude_early(self, reader: AnswerReader) -> None:
@@ -290,7 +296,7 @@ class Stream:
     def _conclude(self, failure: QwenError | None, held: Iterable[Received]) -> None:
         self._hand_on(held)
         self._complete = failure is None
-        self.error = redact_error(failure, self._endpoint.key) if failure else None
+        self.error = redact_error(failure, self.endpoint.key) if failure else None
 
     def _hand_on(self, events: Iterable[Received]) -> None:
         self._queue.put(*events)

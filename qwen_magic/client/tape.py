@@ -116,6 +116,7 @@ class Replaying:
         again: Callable[[], Exchange | None] = lambda: None,
     ) -> None:
         self.source = source
+        self.played = found  # the newest one
         self._exchanges = [found]
         self._again = again
         self._speed = speed
@@ -127,6 +128,7 @@ class Replaying:
         exchange = self._exchanges.pop() if self._exchanges else self._again()
         if exchange is None:
             raise QwenError("The recording has no other attempt at this request.")
+        self.played = exchange
         response = _Replayed(exchange, self._speed)
         if not exchange.status:
             async with aclosing(response.chunks()) as chunks:

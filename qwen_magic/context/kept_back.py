@@ -16,6 +16,7 @@ from typing import Any, Final
 from qwen_magic.context.description import is_report, own_words, report_content
 
 MASKED: Final = "[masked]"
+_SCALARS: Final = (int, str, float, bool, type(None))
 MOST_ITEMS: Final = 100_000  # of a container: no more than a few thousand can ever show
 
 
@@ -73,6 +74,8 @@ def without_masked(
     def walk(value: Any) -> Any:
         nonlocal parts_left
         parts_left -= 1
+        if type(value) in _SCALARS:
+            return value
         if is_report(value) and mask:
             content = _without_columns(report_content(value), mask)
             return json.dumps(walk(content), ensure_ascii=False)
@@ -80,14 +83,22 @@ def without_masked(
             return value
         fields = _fields(value, bool(mask))
         if fields is not None:
-            found = islice(fields.items(), max(parts_left, 0))
-            return {key: MASKED if is_masked(key, mask) else walk(item) for key, item in found}
+            found = dict(islice(fields.items(), max(parts_left, 0)))
+            hidden = _masked_keys(found, mask) if mask else frozenset()
+            return {key: MASKED if key in hidden else walk(item) for key, item in found.items()}
         if isinstance(value, list | tuple | deque):
             items = [walk(item) for item in islice(value, max(parts_left, 0))]
             return tuple(items) if type(value) is tuple else items
         return _array(replaced(value), mask)
 
     return walk(value)
+
+
+def _masked_keys(found: Mapping[Any, Any], mask: Collection[str]) -> frozenset[Any]:
+    """All at once: a dict may have very many."""
+    plain = (key for key in found if not isinstance(key, tuple))
+    nested = (key for key in found if isinstance(key, tuple) and is_masked(key, mask))
+    return frozenset((*masked_among(plain, mask), *nested))
 
 
 def _without_columns(content: Any, mask: Collection[str]) -> Any:

@@ -28,7 +28,7 @@ _STYLE: Final = (
     "@container qm-listing (max-width:560px){thead{display:none}"
     "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}"
     "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
-    "td::before{content:attr(data-label) '\\a0';opacity:.7}}}"
+    "td:not([data-label=''])::before{content:attr(data-label) '\\a0';opacity:.7}}}"
 )
 _SHORT: Final = 12  # characters
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
@@ -168,12 +168,19 @@ def listing_html(
     )
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     said = "".join(f"<p>{_cell(note)}</p>" for note in notes)
-    return f'<div class="qm-listing"><style>{_STYLE}</style>{table}{said}{more}</div>'
+    return listed(f"{table}{said}{more}")
+
+
+def listed(html: str) -> str:
+    """HTML of our own with the look of the tables."""
+    return f'<div class="qm-listing"><style>{_STYLE}</style>{html}</div>'
 
 
 def _whole(cell: str) -> str:
     """Short ones, such as "14–61 %", go into the next line whole."""
-    return cell.replace(" ", NO_BREAK) if len(cell) <= _SHORT else cell
+    if len(cell) > _SHORT:
+        return cell
+    return cell.replace(" ", NO_BREAK).replace("–", "–&NoBreak;")
 
 
 def _cell(text: str) -> str:

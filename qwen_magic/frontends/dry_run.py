@@ -214,7 +214,7 @@ def dry_run_html(dry: DryRun) -> str:
     where = [f"POST <code>{shown_html(address)}</code>", *map(shown_html, (dry.model, dry.place))]
     said = "".join(f'<p class="qm-said" dir="auto">{shown_html(words)}</p>' for words in dry.said())
     exact = "".join(
-        _fold(f"The request {words}", _pre(text, words)) for words, text in dry.forms().items()
+        fold(f"The request {words}", pre(text, words)) for words, text in dry.forms().items()
     )
     return (
         f'<div class="qm-page" role="region" aria-label="{_TITLE}">{page_style()}'
@@ -249,20 +249,20 @@ def _part(part: RequestPart) -> str:
     )
     words = f"<b>{shown_html(part.kind)}</b>{name}{about}"
     if is_picture(part.image):
-        return _fold(
+        return fold(
             words, f'<img class="qm-img" src="{part.image}" alt="{escape(revealed(part.name))}">'
         )
-    return _fold(words, _pre(part.text, part.kind)) if part.text else f"<div>{words}</div>"
+    return fold(words, pre(part.text, part.kind)) if part.text else f"<div>{words}</div>"
 
 
-def _fold(summary: str, inside: str) -> str:
+def fold(summary: str, inside: str) -> str:
     return (
         f'<details><summary class="qm-head">{summary}</summary>'
         f'<div class="qm-read">{inside}</div></details>'
     )
 
 
-def _pre(text: str, label: str) -> str:
+def pre(text: str, label: str) -> str:
     """Without blank lines: in Markdown one would end the HTML that this stands in."""
     shown = escape(revealed(text), quote=False).replace("\n", "&#10;")
     opening = f'<pre class="qm-pre" tabindex="0" role="region" aria-label="{escape(label)}">'

@@ -1,9 +1,6 @@
-"""From options and a prompt to an answer on the screen: what `%%qwen` and `%qwen` share.
+"""From a question to an answer on the screen: what `%%qwen` and `%qwen` share.
 
-    Options (typed, over those of the conversation, over the traits)
-      + prompt, with the notebook's values for its braces
-      -> Ask (session/plan.py): a value, nothing is sent yet
-      -> answer | aanswer | background.begin
+    Questions.ask -> Ask -> answer | aanswer | background.begin
 
 There are two ways to wait for an answer, and a click on Stop (or Ctrl-C) reaches each otherwise:
 
@@ -24,54 +21,34 @@ import asyncio
 import math
 import os
 import sys
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from qwen_magic.answer import Answer
-from qwen_magic.context.attachments import attach, check_size
-from qwen_magic.context.interpolation import Interpolated, interpolate
-from qwen_magic.context.messages import message_list
-from qwen_magic.context.models import window_of
-from qwen_magic.context.prompt_files import (
-    HINT,
-    PromptFile,
-    find_prompt,
-    persona_of,
-    read_instructions,
-)
-from qwen_magic.conversation.chain import CellKey
 from qwen_magic.conversation.conversations import DEMO_CHAT, Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import (
     STORE_NAME,
-    config_folder,
     data_folder,
     notebook_scope,
     read_text,
 )
 from qwen_magic.conversation.usage import read_budget
-from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
+from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends.kernel import CommPump, LastFigure, cell_id, kernel_of, takes_input
+from qwen_magic.frontends.kernel import CommPump, LastFigure, kernel_of, takes_input
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
+from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
-from qwen_magic.masking import SECRET_NAMES
-from qwen_magic.options import Options, ask_fields
-from qwen_magic.protocol.fields import JSON
-from qwen_magic.protocol.request import RequestPart
-from qwen_magic.session.plan import NOT_FOUND, Ask, Plan
+from qwen_magic.options import Options
+from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.tape import beside
-from qwen_magic.session.transcript import as_read
 from qwen_magic.session.view import View, facts_of
 from qwen_magic.tools.policy import CallLimits
-from qwen_magic.tools.selection import resolve_tools
 
 if TYPE_CHECKING:
     from qwen_magic.document.question import Choice, Question
@@ -85,9 +62,6 @@ _WATCHED: Final = (
     *("tool_rounds", "tool_seconds", "tool_bytes", "masked_columns"),
 )
 
-# What is sent for a prompt, what that is made of, and what became of it, in words.
-_Input: TypeAlias = tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple[str, ...]]
-
 
 class Asker:
     """Asks for one shell: holds what lasts from question to question."""
@@ -99,10 +73,8 @@ class Asker:
             conversations=_open_conversations(shell.user_ns) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
-        self.chat_defaults: dict[str, Options] = {}
+        self.questions = Questions(shell, settings, self.session, last_figure)
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
-        self.begin_execution()
-        self.last_figure = last_figure
         self.views = ViewFactory(shell, settings, self.session.conversations)
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
@@ -115,11 +87,6 @@ class Asker:
         self.session.server_folders = (_notebook_folder(shell.user_ns), *folders[1:])
         settings.observe(self._settings_changed, list(_WATCHED))
 
-    def begin_execution(self) -> None:
-        """A cell begins: count its questions anew, and the conversations that it begins."""
-        self._calls = self._begun = 0
-        self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
-
     def set_aside(self) -> Sequence[str]:
         """Set all conversations aside, with their defaults. Raises `UsageError`."""
         if any(self.running.values()):
@@ -128,106 +95,16 @@ class Asker:
                 hint="Wait for it, or stop it.",
             )
         aside = self.session.conversations.set_aside()
-        self.chat_defaults.clear()
-        self._places = None
+        self.questions.forget()
         self._before_demo = self.session.conversations.current
         self.endpoint_changed()
         return aside
-
-    def begins(self) -> CellKey | None:
-        """By what the running cell knows the conversation again that it begins now."""
-        cell = cell_id(self.shell)
-        self._begun += 1
-        return CellKey(cell, self._begun - 1) if cell else None
 
     def close(self) -> None:
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
         self.session.tape.reset()
         self.views.close()
-
-    @property
-    def prompt_folders(self) -> tuple[Path, ...]:
-        """Where prompt files are looked for, the notebook's own first."""
-        return Path(), Path("prompts"), config_folder(os.environ) / "prompts"
-
-    def ask(
-        self,
-        options: Options,
-        prompt: str,
-        local_names: Mapping[str, object] = MappingProxyType({}),
-        *,
-        file: PromptFile | None = None,
-        fields: Mapping[str, str] = MappingProxyType({}),
-    ) -> Ask:
-        """The question as it stands now, with the values that it names; those of the function that
-        it is asked in come before the notebook's. `file`: what is asked is its text with those
-        `fields`, and `prompt` is how that was typed. Raises `UsageError`."""
-        endpoint = self.session.endpoints.find(self.settings.endpoint)
-        cell, current = self._cell_key(), self.session.conversations.current
-        place = self._place(cell, endpoint)
-        in_place = options.history is not False and not options.new
-        chat = options.chat or (place if in_place else "") or current
-        typed = options
-        options, persona = self._settled(options, chat, file)
-        namespace = ChainMap(dict(local_names), self.shell.user_ns)
-        mask = (*self.settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
-        describe = partial(_describe, mask=mask, whole=options.send_all)
-        given, parts, expanded = (
-            _read(file.filled(fields, namespace, describe))
-            if file
-            else self._input(prompt, namespace, describe, raw=options.raw)
-        )
-        folders = self.prompt_folders
-        system = read_instructions(
-            options.system or "", namespace, folders=folders, describe=describe
-        )
-        if options.hint:
-            hint = find_prompt(HINT, folders).filled().text
-            system = replace(system, text=f"{system.text}\n\n{hint}".strip())
-        model = options.model or DEFAULT_MODEL
-        attached = attach(
-            given,
-            namespace,
-            model=model,
-            data=options.data or (),
-            rows=options.rows,
-            mask=mask,
-            images=options.images or (),
-            shown=self.last_figure.value,
-            files=options.files or (),
-            takes_images=endpoint.capabilities.images,
-            file_models=endpoint.capabilities.files,
-            whole=options.send_all,
-        )
-        told = (*expanded, *_told(system), *attached.told)
-        if (most := self.settings.confirm_tokens) and not options.send_all:
-            try:
-                check_size(attached.input, system.text, told, attached.parts, most=most)
-            except UsageError as error:
-                if not options.dry_run:
-                    raise
-                told = (*told, f"{error.message} {error.hint}")
-        by_line = options.quiet or options.bg  # no view, or one that is not of this cell alone
-        offer = partial(self.session.offer, start=not options.dry_run, by_line=by_line)
-        tools = resolve_tools(options.tools or (), namespace, offer)
-        settled = {"model": model, "chat": chat, "system": system.text}
-        ask = Ask(
-            prompt=prompt,
-            input=attached.input,
-            parts=(*parts, *attached.parts),
-            endpoint=endpoint,
-            tools=tools.definitions,
-            functions=tools.functions,
-            window=self._window(endpoint, model),
-            cell=cell,
-            as_before=typed.chat is None and chat != current,
-            expanded=told,
-            notes=tools.notes,
-            **ask_fields({**asdict(options), **settled}),
-        ).without_keys()
-        schema = typed.schema or next((f.schema for f in (file, persona) if f), None)
-        return self._with_schema(ask, schema, namespace)
 
     def list_models(self, endpoint: str) -> list[str]:
         """What that server lists, which Tab offers from now on. Raises `QwenError`."""
@@ -255,15 +132,15 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        return self._deliver(answer, options, ask.edits)
 
     async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
         """What `begin` gives, in a cell that awaits. Whether an MCP server may be started for it is
         asked in a view, which comes along, to show the answer too."""
-        calls = self._calls
+        calls = self.questions.calls
 
         def again() -> T:
-            self._calls = calls
+            self.questions.calls = calls
             return begin()
 
         self.session.ask_server = unanswered
@@ -297,7 +174,7 @@ class Asker:
             raise interrupted() from None
         finally:
             pump.close()
-        return self._deliver(answer, options)
+        return self._deliver(answer, options, ask.edits)
 
     def awaited_view(
         self, plan: Plan, started: float, options: Options, begun: StaticView | None
@@ -309,36 +186,6 @@ class Asker:
         begun.settle(facts_of(plan))
         begun.notice("")
         return begun
-
-    def _settled(
-        self, typed: Options, chat: str, file: PromptFile | None
-    ) -> tuple[Options, PromptFile | None]:
-        """What was typed, over what a prompt file says, over the conversation's defaults, over the
-        settings; and the persona, if the instructions name one: what its file says stands above
-        the defaults that are more general than the place that names it."""
-        options, persona = typed.merged_over(_said_in(file)), None
-        for layer in (
-            Options(),
-            self.chat_defaults.get(chat, Options()),
-            Options.of(self.settings),
-        ):
-            options = options.merged_over(layer)
-            if persona is None and options.system:
-                persona = persona_of(options.system, self.prompt_folders)
-                options = options.merged_over(_said_in(persona))
-        return options, persona
-
-    def _with_schema(
-        self, ask: Ask, schema: str | JSON | None, namespace: Mapping[str, object]
-    ) -> Ask:
-        """`schema`: a name of the notebook, or a JSON schema itself."""
-        if schema is None:
-            return ask
-        name = schema if isinstance(schema, str) else "schema"
-        from qwen_magic.tools.answer_schema import Schema, named_type
-
-        asked = named_type(schema, namespace) if isinstance(schema, str) else schema
-        return ask.asking_for(Schema.of(asked, name))
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
@@ -355,7 +202,20 @@ class Asker:
         """The running answers that this question must wait for."""
         return set(self.running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
-    def _deliver(self, answer: Answer, options: Options) -> Answer:
+    def _show_differences(self, answer: Answer, edits: str) -> None:
+        """How the text differs from that of the turn `edits`, which it took the place of."""
+        from qwen_magic.frontends.differences import differences_html, differences_text
+        from qwen_magic.frontends.display import listed, show_html
+
+        before = self.session.conversations.chain(answer.chat).turns.get(edits)
+        texts = (before.text if before else "", answer.text)
+        if all(texts) and kernel_of(self.shell) is None:
+            print(differences_text(*texts))
+        elif all(texts):
+            html = differences_html("The answer before → this one, in words", *texts)
+            show_html(listed(html), differences_text(*texts))
+
+    def _deliver(self, answer: Answer, options: Options, edits: str = "") -> Answer:
         """Bind what was asked to be bound, then fail the cell if the answer failed: even then
         the part that came is kept."""
         answer = replace(answer, shown_in=self.shell.execution_count)
@@ -367,6 +227,8 @@ class Asker:
             self.shell.displayhook.update_user_ns(answer)
         if answer.error is not None:
             raise answer.error
+        if edits and not options.quiet:
+            self._show_differences(answer, edits)
         if options.code and not offer_code(self.shell, answer.text):
             print("--code: the answer has no Python block to put into the next cell.")
         return answer
@@ -411,59 +273,6 @@ class Asker:
         elif not on and conversations.current == DEMO_CHAT:
             conversations.switch(self._before_demo)
 
-    def _input(
-        self,
-        prompt: str,
-        namespace: Mapping[str, object],
-        describe: Callable[[object], str],
-        *,
-        raw: bool,
-    ) -> _Input:
-        messages = None if raw else message_list(prompt, namespace)
-        if messages is not None:
-            told = f"{prompt.strip()} → {len(messages)} messages"
-            text = "\n\n".join(map(as_read, messages))
-            return messages, (RequestPart("messages", text=text, told=told),), (told,)
-        return _read(
-            Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
-        )
-
-    def _window(self, endpoint: Endpoint, model: str) -> int | None:
-        """The model's context window: as the user says, as the host's own catalogue says, or as
-        documented, where the name means what that documentation says."""
-        said = self.settings.windows
-        listed = self.session.catalogues.find(endpoint.host, model)
-        if model not in said and listed and listed.window:
-            return listed.window
-        return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
-
-    def _place(self, cell: CellKey | None, endpoint: Endpoint) -> str:
-        """The conversation that the running cell belongs to; empty where it has none yet.
-
-        It is looked up before the cell's first question is answered, since what the cell does now
-        says nothing of its next line. A question that it did not ask before (a line more, a longer
-        loop) joins the one before it.
-        """
-        if cell is None:
-            return ""
-        if self._places is None:
-            self._places = self.session.conversations.places(cell.cell_id, endpoint.host)
-        before = [call for call in self._places if call <= cell.call]
-        call = max(before) if before else min(self._places, default=None)
-        return self._places[call] if call is not None else ""
-
-    def _cell_key(self) -> CellKey | None:
-        cell = cell_id(self.shell)
-        if not cell:
-            return None
-        self._calls += 1
-        return CellKey(cell, self._calls - 1)
-
-
-def _said_in(file: PromptFile | None) -> Options:
-    """What a prompt file says of the question."""
-    return Options(model=file.model, tools=file.tools) if file else Options()
-
 
 def offer_code(shell: Any, text: str) -> bool:
     """What `--code` does with an answer's `text`: put its first Python block into the next cell.
@@ -497,12 +306,6 @@ def _notebook_folder(namespace: Mapping[str, object]) -> Path:
     return scope if scope.is_dir() else scope.parent
 
 
-def _describe(value: object, *, mask: Sequence[str], whole: bool) -> str:
-    from qwen_magic.context.dataframe.describing import describe_value
-
-    return describe_value(value, mask=mask, whole=whole)
-
-
 def _prompt_for(question: Question) -> Choice | None:
     from qwen_magic.frontends.terminal import prompt_for
 
@@ -523,28 +326,3 @@ def _ask_value(about: str, secret: bool) -> str | None:
 
 def _warn(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _read(read: Interpolated) -> _Input:
-    return read.text, (RequestPart("prompt", text=read.text), *_values(read)), _told(read)
-
-
-def _values(read: Interpolated) -> tuple[RequestPart, ...]:
-    """What a text's braces became."""
-    return tuple(
-        RequestPart(
-            "value",
-            f"{{{each.name}}}",
-            each.value_text,
-            each.cut or "in the prompt" + f", {each.count} times" * (each.count > 1),
-            told=f"{{{each.name}}} → {each.chars:,} characters"
-            + (f": {each.cut}" * bool(each.cut)),
-        )
-        for each in read.expanded
-    )
-
-
-def _told(read: Interpolated) -> tuple[str, ...]:
-    """The same in words for the footer, with what was left as typed."""
-    left = tuple(f"{{{name}}} {NOT_FOUND}" for name in read.unknown)
-    return (*(part.told for part in _values(read)), *left)

@@ -1,4 +1,5 @@
-"""`%qwen_code` and `%qwen_fix`: code out of an answer, and an answer to an exception."""
+"""`%qwen_code`, `%qwen_fix`, `%qwen_trace`: code out of an answer, an answer to an exception, and
+how an answer came about."""
 
 from __future__ import annotations
 
@@ -55,6 +56,31 @@ class CodeMagics(SessionMagics):
         self.shell.set_next_input(block.code, replace=False)  # type: ignore[union-attr]
 
     @command
+    def qwen_trace(self, line: str) -> None:
+        """How a turn went: %qwen_trace [REF].
+
+        The waterfall of its time, each part in a sentence, the chain of ids, the events, and the
+        request as it was sent, as `curl` and for the `openai` package. It knows the last fifty
+        turns that were answered in this kernel, also those of a recording.
+        """
+        from qwen_magic.magics.line import read_words
+
+        words, _ = read_words("qwen_trace", line, "a turn, such as 3, main:3 or -1", most=1)
+        kept = self._asker.session.traced
+        if words:
+            key = self._find(words[0])[1].key
+            found = next((each for each in kept if each.turn.key == key), None)
+        else:
+            found = kept[-1] if kept else None
+        if found is None:
+            raise UsageError(
+                "Of that turn there is no trace." if words else "Nothing was asked here yet.",
+                hint="The last fifty turns that were answered in this kernel have one; a recording "
+                "has one for each turn that is replayed.",
+            )
+        self._asker.views.show_trace(found)
+
+    @command
     def qwen_fix(self, line: str) -> Answer | None:
         """Explain and fix the last exception: %qwen_fix [options] [words].
 
@@ -90,7 +116,9 @@ class CodeMagics(SessionMagics):
         ]
         parts = [part for part in parts if part.text]
         # Braces in code are no references to values.
-        ask = asker.ask(replace(options, raw=True), "\n\n".join(part.text for part in parts))
+        ask = asker.questions.ask(
+            replace(options, raw=True), "\n\n".join(part.text for part in parts)
+        )
         added = (part for part in ask.parts if part.kind != "prompt")  # by -d and the like
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
         if not options.dry_run:

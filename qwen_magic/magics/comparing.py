@@ -14,18 +14,16 @@ one is picked.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
-from qwen_magic.document.words import duration, fenced, revealed
+from qwen_magic.document.words import duration, fenced
 from qwen_magic.errors import OptionError
+from qwen_magic.frontends.differences import differences_html, differences_text
 from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.frontends.kernel import CommPump, kernel_of
 from qwen_magic.frontends.plain import printable
@@ -47,8 +45,6 @@ _DIFFERING: Final[Mapping[str, Option]] = {
     for option in OPTIONS
     if "qwen_chat" in option.magics and option.takes_value and option.kind != "list"
 }
-_WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
-_LARGE: Final = 4_000_000  # pairs of words above which whole lines are compared
 _JUDGE: Final = """\
 Below are a question and {count} answers to it. Say which answer serves the person who asked best.
 
@@ -110,9 +106,7 @@ class Comparison(Sequence["Answer"]):
 
     def diff(self, one: int | str = 0, other: int | str = 1) -> str:
         """How two texts differ: [-taken out-] and {+put in+}, word by word."""
-        signs = {" ": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
-        pieces = differences(self[one].text, self[other].text)
-        return "".join(signs[sign].format(text) for sign, text in pieces)
+        return differences_text(self[one].text, self[other].text)
 
     def _table(self) -> tuple[list[str], list[list[str]], list[str]]:
         """Header, rows, and what stands below them."""
@@ -152,34 +146,8 @@ class Comparison(Sequence["Answer"]):
         first, *others = zip(self.labels, self.answers, strict=True)
         for label, answer in others:
             if answer.text and first[1].text:
-                pieces = differences(first[1].text, answer.text)
-                yield (
-                    f"<details><summary>{escape(first[0])} → {escape(label)}, in words</summary>"
-                    f"<pre>{''.join(map(_marked, pieces))}</pre></details>"
-                )
-
-
-def differences(old: str, new: str) -> list[tuple[str, str]]:
-    """What turns `old` into `new`: (" " both have, "-" only `old`, "+" only `new`; the text). By
-    words; of long texts by lines, since the time grows with the product of both."""
-    before, after = _WORD.findall(old), _WORD.findall(new)
-    if len(before) * len(after) > _LARGE:
-        before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    pieces: list[tuple[str, str]] = []
-    for kind, i, j, k, m in matcher.get_opcodes():
-        if kind == "equal":
-            pieces.append((" ", "".join(before[i:j])))
-        else:
-            pieces += [("-", "".join(before[i:j])), ("+", "".join(after[k:m]))]
-    return [piece for piece in pieces if piece[1]]
-
-
-def _marked(piece: tuple[str, str]) -> str:
-    sign, text = piece
-    shown = escape(revealed(text)).replace("\n", "&#10;")
-    tag = {"-": "del", "+": "ins"}.get(sign)
-    return f"<{tag}>{shown}</{tag}>" if tag else shown
+                words = f"{first[0]} → {label}, in words"
+                yield differences_html(words, first[1].text, answer.text)
 
 
 async def acompare(
@@ -278,7 +246,7 @@ def _judging(
     text = "\n\n".join([_JUDGE.format(count=len(labels)), *told])
     judge = Options(model=options.judge, tools=(), history=False, raw=True, send_all=True)
     note = "the judge of these answers, which it saw without names"
-    asked = replace(asker.ask(judge, text), prompt="--judge", notes=(note,))
+    asked = replace(asker.questions.ask(judge, text), prompt="--judge", notes=(note,))
     return asker.session.plan(asked), tuple(labels)
 
 

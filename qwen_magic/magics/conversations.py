@@ -73,7 +73,7 @@ class ConversationMagics(SessionMagics):
         """Begin an empty conversation: %qwen_new [NAME] (unnamed: chat-2, chat-3, …).
 
         The cell that began it begins it again when it is run again."""
-        name, cell = read_name("qwen_new", line), self._asker.begins()
+        name, cell = read_name("qwen_new", line), self._asker.questions.begins()
         begun = self._conversations.begun(cell, name)
         chain = self._conversations.new(name, cell)
         self._conversations.switch(chain.name)
@@ -96,7 +96,7 @@ class ConversationMagics(SessionMagics):
                 "%qwen_fork needs a name for the new conversation.",
                 hint="%qwen_fork other --after 3",
             )
-        name, cell = check_chat_name(words[0]), self._asker.begins()
+        name, cell = check_chat_name(words[0]), self._asker.questions.begins()
         ref, begun = str(given.get("after", "")), self._conversations.begun(cell, name)
         if "compact" in given:
             if begun is None:
@@ -185,7 +185,7 @@ class ConversationMagics(SessionMagics):
         asker = self._asker
         self._conversations.new(name)
         options = Options(after=f"{chain.name}:{turn.response_id}", raw=True, tools=())
-        plan = replace(asker.session.plan(asker.ask(options, _SUMMARIZE)), chat="")
+        plan = replace(asker.session.plan(asker.questions.ask(options, _SUMMARIZE)), chat="")
         answer = asker.session.run(plan, NoView())
         if answer.error is not None:
             raise answer.error
@@ -193,8 +193,8 @@ class ConversationMagics(SessionMagics):
         self._conversations.adopt(name, [beginning])
 
     def _switch(self, name: str, typed: Options) -> None:
-        name = self._conversations.enter(name, self._asker.begins())
-        every = self._asker.chat_defaults
+        name = self._conversations.enter(name, self._asker.questions.begins())
+        every = self._asker.questions.defaults
         every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
         turns = outline.on_path
@@ -235,7 +235,7 @@ class ConversationMagics(SessionMagics):
             shorten(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
             f"{tokens:,}" if (tokens := self._tokens(summary)) else "",
-            ", ".join(_shown(self._asker.chat_defaults.get(name, Options()))),
+            ", ".join(_shown(self._asker.questions.defaults.get(name, Options()))),
         ]
 
 

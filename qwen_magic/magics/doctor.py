@@ -149,7 +149,7 @@ def _round_trip(asker: Asker, model: str) -> str:
         timeout=30.0,
     )
     try:
-        plan = asker.session.plan(asker.ask(options, _QUESTION))
+        plan = asker.session.plan(asker.questions.ask(options, _QUESTION))
         answer = asker.session.run(plan, NoView())
     except QwenError as error:
         return _bad("Round trip", str(error))

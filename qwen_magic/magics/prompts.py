@@ -54,8 +54,8 @@ class PromptMagics(SessionMagics):
             self._list()
             return None
         name, *given = words
-        file = find_prompt(name, self._asker.prompt_folders)
-        ask = self._asker.ask(
+        file = find_prompt(name, self._asker.questions.prompt_folders)
+        ask = self._asker.questions.ask(
             options, f"%qwen_prompt {line}".strip(), file=file, fields=_fields(given)
         )
         return None if self._asker.held_back(ask, options) else (ask, options)
@@ -67,7 +67,7 @@ class PromptMagics(SessionMagics):
     def _found(self, faults: list[UsageError]) -> list[PromptFile]:
         from qwen_magic.context.prompt_files import list_prompts
 
-        return list(list_prompts(self._asker.prompt_folders, faults.append))
+        return list(list_prompts(self._asker.questions.prompt_folders, faults.append))
 
     def _list(self) -> None:
         from qwen_magic.frontends.display import show_table

@@ -100,7 +100,7 @@ class QwenMagics(Magics, QwenSettings):
     def begin_execution(self) -> None:
         """A cell begins."""
         if "asker" in self.__dict__:
-            self.asker.begin_execution()
+            self.asker.questions.begin_execution()
 
     @no_var_expand
     @needs_local_scope
@@ -157,7 +157,7 @@ class QwenMagics(Magics, QwenSettings):
             of = variants(options)
         try:
             asks = [
-                replace(self.asker.ask(variant, prompt, names), label=label)
+                replace(self.asker.questions.ask(variant, prompt, names), label=label)
                 for label, variant in of
             ]
         except KeyboardInterrupt:

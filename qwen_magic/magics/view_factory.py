@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import carried_tokens
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.document.words import shorten
+from qwen_magic.document.words import counted, shorten
 from qwen_magic.frontends.kernel import (
     cell_id,
     is_captured,
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.frontends.dry_run import DryRun, Price
     from qwen_magic.frontends.jupyter import StaticView, WidgetShelf
+    from qwen_magic.frontends.trace import TracePage
     from qwen_magic.magics.actions import AnswerActions
+    from qwen_magic.session.session import TracedTurn
 
 
 class ViewFactory:
@@ -98,6 +100,17 @@ class ViewFactory:
         else:
             show_html(dry_run_html(dry), dry_run_text(dry))
 
+    def show_trace(self, traced: TracedTurn) -> None:
+        """Show how a turn went."""
+        from qwen_magic.frontends.display import show_html
+        from qwen_magic.frontends.trace import trace_html, trace_text
+
+        page = trace_page_of(traced)
+        if kernel_of(self._shell) is None:
+            print(trace_text(page))
+        else:
+            show_html(trace_html(page), trace_text(page))
+
     def offer(self, answer: Answer) -> None:
         """Put the actions under an answer that stands in a notebook."""
         if not answer.bundle or not (self._actions or self._sees_widgets()):
@@ -128,25 +141,20 @@ class ViewFactory:
 def dry_run_of(plan: Plan) -> DryRun:
     """What a plan's request is, in the parts that its reader knows."""
     from qwen_magic.context.dataframe.describing import estimate_tokens
-    from qwen_magic.frontends.dry_run import DryRun, without_keys
+    from qwen_magic.frontends.dry_run import without_keys
 
     ask, request = plan.ask, plan.request
-    endpoint, body = ask.endpoint, request.body()
+    body = request.body()
     parts = tuple(
         replace(part, tokens=estimate_tokens(part.text)) if part.text else part
         for part in (*ask.parts, *_settings(body), *_earlier(plan))
     )
     told = {part.told for part in parts}
     tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
-    has_key = bool(endpoint.key) or endpoint.needs_key
-    dry = DryRun(
-        f"{endpoint.base_url}/responses",
-        ask.model,
-        _place(plan),
-        body,
-        parts,
-        request.headers(),
-        key_variable=(endpoint.key_variable or "API_KEY") if has_key else "",
+    dry = replace(
+        _exact(plan, body),
+        place=_place(plan),
+        parts=parts,
         notes=(
             *(f"Added: {words}" for words in plan.added),
             *plan.notes,
@@ -154,7 +162,72 @@ def dry_run_of(plan: Plan) -> DryRun:
         ),
         price=_price(plan, tokens),
     )
-    return without_keys(dry, endpoint.key)
+    return without_keys(dry, ask.endpoint.key)
+
+
+def _exact(plan: Plan, body: JSON) -> DryRun:
+    """A request of a plan, to the letter."""
+    from qwen_magic.frontends.dry_run import DryRun
+
+    endpoint = plan.ask.endpoint
+    has_key = bool(endpoint.key) or endpoint.needs_key
+    return DryRun(
+        f"{endpoint.base_url}/responses",
+        plan.ask.model,
+        "",
+        body,
+        (),
+        plan.request.headers(),
+        key_variable=(endpoint.key_variable or "API_KEY") if has_key else "",
+    )
+
+
+def trace_page_of(traced: TracedTurn) -> TracePage:
+    """How a turn went, from its exchanges."""
+    from qwen_magic.frontends.dry_run import without_keys
+    from qwen_magic.frontends.trace import TracePage
+    from qwen_magic.recording.trace import trace
+    from qwen_magic.session.tape import exchange_of
+
+    plan, turn = traced.plan, traced.turn
+    exchanges = [
+        ((stream.started_at - traced.started) * 1000, exchange_of(stream))
+        for stream in traced.streams
+    ]
+    place = f"turn {plan.number} of {plan.chat}" if plan.chat else "the question"
+    return TracePage(
+        f"How {place} went",
+        tuple(filter(None, (turn.model, turn.status * (turn.status != "completed"), plan.source))),
+        trace(exchanges),
+        tuple(_chain(traced)),
+        tuple(
+            without_keys(_exact(plan, exchange.body or {}), plan.ask.endpoint.key)
+            for _, exchange in exchanges
+        ),
+    )
+
+
+def _chain(traced: TracedTurn) -> Iterator[str]:
+    """What the server was told of the turns before, and what can follow, for a learner."""
+    plan, turn = traced.plan, traced.turn
+    before = len(plan.path)
+    if turn.previous_response_id:
+        yield (
+            f"Chain: only the new question was sent, with the id {turn.previous_response_id} of "
+            "the answer before it. The server keeps that, with all that came before it."
+        )
+    elif before:
+        turns = counted(before, "earlier turn")
+        yield (
+            f"Chain: the {turns} went along as text, since the server does not have them; the "
+            "model reads the same, and the request grows with each turn."
+        )
+    else:
+        yield "Chain: nothing came before this question; the model was told it alone."
+    if turn.response_id and turn.stored and turn.may_be_head:
+        yield f"The answer has the id {turn.response_id}, which the next question continues after."
+    for note in plan.notes:
+        yield f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
 def _place(plan: Plan) -> str:

@@ -63,7 +63,8 @@ class Ask:
     is sent. `cache`: an identical request is answered from the store, unless it is to be asked
     `fresh`. `output`: where the answer is to be an object (`asking_for` sets it). `parts`: what the
     `input` is made of. `notes`: what was asked for and is not offered, for the reader to know.
-    `label`: what stands above the answer, where there are several to one question.
+    `label`: what stands above the answer, where there are several to one question. `edits`: the key
+    of the turn in whose place it comes.
     """
 
     prompt: str
@@ -93,6 +94,7 @@ class Ask:
     parts: tuple[RequestPart, ...] = ()
     notes: tuple[str, ...] = ()
     label: str = ""
+    edits: str = ""
 
     @property
     def retirement(self) -> str:
@@ -364,6 +366,9 @@ def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn |
     parent: Turn | None
     if ask.after:
         chain, parent = conversations.find(ask.after, ask.chat)
+    elif ask.edits:
+        chain = conversations.chain(ask.chat)
+        parent = chain.turns.get(chain.turns[ask.edits].parent or "")
     else:
         chain = conversations.chain(ask.chat)
         parent = chain.parent_for(ask.cell)

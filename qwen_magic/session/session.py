@@ -16,12 +16,13 @@ import asyncio
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -54,6 +55,17 @@ _FIRST: Final = 0.25  # seconds that the first question may take to be sent
 ViewFactory: TypeAlias = Callable[[Plan, float], View]
 
 _KEPT_WITHIN: Final = 1.5  # seconds
+_TRACED: Final = 50  # turns
+
+
+class TracedTurn(NamedTuple):
+    """What is kept for `%qwen_trace` of a turn that was answered here. `started`: on
+    `time.monotonic`."""
+
+    turn: Turn
+    plan: Plan
+    streams: tuple[Stream, ...]
+    started: float
 
 
 def _no_view(plan: Plan, started: float) -> View:
@@ -88,6 +100,7 @@ class Session:
         # Who is asked whether one may be started; None: the user, by a line of text.
         self.ask_server: Callable[[StartQuestion], Verdict | None] | None = None
         self.hosts = HostFacts(self.conversations)
+        self.traced: deque[TracedTurn] = deque(maxlen=_TRACED)
         self._client: Client | None = None
 
     @property
@@ -338,7 +351,7 @@ class Session:
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, way, stream, step)
+            running = _RunningTurn(machine, way, stream, step, started)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
@@ -385,6 +398,9 @@ class Session:
                 turn = replace(turn, usage=None)  # paid for once already
         if running.machine.found:
             self.hosts.learn(turn.host, running.machine.found)
+        self.traced.append(
+            TracedTurn(turn, running.machine.plan, tuple(running.way.streams), running.started)
+        )
         if turn.chat:
             self.conversations.append(turn)
         return answer
@@ -399,11 +415,13 @@ class _RunningTurn:
         way: _Way,
         stream: Stream,
         step: Callable[[], None] | None,
+        started: float,
     ) -> None:
         """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
         self.machine = machine
         self.reply: object = None  # what came of the action that was done last
         self.way = way
+        self.started = started
         self._steps = machine.steps()
         self._plan = machine.plan
         self._stream = stream
@@ -466,6 +484,7 @@ class _Way:
         self.cached = CachedAnswers(session.conversations, fresh=ask.fresh) if ask.cache else None
         self._client = session.client
         self._endpoint = ask.endpoint
+        self.streams: list[Stream] = []
         live = not ask.endpoint.recorded
         self._route = partial(session.tape.opener, live=live, cached=self.cached)
 
@@ -478,7 +497,11 @@ class _Way:
     def open(self, plan: Plan) -> Stream:
         """Raises `NotRecordedError`."""
         silence = plan.ask.timeout
-        return self._client.stream(plan.request, self._endpoint, silence=silence, route=self._route)
+        stream = self._client.stream(
+            plan.request, self._endpoint, silence=silence, route=self._route
+        )
+        self.streams.append(stream)
+        return stream
 
     def get(self, path: str) -> Future[JSON | QwenError]:
         return self._client.get(self._endpoint, path, route=self._route)

@@ -37,11 +37,12 @@ from qwen_magic.recording.file import (
     read_recording,
 )
 from qwen_magic.recording.replay import Replayer, answered_model
-from qwen_magic.recording.take import masked_body
+from qwen_magic.recording.take import Take, masked_body
 from qwen_magic.session.host_facts import findings, with_findings
 
 if TYPE_CHECKING:
     from qwen_magic.client.http import Http, HttpRequest
+    from qwen_magic.client.stream import Stream
     from qwen_magic.client.tape import Opener
 
 RECORD: Final = "QWEN_MAGIC_RECORD"
@@ -256,7 +257,8 @@ class Tape:
         if found is not None:
             if recorder is not None:
                 self._keep(recorder, found)
-            return Replaying(found, math.inf, f"from the cache of {day(found.at)}, at no cost")
+            words = f"{answered_model(found)}, from the cache of {day(found.at)}, at no cost"
+            return Replaying(found, math.inf, words)
 
         def keep(exchange: Exchange) -> None:
             if recorder is not None:
@@ -358,6 +360,19 @@ def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
         authorized=bool(endpoint.key),
         found=findings(row.capabilities, endpoint.capabilities),
     )
+
+
+def exchange_of(stream: Stream) -> Exchange:
+    """What a stream that has ended brought, without keys; of a replay, as it was recorded."""
+    from qwen_magic.client.tape import Replaying
+
+    if isinstance(stream.opener, Replaying):
+        return stream.opener.played
+    take = Take(asked_of(stream.request, stream.endpoint), stream.started_at)
+    take.answered(200 if stream.error is None else 0, {})
+    for at, chunk in stream.came:
+        take.feed(chunk, at)
+    return take.ended(stream.came[-1][0] if stream.came else stream.started_at)
 
 
 def _row(name: str, base_url: str) -> Endpoint:

@@ -59,12 +59,36 @@ def turns():
     return module
 
 
+@pytest.fixture(scope="module")
+def tab(browser):
+    """For all tests of a module: a new one takes longer than most of them."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
+
+
 @pytest.fixture
-def page(browser):
-    """A page with `model` and one view of it, `view`. Errors on the page fail the test."""
-    page = browser.new_page(viewport={"width": 900, "height": 700})
+def blank(tab):
+    """A page with nothing on it, as it comes. Errors on it fail the test."""
+    tab.goto("about:blank")
+    tab.set_viewport_size({"width": 900, "height": 700})
+    tab.emulate_media(media="null", reduced_motion="null")
+    tab.mouse.move(0, 0)
     problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def note(error):
+        problems.append(str(error))
+
+    tab.on("pageerror", note)
+    yield tab
+    tab.remove_listener("pageerror", note)
+    assert problems == []
+
+
+@pytest.fixture
+def page(blank):
+    """A page with `model` and one view of it, `view`."""
+    page = blank
     css = (FRONTENDS / "widget.css").read_text("utf-8")
     source = json.dumps((FRONTENDS / "widget.js").read_text("utf-8"))
     page.set_content(f"<!doctype html><style>{css}</style><body></body>")
@@ -77,9 +101,7 @@ def page(browser):
           window.view = newView(model);
         }}"""
     )
-    yield page
-    page.close()
-    assert problems == []
+    return page
 
 
 class Kernel:

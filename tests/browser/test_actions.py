@@ -17,10 +17,8 @@ def state():
 
 
 @pytest.fixture
-def page(browser, state):
-    page = browser.new_page(viewport={"width": 900, "height": 700})
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+def page(blank, state):
+    page = blank
     show(page, state, "light")
     page.evaluate(
         """() => Object.defineProperty(navigator, "clipboard", { value: {
@@ -29,9 +27,7 @@ def page(browser, state):
              },
              writeText: async (text) => { window.copied = text; } } })"""
     )
-    yield page
-    page.close()
-    assert problems == []
+    return page
 
 
 def reply(page, **message):
@@ -94,7 +90,7 @@ def test_another_sibling_takes_the_place_and_the_focus(page):
     assert page.evaluate("actions.sent.at(-1)")["argument"] == 3
     foot = '<div class="qm-foot"><span class="qm-fact">main, turn 4</span></div>'
     other = f'<div class="qm-turn qm-saved qm-id-three">three{foot}</div>'
-    reply(page, op="show", bundle={"text/html": other}, metadata={"a": 1})
+    reply(page, op="show", bundle={"text/html": other}, metadata={"a": 1}, figures=[])
     page.wait_for_function("cells[1].outputs[0].metadata")
     assert page.evaluate("cells[1].outputs") == [
         {"output_type": "display_data", "data": {"text/html": other}, "metadata": {"a": 1}}

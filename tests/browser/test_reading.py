@@ -203,8 +203,8 @@ def table():
 
 
 @pytest.mark.parametrize("form", ["narrow", "saved"])
-def test_a_long_table_scrolls_in_itself_and_keeps_its_head(browser, table, form):
-    page = browser.new_page()
+def test_a_long_table_scrolls_in_itself_and_keeps_its_head(blank, table, form):
+    page = blank
     show(page, table, form)
     top = "(e) => e.getBoundingClientRect().top"
     head, box = page.locator(".qm-table th").first, page.locator(".qm-scroll")
@@ -215,7 +215,6 @@ def test_a_long_table_scrolls_in_itself_and_keeps_its_head(browser, table, form)
     assert abs(head.evaluate(top) - before) < 2
     box.evaluate("e => { e.scrollTop = e.scrollHeight; }")
     page.wait_for_function(f"({fade})(document.querySelector('.qm-scroll')) === '0'")
-    page.close()
 
 
 @pytest.mark.parametrize(("head", "seen"), [("| | |", False), ("| of | |", True)])

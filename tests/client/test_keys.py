@@ -160,3 +160,22 @@ def test_a_setting_shows_none(url, shown):
     if "…@" in shown:
         with pytest.raises(QwenError, match="user name or password"):
             find_endpoint(settings.endpoint, {})
+
+
+def test_a_recording_of_it(serve, wire, tmp_path):
+    """As text, as a name, by escapes, over deltas, in a header: `%qwen_record` keeps none."""
+    deltas = [wire.delta(KEY[at : at + 3]) for at in range(0, len(KEY), 3)]
+    named = wire.event({"type": "response.hologram", KEY: {KEY: [KEY]}, "x": FORMS["in base64"]})
+    spelled = named.replace(b"/", b"\\/")
+    head = wire.STREAM.replace(b"req-head", KEY.encode())
+    stream = [head + wire.created(), *deltas, named, spelled, wire.completed()]
+    file = tmp_path / "kept.jsonl"
+    with Qwen(endpoint=serve(stream).url, api_key=KEY) as qwen:
+        qwen._session.tape.record(file)
+        try:
+            qwen.ask("Which key is it?")
+        finally:
+            qwen._session.tape.reset()
+    kept = file.read_text("utf-8")
+    assert "[key]" in kept
+    assert not shows_it(kept)

@@ -3,13 +3,10 @@
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qwen_magic.answer import Answer
 from qwen_magic.errors import OptionError
-from qwen_magic.magics import comparing
-from qwen_magic.magics.comparing import Comparison, differences, variants
+from qwen_magic.magics.comparing import Comparison, variants
 from qwen_magic.magics.line import read_line
 from qwen_magic.protocol.response import Usage
 
@@ -61,21 +58,6 @@ def test_variants(line, labels, field, values):
 def test_what_cannot_be_compared(line):
     with pytest.raises(OptionError):
         labelled(line)
-
-
-texts = st.text(st.sampled_from("ab \n.你<é"), max_size=60)
-
-
-@pytest.mark.parametrize("large", [comparing._LARGE, 0])  # by words; by lines
-@given(texts, texts)
-def test_differences_give_both_texts_back(large, old, new):
-    kept, comparing._LARGE = comparing._LARGE, large
-    try:
-        pieces = differences(old, new)
-    finally:
-        comparing._LARGE = kept
-    assert "".join(text for sign, text in pieces if sign != "+") == old
-    assert "".join(text for sign, text in pieces if sign != "-") == new
 
 
 def compared(*texts, **more):

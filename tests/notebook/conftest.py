@@ -28,14 +28,19 @@ def jupyter(tmp_path_factory):
     server.close()
 
 
+@pytest.fixture(scope="session")
+def all_tabs():
+    return {"lab": [], "notebook": []}
+
+
 @pytest.fixture(scope="module")
-def tabs(browser):
+def tabs(browser, all_tabs):
     """Tabs that no notebook is open in, by front end. Loading JupyterLab is what a test of it costs
-    most of, so its tab goes on to the next test."""
-    context = browser.new_context()
-    context.set_default_timeout(30_000)
-    yield {"context": context, "lab": [], "notebook": []}
-    context.close()
+    most of, so its tab goes on to the next test, also of another module."""
+    if "context" not in all_tabs:
+        all_tabs["context"] = browser.new_context()
+        all_tabs["context"].set_default_timeout(30_000)
+    return all_tabs
 
 
 @pytest.fixture(scope="module")

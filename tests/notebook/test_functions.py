@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demo_server import asked, demo_server
-from real_jupyter import PAIRS, wait_until
+from real_jupyter import OTHER_PAIR, PAIRS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -144,6 +144,7 @@ def test_allowed_refused_failing_and_large(front, server, open_page):
     assert not page.errors
 
 
+@pytest.mark.parametrize("front", OTHER_PAIR, ids="-".join)
 def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
     page = open_page(front[0], f"functions-stop-{'-'.join(front)}.ipynb", [
         setup(server) + "\n%config QwenMagics.tool_rounds = 1000",

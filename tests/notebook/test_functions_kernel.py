@@ -69,7 +69,7 @@ except TimeoutError:
 
 @pytest.fixture
 def kernel(process, server):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("%reload_ext qwen_magic")
     process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
     process.ok('%config QwenMagics.unattended = "refuse"')  # a reload keeps what was configured

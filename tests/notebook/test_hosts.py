@@ -8,7 +8,7 @@ KEY = "canary-key-12345"
 
 @pytest.fixture
 def kernel(process):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("%reload_ext qwen_magic")
     yield process
     process.ok("%unload_ext qwen_magic")

@@ -1,5 +1,6 @@
 """Conversations that outlive their kernel, and the magics about them, in real kernels."""
 
+import itertools
 import json
 import os
 import re
@@ -10,35 +11,50 @@ import time
 import pytest
 from demo_server import asked, demo_server
 from real_jupyter import wait_until
-from real_kernel import PYTHONS, Kernel
+from real_kernel import PYTHONS, Kernel, fresh_environ
 
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def start(tmp_path, server):
-    """Starts kernels for notebooks of one user."""
-    kernels = []
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory):
+    """Kernels that no test uses now, by their Python."""
+    kernels = {python: [] for python in PYTHONS}
+    yield kernels
+    for kernel in itertools.chain(*kernels.values()):
+        kernel.close()
 
-    def started(notebook="john.ipynb", python="this", **environ):
-        kernel = Kernel(
-            PYTHONS[python],
-            {
-                **{n: v for n, v in os.environ.items() if not n.startswith("DASHSCOPE")},
-                "IPYTHONDIR": str(tmp_path / "ipython"),
-                "QWEN_MAGIC_HOME": str(tmp_path / "home"),
-                "QWEN_MAGIC_ENDPOINT": server.base_url,
-                "JPY_SESSION_NAME": str(tmp_path / notebook),
-                **environ,
-            },
-        )
-        kernels.append(kernel)
-        kernel.ok("%load_ext qwen_magic")
+
+@pytest.fixture
+def start(tmp_path, server, idle):
+    """Starts kernels for notebooks of one user: each call gives another process, in which the
+    extension was not loaded since an earlier test."""
+    started = []
+
+    def start_one(notebook="john.ipynb", python="this", **environ):
+        new = fresh_environ(tmp_path / "ipython")
+        kernel = idle[python].pop() if idle[python] else Kernel(PYTHONS[python], new)
+        started.append((python, kernel))
+        environ = {
+            "QWEN_MAGIC_KEEP": "True",
+            "QWEN_MAGIC_HOME": str(tmp_path / "home"),
+            "QWEN_MAGIC_ENDPOINT": server.base_url,
+            "JPY_SESSION_NAME": str(tmp_path / notebook),
+            "DASHSCOPE_API_KEY": "",
+            "DASHSCOPE_BASE_URL": "",
+            **environ,
+        }
+        kernel.ok(f"import os\nos.environ.update({environ!r})\n%load_ext qwen_magic")
         return kernel
 
-    yield started
-    for kernel in kernels:
-        kernel.close()
+    yield start_one
+    for python, kernel in started:
+        if kernel.manager.is_alive():
+            kernel.ok("%unload_ext qwen_magic\nget_ipython().config.pop('QwenMagics', None);")
+            kernel.forget()
+            idle[python].append(kernel)
+        else:
+            kernel.close()
 
 
 def test_a_conversation_goes_on_after_a_restart(start, server):

@@ -17,7 +17,7 @@ KEY = "sk-canary0123456789abcdef0123456789"
 
 @pytest.fixture
 def kernel(process, server):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("%reload_ext qwen_magic")
     process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
     yield process
@@ -79,6 +79,20 @@ def test_a_prompt_of_a_file_and_a_persona(kernel, server, tmp_path):
     assert "patient tutor" in third["instructions"]
     assert "Give a hint" in third["instructions"]
     assert "tools" not in third
+
+
+def test_an_edited_answer_takes_the_place_of_the_one_before(kernel, server):
+    kernel.ok("%qwen My name is John")
+    kernel.ok("%qwen Explain variance")
+    ran = kernel.ok("%qwen --edit My name is Ann")
+    kernel.ok("%qwen Do you remember my name?")
+    first, _, edited, after = asked(server)
+    assert edited.body["previous_response_id"] == first.response_id
+    assert after.body["previous_response_id"] == edited.response_id
+    html = ran.displays[-1][1]["text/html"]
+    assert "<ins>" in html
+    assert "<del>" in html
+    assert kernel.run("%qwen --edit --new x").status == "error"
 
 
 def test_a_question_mark_is_part_of_the_prompt(kernel, server):
@@ -534,7 +548,7 @@ def test_an_interrupt_of_a_synchronous_call(kernel, server):
 
 
 def test_unloading_puts_everything_back(process, server):
-    process.ok("%reset -f")
+    process.forget()
     process.ok("import threading, sys")
     process.ok("shell = get_ipython()")
     before = """[sorted(shell.magics_manager.magics["line"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from fuzz import IS_HEAVY
 from nbclient import NotebookClient
 
 from qwen_magic.conversation.archive.checked import Node
@@ -47,7 +48,7 @@ SHOWN = {
 }
 
 
-TIMES = 3
+TIMES = 3 if IS_HEAVY else 2
 
 
 class PageClient(NotebookClient):
@@ -61,8 +62,8 @@ class PageClient(NotebookClient):
 
 
 @pytest.fixture(scope="module")
-def run_thrice(tmp_path_factory):
-    """Runs a notebook three times without a restart, in a folder with nothing but its data. Gives
+def run_again(tmp_path_factory):
+    """Runs a notebook several times without a restart, in a folder with nothing but its data. Gives
     it with the outputs of each time."""
 
     @functools.cache
@@ -97,8 +98,8 @@ def run_thrice(tmp_path_factory):
 
 
 @pytest.fixture
-def run(run_thrice):
-    return lambda path: run_thrice(path)[0]
+def run(run_again):
+    return lambda path: run_again(path)[0]
 
 
 @pytest.fixture
@@ -167,8 +168,8 @@ class TestFromTopToBottom:
             assert "ffline demo" in output.data["text/plain"], "the footer says who answered"
             assert "has no lesson" not in answer_text(output)
 
-    def test_run_again_it_gives_the_same_answers_in_the_same_conversations(self, path, run_thrice):
-        first, *others = map(turns, run_thrice(path))
+    def test_run_again_it_gives_the_same_answers_in_the_same_conversations(self, path, run_again):
+        first, *others = map(turns, run_again(path))
         for time, again in enumerate(others, 1):
             assert [id + time * "-again" for id in first] == list(again)
             for before, after in zip(first.values(), again.values(), strict=True):
@@ -255,8 +256,8 @@ class TestDataAnalysis:
     def test_the_picture_arrived(self, analysis):
         assert "Your picture arrived" in answer_text(turns(analysis)["data-38"])
 
-    def test_the_evaluation_finds_the_better_prompt_and_its_last_run(self, run_thrice):
-        for time, notebook in enumerate(run_thrice(FOLDER / "data_analysis.ipynb")):
+    def test_the_evaluation_finds_the_better_prompt_and_its_last_run(self, run_again):
+        for time, notebook in enumerate(run_again(FOLDER / "data_analysis.ipynb")):
             (output,) = cell(notebook, "data-40" + time * "-again").outputs
             shown = output.data["text/plain"]
             assert re.findall(r"(\d+) of (\d+)", shown) == [("0", "12"), ("12", "12")]

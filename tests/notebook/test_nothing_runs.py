@@ -236,8 +236,8 @@ def test_nothing_is_run_or_loaded_by_a_page(open_page, server, canary):
     inserted = page.cell(3).locator(".cm-content")
     wait_until(lambda: str(canary) in inserted.inner_text(), 10, "the code's cell")
     assert not any(character.isdigit() for character in page.prompt(3)), "it was not run"
-    watch.check()
     saved = page.save()
+    watch.end()
     page.close()
 
     stranger = nbformat.from_dict({**saved, "metadata": {**saved.metadata, "of": "a stranger"}})
@@ -248,7 +248,7 @@ def test_nothing_is_run_or_loaded_by_a_page(open_page, server, canary):
         watch = Watch(page)
         page.output(1).locator(".qm-saved, .qm-turn").first.wait_for()
         page.page.wait_for_timeout(1000)
-        watch.check()
+        watch.end()
         page.close()
 
     reader = Watch(page)
@@ -290,6 +290,7 @@ def test_nothing_is_run_or_loaded_by_a_list(open_page, server):
         page.run(index)
         wait_until(lambda at=index: page.output(at).inner_text().strip(), 10, "the list")
         watch.check()
+    watch.end()
 
 
 def loading(server):
@@ -304,7 +305,16 @@ class Watch:
         self.home = page.jupyter.url
         self.dialogs, self.requests = [], []
         self.page.on("dialog", self._note_dialog)
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("request", self._note_request)
+
+    def end(self):
+        """Leave the tab to the next test."""
+        self.check()
+        self.page.remove_listener("dialog", self._note_dialog)
+        self.page.remove_listener("request", self._note_request)
+
+    def _note_request(self, request):
+        self.requests.append(request.url)
 
     def _note_dialog(self, dialog):
         self.dialogs.append(dialog.message)

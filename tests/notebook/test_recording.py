@@ -127,6 +127,15 @@ def test_no_key_is_in_the_recording(played):
         assert value not in text
 
 
+def test_how_a_recorded_turn_went(played):
+    kernel = played[3]
+    shown = kernel.ok("%qwen_trace 3").final
+    assert "How turn 3 of main went" in shown["text/plain"]
+    assert "calls rows" in shown["text/plain"]
+    assert "data:image/svg+xml" in shown["text/html"]
+    assert kernel.run("%qwen_trace nowhere:3").status == "error"
+
+
 def test_a_changed_question_says_what_differs(played):
     kernel = played[3]
     ran = kernel.run("%%qwen --no-history\nDescribe them", "another")

@@ -2,7 +2,7 @@
 
 import pytest
 from demo_server import asked, demo_server
-from real_jupyter import PAIRS, wait_until
+from real_jupyter import FIRST_PAIR, OTHER_PAIR, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -17,7 +17,7 @@ def setup(server):
     return f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"'
 
 
-@pytest.mark.parametrize(("front", "kernel"), PAIRS)
+@pytest.mark.parametrize(("front", "kernel"), FIRST_PAIR)
 def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front, kernel):
     page = open_page(front, f"restart-{kernel}.ipynb", [
         setup(server),
@@ -42,7 +42,7 @@ def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front,
     assert "sent again as text" in page.output(3).inner_text()
 
 
-@pytest.mark.parametrize(("front", "kernel"), PAIRS)
+@pytest.mark.parametrize(("front", "kernel"), OTHER_PAIR)
 def test_several_answers_in_the_background(open_page, server, front, kernel):
     page = open_page(front, f"background-{kernel}.ipynb", [
         setup(server),

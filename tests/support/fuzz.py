@@ -1,6 +1,8 @@
-"""How long the tests that draw their input go on."""
+"""How long the tests go on: those that draw their input, and those of every form and pair."""
 
 import os
+
+IS_HEAVY = bool(os.environ.get("QWEN_MAGIC_EVERY_PAIR"))  # as in `.ci/heavy`
 
 
 def examples(count):

@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+from fuzz import IS_HEAVY
 
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "qwen_magic" / "frontends" / "labextension"
@@ -30,9 +31,11 @@ PAIRS = [
         ("notebook", "this"): not OTHER_PYTHON,
         ("lab", "other"): False,
     }.items()
-    if (is_usual or os.environ.get("QWEN_MAGIC_EVERY_PAIR"))
-    and ("other" not in pair or OTHER_PYTHON)
+    if (is_usual or IS_HEAVY) and ("other" not in pair or OTHER_PYTHON)
 ]
+# For what depends little on them: one pair, of which another test may take the other.
+FIRST_PAIR = PAIRS if IS_HEAVY else PAIRS[:1]
+OTHER_PAIR = PAIRS if IS_HEAVY else PAIRS[1:]
 
 
 # Errors that Notebook 7.6 raises by itself when a page opens.

@@ -270,7 +270,8 @@ def _without_hidden_rows(table: Table, mask: Collection[str]) -> tuple[Table, tu
     for level in levels_of(table.frame.index) if mask else ():
         names = masked_among(level.unique(), mask) if _has_names(level) else []
         if names:
-            kept = kept & ~level.isin(names).to_numpy()
+            # As objects: texts of Arrow are looked up one by one there.
+            kept = kept & ~level.astype(object).isin(names).to_numpy()
             found |= dict.fromkeys(map(str, names))
     if not found:
         return table, ()

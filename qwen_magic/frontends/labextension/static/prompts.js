@@ -12,8 +12,8 @@ const ABOVE = /^\s*(?:#.*)?$|^%%(?:time|timeit|capture|prun)(?=\s|$)/;
 // Written by tests/frontends/test_labextension.py from qwen_magic/options.py.
 const words = (text) => new Set(text.trim().split(/\s+/));
 const FLAGS = words(`
-  --think --no-think --hint --new --no-history --carry --send-all --allow-secrets --code --cache
-  --fresh --bg --dry-run --raw --quiet -h --help`);
+  --think --no-think --hint --new --edit --no-history --carry --send-all --allow-secrets --code
+  --cache --fresh --bg --dry-run --raw --quiet -h --help`);
 const VALUED = words(`
   -m --model -t --tools -e --effort -s --system -c --chat --after -d --data --rows -i --image -f
   --file --schema --compare --judge -o --out --temperature --top-p --max-output-tokens --timeout`);

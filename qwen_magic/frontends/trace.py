@@ -1,0 +1,176 @@
+"""What `%qwen_trace` shows: how one turn went, for whoever learns or teaches how that is.
+
+    How turn 2 of main went
+    qwen3-max · 6.8 s · first word after 4.1 s · 23 words a second
+    connection, queue   ▆▆▆▆▆▆▆▆▆▆                      4.0 s
+    what was sent                 ▆                     0.1 s
+    answer                         ▆▆▆▆▆▆▆▆▆            2.7 s
+
+Below it a sentence for each kind of span, the chain of ids, and folded the events with their times
+and the request to the letter. The waterfall is an SVG inside an `<img>`, so that it also stands in
+a saved notebook that nobody trusts; its colours have contrast enough on white and on black.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from qwen_magic.document.html import SEP
+from qwen_magic.document.markdown.render import shown_html
+from qwen_magic.document.words import NO_BREAK, shorten
+from qwen_magic.frontends.dry_run import DryRun, fold, pre
+from qwen_magic.frontends.history import page_style
+from qwen_magic.frontends.plain import printable
+from qwen_magic.recording.trace import EXPLAINED, Kind, Span, Trace, kinds_of
+
+_COLOURS: Final[dict[Kind, str]] = {
+    "wait": "#8c8c8c",
+    "read": "#5b8def",
+    "think": "#a06fd6",
+    "tool": "#c27c1f",
+    "write": "#3a9d6e",
+    "yours": "#d0609a",
+}
+_INK: Final = "#787878"  # 4.4:1 on white, 4.3:1 on black
+_WIDTH: Final = 600  # of the waterfall, in pixels, with the columns of names and of seconds
+_NAMES: Final = 140
+_SECONDS: Final = 56
+_ROW: Final = 24
+_MOST_ROWS: Final = 60
+_MOST_EVENTS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    """A turn as it went. `facts`: of its line; `chain`: sentences about what came before it and
+    what can follow; `requests`: those that it made, the first of them in all forms."""
+
+    title: str
+    facts: tuple[str, ...]
+    trace: Trace
+    chain: tuple[str, ...]
+    requests: tuple[DryRun, ...]
+
+    def line(self) -> tuple[str, ...]:
+        """The facts, with those of the times."""
+        trace = self.trace
+        first = f"first word after {seconds(trace.first_word)}" * (trace.first_word is not None)
+        speed = f"{trace.words_a_second:,.0f} words a second" * (trace.words_a_second > 0)
+        return tuple(filter(None, (*self.facts, seconds(trace.end), first, speed)))
+
+
+def seconds(milliseconds: float | None) -> str:
+    """ "4.1 s", "40 ms"."""
+    spent = milliseconds or 0.0
+    if spent < 100:
+        return f"{spent:.0f}{NO_BREAK}ms"
+    return f"{spent / 1000:,.1f}{NO_BREAK}s"
+
+
+def trace_html(page: TracePage) -> str:
+    """The page, for a `text/html` output: escaped, and in need of nothing."""
+    spans = page.trace.spans[:_MOST_ROWS]
+    picture = (
+        base64.b64encode(waterfall(page.trace).encode("utf-8", "replace")).decode() if spans else ""
+    )
+    image = (
+        '<div style="overflow-x:auto">'
+        f'<img style="display:block;width:100%;min-width:480px;max-width:{_WIDTH}px" '
+        f'alt="{escape(printable(" · ".join(_rows(page.trace))))}" '
+        f'src="data:image/svg+xml;base64,{picture}"></div>'
+    )
+    sentences = (*(EXPLAINED[kind] for kind in kinds_of(spans)), *page.chain)
+    said = "".join(f'<p class="qm-said" dir="auto">{shown_html(words)}</p>' for words in sentences)
+    count = len(page.trace.moments)
+    events = fold(
+        f"The {count:,} events, with their times", pre("\n".join(_moments(page)), "events")
+    )
+    first, *others = page.requests
+    exact = [
+        fold(f"The request {words}", pre(text, words)) for words, text in first.forms().items()
+    ]
+    exact += [
+        fold(f"Request {number}, after functions or a repair", pre(dry.forms()["as JSON"], "JSON"))
+        for number, dry in enumerate(others, 2)
+    ]
+    return (
+        f'<div class="qm-page" role="region" aria-label="{escape(page.title)}">{page_style()}'
+        f'<div class="qm-title"><b class="qm-name">{shown_html(page.title)}</b>{SEP}'
+        f'<small class="qm-meta" dir="auto">{shown_html(" · ".join(page.line()))}</small></div>'
+        f"{image if spans else ''}{said}{events}{''.join(exact)}</div>"
+    )
+
+
+def trace_text(page: TracePage) -> str:
+    """The same as text, safe to print to a terminal, without the events and the code."""
+    sentences = (*(EXPLAINED[kind] for kind in kinds_of(page.trace.spans)), *page.chain)
+    lines = [page.title, " · ".join(page.line()), *_rows(page.trace), *sentences]
+    return printable("\n".join(lines)).replace(NO_BREAK, " ")
+
+
+def _rows(trace: Trace) -> Iterator[str]:
+    """The spans, a line each."""
+    for span in trace.spans[:_MOST_ROWS]:
+        yield f"{span.about}: {seconds(span.start)} + {seconds(span.end - span.start)}"
+
+
+def _moments(page: TracePage) -> Iterator[str]:
+    moments = page.trace.moments
+    for moment in moments[:_MOST_EVENTS]:
+        yield f"{moment.at / 1000:8.3f}  {moment.name:<40} {shorten(moment.says, 80)}".rstrip()
+    if len(moments) > _MOST_EVENTS:
+        yield f"… and {len(moments) - _MOST_EVENTS:,} more"
+
+
+# The waterfall ------------------------------------------------------------------------------------
+
+
+def waterfall(trace: Trace) -> str:
+    """An SVG: a row for each span, over an axis of seconds."""
+    spans, whole = trace.spans[:_MOST_ROWS], max(trace.end, 1.0)
+    height = _ROW * (len(spans) + 1) + 8
+    room = _WIDTH - _NAMES - _SECONDS
+
+    def x(at: float) -> float:
+        return round(_NAMES + room * at / whole, 1)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
+        f'width="{_WIDTH}" height="{height}" font-family="system-ui,sans-serif" font-size="12" '
+        f'fill="{_INK}">'
+    ]
+    for tick in _ticks(whole):
+        parts.append(
+            f'<path d="M{x(tick)} 20V{height - 4}" stroke="{_INK}" stroke-opacity=".3"/>'
+            f'<text x="{x(tick)}" y="14" text-anchor="middle">{tick / 1000:g}</text>'
+        )
+    if trace.first_word is not None:
+        at = x(trace.first_word)
+        parts.append(f'<path d="M{at} 20V{height - 4}" stroke="{_INK}" stroke-dasharray="2 3"/>')
+    for number, span in enumerate(spans):
+        parts.append(_bar(span, 24 + _ROW * number, x(span.start), x(span.end)))
+    return "".join([*parts, "</svg>"])
+
+
+def _bar(span: Span, top: int, left: float, right: float) -> str:
+    middle = top + 13
+    spent = seconds(span.end - span.start)
+    return (
+        f'<text x="0" y="{middle}">{escape(printable(shorten(span.about, 20)))}</text>'
+        f'<rect x="{left}" y="{top + 3}" width="{max(2.0, round(right - left, 1))}" height="13" '
+        f'rx="2" fill="{_COLOURS[span.kind]}"/>'
+        f'<text x="{_WIDTH}" y="{middle}" text-anchor="end">{spent}</text>'
+    )
+
+
+def _ticks(whole: float) -> Iterator[float]:
+    """Round numbers of milliseconds, four to eight of them."""
+    step = 10.0 ** math.floor(math.log10(whole / 2))
+    step *= next((each for each in (1, 2, 5) if whole / (step * each) <= 8), 10)
+    for number in range(int(whole / step) + 1):
+        yield number * step

@@ -1,0 +1,283 @@
+"""From options and a prompt to a question.
+
+Options (typed, over those of a prompt file, of the conversation, of the traits)
+  + prompt, with the notebook's values for its braces
+  -> Ask (session/plan.py): a value, nothing is sent yet
+"""
+
+from __future__ import annotations
+
+import os
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from qwen_magic.context.attachments import attach, check_size
+from qwen_magic.context.interpolation import Interpolated, interpolate
+from qwen_magic.context.messages import message_list
+from qwen_magic.context.models import window_of
+from qwen_magic.context.prompt_files import (
+    HINT,
+    PromptFile,
+    find_prompt,
+    persona_of,
+    read_instructions,
+)
+from qwen_magic.conversation.chain import CellKey, Turn
+from qwen_magic.conversation.scope import config_folder
+from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint
+from qwen_magic.errors import ConversationError, UsageError
+from qwen_magic.frontends.kernel import LastFigure, cell_id
+from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.masking import SECRET_NAMES
+from qwen_magic.options import Options, ask_fields
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
+from qwen_magic.session.plan import NOT_FOUND, Ask
+from qwen_magic.session.session import Session
+from qwen_magic.session.transcript import as_read
+from qwen_magic.tools.selection import resolve_tools
+
+# What is sent for a prompt, what that is made of, and what became of it, in words.
+_Input: TypeAlias = tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple[str, ...]]
+
+
+class Questions:
+    """Makes the questions of one shell. `defaults`: the options of each conversation, by its name;
+    `calls`: how many questions the running cell has asked."""
+
+    def __init__(
+        self, shell: Any, settings: QwenSettings, session: Session, last_figure: LastFigure
+    ) -> None:
+        self.defaults: dict[str, Options] = {}
+        self._shell = shell
+        self._settings = settings
+        self._session = session
+        self._last_figure = last_figure
+        self.begin_execution()
+
+    def begin_execution(self) -> None:
+        """A cell begins: count its questions anew, and the conversations that it begins."""
+        self.calls = self._begun = 0
+        self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
+
+    def forget(self) -> None:
+        """All conversations were set aside."""
+        self.defaults.clear()
+        self._places = None
+
+    def begins(self) -> CellKey | None:
+        """By what the running cell knows the conversation again that it begins now."""
+        cell = cell_id(self._shell)
+        self._begun += 1
+        return CellKey(cell, self._begun - 1) if cell else None
+
+    @property
+    def prompt_folders(self) -> tuple[Path, ...]:
+        """Where prompt files are looked for, the notebook's own first."""
+        return Path(), Path("prompts"), config_folder(os.environ) / "prompts"
+
+    def ask(
+        self,
+        options: Options,
+        prompt: str,
+        local_names: Mapping[str, object] = MappingProxyType({}),
+        *,
+        file: PromptFile | None = None,
+        fields: Mapping[str, str] = MappingProxyType({}),
+    ) -> Ask:
+        """The question as it stands now, with the values that it names; those of the function that
+        it is asked in come before the notebook's. `file`: what is asked is its text with those
+        `fields`, and `prompt` is how that was typed. Raises `UsageError`."""
+        endpoint = self._session.endpoints.find(self._settings.endpoint)
+        cell, current = self._cell_key(), self._session.conversations.current
+        place = self._place(cell, endpoint)
+        in_place = options.history is not False and not options.new
+        chat = options.chat or (place if in_place else "") or current
+        typed = options
+        options, persona = self._settled(options, chat, file)
+        namespace = ChainMap(dict(local_names), self._shell.user_ns)
+        mask = (*self._settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
+        describe = partial(_describe, mask=mask, whole=options.send_all)
+        given, parts, expanded = (
+            _read(file.filled(fields, namespace, describe))
+            if file
+            else self._input(prompt, namespace, describe, raw=options.raw)
+        )
+        folders = self.prompt_folders
+        system = read_instructions(
+            options.system or "", namespace, folders=folders, describe=describe
+        )
+        if options.hint:
+            hint = find_prompt(HINT, folders).filled().text
+            system = replace(system, text=f"{system.text}\n\n{hint}".strip())
+        model = options.model or DEFAULT_MODEL
+        attached = attach(
+            given,
+            namespace,
+            model=model,
+            data=options.data or (),
+            rows=options.rows,
+            mask=mask,
+            images=options.images or (),
+            shown=self._last_figure.value,
+            files=options.files or (),
+            takes_images=endpoint.capabilities.images,
+            file_models=endpoint.capabilities.files,
+            whole=options.send_all,
+        )
+        told = (*expanded, *_told(system), *attached.told)
+        if (most := self._settings.confirm_tokens) and not options.send_all:
+            try:
+                check_size(attached.input, system.text, told, attached.parts, most=most)
+            except UsageError as error:
+                if not options.dry_run:
+                    raise
+                told = (*told, f"{error.message} {error.hint}")
+        by_line = options.quiet or options.bg  # no view, or one that is not of this cell alone
+        offer = partial(self._session.offer, start=not options.dry_run, by_line=by_line)
+        tools = resolve_tools(options.tools or (), namespace, offer)
+        settled = {"model": model, "chat": chat, "system": system.text}
+        ask = Ask(
+            prompt=prompt,
+            input=attached.input,
+            parts=(*parts, *attached.parts),
+            endpoint=endpoint,
+            tools=tools.definitions,
+            functions=tools.functions,
+            window=self._window(endpoint, model),
+            cell=cell,
+            as_before=typed.chat is None and chat != current,
+            expanded=told,
+            notes=tools.notes,
+            edits=self._edited(chat, cell).key if options.edit else "",
+            **ask_fields({**asdict(options), **settled}),
+        ).without_keys()
+        schema = typed.schema or next((f.schema for f in (file, persona) if f), None)
+        return self._with_schema(ask, schema, namespace)
+
+    def _edited(self, chat: str, cell: CellKey | None) -> Turn:
+        """The turn in whose place another answer is to come. Raises `ConversationError`."""
+        chain = self._session.conversations.chain(chat)
+        own = chain.siblings(cell)
+        if (turn := own[-1] if own else chain.head) is None:
+            raise ConversationError(f"{chat} has no answer to edit yet.")
+        return turn
+
+    def _settled(
+        self, typed: Options, chat: str, file: PromptFile | None
+    ) -> tuple[Options, PromptFile | None]:
+        """What was typed, over what a prompt file says, over the conversation's defaults, over the
+        settings; and the persona, if the instructions name one: what its file says stands above
+        the defaults that are more general than the place that names it."""
+        options, persona = typed.merged_over(_said_in(file)), None
+        for layer in (
+            Options(),
+            self.defaults.get(chat, Options()),
+            Options.of(self._settings),
+        ):
+            options = options.merged_over(layer)
+            if persona is None and options.system:
+                persona = persona_of(options.system, self.prompt_folders)
+                options = options.merged_over(_said_in(persona))
+        return options, persona
+
+    def _with_schema(
+        self, ask: Ask, schema: str | JSON | None, namespace: Mapping[str, object]
+    ) -> Ask:
+        """`schema`: a name of the notebook, or a JSON schema itself."""
+        if schema is None:
+            return ask
+        name = schema if isinstance(schema, str) else "schema"
+        from qwen_magic.tools.answer_schema import Schema, named_type
+
+        asked = named_type(schema, namespace) if isinstance(schema, str) else schema
+        return ask.asking_for(Schema.of(asked, name))
+
+    def _input(
+        self,
+        prompt: str,
+        namespace: Mapping[str, object],
+        describe: Callable[[object], str],
+        *,
+        raw: bool,
+    ) -> _Input:
+        messages = None if raw else message_list(prompt, namespace)
+        if messages is not None:
+            told = f"{prompt.strip()} → {len(messages)} messages"
+            text = "\n\n".join(map(as_read, messages))
+            return messages, (RequestPart("messages", text=text, told=told),), (told,)
+        return _read(
+            Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
+        )
+
+    def _window(self, endpoint: Endpoint, model: str) -> int | None:
+        """The model's context window: as the user says, as the host's own catalogue says, or as
+        documented, where the name means what that documentation says."""
+        said = self._settings.windows
+        listed = self._session.catalogues.find(endpoint.host, model)
+        if model not in said and listed and listed.window:
+            return listed.window
+        return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
+
+    def _place(self, cell: CellKey | None, endpoint: Endpoint) -> str:
+        """The conversation that the running cell belongs to; empty where it has none yet.
+
+        It is looked up before the cell's first question is answered, since what the cell does now
+        says nothing of its next line. A question that it did not ask before (a line more, a longer
+        loop) joins the one before it.
+        """
+        if cell is None:
+            return ""
+        if self._places is None:
+            self._places = self._session.conversations.places(cell.cell_id, endpoint.host)
+        before = [call for call in self._places if call <= cell.call]
+        call = max(before) if before else min(self._places, default=None)
+        return self._places[call] if call is not None else ""
+
+    def _cell_key(self) -> CellKey | None:
+        cell = cell_id(self._shell)
+        if not cell:
+            return None
+        self.calls += 1
+        return CellKey(cell, self.calls - 1)
+
+
+def _said_in(file: PromptFile | None) -> Options:
+    """What a prompt file says of the question."""
+    return Options(model=file.model, tools=file.tools) if file else Options()
+
+
+def _describe(value: object, *, mask: Sequence[str], whole: bool) -> str:
+    from qwen_magic.context.dataframe.describing import describe_value
+
+    return describe_value(value, mask=mask, whole=whole)
+
+
+def _read(read: Interpolated) -> _Input:
+    return read.text, (RequestPart("prompt", text=read.text), *_values(read)), _told(read)
+
+
+def _values(read: Interpolated) -> tuple[RequestPart, ...]:
+    """What a text's braces became."""
+    return tuple(
+        RequestPart(
+            "value",
+            f"{{{each.name}}}",
+            each.value_text,
+            each.cut or "in the prompt" + f", {each.count} times" * (each.count > 1),
+            told=f"{{{each.name}}} → {each.chars:,} characters"
+            + (f": {each.cut}" * bool(each.cut)),
+        )
+        for each in read.expanded
+    )
+
+
+def _told(read: Interpolated) -> tuple[str, ...]:
+    """The same in words for the footer, with what was left as typed."""
+    left = tuple(f"{{{name}}} {NOT_FOUND}" for name in read.unknown)
+    return (*(part.told for part in _values(read)), *left)
