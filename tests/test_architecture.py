@@ -44,7 +44,7 @@ HOMES = {
     "pygments": ("document/highlight.py",),
     "anywidget": ("frontends/widget.py",),
     "ipywidgets": ("frontends/widget.py",),
-    "traitlets": ("frontends/widget.py", "frontends/answer_actions.py", "magics/settings.py"),
+    "traitlets": ("frontends/widget.py", "magics/settings.py"),
     "IPython": ("frontends/", "magics/"),
     "rich": ("frontends/display.py",),
     "nest_asyncio2": ("tools/policy.py",),

@@ -13,7 +13,7 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.errors import ConversationError
 from qwen_magic.frontends import static
-from qwen_magic.frontends.answer_actions import ActionsWidget, AnswerFacts, Copied, Reply, Say, Show
+from qwen_magic.frontends.widget import ActionsWidget, AnswerFacts, Copied, Reply, Say, Show
 from qwen_magic.protocol.call_outputs import CallResult, parse_items
 from qwen_magic.protocol.events import ResponseEnded
 from qwen_magic.protocol.fields import JSON

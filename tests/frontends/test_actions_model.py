@@ -3,8 +3,8 @@
 import pytest
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
 from qwen_magic.frontends.static import mark_of
+from qwen_magic.frontends.widget import ActionsWidget, Copied, Say, Show
 
 KEY = "0a1b2c3d4e5f67890"
 MARK = "qm-id-0a1b2c3d4e5f"

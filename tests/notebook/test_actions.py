@@ -9,7 +9,7 @@ SETUP = """
 from IPython.display import display
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.frontends.answer_actions import ActionsWidget, Copied, Say, Show
+from qwen_magic.frontends.widget import ActionsWidget, Copied, Say, Show
 from qwen_magic.frontends.static import bundle, mark_of
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.state import ResponseState
