@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from qwen_magic.protocol.call_outputs import CALL_OUTPUT, CallResult, server_result
-from qwen_magic.protocol.entries import Entries, call_id_of
+from qwen_magic.protocol.entries import Entries, MessageTexts, call_id_of
 from qwen_magic.protocol.entry import CallPhase, Entry
 from qwen_magic.protocol.events import (
     AnnotationAdded,
@@ -49,7 +49,6 @@ from qwen_magic.protocol.items import (
     UnknownItem,
     parse_item,
 )
-from qwen_magic.protocol.message_texts import MessageTexts
 from qwen_magic.protocol.response import (
     ResponseError,
     Status,
