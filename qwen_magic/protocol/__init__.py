@@ -4,7 +4,7 @@
                decode:   JSON -> Event, of     items, response:  its parts
                error_reason: why not
                entries:  the item an event speaks of; entry: one of them, with its
-                         text.TextAccumulator; message_texts, thinking: without the thinking
+                         text.TextAccumulator; entries, thinking: without the thinking
     request.ResponseRequest -> JSON body, with input_items in the form that every server takes;
     call_outputs: what is sent back for function calls
 
