@@ -10,9 +10,8 @@ from textwrap import fill
 from qwen_magic.endpoints import TABLE
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
-from qwen_magic.magics.files import FileMagics
+from qwen_magic.magics.files import FileMagics, PromptMagics
 from qwen_magic.magics.local import LocalMagics
-from qwen_magic.magics.prompts import PromptMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.options import OPTIONS
