@@ -204,8 +204,8 @@ class Asker:
 
     def _show_differences(self, answer: Answer, edits: str) -> None:
         """How the text differs from that of the turn `edits`, which it took the place of."""
-        from qwen_magic.frontends.differences import differences_html, differences_text
         from qwen_magic.frontends.display import listed, show_html
+        from qwen_magic.frontends.plain import differences_html, differences_text
 
         before = self.session.conversations.chain(answer.chat).turns.get(edits)
         texts = (before.text if before else "", answer.text)

@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
 from qwen_magic.document.words import duration, fenced
 from qwen_magic.errors import OptionError
-from qwen_magic.frontends.differences import differences_html, differences_text
 from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.frontends.kernel import CommPump, kernel_of
-from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.plain import differences_html, differences_text, printable
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.values import read_value
 from qwen_magic.options import OPTIONS, Option, Options

@@ -37,7 +37,7 @@ MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
         *("qwen_export", "qwen_import", "qwen_restore", "qwen_record", "qwen_replay"),
     ),
     "code.CodeMagics": ("qwen_code", "qwen_fix", "qwen_trace"),
-    "prompts.PromptMagics": ("qwen_prompt",),
+    "files.PromptMagics": ("qwen_prompt",),
     "service.ServiceMagics": (
         *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_doctor", "qwen_usage"),
     ),

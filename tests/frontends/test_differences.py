@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_magic.frontends import differences as module
-from qwen_magic.frontends.differences import differences, differences_html, differences_text
+from qwen_magic.frontends import plain as module
+from qwen_magic.frontends.plain import differences, differences_html, differences_text
 
 texts = st.text(st.sampled_from("ab \n.你<é"), max_size=60)
 
