@@ -13,7 +13,7 @@ from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
 
 if TYPE_CHECKING:
-    from qwen_magic.local.server import LocalServer
+    from qwen_magic.local import LocalServer
 
 _SLOW: Final = 8.0  # tokens a second; people read about five words a second
 _MB: Final = 1_000_000

@@ -19,7 +19,7 @@ from qwen_magic.masking import Secret, Unshown, know
 
 if TYPE_CHECKING:
     from qwen_magic.demo import DemoServer
-    from qwen_magic.local.server import LocalServer
+    from qwen_magic.local import LocalServer
     from qwen_magic.session.tape import Tape
 
 _SERVICE: Final = "qwen-magic"  # what the keyring knows the keys by, beside the host
@@ -137,7 +137,7 @@ class Endpoints:
     def start_local(self, weights: Path, threads: int) -> LocalServer:
         """Serve the model in `weights` as endpoint `local`, in place of another. Waits until it
         is loaded. Raises `UsageError`."""
-        from qwen_magic.local.server import LocalServer
+        from qwen_magic.local import LocalServer
 
         self.stop_local()  # first: two models may be more than the memory holds
         server = LocalServer(weights, threads)

@@ -11,7 +11,7 @@ from local_model import LIBRARY
 
 from qwen_magic.endpoints import LOCAL
 from qwen_magic.errors import UsageError
-from qwen_magic.local.server import LocalServer
+from qwen_magic.local import LocalServer
 from qwen_magic.session.endpoint_keys import Endpoints
 
 
@@ -78,7 +78,7 @@ def test_it_ends_when_the_process_that_started_it_is_killed(weights, tmp_path):
     import subprocess
 
     code = (
-        "import sys, time, pathlib; from qwen_magic.local.server import LocalServer\n"
+        "import sys, time, pathlib; from qwen_magic.local import LocalServer\n"
         f"s = LocalServer(pathlib.Path({str(weights)!r})); s.start()\n"
         "print(s._process.pid, flush=True); time.sleep(60)"
     )
@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there(weights):
 
 
 def test_without_the_library(weights, monkeypatch):
-    monkeypatch.setattr("qwen_magic.local.server.find_spec", lambda name: None)
+    monkeypatch.setattr("qwen_magic.local.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="xllamacpp") as failed:
         LocalServer(weights).start()
     assert "qwen-magic[local]" in failed.value.hint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwen_magic.errors import OptionError, UsageError
-from qwen_magic.local.server import LocalServer
+from qwen_magic.local import LocalServer
 from qwen_magic.magics.local import LocalMagics, said_of
 
 
