@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from qwen_magic.client.http import Http, HttpRequest, Trace
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError
+from qwen_magic.recording import Take
 from qwen_magic.recording.file import COMPLETE, STOPPED, End, Exchange
-from qwen_magic.recording.take import Take
 
 if TYPE_CHECKING:
     from qwen_magic.client.http import HttpResponse

@@ -25,8 +25,8 @@ from typing import Final
 
 from qwen_magic.masking import KEY
 from qwen_magic.protocol.fields import JSON, mappings, text
+from qwen_magic.recording import masked_body
 from qwen_magic.recording.file import Exchange
-from qwen_magic.recording.take import masked_body
 
 _AROUND_KEY: Final = re.compile(rf"[\w\-]{{0,200}}{re.escape(KEY)}[\w\-]{{0,200}}")
 _LONGEST: Final = 2000  # characters of two prompts that are compared

@@ -28,6 +28,7 @@ from qwen_magic.document.words import counted, exposed
 from qwen_magic.endpoints import TABLE, Endpoint, find_endpoint
 from qwen_magic.errors import NotRecordedError, UsageError
 from qwen_magic.masking import Secret
+from qwen_magic.recording import Take, masked_body
 from qwen_magic.recording.file import (
     COMPLETE,
     Exchange,
@@ -37,7 +38,6 @@ from qwen_magic.recording.file import (
     read_recording,
 )
 from qwen_magic.recording.replay import Replayer, answered_model
-from qwen_magic.recording.take import Take, masked_body
 from qwen_magic.session.host_facts import findings, with_findings
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.errors import ConnectionLostError, UsageError
+from qwen_magic.recording import Take, masked_frame
 from qwen_magic.recording.file import (
     COMPLETE,
     STOPPED,
@@ -17,7 +18,6 @@ from qwen_magic.recording.file import (
     header_line,
     read_recording,
 )
-from qwen_magic.recording.take import Take, masked_frame
 
 HEADER = header_line("qwen_magic 0", "2026-11-12T10:03:20+01:00")
 ASKED = Exchange(
