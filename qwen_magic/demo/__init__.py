@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from qwen_magic.demo.http import RequestRecord
 from qwen_magic.demo.server import DemoServer
-from qwen_magic.demo.switches import SwitchError, Switches
+from qwen_magic.demo.turn import SwitchError, Switches
 
 __all__ = ["DemoServer", "RequestRecord", "SwitchError", "Switches"]

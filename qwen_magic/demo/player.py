@@ -22,8 +22,15 @@ from qwen_magic.demo.http import ClientGoneError, Connection, RefusedError
 from qwen_magic.demo.lesson import read_lessons
 from qwen_magic.demo.response_writer import ResponseWriter, StrikeError
 from qwen_magic.demo.runner import Run, Runner
-from qwen_magic.demo.switches import FAULTS, SwitchError, Switches, prompt_switches
-from qwen_magic.demo.turn import Kept, Turn, newest_prompt
+from qwen_magic.demo.turn import (
+    FAULTS,
+    Kept,
+    SwitchError,
+    Switches,
+    Turn,
+    newest_prompt,
+    prompt_switches,
+)
 from qwen_magic.demo.wire import JSON, EventWriter, Response, to_json, usage
 
 FIGURE_PATH = "/code-interpreter/temp_files/"

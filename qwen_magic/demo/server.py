@@ -26,7 +26,7 @@ from qwen_magic.demo.http import (
 from qwen_magic.demo.lesson import BUNDLED
 from qwen_magic.demo.player import FIGURE_PATH, Player
 from qwen_magic.demo.runner import Runner
-from qwen_magic.demo.switches import Switches
+from qwen_magic.demo.turn import Switches
 from qwen_magic.demo.wire import MODEL
 
 PREFIXES = ("/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1", "/v1")

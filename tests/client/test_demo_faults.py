@@ -6,7 +6,7 @@ import pytest
 from demo_server import demo_server
 
 from qwen_magic import errors
-from qwen_magic.demo.switches import FAULTS
+from qwen_magic.demo.turn import FAULTS
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.protocol.events import ResponseEnded, TextDelta
 from qwen_magic.protocol.request import ResponseRequest

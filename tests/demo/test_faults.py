@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from demo_server import wait_for_requests
 
-from qwen_magic.demo.switches import FAULTS
+from qwen_magic.demo.turn import FAULTS
 
 OF_KIND = {
     kind: [name for name, fault in FAULTS.items() if fault.kind == kind]
