@@ -212,7 +212,8 @@ def _read(name: str, value: Any) -> float:
 
 
 def _plain(value: Any) -> object:
-    """An object as JSON would have it."""
+    """An object as JSON would have it, all the way down, since what is expected is JSON
+    (`tools.results` goes down by itself, and bounds what it looks at)."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     dump = getattr(value, "model_dump", None)

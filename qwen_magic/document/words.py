@@ -31,8 +31,13 @@ def plural(number: int, one: str, many: str = "") -> str:
     return one if number == 1 else many or one + "s"
 
 
+def number_of(number: int, one: str, many: str = "") -> str:
+    """ "1 row", "1,204 rows"."""
+    return f"{number:,} {plural(number, one, many)}"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
-    """ "1 source", "1,284 tokens", with a no-break space."""
+    """The same with a no-break space, as the view has it."""
     return f"{number:,}{NO_BREAK}{plural(number, one, many)}"
 
 
