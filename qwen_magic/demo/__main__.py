@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import fields
 
-from qwen_magic.demo import switches
 from qwen_magic.demo.lesson import LessonError, read_lessons
 from qwen_magic.demo.server import DemoServer
+from qwen_magic.demo.turn import FAULTS, SwitchError, Switches
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m qwen_magic.demo",
         description="The offline demo of qwen_magic: the Responses API without a model.",
-        epilog=f"{inspect.getdoc(switches)}\n\nErrors: {', '.join(switches.FAULTS)}",
+        epilog=f"{inspect.getdoc(Switches)}\n\nErrors: {', '.join(FAULTS)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
@@ -30,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", default=os.environ.get("QWEN_DEMO_KEY"), help=key_help)
     lessons_help = "a folder of further lessons (may be given again)"
     parser.add_argument("--lessons", action="append", metavar="FOLDER", help=lessons_help)
-    for field in fields(switches.Switches):
+    for field in fields(Switches):
         parser.add_argument(f"--{field.name.replace('_', '-')}", metavar=field.name.upper())
     given = vars(parser.parse_args(arguments))
     try:
         server = DemoServer(**given)
         read_lessons(server.lessons)
-    except (switches.SwitchError, LessonError, OSError) as error:
+    except (SwitchError, LessonError, OSError) as error:
         print(f"qwen_magic.demo: {error}", file=sys.stderr)
         return 2
     ended = threading.Event()

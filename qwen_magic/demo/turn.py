@@ -1,17 +1,5 @@
-"""The turn that is asked for: what the request and the conversation before it come to; and the
-switches by which the server behaves: defaults, changed at its start, while it runs, or by a line in
-a prompt.
-
-The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, and a prompt's line
-`demo: delay 0`. In a prompt several stand on one line with commas between them, and the lines are
-taken out before the prompt is answered:
-
-    demo: error 429, retry after 2     any name of `faults.yaml`
-    demo: error 429, fail first 2      the first two requests with this prompt fail, then it works
-    demo: error cut, after 3           a fault in mid-stream comes after so many deltas
-    demo: delay 0.1                    seconds between deltas
-    demo: reasoning old, chain forgets
-"""
+"""The turn that is asked for: what the request and the conversation before it come to, and the
+switches that stand in its prompt."""
 
 from __future__ import annotations
 
@@ -192,7 +180,19 @@ class SwitchError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """Every switch with its default."""
+    """How the server behaves: defaults, changed at its start, while it runs, or by a line in a
+    prompt.
+
+    The same names serve everywhere: `DemoServer(delay=0)`, `--delay 0`, and a prompt's line
+    `demo: delay 0`. In a prompt several stand on one line with commas between them, and the lines
+    are taken out before the prompt is answered:
+
+        demo: error 429, retry after 2     any name of `faults.yaml`
+        demo: error 429, fail first 2      the first two requests with this prompt fail
+        demo: error cut, after 3           a fault in mid-stream comes after so many deltas
+        demo: delay 0.1                    seconds between deltas
+        demo: reasoning old, chain forgets
+    """
 
     delay: float = 0.028  # seconds between two deltas of a stream
     reasoning: str = "new"  # reasoning_text events; "old": reasoning_summary_text
