@@ -3,10 +3,12 @@
    kernel -> view   {seq, patches}                      the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
                     {op: "beat"}                        the kernel is there
+                    {op: "result", bundle, metadata, figures}
    view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
                     {op: "here"}                        a page has the model
                     {op: "stop"}
                     {op: "choose", value}               a question's button
+                    {op: "result"}                      the saved form, please, once it is done
 
    A patch, [what, id, …] as in patches.py, changes one element, known by an id that is not in the
    page. `turn` holds the answer, `say` is for screen readers. At `done` the kernel has put the saved
@@ -372,15 +374,34 @@ async function watchKernel(model, onGone) {
   };
 }
 
+const results = new Map(); // of models that are done
+
+/* The saved form {bundle, metadata, figures}, which the kernel tells a page that lacks it. */
+function resultOf(model) {
+  const ask = (resolve) => {
+    const take = (message) => {
+      if (message.op !== "result") return;
+      model.off("msg:custom", take);
+      resolve(message);
+    };
+    model.on("msg:custom", take);
+    model.send({ op: "result" });
+  };
+  const mid = model.get("mid");
+  if (!results.has(mid)) results.set(mid, new Promise(ask));
+  return results.get(mid);
+}
+
 /* Put the saved form, with its figures, in the place of this answer's output; nothing where the cell
    runs anew, which shows its own. True if that was possible. */
 async function replaceOutput(model) {
   const cell = await cellOf(model);
   if (!cell?.getOutputs || !cell.setOutputs) return false;
-  const outputs = cell.getOutputs();
+  let outputs = cell.getOutputs();
   if (!outputs.some((old) => isOurs(old, model))) return false;
-  const figures = (model.get("figures") ?? []).map((data) => display(data));
-  const made = [display(model.get("bundle"), model.get("metadata")), ...figures];
+  const { bundle, metadata, figures } = await resultOf(model);
+  outputs = cell.getOutputs();
+  const made = [display(bundle, metadata), ...figures.map((data) => display(data))];
   const isAnew = cell.executionState === "running" || outputs.length > 1;
   const place = (old) => (isAnew && old.metadata?.isAgain ? [] : made);
   cell.setOutputs(outputs.flatMap((old) => (isOurs(old, model) ? place(old) : [old])));
@@ -777,9 +798,9 @@ class View {
   }
 
   /* `adopt` puts the saved form in this output's place; where it cannot, this does. */
-  leave() {
+  async leave() {
     if (!this.turn.isConnected) return;
-    const html = this.model.get("bundle")?.["text/html"];
+    const html = (await resultOf(this.model)).bundle["text/html"];
     this.el.replaceChildren(...(html ? [parse(html)] : []));
   }
 }

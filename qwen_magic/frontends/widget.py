@@ -56,11 +56,22 @@ class PatchMessage(TypedDict):
     state: NotRequired[ClockState]
 
 
+class ResultMessage(TypedDict):
+    """To a view whose output was not replaced when the turn was over: the mime bundle that takes
+    its place, its metadata, and the bundles of the figures that follow it."""
+
+    op: Literal["result"]
+    bundle: dict[str, str]
+    metadata: dict[str, Any]
+    figures: list[dict[str, str]]
+
+
 class ViewMessage(TypedDict):
     """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch), `choose`
-    says which button of a question was clicked. From a page, with or without a view: `here`."""
+    says which button of a question was clicked. From a page, with or without a view: `here`, and
+    `result`, which asks for the saved form."""
 
-    op: Literal["hello", "here", "stop", "choose"]
+    op: Literal["hello", "here", "stop", "choose", "result"]
     value: NotRequired[str]
 
 
@@ -84,10 +95,9 @@ class AnswerWidget(OwnWidget):
     """One answer, shown by any number of views.
 
     `on_hello`, `on_here`, `on_stop` and `on_choose` are called on whatever thread the front end's
-    messages arrive: they may only set a flag or wake the loop. `done` with `bundle` (the static
-    output's mime bundle) and `figures` (those of outputs that follow it) tells the views that the
-    turn is over; a view that was not replaced by then replaces its output itself, through `layout`
-    and `cell_id`.
+    messages arrive: they may only set a flag or wake the loop. `done` tells the views that the turn
+    is over; a view that was not replaced by then asks for the saved form, and replaces its output
+    itself, through `layout` and `cell_id`.
     """
 
     _esm = without_comments((_HERE / "widget.js").read_text("utf-8"))
@@ -102,9 +112,6 @@ class AnswerWidget(OwnWidget):
     # page that is loaded again finds it here, whatever messages it has missed.
     question = traitlets.Dict().tag(sync=True)
     done = traitlets.Bool(False).tag(sync=True)
-    bundle = traitlets.Dict().tag(sync=True)
-    metadata = traitlets.Dict().tag(sync=True)
-    figures = traitlets.List(traitlets.Dict()).tag(sync=True)
 
     def __init__(
         self,
@@ -123,6 +130,7 @@ class AnswerWidget(OwnWidget):
         given = {"aid": aid, "label": label, "cell_id": cell_id, "look": look}
         super().__init__(model_id=mid, mid=mid, **given)
         self._seq = 0
+        self._result: ResultMessage | None = None
         self._on_hello = on_hello
         self._on_here = on_here
         self._on_stop = on_stop
@@ -164,12 +172,15 @@ class AnswerWidget(OwnWidget):
         metadata: dict[str, Any],
         figures: Sequence[dict[str, str]] = (),
     ) -> None:
-        """Tell the views that the turn is over, after the output was replaced by `bundle`."""
+        """Tell the views that the turn is over, after the output was replaced by `bundle`. Nothing
+        that shows the turn is held any longer."""
+        self._result = ResultMessage(
+            op="result", bundle=bundle, metadata=metadata, figures=list(figures)
+        )
+        self._on_hello = self._on_here = self._on_stop = lambda: None
+        self._on_choose = lambda value: None
         with self.hold_sync():
-            self.bundle = bundle
             self.question = {}
-            self.metadata = metadata
-            self.figures = list(figures)
             self.done = True
 
     def _receive(self, _widget: object, content: ViewMessage, _buffers: object) -> None:
@@ -178,6 +189,8 @@ class AnswerWidget(OwnWidget):
                 self._on_hello()
             case "here":
                 self._on_here()
+            case "result" if self._result is not None:
+                self.send(self._result)
             case "stop":
                 self._on_stop()
             case "choose":

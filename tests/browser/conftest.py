@@ -20,7 +20,11 @@ class Model {
   set(name, value) { this.values[name] = value; this.call(`change:${name}`); }
   on(event, handler) { (this.handlers[event] ??= new Set()).add(handler); }
   off(event, handler) { this.handlers[event]?.delete(handler); }
-  send(message) { this.sent.push(message); }
+  send(message) {
+    const { bundle, metadata, figures = [] } = this.values;
+    if (message.op !== "result") this.sent.push(message);
+    else setTimeout(() => this.receive({ op: "result", bundle, metadata, figures }), 0);
+  }
   call(event, ...args) {
     for (const handler of [...(this.handlers[event] ?? [])]) handler(...args);
   }

@@ -57,9 +57,13 @@ def test_the_end(widget):
     figures = [{"image/png": "AAAA"}]
     widget.finish({"text/html": "<p>x</p>"}, {"qwen_magic": {}}, figures)
     assert widget.done
-    assert widget.figures == figures
-    assert widget.metadata == {"qwen_magic": {}}
-    assert widget.bundle == {"text/html": "<p>x</p>"}
+    widget._handle_custom_msg({"op": "result"}, [])
+    assert widget.sent[-1] == {
+        "op": "result",
+        "bundle": {"text/html": "<p>x</p>"},
+        "metadata": {"qwen_magic": {}},
+        "figures": figures,
+    }
 
 
 def test_it_knows_itself(widget):

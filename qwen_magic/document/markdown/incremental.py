@@ -450,6 +450,7 @@ class LineSplitter:
         """The lines since the last call, and the one that is not complete: no more text comes."""
         self._fed.append("")
         lines = self.lines(final=True) or []
+        self._whole = ["".join(self._whole)]
         last, self.partial = self.partial, ""
         return lines, last
 
