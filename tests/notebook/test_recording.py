@@ -76,7 +76,7 @@ class Lesson:
 
     def shown(self, ran):
         """What a cell shows in the end, without times and ids of our own."""
-        final = ran.displays[-1][1] if ran.displays else {}
+        final = ran.final if ran.displays else {}
         told = [ran.status, ran.stdout, ran.stderr, *ran.traceback, *final.values()]
         plain = TIMES.sub("", "\n".join(told))
         for process in self.processes:  # also of the teacher's, whom the recorded answer quotes
