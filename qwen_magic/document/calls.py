@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from qwen_magic.document.blocks import (
@@ -18,6 +20,7 @@ from qwen_magic.document.blocks import (
     SourceGroups,
     Step,
     StepState,
+    Text,
 )
 from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.words import counted, own_name, shorten
@@ -25,7 +28,10 @@ from qwen_magic.protocol import items
 from qwen_magic.protocol.call_outputs import CALL_FAILED
 
 LONGEST_DETAIL: Final = 120
-LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown
+LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown …
+LONGEST_BLOCK: Final = 100_000  # … and of any other block; of all that a step opens to …
+LONGEST_STEP: Final = 400_000
+MOST_ROWS: Final = 400  # … and so many queries or sources
 
 
 def quoted(queries: tuple[str, ...]) -> str:
@@ -64,7 +70,7 @@ def function_step(item: items.FunctionCall, *, phase: str, is_done: bool) -> Ste
         if not item.refused:
             what = f"{shorten(what, 72)} → {_first_line(item)}"
         label = "Sent back" if item.refused else "Error" if item.failed else "Result"
-        blocks = (*blocks, Label(label), Output(_cut(_pretty(item.output))))
+        blocks = (*blocks, Label(label), Output(cut(_pretty(item.output))))
     name = f"returned by {own_name(item.name)}"
     figures = tuple(Figure("", name, data) for data in item.figures)
     return Step(verb, shorten(what, LONGEST_DETAIL), True, (), state, blocks, figures)
@@ -90,10 +96,39 @@ def _first_line(item: items.FunctionCall) -> str:
     return (line.removeprefix(CALL_FAILED) if item.failed else line) or "nothing"
 
 
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST_RAW:
+def cut(text: str, longest: int = LONGEST_RAW) -> str:
+    """`text`, or its beginning and how much more there is."""
+    if len(text) <= longest:
         return text
-    return f"{text[:LONGEST_RAW]}\n… ({len(text) - LONGEST_RAW:,} more characters)"
+    return f"{text[:longest]}\n… ({len(text) - longest:,} more characters)"
+
+
+def bounded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks of a step as they are shown: a view gets a step as one message, and a notebook has
+    to be opened again, so that what is longer than anybody reads is cut."""
+    left = LONGEST_STEP
+    for block in blocks:
+        match block:
+            case Code(code=text):
+                text = cut(text, min(LONGEST_BLOCK, left))
+                left = max(0, left - len(text))
+                yield replace(block, code=text)
+            case Output(text=text) | Extract(text=text) | Text(text=text) | Label(text=text):
+                text = cut(text, min(LONGEST_BLOCK, left))
+                left = max(0, left - len(text))
+                yield replace(block, text=text)
+            case Lines(texts=texts):
+                shown = tuple(cut(text, LONGEST_RAW // 10) for text in texts[:MOST_ROWS])
+                yield Lines((*shown, *_more(len(texts))))
+            case SourceGroups(sources=sources):
+                yield SourceGroups(sources[:MOST_ROWS])
+                yield from map(Pending, _more(len(sources)))
+            case _:
+                yield block
+
+
+def _more(count: int) -> tuple[str, ...]:
+    return (f"… {count - MOST_ROWS:,} more",) if count > MOST_ROWS else ()
 
 
 def custom_step(name: str, given: str, is_done: bool) -> Step:
@@ -105,7 +140,7 @@ def custom_step(name: str, given: str, is_done: bool) -> Step:
 
 
 def attempt_step(item: items.AnswerAttempt) -> Step:
-    blocks = (Output(_cut(item.text)),) if item.text else (Pending("Without text"),)
+    blocks = (Output(cut(item.text)),) if item.text else (Pending("Without text"),)
     return Step("Did not fit", shorten(item.fault, LONGEST_DETAIL), False, (), "done", blocks)
 
 
@@ -176,7 +211,7 @@ def unknown_step(item: items.UnknownItem, is_done: bool, is_bad: bool) -> Step:
     if not item.type.endswith("_call"):
         verb = "Something new"
     raw = json.dumps(item.raw, indent=2, ensure_ascii=False, default=str)
-    return Step(verb, kind, True, (), state, (Label("As it came"), Code(_cut(raw), "json")))
+    return Step(verb, kind, True, (), state, (Label("As it came"), Code(cut(raw), "json")))
 
 
 def verbs(now: str, then: str, failed: str, is_done: bool, is_bad: bool) -> tuple[str, StepState]:

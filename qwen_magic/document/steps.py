@@ -99,7 +99,7 @@ def make_step(entry: Entry, context: StepContext) -> Step:
             step = calls.unknown_step(item, *ended)
         case _:
             assert_never(item)
-    return _timed(step, entry, context)
+    return _timed(replace(step, blocks=tuple(calls.bounded(step.blocks))), entry, context)
 
 
 def thinking(entry: Entry, context: StepContext) -> Step:

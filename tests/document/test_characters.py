@@ -4,13 +4,20 @@ import sys
 
 import pytest
 
+from qwen_magic.context.description import describe
+from qwen_magic.context.interpolation import interpolate
 from qwen_magic.document.blocks import Code, Extract, Link, Output, Step, Text
+from qwen_magic.document.extract import tables
+from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.html import markup
 from qwen_magic.document.links import misleads
+from qwen_magic.document.logs import find_error, parse_logs
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
+from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Question
 from qwen_magic.document.words import exposed, revealed
 from qwen_magic.frontends.plain import printable
+from qwen_magic.masking import redact, without_named
 
 HIDE = [
     *"\u061c\u200b\u200c\u200d\u200e\u200f\u2060\u2063\ufeff\u3164\U000e0041\ufe0f",
@@ -110,44 +117,59 @@ def test_punycode_stays_as_it_is():
     assert ">https://xn--80ak6aa92e.com<" in render_markdown("<https://xn--80ak6aa92e.com>")
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "![",
-        "![![[",
-        "[",
-        "[]",
-        "](",
-        "[a](",
-        "`a",
-        "<",
-        "<sub>",
-        "<!--",
-        "$a ",
-        "\\(",
-        "\\[",
-        "a@b.co ",
-    ],
-    ids=repr,
-)
+def steps(read, text):
+    """How many calls it takes, of Python's functions and of C's."""
+    counted = 0
+
+    def count(frame, event, arg):
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        read(text)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+PIECES = [
+    *("![", "![![[", "[", "[]", "](", "[a](", "`a", "`` ` ", "<", "<sub>", "<!--", "<!--\n", "$a "),
+    *("$$", "\\(", "\\[", "$\\frac1{", "a@b.co ", "> ", "  - a\n", "---\n", "|a\n---\n", "|a"),
+    *("|a|b|c\n---\n", "**重点：**这", "*a **b ", "~~a", "&lt;", "[a]: b\n", "[^1]: a\n", "\n"),
+    *("a\r", "\x1b[31m", "password=", "key: ", "'''", "def f(\n", '{"a":', "\u202e", "а\u0301", " ", "{a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=ascii)
 def test_the_steps_to_read_a_text_grow_with_its_length(piece):
-    def steps(length):
-        counted = 0
-
-        def count(frame, event, arg):
-            nonlocal counted
-            counted += event in ("call", "c_call")
-
-        text = (piece * length)[:length] + "]" * 10
-        sys.setprofile(count)
-        try:
-            render_markdown(text)
-        finally:
-            sys.setprofile(None)
-        return counted
+    def text(length):
+        return (piece * length)[:length] + "]" * 10
 
     render_markdown(piece * 100)
-    assert steps(8000) < 3 * steps(4000) + 2000
+    assert steps(render_markdown, text(8000)) < 3 * steps(render_markdown, text(4000)) + 2000
+
+
+WAYS = {
+    "written anew": safe_markdown,
+    "logs": lambda text: find_error(parse_logs(text)),
+    "code": lambda text: highlight_pieces(text, "python"),
+    "tables": tables,
+    "keys": lambda text: without_named(redact(text)),
+    "values": describe,
+    "prompts": lambda text: interpolate(text, {"a": 1}),
+    "questions": exposed,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_steps_of_each_way_do_too(way):
+    read = WAYS[way]
+    for piece in PIECES:
+        texts = [(piece * size)[:size] for size in (500, 1000)]
+        read(texts[0])
+        once, twice = (steps(read, text) for text in texts)
+        assert twice < 3 * once + 2000, piece
 
 
 def test_nested_brackets_are_read_once_each():

@@ -8,8 +8,8 @@ import io
 
 import pytest
 from answer_pages import sanitized
-from hostile_markup import marked_up, turn_of
-from hostile_server import events_of
+from hostile_markup import SHEETS, marked_up, turn_of
+from hostile_server import events_of, item
 from hostile_texts import CLASSES, EVERY, LIES, PLAIN_WRITING, some
 from html_judge import html_faults, markdown_faults, text_faults
 
@@ -17,25 +17,26 @@ from qwen_magic.answer import Answer
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import Row
 from qwen_magic.conversation.archive.markdown_form import export_markdown
+from qwen_magic.conversation.archive.metadata import turn_metadata
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.outline import outline_of
+from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.html import markup
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Asked, Question, StartQuestion
 from qwen_magic.errors import QwenError
-from qwen_magic.frontends.display import _STYLE, listing_html
+from qwen_magic.frontends.display import listing_html
 from qwen_magic.frontends.dry_run import DryRun, dry_run_html, dry_run_text
-from qwen_magic.frontends.history import history_html, history_text, page_style
-from qwen_magic.frontends.static import bundle, saved_style
+from qwen_magic.frontends.history import history_html, history_text
+from qwen_magic.frontends.static import bundle
 from qwen_magic.frontends.terminal import TerminalView
 from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.request import RequestPart
 from qwen_magic.protocol.state import ResponseState
 
 AT_ONCE = 24  # texts in one answer
-SHEETS = (saved_style(), _STYLE, page_style().removeprefix("<style>").removesuffix("</style>"))
 
 
 def portions(texts):
@@ -133,3 +134,26 @@ def test_writing_stays(text):
     document, _ = turn_of(text)
     for form in bundle(document).values():
         assert text in form
+
+
+def test_what_is_larger_than_anybody_reads_is_cut_and_said():
+    size = 1_000_000
+    text = "a line of a log\n" * (size // 16)
+    items = [
+        item("code_interpreter_call", code=text, outputs=[{"type": "logs", "logs": text}] * 3),
+        item("web_extractor_call", urls=["http://a.example"], goal="g", output=text),
+        item("mcp_call", name="f", server_label="s", arguments="{}", output=text),
+        item("file_search_call", queries=["q"] * 1000, results=[{"filename": "x", "text": text}]),
+    ]
+    state, document, patches = ResponseState(), Document(TurnFacts("m")), []
+    for event in events_of(items):
+        state.apply(decode_event(event, event["type"]))
+        patches += document.update(state, 0.0)
+    document.finish(state, 1.0, Outcome())
+    saved = turn_metadata(
+        Turn(key="k", chat="c", status="completed", items=tuple(items)), parent=None, number=1
+    )
+    forms = bundle(document)
+    assert max(len(str(each)) for each in (*patches, *forms.values())) < 2 * size
+    assert "more characters)" in forms["text/html"]
+    assert max(len(output["logs"]) for output in saved["qwen_magic"]["items"][0]["outputs"]) < size

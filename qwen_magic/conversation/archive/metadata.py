@@ -27,6 +27,8 @@ from zlib import crc32
 from qwen_magic.conversation.archive.checked import LONGEST_TEXT, Node
 from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import Turn
+from qwen_magic.document.calls import LONGEST_BLOCK, cut
+from qwen_magic.masking import with_texts
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import text_of
 
@@ -60,12 +62,20 @@ def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
         "number": number,
         "parent_response_id": parent_id if parent else None,
         "previous_response_id": previous_id if previous_id != parent_id else None,
-        "items": list(turn.items),
+        "items": list(map(_shortened, turn.items)),
         "text": turn.text if turn.text != text_of(turn.items) else None,
         "created_at": round(turn.created_at, 3),
         "seconds": round(turn.seconds, 3),
     }
     return {METADATA_KEY: {name: value for name, value in said.items() if value is not None}}
+
+
+def _shortened(item: JSON) -> JSON:
+    """What a tool gave back can be larger than a notebook: of that, what is shown of it."""
+    if item.get("type") in (None, "message", "reasoning"):
+        return item
+    shortened: JSON = with_texts(item, lambda text: cut(text, LONGEST_BLOCK))
+    return shortened
 
 
 def refer_to(markdown: str, metadata: JSON) -> JSON:

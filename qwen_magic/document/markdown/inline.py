@@ -164,6 +164,7 @@ def last_cut(text: str, limit: int) -> int:
 
 
 class _Inline(StateInline):
+    uncommented = 0  # up to here no comment ends that is not begun yet
     spent = 0  # characters of labels that were looked through, and were none
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803
@@ -310,7 +311,11 @@ def _html(state: StateInline, silent: bool) -> bool:
     """An element of the closed list, or a comment, which is left out."""
     start = state.pos
     if state.src.startswith("<!--", start):
+        if isinstance(state, _Inline) and state.posMax <= state.uncommented:
+            return False
         end = state.src.find("-->", start + 4, state.posMax)
+        if end < 0 and isinstance(state, _Inline):
+            state.uncommented = state.posMax
         state.pos = end + 3 if end >= 0 else start
         return end >= 0
     found = _TAG.match(state.src, start, state.posMax)

@@ -11,7 +11,7 @@ text where the word is no address, with a title where nothing refers to it: else
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -230,23 +230,40 @@ def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     if abs(missing) == 1 and head[:1] == ruler[:1] == "|":
         meant[start_line + 1] = "|".join(["", *cells, *(["---"] * missing), ""])
         meant[start_line] = head if missing > 0 else head.rstrip("|") + "| |"
+    # Its first two lines tell whether it is one, before all others are looked at.
+    if not _as_written(state, meant, start_line, end_line, True):
+        return False
+    if silent:
+        return True
     columns = len(cells) + max(0, missing)
+    others = state.md.block.ruler.getRules("blockquote")  # as the table's own rule asks them
     for line in range(start_line + 2, end_line):
-        if state.isEmpty(line):
+        if state.isEmpty(line) or any(rule(state, line, end_line, True) for rule in others):
             break
         meant[line] = as_meant(_line(state, line), columns)
-    written = state.src, state.bMarks[:], state.eMarks[:], state.tShift[:]
-    parts, size = [state.src], len(state.src)
+    return _as_written(state, meant, start_line, end_line, False)
+
+
+def _as_written(
+    state: StateBlock, meant: Mapping[int, str], start_line: int, end_line: int, silent: bool
+) -> bool:
+    """The table whose lines are, where they are in `meant`, what is said there."""
+    src, size, parts = state.src, len(state.src), list[str]()
+    written: dict[int, tuple[int, int, int]] = {}
     for line, text in meant.items():
         if text != _line(state, line):
             parts.append(text)
+            written[line] = state.bMarks[line], state.eMarks[line], state.tShift[line]
             state.bMarks[line], state.tShift[line] = size, 0
             state.eMarks[line] = size = size + len(text)
-    state.src = "".join(parts)
+    if parts:
+        state.src = "".join((src, *parts))
     try:
         return table(state, start_line, end_line, silent)
     finally:
-        state.src, state.bMarks, state.eMarks, state.tShift = written
+        state.src = src
+        for line, marks in written.items():
+            state.bMarks[line], state.eMarks[line], state.tShift[line] = marks
 
 
 def row_cells(row: str) -> list[str]:
@@ -318,7 +335,13 @@ def _comment(state: StateBlock, start_line: int, end_line: int, silent: bool) ->
     begin = state.bMarks[start_line] + state.tShift[start_line]
     if not state.src.startswith("<!--", begin):
         return False
-    end = state.src.find("-->", begin + 4, state.eMarks[end_line - 1])
+    src, first, bound = state.env.get("uncommented", ("", 0, 0))
+    limit = state.eMarks[end_line - 1]
+    if src is state.src and first <= begin and limit <= bound:  # looked for before
+        return False
+    end = state.src.find("-->", begin + 4, limit)
+    if end < 0:
+        state.env["uncommented"] = state.src, begin, limit
     last = start_line
     while end > state.eMarks[last]:
         last += 1
