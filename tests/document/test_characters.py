@@ -137,7 +137,8 @@ PIECES = [
     *("![", "![![[", "[", "[]", "](", "[a](", "`a", "`` ` ", "<", "<sub>", "<!--", "<!--\n", "$a "),
     *("$$", "\\(", "\\[", "$\\frac1{", "a@b.co ", "> ", "  - a\n", "---\n", "|a\n---\n", "|a"),
     *("|a|b|c\n---\n", "**重点：**这", "*a **b ", "~~a", "&lt;", "[a]: b\n", "[^1]: a\n", "\n"),
-    *("a\r", "\x1b[31m", "password=", "key: ", "'''", "def f(\n", '{"a":', "\u202e", "а\u0301", " ", "{a"),
+    *("a\r", "\x1b[31m", "password=", "key: ", "'''", "def f(\n", '{"a":', "\u202e", "а\u0301"),
+    *(" ", "{a"),
 ]  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def test_the_steps_of_each_way_do_too(way):
         texts = [(piece * size)[:size] for size in (500, 1000)]
         read(texts[0])
         once, twice = (steps(read, text) for text in texts)
-        assert twice < 3 * once + 2000, piece
+        assert twice < 3 * once + 40 * len(texts[1]), piece
 
 
 def test_nested_brackets_are_read_once_each():
