@@ -44,6 +44,7 @@ _MARKS: Final = {
 }
 _BEHIND: Final = re.compile(r"([.,;:!?](?=\s|$)|[。，；：、！？]|)[ \t]*")
 _LABEL: Final = re.compile(r"(?:[^\[\]\\]|\\[a-zA-Z])*\]")
+_UNDERLINE: Final = re.compile(r"(?:=+|-+)[ \t]*")
 _OTHER_BLOCK: Final = re.compile(r"\s*(?:```|~~~|#{1,6} |[-*+] |\|.*\|\s*$)")
 _COMMAND: Final = re.compile(
     r"\\(?:text\w*|mbox|operatorname|math\w+|label|tag|begin|end)\*?\s*\{[^{}]*\}|\\[a-zA-Z]+"
@@ -238,6 +239,8 @@ def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -
     while line < end_line and not state.isEmpty(line):
         text = _line(state, line)
         if opened is None:
+            if line > start_line and _UNDERLINE.fullmatch(text) and -1 not in counts:
+                return False  # what is above it is a heading, whatever comes
             opened, first = opened_in(text), line + 1
         elif state.sCount[line] < state.blkIndent:
             break
