@@ -396,8 +396,8 @@ def closed_count(found: Sequence[ParsedBlock], lines: Sequence[str]) -> int:
     count = len(found) - 1
     for index in range(count):
         block, following = found[index], found[index + 1]
-        is_paragraph = block.kind == "paragraph_open" and following.start == block.end
-        if is_paragraph and opened_in(block.tokens[1].content):
+        is_text = block.kind == "paragraph_open" or block.tokens[0].markup in ("=", "-")
+        if is_text and following.start == block.end and opened_in(block.tokens[1].content):
             count = index
             break
     while (
