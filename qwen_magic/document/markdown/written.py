@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
@@ -79,8 +80,15 @@ def _is_shown(token: Token, instead: Instead) -> bool:
 
 
 def _is_hazardous(tokens: Sequence[Token]) -> bool:
-    in_table = False
+    in_table = in_footnote = False
     for token in tokens:
+        # To a reader without footnotes `[^1]: ```` is a definition, and no code begins there.
+        in_footnote = token.type == "footnote_open" or (
+            in_footnote and token.type != "footnote_close"
+        )
+        is_code = token.type in ("fence", "code_block")
+        if in_footnote and is_code and _HAZARD.search(token.content):
+            return True
         in_table = token.type == "table_open" or (in_table and token.type != "table_close")
         if token.type == "comment" or ("<!--" in token.content and token.type == "inline"):
             return True
@@ -89,8 +97,12 @@ def _is_hazardous(tokens: Sequence[Token]) -> bool:
             return True
         if token.type == "definition" and any(map(_leads_away, token.meta.values())):
             return True
+        children = token.children or []
+        for before, mark in pairwise(children):  # `![^1]`: a picture to readers without footnotes
+            if mark.type == "footnote" and before.content.endswith("!"):
+                return True
         is_split = in_table or "\n" in token.content  # where readers differ in what is code
-        if any(_is_hazard(child, is_split) for child in token.children or ()):
+        if any(_is_hazard(child, is_split) for child in children):
             return True
     return False
 
@@ -152,7 +164,10 @@ class _Writer:
         if kind == "maths_block":
             return _tex(token)
         if kind == "footnote_open":
-            return f"[^{escaped(token.info)}]: " + _behind("    ", self.blocks(inside)).lstrip()
+            # Words before code: it begins a line of its own, for every reader.
+            is_code = bool(inside) and inside[0].type in ("fence", "code_block")
+            said = ("Code\n\n" if is_code else "") + self.blocks(inside)
+            return f"[^{escaped(token.info)}]: " + _behind("    ", said).lstrip()
         if kind == "plain_block":
             return _text(token.content)
         if kind == "definition" and token.children and not token.hidden:
