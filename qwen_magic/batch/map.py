@@ -11,7 +11,6 @@ import asyncio
 import copy
 import sys
 import threading
-import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -270,7 +269,6 @@ class Asker:
             if self._asks is None:
                 make, model, endpoint, _options = self._settings
                 self._asks = make(model, endpoint)
-                weakref.finalize(self, self._asks.close)
             return self._asks
 
 

@@ -631,10 +631,16 @@ class View {
     this.look();
   }
 
-  /* What must be in reach and is out of sight has its line in the bar. */
+  /* What must be in reach and is out of sight has its line in the bar: that of one view, where the
+     notebook has drawn the answer anew and not yet ended the view before. */
   look() {
     const asks = this.unseen.has(this.question);
-    if (!this.running || !(asks || this.unseen.has(this.head))) return void this.bar.remove();
+    const own = viewsOf(this.model);
+    const one = own.find((view) => view.turn.isConnected) ?? own.at(-1);
+    if (this !== one || !this.running || !(asks || this.unseen.has(this.head))) {
+      return void this.bar.remove();
+    }
+    for (const other of own) if (other !== this) other.bar.remove();
     if (this.turn.isConnected) this.scroller = this.follower.outermost;
     const { key, text } = asks ? questionOf(this.model) : {};
     if (key && this.announced !== key) {

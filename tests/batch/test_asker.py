@@ -1,9 +1,12 @@
 """The mapped function travels, the key does not."""
 
+import gc
 import pickle
+import threading
 
 import pytest
 from demo_server import demo_server
+from real_jupyter import wait_until
 
 from qwen_magic import Qwen
 from qwen_magic.errors import AuthenticationError, UsageError
@@ -49,6 +52,8 @@ def test_it_carries_no_key(server, monkeypatch):
     assert "canary" not in repr(asker)
     with pytest.raises(AuthenticationError):
         pickle.loads(pickled)("My name is Ada")
+    gc.collect()  # the exception's frames held the other one, with its connections
+    wait_until(lambda: "qwen-engine" not in {t.name for t in threading.enumerate()}, 5)
 
 
 def test_a_tool_with_a_secret_stays_here(server):
