@@ -33,11 +33,9 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
             "a long answer whose end is in sight",
         )
         page.output(1).hover(position={"x": 100, "y": place["top"] + 50})
-        page.page.mouse.wheel(0, -150)
+        page.page.mouse.wheel(0, -300)
         above = wait_until(
-            lambda: (p := page.page.evaluate(PLACE)) and p["top"] < place["top"] and p,
-            5,
-            "the way up",
+            lambda: (p := page.page.evaluate(PLACE)) and p["past"] > 200 and p, 10, "the way up"
         )
         page.page.wait_for_timeout(500)
         later = page.page.evaluate(PLACE)
