@@ -27,16 +27,18 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
         page.page.set_viewport_size({"width": 1000, "height": 500})
         page.run(0)
         page.run(1, wait=False)
-        place = wait_until(
+        wait_until(
             lambda: (p := page.page.evaluate(PLACE)) and p["isLong"] and p["past"] < 40 and p,
             40,
             "a long answer whose end is in sight",
         )
-        page.output(1).hover(position={"x": 100, "y": place["top"] + 50})
-        page.page.mouse.wheel(0, -300)
-        above = wait_until(
-            lambda: (p := page.page.evaluate(PLACE)) and p["past"] > 200 and p, 10, "the way up"
-        )
+        page.page.mouse.move(600, 300)
+
+        def goes_up():
+            page.page.mouse.wheel(0, -300)
+            return (p := page.page.evaluate(PLACE)) and p["past"] > 200 and p
+
+        above = wait_until(goes_up, 10, "the way up")
         page.page.wait_for_timeout(500)
         later = page.page.evaluate(PLACE)
         assert later["past"] > above["past"], "it grows on, out of sight"

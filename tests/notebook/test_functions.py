@@ -288,11 +288,11 @@ def test_an_mcp_server_of_the_notebooks_folder(server, jupyter, open_page):
     for index, word in ((1, "Refuse"), (2, "Always in this kernel")):
         page.run(index, wait=False)
         page.output(index).get_by_role("group", name="Start mcp:tests?").wait_for()
-        assert program in page.output(index).inner_text()
+        page.output(index).get_by_text(program).first.wait_for()
         choose(page, index, word)
         if word == "Refuse":
             page.wait_for_cell(index)
-    assert "was not started: you refused it" in page.output(1).inner_text()
+    page.output(1).get_by_text("was not started: you refused it").first.wait_for()
     assert "tools" not in asked(server)[0].body
     page.output(2).get_by_role("group", name="Run tests__add on tests?").wait_for()
     choose(page, 2, "Allow once")
