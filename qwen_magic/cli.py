@@ -11,19 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
 from qwen_magic.errors import QwenError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NOTEBOOK: Final = "quickstart.ipynb"
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder

@@ -116,11 +116,8 @@ def _is_compared(chain: Chain, turn: Turn) -> bool:
     """Whether its cell asked the same question more than once at a time."""
     cell = turn.cell
     return cell is not None and any(
-        each.parent == turn.parent
-        and each.cell is not None
-        and each.cell.cell_id == cell.cell_id
-        and each.cell.call != cell.call
-        for each in chain.turns.values()
+        each.cell is not None and each.cell.cell_id == cell.cell_id and each.cell.call != cell.call
+        for each in chain.children(turn.parent)
     )
 
 

@@ -215,16 +215,19 @@ class Asker:
             html = differences_html("The answer before → this one, in words", *texts)
             show_html(listed(html), differences_text(*texts))
 
+    def bind(self, value: object, options: Options) -> None:
+        """Bind the value of a cell to the name of `--out`; in a terminal to `_` and `Out` as well,
+        from which the semicolon that ends the call there (see the transformer) keeps it."""
+        if options.out:
+            self.shell.user_ns[options.out] = value
+        if kernel_of(self.shell) is None:
+            self.shell.displayhook.update_user_ns(value)
+
     def _deliver(self, answer: Answer, options: Options, edits: str = "") -> Answer:
         """Bind what was asked to be bound, then fail the cell if the answer failed: even then
         the part that came is kept."""
         answer = replace(answer, shown_in=self.shell.execution_count)
-        if options.out:
-            self.shell.user_ns[options.out] = answer
-        if kernel_of(self.shell) is None:
-            # The call ends with a semicolon there (see the transformer), which keeps the value
-            # from `_` and `Out` as well.
-            self.shell.displayhook.update_user_ns(answer)
+        self.bind(answer, options)
         if answer.error is not None:
             raise answer.error
         if edits and not options.quiet:

@@ -176,7 +176,7 @@ async def acompare(
         raise interrupted() from None
     finally:
         pump.close()
-    return _bound(asker, options, compared)
+    return _delivered(asker, options, compared)
 
 
 def compare(asker: Asker, options: Options, asks: Sequence[Ask]) -> Comparison:
@@ -193,7 +193,7 @@ def compare(asker: Asker, options: Options, asks: Sequence[Ask]) -> Comparison:
             compared = replace(compared, verdict=answered(judging[0]), judged=judging[1])
     except KeyboardInterrupt:
         raise interrupted() from None
-    return _bound(asker, options, compared)
+    return _delivered(asker, options, compared)
 
 
 def _plans(asker: Asker, asks: Sequence[Ask]) -> list[Plan]:
@@ -249,12 +249,9 @@ def _judging(
     return asker.session.plan(asked), tuple(labels)
 
 
-def _bound(asker: Asker, options: Options, compared: Comparison) -> Comparison:
-    if options.out:
-        asker.shell.user_ns[options.out] = compared
+def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparison:
+    """Bound, and in a terminal shown: the call's semicolon keeps its value from being."""
+    asker.bind(compared, options)
     if kernel_of(asker.shell) is None:
-        # The call ends with a semicolon there (see the transformer), so that nothing is shown
-        # twice of an answer: neither is this, nor is it kept as `_`.
-        asker.shell.displayhook.update_user_ns(compared)
         print(f"\n{compared!r}")
     return compared

@@ -20,7 +20,11 @@ from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.options import MISSING
 
 if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.context.prompt_files import PromptFile
     from qwen_magic.conversation.chain import Conversation
+    from qwen_magic.options import Options
+    from qwen_magic.session.plan import Ask
 
 
 @magics_class
@@ -199,13 +203,6 @@ def _speed(said: str) -> float:
     if not speed > 0:
         raise UsageError(f"--speed takes original, instant or a number above 0, not {said!r}.")
     return speed
-
-
-if TYPE_CHECKING:
-    from qwen_magic.answer import Answer
-    from qwen_magic.context.prompt_files import PromptFile
-    from qwen_magic.options import Options
-    from qwen_magic.session.plan import Ask
 
 
 @magics_class

@@ -109,7 +109,7 @@ class Session:
             from qwen_magic.client import Client
 
             self._client = Client()
-            self._client.route = self.tape.route
+            self._client.route = self.tape.opener
         return self._client
 
     @cached_property

@@ -166,7 +166,6 @@ class Tape:
 
     @property
     def is_idle(self) -> bool:
-        self._follow()
         return not (self.is_recording or self.is_replaying)
 
     # what is replayed
@@ -228,10 +227,6 @@ class Tape:
 
     # where requests go
 
-    def route(self, request: HttpRequest, endpoint: Endpoint | None, http: Http) -> Opener:
-        """The network, a recorder before it, or the recording. Raises `NotRecordedError`."""
-        return self.opener(request, endpoint, http)
-
     def opener(
         self,
         request: HttpRequest,
@@ -241,8 +236,9 @@ class Tape:
         live: bool = False,
         cached: CachedAnswers | None = None,
     ) -> Opener:
-        """The same. `live`: it goes to the network, also while a recording is replayed. `cached`:
-        what identical requests were answered is looked for there, and what comes kept."""
+        """The network, a recorder before it, or the recording. `live`: it goes to the network, also
+        while a recording is replayed. `cached`: what identical requests were answered is looked for
+        there, and what comes kept. Raises `NotRecordedError`."""
         self._follow()
         with self._lock:
             replay, recorder = self._replay, self._recorder
