@@ -22,6 +22,15 @@ settings.load_profile("untimed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_collection_modifyitems(items):
+    """A kernel or a page that was late once, on cores that it shares, is asked once more (and
+    listed as RERUN); late twice is a fault."""
+    for item in items:
+        if item.get_closest_marker("browser") or item.get_closest_marker("kernel"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-background-networking",
