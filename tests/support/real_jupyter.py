@@ -43,7 +43,8 @@ _NOTEBOOKS_OWN = (
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
     # React's, when JupyterLab takes a toolbar away that it still draws (once in hundreds of runs).
-    "Failed to execute 'removeChild' on 'Node': The node to be removed is not a child of this node.",
+    "Failed to execute 'removeChild' on 'Node': "
+    "The node to be removed is not a child of this node.",
 )
 
 
