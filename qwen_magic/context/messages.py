@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-from qwen_magic.context.interpolation import single_reference
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 
@@ -21,16 +20,11 @@ _OUTPUT_ITEMS: Final = ("function_call_output", "custom_tool_call_output")
 _OTHER_ROLES: Final = ("tool", "function")
 
 
-def message_list(text: str, namespace: Mapping[str, object]) -> tuple[JSON, ...] | None:
-    """The messages, where `text` is exactly one `{name}` of a list of them; else None.
-
-    A list counts as one of messages where an element has a role of the API, or both `role` and
-    `content`; other lists are data, and expand. Raises `UsageError` as `check_messages` does.
-    """
-    value = single_reference(text, namespace)
-    if not isinstance(value, list | tuple) or not any(_is_message(item) for item in value):
-        return None
-    return check_messages(value)
+def message_list(value: Sequence[object]) -> tuple[JSON, ...] | None:
+    """The messages, where `value` is a list of them: where an element has a role of the API, or
+    both `role` and `content`. None for other lists, which are data. Raises `UsageError` as
+    `check_messages` does."""
+    return check_messages(value) if any(map(_is_message, value)) else None
 
 
 def check_messages(messages: Iterable[object]) -> tuple[JSON, ...]:

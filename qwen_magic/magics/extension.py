@@ -135,8 +135,8 @@ class Extension:
     def _awaitable(self, magic: str) -> Callable[..., Any]:
         """What is awaited in place of `%magic`."""
 
-        async def awaited(*given: str) -> Any:
-            return await getattr(self._find(magic).__self__, f"a{magic}")(*given)
+        def awaited(*given: str) -> Any:
+            return getattr(self._find(magic).__self__, f"a{magic}")(*given)
 
         return awaited
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from qwen_magic.context.attachments import attach, check_size
-from qwen_magic.context.interpolation import Interpolated, interpolate
+from qwen_magic.context.interpolation import Interpolated, interpolate, single_reference
 from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
 from qwen_magic.context.prompt_files import (
@@ -109,9 +109,11 @@ class Questions:
             else self._input(prompt, namespace, describe, raw=options.raw)
         )
         folders = self.prompt_folders
-        system = read_instructions(
-            options.system or "", namespace, folders=folders, describe=describe
-        )
+        system = Interpolated("")
+        if options.system:
+            system = read_instructions(
+                options.system, namespace, folders=folders, describe=describe
+            )
         if options.hint:
             hint = find_prompt(HINT, folders).filled().text
             system = replace(system, text=f"{system.text}\n\n{hint}".strip())
@@ -206,7 +208,8 @@ class Questions:
         *,
         raw: bool,
     ) -> _Input:
-        messages = None if raw else message_list(prompt, namespace)
+        value = None if raw else single_reference(prompt, namespace)
+        messages = message_list(value) if isinstance(value, list | tuple) else None
         if messages is not None:
             told = f"{prompt.strip()} → {len(messages)} messages"
             text = "\n\n".join(map(as_read, messages))

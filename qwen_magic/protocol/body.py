@@ -263,7 +263,8 @@ class EventDecoder:
             return None if cut else UnknownEvent(frame.event, {"data": data})
         if not isinstance(payload, dict):
             return UnknownEvent(frame.event, {"data": data})
-        if self._is_repeated(integer(payload.get("sequence_number")), data):
+        given = payload.get("sequence_number")
+        if self._is_repeated(given if type(given) is int else integer(given), data):
             return None
         if "\\" in data:
             if keys is not None and "delta" not in payload:

@@ -395,7 +395,8 @@ def _continue_after(
 ) -> tuple[str, tuple[Turn, ...]]:
     """The id to continue after, and the turns to be told besides: those that the server does not
     have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
-    answers = {str(item.get("call_id")) for item in as_items(given) if is_output(item)}
+    items = () if isinstance(given, str) else given
+    answers = {str(item.get("call_id")) for item in items if is_output(item)}
     for place in range(len(path) - 1, -1, -1):
         turn = path[place]
         newest = place == len(path) - 1

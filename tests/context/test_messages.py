@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_magic.context.messages import check_messages, message_list
+from qwen_magic.context.interpolation import single_reference
+from qwen_magic.context.messages import check_messages
+from qwen_magic.context.messages import message_list as messages_of
 from qwen_magic.errors import UsageError
+
+
+def message_list(text: str, namespace: dict[str, object]) -> object:
+    """What a prompt that is one reference stands for, if it is messages."""
+    value = single_reference(text, namespace)
+    return messages_of(value) if isinstance(value, list) else None
+
 
 TALK = [
     {"role": "system", "content": "Be brief."},

@@ -437,7 +437,8 @@ class LineSplitter:
         self._fed = []
         before, self._last = self._last, text[-1:]
         self._whole.append(text)
-        text = revealed(text, before)
+        if not (text.isascii() and text.isprintable()):  # else nothing hides, as nearly always
+            text = revealed(text, before)
         self.length += len(text)
         if "\n" not in text:
             self.partial += text
