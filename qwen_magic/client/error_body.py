@@ -1,6 +1,6 @@
 """What a refusal says, in any shape that was seen: code, message, request id, when to come back.
 
-The shapes of JSON are `protocol.error_reason`'s; gateways also send web pages, one event of a
+The shapes of JSON are `protocol.response`'s; gateways also send web pages, one event of a
 stream, or a body so long that it is not read to its end.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from qwen_magic.protocol.error_reason import read_reason
+from qwen_magic.protocol.response import read_reason
 
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _MESSAGE = re.compile(rb'"(?:message|detail|msg)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')

@@ -2,7 +2,6 @@
 
     bytes -> sse.SSEDecoder -> body.EventDecoder -> events.Event -> state.ResponseState
                decode:   JSON -> Event, of     items, response:  its parts
-               error_reason: why not
                entries:  the item an event speaks of; entry: one of them, with its
                          text.TextAccumulator; entries, thinking: without the thinking
     request.ResponseRequest -> JSON body, with input_items in the form that every server takes;
