@@ -71,11 +71,13 @@ class Document:
     """One turn as the reader sees it: steps and prose in the order in which they happened, then
     sources, a note about how it ended, and a footer.
 
-    `started`: when the turn began, in the unit of `now` and of the state's `at` (seconds).
+    `started`: when the turn began, in the unit of `now` and of the state's `at` (seconds). `joins`:
+    many steps are joined behind one line, short thoughts are put into the step after them.
     """
 
-    def __init__(self, turn: TurnFacts, *, started: float = 0.0) -> None:
+    def __init__(self, turn: TurnFacts, *, started: float = 0.0, joins: bool = True) -> None:
         self.turn = turn
+        self._joins = joins
         self.started = started
         self.seconds = 0.0
         self.tree = Tree()
@@ -131,7 +133,7 @@ class Document:
         patches += self._thought_tokens(state)
         patches += self._show_sandbox_images()
         patches += self._mark_cited(state)
-        patches += self._groups.join(is_over=True)
+        patches += self._join(is_over=True)
         patches += self._end(state, outcome)
         return patches + self._say(_ENDED[outcome.status])
 
@@ -158,7 +160,10 @@ class Document:
             else:
                 patches += self._update_entry(entry)
             self._seen[entry.key] = entry.version
-        return patches if is_prose else patches + self._groups.join(is_over=False)
+        return patches if is_prose else patches + self._join(is_over=False)
+
+    def _join(self, *, is_over: bool) -> list[ViewPatch]:
+        return self._groups.join(is_over=is_over) if self._joins else []
 
     def _make_room(self, state: ResponseState) -> list[ViewPatch]:
         """Where the text of a message turned out to be thinking, that has an entry of its own

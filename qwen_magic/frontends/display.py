@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK
-from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.plain import printable, window_size
 
 _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
 _STYLE: Final = (
@@ -74,16 +74,14 @@ def show_answer(answer: Shown) -> None:
 
 
 def _write(data: Mapping[str, str]) -> None:
-    """To a terminal: the Markdown drawn by rich, where that is installed; else as plain text.
-    Without control characters: with them a model could write to the terminal what it likes."""
-    try:
-        from rich.console import Console
-        from rich.markdown import Markdown
-    except ImportError:
-        print(printable(data["text/plain"]))  # noqa: T201
-        return
-    if sys.stdout.isatty():
-        Console(file=sys.stdout).print(Markdown(printable(data["text/markdown"])))
+    """To a terminal: drawn, where it can be; else as plain text. Without control characters: with
+    them a model could write to the terminal what it likes."""
+    from qwen_magic.frontends.terminal import is_drawn
+
+    if is_drawn(sys.stdout):
+        from qwen_magic.frontends.live_terminal import drawn_markdown
+
+        print(drawn_markdown(data["text/markdown"], window_size(sys.stdout)[0]))  # noqa: T201
     else:
         print(printable(data["text/plain"]))  # noqa: T201
 

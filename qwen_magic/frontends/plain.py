@@ -1,13 +1,16 @@
-"""A turn as plain text: whole, or written to a stream as it comes; how one text differs from
-another, word by word."""
+"""A turn as plain text; where its lines end in a window; how one text differs from another, word by
+word."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from html import escape
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
 from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
 from qwen_magic.document.footer import Footer, Note
@@ -17,8 +20,9 @@ if TYPE_CHECKING:
     from qwen_magic.document.build import Document
     from qwen_magic.document.tree import Node
 
-# Control characters would let a model write to the reader's terminal what it likes.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters would let a model write to the reader's terminal what it likes; halves of
+# surrogate pairs cannot be written.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str, before: str = "") -> str:
@@ -75,6 +79,69 @@ def note_text(note: Note) -> str:
     request = f"(request {note.request_id})" if note.request_id else ""
     return "\n".join(part for part in (note.title, note.text, request) if part)
 
+
+# Lines of a window -------------------------------------------------------------------------------
+
+# Chinese and Japanese set no spaces: a line may end behind any of their characters, but not before
+# what closes, nor behind what opens.
+_EAST: Final = "\u2e80-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003fffd"
+_OPENS: Final = "（［｛「『【《〈“‘"
+_CLOSES: Final = "、。，．：；？！）］｝」』】》〉”’…"
+WORDS: Final = re.compile(
+    f"\n|[ \t]+|[{_OPENS}]*[{_EAST}][{_CLOSES}]*|[{_OPENS}]*[^\\s{_EAST}]+[{_CLOSES}]*|[^\n]"
+)
+_CHARACTERS: Final = re.compile(r"[^\n]|\n")
+
+
+@lru_cache(maxsize=4096)
+def _width(char: str) -> int:
+    if char == "\ufe0f" or unicodedata.east_asian_width(char) in "WF":
+        return 1 + (char != "\ufe0f")
+    return int(unicodedata.category(char) not in ("Mn", "Me", "Cf"))
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal `text` takes, at most: terminals differ in what they make of
+    emoji that are joined."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def line_ends(text: str, width: int, *, at_words: bool = True) -> list[int]:
+    """Where to cut `text` so that no line is wider than `width` cells; its own ends are among them.
+    Spaces at which a line is cut stay at its end and do not count."""
+    ends: list[int] = []
+    column = 0
+    for found in (WORDS if at_words else _CHARACTERS).finditer(text):
+        word = found[0]
+        if word == "\n":
+            ends.append(found.end())
+            column = 0
+            continue
+        size = cells(word)
+        if column + size <= width or (at_words and word.isspace()):
+            column += size
+            continue
+        if column:
+            ends.append(found.start())
+        column = 0
+        for place, char in enumerate(word, found.start()):  # most often the word fits now
+            if column and column + _width(char) > width and size > width:
+                ends.append(place)
+                column = 0
+            column += _width(char)
+    return ends[:-1] if ends and ends[-1] == len(text) else ends
+
+
+def window_size(out: TextIO) -> tuple[int, int]:
+    """The columns and rows of the window that `out` writes to, as they are now."""
+    try:
+        columns, rows = os.get_terminal_size(out.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return columns or 80, rows or 24
+
+
+# How texts differ --------------------------------------------------------------------------------
 
 # " ": both have it, "-": only the old text, "+": only the new.
 Sign: TypeAlias = Literal[" ", "-", "+"]

@@ -1,25 +1,41 @@
-"""A turn in a terminal or a script: plain text as it comes, nothing drawn twice. Also what is asked
-there by a line of text, and in cells without buttons: whether a function may run, or what a file
-tells may be sent."""
+"""A turn in a terminal, a pipe or a script: `terminal_view` gives the view of it, drawn live where
+there is a terminal and rich, else plain text as it comes.
+
+Also what is asked there by a line of text, and in cells without buttons: whether a function may
+run, or what a file tells may be sent.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from getpass import getpass
-from typing import Any, Final, TextIO
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
 from qwen_magic.document.links import number_sources
 from qwen_magic.document.question import Choice, Question
 from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.frontends.kernel import kernel_of
-from qwen_magic.frontends.plain import note_text, printable, spaced, step_line
+from qwen_magic.frontends.plain import (
+    WORDS,
+    cells,
+    note_text,
+    printable,
+    spaced,
+    step_line,
+    window_size,
+)
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall, Message, Reasoning
 from qwen_magic.protocol.state import Entry, ResponseState
+
+if TYPE_CHECKING:
+    from qwen_magic.frontends.live_terminal import LiveTerminalView
 
 _ANSWERS: Final[dict[str, Choice]] = {
     "y": "once",
@@ -33,6 +49,28 @@ _ANSWERS: Final[dict[str, Choice]] = {
 _TRIES: Final = 3
 
 
+def terminal_view(
+    turn: TurnFacts, out: TextIO, *, started: float = 0.0, environ: Mapping[str, str] = os.environ
+) -> LiveTerminalView | TerminalView:
+    """The view of a turn that is written to `out`: drawn live in a terminal, where rich is there;
+    plain text in a pipe, a file, or a terminal that can do no more, in lines of its width.
+
+    A turn's caller calls it as any `session.view.View`, from one thread, `finish` last.
+    """
+    if not is_drawn(out, environ):
+        return TerminalView(turn, out, started=started, wraps=out.isatty())
+    from qwen_magic.frontends.live_terminal import LiveTerminalView
+
+    return LiveTerminalView(turn, out, has_colour=not environ.get("NO_COLOR"), started=started)
+
+
+def is_drawn(out: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether `out` is a terminal that can be drawn on, and rich is there to do it."""
+    is_able = environ.get("TERM", "dumb") != "dumb" or "WT_SESSION" in environ
+    writes_all = str(getattr(out, "encoding", "")).lower().replace("-", "") == "utf8"
+    return is_able and writes_all and out.isatty() and find_spec("rich") is not None
+
+
 class TerminalView:
     """Writes one turn to `out` as it grows (`session.view.View`).
 
@@ -40,8 +78,12 @@ class TerminalView:
     taken back: where the server replaces a text it sent, the new one follows on a new line.
     """
 
-    def __init__(self, turn: TurnFacts, out: TextIO, *, started: float = 0.0) -> None:
+    def __init__(
+        self, turn: TurnFacts, out: TextIO, *, started: float = 0.0, wraps: bool = False
+    ) -> None:
+        """`wraps`: no word is cut at the edge of a window; the last one waits for its end."""
         self._out = out
+        self._wrapped = _WrappedText(out) if wraps else None
         self._turn = turn
         self._started = started
         self._written: dict[str, str] = {}  # message key -> the text that was written
@@ -131,8 +173,32 @@ class TerminalView:
 
     def _put(self, text: str) -> None:
         if text:
-            self._out.write(text)
+            self._out.write(self._wrapped.feed(text) if self._wrapped is not None else text)
             self._at_start = text.endswith("\n")
+
+
+class _WrappedText:
+    """Cuts a text that comes piece by piece into lines of the window's width, at words. What is fed
+    comes out to its last word, which waits for what comes behind it."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._column = 0
+        self._word = ""
+
+    def feed(self, text: str) -> str:
+        width = window_size(self._out)[0]
+        words = [found[0] for found in WORDS.finditer(self._word + text)]
+        self._word = words.pop() if words and not words[-1].isspace() else ""
+        parts = []
+        for word in words:
+            size = cells(word)
+            if self._column and self._column + size > width and not word.isspace():
+                parts.append("\n")
+                self._column = 0
+            self._column = 0 if word == "\n" else self._column + size
+            parts.append(word)
+        return "".join(parts)
 
 
 def _stage_of(entry: Entry) -> tuple[str, bool]:

@@ -56,9 +56,9 @@ class ViewFactory:
         if quiet:
             return NoView()
         if kernel_of(self._shell) is None or not self._settings.live:
-            from qwen_magic.frontends.terminal import TerminalView
+            from qwen_magic.frontends.terminal import terminal_view
 
-            return TerminalView(self._shown(facts_of(plan)), sys.stdout, started=started)
+            return terminal_view(self._shown(facts_of(plan)), sys.stdout, started=started)
         return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
 
     def live_view(

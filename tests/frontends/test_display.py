@@ -12,6 +12,8 @@ ANSWER = Answer("# Primes\n\n- two\n- three")
 
 
 class Terminal(io.StringIO):
+    encoding = "utf-8"
+
     def isatty(self):
         return True
 
@@ -20,6 +22,7 @@ def test_it_is_drawn_in_a_terminal(monkeypatch):
     pytest.importorskip("rich")
     out = Terminal()
     monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setenv("TERM", "xterm")
     show_answer(ANSWER)
     assert "Primes" in out.getvalue()
     assert "# Primes" not in out.getvalue()

@@ -12,6 +12,7 @@ from hostile_markup import SHEETS, marked_up, turn_of
 from hostile_server import events_of, item
 from hostile_texts import CLASSES, EVERY, LIES, PLAIN_WRITING, some
 from html_judge import html_faults, markdown_faults, text_faults
+from terminal_window import Window
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.result import MapResult
@@ -30,6 +31,7 @@ from qwen_magic.errors import QwenError
 from qwen_magic.frontends.display import listing_html
 from qwen_magic.frontends.dry_run import DryRun, dry_run_html, dry_run_text
 from qwen_magic.frontends.history import history_html, history_text
+from qwen_magic.frontends.live_terminal import LiveTerminalView
 from qwen_magic.frontends.static import bundle
 from qwen_magic.frontends.terminal import TerminalView
 from qwen_magic.protocol.decode import decode_event
@@ -80,14 +82,24 @@ def test_an_answers_text_is_safe_in_each_form(name):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_terminal_gets_text(name):
+    """Also where it is drawn: the window refuses every sequence that is not one of ours."""
     for texts in portions(CLASSES[name]):
-        out, state = io.StringIO(), ResponseState()
-        view = TerminalView(TurnFacts(*texts[:1]), out)
-        for event in events_of(marked_up(*texts), *texts[:1], piece=3):
-            state.apply(decode_event(event, event["type"]))
-            view.update(state, 0.0)
-        view.finish(state, 1.0, Outcome("failed", *texts[:4]), {})
+        window, out = Window(), io.StringIO()
+        facts = TurnFacts(*texts[:1])
+        run(LiveTerminalView(facts, window, size=window.size), texts)
+        run(TerminalView(facts, out), texts)
+        assert not text_faults(window.text), texts
         assert not text_faults(out.getvalue()), texts
+
+
+def run(view, texts):
+    """A turn of these texts."""
+    view.begin(lambda: None)
+    state = ResponseState()
+    for now, event in enumerate(events_of(marked_up(*texts), *texts[:1], piece=3)):
+        state.apply(decode_event(event, event["type"]))
+        view.update(state, now / 100)
+    view.finish(state, 1.0, Outcome("failed", *texts[:4]), {})
 
 
 @pytest.mark.parametrize("name", CLASSES)

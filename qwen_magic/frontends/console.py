@@ -1,0 +1,284 @@
+"""A window of a terminal in which an answer grows: finished lines are written once, those that
+change are written over.
+
+    parts -> lines, cut to the window -> what differs from the lines before -> one write
+
+Theory. A terminal takes back only what it shows: a line that has left at the top stays as it is.
+So the answer is a row of `Part`s, of which those that are *closed* do not change any more. The
+cursor waits at the start of the row below the last line; a drawing goes up to the first line that
+differs and writes from there, in one synchronized piece (mode 2026), while the terminal wraps
+nothing (mode 7): a character that is wider than we think cannot move the rows.
+
+States of a line: in *reach*, it can be written over; *fixed*, it has left at the top, or was left
+behind. An open part that is taller than the window lets its first lines go, since they are final;
+but not a table, whose columns the next row may change: of that only the end is shown, with a line
+that says so, and the whole when it is closed.
+
+Resizing. What is closed stays as it stands, laid out for the old width, and is forgotten (`_kept`).
+The open rest is taken back and laid out anew. Most terminals wrap lines anew when they become
+narrower (`_reflows`): the rows to take back are counted in the new width. What of an open part had
+left at the top by then is left out of it below (`_said`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TextIO
+
+from qwen_magic.document.words import counted
+from qwen_magic.frontends.plain import cells
+
+_BEGIN: Final = "\x1b[?2026h\x1b[?25l\x1b[?7l"
+_END: Final = "\x1b[?7h\x1b[?25h\x1b[?2026l"
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;;[^\x1b]*\x1b\\")
+_FRAMES: Final = re.compile(r"[\s│▌⋮]")  # what a layout adds to a text
+_NARROWEST: Final = 16
+_LOWEST: Final = 4
+_NO_REFLOW: Final = ("XTERM_VERSION", "STY")
+
+
+class Line(NamedTuple):
+    """A line with its escapes, and how many cells it takes."""
+
+    text: str
+    width: int
+
+    @classmethod
+    def of(cls, text: str) -> Line:
+        return cls(text, cells(_ESCAPES.sub("", text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What makes the terminal draw a picture at the cursor, which takes so many rows."""
+
+    escape: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Lines that belong together. `is_open`: they may change. `is_firm`: while more lines come at
+    the end, those before stay."""
+
+    key: str
+    lines: tuple[Line, ...]
+    is_open: bool = False
+    is_firm: bool = True
+    picture: Picture | None = None
+
+
+class Screen:
+    """Writes parts to `out`. `size`: columns and rows of the window as they are now."""
+
+    def __init__(
+        self,
+        out: TextIO,
+        size: Callable[[], tuple[int, int]],
+        *,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._out = out
+        self._get_size = size
+        self._reflows = environ.get("TERM") != "linux" and not any(map(environ.get, _NO_REFLOW))
+        self._kept: set[str] = set()  # parts that are forgotten: their keys
+        self._said: dict[str, int] = {}  # characters of an open part that stand in its old layout
+        self._parts: list[tuple[Part, int]] = []  # those that are drawn, and their lines
+        self._lines: list[Line] = []  # of these
+        self._fixed = 0  # how many of the lines cannot be reached
+        self._width, self._height = self._size()
+
+    def is_resized(self) -> bool:
+        return self._size() != (self._width, self._height)
+
+    def draw(self, parts: Sequence[Part]) -> None:
+        """Let the window end in these parts, which are laid out for the size that `fit` gave."""
+        parts = [part for part in parts if part.key not in self._kept]
+        begun = 0
+        for place, part in enumerate(parts):
+            if part.is_open:
+                break
+            if part.picture is not None:
+                self._write(parts[begun : place + 1])
+                self._paint(part.picture)
+                begun = place + 1
+        self._write(parts[begun:])
+
+    def step_aside(self) -> None:
+        """Take back what is open and forget the rest: others write next, and end with a line."""
+        closed = self._closed()
+        self._write(closed)
+        self._forget(len(closed))
+        self._lines, self._fixed = [], 0
+
+    def restart(self) -> None:
+        """Take back what can be taken back; the same keys may come again."""
+        self._write([])
+        self._kept.clear()
+        self._said.clear()
+        self._lines, self._fixed, self._parts = [], 0, []
+
+    def _size(self) -> tuple[int, int]:
+        width, height = self._get_size()
+        return max(_NARROWEST, width), max(_LOWEST, height)
+
+    def _closed(self) -> list[Part]:
+        """The parts before the first that is open."""
+        parts = [part for part, _ in self._parts]
+        count = next((at for at, part in enumerate(parts) if part.is_open), len(parts))
+        return parts[:count]
+
+    def _write(self, parts: Sequence[Part]) -> None:
+        """Write what differs from the lines that are there."""
+        old, fixed = self._lines, self._fixed
+        shown = self._fitting(parts)
+        self._parts = [(part, len(lines)) for part, lines in shown]
+        new = [line for _, lines in shown for line in lines]
+        new[:fixed] = old[:fixed]
+        same = fixed
+        while same < min(len(old), len(new)) and old[same] == new[same]:
+            same += 1
+        if not same == len(old) == len(new):
+            up = len(old) - same
+            pieces = [_BEGIN, f"\x1b[{up}A" if up else "", "\r"]
+            for at, line in enumerate(new[same:], same):
+                is_there = at < len(old) and old[at] == line
+                pieces.append("\r\n" if is_there else f"\x1b[2K{line.text}\r\n")
+            pieces += ["\x1b[J" if len(new) < len(old) else "", _END]
+            self._out.write("".join(pieces))
+            self._out.flush()
+        self._lines = new
+        self._fixed = max(fixed, len(new) - (self._height - 1))
+        self._drop_fixed()
+
+    def _fitting(self, parts: Sequence[Part]) -> list[tuple[Part, Sequence[Line]]]:
+        """The lines of each part: of one that is not firm as many as the window has room for,
+        without what is below it where that takes all of it."""
+        shown = [(part, self._rest(part)) for part in parts]
+        for place, (part, lines) in enumerate(shown):
+            if part.is_open and not part.is_firm:
+                below = sum(len(others) for _, others in shown[place + 1 :])
+                if below > self._height // 2:
+                    below = 0
+                    del shown[place + 1 :]
+                shown[place] = part, _end_of(lines, self._height - 1 - below)
+                break
+        return shown
+
+    def _rest(self, part: Part) -> Sequence[Line]:
+        """The lines of a part that do not stand above in another layout."""
+        lines, said = part.lines, self._said.get(part.key, 0)
+        while lines and said > 0:
+            said -= _length(lines[0])
+            lines = lines[1:]
+        return lines
+
+    def _drop_fixed(self) -> None:
+        """Forget the closed parts of which no line can be reached."""
+        count = taken = 0
+        for part, lines in self._parts:
+            if part.is_open or taken + lines > self._fixed:
+                break
+            count, taken = count + 1, taken + lines
+        self._forget(count)
+        del self._lines[:taken]
+        self._fixed -= taken
+
+    def _forget(self, count: int) -> None:
+        self._kept.update(part.key for part, _ in self._parts[:count])
+        del self._parts[:count]
+
+    def _paint(self, picture: Picture) -> None:
+        """Draw a picture below the lines, and forget all that is above it: it cannot be drawn
+        over."""
+        down = "\r\n" * picture.rows
+        self._out.write(
+            f"{_BEGIN}\r\x1b[J{down}\x1b[{picture.rows}A\x1b7{picture.escape}\x1b8{down}{_END}"
+        )
+        self._out.flush()
+        self._forget(len(self._parts))
+        self._lines, self._fixed = [], 0
+
+    def fit(self) -> tuple[int, int]:
+        """Take in that the window may have another size; gives it."""
+        width, height = self._size()
+        if (width, height) == (self._width, self._height):
+            return width, height
+        self._height = height
+        if width == self._width:
+            self._fixed = max(self._fixed, len(self._lines) - (height - 1))
+            return width, height
+        closed = self._closed()
+        kept = sum(lines for _, lines in self._parts[: len(closed)])
+        rows = 0
+        place = len(self._lines)
+        while place > max(kept, self._fixed):
+            more = self._rows(self._lines[place - 1], width)
+            if rows + more > height - 1:
+                break
+            place, rows = place - 1, rows + more
+        self._forget(len(closed))
+        begun = kept
+        for part, lines in self._parts:
+            gone = self._lines[begun : min(place, begun + lines)]
+            if gone and part.is_firm:
+                self._said[part.key] = self._said.get(part.key, 0) + sum(map(_length, gone))
+            begun += lines
+        self._width, self._lines, self._fixed, self._parts = width, [], 0, []
+        self._out.write(f"{_BEGIN}\x1b[{rows}A\r\x1b[J{_END}" if rows else "")
+        return width, height
+
+    def _rows(self, line: Line, width: int) -> int:
+        """The rows that a line takes in a window of this width."""
+        return max(1, -(-line.width // width)) if self._reflows else 1
+
+
+def _end_of(lines: Sequence[Line], room: int) -> Sequence[Line]:
+    """The last lines, for which there is room, below one that says how many are left out."""
+    if len(lines) <= room:
+        return lines
+    end = lines[len(lines) - max(1, room - 1) :]
+    above = counted(len(lines) - len(end), "line")
+    return [Line.of(f"\x1b[2m⋮ {above} above\x1b[0m"), *end]
+
+
+def _length(line: Line) -> int:
+    """The characters of a line that are of the text, in any layout."""
+    return len(_FRAMES.sub("", _ESCAPES.sub("", line.text)))
+
+
+class Silence:
+    """Keys that are typed while an answer is written are not echoed into it; they come to the next
+    prompt."""
+
+    def __init__(self) -> None:
+        self._before: list[Any] | None = None
+
+    def begin(self) -> None:
+        if self._before is not None or sys.platform == "win32":
+            return
+        import termios
+
+        try:
+            fd = sys.stdin.fileno()
+            now = termios.tcgetattr(fd)
+            self._before = list(now)
+            now[3] &= ~termios.ECHO
+            termios.tcsetattr(fd, termios.TCSANOW, now)
+        except (OSError, ValueError, AttributeError, termios.error):
+            self._before = None  # no terminal to type at
+
+    def end(self) -> None:
+        if self._before is None or sys.platform == "win32":
+            return
+        import termios
+
+        before, self._before = self._before, None
+        try:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
+        except (OSError, ValueError, termios.error):
+            return

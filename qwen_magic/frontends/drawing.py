@@ -1,0 +1,431 @@
+"""The blocks of an answer as lines for a terminal, laid out and coloured with rich.
+
+    the tree's blocks, as HTML of our own -> `Element`s -> rich `Text`, a line each -> escapes
+
+A terminal is one more page that is given the blocks of `document`: what it knows of Markdown is the
+short list of elements that `document.markdown.render` and `document.html` write. A block's lines
+depend on that block and the width alone, so that a finished one is drawn once.
+
+What a model wrote never reaches the terminal as it came: a control character that a reference
+(`&#27;`) brought in goes out as nothing, and a link is one to click (OSC 8) only where it is
+http(s) and its words show no other host. Colours are the sixteen of the reader's own theme.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html.parser import HTMLParser
+from io import StringIO
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from rich import box
+from rich.color import ColorSystem
+from rich.console import Console, JustifyMethod
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from qwen_magic.document.links import is_linkable, misleads
+from qwen_magic.document.markdown.render import FIGURE_ALT
+from qwen_magic.document.words import counted
+from qwen_magic.frontends.plain import cells, line_ends, printable
+
+DIM: Final = Style(dim=True)
+BOLD: Final = Style(bold=True)
+GOOD: Final = Style(color="green")
+BAD: Final = Style(color="red")
+LIVE: Final = Style(color="cyan")
+WARN: Final = Style(color="yellow")
+CODE: Final = Style(color="cyan")
+_PLAIN: Final = Style()
+_STYLES: Final = {
+    "strong": BOLD,
+    "b": BOLD,
+    "em": Style(italic=True),
+    "i": Style(italic=True),
+    "s": Style(strike=True),
+    "code": CODE,
+    "small": DIM,
+    "kbd": Style(reverse=True),
+    "mark": Style(reverse=True),
+    "th": BOLD,
+}
+_IN_CODE: Final = {  # what `document.highlight` marks
+    "b": Style(color="magenta"),
+    "span": Style(color="green"),
+    "i": Style(dim=True, italic=True),
+}
+_HEADINGS: Final = {
+    "h1": Style(bold=True, underline=True, color="magenta"),
+    "h2": Style(bold=True, color="magenta"),
+}
+_LINK: Final = Style(color="blue", underline=True)
+_MATHS: Final = Style(color="yellow")
+_QUOTE: Final = "▌ "
+_BULLETS: Final = "•◦▪"
+_NARROWEST: Final = 14  # cells of a word that a column need not show in one piece
+_RAISED: Final = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
+_LOWERED: Final = str.maketrans("0123456789+-=()n", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙ")
+_CODE_BLOCK: Final = re.compile(
+    r'<div class="qm-code"[^>]*><div class="qm-bar"><span class="qm-lang">(.*?)</span></div>'
+    r"<pre[^>]*><code>(.*)</code></pre></div>",
+    re.DOTALL,
+)
+_INLINE: Final = frozenset(
+    "a b br code em i img kbd mark s small span strong sub sup".split()  # noqa: SIM905
+)
+
+
+@dataclass(slots=True)
+class Element:
+    """One element; `children` are elements and texts."""
+
+    tag: str
+    attrs: dict[str, str] = field(default_factory=dict)
+    children: list[Element | str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return self.attrs.get("class", "")
+
+    def first(self, tag: str) -> Element | None:
+        """The first element of this tag in it, at any depth."""
+        for child in self.children:
+            if isinstance(child, Element):
+                found = child if child.tag == tag else child.first(tag)
+                if found is not None:
+                    return found
+        return None
+
+
+class _Builder(HTMLParser):
+    """Our own HTML, which is always nested right, as elements below `root`."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("")
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self._open[-1].children.append(element)
+        if tag not in ("br", "hr", "img"):
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        if len(self._open) > 1:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].children.append(data)
+
+
+def elements(html: str) -> list[Element | str]:
+    builder = _Builder()
+    builder.feed(html)
+    builder.close()
+    return builder.root.children
+
+
+Lines: TypeAlias = list[Text]
+
+
+def draw_block(html: str, width: int) -> Lines:
+    """The lines of one block of the tree, none wider than `width` cells."""
+    code = _CODE_BLOCK.fullmatch(html)
+    if code is not None:
+        return draw_code(code[1], code[2], width)
+    return _blocks(elements(html), width)
+
+
+def draw_code(label: str, html: str, width: int, *, most: int = 0) -> Lines:
+    """Lines of code, of which each is drawn once. `most`: lines that are shown, all where it is
+    0."""
+    lines = html.replace("&#10;", "\n").removesuffix("\n").split("\n")
+    more = len(lines) - most if 0 < most < len(lines) else 0
+    drawn = [Text(f"  {_plain(label)}", DIM)] if label else []
+    for line in lines[:most] if more else lines:
+        drawn += [piece.copy() for piece in _code_line(line, width)]
+    return [*drawn, Text(f"  … {counted(more, 'more line')}", DIM)] if more else drawn
+
+
+@lru_cache(maxsize=2048)
+def _code_line(html: str, width: int) -> tuple[Text, ...]:
+    text = Text()
+    for child in elements(html):
+        if isinstance(child, str):
+            text.append(printable(child).expandtabs(4))
+        else:
+            style = _IN_CODE.get(child.tag, _PLAIN)
+            text.append(printable(_text_of(child)).expandtabs(4), style)
+    return tuple(prefixed(cut(text, width - 2), "  "))
+
+
+def _text_of(element: Element) -> str:
+    return "".join(c if isinstance(c, str) else _text_of(c) for c in element.children)
+
+
+def _plain(html: str) -> str:
+    return printable("".join(c if isinstance(c, str) else _text_of(c) for c in elements(html)))
+
+
+def _blocks(children: Iterable[Element | str], width: int, depth: int = 0) -> Lines:
+    """What stands in an element that holds blocks: an empty line between two paragraphs, and around
+    what is no paragraph, but not between the items of lists."""
+    lines: Lines = []
+    inline: list[Element | str] = []
+    last = ""
+
+    def put(kind: str, drawn: Lines) -> None:
+        nonlocal last
+        if drawn:
+            if last and not (kind == "list" and last == "text" and depth):
+                lines.append(Text())
+            lines.extend(drawn)
+            last = kind
+
+    for child in children:
+        if isinstance(child, str) or child.tag in _INLINE:
+            inline.append(child)
+            continue
+        put("text", wrap(_inline(inline), width))
+        inline = []
+        put(*_block(child, width, depth))
+    put("text", wrap(_inline(inline), width))
+    return lines
+
+
+def _block(element: Element, width: int, depth: int) -> tuple[str, Lines]:
+    """Its kind ("text", "list" or "apart") and its lines."""
+    match element.tag:
+        case "ul" | "ol":
+            return "list", _list(element, width, depth)
+        case "blockquote":
+            inside = _blocks(element.children, max(1, width - len(_QUOTE)))
+            return "apart", prefixed(inside, _QUOTE, DIM)
+        case "hr":
+            return "apart", [Text("─" * width, DIM)]
+        case "pre":
+            code = element.first("code") or element
+            return "apart", prefixed(cut(_inline(code.children, is_code=True), width - 2), "  ")
+        case "table":
+            return "apart", _table(element, width)
+        case "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
+            style = _HEADINGS.get(element.tag, BOLD)
+            return "apart", wrap(_inline(element.children, style), width)
+        case "div" if "qm-code" in element.kind:
+            label, pre = element.first("span"), element.first("code")
+            text = _inline(pre.children, is_code=True) if pre is not None else Text()
+            text.rstrip()
+            name = _text_of(label) if label is not None else ""
+            head = [Text(f"  {printable(name)}", DIM)] if name else []
+            return "apart", [*head, *prefixed(cut(text, width - 2), "  ")]
+        case "div" if "qm-math" in element.kind:
+            text = Text(printable(_text_of(element)).strip().strip("$").strip("\n"), _MATHS)
+            return "apart", prefixed(wrap(text, max(1, width - 4)), "    ")
+        case "p" | "li" | "summary":
+            return "text", wrap(_inline(element.children), width)
+        case _:
+            return "apart", _blocks(element.children, width, depth)
+
+
+def _list(element: Element, width: int, depth: int) -> Lines:
+    lines: Lines = []
+    number = int(element.attrs.get("start", "1")) if element.tag == "ol" else None
+    for item in element.children:
+        if not isinstance(item, Element):
+            continue
+        mark = f"{number}. " if number is not None else f"{_BULLETS[min(depth, 2)]} "
+        if "qm-task" in item.kind:
+            mark = ""
+        inside = _blocks(item.children, max(1, width - len(mark) - 1), depth + 1) or [Text()]
+        space = " " * (len(mark) + 1)
+        lines.append(Text.assemble((f" {mark}", LIVE), inside[0]))
+        lines += prefixed(inside[1:], space)
+        number = number + 1 if number is not None else None
+    return lines
+
+
+def _table(element: Element, width: int) -> Lines:
+    """Columns, where each has room for its words; else a line "head: cell" for each cell."""
+    rows = [
+        [cell for cell in row.children if isinstance(cell, Element)]
+        for part in element.children
+        if isinstance(part, Element)
+        for row in part.children
+        if isinstance(row, Element)
+    ]
+    if not rows:
+        return []
+    head, body = rows[0], rows[1:]
+    texts = [[_inline(cell.children, _STYLES.get(cell.tag, _PLAIN)) for cell in r] for r in rows]
+    if sum(map(_least, zip(*texts, strict=False))) + 2 * (len(head) - 1) > width:
+        return _stacked(texts, width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for cell, text in zip(head, texts[0], strict=True):
+        table.add_column(text, justify=_alignment(cell), overflow="fold")
+    for row in texts[1:] if body else []:
+        table.add_row(*row)
+    console = _ruler()
+    options = console.options.update(width=width)
+    lines = console.render_lines(table, options, pad=False)
+    drawn = []
+    for segments in lines:
+        text = Text.assemble(*((s.text, s.style or _PLAIN) for s in segments if not s.control))
+        text.rstrip()
+        drawn.append(text)
+    while drawn and not drawn[-1]:
+        drawn.pop()
+    return drawn
+
+
+def _least(column: Sequence[Text]) -> int:
+    """The cells that a column needs so that no usual word of it is cut."""
+    words = (cells(word) for text in column for word in text.plain.split())
+    return min(_NARROWEST, max(words, default=1))
+
+
+def _stacked(rows: Sequence[Sequence[Text]], width: int) -> Lines:
+    lines: Lines = []
+    for row in rows[1:] or rows:
+        lines += [Text()] * bool(lines)
+        for name, cell in zip(rows[0], row, strict=False):
+            if cell.plain.strip():
+                said = Text.assemble(name, ": " if rows[1:] else "", cell)
+                lines += hanging(said, width)
+    return lines
+
+
+def _alignment(cell: Element) -> JustifyMethod:
+    if cell.attrs.get("align") == "right":
+        return "right"
+    return "center" if "center" in cell.attrs.get("style", "") else "left"
+
+
+@lru_cache(maxsize=1)
+def _ruler() -> Console:
+    return Console(file=StringIO(), force_terminal=True, color_system="standard", width=80)
+
+
+def _inline(
+    children: Iterable[Element | str], style: Style = _PLAIN, *, is_code: bool = False
+) -> Text:
+    text = Text(style=style)
+    _append(text, children, _PLAIN, is_code)
+    return text
+
+
+def _append(text: Text, children: Iterable[Element | str], style: Style, is_code: bool) -> None:
+    for child in children:
+        if isinstance(child, str):
+            said = printable(child)
+            text.append(said.expandtabs(4) if is_code else said.replace("\n", " "), style)
+            continue
+        match child.tag:
+            case "br":
+                text.append("\n")
+            case "img":
+                text.append(f"[{printable(child.attrs.get('alt', ''))}]", style + DIM)
+            case "a":
+                _append_link(text, child, style)
+            case "sup" | "sub":
+                table, mark = (_RAISED, "^") if child.tag == "sup" else (_LOWERED, "_")
+                said = printable(_text_of(child))
+                is_known = said and all(ord(char) in table for char in said)
+                text.append(said.translate(table) if is_known else f"{mark}({said})", style)
+            case "small" if child.kind == "qm-real":
+                text.right_crop(1)  # the whole address stands there
+            case "span" if child.kind == "qm-lost":
+                text.append(f"[{printable(_text_of(child)) or FIGURE_ALT}]", style + DIM)
+            case _:
+                styles = _IN_CODE if is_code else _STYLES
+                _append(text, child.children, style + styles.get(child.tag, _PLAIN), is_code)
+
+
+def _append_link(text: Text, link: Element, style: Style) -> None:
+    said = Text()
+    _append(said, link.children, style, False)
+    is_cited = "qm-cite" in link.kind  # the sources below name its address
+    append_link(text, said, link.attrs.get("href", ""), style, with_address=not is_cited)
+
+
+def append_link(
+    text: Text, said: Text, url: str, style: Style = _PLAIN, *, with_address: bool = True
+) -> None:
+    """A link's words, and the address where they are not that. One to click it is only where they
+    show no other host."""
+    url = printable(url)
+    words = said.plain
+    is_web = url.lower().startswith(("http://", "https://")) and is_linkable(url)
+    is_safe = is_web and not misleads(words, url)
+    target = quote(url, safe="%/:?#[]@!$&'()*+,;=-._~") if is_safe else None
+    said.stylize(_LINK + Style(link=target))
+    text.append_text(said)
+    if with_address and _bare(words) != _bare(url):
+        text.append(f" ({url})", style + DIM)
+
+
+def _bare(url: str) -> str:
+    for scheme in ("https://", "http://", "mailto:"):
+        url = url.removeprefix(scheme)
+    return url.rstrip("/")
+
+
+def prefixed(lines: Iterable[Text], prefix: str, style: Style = _PLAIN) -> Lines:
+    """The lines with something in front of each."""
+    return [Text.assemble((prefix, style), line) for line in lines]
+
+
+def wrap(text: Text, width: int) -> Lines:
+    """Cut at words, and between the characters of scripts that set no spaces."""
+    return _cut_at(text, line_ends(text.plain, width)) if text else []
+
+
+def hanging(text: Text, width: int) -> Lines:
+    """Lines of which all but the first are indented by two cells."""
+    first, *rest = wrap(text, width) or [Text()]
+    if not rest:
+        return [first]
+    text = text[len(first.plain) :]
+    plain = text.plain
+    text = text[len(plain) - len(plain.lstrip()) :]
+    return [first, *prefixed(wrap(text, max(1, width - 2)), "  ")]
+
+
+def cut(text: Text, width: int) -> Lines:
+    """Cut where the line is full, as code is."""
+    return _cut_at(text, line_ends(text.plain, max(1, width), at_words=False))
+
+
+def _cut_at(text: Text, ends: Sequence[int]) -> Lines:
+    lines = []
+    for line in text.divide(ends):
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """How styles are written: in the sixteen colours, or without (`NO_COLOR`)."""
+
+    has_colour: bool = True
+
+    def line(self, text: Text) -> str:
+        """One line with its escapes, and with no control character but those."""
+        parts = []
+        for segment in text.render(_ruler()):
+            said, style = segment.text, segment.style
+            if not said.isprintable():
+                said = printable(said).replace("\t", " ").replace("\n", " ")
+            link = ""
+            if style:
+                link = style.link or ""
+                style = (style if self.has_colour else style.without_color).update_link(None)
+                said = style.render(said, color_system=ColorSystem.STANDARD)
+            parts.append(f"\x1b]8;;{link}\x1b\\{said}\x1b]8;;\x1b\\" if link else said)
+        return "".join(parts)
