@@ -30,8 +30,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from qwen_magic.endpoints import DEFAULT_MODEL
 
 Kind: TypeAlias = Literal[
-    "flag", "text", "list", "choice", "number", "integer", "variable", "chat", "rows", "files"
-]
+    "flag", "text", "list", "choice", "number", "integer", "variable", "chat", "rows", "files",
+    "cells",
+]  # fmt: skip
 # Where an option goes: it says something about the cell and not about the question; it is made
 # into something else first (names into tool dicts); it is the field of that name in
 # `session.plan.Ask`; it is the parameter of that name in the request's body.
@@ -160,6 +161,12 @@ class Options:
     allow_secrets: bool = _options(
         Option("--allow-secrets", "", "send what looks like a key, too", place="ask"),
         default=False)
+    notebook: str | None = _options(Option(
+        "--notebook", "CELLS",
+        "the notebook as you see it, for this question: `outline`, `errors`, `last` or `last:N` "
+        "cells above, `cells:A-B` by their numbers, or `all`",
+        "-n", "cells", offers="choices",
+        choices=("outline", "errors", "last", "last:", "cells:", "all")))
     images: tuple[str, ...] | None = _options(Option(
         "--image", "REF",
         "path, URL, variable (figure, PIL image, array) or `last` (the figure shown last), for "
@@ -287,8 +294,8 @@ CONTRADICTIONS: Final = (
     ("code", "compare"),
 )
 
-# Options of the other magics, which are no options of a turn. (`%qwen_fix` and `%qwen_prompt`
-# take those of `%qwen`.)
+# Options of the other magics, which are no options of a turn. (`%qwen_fix`, `%qwen_edit` and
+# `%qwen_prompt` take those of `%qwen`.)
 OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
     "qwen_chat": (Option("--all", "", "list all conversations", field="all"),),
     "qwen_fork": (
@@ -350,7 +357,7 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
 
 def options_of(magic: str) -> tuple[Option, ...]:
     """The options that `%magic` takes, in the order of the help."""
-    magic = "qwen" if magic in ("qwen_fix", "qwen_prompt") else magic
+    magic = "qwen" if magic in ("qwen_fix", "qwen_edit", "qwen_prompt") else magic
     return (*(o for o in OPTIONS if magic in o.magics), *OTHERS.get(magic, ()))
 
 

@@ -45,12 +45,13 @@ def attach(
     takes_images: bool = True,
     file_models: Sequence[str] = (),
     whole: bool = False,
+    notebook: RequestPart | None = None,
 ) -> Attached:
     """`prompt` with descriptions of the variables `data` below it (names, or attributes and items
     as braces take them), the `whole` of each that is no table, `files` as what they are, and
     `images` (paths, addresses or names of variables; `last` is the figure `shown` last).
     `takes_images`: whether the server does, where the model may; `file_models`: patterns of its
-    models that fetch files by address. Raises `UsageError`."""
+    models that fetch files by address; `notebook`: what of it goes along. Raises `UsageError`."""
     read: list[FilePart] = []
     if files:
         takes = [pattern for pattern in file_models if fnmatchcase(model, pattern)]
@@ -67,16 +68,18 @@ def attach(
             f"--rows {rows} says how many rows go along, and no -d or -f says of what table.",
             hint=f"Name the table: -d NAME --rows {rows}",
         )
-    if not data and not images and not files:
+    if not data and not images and not files and not notebook:
         return Attached(prompt)
     if not isinstance(prompt, str):
-        raise UsageError("-d, -f and -i go with a prompt, not with a list of messages.")
+        raise UsageError("-d, -f, -i and -n go with a prompt, not with a list of messages.")
     # Most questions need neither, and the first of a kernel waits for what it imports.
     from qwen_magic.context.dataframe.describing import describe_data, size_words
     from qwen_magic.context.images import LAST, check_vision, image_and_words
 
     text, told = prompt, []
     parts: list[RequestPart] = []
+    if notebook:
+        text, told, parts = f"{text}\n\n{notebook.text}", [notebook.told], [notebook]
     for name in data:
         value = _value(name, namespace)
         part = describe_data(name, value, rows=rows, mask=mask, whole=whole)

@@ -55,6 +55,28 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join([*map(re.escape, names), *map(translate, names)]))
 
 
+def names_pattern(mask: Collection[str]) -> str:
+    """What finds the names of a mask in a text: a regular expression of Python and of JavaScript,
+    which takes no account of case. Empty for no name. Of a pattern it finds what is around the
+    stars: `*_email` where `work_email` stands."""
+    sets = [re.sub(r"\[!", "[^", name) for name in mask if re.search(r"\[.+\]", name)]
+    return "|".join([*map(_name_pattern, mask), *(_name_pattern(name, "[^-]") for name in sets)])
+
+
+def _name_pattern(name: str, kept: str = "") -> str:
+    """`kept`: characters that mean in the name what they mean in a regular expression."""
+    core = name.strip("*")
+    means = {"*": r"\w*", "?": r"\w", **{char: char for char in kept}}
+    parts = "".join(means.get(char, _escaped(char)) for char in core)
+    left = "" if name.startswith("*") or not re.match(r"\w", core) else r"(?<!\w)"
+    right = "" if name.endswith("*") or not re.search(r"\w\Z", core) else r"(?!\w)"
+    return f"{left}{parts}{right}"
+
+
+def _escaped(char: str) -> str:
+    return f"\\{char}" if char in r"\^$.+()[]{}|/" else char
+
+
 def without_masked(
     value: Any,
     mask: Collection[str],

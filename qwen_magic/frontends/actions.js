@@ -3,14 +3,17 @@
    kernel -> page   `answers`: what each answer offers, by its mark (a class of its element)
                     {op: "say" | "text" | "show" | "error" | "done", id, …}   the reply to request id
                     {op: "here"}                         the reply to hello
+                    {op: "notebook", …}                  of the notebook itself: see notebook.js
    page -> kernel   {op: "copy" | "keep" | "fork" | "sibling", key: mark, id, argument}
                     {op: "hello"}                        are you still there?
+                    {op: "page"}                         a page has the model
 
    A saved answer is plain HTML. This puts buttons under it, here on the page only: the notebook's
    file never has them. An answer that the notebook draws anew is decorated anew. */
 
 const MARK = /\bqm-id-[\w-]+/;
 const ANSWERS = ".qm-saved[class*='qm-id-']";
+const EDITS = ".qm-edit[class*='qm-id-']";
 const PATIENCE = 3000; // ms after which the reader is told that the kernel is busy
 const SHOWN = 6000; // ms that a word about what was done stays
 const GONE = /dead|restarting|terminating|unknown/; // a kernel's status when it is not this one now
@@ -206,6 +209,44 @@ class Bar {
   }
 }
 
+/* Accept and Discard under the difference of a cell's source to the one that was proposed. */
+class Edit {
+  constructor(page, shown, mark, edit) {
+    this.page = page;
+    this.mark = mark;
+    this.edit = edit;
+    this.says = make("span", "qm-acts-say", "", { role: "status" });
+    this.element = make("div", "qm-acts qm-act", "", { role: "group", "aria-label": "The new source" });
+    this.accepts = button("Accept", () => this.accept(), { title: "Replace the cell's source; run nothing" });
+    this.discards = button("Discard", () => this.settle("Discarded"), { title: "Leave the cell as it is" });
+    this.element.append(this.accepts, this.discards, this.says);
+    shown.append(this.element);
+  }
+
+  async accept() {
+    const context = await contextOf(this.page.model);
+    const outcome = context?.model?.cells ? NOTEBOOK.replace(context, this.edit) : "missing";
+    if (outcome === "done") return this.settle("Accepted: the cell has the new source, and was not run");
+    this.says.classList.add("qm-is-error");
+    if (outcome === "missing") this.says.textContent = "The cell is no longer here";
+    else {
+      this.says.textContent = "The cell was edited since then";
+      this.accepts.textContent = "Replace it all the same";
+      delete this.edit.was;
+    }
+  }
+
+  /* For good, on all pages: the kernel offers it no longer. */
+  settle(words) {
+    this.says.classList.remove("qm-is-error");
+    this.says.textContent = words;
+    for (const pressed of [this.accepts, this.discards]) pressed.remove();
+    const { [this.mark]: _, ...others } = this.page.model.get("edits");
+    this.page.model.set("edits", others);
+    this.page.model.save_changes();
+  }
+}
+
 class Answers {
   constructor(model) {
     this.model = model;
@@ -217,7 +258,7 @@ class Answers {
     this.onMessage = (message) => this.receive(message);
     this.onConnection = () => this.ask();
     this.onStatus = (_, status) => this.follow(status);
-    model.on("change:answers", this.onChange);
+    model.on("change:answers change:edits", this.onChange);
     model.on("msg:custom", this.onMessage);
     model.on("comm_live_update", this.onConnection);
     this.observer = new MutationObserver(() => {
@@ -226,13 +267,14 @@ class Answers {
     this.observer.observe(document.body, { childList: true, subtree: true });
     this.watched = contextOf(model).then((context) => context?.sessionContext?.statusChanged);
     this.watched.then((status) => status?.connect(this.onStatus));
+    this.tell({ op: "page" });
     this.scan();
   }
 
   close() {
     this.observer.disconnect();
     this.watched.then((status) => status?.disconnect(this.onStatus));
-    this.model.off("change:answers", this.onChange);
+    this.model.off("change:answers change:edits", this.onChange);
     this.model.off("msg:custom", this.onMessage);
     this.model.off("comm_live_update", this.onConnection);
     clearTimeout(this.scanning);
@@ -242,11 +284,24 @@ class Answers {
   /* The connection came or went: no buttons until the kernel has said that it is there. */
   ask() {
     this.undress();
+    this.tell({ op: "hello" });
+  }
+
+  tell(message) {
     try {
-      this.model.send({ op: "hello" });
+      this.model.send(message);
     } catch {
-      // Without a kernel there is nothing to offer.
+      // Without a kernel there is nothing to offer, and nobody asks.
     }
+  }
+
+  /* What the kernel asks of the notebook (notebook.js). */
+  async serve({ id, session, do: what, ...request }) {
+    const context = await contextOf(this.model);
+    const mine = context?.sessionContext?.session?.kernel?.clientId === session;
+    if (WRITES.includes(what) && !mine) return;
+    const reply = context?.model?.cells ? NOTEBOOK[what]?.(context, request) : null;
+    this.tell({ op: "notebook", id, mine, reply: reply ?? null });
   }
 
   /* The kernel's status, as the notebook knows it. */
@@ -258,7 +313,7 @@ class Answers {
 
   undress() {
     this.isAlive = false;
-    for (const turn of document.querySelectorAll(ANSWERS)) {
+    for (const turn of document.querySelectorAll(`${ANSWERS}, ${EDITS}`)) {
       if (!this.bars.delete(turn)) continue;
       for (const act of turn.querySelectorAll(".qm-act")) act.remove();
     }
@@ -271,6 +326,12 @@ class Answers {
     for (const turn of document.querySelectorAll(ANSWERS)) {
       const mark = markOf(turn);
       if (answers[mark]) this.dress(turn, mark, answers[mark]);
+    }
+    const edits = this.model.get("edits");
+    for (const shown of document.querySelectorAll(EDITS)) {
+      const mark = markOf(shown);
+      if (!edits[mark] || shown.querySelector(".qm-act")) continue;
+      this.bars.set(shown, new Edit(this, shown, mark, { ...edits[mark] }));
     }
   }
 
@@ -299,6 +360,7 @@ class Answers {
   }
 
   receive(message) {
+    if (message.op === "notebook") return void this.serve(message);
     if (message.op === "here") {
       this.isAlive = true;
       this.scan();

@@ -11,9 +11,15 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
-from qwen_magic.document.words import NO_BREAK
-from qwen_magic.frontends.plain import printable, window_size
+from qwen_magic.document.words import NO_BREAK, counted
+from qwen_magic.frontends.plain import (
+    printable,
+    source_difference_html,
+    source_difference_text,
+    window_size,
+)
 
 _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
 _STYLE: Final = (
@@ -118,6 +124,30 @@ def show_html(html: str, plain: str) -> None:
     from IPython.display import display
 
     display({"text/html": html, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def show_edit(mark: str, name: str, old: str, new: str) -> None:
+    """Show how the source `new` differs from the `old` one of the cell `name`. The page finds it by
+    the class `mark`, and puts Accept and Discard there."""
+    from qwen_magic.frontends.history import page_style
+
+    plain = source_difference_text(old, new)
+    title = f"A new source for {name}"
+    lines = source_difference_html(old, new)
+    pre = (
+        f'<pre class="qm-pre qm-diff" tabindex="0" role="region" aria-label="{title}">{lines}</pre>'
+    )
+    show_html(
+        f'<div class="qm-page qm-edit {mark}">{page_style()}<div class="qm-title">'
+        f'<b class="qm-name">{title}</b>{SEP}<small class="qm-meta">{_changes(plain)}</small></div>'
+        f"{pre}</div>",
+        f"{title}: {_changes(plain)}\n\n{plain}",
+    )
+
+
+def _changes(plain: str) -> str:
+    signs = [line[0] for line in plain.split("\n") if line]
+    return f"{counted(signs.count('-'), 'line')} out, {signs.count('+')} in"
 
 
 def _numeric(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:

@@ -34,6 +34,11 @@ def message_id(shell: Any) -> str:
     return str((_request(shell).get("header") or {}).get("msg_id") or "")
 
 
+def request_session(shell: Any) -> str:
+    """The session of the page that sent the request being executed."""
+    return str((_request(shell).get("header") or {}).get("session") or "")
+
+
 def takes_input(shell: Any) -> bool:
     """Whether whoever sent the cell could be asked for input: a front end could; nbclient,
     papermill and `jupyter execute` could not, and nobody sees what they run."""

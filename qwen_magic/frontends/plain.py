@@ -7,14 +7,14 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
 from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
 from qwen_magic.document.footer import Footer, Note
-from qwen_magic.document.words import NO_BREAK, revealed
+from qwen_magic.document.words import NO_BREAK, counted, revealed
 
 if TYPE_CHECKING:
     from qwen_magic.document.build import Document
@@ -147,6 +147,7 @@ def window_size(out: TextIO) -> tuple[int, int]:
 Sign: TypeAlias = Literal[" ", "-", "+"]
 
 _WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_AROUND: Final = 3  # lines around a change
 _LARGE: Final = 4_000_000  # pairs of words above which whole lines are compared
 _TAGS: Final[Mapping[str, str]] = {"-": "del", "+": "ins"}
 _PLAIN: Final[Mapping[str, str]] = {" ": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
@@ -166,6 +167,64 @@ def differences(old: str, new: str) -> list[tuple[Sign, str]]:
         else:
             pieces += [("-", "".join(before[i:j])), ("+", "".join(after[k:m]))]
     return [piece for piece in pieces if piece[1]]
+
+
+def changed_lines(old: str, new: str) -> list[tuple[Sign, str]]:
+    """What turns the source `old` into `new`, by lines."""
+    before, after = old.split("\n"), new.split("\n")
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    lines: list[tuple[Sign, str]] = []
+    for kind, i, j, k, m in matcher.get_opcodes():
+        if kind == "equal":
+            lines += [(" ", line) for line in before[i:j]]
+        else:
+            lines += [*(("-", line) for line in before[i:j]), *(("+", line) for line in after[k:m])]
+    return lines
+
+
+def _in_sight(lines: list[tuple[Sign, str]]) -> Iterator[tuple[Sign, str] | int]:
+    """The lines that changed, with those around them; of others how many."""
+    changed = [at for at, (sign, _) in enumerate(lines) if sign != " "]
+    near = {each for at in changed for each in range(at - _AROUND, at + _AROUND + 1)}
+    hidden = 0
+    for at, line in enumerate(lines):
+        if at not in near:
+            hidden += 1
+            continue
+        if hidden:
+            yield hidden
+        hidden = 0
+        yield line
+    if hidden:
+        yield hidden
+
+
+def source_difference_text(old: str, new: str) -> str:
+    """How one source differs from another, in lines that begin with `-`, `+` or a space."""
+    return "\n".join(
+        f"  … {counted(each, 'line')} as before …" if isinstance(each, int) else _line(*each)
+        for each in _in_sight(changed_lines(old, new))
+    )
+
+
+def _line(sign: Sign, text: str) -> str:
+    return f"{sign} {printable(text)}".rstrip()
+
+
+def source_difference_html(old: str, new: str) -> str:
+    """The same as HTML, all of it text, without a line break: a blank line would end the HTML."""
+    return "".join(
+        f"<i>… {counted(each, 'line')} as before …&#10;</i>"
+        if isinstance(each, int)
+        else _marked_line(*each)
+        for each in _in_sight(changed_lines(old, new))
+    )
+
+
+def _marked_line(sign: Sign, text: str) -> str:
+    shown = escape(_line(sign, text) or " ") + "&#10;"
+    tag = _TAGS.get(sign)
+    return f"<{tag}>{shown}</{tag}>" if tag else f"<span>{shown}</span>"
 
 
 def differences_text(old: str, new: str) -> str:

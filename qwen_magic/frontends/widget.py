@@ -238,10 +238,28 @@ class Show:
 
 
 Reply: TypeAlias = Say | Copied | Show
+_MOST_EDITS: Final = 20  # that are offered at a time
+
+
+@dataclass(slots=True)
+class PageRequest:
+    """What the pages that show the notebook were asked, and the reply that counts: that of the page
+    from which the cell that asks was run (`is_its_own`), before it that of any other."""
+
+    message: dict[str, Any]
+    reply: Any = None
+    came: bool = False
+    is_its_own: bool = False
+
+    def take(self, content: Mapping[str, Any]) -> None:
+        if content.get("mine") or (not self.is_its_own and content.get("reply") is not None):
+            self.reply, self.is_its_own = content.get("reply"), bool(content.get("mine"))
+        self.came = True
 
 
 class ActionsWidget(OwnWidget):
-    """The actions under all answers of a kernel. Never displayed: to make it is enough.
+    """The actions under all answers of a kernel, and what the kernel asks of the notebook that the
+    page shows (`request`, see notebook.js). Never displayed: to make it is enough.
 
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
     `op`, and its reply: "copy" (`Copied`: the turn as Markdown), "sibling" (`Show`; `argument` is
@@ -249,10 +267,13 @@ class ActionsWidget(OwnWidget):
     `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
     """
 
-    _esm = (_HERE / "actions.js").read_text("utf-8")
+    _esm = without_comments(
+        "\n".join((_HERE / name).read_text("utf-8") for name in ("notebook.js", "actions.js"))
+    )
     _css = (_HERE / "widget.css").read_text("utf-8")
 
     answers = traitlets.Dict().tag(sync=True)  # mark -> AnswerFacts
+    edits = traitlets.Dict().tag(sync=True)  # mark -> the cell, the source it `was`, the new one
     python = traitlets.List(python_labels()).tag(sync=True)  # labels of code that is a cell's
 
     def __init__(
@@ -265,7 +286,27 @@ class ActionsWidget(OwnWidget):
         self._on_action = on_action
         self._describe = describe
         self._keys: dict[str, str] = {}  # mark -> the turn's key
+        self._requests: dict[int, PageRequest] = {}
+        self._asked = 0
+        self.has_page = False  # some page has the model
         self.on_msg(self._receive)
+
+    def request(self, **asked: Any) -> PageRequest:
+        """Ask the pages; the reply comes by and by, on whatever thread messages arrive. `forget` it
+        when it is no longer waited for."""
+        self._asked += 1
+        made = PageRequest({"op": "notebook", "id": self._asked, **asked})
+        self._requests[self._asked] = made
+        self.send(made.message)
+        return made
+
+    def offer_edit(self, mark: str, cell: str, was: str, source: str) -> None:
+        """Offer to put `source` into the cell of that id, in the place of the one that it `was`."""
+        kept = list(self.edits.items())[1 - _MOST_EDITS :]
+        self.edits = {**dict(kept), mark: {"cell": cell, "was": was, "source": source}}
+
+    def forget(self, request: PageRequest) -> None:
+        self._requests.pop(request.message["id"], None)
 
     def tell(self, *keys: str) -> None:
         """Offer the actions of these turns, or what has changed of them (a new sibling)."""
@@ -278,6 +319,15 @@ class ActionsWidget(OwnWidget):
         op, number = str(content.get("op", "")), content.get("id")
         if op == "hello":  # a page asks whether this kernel is still there
             self.send({"op": "here", "id": number})
+            return
+        if op == "page":  # what was sent before it was there was lost
+            self.has_page = True
+            for request in list(self._requests.values()):
+                self.send(request.message)
+            return
+        if op == "notebook":
+            if isinstance(number, int) and number in self._requests:
+                self._requests[number].take(content)
             return
         try:
             reply = self._reply(op, content)

@@ -31,7 +31,7 @@ class AnswerActions:
         self._conversations = conversations
         self._place: dict[str, str] = {}  # key -> chat
         self._outputs: OrderedDict[str, Show] = OrderedDict()
-        self._widget = ActionsWidget(on_action=self._act, describe=self._describe)
+        self.widget = ActionsWidget(on_action=self._act, describe=self._describe)
 
     def offer(self, answer: Answer, *, prints_figures: bool) -> None:
         """Offer the actions of an answer that now stands in the page."""
@@ -44,10 +44,10 @@ class AnswerActions:
         self._outputs[key] = Show(answer.bundle, answer.metadata, figures)
         while len(self._outputs) > _KEPT:
             self._outputs.popitem(last=False)
-        self._widget.tell(*self._siblings_known(key))
+        self.widget.tell(*self._siblings_known(key))
 
     def close(self) -> None:
-        self._widget.close()
+        self.widget.close()
 
     def _siblings_known(self, key: str) -> list[str]:
         """The turn and those of its cell: each now counts one more."""

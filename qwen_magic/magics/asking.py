@@ -40,6 +40,7 @@ from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, kernel_of, takes_input
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
+from qwen_magic.magics.notebook import NotebookReader, Page, UnreadError
 from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -73,9 +74,11 @@ class Asker:
             conversations=_open_conversations(shell.user_ns) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
-        self.questions = Questions(shell, settings, self.session, last_figure)
-        self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.views = ViewFactory(shell, settings, self.session.conversations)
+        self.page = Page(shell, self.views.page_widget)
+        self.notebook = NotebookReader(shell, settings, self.page)
+        self.questions = Questions(shell, settings, self.session, last_figure, self.notebook)
+        self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
@@ -135,21 +138,28 @@ class Asker:
         return self._deliver(answer, options, ask.edits)
 
     async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
-        """What `begin` gives, in a cell that awaits. Whether an MCP server may be started for it is
-        asked in a view, which comes along, to show the answer too."""
+        """What `begin` gives, in a cell that awaits, after what it needs before: the notebook, and
+        whether an MCP server may be started. That is asked in a view, which comes along, to show
+        the answer too."""
         calls = self.questions.calls
 
         def again() -> T:
             self.questions.calls = calls
             return begin()
 
-        self.session.ask_server = unanswered
+        unread: UnreadError | None = None
+        self.session.ask_server, self.notebook.defers = unanswered, True
         try:
             return begin(), None
         except UnansweredError as error:
             question = error.question
+        except UnreadError as error:
+            unread = error
         finally:
-            self.session.ask_server = None
+            self.session.ask_server, self.notebook.defers = None, False
+        if unread:
+            await self.notebook.aread(unread)
+            return await self.begun(again)
         from qwen_magic.magics.background import begin_after
 
         return await begin_after(self, again, question)

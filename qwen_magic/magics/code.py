@@ -3,14 +3,19 @@ how an answer came about."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
+from qwen_magic.context.notebook import finding, finding_failed
+from qwen_magic.document.words import fenced
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.frontends.kernel import cell_id
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
@@ -18,6 +23,7 @@ from qwen_magic.protocol.request import RequestPart
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.context.exception.report import ExceptionReport
+    from qwen_magic.context.notebook import FoundCell
     from qwen_magic.document.extract import CodeBlock
     from qwen_magic.options import Options
     from qwen_magic.session.plan import Ask
@@ -27,7 +33,11 @@ My notebook raised the exception below. Explain in a few sentences what went wro
 corrected code of the cell in one Python code block that can replace it whole. Where the fault is \
 in code of another cell, correct that one, and say which it is. Do not guess at data that you \
 cannot see. [masked] stands for a secret that is not shown."""
-_HINT: Final = "%qwen_code puts the code into the next cell."
+_EDIT: Final = """\
+Change the cell of my notebook below as I ask. Give its whole new source in one Python code block, \
+which is to replace it; say in a sentence or two what you changed. Leave the rest as it is."""
+_TARGET: Final = re.compile(r"\s*(this(?=\s|\Z)|cells:\S*)?\s*(.*)", re.DOTALL)
+_OWN_LINE: Final = re.compile(r"^[ \t]*(?:\w+[ \t]*=[ \t]*)?%qwen_edit\b.*\n?", re.MULTILINE)
 
 
 @magics_class
@@ -88,18 +98,128 @@ class CodeMagics(SessionMagics):
         short, without what looks like a secret), and says so. The options are those of %qwen;
         %qwen_fix --dry-run shows all that would be sent. Words are for the model, as typed.
         """
-        begun = self._begin(line)
-        return _with_hint(self._asker.answer(*begun)) if begun else None
+        if not (begun := self._begin(line)):
+            return None
+        ask, options, cell = begun
+        answer = self._asker.answer(ask, options)
+        if block := _block_of(answer):
+            found = self._asker.notebook.find(partial(finding_failed, cell, block.code))
+            self._offer(block.code, *found)
+        return answer
 
     async def aqwen_fix(self, line: str) -> Answer | None:
         """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
         try:
-            begun = self._begin(line)
-            return _with_hint(await self._asker.aanswer(*begun)) if begun else None
+            begun, view = await self._asker.begun(partial(self._begin, line))
+            if not begun:
+                return None
+            ask, options, cell = begun
+            answer = await self._asker.aanswer(ask, options, view)
+            if block := _block_of(answer):
+                found = await self._asker.notebook.afind(partial(finding_failed, cell, block.code))
+                self._offer(block.code, *found)
+            return answer
         except QwenError as error:
             raise shortened(error) from error.__cause__
 
-    def _begin(self, line: str) -> tuple[Ask, Options] | None:
+    @command
+    def qwen_edit(self, line: str) -> Answer | None:
+        """Have a cell changed: %qwen_edit [options] [cells:N | this] words.
+
+        The cell with the number N, this one, or without a word for it the one above. What is
+        proposed is shown as a difference, with Accept (which replaces the source, and can be
+        undone) and Discard; where no page can do that it goes into the next cell. It is never run.
+        The options are those of %qwen.
+        """
+        if not (edit := self._read_edit(line)):
+            return None
+        options, target, words = edit
+        found = self._asker.notebook.find(partial(finding, target, cell_id(self.shell)))
+        begun = self._begin_edit(line, options, words, found[0])
+        if not begun:
+            return None
+        answer = self._asker.answer(*begun)
+        self._offer_answer(answer, *found)
+        return answer
+
+    async def aqwen_edit(self, line: str) -> Answer | None:
+        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
+        try:
+            if not (edit := self._read_edit(line)):
+                return None
+            options, target, words = edit
+            found = await self._asker.notebook.afind(partial(finding, target, cell_id(self.shell)))
+            begin = partial(self._begin_edit, line, options, words, found[0])
+            begun, view = await self._asker.begun(begin)
+            if not begun:
+                return None
+            answer = await self._asker.aanswer(*begun, view)
+            self._offer_answer(answer, *found)
+            return answer
+        except QwenError as error:
+            raise shortened(error) from error.__cause__
+
+    def _read_edit(self, line: str) -> tuple[Options, str, str] | None:
+        """The options, which cell, and what is to become of it; None where help was asked for.
+        Raises `UsageError`."""
+        from qwen_magic.magics.line import read_line
+
+        options, rest = read_line(line)
+        if options.help:
+            print(f"{CodeMagics.qwen_edit.__doc__}\n{help_text()}")
+            return None
+        found = _TARGET.fullmatch(rest)
+        assert found is not None  # it takes any text
+        if not found[2].strip():
+            raise UsageError(
+                "What is to become of the cell?", hint="%qwen_edit cells:4 use a set instead"
+            )
+        return options, found[1] or "", found[2].strip()
+
+    def _begin_edit(
+        self, line: str, options: Options, words: str, cell: FoundCell | None
+    ) -> tuple[Ask, Options] | None:
+        """What to ask; None where that is done: a dry run, in the background."""
+        if cell is None:
+            raise UsageError("There is no such cell.")
+        source = _OWN_LINE.sub("", cell.source)
+        if not options.allow_secrets and self._asker.notebook.has_secret(source):
+            raise UsageError(
+                f"What looks like a secret stands in {cell.name}: kept back, it would be lost.",
+                hint="Take it out of the cell; --allow-secrets sends it.",
+            )
+        parts = (
+            RequestPart("task", text=_EDIT),
+            RequestPart("prompt", text=words),
+            RequestPart(
+                "cell", cell.name.removeprefix("cell "), f"The cell:\n{fenced(source, 'python')}"
+            ),
+        )
+        text = "\n\n".join(part.text for part in parts)
+        ask = self._asker.questions.ask(replace(options, raw=True), text)
+        added = (part for part in ask.parts if part.kind != "prompt")
+        ask = replace(ask, prompt=f"%qwen_edit {line}".strip(), parts=(*parts, *added))
+        return None if self._asker.held_back(ask, options) else (ask, options)
+
+    def _offer_answer(self, answer: Answer, cell: FoundCell | None, is_on_page: bool) -> None:
+        if block := _block_of(answer):
+            self._offer(block.code, cell, is_on_page)
+        else:
+            print("The answer has no code to put into the cell.")
+
+    def _offer(self, source: str, cell: FoundCell | None, is_on_page: bool) -> None:
+        """Offer `source` for the cell: as a difference where a page has it, else in the next
+        cell."""
+        shell: Any = self.shell
+        if cell is not None and cell.source.rstrip() == source.rstrip():
+            print(f"That is what stands in {cell.name} already.")
+        elif cell is not None and is_on_page:
+            self._asker.views.show_edit(cell, source)
+        else:
+            shell.set_next_input(source, replace=False)
+            print("The new source is in the next cell. It was not run.")
+
+    def _begin(self, line: str) -> tuple[Ask, Options, int | None] | None:
         """What to ask; None where that is done: help, a dry run, in the background."""
         from qwen_magic.magics.line import read_line
 
@@ -123,7 +243,7 @@ class CodeMagics(SessionMagics):
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
         if not options.dry_run:
             print(f"Sent with it: {report.contents}. (%qwen_fix --dry-run shows it all.)")
-        return None if asker.held_back(ask, options) else (ask, options)
+        return None if asker.held_back(ask, options) else (ask, options, report.cell)
 
     def _report(self) -> ExceptionReport:
         from qwen_magic.context.exception.report import exception_report
@@ -202,10 +322,9 @@ def _is_ours(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and module.startswith("qwen_magic")
 
 
-def _with_hint(answer: Answer) -> Answer:
-    """`answer`, after a line that says where its code can go."""
-    from qwen_magic.document.extract import first_python
+def _block_of(answer: Answer) -> CodeBlock | None:
+    """The code of an answer that can stand in a cell: its first Python block, or its only one."""
+    from qwen_magic.document.extract import code_blocks
 
-    if first_python(answer.text) is not None:
-        print(_HINT)
-    return answer
+    blocks = code_blocks(answer.text)
+    return choose(blocks) if blocks else None

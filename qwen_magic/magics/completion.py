@@ -22,7 +22,7 @@ _LINE_MAGIC: Final = re.compile(
     r"[ \t]*(?:[^\n=%{}]+=[ \t]*)?(?:%(?=%qwen[ \t]))?%(?P<magic>qwen(?:_[a-z]+)?)(?=[ \t])"
 )
 _CELL_MAGIC: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*%%qwen(?=[ \t\n]|\Z)")
-_WITH_PROMPT: Final = ("qwen", "qwen_fix")
+_WITH_PROMPT: Final = ("qwen", "qwen_fix", "qwen_edit")
 # How many words may stand before an option: none where they begin a prompt.
 _WORDS: Final = {"qwen": 0, "qwen_fix": 0, "qwen_chat": 1, "qwen_prompt": 100}
 _LAST_WORD: Final = re.compile(r"\S*\Z")

@@ -36,7 +36,7 @@ MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
     "files.FileMagics": (
         *("qwen_export", "qwen_import", "qwen_restore", "qwen_record", "qwen_replay"),
     ),
-    "code.CodeMagics": ("qwen_code", "qwen_fix", "qwen_trace"),
+    "code.CodeMagics": ("qwen_code", "qwen_fix", "qwen_edit", "qwen_trace"),
     "files.PromptMagics": ("qwen_prompt",),
     "service.ServiceMagics": (
         *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_doctor", "qwen_usage"),

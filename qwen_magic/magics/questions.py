@@ -32,6 +32,7 @@ from qwen_magic.conversation.scope import config_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint
 from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.frontends.kernel import LastFigure, cell_id
+from qwen_magic.magics.notebook import NotebookReader
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.masking import SECRET_NAMES
 from qwen_magic.options import Options, ask_fields
@@ -51,19 +52,26 @@ class Questions:
     `calls`: how many questions the running cell has asked."""
 
     def __init__(
-        self, shell: Any, settings: QwenSettings, session: Session, last_figure: LastFigure
+        self,
+        shell: Any,
+        settings: QwenSettings,
+        session: Session,
+        last_figure: LastFigure,
+        notebook: NotebookReader,
     ) -> None:
         self.defaults: dict[str, Options] = {}
         self._shell = shell
         self._settings = settings
         self._session = session
         self._last_figure = last_figure
+        self._notebook_reader = notebook
         self.begin_execution()
 
     def begin_execution(self) -> None:
         """A cell begins: count its questions anew, and the conversations that it begins."""
         self.calls = self._begun = 0
         self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
+        self._notebook_reader.forget()
 
     def forget(self) -> None:
         """All conversations were set aside."""
@@ -131,6 +139,7 @@ class Questions:
             takes_images=endpoint.capabilities.images,
             file_models=endpoint.capabilities.files,
             whole=options.send_all,
+            notebook=self._notebook(options),
         )
         told = (*expanded, *_told(system), *attached.told)
         if (most := self._settings.confirm_tokens) and not options.send_all:
@@ -161,6 +170,12 @@ class Questions:
         ).without_keys()
         schema = typed.schema or next((f.schema for f in (file, persona) if f), None)
         return self._with_schema(ask, schema, namespace)
+
+    def _notebook(self, options: Options) -> RequestPart | None:
+        if options.notebook is None:
+            return None
+        masked, whole = not options.allow_secrets, options.send_all
+        return self._notebook_reader.part(options.notebook, masked=masked, whole=whole)
 
     def _edited(self, chat: str, cell: CellKey | None) -> Turn:
         """The turn in whose place another answer is to come. Raises `ConversationError`."""

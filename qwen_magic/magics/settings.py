@@ -94,6 +94,11 @@ class QwenSettings(HasTraits):
         min=0,
         help="About so many tokens of text a question may send without --send-all; 0: any number.",
     )
+    notebook_tokens = CInt(
+        6_000,
+        min=200,
+        help="About so many tokens of the notebook go with -n; --send-all sends all that is named.",
+    )
     masked_columns = List(
         Unicode(),
         help="Columns and keys whose values are never sent: names, or patterns such as *_email.",

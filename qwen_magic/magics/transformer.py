@@ -22,7 +22,9 @@ from collections.abc import Callable
 from typing import Final
 
 # Line magics that become `await …`, with the names that are awaited in their place.
-ASYNC_NAMES: Final = {name: f"__{name}__" for name in ("qwen_prompt", "qwen_fix", "qwen")}
+ASYNC_NAMES: Final = {
+    name: f"__{name}__" for name in ("qwen_prompt", "qwen_fix", "qwen_edit", "qwen")
+}
 ASYNC_NAME: Final = ASYNC_NAMES["qwen"]
 _CELL: Final = re.compile(r"%%qwen(?=\s|$)")
 _LINE: Final = re.compile(

@@ -34,6 +34,8 @@ def read_value(option: Option, typed: str, text: str, *, quoted: bool = False) -
             return _chat(typed, text)
         case "rows":
             return _rows(typed, text)
+        case "cells":
+            return _cells(typed, text)
         case _:
             if not text.strip() and option.field != "system":  # an empty one clears a default
                 raise OptionError(f"{typed} needs a value: {typed} {option.metavar}")
@@ -46,6 +48,15 @@ def _rows(typed: str, text: str) -> int | str:
     if not text.isdecimal():
         raise OptionError(f"{typed} takes a number of rows, or all, not {text!r}.")
     return int(text)
+
+
+def _cells(typed: str, text: str) -> str:
+    from qwen_magic.context.notebook import read_selection
+
+    try:
+        return str(read_selection(text))
+    except UsageError as error:
+        raise OptionError(f"{typed} {error.message}") from error
 
 
 def read_names(typed: str, text: str) -> tuple[str, ...]:

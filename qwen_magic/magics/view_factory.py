@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import carried_tokens
@@ -30,10 +31,12 @@ from qwen_magic.session.transcript import as_items, as_read
 from qwen_magic.session.view import NoView, View, facts_of
 
 if TYPE_CHECKING:
+    from qwen_magic.context.notebook import FoundCell
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.frontends.dry_run import DryRun, Price
     from qwen_magic.frontends.jupyter import StaticView, WidgetShelf
     from qwen_magic.frontends.trace import TracePage
+    from qwen_magic.frontends.widget import ActionsWidget
     from qwen_magic.magics.actions import AnswerActions
     from qwen_magic.session.session import TracedTurn
 
@@ -115,10 +118,28 @@ class ViewFactory:
         """Put the actions under an answer that stands in a notebook."""
         if not answer.bundle or not (self._actions or self._sees_widgets()):
             return
+        self._page_actions().offer(answer, prints_figures=self._settings.print_figures)
+
+    def _page_actions(self) -> AnswerActions:
         from qwen_magic.magics.actions import AnswerActions
 
         self._actions = self._actions or AnswerActions(self._conversations)
-        self._actions.offer(answer, prints_figures=self._settings.print_figures)
+        return self._actions
+
+    def show_edit(self, cell: FoundCell, source: str) -> None:
+        """Show how `source` differs from that of the cell, and offer to put it there."""
+        from qwen_magic.frontends.display import show_edit
+        from qwen_magic.frontends.static import mark_of
+
+        widget = self.page_widget()
+        assert widget is not None  # a page has told of the cell
+        mark = mark_of(uuid4().hex)
+        show_edit(mark, cell.name, cell.source, source)
+        widget.offer_edit(mark, cell.id, cell.source, source)
+
+    def page_widget(self) -> ActionsWidget | None:
+        """What reaches the pages that show the notebook, where there may be one."""
+        return self._page_actions().widget if self._sees_widgets() else None
 
     def _sees_widgets(self) -> bool:
         """Whether there is a page: one would take input, or has shown a widget before."""

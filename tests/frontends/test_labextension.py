@@ -29,7 +29,7 @@ def prompts_with_the_options():
     source = PROMPTS.read_text("utf-8")
     for name, takes_value in (("FLAGS", False), ("VALUED", True)):
         spellings = [s for o in OPTIONS if o.takes_value == takes_value for s in o.spellings]
-        lines = fill(" ".join(spellings), 96).replace("\n", "\n  ")
+        lines = fill(" ".join(spellings), 96, break_on_hyphens=False).replace("\n", "\n  ")
         source = re.sub(
             rf"const {name} = words\(`.*?`\)",
             f"const {name} = words(`\n  {lines}`)",

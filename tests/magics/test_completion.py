@@ -40,7 +40,8 @@ def result(marked: str) -> list[str]:
     ("marked", "expected"),
     [
         ("%qwen --mo|", ["%qwen --model"]),
-        ("%%qwen --no|", ["%%qwen --no-think", "%%qwen --no-history"]),
+        ("%%qwen --no-|", ["%%qwen --no-think", "%%qwen --no-history"]),
+        ("%qwen -n out|", ["%qwen -n outline"]),
         ("x = %qwen --dr|", ["x = %qwen --dry-run"]),
         ("a, b = %qwen --dr|", ["a, b = %qwen --dry-run"]),
         ("%qwen --think --ne|", ["%qwen --think --new"]),

@@ -22,7 +22,7 @@ from nbconvert import HTMLExporter, MarkdownExporter
 
 from qwen_magic.document.highlight import python_labels
 from qwen_magic.frontends.static import bundle, mark_of
-from qwen_magic.frontends.widget import patch_json
+from qwen_magic.frontends.widget import ActionsWidget, patch_json
 
 FRONTENDS = Path(__file__).parents[2] / "qwen_magic" / "frontends"
 NBCONVERT = Path(sys.prefix) / "share" / "jupyter" / "nbconvert" / "templates" / "lab" / "static"
@@ -134,9 +134,10 @@ def run_actions(page, answers):
     """Give the answers on the page their actions; the model is `actions`."""
     page.evaluate(
         f"""async (answers) => {{
-          const widget = await load({json.dumps((FRONTENDS / "actions.js").read_text("utf-8"))});
-          window.actions = new Model({{ answers, python: {python_labels()} }});
+          const widget = await load({json.dumps(ActionsWidget._esm)});
+          window.actions = new Model({{ answers, edits: {{}}, python: {python_labels()} }});
           window.endActions = widget.initialize({{ model: actions }});
+          actions.sent = []; // that the page is there
         }}""",
         answers,
     )

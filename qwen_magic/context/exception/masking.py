@@ -12,7 +12,7 @@ import json
 import re
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, zip_longest
 from typing import Any, Final
 
@@ -193,6 +193,7 @@ def _is_random(word: str) -> bool:
 
 # What is written into a source --------------------------------------------------------------------
 
+_MAGIC_LINE: Final = re.compile(r"^([ \t]*)[%!].*", re.MULTILINE)
 _INSIDE: Final = re.compile(r"(?<![\w\-])([A-Za-z_][\w\-]*)=([^\s,;&'\"]{4,})")
 
 
@@ -212,6 +213,32 @@ def written_secrets(source: str) -> Iterator[str | bytes]:
             for name, inside in _INSIDE.findall(node.value):
                 if is_secret_name(name):
                     yield inside
+
+
+def without_written(source: str, is_named: Callable[[str], bool]) -> str:
+    """`source` without the literals, also numbers, that are given to a name for which `is_named`
+    holds, compared with one, or passed beside one. As it is where it does not parse."""
+    try:
+        tree = ast.parse(_MAGIC_LINE.sub(r"\1pass", source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
+    found = {
+        (each.lineno, each.col_offset): each
+        for node in ast.walk(tree)
+        for target, value in _given(node)
+        if any(map(is_named, _names(target)))
+        for part in value
+        for each in ast.walk(part)
+        if isinstance(each, ast.Constant) and not is_named(str(each.value))
+        if isinstance(each.value, str | bytes | int | float) and each.value not in (True, False)
+    }
+    lines = source.split("\n")
+    for (first, start), node in sorted(found.items(), reverse=True):
+        last, end = node.end_lineno or first, node.end_col_offset or start
+        head, tail = lines[first - 1].encode()[:start], lines[last - 1].encode()[end:]
+        joined = head.decode("utf-8", "replace") + MASKED + tail.decode("utf-8", "replace")
+        lines[first - 1 : last] = [joined, *[""] * (last - first)]
+    return "\n".join(lines)
 
 
 def _given(node: ast.AST) -> Iterator[tuple[Iterable[ast.AST], Iterable[ast.AST]]]:

@@ -5,7 +5,7 @@
    cell's first line of code. In a Python cell, marks lie over the `%qwen` lines in sight. */
 
 const CELL = /^%%qwen(?=\s|$)/;
-const LINE = /^([ \t]*(?:[A-Za-z_][\w.]*[ \t]*=[ \t]*)?)(%qwen(?:_fix)?)(?![\w%])/;
+const LINE = /^([ \t]*(?:[A-Za-z_][\w.]*[ \t]*=[ \t]*)?)(%qwen(?:_fix|_edit)?)(?![\w%])/;
 // What may stand above `%%qwen`: comments, and the magics that run a cell inside.
 const ABOVE = /^\s*(?:#.*)?$|^%%(?:time|timeit|capture|prun)(?=\s|$)/;
 
@@ -15,8 +15,9 @@ const FLAGS = words(`
   --think --no-think --hint --new --edit --no-history --carry --send-all --allow-secrets --code
   --cache --fresh --bg --dry-run --raw --quiet -h --help`);
 const VALUED = words(`
-  -m --model -t --tools -e --effort -s --system -c --chat --after -d --data --rows -i --image -f
-  --file --schema --compare --judge -o --out --temperature --top-p --max-output-tokens --timeout`);
+  -m --model -t --tools -e --effort -s --system -c --chat --after -d --data --rows -n --notebook
+  -i --image -f --file --schema --compare --judge -o --out --temperature --top-p
+  --max-output-tokens --timeout`);
 
 // As magics/line.py reads them.
 const SPACE = /\s*/y;

@@ -1,0 +1,108 @@
+/* The notebook of a page, as its kernel asks for it: the front of actions.js, in one script.
+
+   kernel -> page   {op: "notebook", id, session, do, …}   do: a name of NOTEBOOK, with what it takes
+   page -> kernel   {op: "notebook", id, mine, reply}      reply: null where the page has no notebook
+
+   `mine`: the cell that asks was run from this page (`session` is this page's own to the kernel).
+   What writes is done there alone. Reading gives text, cut to what its reader wants: the largest
+   figure stays here. context/notebook.py answers the same for a file, and says what a reply means. */
+
+const DATA = /data:[\w/+.;=-]*;base64,[\w+/=]+/g;
+const BESIDE_WORDS = /[\s"'`,;(){}[\]<>]/; // characters that no key has: texts are cut there alone
+const SHOWN_AS_OBJECT = /^<[^\n]*>$/; // a text that only names what HTML shows
+const MIMES = ["text/markdown", "text/plain", "text/latex", "application/json", "text/html"];
+const HEADS = 10; // headings of a cell in the outline
+const LINE = 200;
+
+const outputsOf = ({ outputs }) => {
+  const made = [];
+  for (let at = 0; at < (outputs?.length ?? 0); at += 1) made.push(outputs.get(at));
+  return made;
+};
+const textOf = (value) =>
+  typeof value === "string" ? value : Array.isArray(value) ? value.join("") : JSON.stringify(value);
+
+/* The first or last `window` characters of a text, up to where no word is cut in two. */
+function headOf(text, window) {
+  let at = window;
+  while (at > 0 && !BESIDE_WORDS.test(text[at])) at -= 1;
+  return text.slice(0, at);
+}
+function tailOf(text, window) {
+  let at = text.length - window;
+  while (at < text.length && !BESIDE_WORDS.test(text[at - 1])) at += 1;
+  return text.slice(at);
+}
+
+/* A text as it is told: whole, or its two ends; how long it is; which of `names` stand in it. */
+function piece(value, { window, names }) {
+  const text = textOf(value).replace(DATA, "[data]");
+  const found = names ? [...new Set(text.match(new RegExp(names, "giu")))].slice(0, 5) : [];
+  const told = { size: text.length, names: found };
+  if (text.length <= 2 * window) return { ...told, text, tail: "" };
+  return { ...told, text: headOf(text, window), tail: tailOf(text, window) };
+}
+
+function output(model, how) {
+  const made = model.toJSON();
+  if (made.output_type === "stream") return { kind: "text", ...piece(made.text, how) };
+  if (made.output_type === "error") {
+    const lines = made.traceback?.length ? made.traceback : [`${made.ename}: ${made.evalue}`];
+    return { kind: "error", ...piece(lines.join("\n"), how) };
+  }
+  const data = made.data ?? {};
+  const isNamed = data["text/html"] && SHOWN_AS_OBJECT.test(textOf(data["text/plain"] ?? "<>"));
+  const known = MIMES.filter((mime) => data[mime] !== undefined);
+  const mime = isNamed && !data["text/markdown"] ? "text/html" : known[0];
+  const told = mime ? piece(data[mime], how) : piece("", how);
+  return { kind: mime === "text/html" ? "html" : "text", mimes: Object.keys(data), ...told };
+}
+
+function headingOf(cell) {
+  const source = cell.sharedModel.getSource();
+  if (cell.type === "code") return (source.match(/\S.*/)?.[0] ?? "").slice(0, LINE);
+  const found = source.match(/^#{1,6}[ \t].*$/gm) ?? [];
+  return found.slice(0, HEADS).map((line) => line.slice(0, LINE)).join("\n");
+}
+
+const facts = (cell) => ({
+  id: cell.id,
+  kind: cell.type,
+  number: cell.executionCount ?? null,
+  edited: Boolean(cell.executionCount && cell.isDirty),
+});
+
+const NOTEBOOK = {
+  outline: ({ model }) =>
+    [...model.cells].map((cell) => ({
+      ...facts(cell),
+      failed: outputsOf(cell).some((each) => each.type === "error"),
+      empty: !/\S/.test(cell.sharedModel.getSource()),
+      heading: headingOf(cell),
+    })),
+
+  /* Those of `ids`, in that order, until `most` characters are told. */
+  cells({ model }, { ids, most, ...how }) {
+    const all = new Map([...model.cells].map((cell) => [cell.id, cell]));
+    const told = [];
+    let left = most;
+    for (const cell of ids.map((id) => all.get(id)).filter(Boolean)) {
+      if (left <= 0) break;
+      const source = piece(cell.sharedModel.getSource(), how);
+      const outputs = outputsOf(cell).map((each) => output(each, how));
+      told.push({ ...facts(cell), source, outputs });
+      for (const each of [source, ...outputs]) left -= each.text.length + each.tail.length;
+    }
+    return told;
+  },
+
+  /* One undo step of the cell; nothing where it was edited since it `was` read. */
+  replace({ model }, { cell, was, source }) {
+    const found = [...model.cells].find(({ id }) => id === cell);
+    if (!found) return "missing";
+    if (was !== undefined && found.sharedModel.getSource() !== was) return "edited";
+    found.sharedModel.setSource(source);
+    return "done";
+  },
+};
+const WRITES = ["replace"];

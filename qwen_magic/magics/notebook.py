@@ -1,0 +1,269 @@
+"""The notebook for a question (`-n`): read out of the page that shows it, else out of its file,
+else out of what the kernel remembers.
+
+A page is asked through the hidden widget of the answers' actions, and is given a bounded time: it
+may be closed, busy, or of a front end whose notebook no script can see. Then the file speaks, which
+is as old as its last save; in a terminal, and where there is no file, the shell's history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from qwen_magic.context.description import brief
+from qwen_magic.context.exception.masking import Secrets, written_secrets
+from qwen_magic.context.notebook import (
+    FoundCell,
+    Masks,
+    Seen,
+    answer,
+    cells_of_file,
+    read_selection,
+    reading,
+)
+from qwen_magic.conversation.scope import notebook_scope, read_text
+from qwen_magic.document.words import number_of
+from qwen_magic.frontends.kernel import (
+    CommPump,
+    cell_id,
+    kernel_of,
+    request_session,
+    stop_reaches_sync_cell,
+    takes_input,
+)
+from qwen_magic.masking import SECRET_NAMES, is_secret_name, known_secrets
+from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
+
+if TYPE_CHECKING:
+    from qwen_magic.frontends.widget import ActionsWidget, PageRequest
+    from qwen_magic.magics.settings import QwenSettings
+
+T = TypeVar("T")
+# What is asked of a page, one request after the other; None comes back where none answers.
+Steps = Generator[JSON, Any, T]
+
+_TICK: Final = 0.005  # seconds between looks at whether a reply has come
+_PATIENCE: Final = 4.0  # seconds for a page that may be busy
+_IF_ANY: Final = 2.5  # seconds for a page that has not been heard of
+_NOBODY: Final = 0.3  # seconds where nobody answered before
+_OTHERS: Final = 0.25  # seconds for the page that the cell was run from, once another has answered
+
+
+class Page:
+    """The pages that show this kernel's notebook. `widget`: what reaches them, or None."""
+
+    def __init__(self, shell: Any, widget: Callable[[], ActionsWidget | None]) -> None:
+        self._shell = shell
+        self._widget = widget
+        self._is_missing = False  # nobody answered the last time
+
+    def run(self, steps: Steps[T]) -> T:
+        """Ask in a cell that blocks."""
+        return self.drive(steps, self.ask)
+
+    def ask(self, request: JSON) -> Any:
+        """The reply of the page that the cell was run from, else of another; None without one."""
+        for _ in self._waiting(request, blocks=True):
+            time.sleep(_TICK)
+        return self._reply
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """The same in a cell that awaits, in which the kernel handles messages."""
+        try:
+            request = next(steps)
+            while True:
+                request = steps.send(await self.aask(request))
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+    async def aask(self, request: JSON) -> Any:
+        for _ in self._waiting(request, blocks=False):
+            await asyncio.sleep(_TICK)
+        return self._reply
+
+    @staticmethod
+    def drive(steps: Steps[T], reply: Callable[[JSON], Any]) -> T:
+        try:
+            request = next(steps)
+            while True:
+                request = steps.send(reply(request))
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+    def _waiting(self, request: JSON, *, blocks: bool) -> Iterator[None]:
+        """Ask, and go on until the reply is there or is waited for no longer."""
+        self._reply: Any = None
+        widget = self._widget() if takes_input(self._shell) else None
+        if widget is None or (blocks and not stop_reaches_sync_cell(self._shell, widget)):
+            return
+        pump = CommPump(self._shell)
+        asked = widget.request(session=request_session(self._shell), **request)
+        try:
+            yield from self._until(asked, widget, pump.step or (lambda: None))
+        finally:
+            pump.close()
+            widget.forget(asked)
+        self._is_missing = not asked.came
+        self._reply = asked.reply
+
+    def _until(
+        self, asked: PageRequest, widget: ActionsWidget, step: Callable[[], None]
+    ) -> Iterator[None]:
+        began = time.monotonic()
+        came: float | None = None
+        while not asked.is_its_own:
+            now = time.monotonic()
+            if asked.came and came is None:
+                came = now
+            patience = _PATIENCE if widget.has_page else _NOBODY if self._is_missing else _IF_ANY
+            if now - began > patience or (came is not None and now - came > _OTHERS):
+                return
+            step()
+            yield
+
+
+class UnreadError(Exception):
+    """Before the question can be made, the notebook has to be read."""
+
+    def __init__(self, selection: str, masked: bool, whole: bool) -> None:
+        super().__init__(selection)
+        self.wanted = (selection, masked, whole)
+
+
+class NotebookReader:
+    """Reads the notebook for the questions of one shell. What was read is kept while its cell runs.
+    `defers`: the cell awaits, so that the page is asked by `aread`."""
+
+    def __init__(self, shell: Any, settings: QwenSettings, page: Page) -> None:
+        self._shell = shell
+        self._settings = settings
+        self._page = page
+        self._kept: dict[tuple[str, bool, bool], RequestPart] = {}
+        self.defers = False
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    def part(self, selection: str, *, masked: bool, whole: bool) -> RequestPart:
+        """What of the notebook goes with the question. `masked`: without what may be a secret;
+        `whole`: without a budget. Raises `UsageError`; `UnreadError` where it `defers`."""
+        wanted = (selection, masked, whole)
+        if wanted not in self._kept:
+            if self.defers:
+                raise UnreadError(*wanted)
+            seen = self._page.run(self._steps(*wanted)) if self._has_page else None
+            self._kept[wanted] = self._made(seen, wanted)
+        return self._kept[wanted]
+
+    async def aread(self, unread: UnreadError) -> None:
+        """Read what the question lacked."""
+        wanted = unread.wanted
+        seen = await self._page.arun(self._steps(*wanted)) if self._has_page else None
+        self._kept[wanted] = self._made(seen, wanted)
+
+    def has_secret(self, source: str) -> bool:
+        """Whether anything in a cell's source would be kept back."""
+        secrets = self._masks(True).secrets
+        for literal in written_secrets(source):
+            secrets.add(literal)
+        return secrets.mask(source, code=True) != source
+
+    def find(self, steps: Callable[[], Steps[FoundCell | None]]) -> tuple[FoundCell | None, bool]:
+        """The cell that `steps` look for, and whether a page has it."""
+        found = self._page.run(steps()) if self._has_page else None
+        return self._or_kept(found, steps)
+
+    async def afind(
+        self, steps: Callable[[], Steps[FoundCell | None]]
+    ) -> tuple[FoundCell | None, bool]:
+        found = await self._page.arun(steps()) if self._has_page else None
+        return self._or_kept(found, steps)
+
+    def _or_kept(
+        self, found: FoundCell | None, steps: Callable[[], Steps[FoundCell | None]]
+    ) -> tuple[FoundCell | None, bool]:
+        if found is not None:
+            return found, True
+        cells, _ = self._saved() or self._remembered()
+        return Page.drive(steps(), lambda request: answer(cells, request)), False
+
+    @property
+    def _has_page(self) -> bool:
+        return kernel_of(self._shell) is not None
+
+    def _steps(self, selection: str, masked: bool, whole: bool) -> Steps[Seen | None]:
+        budget = None if whole else self._settings.notebook_tokens
+        masks = self._masks(masked)
+        return reading(read_selection(selection), cell_id(self._shell), masks, budget)
+
+    def _masks(self, masked: bool) -> Masks:
+        columns = tuple(self._settings.masked_columns)
+        if not masked:
+            return Masks(Secrets(), columns)
+        secrets = Secrets(known_secrets())
+        users = self._shell.user_ns
+        secrets.search({n: users[n] for n in list(users) if is_secret_name(n)})
+        return Masks(secrets, columns, SECRET_NAMES)
+
+    def _made(self, seen: Seen | None, wanted: tuple[str, bool, bool]) -> RequestPart:
+        source = "as the page shows it"
+        if seen is None:
+            cells, source = self._saved() or self._remembered()
+            seen = Page.drive(self._steps(*wanted), lambda request: answer(cells, request))
+        assert seen is not None
+        from qwen_magic.context.dataframe.describing import estimate_tokens
+
+        about = f"{seen.about}, {source}"
+        told = (
+            f"notebook {wanted[0]}: {about}, about {number_of(estimate_tokens(seen.text), 'token')}"
+        )
+        return RequestPart("notebook", wanted[0], seen.text, about, told=told)
+
+    def _saved(self) -> tuple[list[JSON], str] | None:
+        """The cells of the notebook's file, and how old that is."""
+        if kernel_of(self._shell) is None:
+            return None
+        vscode = str(self._shell.user_ns.get("__vsc_ipynb_file__") or "")
+        path = Path(notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode))
+        if path.suffix != ".ipynb" or not path.is_file():
+            return None
+        saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        is_today = saved.date() == datetime.now().astimezone().date()
+        return cells_of_file(read_text(path)), f"as saved {saved:at %H:%M}" if is_today else (
+            f"as saved on {saved:%-d %b %Y at %H:%M}"
+        )
+
+    def _remembered(self) -> tuple[list[JSON], str]:
+        """The inputs of this session, and what IPython keeps of their outputs."""
+        history = self._shell.history_manager
+        inputs = list(enumerate(history.input_hist_raw))[1:-1]  # from 1, but for the one that asks
+        outputs: Mapping[int, Any] = getattr(history, "outputs", {})
+        failed: Mapping[int, Any] = getattr(history, "exceptions", {})
+        results: Mapping[int, Any] = {} if outputs else self._shell.user_ns.get("Out", {})
+        cells: list[JSON] = []
+        for number, source in inputs:
+            told = [_output(each) for each in outputs.get(number, ())]
+            if number in results:
+                data = {"text/plain": brief(results[number])}
+                told.append({"output_type": "execute_result", "data": data})
+            if number in failed:
+                told.append({"output_type": "error", **failed[number]})
+            cell: JSON = {"id": f"#{number}", "cell_type": "code", "execution_count": number}
+            cells.append({**cell, "source": source, "outputs": told})
+        return cells, "as this session remembers it"
+
+
+def _output(kept: Any) -> JSON:
+    """What IPython 9 keeps of an output, as a notebook has it."""
+    if kept.output_type.endswith("_stream"):
+        return {"output_type": "stream", "text": kept.bundle.get("stream", "")}
+    return {"output_type": kept.output_type, "data": kept.bundle}
