@@ -23,7 +23,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import Secret, Unshown, without_credentials
+from qwen_magic.masking import Secret, Unshown, bare_key, without_credentials
 
 DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
@@ -330,7 +330,8 @@ def find_endpoint(
     key = Secret(key)
     name = name_or_url.strip()
     found = _from_url(name, environ) if "://" in name else _from_name(name, environ)
-    found = replace(found, key=key or found.key or environ.get(found.key_variable, ""))
+    key = bare_key(key) or bare_key(found.key) or bare_key(environ.get(found.key_variable, ""))
+    found = replace(found, key=key)
     if found.key and not allow_http and is_open(found.base_url):
         raise UsageError(
             f"The key for {found.host} would go over plain http, for all on the way to read.",

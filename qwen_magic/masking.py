@@ -202,6 +202,21 @@ class Secret(str):
         return self
 
 
+# What stands around a key where it was copied from: in a file of settings, a header, a message.
+_AROUND_KEY: Final = re.compile(
+    r"(?:export\s+)?[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)\s*=|bearer\s", re.IGNORECASE
+)
+_NO_PART_OF_KEY: Final = "\"'`‘’“”\u200b\u200c\u200d\u2060\ufeff\xa0 \t\r\n\v\f"
+
+
+def bare_key(key: str) -> Secret:
+    """A key as it is meant: without the white space, quotes and names around it."""
+    bare = str.__str__(key).strip(_NO_PART_OF_KEY)
+    while around := _AROUND_KEY.match(bare):
+        bare = bare[around.end() :].strip(_NO_PART_OF_KEY)
+    return Secret(bare)
+
+
 class Unshown(Mapping[str, Any]):
     """A mapping that prints as `…`: the environment, somebody's variables."""
 
@@ -268,7 +283,7 @@ def _of_environment(variables: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
         if "://" in value:
             found |= dict.fromkeys(_of_url(value))
         elif is_secret_name(name) and len(value) >= LONG and not _NO_KEY.fullmatch(value):
-            found[value] = None
+            found |= dict.fromkeys((value, str.__str__(bare_key(value))))
     return tuple(found)
 
 

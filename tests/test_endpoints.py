@@ -206,6 +206,22 @@ def test_a_key_given_goes_with_any_url():
     assert endpoint.headers() == {"Authorization": "Bearer mine"}
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        " sk-a1 ", "sk-a1\r\n", '"sk-a1"', "'sk-a1' ", "“sk-a1”", "`sk-a1`", "\ufeffsk-a1\u200b",
+        "Bearer sk-a1", "DASHSCOPE_API_KEY=sk-a1", 'export DASHSCOPE_API_KEY="sk-a1"\n',
+    ],
+)  # fmt: skip
+def test_what_stands_around_a_key_is_no_part_of_it(typed):
+    assert find_endpoint("singapore", {}, key=typed).key == "sk-a1"
+    assert find_endpoint("singapore", {"DASHSCOPE_API_KEY": typed}).key == "sk-a1"
+
+
+def test_blanks_and_quotes_are_no_key():
+    assert not find_endpoint("singapore", {"DASHSCOPE_API_KEY": ' "" \n'}, key=" ").key
+
+
 def test_a_base_url_of_the_environment_takes_its_key():
     environ = {**KEYS, "DASHSCOPE_BASE_URL": "https://proxy.example/v1/"}
     assert default_endpoint_name(environ) == "https://proxy.example/v1/"

@@ -53,16 +53,22 @@ def request_id(headers: Mapping[str, str]) -> str:
     return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
 
 
-def retry_after(value: str, now: Callable[[], float] = time.time) -> float | None:
-    """Seconds out of a Retry-After header: a number, or an HTTP date against `now` (Unix time);
-    None for anything else."""
+def retry_after(value: str, date: str = "", now: Callable[[], float] = time.time) -> float | None:
+    """Seconds out of a Retry-After header: a number, or an HTTP date against the server's own
+    `date` (the header of the same reply), where there is none against `now` (Unix time): the two
+    clocks may be hours apart. None for anything else."""
     try:
         return max(0.0, float(value))
     except ValueError:
         pass
+    until, since = _unix_time(value), _unix_time(date)
+    return None if until is None else max(0.0, until - (now() if since is None else since))
+
+
+def _unix_time(date: str) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
-    except ValueError:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

@@ -8,6 +8,7 @@ host that the user named, and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import ssl
@@ -187,7 +188,7 @@ class Http:
                 client = httpx2.AsyncClient(
                     transport=self._transport,
                     trust_env=not direct,
-                    verify=tls_context(trust_env=not direct) if tls or not direct else False,
+                    verify=tls_context() if tls or not direct else False,
                     # A request cancelled before its connection stands keeps its slot for ever.
                     limits=httpx2.Limits(max_connections=None),
                 )
@@ -197,15 +198,20 @@ class Http:
         return client
 
 
-def tls_context(*, trust_env: bool = True) -> ssl.SSLContext:
-    """With the certificates of this machine, or those that the environment names; made once."""
-    named = [os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
-    return _tls_context(trust_env, *named)
+def tls_context() -> ssl.SSLContext:
+    """With the certificates of this machine's own store, to which companies add theirs, or with
+    those that the environment names; made once. Raises `QwenError` where it names none."""
+    return _tls_context(*(os.environ.get(name, "") for name in transport_errors.CERTIFICATES))
 
 
 @cache
-def _tls_context(trust_env: bool, *_named: str) -> ssl.SSLContext:
-    return httpx2.create_ssl_context(trust_env=trust_env)
+def _tls_context(file: str, folders: str) -> ssl.SSLContext:
+    try:
+        if not file and folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return httpx2.create_ssl_context()
+    except OSError as error:  # TLS's own errors are such, too
+        raise transport_errors.certificates_unusable(error) from None
 
 
 def _is_decoded(coding: str) -> bool:

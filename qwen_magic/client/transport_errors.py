@@ -7,9 +7,11 @@ behind it.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +25,10 @@ from qwen_magic.errors import (
     QwenError,
     SilenceError,
 )
+
+# Which certificates to trust, in the order in which they are looked at.
+CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_WRONG_TIME: Final = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED
 
 _TRY_TLS: Final = (
     "Check the base URL: if the server speaks https there, it must begin with https://. "
@@ -83,6 +89,32 @@ def proxy_unusable(cause: BaseException) -> QwenError:
         "and ALL_PROXY.",
         may_retry=False,
     )
+
+
+def certificates_unusable(cause: OSError) -> QwenError:
+    """The environment names certificates that cannot be read, or the machine has none."""
+    named = named_certificates()
+    why = cause.strerror or str(cause)
+    if isinstance(cause, ssl.SSLError):
+        why = "It holds no certificate in the form PEM."
+    return _failed(
+        f"The certificates that {named} names cannot be read."
+        if named
+        else "The certificates of this machine cannot be read.",
+        one_line(why),
+        f"Correct {named.partition(' ')[0]}, or unset it: then this machine's own are trusted."
+        if named
+        else "Name a file of them with SSL_CERT_FILE.",
+        may_retry=False,
+    )
+
+
+def named_certificates() -> str:
+    """By which variable the environment names the certificates to trust, and which; or empty."""
+    for variable in CERTIFICATES:
+        if value := os.environ.get(variable, ""):
+            return f"{variable} ({one_line(value)})"
+    return ""
 
 
 def silent(url: str, seconds: float) -> QwenError:
@@ -173,7 +205,12 @@ def _failed(message: str, why: str = "", hint: str = "", *, may_retry: bool = Tr
 def _no_tls(cause: ssl.SSLError, url: str) -> QwenError:
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"Certificate: {cause.verify_message}."
-        hint = "Behind a company proxy, name its certificates with SSL_CERT_FILE."
+        if cause.verify_code in _WRONG_TIME:
+            hint = f"Check the clock of this machine: it says {time.strftime('%Y-%m-%d %H:%M')}."
+        elif named := named_certificates():
+            hint = f"Only what {named} names is trusted: add the server's, or unset it."
+        else:
+            hint = "Behind a company proxy, name its certificates with SSL_CERT_FILE."
     else:
         why = one_line((cause.reason or str(cause)).replace("_", " ").lower())
         hint = "The server may not speak https there: check the base URL."

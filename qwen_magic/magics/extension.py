@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from IPython.core.completer import (
 )
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
+from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import LastFigure, keep_requests, kernel_of
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
@@ -262,7 +264,8 @@ class Extension:
                     if self._cold.wait(0.01):
                         return
                     import_module(module)
-                import_module("qwen_magic.client.http").tls_context()
+                with suppress(QwenError):  # which the first question tells
+                    import_module("qwen_magic.client.http").tls_context()
         finally:
             sys.setswitchinterval(interval)
 

@@ -75,7 +75,7 @@ class HostFacts:
         """What was found; empty where that is nothing, or too old."""
         known = self._conversations.fact(_FINDINGS, host)
         at = known.get("at") if isinstance(known, dict) else None
-        is_fresh = isinstance(at, int | float) and self._clock() - at < WEEK
+        is_fresh = isinstance(at, int | float) and abs(self._clock() - at) < WEEK
         return known if is_fresh else {}
 
 

@@ -247,7 +247,7 @@ class TurnMachine:
             return False
         plan = self.plan
         is_recent = bool(plan.so_far) or (  # an answer of this very turn
-            plan.parent is not None and self._wall() - plan.parent.created_at < RECENT
+            plan.parent is not None and abs(self._wall() - plan.parent.created_at) < RECENT
         )
         forgets = plan.ask.endpoint.capabilities.keeps_ids == "unknown" and is_recent
         count = len(plan.path) + bool(plan.so_far)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
-import subprocess
 
 import pytest
 
@@ -264,29 +262,6 @@ def test_https_to_a_server_of_http(ask, pauses):
     assert isinstance(stream.error, ConnectionFailedError)
     assert stream.error.message == f"No secure connection to 127.0.0.1:{port} could be made."
     assert "https" in stream.error.hint
-    assert pauses == []
-
-
-def test_a_certificate_of_nobody(tmp_path, ask, pauses):
-    made = subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=x",
-        shell=True,
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    if made.returncode:
-        pytest.skip("no openssl here")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        stream = ask(f"https://127.0.0.1:{listener.getsockname()[1]}/v1")
-        connection, _ = listener.accept()
-        with connection, pytest.raises(ssl.SSLError):
-            context.wrap_socket(connection, server_side=True)
-        assert stream.wait(10)
-    assert isinstance(stream.error, ConnectionFailedError)
-    assert stream.error.why.startswith("Certificate: ")
-    assert "SSL_CERT_FILE" in stream.error.hint
     assert pauses == []
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -210,8 +209,11 @@ def test_retry_after_in_words():
     assert retry_after("soon") is None
     assert retry_after("") is None
     at = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
-    assert retry_after(format_datetime(at, usegmt=True), lambda: at.timestamp() - 9) == 9.0
-    assert retry_after(format_datetime(at, usegmt=True), time.time) is not None
+    assert retry_after(format_datetime(at, usegmt=True), "", lambda: at.timestamp() - 9) == 9.0
+    assert retry_after(format_datetime(at, usegmt=True)) is not None
+    # The server's own clock counts, however far ours is from it.
+    said = format_datetime(at - timedelta(seconds=9), usegmt=True)
+    assert retry_after(format_datetime(at, usegmt=True), said, lambda: 0.0) == 9.0
 
 
 def test_backoff_grows_and_is_capped():
