@@ -190,8 +190,9 @@ class AnswerReader:
 
     def _classified(self, body: ErrorBody, *, again: bool) -> QwenError:
         error = classify(body, self._endpoint, self._model, self._sent_id)
-        said = (self._headers.get(name, "") for name in ("retry-after", "date"))
-        pause = error.retry_after = retry_after(*said)
+        headers = self._headers
+        said = retry_after(headers.get("retry-after", ""), headers.get("date", ""))
+        pause = error.retry_after = said
         is_long = pause is not None and pause > LONGEST_PAUSE
         if is_long and error.retry is not None:
             error.hint = f"It asks to wait {span(pause or 0.0)}: run the cell again then."

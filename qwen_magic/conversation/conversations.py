@@ -35,6 +35,7 @@ from qwen_magic.conversation.chain import (
     TurnSummary,
 )
 from qwen_magic.conversation.outline import Outline, outline_of
+from qwen_magic.conversation.scope import from_home
 from qwen_magic.conversation.sqlite import SqliteStore
 from qwen_magic.conversation.store import ChatSummary, Fact, Store
 from qwen_magic.errors import ConversationError
@@ -328,6 +329,19 @@ class Conversations:
     def unlearn(self, key_end: str) -> None:
         """Let go of all facts in memory whose key ends so."""
         self._facts = {k: fact for k, fact in self._facts.items() if not k[1].endswith(key_end)}
+
+    @property
+    def trouble(self) -> str:
+        """Why turns are in memory only, though they were to be kept: a line; else empty."""
+        return self._store.failure
+
+    def whereabouts(self) -> str:
+        """Where turns are kept, in a sentence."""
+        if self.trouble:
+            return self.trouble
+        if self._store.path is None:
+            return "Kept in memory only, for as long as this process runs."
+        return f"Kept in {from_home(self._store.path)}."
 
     def close(self) -> None:
         self._store.close()

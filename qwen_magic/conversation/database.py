@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Final
 
 PATIENCE: Final = 10.0  # seconds that a write waits for the others
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 _PAUSE: Final = 0.02  # seconds between two attempts to open
+
+
+class FileLostError(OSError):
+    """The file is no more what was opened; `strerror` says what became of it."""
 
 
 class Database:
@@ -30,6 +35,9 @@ class Database:
     One connection under a lock: two threads seldom write at once. None is open while the process
     forks: SQLite keeps what it has locked in the process, so that a child that inherits a
     connection, even if it opens another, takes its parent's locks for its own.
+
+    SQLite goes on writing into a file that was deleted or replaced, where nobody finds it: before
+    each write it is looked at, and `FileLostError` raised. Reading goes on.
     """
 
     def __init__(self, path: Path | None, prepare: Callable[[sqlite3.Connection], None]) -> None:
@@ -38,6 +46,7 @@ class Database:
         self._prepare = prepare
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None  # which file it was: device and number
         self._use()
         if hasattr(os, "register_at_fork"):
             _let_go_at_forks(weakref.ref(self))
@@ -49,6 +58,7 @@ class Database:
         `patience`: seconds to wait for other writers before `sqlite3.OperationalError`.
         """
         with self._locked() as connection:
+            self._check_file()
             connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
             with transaction(connection):
                 yield connection
@@ -84,12 +94,35 @@ class Database:
 
     def _use(self) -> sqlite3.Connection:
         if self._connection is None:
+            self._check_file()
             self._connection = open_database(self.path, self._prepare)
             if self.path is None:  # closing it would lose what is in it
                 weakref.finalize(self, self._connection.close)
+            else:
+                self._opened = _identity(self.path)
         elif self._connection.in_transaction:  # an interrupt came between its BEGIN and our `try`
             self._connection.execute("ROLLBACK")
         return self._connection
+
+    def _check_file(self) -> None:
+        """Raises `FileLostError` where the file is not the one that was opened first, or may not be
+        written any more."""
+        if self.path is None or self._opened is None:
+            return
+        if (found := _identity(self.path)) is None:
+            raise FileLostError(errno.ENOENT, "was deleted while it was in use")
+        if found != self._opened:
+            raise FileLostError(errno.ESTALE, "was replaced while it was in use")
+        if not os.access(self.path, os.W_OK, effective_ids=_EFFECTIVE):
+            raise FileLostError(errno.EACCES, "was made read-only while it was in use")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _let_go_at_forks(reference: weakref.ref[Database]) -> None:
@@ -168,7 +201,7 @@ def _keep_private(path: Path) -> None:
         raise PermissionError(errno.EPERM, "a link that another user has put there", str(path))
     found = path.stat()
     if found.st_uid == user and found.st_mode & 0o077:
-        path.chmod(0o600)  # SQLite gives its other files the same mode
+        path.chmod(found.st_mode & 0o700)  # SQLite gives its other files the same mode
 
 
 def primary_code(error: BaseException) -> int:

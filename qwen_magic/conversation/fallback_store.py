@@ -18,7 +18,7 @@ from qwen_magic.conversation.chain import (
     Turn,
     TurnSummary,
 )
-from qwen_magic.conversation.database import is_busy, primary_code
+from qwen_magic.conversation.database import FileLostError, is_busy, primary_code
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
 from qwen_magic.conversation.rows import MOVE_CELL, default_columns
@@ -49,8 +49,9 @@ def open_store(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return FallbackStore(SqliteStore(path, scope), path, on_failure), ""
     except _FAILURES as error:
-        memory = _in_memory(scope, readable_records(path, scope))
-        return FallbackStore(memory, path, on_failure), explain(error, path)
+        memory = FallbackStore(_in_memory(scope, readable_records(path, scope)), path, on_failure)
+        memory.failure = explain(error, path)
+        return memory, memory.failure
 
 
 class FallbackStore:
@@ -74,9 +75,14 @@ class FallbackStore:
         self.failure = ""  # the line, once there is one
 
     @property
+    def path(self) -> Path | None:
+        """The file, for as long as it works."""
+        return self._store.path
+
+    @property
     def durable(self) -> bool:
         """Whether what is appended now outlives the process."""
-        return self._store.path is not None
+        return self.path is not None
 
     def append(self, kept: Kept, *, running: bool = False) -> None:
         with self._lock:
@@ -205,6 +211,11 @@ def _cause(error: Exception, path: Path) -> tuple[str, str]:
             f"{path} was written by a newer qwen_magic (store version {error.version}; this one "
             f"knows {error.known})",
             f"Upgrade qwen_magic, or set {HOME_VARIABLE} to another folder.",
+        )
+    if isinstance(error, FileLostError):
+        return (
+            f"{path} {error.strerror}",
+            "%qwen_export keeps a conversation; a new kernel opens the file anew.",
         )
     if isinstance(error, OSError):
         reason = error.strerror or str(error)

@@ -39,6 +39,14 @@ def config_folder(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("qwen_magic", appauthor=False)
 
 
+def from_home(path: Path) -> str:
+    """A path as it may stand in a notebook that others get: `~` for the user's home."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
 def notebook_scope(environ: Mapping[str, str], folder: Path, *, vscode_notebook: str = "") -> str:
     """The notebook that this kernel runs for, as an absolute path; else the working folder.
 

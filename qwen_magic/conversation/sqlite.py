@@ -88,6 +88,7 @@ class SqliteStore:
         Raises `sqlite3.Error`, `NewerStoreError` and `OSError`, as every method may.
         """
         self.path = path
+        self.failure = ""
         self.scope = scope
         self._database = Database(path, _prepare)
         self._drafts: dict[tuple[str, str], _Draft] = {}  # by chat and key: of this store

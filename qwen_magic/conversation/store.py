@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 from qwen_magic.conversation.chain import (
@@ -53,6 +54,14 @@ Kept: TypeAlias = Turn | HeadMove | Fact
 
 class Store(Protocol):
     """Keeps the records of named conversations, and facts. No turn is ever deleted or changed."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that what is appended now goes into; None: it ends with the process."""
+
+    @property
+    def failure(self) -> str:
+        """Why that is no file, though it was to be one: a line for the reader; else empty."""
 
     def append(self, kept: Kept, *, running: bool = False) -> None:
         """Keep an ended turn or a move of the head under its conversation's name; or a fact, in

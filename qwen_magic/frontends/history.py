@@ -137,14 +137,15 @@ def _prompt(turn: TurnSummary, length: int) -> str:
 # separated by dots, and folds that are indented by inline padding.
 
 
-def history_html(outline: Outline, *, now: float) -> str:
-    """The tree with its style, for a `text/html` output. `now` is in seconds since 1970."""
+def history_html(outline: Outline, *, now: float, kept: str = "") -> str:
+    """The tree with its style, for a `text/html` output. `now` is in seconds since 1970; `kept`
+    says where the turns are kept."""
     name, label = shown_html(outline.name), escape(revealed(outline.name))
     head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(shown_html(_summary(outline)))}'
     body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
     return (
         f'<div class="qm-page" role="region" aria-label="History of {label}">{page_style()}'
-        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}</div>'
+        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}{_gap(kept)}</div>'
     )
 
 
@@ -222,12 +223,11 @@ def _gap(words: str) -> str:
 # Text -------------------------------------------------------------------------------------------
 
 
-def history_text(outline: Outline, *, now: float) -> str:
+def history_text(outline: Outline, *, now: float, kept: str = "") -> str:
     """The same as lines of text, safe to print to a terminal."""
     lines = [f"{outline.name} · {_summary(outline)}"]
     lines += _lines(outline, now) if outline.turns else [_EMPTY]
-    if hidden := _not_told(outline):
-        lines.append(hidden)
+    lines += [words for words in (_not_told(outline), kept) if words]
     return printable("\n".join(lines)).replace(NO_BREAK, " ")
 
 

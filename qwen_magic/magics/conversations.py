@@ -167,12 +167,12 @@ class ConversationMagics(SessionMagics):
 
         name = read_name("qwen_history", line, aside=True) or self._conversations.current
         outline = self._conversations.outline(name)
-        now = time.time()
-        text = history_text(outline, now=now)
+        now, kept = time.time(), self._conversations.whereabouts()
+        text = history_text(outline, now=now, kept=kept)
         if kernel_of(self.shell) is None:
             print(text)
         else:
-            show_html(history_html(outline, now=now), text)
+            show_html(history_html(outline, now=now, kept=kept), text)
 
     def _summarize(self, name: str, chain: Chain, turn: Turn) -> None:
         """Have the model summarize `chain` up to `turn`, and begin `name` with what it writes.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import NotFoundError, QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
@@ -37,6 +39,7 @@ def examine(asker: Asker, url: str = "", model: str = "") -> Iterator[str]:
     (or of that name), which is tried out, else the one in use. `model`: which one to ask."""
     yield _versions()
     yield _front_end(asker)
+    yield _store(asker.session.conversations)
     try:
         endpoint = asker.session.endpoints.find(url or asker.settings.endpoint)
     except QwenError as error:
@@ -87,6 +90,14 @@ def _front_end(asker: Asker) -> str:
         else (" The front end sends no cell ids: a cell that runs again adds a turn.")
     )
     return _good("Display", "a live widget where the front end shows widgets, else HTML." + again)
+
+
+def _store(conversations: Conversations) -> str:
+    """Where turns are kept, after something was written there."""
+    conversations.learn("doctor", "looked", time.time())
+    if conversations.trouble:
+        return _bad("Store", conversations.trouble)
+    return _good("Store", conversations.whereabouts())
 
 
 def _key(endpoint: Endpoint) -> str:

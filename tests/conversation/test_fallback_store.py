@@ -243,6 +243,53 @@ def test_no_room_left_in_mid_session(path):
     assert {len(each.text) for each in kept} == {10_000}
 
 
+def delete(path):
+    path.unlink()
+
+
+def replace(path):
+    path.rename(path.with_name("elsewhere"))
+    path.write_bytes(b"")
+
+
+def protect(path):
+    path.chmod(0o444)
+
+
+@pytest.mark.parametrize("happens", [delete, replace, protect])
+@pytest.mark.parametrize("running", [False, True])
+def test_a_file_that_is_lost_in_use_is_told_and_nothing_is(
+    path, unprivileged, told, happens, running
+):
+    store, _ = open_store(path, SCOPE, told.append)
+    store.append(turn("a"))
+    store.append(turn("x", chat="other"))
+    again, _ = open_store(path, SCOPE, told.append)  # that has loaded nothing
+    happens(path)
+    found = path.read_bytes() if path.exists() else None
+    for each in (store, again):
+        if running:
+            each.append(turn("b", "a", text="te"), running=True)
+        each.append(turn("b", "a"))
+        assert [one.key for one in each.load("main", Turn).records] == ["a", "b"]
+        assert each.load("other", Turn).records == (turn("x", chat="other"),)
+        assert str(path) in each.failure
+        assert each.path is None
+        each.close()
+    assert len(told) == 2
+    if happens is not protect:  # whose log goes into it when it is closed
+        assert (path.read_bytes() if path.exists() else None) == found
+
+
+def test_a_file_that_was_made_read_only_stays_so(path, unprivileged):
+    open_store(path, SCOPE)[0].close()
+    path.chmod(0o444)
+    store, message = open_store(path, SCOPE)
+    assert str(path) in message
+    assert store.failure == message
+    assert not path.stat().st_mode & 0o222
+
+
 def failure(make):
     with pytest.raises(sqlite3.Error) as caught, closing(sqlite3.connect(":memory:")) as connection:
         make(connection)
