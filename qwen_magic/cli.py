@@ -1,9 +1,15 @@
-"""The console command: `qwen-magic demo` opens JupyterLab on the quickstart, answered offline;
-`qwen-magic record` runs a notebook and keeps what was answered in a file beside it."""
+"""The console command: `qwen-magic ask` and what else the magics do in a notebook; `demo` opens
+JupyterLab on the quickstart, answered offline; `record` runs a notebook and keeps what was answered
+in a file beside it.
+
+Exit status: 0; 1 where something failed; 2 for what cannot be typed; 130 after Ctrl-C, 143 after
+SIGTERM, with what came of an answer kept; 141 where nobody reads on.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -11,16 +17,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
-from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError
+from qwen_magic.options import OPTIONS, Option, options_of
 
 NOTEBOOK: Final = "quickstart.ipynb"
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
@@ -31,11 +39,181 @@ _PATH: Final = re.compile(
 _PATIENCE: Final = 10.0  # seconds that JupyterLab gets to end its kernels
 
 
+# The commands that do what a line magic does, with the words after them and their help.
+_MAGICS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "chats": ("qwen_chat", "", "list the conversations"),
+    "history": ("qwen_history", "[NAME]", "show a conversation as a tree (default: main)"),
+    "export": ("qwen_export", "FILE [NAME]", "write a conversation to a .md or .json file"),
+    "models": ("qwen_models", "", "list the models of the endpoint"),
+    "doctor": ("qwen_doctor", "", "look at everything that an answer needs"),
+    "key": ("qwen_key", "", "ask for the API key, and keep it in the system's keyring"),
+}
+_EPILOG: Final = """\
+Conversations are those of this folder, or of the notebook that --notebook names, and go on there.
+Settings are those of the magics: QWEN_MAGIC_MODEL, QWEN_MAGIC_ENDPOINT and so on in the
+environment, or c.QwenMagics in ipython_config.py. `qwen-magic COMMAND --help` tells more."""
+_EXAMPLES: Final = """\
+The prompt and what is piped in go together; -f - sends that as a file. On a terminal the answer is
+drawn as it comes; in a pipe stdout has its text alone, as Markdown.
+
+  qwen-magic ask "What is a prime number?"
+  git diff | qwen-magic ask -s @reviewer "Review this"
+  qwen-magic ask -f - -c sales "What stands out?" < sales.csv
+  qwen-magic ask --json --schema schema.json "Three cities" | jq .parsed"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    parser = argparse.ArgumentParser(prog="qwen-magic", description="Talk to Qwen from notebooks.")
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser, ask = _parsers()
+    if words[:1] == ["ask"]:  # options may stand behind the prompt, and between its words
+        given = ask.parse_intermixed_args(words[1:], argparse.Namespace(command="ask"))
+    else:
+        given = parser.parse_args(words)
+    try:
+        with _signals_as_interrupt() as came:
+            return _do(given)
+    except QwenError as error:
+        print(_told(error), file=sys.stderr)
+        return 2 if isinstance(error, OptionError) else 1
+    except KeyboardInterrupt:
+        return 128 + next(iter(came), signal.SIGINT)
+    except BrokenPipeError:
+        sys.stdout = None  # what is not flushed yet would fail once more
+        return 128 + 13  # SIGPIPE
+
+
+def _do(given: argparse.Namespace) -> int:
+    """Raises `QwenError`, `KeyboardInterrupt`, `BrokenPipeError`."""
+    match given.command:
+        case "record":
+            return record_notebook(given.notebook, inplace=given.inplace)
+        case "handout":
+            return hand_out(given.notebook, given.folder)
+        case "demo":
+            return open_demo(
+                given.folder, browser=not given.no_browser, port=given.port, local=given.local
+            )
+    from qwen_magic.magics import command_line
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    with command_line.opened(given.notebook, given.endpoint) as magics:
+        if given.command == "ask":
+            typed = given.typed or []
+            return int(not command_line.ask(magics, typed, given.prompt, as_json=given.json))
+        magic, _, _ = _MAGICS[given.command]
+        command_line.run_line(magics, magic, list(_line(given)))
+    return 0
+
+
+def _line(given: argparse.Namespace) -> Iterator[str]:
+    """The words behind the magic that does what the command asks."""
+    yield from filter(None, given.words)
+    if given.command == "key":
+        yield "--save"
+    if given.command == "doctor" and given.endpoint:
+        yield from ("--endpoint", given.endpoint)
+    for _, name, text in given.typed or ():
+        yield from (name, text)
+
+
+def _told(error: QwenError) -> str:
+    """An error in the words of a shell."""
+    if isinstance(error, MissingKeyError):
+        variable = re.search(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)", error.why)
+        sets = f"Set {variable[0]}, or keep" if variable else "Keep"
+        return f"{error.message}\n{sets} one: qwen-magic key. --endpoint demo needs none."
+    return _in_shell(str(error))
+
+
+def _in_shell(words: str) -> str:
+    """What is said of magics, said of this command where it has the same."""
+    for command, (magic, _, _) in _MAGICS.items():
+        words = re.sub(rf"%{magic}\b", f"qwen-magic {command}", words)
+    words = words.replace("%qwen_demo on", "--endpoint demo").replace("%%qwen", "qwen-magic ask")
+    return re.sub(
+        r"%config QwenMagics\.(\w+)", lambda found: f"QWEN_MAGIC_{found[1].upper()}", words
+    )
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """That of all commands, and that of `ask`."""
+    parser = argparse.ArgumentParser(
+        prog="qwen-magic",
+        description="Talk to Qwen, or to any model behind a Responses API.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"qwen-magic {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    ask = commands.add_parser(
+        "ask",
+        help="ask, and write the answer",
+        usage="%(prog)s [options] [PROMPT ...]",
+        description=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    ask.add_argument("prompt", nargs="*", metavar="PROMPT", help="what to ask")
+    ask.add_argument("--json", action="store_true", help="the answer as one JSON object")
+    _add_place(ask)
+    for option in options_of("ask"):
+        if option.field != "help":
+            _add_option(ask, option)
+    for name, (_, words, about) in _MAGICS.items():
+        command = commands.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}."
+        )
+        for word in words.split():
+            many = None if word == "FILE" else "?"
+            command.add_argument("words", nargs=many, metavar=word.strip("[]"), action="append")
+        _add_place(command)
+        command.set_defaults(words=[], typed=[])
+    _add_option(commands.choices["doctor"], next(each for each in OPTIONS if each.field == "model"))
+    _add_notebook_commands(commands)
+    return parser, ask
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--notebook",
+        type=Path,
+        metavar="FILE",
+        help="the conversations of this notebook (default: those of the working folder)",
+    )
+    parser.add_argument(
+        "--endpoint", default="", metavar="NAME", help="where to ask: a name, or a base URL"
+    )
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    about = _in_shell(option.help.replace("`", "")).replace("%", "%%")
+    value: dict[str, Any] = {"metavar": option.metavar} if option.takes_value else {}
+    parser.add_argument(*option.spellings, action=_Typed, const=option, help=about, **value)
+
+
+class _Typed(argparse.Action):
+    """Keeps each option of the table with how it was typed, in order: `(option, name, value)`."""
+
+    def __init__(self, *, const: Option, **given: Any) -> None:
+        nargs = None if const.takes_value else 0
+        super().__init__(**{**given, "dest": "typed", "const": const, "nargs": nargs})
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        text = values if isinstance(values, str) else ""
+        before = getattr(namespace, "typed", None) or []
+        namespace.typed = [*before, (self.const, option_string or "", text)]
+
+
+def _add_notebook_commands(commands: Any) -> None:
     demo = commands.add_parser(
         "demo", help="open JupyterLab on the quickstart notebook, answered by the offline demo"
     )
@@ -68,18 +246,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     handout.add_argument(
         "folder", type=Path, nargs="?", help="a new one (default: NOTEBOOK-handout beside it)"
     )
-    given = parser.parse_args(argv)
-    try:
-        if given.command == "record":
-            return record_notebook(given.notebook, inplace=given.inplace)
-        if given.command == "handout":
-            return hand_out(given.notebook, given.folder)
-        return open_demo(
-            given.folder, browser=not given.no_browser, port=given.port, local=given.local
-        )
-    except QwenError as error:
-        print(error, file=sys.stderr)
-        return 1
 
 
 def open_demo(folder: Path, *, browser: bool, port: int | None, local: bool = False) -> int:
@@ -116,26 +282,31 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
     It runs in a session of its own: a Ctrl-C would reach it too, and JupyterLab answers one with a
     question about whether it was meant.
     """
-    with _signals_as_interrupt():
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE)
-            except (subprocess.TimeoutExpired, KeyboardInterrupt):
-                process.kill()
-            process.wait()
-            return 0
+            process.wait(_PATIENCE)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+        process.wait()
+        return 0
 
 
 @contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises `KeyboardInterrupt` meanwhile, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _signals_as_interrupt() -> Iterator[list[int]]:
+    """SIGTERM raises `KeyboardInterrupt` meanwhile, as Ctrl-C does; which of them came."""
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGTERM, before)
 

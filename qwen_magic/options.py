@@ -3,6 +3,7 @@
 Everything else about options is derived from the fields of `Options` below:
 
     reading a line       magics/line.py, with the values read by magics/values.py
+    `qwen-magic ask`     cli.py
     `--help`             magics/qwen.py
     Tab                  magics/completion.py
     traits               magics/settings.py: every option that has a `setting`
@@ -46,8 +47,9 @@ NO_EFFORT: Final = ("none", "0")
 # What becomes of a question that a replayed recording does not have.
 MISSING: Final = ("ask", "live", "fail")
 
-_TURN: Final = ("qwen",)
-_DEFAULT: Final = ("qwen", "qwen_chat")
+_CELL: Final = ("qwen",)
+_TURN: Final = ("qwen", "ask")
+_DEFAULT: Final = ("qwen", "qwen_chat", "ask")
 
 
 class Option(NamedTuple):  # made faster than a dataclass, and this is imported at load
@@ -56,7 +58,8 @@ class Option(NamedTuple):  # made faster than a dataclass, and this is imported 
     - `long`, `short`: its spellings; `metavar` stands for its value in the help;
     - `help`: a line of the help and of the README, where `code` stands in backticks;
     - `field`: its attribute in `Options`, which a flag sets to `value`;
-    - `magics`: the magics that take it, the first of them for one turn, `qwen_chat` as a default;
+    - `magics`: the magics that take it, the first of them for one turn, `qwen_chat` as a default,
+      and `ask` for the command of a shell, where there are no cells and no variables;
     - `allowed`: which numbers it takes, and the same in words; `choices`: known words;
     - `setting`: default and help of the trait of `%config QwenMagics` that gives the option its own
       default, if there is one; the trait's type follows from `kind`.
@@ -153,7 +156,7 @@ class Options:
         "--data", "NAMES",
         "describe these variables (`x`, `x.attr`, `x['key']`) to the model, a DataFrame by its "
         "schema, statistics and a sample; with commas, or repeated",
-        "-d", "list", "made", offers="names", repeatable=True))
+        "-d", "list", "made", offers="names", magics=_CELL, repeatable=True))
     rows: int | Literal["all"] | None = _options(Option(
         "--rows", "N", "so many rows go along exactly: a number, or `all`", "", "rows", "made"))
     send_all: bool = _options(
@@ -190,10 +193,12 @@ class Options:
         "--judge", "MODEL", "let a model judge them, blind to their names", "", "text",
         offers="models"))
     code: bool = _options(
-        Option("--code", "", "put the answer's first Python block into the next cell"),
+        Option(
+            "--code", "", "put the answer's first Python block into the next cell", magics=_CELL),
         default=False)
     out: str | None = _options(Option(
-        "--out", "NAME", "bind the Answer to a variable", "-o", "variable", offers="names"))
+        "--out", "NAME", "bind the Answer to a variable", "-o", "variable", offers="names",
+        magics=_CELL))
     temperature: float | None = _options(Option(
         "--temperature", "X", "from 0 up to, not including, 2",
         "", "number", "request", magics=_DEFAULT,
@@ -220,12 +225,14 @@ class Options:
     fresh: bool = _options(
         Option("--fresh", "", "ask anew, whatever the store has", place="ask"), default=False)
     bg: bool = _options(
-        Option("--bg", "", "return at once, stream on in this cell's output"), default=False)
+        Option("--bg", "", "return at once, stream on in this cell's output", magics=_CELL),
+        default=False)
     dry_run: bool = _options(
         Option(
             "--dry-run", "", "show what would be sent, part by part and to the letter; send nothing"
         ), default=False)
-    raw: bool = _options(Option("--raw", "", "leave `{name}` as typed"), default=False)
+    raw: bool = _options(
+        Option("--raw", "", "leave `{name}` as typed", magics=_CELL), default=False)
     quiet: bool = _options(
         Option("--quiet", "", "show nothing; the Answer is the value"), default=False)
     help: bool = _options(

@@ -33,7 +33,7 @@ ROOMS = {
     "magics": "masking errors endpoints options protocol recording document context "
     "conversation frontends answer local tools session",
     "__init__": "errors answer tools batch api magics",
-    "cli": "errors endpoints session __init__",
+    "cli": "errors endpoints options session magics __init__",
 }
 
 HOMES = {
@@ -44,7 +44,7 @@ HOMES = {
     "pygments": ("document/highlight.py",),
     "anywidget": ("frontends/widget.py",),
     "ipywidgets": ("frontends/widget.py",),
-    "traitlets": ("frontends/widget.py", "magics/settings.py"),
+    "traitlets": ("frontends/widget.py", "magics/settings.py", "magics/command_line.py"),
     "IPython": ("frontends/", "magics/"),
     "rich": ("frontends/drawing.py", "frontends/live_terminal.py"),
     "nest_asyncio2": ("tools/policy.py",),

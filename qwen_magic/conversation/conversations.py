@@ -74,6 +74,22 @@ class Conversations:
         self.chain(name)
         return self._found.get(name, 0) if keep else self._found.pop(name, 0)
 
+    def catch_up(self, name: str) -> int:
+        """Take in what another process, such as `qwen-magic ask` beside a notebook, has added to a
+        conversation since it was loaded here; how many turns. Only where that follows after the
+        head that it has here: two that go on from one turn are two ways, and each keeps its own.
+        """
+        chain = self._chains.get(name)
+        head = next((each.head for each in self.summaries() if each.chat == name), None)
+        if chain is None or head is None or head in chain.turns:
+            return 0
+        found = self.conversation(name).chain()
+        path = [turn.key for turn in found.path(found.head)]
+        if chain.turns and (chain.head is None or chain.head.key not in path):
+            return 0
+        self._chains[name] = found
+        return len(path) - (path.index(chain.head.key) + 1 if chain.head else 0)
+
     def forget(self, name: str) -> None:
         """Let go of a conversation that was only looked at: it is loaded again, or begun anew."""
         self._chains.pop(name, None)

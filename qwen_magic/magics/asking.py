@@ -212,7 +212,7 @@ class Asker:
         """The running answers that this question must wait for."""
         return set(self.running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
-    def _show_differences(self, answer: Answer, edits: str) -> None:
+    def show_differences(self, answer: Answer, edits: str) -> None:
         """How the text differs from that of the turn `edits`, which it took the place of."""
         from qwen_magic.frontends.display import listed, show_html
         from qwen_magic.frontends.plain import differences_html, differences_text
@@ -241,7 +241,7 @@ class Asker:
         if answer.error is not None:
             raise answer.error
         if edits and not options.quiet:
-            self._show_differences(answer, edits)
+            self.show_differences(answer, edits)
         if options.code and not offer_code(self.shell, answer.text):
             print("--code: the answer has no Python block to put into the next cell.")
         return answer

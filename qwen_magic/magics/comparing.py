@@ -252,6 +252,6 @@ def _judging(
 def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparison:
     """Bound, and in a terminal shown: the call's semicolon keeps its value from being."""
     asker.bind(compared, options)
-    if kernel_of(asker.shell) is None:
+    if kernel_of(asker.shell) is None and not options.quiet:
         print(f"\n{compared!r}")
     return compared

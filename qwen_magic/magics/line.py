@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 
 from qwen_magic.errors import OptionError, UsageError
@@ -264,6 +266,17 @@ def read_prompt_line(line: str) -> tuple[Options, list[str]]:
     return _options(given), words
 
 
+def read_arguments(typed: Iterable[tuple[Option, str, str]]) -> Options:
+    """The options that a shell has taken apart: each with how it was typed, and the text of its
+    value. Raises `OptionError`."""
+    given: _Given = {}
+    for option, name, text in typed:
+        # A shell leaves no quotes: a file with a comma in its name is one.
+        is_file = option.kind == "files" and Path(text).exists()
+        _take(given, option, name, text, quoted=is_file)
+    return _options(given)
+
+
 # What was typed, by field: its spelling and its value.
 _Given = dict[str, tuple[str, object]]
 
@@ -273,16 +286,21 @@ def _given(scanner: OptionScanner, before: _Given | None = None) -> _Given:
     given = dict(before or {})
     while found := scanner.next_option():
         option, name, attached = found
-        value: object = option.value
-        if option.takes_value:
-            text = scanner.value(name, attached)
-            value = read_value(option, name, text, quoted=scanner.quoted)
-        if option.field == "think" and given.get("think", ("", value))[1] != value:
-            raise OptionError("--think and --no-think contradict each other.")
-        if option.repeatable and isinstance(value, tuple):
-            value = _extended(given.get(option.field, ("", ()))[1], value)
-        given[option.field] = (name, value)
+        text = scanner.value(name, attached) if option.takes_value else ""
+        _take(given, option, name, text, quoted=scanner.quoted)
     return given
+
+
+def _take(given: _Given, option: Option, name: str, text: str, *, quoted: bool) -> None:
+    """Read one option, typed as `name`, with the `text` of its value."""
+    value: object = option.value
+    if option.takes_value:
+        value = read_value(option, name, text, quoted=quoted)
+    if option.field == "think" and given.get("think", ("", value))[1] != value:
+        raise OptionError("--think and --no-think contradict each other.")
+    if option.repeatable and isinstance(value, tuple):
+        value = _extended(given.get(option.field, ("", ()))[1], value)
+    given[option.field] = (name, value)
 
 
 def _words(scanner: OptionScanner) -> tuple[list[str], _Given]:

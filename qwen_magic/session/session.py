@@ -147,6 +147,8 @@ class Session:
                 raise state.error
             notes += [state.warning] if state.warning else []
         ask = replace(ask, endpoint=self.hosts.applied(ask.endpoint))
+        if ask.history and (more := self.conversations.catch_up(ask.chat)):
+            notes.append(f"{ask.chat} went on elsewhere, by {more} {plural(more, 'turn')}")
         keeps_ids = ask.endpoint.capabilities.keeps_ids != "no"
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         if self.session_cache and ask.endpoint.capabilities.session_cache:

@@ -39,6 +39,30 @@ def test_turns_come_back_from_the_store():
     assert again.names() == ["sales", "main"]
 
 
+def test_what_another_process_has_added_is_taken_in_where_it_follows():
+    store = SqliteStore()
+    here, there = Conversations(store), Conversations(store)
+    assert here.catch_up("main") == 0, "nothing is loaded yet"
+    here.append(turn("a", "main"))
+    there.chain("main")
+    there.append(turn("b", "main", "a"))
+    there.append(turn("c", "main", "b"))
+    assert here.catch_up("main") == 2
+    assert [each.key for each in here.chain("main").path(here.chain("main").head)] == [*"abc"]
+    assert here.catch_up("main") == 0
+    here.append(turn("d", "main", "c"))
+    there.append(turn("e", "main", "c"))  # both go on from c
+    assert here.catch_up("main") == there.catch_up("main") == 0
+    assert here.chain("main").head.key == "d"
+    assert there.chain("main").head.key == "e"
+    here.undo("main", 4)
+    assert here.catch_up("main") == 0, "who stepped back stays there"
+    empty = Conversations(store)
+    empty.chain("new")
+    there.append(turn("f", "new"))
+    assert empty.catch_up("new") == 1
+
+
 def test_references_into_other_conversations():
     conversations = Conversations()
     conversations.append(turn("a", "main"))

@@ -109,6 +109,15 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
     assert len(text) >= len(streamed) * 0.9, "what was on the screen a second before is kept"
     assert text.startswith("# A long answer")
 
+    file = tmp_path / "home" / "conversations.sqlite3"
+    assert f"Store: Kept in {file}" in again.ok("%qwen_doctor").stdout
+    file.unlink()
+    ran = again.ok("%%qwen\nhello")
+    assert f"{file} was deleted" in ran.stderr
+    listed = again.ok("%qwen_history").displays[0][1]
+    assert all(f"{file} was deleted" in listed[form] for form in ("text/plain", "text/html"))
+    assert "✗ Store: " in again.ok("%qwen_doctor").stdout
+
 
 def _deltas(server, events):
     """About the text of the first `events` events of the long answer."""

@@ -1,0 +1,251 @@
+"""The magics in a shell: what `qwen-magic ask`, `doctor`, `models` and others do.
+
+    arguments ──cli.py──> Options or a line ──> the magic itself, with `_Shell` for IPython's shell
+
+So a question here is the question of a cell: the same options, conversations, settings and errors.
+Conversations are those of the folder, or of the notebook that `--notebook` names. The answer goes
+to stdout, and all that is said about it to stderr, where stdout is no terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+from traitlets import TraitError
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import PyFileConfigLoader
+
+from qwen_magic.conversation.scope import LARGEST, read_text
+from qwen_magic.document.footer import Outcome, turn_end
+from qwen_magic.errors import OptionError, UsageError
+from qwen_magic.frontends.kernel import LastFigure
+from qwen_magic.frontends.plain import note_text
+from qwen_magic.frontends.terminal import TerminalView
+from qwen_magic.magics.conversations import ConversationMagics
+from qwen_magic.magics.files import FileMagics
+from qwen_magic.magics.line import read_arguments, read_cell
+from qwen_magic.magics.qwen import QwenMagics
+from qwen_magic.magics.service import ServiceMagics
+from qwen_magic.protocol.call_outputs import items_json
+from qwen_magic.session.view import View, facts_of
+
+if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.magics.asking import Asker
+    from qwen_magic.options import Option, Options
+    from qwen_magic.protocol.fields import JSON
+    from qwen_magic.protocol.state import ResponseState
+    from qwen_magic.session.plan import Plan
+
+_CLASSES: Final = (ConversationMagics, FileMagics, ServiceMagics)
+_NOTEBOOK: Final = "__vsc_ipynb_file__"  # the name by which a shell's namespace tells its notebook
+_STDIN: Final = "-"  # in the place of a file
+
+
+class _Shell(Configurable):
+    """What the magics need of a shell, where there is none: no kernel, cells or variables."""
+
+    display_pub = None
+    execution_count = 0
+    displayhook = SimpleNamespace(update_user_ns=lambda value: None)
+
+    def __init__(self, notebook: Path | None) -> None:
+        super().__init__(config=_configuration())
+        self.user_ns: dict[str, Any] = {}
+        if notebook is not None:
+            self.user_ns[_NOTEBOOK] = str(_found(notebook))
+
+
+@contextmanager
+def opened(notebook: Path | None, endpoint: str) -> Iterator[QwenMagics]:
+    """The magics of the folder, or of a notebook. `endpoint`: the one to ask, in place of the
+    configured one. Raises `UsageError`."""
+    shell = _Shell(notebook)
+    try:
+        magics = QwenMagics(shell, LastFigure(shell))
+        magics.endpoint = endpoint or magics.endpoint
+    except TraitError as error:
+        raise UsageError("A setting of QwenMagics does not fit.", why=str(error)) from None
+    try:
+        yield magics
+    finally:
+        magics.close()
+
+
+def run_line(magics: QwenMagics, magic: str, words: Sequence[str]) -> None:
+    """Do what `%magic words` does. Raises `QwenError`."""
+    for made in _CLASSES:
+        if magic in made.magics["line"]:
+            getattr(made(magics.shell, magics), magic)(shlex.join(words))
+
+
+def ask(
+    magics: QwenMagics,
+    typed: Sequence[tuple[Option, str, str]],
+    words: Sequence[str],
+    *,
+    as_json: bool = False,
+) -> bool:
+    """Ask, and write the answer as it comes, or as JSON at its end; whether all is well. `typed`:
+    the options, `words`: the prompt, which what comes on stdin joins, as the body of a cell does.
+    Raises `QwenError`, and `KeyboardInterrupt` with what came kept."""
+    asker = magics.asker
+    with TemporaryDirectory() as folder:
+        names, body = asker.shell.user_ns, _stdin()
+        options = read_arguments([_as_variable(each, names) for each in typed])
+        if _STDIN in (options.files or ()):
+            names[_STDIN] = str(Path(folder) / "stdin")
+            Path(names[_STDIN]).write_bytes(body)
+            body = b""
+        prompt = " ".join(word for word in words if word != _STDIN)
+        if not (prompt.strip() or body.strip()):
+            raise OptionError("There is no prompt: qwen-magic ask PROMPT, or write it to stdin.")
+        _, prompt = read_cell(f"-- {prompt}", body.decode("utf-8-sig", "replace"))
+        answers = _answers(asker, options, prompt, quiet=options.quiet or as_json)
+    if as_json and answers:
+        told = [answer_json(answer) for answer in answers]
+        indent = 2 if sys.stdout.isatty() else None
+        print(json.dumps(told if options.compare else told[0], ensure_ascii=False, indent=indent))
+    for answer in answers:
+        if answer.error is not None and not options.compare:
+            raise answer.error
+    return all(answer.error is None for answer in answers)
+
+
+def _answers(asker: Asker, options: Options, prompt: str, *, quiet: bool) -> Sequence[Answer]:
+    """One, or one of each variant of `--compare`; none of a dry run."""
+    options = replace(options, raw=True, quiet=quiet)
+    if options.compare:
+        from qwen_magic.magics.comparing import compare, variants
+
+        asks = [
+            replace(asker.questions.ask(variant, prompt), label=label)
+            for label, variant in variants(options)
+        ]
+        asks = [each for each in asks if not asker.held_back(each, options)]
+        return compare(asker, options, asks).answers if asks else []
+    question = asker.questions.ask(options, prompt)
+    if asker.held_back(question, options):
+        return []
+
+    def view(plan: Plan, started: float) -> View:
+        if quiet or sys.stdout.isatty():
+            return asker.views.view(plan, started, quiet=quiet, awaited=False)
+        return _TextView(facts_of(plan), sys.stdout, started=started)
+
+    answer = asker.session.ask(question, view)
+    if question.edits and sys.stdout.isatty() and not quiet and answer.error is None:
+        asker.show_differences(answer, question.edits)
+    return [answer]
+
+
+class _TextView(TerminalView):
+    """The answer's text alone, for a pipe; what else there is to say goes to stderr."""
+
+    def begin(self, stop: Callable[[], None]) -> None:
+        """Nothing stands before the text."""
+
+    def notice(self, text: str) -> None:
+        if text:
+            print(text, file=sys.stderr)
+
+    def _write_step(self, entry: Any, state: ResponseState) -> None:
+        """Steps are no part of the text."""
+
+    def finish(
+        self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
+    ) -> Mapping[str, str]:
+        self.update(state, now)
+        if not self._at_start:
+            self._put("\n")
+        self._out.flush()
+        note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
+        told = [note_text(note)] if note and not outcome.is_raised else []
+        for words in (*told, *footer.warnings):
+            print(words, file=sys.stderr)
+        return {}
+
+
+def answer_json(answer: Answer) -> JSON:
+    """An answer as one JSON object; its figures in base64."""
+    error = answer.error
+    told = error and {
+        "type": type(error).__name__,
+        **{name: getattr(error, name) for name in ("message", "why", "hint")},
+    }
+    return {
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "status": answer.status,
+        "model": answer.model,
+        "id": answer.id,
+        "chat": answer.chat,
+        "seconds": round(answer.seconds, 3),
+        "usage": None if answer.usage is None else asdict(answer.usage),
+        "tool_calls": items_json(answer.tool_calls),
+        "sources": [asdict(source) for source in answer.sources],
+        "figures": [b64encode(figure).decode() for figure in answer.figures],
+        "parsed": answer.parsed,
+        "error": told,
+    }
+
+
+def _stdin() -> bytes:
+    """What is piped into the command. Raises `UsageError` where that is too much."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return b""
+    piped = sys.stdin.buffer.read(LARGEST + 1)
+    if len(piped) > LARGEST:
+        raise UsageError(f"More than {LARGEST // 1024**2} MiB come on stdin.")
+    return piped
+
+
+def _as_variable(typed: tuple[Option, str, str], names: dict[str, Any]) -> tuple[Option, str, str]:
+    """A schema that is a file of JSON becomes a variable that holds it. Raises `UsageError`."""
+    option, name, text = typed
+    if option.field != "schema" or not text.endswith(".json"):
+        return typed
+    try:
+        names["schema"] = json.loads(read_text(Path(text)))
+    except ValueError as error:
+        raise UsageError(f"{text} is no JSON.", why=str(error)) from None
+    return option, name, "schema"
+
+
+def _found(notebook: Path) -> Path:
+    if not notebook.is_file():
+        raise UsageError(f"There is no notebook {notebook}.")
+    return Path(os.path.abspath(notebook))  # as Jupyter tells it to a kernel: links stay
+
+
+def _configuration() -> Config:
+    """What IPython's own files of configuration say of `QwenMagics`: the machine's, then those of
+    the default profile. Files that do not name it are not run."""
+    made = Config()
+    home = Path(os.environ.get("IPYTHONDIR") or Path("~/.ipython")).expanduser()
+    for folder in (
+        Path("/etc/ipython"),
+        Path(sys.prefix, "etc", "ipython"),
+        home / "profile_default",
+    ):
+        path = folder / "ipython_config.py"
+        try:
+            if "QwenMagics" in path.read_text("utf-8"):
+                loaded = PyFileConfigLoader(path.name, str(folder)).load_config()
+                made.merge(Config({"QwenMagics": loaded.get("QwenMagics", {})}))
+        except FileNotFoundError:
+            continue
+        except Exception as error:  # whatever is wrong in the user's own file
+            print(f"{path} was left out: {type(error).__name__}: {error}", file=sys.stderr)
+    return made
