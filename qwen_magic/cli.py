@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser, ask = _parsers()
     if words[:1] == ["ask"]:  # options may stand behind the prompt, and between its words
-        given = ask.parse_intermixed_args(words[1:], argparse.Namespace(command="ask"))
+        end = words.index("--") if "--" in words else len(words)
+        given = ask.parse_intermixed_args(words[1:end], argparse.Namespace(command="ask"))
+        given.prompt += words[end + 1 :]
     else:
         given = parser.parse_args(words)
     try:

@@ -175,13 +175,17 @@ class QwenSettings(HasTraits):
 
     def apply_environment(self, configured: Any) -> None:
         """Take defaults from the environment for all traits that no configuration file sets.
-        Raises `traitlets.TraitError` where a value does not fit."""
+        Raises `UsageError` where a value does not fit."""
         if "endpoint" not in configured:
             self.endpoint = default_endpoint_name()
         for name, trait in self.traits(config=True).items():
-            value = os.environ.get(ENVIRONMENT_PREFIX + name.upper(), "")
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            value = os.environ.get(variable, "")
             if value and name not in configured:
-                setattr(self, name, _from_text(trait, value))
+                try:
+                    setattr(self, name, _from_text(trait, value))
+                except (TraitError, ValueError) as error:
+                    raise UsageError(f"{variable} does not fit.", why=str(error)) from None
 
 
 def _from_text(trait: TraitType[Any, Any], value: str) -> object:
