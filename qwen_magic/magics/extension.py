@@ -19,7 +19,6 @@ from IPython.core.completer import (
 )
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
-from qwen_magic.errors import QwenError
 from qwen_magic.frontends.kernel import LastFigure, keep_requests, kernel_of
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
@@ -254,6 +253,7 @@ class Extension:
         millisecond (`_SWITCH`), where Python would let it wait for five each time."""
         if self._cold.wait(_AFTER_LOAD):
             return
+        from qwen_magic.errors import QwenError
         from qwen_magic.magics.base import uncollected
 
         interval = sys.getswitchinterval()
