@@ -23,6 +23,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -39,8 +40,7 @@ from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import CommPump, LastFigure, kernel_of, takes_input
-from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
-from qwen_magic.magics.notebook import NotebookReader, Page, UnreadError
+from qwen_magic.magics.base import UnansweredError, UnreadError, interrupted, unanswered
 from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -54,6 +54,7 @@ from qwen_magic.tools.policy import CallLimits
 if TYPE_CHECKING:
     from qwen_magic.document.question import Choice, Question
     from qwen_magic.frontends.jupyter import StaticView
+    from qwen_magic.magics.notebook import NotebookReader, Page
 
 T = TypeVar("T")
 
@@ -75,9 +76,9 @@ class Asker:
             figure_hosts=settings.figure_hosts,
         )
         self.views = ViewFactory(shell, settings, self.session.conversations)
-        self.page = Page(shell, self.views.page_widget)
-        self.notebook = NotebookReader(shell, settings, self.page)
-        self.questions = Questions(shell, settings, self.session, last_figure, self.notebook)
+        self.questions = Questions(
+            shell, settings, self.session, last_figure, lambda *wanted: self.notebook.read(*wanted)
+        )
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
@@ -89,6 +90,19 @@ class Asker:
         folders = self.session.server_folders
         self.session.server_folders = (_notebook_folder(shell.user_ns), *folders[1:])
         settings.observe(self._settings_changed, list(_WATCHED))
+
+    @cached_property
+    def page(self) -> Page:
+        """The pages that show the notebook."""
+        from qwen_magic.magics.notebook import Page
+
+        return Page(self.shell, self.views.page_widget)
+
+    @cached_property
+    def notebook(self) -> NotebookReader:
+        from qwen_magic.magics.notebook import NotebookReader
+
+        return NotebookReader(self.shell, self.settings, self.page)
 
     def set_aside(self) -> Sequence[str]:
         """Set all conversations aside, with their defaults. Raises `UsageError`."""
@@ -148,7 +162,7 @@ class Asker:
             return begin()
 
         unread: UnreadError | None = None
-        self.session.ask_server, self.notebook.defers = unanswered, True
+        self.session.ask_server, self.questions.defers = unanswered, True
         try:
             return begin(), None
         except UnansweredError as error:
@@ -156,9 +170,9 @@ class Asker:
         except UnreadError as error:
             unread = error
         finally:
-            self.session.ask_server, self.notebook.defers = None, False
+            self.session.ask_server, self.questions.defers = None, False
         if unread:
-            await self.notebook.aread(unread)
+            self.questions.read[unread.wanted] = await self.notebook.aread(*unread.wanted)
             return await self.begun(again)
         from qwen_magic.magics.background import begin_after
 

@@ -108,6 +108,14 @@ def interrupted(told: str = "the answer was stopped; what came of it is kept") -
     return shortened(KeyboardInterrupt(told))
 
 
+class UnreadError(Exception):
+    """Before this can go on, the notebook has to be read (`NotebookReader.read`), as `wanted`."""
+
+    def __init__(self, *wanted: Any) -> None:
+        super().__init__(wanted[0])
+        self.wanted = wanted
+
+
 class UnansweredError(Exception):
     """Before this can go on, the user has to be asked."""
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.context.notebook import finding, finding_failed
 from qwen_magic.document.words import fenced
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.frontends.kernel import cell_id
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
@@ -103,7 +101,7 @@ class CodeMagics(SessionMagics):
         ask, options, cell = begun
         answer = self._asker.answer(ask, options)
         if block := _block_of(answer):
-            found = self._asker.notebook.find(partial(finding_failed, cell, block.code))
+            found = self._asker.notebook.find(self._asker.notebook.failed(cell, block.code))
             self._offer(block.code, *found)
         return answer
 
@@ -116,7 +114,9 @@ class CodeMagics(SessionMagics):
             ask, options, cell = begun
             answer = await self._asker.aanswer(ask, options, view)
             if block := _block_of(answer):
-                found = await self._asker.notebook.afind(partial(finding_failed, cell, block.code))
+                found = await self._asker.notebook.afind(
+                    self._asker.notebook.failed(cell, block.code)
+                )
                 self._offer(block.code, *found)
             return answer
         except QwenError as error:
@@ -134,7 +134,7 @@ class CodeMagics(SessionMagics):
         if not (edit := self._read_edit(line)):
             return None
         options, target, words = edit
-        found = self._asker.notebook.find(partial(finding, target, cell_id(self.shell)))
+        found = self._asker.notebook.find(self._asker.notebook.named(target))
         begun = self._begin_edit(line, options, words, found[0])
         if not begun:
             return None
@@ -148,7 +148,7 @@ class CodeMagics(SessionMagics):
             if not (edit := self._read_edit(line)):
                 return None
             options, target, words = edit
-            found = await self._asker.notebook.afind(partial(finding, target, cell_id(self.shell)))
+            found = await self._asker.notebook.afind(self._asker.notebook.named(target))
             begin = partial(self._begin_edit, line, options, words, found[0])
             begun, view = await self._asker.begun(begin)
             if not begun:

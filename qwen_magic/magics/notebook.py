@@ -13,8 +13,9 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.context.description import brief
 from qwen_magic.context.exception.masking import Secrets, written_secrets
@@ -24,6 +25,8 @@ from qwen_magic.context.notebook import (
     Seen,
     answer,
     cells_of_file,
+    finding,
+    finding_failed,
     read_selection,
     reading,
 )
@@ -37,6 +40,7 @@ from qwen_magic.frontends.kernel import (
     stop_reaches_sync_cell,
     takes_input,
 )
+from qwen_magic.magics.base import interrupted
 from qwen_magic.masking import SECRET_NAMES, is_secret_name, known_secrets
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # What is asked of a page, one request after the other; None comes back where none answers.
 Steps = Generator[JSON, Any, T]
+Search: TypeAlias = Callable[[], Steps[FoundCell | None]]
 
 _TICK: Final = 0.005  # seconds between looks at whether a reply has come
 _PATIENCE: Final = 4.0  # seconds for a page that may be busy
@@ -83,6 +88,8 @@ class Page:
         except StopIteration as done:
             value: T = done.value
             return value
+        except asyncio.CancelledError:  # ipykernel's way of an interrupt
+            raise interrupted("nothing more was sent") from None
 
     async def aask(self, request: JSON) -> Any:
         for _ in self._waiting(request, blocks=False):
@@ -131,44 +138,25 @@ class Page:
             yield
 
 
-class UnreadError(Exception):
-    """Before the question can be made, the notebook has to be read."""
-
-    def __init__(self, selection: str, masked: bool, whole: bool) -> None:
-        super().__init__(selection)
-        self.wanted = (selection, masked, whole)
-
-
 class NotebookReader:
-    """Reads the notebook for the questions of one shell. What was read is kept while its cell runs.
-    `defers`: the cell awaits, so that the page is asked by `aread`."""
+    """Reads the notebook for the questions of one shell."""
 
     def __init__(self, shell: Any, settings: QwenSettings, page: Page) -> None:
         self._shell = shell
         self._settings = settings
         self._page = page
-        self._kept: dict[tuple[str, bool, bool], RequestPart] = {}
-        self.defers = False
 
-    def forget(self) -> None:
-        self._kept.clear()
-
-    def part(self, selection: str, *, masked: bool, whole: bool) -> RequestPart:
+    def read(self, selection: str, masked: bool, whole: bool) -> RequestPart:
         """What of the notebook goes with the question. `masked`: without what may be a secret;
-        `whole`: without a budget. Raises `UsageError`; `UnreadError` where it `defers`."""
-        wanted = (selection, masked, whole)
-        if wanted not in self._kept:
-            if self.defers:
-                raise UnreadError(*wanted)
-            seen = self._page.run(self._steps(*wanted)) if self._has_page else None
-            self._kept[wanted] = self._made(seen, wanted)
-        return self._kept[wanted]
+        `whole`: without a budget. Raises `UsageError`."""
+        steps = partial(self._steps, selection, masked, whole)
+        return self._part(selection, steps, self._page.run(steps()) if self._has_page else None)
 
-    async def aread(self, unread: UnreadError) -> None:
-        """Read what the question lacked."""
-        wanted = unread.wanted
-        seen = await self._page.arun(self._steps(*wanted)) if self._has_page else None
-        self._kept[wanted] = self._made(seen, wanted)
+    async def aread(self, selection: str, masked: bool, whole: bool) -> RequestPart:
+        """The same in a cell that awaits."""
+        steps = partial(self._steps, selection, masked, whole)
+        seen = await self._page.arun(steps()) if self._has_page else None
+        return self._part(selection, steps, seen)
 
     def has_secret(self, source: str) -> bool:
         """Whether anything in a cell's source would be kept back."""
@@ -177,24 +165,27 @@ class NotebookReader:
             secrets.add(literal)
         return secrets.mask(source, code=True) != source
 
-    def find(self, steps: Callable[[], Steps[FoundCell | None]]) -> tuple[FoundCell | None, bool]:
-        """The cell that `steps` look for, and whether a page has it."""
-        found = self._page.run(steps()) if self._has_page else None
-        return self._or_kept(found, steps)
+    def named(self, target: str) -> Search:
+        """For the cell that somebody names (see `finding`)."""
+        return partial(finding, target, cell_id(self._shell))
 
-    async def afind(
-        self, steps: Callable[[], Steps[FoundCell | None]]
-    ) -> tuple[FoundCell | None, bool]:
-        found = await self._page.arun(steps()) if self._has_page else None
-        return self._or_kept(found, steps)
+    def failed(self, number: int | None, source: str) -> Search:
+        """For the cell that the new `source` is to replace, where that of this number failed."""
+        return partial(finding_failed, number, source)
 
-    def _or_kept(
-        self, found: FoundCell | None, steps: Callable[[], Steps[FoundCell | None]]
-    ) -> tuple[FoundCell | None, bool]:
+    def find(self, search: Search) -> tuple[FoundCell | None, bool]:
+        """The cell that is looked for, and whether a page has it. Raises `UsageError`."""
+        return self._or_kept(self._page.run(search()) if self._has_page else None, search)
+
+    async def afind(self, search: Search) -> tuple[FoundCell | None, bool]:
+        """The same in a cell that awaits."""
+        return self._or_kept(await self._page.arun(search()) if self._has_page else None, search)
+
+    def _or_kept(self, found: FoundCell | None, search: Search) -> tuple[FoundCell | None, bool]:
         if found is not None:
             return found, True
         cells, _ = self._saved() or self._remembered()
-        return Page.drive(steps(), lambda request: answer(cells, request)), False
+        return Page.drive(search(), lambda request: answer(cells, request)), False
 
     @property
     def _has_page(self) -> bool:
@@ -214,19 +205,20 @@ class NotebookReader:
         secrets.search({n: users[n] for n in list(users) if is_secret_name(n)})
         return Masks(secrets, columns, SECRET_NAMES)
 
-    def _made(self, seen: Seen | None, wanted: tuple[str, bool, bool]) -> RequestPart:
+    def _part(
+        self, selection: str, steps: Callable[[], Steps[Seen | None]], seen: Seen | None
+    ) -> RequestPart:
         source = "as the page shows it"
         if seen is None:
             cells, source = self._saved() or self._remembered()
-            seen = Page.drive(self._steps(*wanted), lambda request: answer(cells, request))
-        assert seen is not None
+            seen = Page.drive(steps(), lambda request: answer(cells, request))
+        assert seen is not None  # `answer` gives lists
         from qwen_magic.context.dataframe.describing import estimate_tokens
 
         about = f"{seen.about}, {source}"
-        told = (
-            f"notebook {wanted[0]}: {about}, about {number_of(estimate_tokens(seen.text), 'token')}"
-        )
-        return RequestPart("notebook", wanted[0], seen.text, about, told=told)
+        size = number_of(estimate_tokens(seen.text), "token")
+        told = f"notebook {selection}: {about}, about {size}"
+        return RequestPart("notebook", selection, seen.text, about, told=told)
 
     def _saved(self) -> tuple[list[JSON], str] | None:
         """The cells of the notebook's file, and how old that is."""

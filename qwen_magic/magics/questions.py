@@ -32,7 +32,7 @@ from qwen_magic.conversation.scope import config_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint
 from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.frontends.kernel import LastFigure, cell_id
-from qwen_magic.magics.notebook import NotebookReader
+from qwen_magic.magics.base import UnreadError
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.masking import SECRET_NAMES
 from qwen_magic.options import Options, ask_fields
@@ -49,7 +49,10 @@ _Input: TypeAlias = tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple
 
 class Questions:
     """Makes the questions of one shell. `defaults`: the options of each conversation, by its name;
-    `calls`: how many questions the running cell has asked."""
+    `calls`: how many questions the running cell has asked; `defers`: it awaits, and so does whoever
+    reads the notebook for it (`UnreadError`)."""
+
+    defers = False
 
     def __init__(
         self,
@@ -57,21 +60,21 @@ class Questions:
         settings: QwenSettings,
         session: Session,
         last_figure: LastFigure,
-        notebook: NotebookReader,
+        read_notebook: Callable[..., RequestPart],
     ) -> None:
         self.defaults: dict[str, Options] = {}
         self._shell = shell
         self._settings = settings
         self._session = session
         self._last_figure = last_figure
-        self._notebook_reader = notebook
+        self._read_notebook = read_notebook
         self.begin_execution()
 
     def begin_execution(self) -> None:
         """A cell begins: count its questions anew, and the conversations that it begins."""
         self.calls = self._begun = 0
         self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
-        self._notebook_reader.forget()
+        self.read: dict[tuple[Any, ...], RequestPart] = {}  # what it was told of the notebook
 
     def forget(self) -> None:
         """All conversations were set aside."""
@@ -175,7 +178,12 @@ class Questions:
         if options.notebook is None:
             return None
         masked, whole = not options.allow_secrets, options.send_all
-        return self._notebook_reader.part(options.notebook, masked=masked, whole=whole)
+        wanted = (options.notebook, masked, whole)
+        if wanted not in self.read:
+            if self.defers:
+                raise UnreadError(*wanted)
+            self.read[wanted] = self._read_notebook(*wanted)
+        return self.read[wanted]
 
     def _edited(self, chat: str, cell: CellKey | None) -> Turn:
         """The turn in whose place another answer is to come. Raises `ConversationError`."""
