@@ -261,14 +261,15 @@ def _table(element: Element, width: int) -> Lines:
     ]
     if not rows:
         return []
-    head, body = rows[0], rows[1:]
+    head = rows[0]
     texts = [[_inline(cell.children, _STYLES.get(cell.tag, _PLAIN)) for cell in r] for r in rows]
     if sum(map(_least, zip(*texts, strict=False))) + 2 * (len(head) - 1) > width:
         return _stacked(texts, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.show_header = any(text.plain.strip() for text in texts[0])
     for cell, text in zip(head, texts[0], strict=True):
         table.add_column(text, justify=_alignment(cell), overflow="fold")
-    for row in texts[1:] if body else []:
+    for row in texts[1:]:
         table.add_row(*row)
     console = _ruler()
     options = console.options.update(width=width)

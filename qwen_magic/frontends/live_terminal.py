@@ -252,25 +252,29 @@ class Drawer:
             return
         is_live = step.state == "live"
         self.is_live |= is_live
-        inside = [each for box in panel.children[1:] for each in _inside(box, is_live)]
+        inside = [each for box in panel.children[1:] for each in _inside(box, step)]
         self._put(
             panel.id,
             (step, self._spin if is_live else "", inside),
-            lambda: [*self._head(step), *self._body(inside)],
+            lambda: [
+                *self._head(step, shows_code=_is_run(step) and bool(inside)),
+                *self._body(inside),
+            ],
             is_open=is_live,
             is_line=not inside,
         )
 
-    def _head(self, step: Step) -> Lines:
-        mark, look = {"done": ("✓", GOOD), "bad": ("✗", BAD), "live": (self._spin, LIVE)}[
-            step.state
-        ]
+    def _head(self, step: Step, *, shows_code: bool = False) -> Lines:
+        """The line of a step; its detail is left out where the code itself follows."""
+        marks = {"done": ("✓", GOOD), "bad": ("✗", BAD), "live": (self._spin, LIVE)}
+        is_cut = step.state == "done" and _GOES_ON.match(step.verb)
+        mark, look = ("■", DIM) if is_cut else marks[step.state]
         is_thought = step.tally.one == "thought"
         text = Text.assemble((f"{mark} ", look), (spaced(step.verb), DIM if is_thought else BOLD))
-        if step.what:
-            is_bad = step.state == "bad"
+        if step.what and not (shows_code and step.state == "done" and not is_cut):
+            what = CODE if step.what_is_code else None
             text.append(" · ", DIM)
-            text.append(spaced(step.what), BAD if is_bad else CODE if step.what_is_code else None)
+            text.append(spaced(step.what), BAD if step.state == "bad" else what)
         if step.facts and not is_thought:  # which come late, when the line may be out of reach
             text.append(spaced(" · ".join(("", *step.facts))), DIM)
         return hanging(text, self._width)
@@ -341,19 +345,23 @@ class Drawer:
 _Inside: TypeAlias = tuple[Literal["live", "code", "output"], tuple[str, ...]]
 
 
-def _inside(box: Node, is_live: bool) -> Iterator[_Inside]:
+def _inside(box: Node, step: Step) -> Iterator[_Inside]:
     """What is shown below the line of a step: what is thought or written as code while it goes on;
-    the code that ran, what it printed or gave."""
+    the code that ran and what it printed; what a call gave, where its line does not tell it all."""
     if box.text is not None:
-        if is_live:
+        if step.state == "live":
             yield "live", tuple(block.html for block in box.text.blocks[-_MOST_BLOCKS:])
         return
     for node in box.children:
         match node.value:
-            case Output(text=text):
+            case Output(text=text) if _is_run(step) or "\n" in text.strip():
                 yield "output", (text,)
-            case Code() if isinstance(code := node.markup[0], CodeHtml):
+            case Code() if _is_run(step) and isinstance(code := node.markup[0], CodeHtml):
                 yield "code", tuple(code.highlighted)
+
+
+def _is_run(step: Step) -> bool:
+    return step.tally.one == "run"
 
 
 def whole_lines(document: Document, width: int) -> list[str]:
