@@ -82,9 +82,9 @@ def show_answer(answer: Shown) -> None:
 def _write(data: Mapping[str, str]) -> None:
     """To a terminal: drawn, where it can be; else as plain text. Without control characters: with
     them a model could write to the terminal what it likes."""
-    from qwen_magic.frontends.terminal import is_drawn
+    from qwen_magic.frontends.terminal import can_draw
 
-    if is_drawn(sys.stdout):
+    if sys.stdout.isatty() and can_draw(sys.stdout):
         from qwen_magic.frontends.live_terminal import drawn_markdown
 
         print(drawn_markdown(data["text/markdown"], window_size(sys.stdout)[0]))  # noqa: T201

@@ -1,12 +1,17 @@
 """The live view of a turn in a notebook, and the static output that takes its place.
 
     begin ── hello ──> patches ─────────────────┐
-      └── no hello in 1.5 s ──> throttled HTML ─┴─> finish: html + markdown + plain
+      └── no hello in 1.5 s ──> throttled HTML ─┼─> finish: html + markdown + plain
+                         or ──> a text view ────┘
 
 The widget stands in an output with a display id. While a view listens it gets numbered patches. A
 front end without a widget manager never says hello; its output is then updated as a whole, a few
 times a second, until a view does. At the end the output is replaced by the static bundle, since a
 saved widget shows "model not found" to whoever opens the notebook later.
+
+A console of text (`jupyter console`: no cell ids, no hello) updates no output. Where its kernel
+writes to the same terminal, the turn goes on there as text (`text_view`), and the next ones begin
+so; else the static bundle comes at the end, as an output of its own.
 
 Where nobody sees a widget (a run without a page, which would keep its state; `%%capture`; an
 `Output` widget, which keeps what it was shown first) there is the static bundle alone, once.
@@ -19,9 +24,9 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from IPython.display import display, update_display
+from IPython.display import clear_output, display, update_display
 
 from qwen_magic.conversation.archive.metadata import refer_to
 from qwen_magic.document.build import Document
@@ -33,7 +38,11 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.state import ResponseState
 
 if TYPE_CHECKING:
+    from qwen_magic.frontends.live_terminal import LiveTerminalView
+    from qwen_magic.frontends.terminal import TerminalView
     from qwen_magic.protocol.state import Entry
+
+    TextView: TypeAlias = LiveTerminalView | TerminalView
 
 HELLO_PATIENCE: Final = 1.5  # seconds
 BEAT: Final = 5.0  # seconds; the views expect one in 30
@@ -48,14 +57,15 @@ _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
 
 class WidgetShelf:
-    """Keeps the newest finished widgets open. `seen`: a page has shown a widget of this kernel.
+    """Keeps the newest finished widgets open. `seen`: a page has shown a widget of this kernel;
+    `is_text`: whoever asks without a cell's id reads text in a terminal.
 
     A page that is reloaded in mid-stream loses the display id, so that the final output does not
     reach it; its restored view then fetches the result from the widget, if that still lives.
     """
 
     def __init__(self, places: int = 8) -> None:
-        self.seen = False
+        self.seen = self.is_text = False
         self._widgets: deque[AnswerWidget] = deque()
         self._places = places
 
@@ -154,15 +164,18 @@ class LiveView(StaticView):
         place: str = "",
         prints_figures: bool = False,
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
+        text_view: Callable[[TurnFacts], TextView] | None = None,
     ) -> None:
         """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
-        would be seen while this turn runs."""
+        would be seen while this turn runs. `text_view`: makes the view of a console of text."""
         super().__init__(document, is_placed=True, prints_figures=prints_figures)
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
         self._place = place
         self._can_stop = stoppable
+        self._text_view = text_view
+        self._text: TextView | None = None
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
         self._listening = False
         self._is_held = False  # a page has the widget, whether or not it shows a view
@@ -195,6 +208,8 @@ class LiveView(StaticView):
         patches = self._document.update(state, now)
         if self._listening:
             self._widget.push(patches)
+        elif self._text is not None:
+            self._text.update(state, now)
         elif patches:
             self._html.changed = True
 
@@ -214,6 +229,13 @@ class LiveView(StaticView):
             if now >= self._beat_at:
                 self._beat_at = now + BEAT
                 self._widget.beat()
+        elif self._text is not None:
+            self._text.tick(state, now)
+        elif now - self._started > HELLO_PATIENCE and self._text_view is not None:
+            self._shelf.is_text = True
+            self._text = self._text_view(self._document.turn)
+            self._text.begin(self._stop)
+            self._text.update(state, now)
         elif now - self._started > HELLO_PATIENCE:
             self._html.run(lambda: self._show(update_display), self._clock)
 
@@ -221,12 +243,26 @@ class LiveView(StaticView):
         patches = self._document.notice(text)
         if self._listening:
             self._widget.push(patches)
+        elif self._text is not None:
+            self._text.notice(text)
         else:
             self._html.changed = True
+
+    def tell(self, text: str) -> None:
+        super().tell(text)
+        if self._text is not None:
+            self._text.tell(text)
+
+    def figure(self, url: str, data: str, reason: str) -> None:
+        super().figure(url, data, reason)
+        if self._text is not None:
+            self._text.figure(url, data, reason)
 
     def restart(self) -> None:
         super().restart()
         self._widget.forget()
+        if self._text is not None:
+            self._text.restart()
         if self._listening:
             self._hello.set()  # the next tick sends a snapshot
 
@@ -241,7 +277,10 @@ class LiveView(StaticView):
             nonlocal shown
             now = self._clock()
             if not (self._listening or self._is_held) or not self._stoppable:
-                return self._unseen(now, asked)
+                verdict = self._unseen(now, asked)
+                if verdict == "nobody" and self._text is not None:
+                    self._text.ask(entry, question)
+                return verdict
             if not shown and now >= self._quiet_until:
                 shown = True
                 self._chosen.clear()  # what was clicked before it could be seen
@@ -282,6 +321,13 @@ class LiveView(StaticView):
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
+        if self._text is not None:
+            self._text.finish(state, now, outcome, metadata)
+        if not self._cell_id and not self._listening:
+            self._prints_figures = False
+            if self._text is None:
+                self._is_placed = False
+                clear_output(wait=True)  # type: ignore[no-untyped-call]
         bundle = super().finish(state, now, outcome, metadata)
         self._widget.finish(dict(self._data), dict(self._metadata), self._figures)
         self._shelf.add(self._widget)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import base64
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
@@ -43,6 +44,15 @@ def takes_input(shell: Any) -> bool:
     """Whether whoever sent the cell could be asked for input: a front end could; nbclient,
     papermill and `jupyter execute` could not, and nobody sees what they run."""
     return bool((_request(shell).get("content") or {}).get("allow_stdin", True))
+
+
+def writes_to_terminal(out: TextIO) -> bool:
+    """Whether the process itself writes to a terminal, as a kernel does that `jupyter console`
+    started (and one of a server that was started in a terminal); ipykernel keeps where that is."""
+    try:
+        return os.isatty(out.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def is_captured(shell: Any) -> bool:

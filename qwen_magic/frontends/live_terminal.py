@@ -82,7 +82,6 @@ class LiveTerminalView:
         turn: TurnFacts,
         out: TextIO,
         *,
-        has_colour: bool = True,
         started: float = 0.0,
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
@@ -90,7 +89,7 @@ class LiveTerminalView:
         self._out = out
         self._document = Document(turn, started=started, joins=False)
         self._screen = Screen(out, size or partial(window_size, out))
-        self._drawer = Drawer(Ink(has_colour), Pictures(out))
+        self._drawer = Drawer(_ink(), Pictures(out))
         self._silence = Silence()
         self._not_before = 0.0
         self._changed = True
@@ -364,9 +363,13 @@ def _is_run(step: Step) -> bool:
     return step.tally.one == "run"
 
 
+def _ink() -> Ink:
+    return Ink(has_colour=not os.environ.get("NO_COLOR"))
+
+
 def whole_lines(document: Document, width: int) -> list[str]:
     """A finished document as it stands in a terminal."""
-    drawer = Drawer(Ink(), Pictures(sys.stdout))
+    drawer = Drawer(_ink(), Pictures(sys.stdout))
     parts = drawer.parts(document, (width, 24))
     return [line.text for part in parts for line in part.lines]
 
@@ -376,6 +379,6 @@ def drawn_markdown(text: str, width: int) -> str:
     stream = MarkdownStream()
     stream.append(text)
     stream.finish()
-    ink = Ink(not os.environ.get("NO_COLOR"))
+    ink = _ink()
     blocks = (draw_block(block.html, width) for block in stream.blocks)
     return "\n\n".join("\n".join(map(ink.line, lines)) for lines in blocks if lines)

@@ -50,25 +50,27 @@ _TRIES: Final = 3
 
 
 def terminal_view(
-    turn: TurnFacts, out: TextIO, *, started: float = 0.0, environ: Mapping[str, str] = os.environ
+    turn: TurnFacts, out: TextIO, *, started: float = 0.0, is_terminal: bool | None = None
 ) -> LiveTerminalView | TerminalView:
     """The view of a turn that is written to `out`: drawn live in a terminal, where rich is there;
     plain text in a pipe, a file, or a terminal that can do no more, in lines of its width.
 
     A turn's caller calls it as any `session.view.View`, from one thread, `finish` last.
+    `is_terminal`: what comes out goes to one, whatever `out` says of itself.
     """
-    if not is_drawn(out, environ):
-        return TerminalView(turn, out, started=started, wraps=out.isatty())
+    is_terminal = out.isatty() if is_terminal is None else is_terminal
+    if not (is_terminal and can_draw(out)):
+        return TerminalView(turn, out, started=started, wraps=is_terminal)
     from qwen_magic.frontends.live_terminal import LiveTerminalView
 
-    return LiveTerminalView(turn, out, has_colour=not environ.get("NO_COLOR"), started=started)
+    return LiveTerminalView(turn, out, started=started)
 
 
-def is_drawn(out: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether `out` is a terminal that can be drawn on, and rich is there to do it."""
+def can_draw(out: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a terminal behind `out` can be drawn on, and rich is there to do it."""
     is_able = environ.get("TERM", "dumb") != "dumb" or "WT_SESSION" in environ
     writes_all = str(getattr(out, "encoding", "")).lower().replace("-", "") == "utf8"
-    return is_able and writes_all and out.isatty() and find_spec("rich") is not None
+    return is_able and writes_all and find_spec("rich") is not None
 
 
 class TerminalView:

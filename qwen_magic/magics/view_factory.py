@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from qwen_magic.frontends.kernel import (
     message_id,
     stop_reaches_sync_cell,
     takes_input,
+    writes_to_terminal,
 )
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.protocol.fields import JSON
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from qwen_magic.context.notebook import FoundCell
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.frontends.dry_run import DryRun, Price
-    from qwen_magic.frontends.jupyter import StaticView, WidgetShelf
+    from qwen_magic.frontends.jupyter import StaticView, TextView, WidgetShelf
     from qwen_magic.frontends.trace import TracePage
     from qwen_magic.frontends.widget import ActionsWidget
     from qwen_magic.magics.actions import AnswerActions
@@ -62,6 +64,8 @@ class ViewFactory:
             from qwen_magic.frontends.terminal import terminal_view
 
             return terminal_view(self._shown(facts_of(plan)), sys.stdout, started=started)
+        if self._shelf is not None and self._shelf.is_text and not cell_id(self._shell):
+            return _text_view(self._shown(facts_of(plan)), started)
         return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
 
     def live_view(
@@ -77,6 +81,7 @@ class ViewFactory:
         prints = self._settings.print_figures and not outlives
         if not self._sees_widgets() or self._is_redirected():
             return StaticView(document, is_placed=outlives, prints_figures=prints)
+        reads_text = not outlives and not cell_id(shell) and writes_to_terminal(sys.stdout)
         return LiveView(
             document,
             prints_figures=prints,
@@ -85,6 +90,7 @@ class ViewFactory:
             cell_id=cell_id(shell),
             place=f"cell [{len(shell.history_manager.input_hist_raw) - 1}]",
             stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
+            text_view=partial(_text_view, started=started) if reads_text else None,
         )
 
     def _shown(self, facts: TurnFacts) -> TurnFacts:
@@ -157,6 +163,13 @@ class ViewFactory:
             self._shelf.close()
         if self._actions is not None:
             self._actions.close()
+
+
+def _text_view(facts: TurnFacts, started: float) -> TextView:
+    """The view of a console whose terminal this kernel writes to as well."""
+    from qwen_magic.frontends.terminal import terminal_view
+
+    return terminal_view(facts, sys.stdout, started=started, is_terminal=True)
 
 
 def dry_run_of(plan: Plan) -> DryRun:

@@ -216,10 +216,11 @@ def test_links_are_told_whole_and_can_be_followed_where_they_lead_where_they_say
     assert set(window.urls) == {"https://example.org/a", "https://plain.example"}
 
 
-def test_no_colour_and_no_control_characters():
+def test_no_colour_and_no_control_characters(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
     window = Window(80, 24)
     state = ResponseState()
-    view = LiveTerminalView(TURN, window, size=window.size, has_colour=False)
+    view = LiveTerminalView(TURN, window, size=window.size)
     view.begin(lambda: None)
     state.apply(TextDelta("output_text", "# T\n\n`c` &#27;[31m \x1b]0;x\x07 \x9b5A\n", "m", 0), 0.0)
     view.update(state, 1.0)
