@@ -40,6 +40,7 @@ from qwen_magic.masking import redact
 # the service is busy, or since too many requests came).
 RetryReason: TypeAlias = Literal["connection", "busy", "rate"]
 _Raised = TypeVar("_Raised", bound=BaseException)
+_SPACES: Final = frozenset("\n\t\u00a0\u2009\u202f")
 _PLACES: Final = 8  # of our own that are named of a fault
 
 
@@ -49,6 +50,16 @@ def redact_pieces(text: str, key: str) -> str:
     text = re.sub(r"\S*\*{3,}\S*", "[key]", text)
     text = re.sub(r"[\w\-]{6,}", lambda word: "[key]" if word[0] in key else word[0], text)
     return redact(text, key)
+
+
+def _visible(text: str) -> str:
+    """`text` with an escape for each character that controls a terminal, or that nobody sees: files
+    and servers have a say in messages."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in _SPACES else ascii(char)[1:-1] for char in text
+    )
 
 
 class QwenError(Exception):
@@ -65,9 +76,9 @@ class QwenError(Exception):
 
     def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(message)
-        self.message = redact(message)
-        self.why = redact(why)
-        self.hint = redact(hint)
+        self.message = redact(_visible(message))
+        self.why = redact(_visible(why))
+        self.hint = redact(_visible(hint))
 
     def __str__(self) -> str:
         return "\n".join(line for line in (self.message, self.why, self.hint) if line)

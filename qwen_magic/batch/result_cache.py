@@ -17,16 +17,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from qwen_magic.answer import Answer
+from qwen_magic.conversation.archive.checked import load
+from qwen_magic.conversation.archive.json_form import read_as, read_items
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.conversation.database import open_database, transaction
 from qwen_magic.conversation.scope import data_folder
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.protocol.call_outputs import items_json, parse_items
-from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.response import Usage
+from qwen_magic.session.figures import MOST_FIGURES
 from qwen_magic.session.plan import Plan
 
 T = TypeVar("T")
@@ -176,22 +178,23 @@ def answer_json(answer: Answer) -> str:
 
 
 def read_answer(text: str) -> Answer:
-    """Raises `ValueError` where this is no answer."""
+    """Raises `ValueError` where this is no answer: the file may be somebody else's."""
+    if not isinstance(text, str):
+        raise ValueError("an answer that is no text")
     try:
-        said: JSON = json.loads(text)
-        usage = said["usage"]
-        if said["status"] not in get_args(TurnStatus):
-            raise ValueError(f"status {said['status']!r}")
+        said = load(text, "An answer", exact=True)
+        status: Any = said.get("status").one_of(get_args(TurnStatus))
+        usage, figures = said.get("usage"), said.get("figures").each(MOST_FIGURES)
         return Answer(
-            text=str(said["text"]),
-            reasoning=str(said["reasoning"]),
-            items=parse_items(said["items"]),
-            figures=tuple(base64.b64decode(figure) for figure in said["figures"]),
-            usage=Usage(**usage) if usage else None,
-            id=str(said["id"]),
-            status=said["status"],
-            model=str(said["model"]),
-            seconds=float(said["seconds"]),
+            text=said.get("text").text(),
+            reasoning=said.get("reasoning").text(),
+            items=parse_items(read_items(said.get("items"))),
+            figures=tuple(base64.b64decode(figure.text()) for figure in figures),
+            usage=read_as(Usage, usage) if usage.present else None,
+            id=said.get("id").id(),
+            status=status,
+            model=said.get("model").id(),
+            seconds=said.get("seconds").number(),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an answer: {error}") from error
+    except ConversationError as error:
+        raise ValueError(error.message) from None

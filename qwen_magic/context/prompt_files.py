@@ -18,6 +18,7 @@ text that somebody else may have written.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
 
 MAX_FILE_BYTES: Final = 1_000_000
+_LONGEST_HEAD: Final = 64_000  # characters
+_DEEPEST: Final = 50  # lists and objects within each other
 BUNDLED: Final = Path(__file__).with_name("personas")
 HINT: Final = "hint"  # the persona of `--hint`
 
@@ -90,7 +93,7 @@ def find_prompt(name: str, folders: Sequence[Path]) -> PromptFile:
     Raises `UsageError`."""
     if _NAME.fullmatch(name):
         for path in (folder / f"{name}.md" for folder in (*folders, BUNDLED)):
-            if path.is_file() and (text := _read(path)) and _HEAD.match(text):
+            if path.is_file() and (text := read_small(path)) and _HEAD.match(text):
                 return _parsed(path, text)
     known = [each.name for each in list_prompts(folders, lambda error: None)]
     near = get_close_matches(name, known, 1)
@@ -114,7 +117,7 @@ def list_prompts(
             if path.stem in seen or not _NAME.fullmatch(path.stem):
                 continue
             try:
-                text = _read(path)
+                text = read_small(path)
                 if _HEAD.match(text):
                     seen.add(path.stem)
                     yield _parsed(path, text)
@@ -140,7 +143,7 @@ def read_instructions(
     persona = persona_of(typed, folders)
     if persona is not None:
         return persona.filled()
-    return Interpolated(_read(folders[0] / Path(typed[1:]).expanduser()))
+    return Interpolated(read_small(folders[0] / Path(typed[1:]).expanduser()))
 
 
 def persona_of(typed: str, folders: Sequence[Path]) -> PromptFile | None:
@@ -152,12 +155,16 @@ def persona_of(typed: str, folders: Sequence[Path]) -> PromptFile | None:
     return find_prompt(typed[1:], folders)
 
 
-def _read(path: Path) -> str:
-    """The text of a file. Raises `UsageError`."""
+def read_small(path: Path) -> str:
+    """The text of a file that somebody else may have made. Raises `UsageError`."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if path.exists() and not path.is_file():  # to open a pipe may wait for ever
+            raise UsageError(f"{path} is no file.")
+        with path.open("rb") as opened:
+            content = opened.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
             raise UsageError(f"The file {path} has more than {MAX_FILE_BYTES:,} bytes.")
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"The file {path} is not UTF-8 text.") from error
     except (OSError, ValueError, RuntimeError) as error:
@@ -176,9 +183,20 @@ def _parsed(path: Path, text: str) -> PromptFile:
     head = _HEAD.match(text)
     assert head is not None  # the callers looked
     try:
+        if len(head[1]) > _LONGEST_HEAD:
+            raise ValueError(f"it has more than {_LONGEST_HEAD:,} characters")
+        depth = 0
+        for event in yaml.parse(head[1], yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError("it is nested too deeply")
+            # An alias in ten others in ten others … is a value without end.
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+                raise ValueError("it has an alias (*) or a tag (!)")
         given: Any = yaml.safe_load(head[1]) or {}
         return PromptFile(path.stem, path, text[head.end() :].strip(), **_settings(given))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
         raise UsageError(
             f"The front matter of {path} cannot be read.",
             why=" ".join(str(error).split()) if not isinstance(error, RecursionError) else "",
@@ -196,7 +214,8 @@ def _settings(given: Any) -> dict[str, Any]:
     for key in ("description", "model"):
         if not isinstance(settings.get(key, ""), str):
             raise ValueError(f"{key} is no text")
-    if not isinstance(settings.get("schema", ""), str | dict):
+    schema = settings.get("schema", "")
+    if not isinstance(schema, str | dict) or not _is_json(schema):
         raise ValueError("schema is neither a name nor a JSON schema")
     if "tools" in settings:
         settings["tools"] = tuple(_words(settings["tools"], "tools"))
@@ -210,6 +229,14 @@ def _settings(given: Any) -> dict[str, Any]:
             raise ValueError(f"the default of {name} is no text and no number")
     settings["fields"] = {k: None if v is None else str(v) for k, v in fields.items()}
     return settings
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):  # a date
+        return False
+    return True
 
 
 def _words(value: Any, key: str) -> list[str]:

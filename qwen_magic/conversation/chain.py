@@ -193,6 +193,15 @@ class RecordedTurns(Generic[T]):
         yield from self.base
         yield from (each for each in self.records if not isinstance(each, HeadMove))
 
+    def check(self) -> None:
+        """Raises `ValueError` where a turn stands twice, or before its parent."""
+        seen = {turn.key for turn in self.base}
+        for each in self.records:
+            if not isinstance(each, HeadMove):
+                if each.key in seen or not (each.parent is None or each.parent in seen):
+                    raise ValueError(f"the turn {each.key!r} stands twice, or before its parent")
+                seen.add(each.key)
+
     def chain(self) -> TurnTree[T]:
         return TurnTree(self.name, self.records, base=self.base)
 

@@ -21,6 +21,9 @@ from typing import Final
 
 PATIENCE: Final = 10.0  # seconds that a write waits for the others
 _EFFECTIVE: Final = os.access in os.supports_effective_ids
+# What a value that cannot have been written by us leads to.
+FOREIGN: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+LARGEST_VALUE: Final = 256 * 1024 * 1024  # bytes of one value, or of one row
 _PAUSE: Final = 0.02  # seconds between two attempts to open
 
 
@@ -65,8 +68,9 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The file as it is at one moment. Not to be nested."""
-        with self._locked() as connection, transaction(connection, "BEGIN"):
+        """The file as it is at one moment. Not to be nested. Raises `sqlite3.DatabaseError` for
+        values that cannot have been written by us."""
+        with self._locked() as connection, transaction(connection, "BEGIN"), as_damage():
             yield connection
 
     def close(self) -> None:
@@ -144,6 +148,28 @@ def _let_go_at_forks(reference: weakref.ref[Database]) -> None:
 
 
 @contextmanager
+def as_damage() -> Iterator[None]:
+    """What fails at values of other kinds than are written here is told as a damaged file."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise sqlite3.DatabaseError(f"it holds what was never kept: {error}") from error
+
+
+def check_plain(connection: sqlite3.Connection, *, triggers: bool = False) -> None:
+    """Raises `sqlite3.DatabaseError` where the file has more than plain tables. A view (and with
+    `triggers` one of those) is somebody's program, which would run with every use of the file, and
+    may never end. Values without end are not made either."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+    query = "SELECT type, sql FROM main.sqlite_master"
+    for kind, sql in connection.execute(query).fetchall():
+        is_virtual = str(sql).upper().startswith("CREATE VIRTUAL")
+        if is_virtual or kind == "view" or (triggers and kind == "trigger"):
+            raise sqlite3.DatabaseError(f"it has a {'virtual table' if is_virtual else kind}")
+
+
+@contextmanager
 def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
     """Committed whole, or not at all where an exception ends it."""
     connection.execute(begin)
@@ -180,6 +206,7 @@ def open_database(
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
             prepare(connection)
+            check_plain(connection, triggers=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             return connection

@@ -18,7 +18,13 @@ from qwen_magic.conversation.chain import (
     Turn,
     TurnSummary,
 )
-from qwen_magic.conversation.database import FileLostError, is_busy, primary_code
+from qwen_magic.conversation.database import (
+    FileLostError,
+    as_damage,
+    check_plain,
+    is_busy,
+    primary_code,
+)
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
 from qwen_magic.conversation.rows import MOVE_CELL, default_columns
@@ -173,7 +179,7 @@ def readable_records(path: Path, scope: str) -> Sequence[Record]:
     """
     with suppress(OSError):
         for options in _ways_to_read(path):
-            with suppress(sqlite3.Error, ValueError):
+            with suppress(sqlite3.Error), as_damage():
                 return tuple(_read(f"{path.absolute().as_uri()}?{options}", scope))
     return ()
 
@@ -191,6 +197,7 @@ def _ways_to_read(path: Path) -> Sequence[str]:
 def _read(uri: str, scope: str) -> Iterator[Record]:
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
+        check_plain(connection)
         connection.execute("BEGIN")
         if 1 <= version_of(connection) <= len(MIGRATIONS):
             add_columns(connection, "turns", default_columns(), for_good=False)

@@ -14,6 +14,7 @@ from qwen_magic.conversation.chain import (
     Turn,
     TurnSummary,
 )
+from qwen_magic.conversation.database import FOREIGN
 from qwen_magic.conversation.rows import (
     COLUMNS,
     LARGEST,
@@ -83,9 +84,9 @@ def select_chats(connection: sqlite3.Connection, scope: str) -> list[ChatSummary
     return [
         ChatSummary(
             chat=value_text(name),
-            turns=turns,
-            tokens=tokens,
-            newest=newest,
+            turns=int(turns),
+            tokens=max(0, int(tokens)),
+            newest=float(newest),
             head=value_key(head),
             prompt=value_text(prompt or "")[:PREVIEW],
         )
@@ -163,13 +164,12 @@ def _records(
         for stored_key, record, at, by_cell, by_call, draft, *values in found:
             key = value_key(stored_key)
             if record != "turn":
-                yield HeadMove(chat, record, key, at, read_cell(by_cell, by_call))
+                yield HeadMove(chat, record, key, float(at), read_cell(by_cell, by_call))
             elif draft is None:
-                yield read(key, chat, at, values, {})
+                yield read(key, chat, float(at), values, {})
             elif key not in running:
-                yield read(key, chat, at, values, _grown(connection, draft))
-    except (ValueError, TypeError, AttributeError) as error:
-        # What cannot have been written by us.
+                yield read(key, chat, float(at), values, _grown(connection, draft))
+    except FOREIGN as error:
         raise sqlite3.DatabaseError(f"the turn {key!r} is damaged: {error}") from error
 
 
@@ -178,5 +178,5 @@ def _grown(connection: sqlite3.Connection, seq: int) -> dict[str, str]:
     diffs: dict[str, list[TextDiff]] = {"text": [], "items": []}
     query = "SELECT field, keep, tail FROM growth WHERE turn = ? ORDER BY id"
     for field, keep, tail in connection.execute(query, (seq,)):
-        diffs[field].append(TextDiff(keep, value_text(tail)))
+        diffs[field].append(TextDiff(int(keep), value_text(tail)))
     return {field: patched("", each) for field, each in diffs.items()}

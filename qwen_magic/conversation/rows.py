@@ -17,9 +17,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
-from qwen_magic.conversation.chain import PROMPT_BEGINNING, CellKey, Turn, TurnSummary
+from qwen_magic.conversation.chain import (
+    PROMPT_BEGINNING,
+    CellKey,
+    Turn,
+    TurnStatus,
+    TurnSummary,
+)
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import text_of
 from qwen_magic.protocol.response import Usage
@@ -30,6 +36,7 @@ Row: TypeAlias = dict[str, Value]
 
 IN_ITEMS: Final = b""
 LARGEST: Final = 2**63 - 1  # of SQLite's integers
+_STATUSES: Final = frozenset(get_args(TurnStatus))
 _COUNTS: Final = tuple(each.name for each in fields(Usage) if each.name != "tools")
 _CELL: Final = ("cell_id", "cell_call")
 _SPREAD: Final[Mapping[str, tuple[str, ...]]] = {
@@ -81,19 +88,28 @@ def value_json(value: str | bytes) -> Any:
 
 
 def _value_items(value: str | bytes) -> tuple[JSON, ...]:
-    return tuple(value_json(value))
+    items = value_json(value)
+    if not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
+        raise ValueError("items that are no objects")
+    return tuple(items)
 
 
 def _value_input(value: str | bytes) -> str | tuple[JSON, ...]:
     sent = value_json(value)
-    return sent if isinstance(sent, str) else tuple(sent)
+    return sent if isinstance(sent, str) else _value_items(value)
+
+
+def _value_status(value: str) -> TurnStatus:
+    if value not in _STATUSES:
+        raise ValueError(f"the status {value!r}")
+    return value  # type: ignore[return-value]  # one of its words
 
 
 # By annotation: into the column and out of it.
 _KEPT_AS: Final[Mapping[str, tuple[Callable[[Any], Value], Callable[[Any], object]]]] = {
     "str": (text_value, value_text),
     "Id": (text_value, value_text),
-    "TurnStatus": (str, value_text),
+    "TurnStatus": (str, _value_status),
     "Key | None": (key_value, value_key),
     "float": (float, float),
     "bool": (int, bool),
@@ -152,13 +168,13 @@ def read_summary(
     return TurnSummary(
         key,
         chat,
-        status,
+        _value_status(status),
         value_key(parent),
         value_text(id),
         read_cell(cell_id, call),
         value_text(prompt)[:PROMPT_BEGINNING],
         value_text(model),
-        tokens or 0,
+        max(0, int(tokens or 0)),
         at,
         bool(moves_head),
         value_text(host),
@@ -166,13 +182,15 @@ def read_summary(
 
 
 def read_cell(cell_id: Any, call: Any) -> CellKey | None:
-    return None if cell_id is None else CellKey(value_text(cell_id), call)
+    return None if cell_id is None else CellKey(value_text(cell_id), int(call))
 
 
 def _usage(row: Mapping[str, Any]) -> Usage | None:
     if row["tools"] is None:
         return None
-    return Usage(**{name: row[name] for name in _COUNTS}, tools=value_json(row["tools"]))
+    counts = {name: max(0, int(row[name])) for name in _COUNTS}
+    tools = value_json(row["tools"])
+    return Usage(**counts, tools={name: int(count) for name, count in tools.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,9 @@ class SqliteStore:
     def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
         running = {key for name, key in list(self._drafts) if name == chat}
         with self._database.reading() as connection:
-            return select_conversation(connection, self.scope, chat, kind, running=running)
+            found = select_conversation(connection, self.scope, chat, kind, running=running)
+            found.check()
+            return found
 
     def chats(self) -> Sequence[ChatSummary]:
         with self._database.reading() as connection:

@@ -102,7 +102,7 @@ def read_lessons(folders: Iterable[Path]) -> list[Lesson]:
 def _read_file(file: Path, place: int, changed: int, size: int) -> Lesson:
     try:
         return parse_lesson(file.stem, file.read_text("utf-8"), place)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, yaml.YAMLError) as error:
         raise LessonError(f"{file}: {error}") from error
 
 
@@ -112,7 +112,12 @@ def parse_lesson(name: str, text: str, folder: int = 0) -> Lesson:
     match = _HEAD.match(text)
     if match is None:
         raise LessonError("a lesson begins with a head between two lines of ---")
-    head = yaml.load(match[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for event in yaml.parse(match[1], loader):
+        # An alias in ten others in ten others … is a value without end.
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise LessonError("the head has an alias (*) or a tag (!)")
+    head = yaml.load(match[1], loader) or {}
     if not isinstance(head, dict) or set(head) - _KEYS:
         raise LessonError(f"the head has other keys than {', '.join(sorted(_KEYS))}")
     slots = _slots(head.get("slots", {}))
@@ -162,7 +167,7 @@ def _steps(text: str) -> Iterator[LessonStep]:
     if fence:
         raise LessonError("a fence is not closed")
     before = "\n".join(parts[0][1])
-    if re.sub(r"<!--.*?-->", "", before, flags=re.DOTALL).strip():
+    if re.sub(r"<!--.*?(?:-->|\Z)", "", before, flags=re.DOTALL).strip():
         raise LessonError(f"text stands before the first step: {before.strip()[:60]}")
     for kind, lines in parts[1:]:
         step = LessonStep(kind, "\n".join(lines).strip("\n"))
@@ -197,6 +202,8 @@ def fill(text: str, values: Mapping[str, Any], written: Callable[[Any], str] | N
                     return (written or _plain)(value)
                 case "table":
                     return markdown_table(value)
+                case spec if re.search(r"\d{4}", spec):
+                    raise ValueError("it is too wide")
                 case spec:
                     return format(value, spec)
         except (LookupError, TypeError, ValueError) as error:

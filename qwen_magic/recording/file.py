@@ -219,7 +219,7 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
         text_of(said, "host"),
         text_of(said, "at"),
         status,
-        {key.lower(): text_of(headers, key) for key in headers},
+        {name.lower(): checked(each, str, "headers", "text") for name, each in headers.items()},
         tuple(_frame(each, encoding, name, number) for each in stream),
         end,
         encoding,

@@ -427,6 +427,8 @@ def check_recordable(path: Path) -> None:
 
 def is_recording(path: Path) -> bool:
     """Whether the file begins as a recording does."""
+    if not path.is_file():  # to open a pipe may wait for ever
+        return False
     try:
         with path.open("rb") as file:
             head = file.readline(4096)

@@ -5,13 +5,14 @@
      "inputs": [{"type": "promptString", "id": "key", "description": "…", "password": true}]}
 
 Nothing is started here. A file may come with somebody's notebook: what it names is shown
-before it is used, and its values (`env`, headers, inputs) are shown nowhere.
+before it is used, and what may be secret (headers, inputs, variables that are called so) nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +21,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen_magic.context.exception.masking import Secrets
-from qwen_magic.document.words import plural
+from qwen_magic.context.prompt_files import read_small
+from qwen_magic.document.words import clipped, plural
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import is_secret_name
+from qwen_magic.masking import MASKED, NAMED_ANY, is_secret_name, mask_named, redact
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.validation import find_faults
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
 FILE_NAME: Final = "mcp.json"
-_COMMENTS: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_LAST_COMMAS: Final = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+# What is not closed goes to the end, so that it is not looked through again from every quote.
+_STRING: Final = r'("(?:\\.?|[^"\\])*(?:"|\Z))'
+_COMMENTS: Final = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_LAST_COMMAS: Final = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
+_BARE_WORD: Final = re.compile(r"[\w+/=.~\-]+")
 _REFERENCE: Final = re.compile(r"\$\{([^}]+)\}")
 _IMAGES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif")
+_LONGEST_VALUE: Final = 200  # characters of a variable that are shown
 _LARGEST_IMAGE: Final = 10_000_000  # characters of base64
 _HTTP: Final = ("http", "streamable-http", "streamableHttp")
 
@@ -57,14 +62,24 @@ class ServerConfig:
 
     @cached_property
     def shown(self) -> str:
-        """The command or address as the file has it, without what looks like a secret."""
-        written = self.url or shlex.join([self.command, *self.args])
-        return Secrets().mask(written)
+        """The command or address as the file has it, without keys. Behind a secret's name no more
+        than one bare word is kept back: what is more may be run, and has to be read."""
+        written = redact(self.url or shlex.join([self.command, *self.args]))
+        shown = mask_named(written, NAMED_ANY, _without_word)
+        return f"{shown} (in {self.cwd})" if self.cwd else shown
 
     @property
     def passed(self) -> tuple[str, ...]:
-        """The names of what goes along: environment variables, or headers."""
-        return tuple(self.headers if self.url else self.env)
+        """What goes along, environment variables or headers: each name, and what of the kernel's
+        environment or of the user's input stands in its value. Of a variable whose name is no
+        secret's also its value: `PATH`, `LD_PRELOAD` and others say what is run."""
+        told = []
+        for name, value in (self.headers if self.url else self.env).items():
+            taken = "".join(f"${{{each}}}" for each in _REFERENCE.findall(value))
+            is_open = not self.url and not is_secret_name(name)
+            about = redact(clipped(value, _LONGEST_VALUE)) if is_open else taken
+            told.append(f"{name}={about}" if about else name)
+        return tuple(told)
 
     def filled(self, value_of: Callable[[str], str]) -> tuple[ServerConfig, list[str]]:
         """With a value in the place of every `${…}`; and what of all that is told nowhere."""
@@ -93,6 +108,13 @@ class ServerConfig:
         return made, [*made.env.values(), *made.headers.values(), *bare, *secret]
 
 
+def _without_word(found: re.Match[str]) -> str:
+    value = found["value"].strip("'\"")
+    ends = found.string[found.end() : found.end() + 1] in ("", " ", "'", '"', ",", "&")
+    is_word = ends and _BARE_WORD.fullmatch(value)
+    return found["head"] + found["value"].replace(value, MASKED) if is_word else found[0]
+
+
 def read_servers(folders: Sequence[Path]) -> dict[str, ServerConfig]:
     """The servers that `mcp.json` of these folders names, by name; of one name, the first. Raises
     `UsageError` for a file that cannot be read."""
@@ -105,12 +127,9 @@ def read_servers(folders: Sequence[Path]) -> dict[str, ServerConfig]:
 
 
 def _servers(file: Path) -> list[tuple[str, ServerConfig]]:
-    try:
-        text = file.read_text("utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.lexists(file):
         return []
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"{file} cannot be read.", why=str(error)) from error
+    text = read_small(file)
     try:
         bare = _COMMENTS.sub(lambda found: found[1] or "", text)
         given = json.loads(_LAST_COMMAS.sub(lambda found: found[1] or "", bare))
@@ -164,8 +183,8 @@ def _env_file(folder: Path, name: str) -> dict[str, str]:
     """The variables of a `.env` file: lines `NAME=value`, perhaps in quotes."""
     path = folder / name.replace("${workspaceFolder}", str(folder))
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeError):
+        lines = read_small(path).splitlines()
+    except UsageError:
         return {}
     pairs = [line.strip().removeprefix("export ").partition("=") for line in lines]
     return {

@@ -349,7 +349,8 @@ def test_the_files_of_others(tmp_path):
     filled, secrets = found["web"].filled(lambda name: {"input:k": KEY}[name])
     assert filled.headers == {"X": f"Bearer {KEY}"}
     assert {KEY, f"Bearer {KEY}"} <= set(secrets)
-    assert found["web"].passed == ("X",)
+    assert found["web"].passed == ("X=${input:k}",)
+    assert found["files"].passed == ("A=1 2", "B=http://x//y")
 
 
 @pytest.mark.parametrize(

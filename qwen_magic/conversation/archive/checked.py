@@ -21,6 +21,7 @@ LARGEST_FILE: Final = 64 * 1024 * 1024  # bytes
 DEEPEST: Final = 100  # levels of lists and objects
 LONGEST_TEXT: Final = 16 * 1024 * 1024  # characters of one value
 LONGEST_NAME: Final = 512  # characters of an id, a model, a host
+_LONGEST_PLACE: Final = 40  # characters of a field's name that a message has
 LARGEST_COUNT: Final = 2**63 - 1  # what a database's integer can hold
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -39,7 +40,8 @@ class Node:
 
     def get(self, name: str) -> Node:
         """A field of this object."""
-        place = f"{self.place}.{name}" if self.place else name
+        shown = name if name.isidentifier() else ascii(name[:_LONGEST_PLACE])
+        place = f"{self.place}.{shown}" if self.place else shown
         return Node(self.object().get(name), place, self.source)
 
     def each(self, most: int) -> Iterator[Node]:
@@ -112,14 +114,16 @@ class Node:
         )
 
 
-def load(text: str, source: str = "The file") -> Node:
+def load(text: str, source: str = "The file", *, exact: bool = False) -> Node:
     """The root of a JSON text. Raises `ConversationError` where it is too large, too deep or not
-    JSON. Halves of surrogate pairs, which no file can hold, are joined or replaced."""
+    JSON. Halves of surrogate pairs, which no file can hold, are joined or replaced, unless `exact`.
+    """
     root = Node(None, "", source)
     if len(text) > LARGEST_FILE or len(text.encode("utf-8", "replace")) > LARGEST_FILE:
         root.refuse(f"is larger than {LARGEST_FILE // 1024 // 1024} MiB")
     try:
-        value = json.loads(join_surrogates(text), parse_constant=_no_constant)
+        given = text if exact else join_surrogates(text)
+        value = json.loads(given, parse_constant=_no_constant)
     except RecursionError:
         root.refuse(f"is nested more than {DEEPEST} levels deep")
     except json.JSONDecodeError as error:
@@ -130,7 +134,7 @@ def load(text: str, source: str = "The file") -> Node:
         root.refuse(f"is nested more than {DEEPEST} levels deep, or has an infinite number")
     if not isinstance(value, dict):
         Node(value, "", source).wrong("an object")
-    return Node(clean(value) if _HALF.search(text) else value, "", source)
+    return Node(clean(value) if _HALF.search(text) and not exact else value, "", source)
 
 
 def _no_constant(name: str) -> NoReturn:

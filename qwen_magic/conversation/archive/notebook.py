@@ -21,6 +21,7 @@ from qwen_magic.errors import ConversationError
 MOST_CELLS: Final = 100_000
 MOST_OUTPUTS: Final = 10_000  # of one cell
 MOST_NOTES: Final = 20
+MOST_SHARED: Final = 100_000  # turns of all forks, each counted once for every fork that has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,11 @@ def _conversations(ordered: Sequence[SavedTurn], notes: list[str]) -> tuple[Conv
     for each in ordered:
         chats.setdefault(each.turn.chat, []).append(each)
     made: dict[str, Conversation] = {}
+    shared = 0
     for chat, members in chats.items():
-        made[chat] = _conversation(chat, members, by_key, set(made), notes)
+        earlier = set(made) if shared < MOST_SHARED else set()
+        made[chat] = _conversation(chat, members, by_key, earlier, notes)
+        shared += len(made[chat].base)
         by_key.update((turn.key, turn) for turn in made[chat].turns)
     return tuple(made.values())
 
