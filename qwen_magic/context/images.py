@@ -145,7 +145,7 @@ def _picture(ref: str, value: Any) -> Picture:
 def _read(ref: str, path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
-            raise UsageError(f"The image {ref} is no file.")
+            raise ValueError("it is no file")
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise too_large(ref, path.stat().st_size)
         return path.read_bytes()

@@ -159,7 +159,7 @@ def read_small(path: Path) -> str:
     """The text of a file that somebody else may have made. Raises `UsageError`."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
-            raise UsageError(f"{path} is no file.")
+            raise ValueError("it is no file")
         with path.open("rb") as opened:
             content = opened.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:

@@ -81,7 +81,7 @@ def read_text(path: Path) -> str:
     """Raises `UsageError` where there is no such file, or it is no UTF-8 text."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
-            raise UsageError(f"{path} is no file.")
+            raise ValueError("it is no file")
         if path.stat().st_size > LARGEST:
             raise UsageError(f"{path} has more than {LARGEST // 1024**2} MiB.")
         return path.read_text("utf-8-sig")
