@@ -16,6 +16,7 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
 from qwen_magic.errors import bare
+from qwen_magic.frontends.kernel import check_threads
 from qwen_magic.frontends.terminal import ask_value, prompt_for
 from qwen_magic.masking import Secret
 from qwen_magic.session.endpoint_keys import Endpoints
@@ -97,6 +98,7 @@ class Qwen:
     Use it as a context manager, or call `close`, to end its connections.
     """
 
+    @_bare_errors
     def __init__(
         self,
         model: str = DEFAULT_MODEL,
@@ -109,6 +111,7 @@ class Qwen:
         may_nest: bool = True,
         allow_http: bool = False,
     ) -> None:
+        check_threads()
         api_key = None if api_key is None else Secret(api_key)
         self.model = model
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import inspect
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -23,6 +24,20 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 def kernel_of(shell: Any) -> Any | None:
     """The kernel that runs `shell`, or None in a terminal or script."""
     return getattr(shell, "kernel", None)
+
+
+def check_threads() -> None:
+    """Raise `UsageError` where Python has no threads, which every answer needs."""
+    try:
+        threading.Thread(target=int, name="qwen-probe").start()
+    except RuntimeError as error:  # Pyodide's words: "can't start new thread"
+        from qwen_magic.errors import UsageError
+
+        raise UsageError(
+            "qwen_magic cannot run here: this Python has no threads.",
+            why=f"{error} (as where Python runs in the browser, in JupyterLite)",
+            hint="Use JupyterLab, Notebook 7 or a script with a Python of their own.",
+        ) from error
 
 
 def cell_id(shell: Any) -> str:
@@ -93,7 +108,10 @@ def _request(shell: Any) -> Mapping[str, Any]:
     kernel = kernel_of(shell)
     if kernel is None or not hasattr(kernel, "get_parent"):
         return {}
-    return kernel.get_parent("shell") or {}
+    try:
+        return kernel.get_parent("shell") or {}
+    except TypeError:  # of kernels with one channel, as Pyodide's
+        return kernel.get_parent() or {}
 
 
 def keep_requests(shell: Any) -> Callable[[], None]:

@@ -19,7 +19,7 @@ from IPython.core.completer import (
 )
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
-from qwen_magic.frontends.kernel import LastFigure, keep_requests, kernel_of
+from qwen_magic.frontends.kernel import LastFigure, check_threads, keep_requests, kernel_of
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
 if TYPE_CHECKING:
@@ -271,8 +271,14 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Load into `shell`; loading again begins anew."""
+    """Load into `shell`; loading again begins anew. Raises `UsageError` where nothing would work."""
     unload(shell)
+    try:
+        check_threads()
+    except Exception as error:
+        from qwen_magic.magics.base import shortened
+
+        raise shortened(error) from None
     extension = Extension(shell)
     extension.load()
     setattr(shell, _ATTRIBUTE, extension)

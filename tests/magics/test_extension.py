@@ -59,3 +59,22 @@ left = [each for each in shell.configurables if type(each).__module__.startswith
 print(after == before, left, set(shell.user_ns) - names)
 """)
     assert clean == "True [] set()"
+
+
+def test_a_python_without_threads_is_told_as_such() -> None:
+    """As Pyodide's, in JupyterLite, refuses each."""
+    (*shown, raised) = out_of("""
+import threading
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+ran = shell.run_cell("%reload_ext qwen_magic")
+assert not ran.success and shell.find_line_magic("qwen") is None
+import qwen_magic
+try:
+    qwen_magic.Qwen()
+except qwen_magic.QwenError as error:
+    print(str(error) == str(ran.error_in_exec))
+""")[1:]
+    assert (len(shown), raised) == (3, "True")
+    assert "JupyterLite" in "".join(shown)
