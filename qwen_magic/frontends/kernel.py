@@ -57,8 +57,16 @@ def request_session(shell: Any) -> str:
 
 def takes_input(shell: Any) -> bool:
     """Whether whoever sent the cell could be asked for input: a front end could; nbclient,
-    papermill and `jupyter execute` could not, and nobody sees what they run."""
-    return bool((_request(shell).get("content") or {}).get("allow_stdin", True))
+    papermill, `jupyter execute` and Voila could not, and nobody sees what they run. A widget's
+    message does not say so; ipykernel keeps what the last cell said."""
+    said = (_request(shell).get("content") or {}).get("allow_stdin")
+    return bool(getattr(kernel_of(shell), "_allow_stdin", True) if said is None else said)
+
+
+def is_unattended(shell: Any) -> bool:
+    """Whether a program runs the notebook from top to bottom, and is gone with its last cell: it
+    takes no input and, unlike a page, names no cell."""
+    return not takes_input(shell) and not cell_id(shell)
 
 
 def writes_to_terminal(out: TextIO) -> bool:

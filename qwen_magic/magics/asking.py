@@ -21,6 +21,7 @@ import asyncio
 import math
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -39,7 +40,13 @@ from qwen_magic.conversation.scope import (
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
-from qwen_magic.frontends.kernel import CommPump, LastFigure, kernel_of, takes_input
+from qwen_magic.frontends.kernel import (
+    CommPump,
+    LastFigure,
+    is_unattended,
+    kernel_of,
+    takes_input,
+)
 from qwen_magic.magics.base import UnansweredError, UnreadError, interrupted, unanswered
 from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
@@ -72,7 +79,7 @@ class Asker:
         self.shell = shell
         self.settings = settings
         self.session = Session(
-            conversations=_open_conversations(shell.user_ns) if settings.keep else Conversations(),
+            conversations=_open_conversations(shell) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
         self.views = ViewFactory(shell, settings, self.session.conversations)
@@ -213,14 +220,16 @@ class Asker:
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
-        background, which is begun."""
+        background, which is begun; an unattended run would end before that, and waits."""
         if options.dry_run:
             self.views.show_dry_run(self.session.plan(ask, dry=True))
-        elif options.bg:
-            from qwen_magic.magics.background import begin
+            return True
+        if not options.bg or is_unattended(self.shell):
+            return False
+        from qwen_magic.magics.background import begin
 
-            begin(self, ask, options)
-        return options.dry_run or options.bg
+        begin(self, ask, options)
+        return True
 
     def depends_on(self, ask: Ask) -> set[asyncio.Future[None]]:
         """The running answers that this question must wait for."""
@@ -314,10 +323,14 @@ def offer_code(shell: Any, text: str) -> bool:
     return block is not None
 
 
-def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
+def _open_conversations(shell: Any) -> Conversations:
     """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
-    that says why, where the file cannot be used."""
-    store, trouble = open_store(data_folder(os.environ) / STORE_NAME, _scope(namespace), _warn)
+    that says why, where the file cannot be used. An unattended run begins with none, since what
+    it gives may not depend on the runs before it, or on what was asked in its folder."""
+    scope = _scope(shell.user_ns)
+    if is_unattended(shell):
+        scope = f"{scope}#{uuid.uuid4().hex}"
+    store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
     if trouble:
         _warn(trouble)
     return Conversations(store)
