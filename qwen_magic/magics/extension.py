@@ -271,7 +271,7 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Load into `shell`; loading again begins anew. Raises `UsageError` where nothing would work."""
+    """Load into `shell`; loading again begins anew. Raises `UsageError` without threads."""
     unload(shell)
     try:
         check_threads()

@@ -45,7 +45,8 @@ def start(tmp_path, server, idle):
             **environ,
         }
         kernel.ok(f"import os\nos.environ.update({environ!r})\n%load_ext qwen_magic")
-        kernel.begun = kernel.ok("%qwen_chat", "a page's")  # without a cell's id it would be an unattended run
+        # Without a cell's id it would be an unattended run.
+        kernel.begun = kernel.ok("%qwen_chat", "a page's")
         return kernel
 
     yield start_one
