@@ -22,6 +22,7 @@ left at the top by then is left out of it below (`_said`).
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -253,7 +254,7 @@ def _length(line: Line) -> int:
 
 class Silence:
     """Keys that are typed while an answer is written are not echoed into it; they come to the next
-    prompt."""
+    prompt, but not to a question, which nobody has read yet."""
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
@@ -264,21 +265,62 @@ class Silence:
         import termios
 
         try:
-            fd = sys.stdin.fileno()
-            now = termios.tcgetattr(fd)
+            now = termios.tcgetattr(sys.stdin.fileno())
             self._before = list(now)
             now[3] &= ~termios.ECHO
-            termios.tcsetattr(fd, termios.TCSANOW, now)
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, now)
         except (OSError, ValueError, AttributeError, termios.error):
             self._before = None  # no terminal to type at
 
-    def end(self) -> None:
+    def end(self, *, forgets: bool = False) -> None:
         if self._before is None or sys.platform == "win32":
             return
         import termios
 
         before, self._before = self._before, None
         try:
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
+            how = termios.TCSAFLUSH if forgets else termios.TCSANOW
+            termios.tcsetattr(sys.stdin.fileno(), how, before)
         except (OSError, ValueError, termios.error):
             return
+
+
+class Guests:
+    """What others print while a function of the user's runs: the screen steps aside before their
+    first word, and goes on below the last."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._streams: tuple[TextIO, TextIO] | None = None
+        self._last = ""
+
+    def begin(self) -> None:
+        if self._streams is None:
+            self._streams, self._last = (sys.stdout, sys.stderr), ""
+            sys.stdout, sys.stderr = (_Guest(each, self._wrote) for each in self._streams)
+
+    def end(self) -> None:
+        if self._streams is None:
+            return
+        sys.stdout, sys.stderr = self._streams
+        self._streams = None
+        if self._last and not self._last.endswith("\n"):
+            sys.stdout.write("\n")
+
+    def _wrote(self, text: str) -> None:
+        if text and not self._last:
+            self._screen.step_aside()
+        self._last = text or self._last
+
+
+class _Guest(io.TextIOBase):
+    def __init__(self, stream: TextIO, wrote: Callable[[str], None]) -> None:
+        self._stream = stream
+        self._wrote = wrote
+
+    def write(self, text: str) -> int:
+        self._wrote(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -31,7 +31,7 @@ from rich.text import Text
 
 from qwen_magic.document.links import is_linkable, misleads
 from qwen_magic.document.markdown.render import FIGURE_ALT
-from qwen_magic.document.words import counted
+from qwen_magic.document.words import NO_BREAK, counted
 from qwen_magic.frontends.plain import cells, line_ends, printable
 
 DIM: Final = Style(dim=True)
@@ -68,6 +68,7 @@ _MATHS: Final = Style(color="yellow")
 _QUOTE: Final = "▌ "
 _BULLETS: Final = "•◦▪"
 _NARROWEST: Final = 14  # cells of a word that a column need not show in one piece
+_SPACES: Final = str.maketrans(dict.fromkeys(("\t", "\n", NO_BREAK), " "))
 _RAISED: Final = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
 _LOWERED: Final = str.maketrans("0123456789+-=()n", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙ")
 _CODE_BLOCK: Final = re.compile(
@@ -422,7 +423,7 @@ class Ink:
         for segment in text.render(_ruler()):
             said, style = segment.text, segment.style
             if not said.isprintable():
-                said = printable(said).replace("\t", " ").replace("\n", " ")
+                said = printable(said).translate(_SPACES)
             link = ""
             if style:
                 link = style.link or ""

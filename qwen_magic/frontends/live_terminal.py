@@ -36,7 +36,7 @@ from qwen_magic.document.links import is_picture
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.render import CodeHtml
 from qwen_magic.document.words import counted
-from qwen_magic.frontends.console import Line, Part, Picture, Screen, Silence
+from qwen_magic.frontends.console import Guests, Line, Part, Picture, Screen, Silence
 from qwen_magic.frontends.drawing import (
     BAD,
     BOLD,
@@ -56,7 +56,7 @@ from qwen_magic.frontends.drawing import (
     wrap,
 )
 from qwen_magic.frontends.pictures import Pictures
-from qwen_magic.frontends.plain import printable, spaced, window_size
+from qwen_magic.frontends.plain import printable, window_size
 
 if TYPE_CHECKING:
     from qwen_magic.document.footer import Outcome, TurnFacts
@@ -91,6 +91,7 @@ class LiveTerminalView:
         self._screen = Screen(out, size or partial(window_size, out))
         self._drawer = Drawer(_ink(), Pictures(out))
         self._silence = Silence()
+        self._guests = Guests(self._screen)
         self._not_before = 0.0
         self._changed = True
         self._asked: Entry | None = None
@@ -131,13 +132,14 @@ class LiveTerminalView:
     def ask(self, entry: Entry, question: Question) -> None:
         """Makes room for who asks by a line of text, which comes next."""
         self._screen.step_aside()
-        self._silence.end()
+        self._silence.end(forgets=True)
         self._asked = entry
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
         self._asked = None
+        self._guests.end()
         try:
             self._document.finish(state, now, outcome)
             self._draw(now)
@@ -151,8 +153,11 @@ class LiveTerminalView:
                 return
             self._asked = None
             self._silence.begin()
+        self._guests.end()
         self._document.update(state, now)
         self._draw(now)
+        if any(entry.phase == "running" for entry in state.entries):
+            self._guests.begin()
 
     def _draw(self, now: float) -> None:
         self._not_before = now + FRAME
@@ -269,13 +274,15 @@ class Drawer:
         is_cut = step.state == "done" and _GOES_ON.match(step.verb)
         mark, look = ("■", DIM) if is_cut else marks[step.state]
         is_thought = step.tally.one == "thought"
-        text = Text.assemble((f"{mark} ", look), (spaced(step.verb), DIM if is_thought else BOLD))
+        text = Text.assemble(
+            (f"{mark} ", look), (printable(step.verb), DIM if is_thought else BOLD)
+        )
         if step.what and not (shows_code and step.state == "done" and not is_cut):
             what = CODE if step.what_is_code else None
             text.append(" · ", DIM)
-            text.append(spaced(step.what), BAD if step.state == "bad" else what)
+            text.append(printable(step.what), BAD if step.state == "bad" else what)
         if step.facts and not is_thought:  # which come late, when the line may be out of reach
-            text.append(spaced(" · ".join(("", *step.facts))), DIM)
+            text.append(printable(" · ".join(("", *step.facts))), DIM)
         return hanging(text, self._width)
 
     def _body(self, inside: Sequence[_Inside]) -> Lines:
@@ -329,15 +336,15 @@ class Drawer:
 
     def _note(self, note: Note) -> Lines:
         look = BAD + BOLD if note.is_error else BOLD
-        lines = wrap(Text(spaced(note.title), look), self._width)
+        lines = wrap(Text(printable(note.title), look), self._width)
         for text in (note.text, f"request {note.request_id}" if note.request_id else ""):
-            lines += wrap(Text(spaced(text), Style() if text == note.text else DIM), self._width)
+            lines += wrap(Text(printable(text), Style() if text == note.text else DIM), self._width)
         return lines
 
     def _footer(self, footer: Footer) -> Lines:
-        lines = wrap(Text(spaced(" · ".join(footer.line)), DIM), self._width)
+        lines = wrap(Text(printable(" · ".join(footer.line)), DIM), self._width)
         for warning in footer.warnings:
-            lines += wrap(Text(spaced(warning), WARN), self._width)
+            lines += wrap(Text(printable(warning), WARN), self._width)
         return lines
 
 
@@ -353,10 +360,15 @@ def _inside(box: Node, step: Step) -> Iterator[_Inside]:
         return
     for node in box.children:
         match node.value:
-            case Output(text=text) if _is_run(step) or "\n" in text.strip():
+            case Output(text=text) if _is_run(step) or not _tells(step, text):
                 yield "output", (text,)
             case Code() if _is_run(step) and isinstance(code := node.markup[0], CodeHtml):
                 yield "code", tuple(code.highlighted)
+
+
+def _tells(step: Step, text: str) -> bool:
+    """Whether the line of a step has all of what it gave."""
+    return "".join(text.split()) in "".join(step.what.split())
 
 
 def _is_run(step: Step) -> bool:

@@ -88,7 +88,7 @@ _EAST: Final = "\u2e80-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\
 _OPENS: Final = "（［｛「『【《〈“‘"
 _CLOSES: Final = "、。，．：；？！）］｝」』】》〉”’…"
 WORDS: Final = re.compile(
-    f"\n|[ \t]+|[{_OPENS}]*[{_EAST}][{_CLOSES}]*|[{_OPENS}]*[^\\s{_EAST}]+[{_CLOSES}]*|[^\n]"
+    f"\n|[ \t]+|[{_OPENS}]*[{_EAST}][{_CLOSES}]*|[{_OPENS}]*[^ \\t\\n{_EAST}]+[{_CLOSES}]*|[^\n]"
 )
 _CHARACTERS: Final = re.compile(r"[^\n]|\n")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from getpass import getpass
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
@@ -24,6 +25,7 @@ from qwen_magic.frontends.kernel import kernel_of
 from qwen_magic.frontends.plain import (
     WORDS,
     cells,
+    line_ends,
     note_text,
     printable,
     spaced,
@@ -214,12 +216,12 @@ def prompt_for(question: Question) -> Choice | None:
     if not _can_ask():
         return None
     scope = printable(question.scope)
-    lines = (question.title, f"  {question.call}", f"  {question.text}")
-    print("\n".join(printable(line) for line in lines))  # noqa: T201
+    _print(question.title, f"  {question.call}", f"  {question.text}")
     for _ in range(_TRIES):
         try:
             typed = input(f"[y]es, once · [a]lways {scope} · [n]o · never {scope}: ")
         except EOFError:  # Ctrl-D
+            _print("")
             return "no"
         answer = _ANSWERS.get(typed.strip().lower())
         if answer is not None:
@@ -231,7 +233,7 @@ def agreed(lines: Iterable[str], question: str) -> bool | None:
     """Whether the user, who is shown these lines, says yes; None where nobody could."""
     if not _can_ask():
         return None
-    print("\n".join(map(printable, lines)))  # noqa: T201
+    _print(*lines)
     try:
         return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:  # Ctrl-D
@@ -246,6 +248,15 @@ def ask_value(about: str, secret: bool) -> str | None:
         return (getpass if secret else input)(f"{printable(about)}: ").strip()
     except EOFError:
         return None
+
+
+def _print(*lines: str) -> None:
+    """Lines of text; in a terminal cut at words, those that go on indented."""
+    width = window_size(sys.stdout)[0] - 2 if sys.stdout.isatty() else sys.maxsize
+    for line in map(printable, lines):
+        ends = line_ends(line, width)
+        parts = [line[begin:end] for begin, end in pairwise((0, *ends, len(line)))]
+        print("\n  ".join(part.rstrip() for part in parts))  # noqa: T201
 
 
 def _can_ask() -> bool:
