@@ -18,11 +18,13 @@ the same notebook begins afresh, with the same names.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 from qwen_magic.conversation.chain import (
     CellKey,
@@ -37,7 +39,7 @@ from qwen_magic.conversation.chain import (
 from qwen_magic.conversation.outline import Outline, outline_of
 from qwen_magic.conversation.scope import from_home
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store import ChatSummary, Fact, Store
+from qwen_magic.conversation.store import ChatSummary, Fact, Kept, Store
 from qwen_magic.errors import ConversationError
 
 FIRST_CHAT: Final = "main"
@@ -45,6 +47,7 @@ DEMO_CHAT: Final = "demo"
 DEMO_HOST: Final = "demo"
 _ASIDE: Final = re.compile(r"(.+)~\d+")  # what a conversation that was set aside is called
 _UNNAMED: Final = re.compile(r"chat-\d+")
+_FileState: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class Conversations:
@@ -58,6 +61,7 @@ class Conversations:
         self._chains: dict[str, Chain] = {}
         self._facts: dict[tuple[str, str], Any] = {}  # as far as they were asked for
         self._found: dict[str, int] = {}
+        self._seen: dict[str, _FileState] = {}  # by conversation, when it was last caught up
         self.current = FIRST_CHAT
 
     def chain(self, name: str) -> Chain:
@@ -79,6 +83,10 @@ class Conversations:
         conversation since it was loaded here; how many turns. Only where that follows after the
         head that it has here: two that go on from one turn are two ways, and each keeps its own.
         """
+        state = self._file_state()
+        if state and state == self._seen.get(name):
+            return 0
+        self._seen[name] = state
         chain = self._chains.get(name)
         head = next((each.head for each in self.summaries() if each.chat == name), None)
         if chain is None or head is None or head in chain.turns:
@@ -90,6 +98,27 @@ class Conversations:
         self._chains[name] = found
         return len(path) - (path.index(chain.head.key) + 1 if chain.head else 0)
 
+    def _file_state(self) -> _FileState:
+        """Times and sizes of the store's file and of its write-ahead log, which each write changes;
+        empty where there is no file."""
+        path = self._store.path
+        if path is None:
+            return ()
+        return tuple(
+            (found.st_mtime_ns, found.st_size)
+            for file in (path, path.with_name(f"{path.name}-wal"))
+            if (found := _stat(file)) is not None
+        )
+
+    def _keep(self, kept: Kept, *, running: bool = False) -> None:
+        """Write to the store; what others have written before is still to be caught up with."""
+        before = self._file_state()
+        self._store.append(kept, running=running)
+        after = self._file_state()
+        for name, seen in self._seen.items():
+            if seen == before:
+                self._seen[name] = after
+
     def forget(self, name: str) -> None:
         """Let go of a conversation that was only looked at: it is loaded again, or begun anew."""
         self._chains.pop(name, None)
@@ -98,11 +127,11 @@ class Conversations:
         """Keep an ended turn."""
         self.chain(turn.chat).append(turn)
         self._found.pop(turn.chat, None)
-        self._store.append(turn)
+        self._keep(turn)
 
     def checkpoint(self, turn: Turn) -> None:
         """Keep a running turn as far as it has come."""
-        self._store.append(turn, running=True)
+        self._keep(turn, running=True)
 
     def names(self) -> Sequence[str]:
         """All conversations, the oldest first; the current one even while it is empty."""
@@ -259,7 +288,7 @@ class Conversations:
         that was begun."""
         chain = self.chain(name)
         key = path[-1].key if path else None
-        self._store.append(HeadMove(name, "fork", key, self._clock(), cell))
+        self._keep(HeadMove(name, "fork", key, self._clock(), cell))
         chain.share(path)
         return chain
 
@@ -281,7 +310,7 @@ class Conversations:
         """Keep records of elsewhere as the new conversation `name`."""
         self.new(name)
         for record in records:
-            self._store.append(record)
+            self._keep(record)
         self._chains[name] = Chain(name, records)
         return self._chains[name]
 
@@ -305,7 +334,7 @@ class Conversations:
         stands before its first turn."""
         key = turn.key if turn is not None else None
         chain.move(key)
-        self._store.append(HeadMove(chain.name, "head", key, self._clock()))
+        self._keep(HeadMove(chain.name, "head", key, self._clock()))
 
     def find(self, ref: str, chat: str) -> tuple[Chain, Turn]:
         """The turn that REF names, in `chat` unless REF says `other:3`."""
@@ -339,7 +368,7 @@ class Conversations:
         """Keep a fact, in place of an earlier one; not `lasting`: as long as this object lives, or
         to `unlearn`. `value`: any JSON, never a secret."""
         if lasting:
-            self._store.append(Fact(namespace, key, value, self._clock()))
+            self._keep(Fact(namespace, key, value, self._clock()))
         self._facts[namespace, key] = value
 
     def unlearn(self, key_end: str) -> None:
@@ -392,3 +421,10 @@ def _without_collections() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

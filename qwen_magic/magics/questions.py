@@ -119,14 +119,13 @@ class Questions:
             if file
             else self._input(prompt, namespace, describe, raw=options.raw)
         )
-        folders = self.prompt_folders
         system = Interpolated("")
         if options.system:
             system = read_instructions(
-                options.system, namespace, folders=folders, describe=describe
+                options.system, namespace, folders=self.prompt_folders, describe=describe
             )
         if options.hint:
-            hint = find_prompt(HINT, folders).filled().text
+            hint = find_prompt(HINT, self.prompt_folders).filled().text
             system = replace(system, text=f"{system.text}\n\n{hint}".strip())
         model = options.model or DEFAULT_MODEL
         attached = attach(

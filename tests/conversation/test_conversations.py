@@ -39,9 +39,11 @@ def test_turns_come_back_from_the_store():
     assert again.names() == ["sales", "main"]
 
 
-def test_what_another_process_has_added_is_taken_in_where_it_follows():
-    store = SqliteStore()
-    here, there = Conversations(store), Conversations(store)
+@pytest.mark.parametrize("name", ["", "store.sqlite3"])
+def test_what_another_process_has_added_is_taken_in_where_it_follows(tmp_path, name):
+    store = SqliteStore(tmp_path / name if name else None)
+    other = SqliteStore(tmp_path / name) if name else store
+    here, there = Conversations(store), Conversations(other)
     assert here.catch_up("main") == 0, "nothing is loaded yet"
     here.append(turn("a", "main"))
     there.chain("main")
@@ -61,6 +63,8 @@ def test_what_another_process_has_added_is_taken_in_where_it_follows():
     empty.chain("new")
     there.append(turn("f", "new"))
     assert empty.catch_up("new") == 1
+    store.close()
+    other.close()
 
 
 def test_references_into_other_conversations():
