@@ -36,6 +36,7 @@ _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
 _PATH: Final = re.compile(
     r"""["']([^"'\n]+)["']|\]\(([^)\s]+)\)|(?:-[fi]|--file|--image)[ =]([^\s,]+)|@([\w./-]+)"""
 )
+_PLACE: Final = "--notebook"
 _PATIENCE: Final = 10.0  # seconds that JupyterLab gets to end its kernels
 
 
@@ -180,7 +181,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--notebook",
+        _PLACE,
         type=Path,
         metavar="FILE",
         help="the conversations of this notebook (default: those of the working folder)",
@@ -193,7 +194,9 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     about = _in_shell(option.help.replace("`", "")).replace("%", "%%")
     value: dict[str, Any] = {"metavar": option.metavar} if option.takes_value else {}
-    parser.add_argument(*option.spellings, action=_Typed, const=option, help=about, **value)
+    # `-n CELLS` is of the notebook that `--notebook FILE` names here.
+    names = [each for each in option.spellings if each != _PLACE]
+    parser.add_argument(*names, action=_Typed, const=option, help=about, **value)
 
 
 class _Typed(argparse.Action):
