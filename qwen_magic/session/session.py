@@ -16,13 +16,14 @@ import asyncio
 import os
 import sys
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -116,9 +117,18 @@ class Session:
     def servers(self) -> ToolServers:
         from qwen_magic.tools.mcp import ToolServers
 
-        servers = ToolServers(
-            lambda coroutine: self.client.submit(coroutine), self.tool_policy, self.server_folders
-        )
+        kept = weakref.ref(self)
+
+        def submit(coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+            """The engine holds what runs there, and so must not hold a session that was dropped:
+            its servers end with it."""
+            session = kept()
+            if session is None:
+                coroutine.close()
+                raise RuntimeError("The session of this server is no more.")
+            return session.client.submit(coroutine)
+
+        servers = ToolServers(submit, self.tool_policy, self.server_folders)
         servers.ask_value = self.ask_value
         return servers
 

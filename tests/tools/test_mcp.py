@@ -1,5 +1,6 @@
 """MCP servers as tools: real ones, over stdio and HTTP, written with the official SDK."""
 
+import gc
 import json
 import os
 import signal
@@ -315,6 +316,19 @@ def test_a_question_with_a_server(fresh, monkeypatch):
         refused = qwen.ask("call tests__add(a=2, b=3)", tools="mcp:tests")
         assert refused.tool_calls[0].output_status == "refused"
         assert asked(server)[-1].body["tools"] == first.body["tools"]
+
+
+def test_a_session_that_is_dropped_ends_its_servers(fresh, monkeypatch):
+    monkeypatch.chdir(fresh.folder)
+    with demo_server() as server:
+        qwen = Qwen(endpoint=server.base_url, approve=Asker())
+        answer = qwen.ask("call tests__pid()", tools=["mcp:tests"])
+        pid = int(answer.tool_calls[0].output)
+        kept = answer.tool_calls
+        del qwen
+        gc.collect()
+        assert gone(pid, 10)
+        assert kept
 
 
 def test_a_tool_dict_of_that_type_goes_to_the_service():
