@@ -34,7 +34,6 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import (
     STORE_NAME,
     data_folder,
-    notebook_scope,
     read_text,
 )
 from qwen_magic.conversation.usage import read_budget
@@ -47,7 +46,7 @@ from qwen_magic.frontends.kernel import (
     kernel_of,
     takes_input,
 )
-from qwen_magic.magics.base import UnansweredError, UnreadError, interrupted, unanswered
+from qwen_magic.magics.base import UnansweredError, UnreadError, interrupted, scope_of, unanswered
 from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -289,7 +288,7 @@ class Asker:
     def _replay_beside(self) -> None:
         """Answer from the recording that lies beside the notebook, where one does and nothing else
         was said."""
-        tape, scope = self.session.tape, Path(_scope(self.shell.user_ns))
+        tape, scope = self.session.tape, Path(scope_of(self.shell.user_ns))
         if tape.touched or not (self.settings.replay_beside and tape.is_idle):
             return
         if kernel_of(self.shell) is None:
@@ -327,7 +326,7 @@ def _open_conversations(shell: Any) -> Conversations:
     """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
     that says why, where the file cannot be used. An unattended run begins with none, since what
     it gives may not depend on the runs before it, or on what was asked in its folder."""
-    scope = _scope(shell.user_ns)
+    scope = scope_of(shell.user_ns)
     if is_unattended(shell):
         scope = f"{scope}#{uuid.uuid4().hex}"
     store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
@@ -336,13 +335,8 @@ def _open_conversations(shell: Any) -> Conversations:
     return Conversations(store)
 
 
-def _scope(namespace: Mapping[str, object]) -> str:
-    vscode = str(namespace.get("__vsc_ipynb_file__") or "")
-    return notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode)
-
-
 def _notebook_folder(namespace: Mapping[str, object]) -> Path:
-    scope = Path(_scope(namespace))
+    scope = Path(scope_of(namespace))
     return scope if scope.is_dir() else scope.parent
 
 

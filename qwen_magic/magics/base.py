@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from qwen_magic.magics.asking import Asker
     from qwen_magic.magics.qwen import QwenMagics
 
+NOTEBOOK_NAME: Final = "__vsc_ipynb_file__"  # by which a namespace tells its notebook's path
 _Of = TypeVar("_Of")
 _Result = TypeVar("_Result")
 
@@ -34,6 +37,14 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def scope_of(namespace: Mapping[str, object]) -> str:
+    """The notebook that this shell runs for, as an absolute path; else the working folder."""
+    from qwen_magic.conversation.scope import notebook_scope
+
+    told = str(namespace.get(NOTEBOOK_NAME) or "")
+    return notebook_scope(os.environ, Path.cwd(), vscode_notebook=told)
 
 
 class SessionMagics(Magics):

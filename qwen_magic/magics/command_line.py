@@ -32,6 +32,7 @@ from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.frontends.plain import note_text
 from qwen_magic.frontends.terminal import TerminalView
+from qwen_magic.magics.base import NOTEBOOK_NAME
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.magics.line import read_arguments, read_cell
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from qwen_magic.session.plan import Plan
 
 _CLASSES: Final = (ConversationMagics, FileMagics, ServiceMagics)
-_NOTEBOOK: Final = "__vsc_ipynb_file__"  # the name by which a shell's namespace tells its notebook
 _STDIN: Final = "-"  # in the place of a file
 
 
@@ -64,7 +64,7 @@ class _Shell(Configurable):
         super().__init__(config=_configuration())
         self.user_ns: dict[str, Any] = {}
         if notebook is not None:
-            self.user_ns[_NOTEBOOK] = str(_found(notebook))
+            self.user_ns[NOTEBOOK_NAME] = str(_found(notebook))
 
 
 @contextmanager

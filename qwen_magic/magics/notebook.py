@@ -9,7 +9,6 @@ is as old as its last save; in a terminal, and where there is no file, the shell
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
@@ -30,8 +29,9 @@ from qwen_magic.context.notebook import (
     read_selection,
     reading,
 )
-from qwen_magic.conversation.scope import notebook_scope, read_text
+from qwen_magic.conversation.scope import read_text
 from qwen_magic.document.words import number_of
+from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import (
     CommPump,
     cell_id,
@@ -40,7 +40,7 @@ from qwen_magic.frontends.kernel import (
     stop_reaches_sync_cell,
     takes_input,
 )
-from qwen_magic.magics.base import interrupted
+from qwen_magic.magics.base import NOTEBOOK_NAME, interrupted, scope_of
 from qwen_magic.masking import SECRET_NAMES, is_secret_name, known_secrets
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -222,10 +222,10 @@ class NotebookReader:
 
     def _saved(self) -> tuple[list[JSON], str] | None:
         """The cells of the notebook's file, and how old that is."""
-        if kernel_of(self._shell) is None:
+        names = self._shell.user_ns
+        if kernel_of(self._shell) is None and NOTEBOOK_NAME not in names:
             return None
-        vscode = str(self._shell.user_ns.get("__vsc_ipynb_file__") or "")
-        path = Path(notebook_scope(os.environ, Path.cwd(), vscode_notebook=vscode))
+        path = Path(scope_of(names))
         if path.suffix != ".ipynb" or not path.is_file():
             return None
         saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
@@ -236,7 +236,9 @@ class NotebookReader:
 
     def _remembered(self) -> tuple[list[JSON], str]:
         """The inputs of this session, and what IPython keeps of their outputs."""
-        history = self._shell.history_manager
+        history = getattr(self._shell, "history_manager", None)
+        if history is None:  # `qwen-magic ask`
+            raise UsageError("There is no notebook here.", hint="Name one: --notebook FILE.ipynb.")
         inputs = list(enumerate(history.input_hist_raw))[1:-1]  # from 1, but for the one that asks
         outputs: Mapping[int, Any] = getattr(history, "outputs", {})
         failed: Mapping[int, Any] = getattr(history, "exceptions", {})

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from demo_server import asked, demo_server, wait_for_requests
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from real_kernel import PYTHONS, Kernel
 from worded_server import ended, said, worded_server
 
@@ -135,6 +137,18 @@ def test_a_dry_run_sends_nothing(run, server):
     status, out, _ = run("ask", "--dry-run", "-s", "@tutor", "What is {x}?")
     assert (status, asked(server)) == (0, [])
     assert "What is {x}?" in out
+
+
+def test_the_cells_of_a_notebook_go_along(run, server, folder):
+    cells = [new_markdown_cell("# Rainfall"), new_code_cell("mm = [3, 4]")]
+    nbformat.write(new_notebook(cells=cells), folder / "rain.ipynb")
+    assert run("ask", "-n", "all", "--notebook", "rain.ipynb", "What is it about?")[0] == 0
+    (request,) = asked(server)
+    told = json.dumps(request.body["input"])
+    assert "# Rainfall" in told
+    assert "mm = [3, 4]" in told
+    status, _, err = run("ask", "-n", "all", "What is it about?")
+    assert (status, "--notebook FILE" in err) == (1, True)
 
 
 def test_conversations_go_out_and_settings_come_in(run, server, folder, monkeypatch, tmp_path):
