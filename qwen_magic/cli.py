@@ -344,14 +344,18 @@ def _local_model() -> dict[str, str]:
 
 
 def copy_notebooks(folder: Path) -> None:
-    """Put the notebooks and their data into `folder`; what is there stays as it is. Raises
-    `UsageError` where it cannot be written."""
+    """Put the notebooks, without outputs and recordings, and their data into `folder`; what is
+    there stays as it is. Raises `UsageError` where it cannot be written."""
     source = bundled_notebooks()
     try:
         for file in (file for pattern in _COPIED for file in source.glob(pattern)):
             copied = folder / file.relative_to(source)
             copied.parent.mkdir(parents=True, exist_ok=True)
-            if not copied.exists():
+            if copied.exists():
+                continue
+            if file.suffix == ".ipynb":
+                _nbformat().write(_without_outputs(_read_notebook(file)), copied)
+            else:
                 shutil.copyfile(file, copied)
     except OSError as error:
         raise UsageError(f"The notebooks cannot be put into {folder}.", why=str(error)) from None
@@ -415,11 +419,7 @@ def hand_out(path: Path, folder: Path | None = None) -> int:
         raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
     tagged = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", ())]
     notebook.cells = [cell for cell in notebook.cells if cell not in tagged]
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            cell.metadata.pop("execution", None)
+    _without_outputs(notebook)
     named = _named_files("\n".join(cell.source for cell in notebook.cells), path.parent)
     recording = path.with_suffix(".jsonl")
     files = [*([recording] if recording.is_file() else []), *named]
@@ -436,6 +436,15 @@ def hand_out(path: Path, folder: Path | None = None) -> int:
     along = ", ".join(str(file.relative_to(path.parent)) for file in files) or "no file"
     print(f"{folder / path.name}: without answers; along with it {along}.{without}")
     return 0
+
+
+def _without_outputs(notebook: Any) -> Any:
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata.pop("execution", None)
+    return notebook
 
 
 def _named_files(source: str, folder: Path) -> list[Path]:

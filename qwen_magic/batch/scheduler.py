@@ -125,7 +125,7 @@ class Scheduler:
             number = self._queue.popleft()
             self._tries[number] += 1
             row = _RunningRow(number, self._limiter, self._clock)
-            asked = self._session.arun(self._plans[number], row, report_errors=self._prompts)
+            asked = self._session.arun(self._plans[number], row.of, report_errors=self._prompts)
             self._running[asyncio.ensure_future(asked)] = row
 
     async def _next(self) -> None:
@@ -209,6 +209,10 @@ class _RunningRow(NoView):
         self._clock = clock
         self._waits = False
         self._stop: Callable[[], None] | None = None
+
+    def of(self, plan: Plan, started: float) -> _RunningRow:
+        """The view of its turn."""
+        return self
 
     def begin(self, stop: Callable[[], None]) -> None:
         self._stop = stop

@@ -67,7 +67,8 @@ class Turn:
     typed, `input` as sent (a string, or message items). `host` is where it was held. `seconds` is
     how long it took; `created_at` is in seconds since 1970. `stored`: the server was taken to keep
     it, so that its id can be continued; else it goes as text. `imported`: it came out of a file, so
-    that nothing but its words is believed: what it says that it used was not used here.
+    that nothing but its words is believed: what it says that it used was not used here. `cached`:
+    the answer was in the store already (`--cache`), so that it used nothing.
     """
 
     key: Key
@@ -88,6 +89,7 @@ class Turn:
     seconds: float = 0.0
     stored: bool = True
     imported: bool = False
+    cached: bool = False
     raw: JSON = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -46,6 +46,8 @@ FIRST_CHAT: Final = "main"
 DEMO_CHAT: Final = "demo"
 DEMO_HOST: Final = "demo"
 _ASIDE: Final = re.compile(r"(.+)~\d+")  # what a conversation that was set aside is called
+_CACHE: Final = "answers"  # the namespace of facts in which answers are cached
+_CACHE_BYTES: Final = 50_000_000  # of the answers that were used last: hundreds, with their figures
 _UNNAMED: Final = re.compile(r"chat-\d+")
 _FileState: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -370,6 +372,17 @@ class Conversations:
         if lasting:
             self._keep(Fact(namespace, key, value, self._clock()))
         self._facts[namespace, key] = value
+
+    def cached(self, key: str) -> Any:
+        """What was cached under `key`, which is its newest use; None where nothing is."""
+        kept = self._store.fact(_CACHE, key)
+        if kept is not None:
+            self.cache(key, kept)
+        return kept
+
+    def cache(self, key: str, value: Any) -> None:
+        """Keep any JSON, for all notebooks, until what was used later fills the cache."""
+        self._keep(Fact(_CACHE, key, value, self._clock(), most=_CACHE_BYTES))
 
     def unlearn(self, key_end: str) -> None:
         """Let go of all facts in memory whose key ends so."""

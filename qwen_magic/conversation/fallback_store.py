@@ -92,9 +92,9 @@ class FallbackStore:
 
     def append(self, kept: Kept, *, running: bool = False) -> None:
         with self._lock:
-            if isinstance(kept, Fact):
+            if isinstance(kept, Fact) and not kept.most:
                 self._facts[kept.namespace, kept.key] = kept
-            elif not running and kept.chat not in self._known:
+            elif not isinstance(kept, Fact) and not running and kept.chat not in self._known:
                 self.load(kept.chat, Turn)
             self._do(lambda store: store.append(kept, running=running))
             if not isinstance(kept, Fact) and not running:

@@ -66,6 +66,12 @@ _UPDATE: Final = (
 _COUNT: Final = (
     "UPDATE chats SET turns = turns + ?, tokens = tokens + ?, newest = max(newest, ?) WHERE id = ?"
 )
+# What was used longest ago goes, so that the rest of its namespace has at most so many bytes.
+_TRIM: Final = (
+    "DELETE FROM facts WHERE namespace = ? AND key IN (SELECT key FROM (SELECT key, "
+    "SUM(LENGTH(CAST(value AS BLOB))) OVER (ORDER BY at DESC, rowid DESC) AS bytes "
+    "FROM facts WHERE namespace = ?) WHERE bytes > ?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,9 @@ def _put_fact(connection: sqlite3.Connection, fact: Fact) -> None:
         "INSERT OR REPLACE INTO facts (namespace, key, value, at) VALUES (?, ?, ?, ?)",
         (text_value(fact.namespace), text_value(fact.key), json_value(fact.value), fact.at),
     )
+    if fact.most:
+        namespace = text_value(fact.namespace)
+        connection.execute(_TRIM, (namespace, namespace, fact.most))
 
 
 def _insert_move(connection: sqlite3.Connection, chat: int, move: HeadMove) -> None:

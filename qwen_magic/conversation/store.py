@@ -41,12 +41,13 @@ class ChatSummary:
 class Fact:
     """Something else that was found out and is worth keeping, for all notebooks: whether a host
     keeps response ids, a cached answer, a score. `value` is any JSON; `at` is in seconds since
-    1970."""
+    1970. `most`: so many bytes its namespace may take, whose oldest go; 0: any number."""
 
     namespace: str
     key: str
     value: Any
     at: float = 0.0
+    most: int = 0
 
 
 Kept: TypeAlias = Turn | HeadMove | Fact

@@ -38,20 +38,26 @@ PriceOf: TypeAlias = Callable[[Turn], Money | None]
 @dataclass(frozen=True, slots=True)
 class UsageRow:
     """The sum over some turns. `without_figures` of its `turns` came without usage (a failed or
-    stopped one, or a server that reports none), so that the truth is somewhat more."""
+    stopped one, or a server that reports none), so that the truth is somewhat more; `cached` of
+    them out of the store, at no cost."""
 
     label: str
     turns: int
     without_figures: int
+    cached: int
     usage: Usage
     costs: tuple[Money, ...]  # of the turns with a known price, one for each currency
 
     @property
     def note(self) -> str:
-        """ "3 turns reported no tokens", or nothing."""
-        if not self.without_figures:
-            return ""
-        return f"{self.without_figures:,} {plural(self.without_figures, 'turn')} reported no tokens"
+        """ "3 turns reported no tokens; 1 turn came from the cache, at no cost", or less."""
+        told = (
+            (self.without_figures, "reported no tokens"),
+            (self.cached, "came from the cache, at no cost"),
+        )
+        return "; ".join(
+            f"{count:,} {plural(count, 'turn')} {what}" for count, what in told if count
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,9 @@ def _row(label: str, turns: Iterable[Turn], price_of: PriceOf) -> UsageRow:
     spent = replace(
         spent, total_tokens=sum(map(_total, members)), tools=dict(sorted(tools.items()))
     )
-    unknown = len(members) - len(figures)
-    return UsageRow(label, len(members), unknown, spent, costs(members, price_of))
+    cached = sum(turn.cached for turn in members)
+    unknown = len(members) - len(figures) - cached
+    return UsageRow(label, len(members), unknown, cached, spent, costs(members, price_of))
 
 
 def _functions(turn: Turn) -> Iterable[str]:

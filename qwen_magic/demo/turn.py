@@ -22,6 +22,7 @@ _SCHEMA = re.compile(
 
 _HINT = "Give a hint, not the solution."  # what `--hint` says
 _BRIEF = ("-flash", "-turbo")  # how the names of quick models end
+_BRIEFLY = re.compile(r"(?i)\b(?:brief|briefly|terse)\b")  # of instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Turn:
         self.body, self.switches, self.previous = body, switches, previous
         self.streams = bool(body.get("stream"))
         # Two voices, so that models can be compared: one says all, the other what comes first.
-        self.brief = str(body.get("model")).endswith(_BRIEF)
+        told = str(body.get("instructions"))
+        self.brief = str(body.get("model")).endswith(_BRIEF) or bool(_BRIEFLY.search(told))
         effort = (body.get("reasoning") or {}).get("effort")
         self.thinks = effort != "none" if effort else bool(body.get("enable_thinking"))
         self.items = tuple(items)  # this turn's own input
@@ -86,7 +88,7 @@ class Turn:
         self.tools = {tool["type"] for tool in tools if tool not in named} | set(self.functions)
         if asked >= 0 and any(p.get("type") == "input_image" for p in _parts(self.context[asked])):
             self.tools.add("image")
-        if _HINT in str(body.get("instructions")):
+        if _HINT in told:
             self.tools.add("hint")
 
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
-from qwen_magic.document.words import NO_BREAK, shorten
+from qwen_magic.document.words import NO_BREAK, counted, shorten
 from qwen_magic.frontends.dry_run import DryRun, fold, pre
 from qwen_magic.frontends.history import page_style
 from qwen_magic.frontends.plain import printable
@@ -62,6 +62,25 @@ class TracePage:
         first = f"first word after {seconds(trace.first_word)}" * (trace.first_word is not None)
         speed = f"{trace.words_a_second:,.0f} words a second" * (trace.words_a_second > 0)
         return tuple(filter(None, (*self.facts, seconds(trace.end), first, speed)))
+
+
+def chain_words(before: str, told: int, following: str) -> Iterator[str]:
+    """What the server was told of the turns before, and what can follow, for a learner. `before`:
+    the id that was continued after; `told`: how many turns went as text without one."""
+    if before:
+        yield (
+            f"Chain: only the new question was sent, with the id {before} of the answer before it. "
+            "The server keeps that, with all that came before it."
+        )
+    elif told:
+        yield (
+            f"Chain: the {counted(told, 'earlier turn')} went along as text, since the server does "
+            "not have them; the model reads the same, and the request grows with each turn."
+        )
+    else:
+        yield "Chain: nothing came before this question; the model was told it alone."
+    if following:
+        yield f"The answer has the id {following}, which the next question continues after."
 
 
 def seconds(milliseconds: float | None) -> str:

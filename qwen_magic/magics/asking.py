@@ -34,7 +34,6 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import (
     STORE_NAME,
     data_folder,
-    read_text,
 )
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEMO
@@ -295,7 +294,7 @@ class Asker:
             return
         if found := beside(scope):
             speed = 1.0 if takes_input(self.shell) else math.inf
-            tape.replay({path.name: read_text(path) for path in found}, speed=speed)
+            tape.replay(found, speed=speed, is_beside=True)
 
     def endpoint_changed(self) -> None:
         """Demo answers live in a conversation of their own; leaving the demo leaves it."""

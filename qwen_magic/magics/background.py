@@ -53,14 +53,13 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
         placed = plan or await _wait_for_place(lambda: asker.session.plan(ask), before, view)
         if placed is None:
             return
+
+        def settled(plan: Plan, started: float) -> StaticView:
+            view.settle(facts_of(plan))
+            return view
+
         try:
-            answer = await asker.session.arun(
-                placed,
-                view,
-                report_errors=False,
-                started=started,
-                opened=lambda plan: view.settle(facts_of(plan)),
-            )
+            answer = await asker.session.arun(placed, settled, report_errors=False, started=started)
         except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
             return
         asker.views.offer(answer)

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.document.words import fenced
+from qwen_magic.document.words import counted, fenced
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.magics.qwen import QwenMagics, help_text
@@ -65,16 +66,21 @@ class CodeMagics(SessionMagics):
 
     @command
     def qwen_trace(self, line: str) -> None:
-        """How a turn went: %qwen_trace [REF].
+        """How a turn went: %qwen_trace [REF], or of a recording %qwen_trace FILE.jsonl [N].
 
         The waterfall of its time, each part in a sentence, the chain of ids, the events, and the
         request as it was sent, as `curl` and for the `openai` package. It knows the last fifty
-        turns that were answered in this kernel, also those of a recording.
+        turns that were answered in this kernel, and each question of a recording, which it lists.
         """
         from qwen_magic.magics.line import read_words
+        from qwen_magic.magics.view_factory import trace_of
 
-        words, _ = read_words("qwen_trace", line, "a turn, such as 3, main:3 or -1", most=1)
+        takes = "a turn (3, main:3, -1), or a recording and a number"
+        words, _ = read_words("qwen_trace", line, takes, most=2)
         kept = self._asker.session.traced
+        if words and (words[0].endswith(".jsonl") or len(words) == 2):
+            self._trace_recorded(Path(words[0]).expanduser(), *words[1:])
+            return
         if words:
             key = self._find(words[0])[1].key
             found = next((each for each in kept if each.turn.key == key), None)
@@ -83,10 +89,41 @@ class CodeMagics(SessionMagics):
         if found is None:
             raise UsageError(
                 "Of that turn there is no trace." if words else "Nothing was asked here yet.",
-                hint="The last fifty turns that were answered in this kernel have one; a recording "
-                "has one for each turn that is replayed.",
+                hint="The last fifty turns that were answered in this kernel have one, and each "
+                "question of a recording: %qwen_trace FILE.jsonl",
             )
-        self._asker.views.show_trace(found)
+        self._asker.views.show_trace(trace_of(found))
+
+    def _trace_recorded(self, path: Path, number: str = "") -> None:
+        """Show how a question of a recording went; without a number, where it has several, list
+        them. Raises `UsageError`."""
+        from qwen_magic.conversation.scope import read_text
+        from qwen_magic.document.words import exposed
+        from qwen_magic.frontends.display import show_table
+        from qwen_magic.frontends.trace import seconds
+        from qwen_magic.magics.view_factory import trace_of_recorded
+        from qwen_magic.recording.file import read_recording
+        from qwen_magic.recording.replay import question_of, shortened
+        from qwen_magic.recording.trace import questions
+
+        found = questions(read_recording(read_text(path), path.name))
+        if number and not (number.isdecimal() and 1 <= int(number) <= len(found)):
+            raise UsageError(f"{path.name} has {counted(len(found), 'question')}, no {number}.")
+        if number or len(found) == 1:
+            place = int(number or 1)
+            self._asker.views.show_trace(trace_of_recorded(path.name, place, found[place - 1]))
+            return
+        rows = [
+            [
+                str(place),
+                exposed(shortened(question_of(asked[0].body or {}))),
+                exposed(asked[0].model),
+                seconds(sum(each.stream[-1][0] for each in asked if each.stream)),
+            ]
+            for place, asked in enumerate(found, 1)
+        ]
+        note = f"%qwen_trace {path} N shows how one went"
+        show_table(["", "question", "model", "took"], rows, note)
 
     @command
     def qwen_fix(self, line: str) -> Answer | None:

@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
-from qwen_magic.document.words import duration, fenced
+from qwen_magic.document.words import NO_BREAK, duration, fenced
 from qwen_magic.errors import OptionError
 from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.frontends.kernel import CommPump, kernel_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.asking import Asker
     from qwen_magic.session.plan import Ask, Plan
+    from qwen_magic.session.view import View
 
 _MOST: Final = 6
 # What may differ: whatever is a conversation's default and has a value.
@@ -118,7 +120,8 @@ class Comparison(Sequence["Answer"]):
                 status += f": {answer.error.message}"
             cost = self.costs[place] if self.costs else ""
             figures = [f"{number:,}" if usage else "" for number in (taken, given)]
-            rows.append([label, duration(answer.seconds), *figures, cost, status])
+            spent = duration(answer.seconds) or f"0.0{NO_BREAK}s"
+            rows.append([label, spent, *figures, cost, status])
         header = ["answer", "time", "tokens in", "out", "about", ""]
         keep = [at for at in range(len(header)) if any(row[at] for row in rows)]
         notes = []
@@ -157,7 +160,11 @@ async def acompare(
     plans, pump, started = _plans(asker, asks), CommPump(asker.shell), time.monotonic()
 
     async def answered(plan: Plan) -> Answer:
-        view = asker.awaited_view(plan, started, options, begun if plan is plans[0] else None)
+        first = begun if plan is plans[0] else None
+
+        def view(plan: Plan, started: float) -> View:
+            return asker.awaited_view(plan, started, options, first)
+
         return await asker.session.arun(
             plan, view, report_errors=False, started=started, step=pump.step
         )
@@ -165,7 +172,7 @@ async def acompare(
     try:
         # Plain text would go through each other.
         answers = (
-            await asyncio.gather(*map(answered, plans))
+            await _all(map(answered, plans))
             if asker.settings.live
             else [await answered(plan) for plan in plans]
         )
@@ -183,8 +190,9 @@ def compare(asker: Asker, options: Options, asks: Sequence[Ask]) -> Comparison:
     """Answer one after the other, blocking."""
 
     def answered(plan: Plan) -> Answer:
-        view = asker.views.view(plan, time.monotonic(), quiet=options.quiet, awaited=False)
-        return asker.session.run(plan, view)
+        return asker.session.run(
+            plan, partial(asker.views.view, quiet=options.quiet, awaited=False)
+        )
 
     plans = _plans(asker, asks)
     try:
@@ -194,6 +202,16 @@ def compare(asker: Asker, options: Options, asks: Sequence[Ask]) -> Comparison:
     except KeyboardInterrupt:
         raise interrupted() from None
     return _delivered(asker, options, compared)
+
+
+async def _all(answering: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """What all of them give, when all are over: an answer goes on also where the question of
+    another cannot be asked. Raises what the first of those raised."""
+    ended = await asyncio.gather(*answering, return_exceptions=True)
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in ended if not isinstance(each, BaseException)]
 
 
 def _plans(asker: Asker, asks: Sequence[Ask]) -> list[Plan]:

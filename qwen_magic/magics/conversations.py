@@ -180,13 +180,11 @@ class ConversationMagics(SessionMagics):
         The question for the summary joins no conversation. The new one begins with a turn that was
         never sent: it goes as text with the next question. Raises `QwenError`.
         """
-        from qwen_magic.session.view import NoView
-
         asker = self._asker
         self._conversations.new(name)
         options = Options(after=f"{chain.name}:{turn.response_id}", raw=True, tools=())
         plan = replace(asker.session.plan(asker.questions.ask(options, _SUMMARIZE)), chat="")
-        answer = asker.session.run(plan, NoView())
+        answer = asker.session.run(plan)
         if answer.error is not None:
             raise answer.error
         beginning = _beginning(name, turn, len(chain.path(turn)), answer)

@@ -16,7 +16,6 @@ from qwen_magic.frontends.plain import printable
 from qwen_magic.magics.asking import Asker
 from qwen_magic.options import Options
 from qwen_magic.session.server_probe import ServerProbe, row
-from qwen_magic.session.view import NoView
 
 _PACKAGES: Final = (
     "qwen-magic",
@@ -161,7 +160,7 @@ def _round_trip(asker: Asker, model: str) -> str:
     )
     try:
         plan = asker.session.plan(asker.questions.ask(options, _QUESTION))
-        answer = asker.session.run(plan, NoView())
+        answer = asker.session.run(plan)
     except QwenError as error:
         return _bad("Round trip", str(error))
     if answer.error is not None:

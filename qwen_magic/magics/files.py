@@ -88,9 +88,9 @@ class FileMagics(SessionMagics):
         """
         path = _word("qwen_record", line, "FILE.jsonl or off")[0]
         tape = self._asker.session.tape
-        if path == "off" and not tape.is_replaying:
+        if path == "off":
             told = tape.told()
-            tape.stop()
+            tape.end_recording()
             print(told.replace("Recording into", "Recorded into").replace(" so far", ""))
             return
         if path:
@@ -111,10 +111,9 @@ class FileMagics(SessionMagics):
         if missing not in MISSING:
             raise UsageError(f"--missing takes ask, live or fail, not {missing!r}.")
         if word == "off":
-            session.tape.stop()
+            session.tape.end_replay()
         elif word:
-            path = Path(word).expanduser()
-            session.tape.replay({path.name: read_text(path)}, speed=speed, missing=str(missing))
+            session.tape.replay([Path(word).expanduser()], speed=speed, missing=str(missing))
             session.forget_recorded()
         elif given:
             raise UsageError("%qwen_replay needs the file that is to be replayed.")

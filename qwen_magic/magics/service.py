@@ -198,11 +198,16 @@ class ServiceMagics(SessionMagics):
 
     def _demo_auto(self) -> None:
         """Off where a key is set, else on."""
-        endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
-        if endpoint.name == DEMO or (endpoint.needs_key and not endpoint.key):
+        if self._magics.endpoint == DEMO:
+            return
+        endpoint = self._asker.session.endpoints.find(self._magics.endpoint, live=True)
+        if endpoint.needs_key and not endpoint.key:
             self._demo_on()
 
     def _demo_state(self) -> str:
+        if self._asker.session.tape.is_replaying:
+            who = "the offline demo" if self._magics.endpoint == DEMO else self._magics.endpoint
+            return f"{self._asker.session.tape.told()} After %qwen_replay off: from {who}."
         if self._magics.endpoint != DEMO:
             return f"The offline demo is off: questions go to {self._magics.endpoint}."
         url = self._asker.session.endpoints.find(DEMO).base_url

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from uuid import uuid4
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import carried_tokens
 from qwen_magic.conversation.conversations import Conversations
-from qwen_magic.document.words import counted, shorten
+from qwen_magic.document.words import sentence, shorten
 from qwen_magic.frontends.kernel import (
     cell_id,
     is_captured,
@@ -35,11 +35,13 @@ from qwen_magic.session.view import NoView, View, facts_of
 if TYPE_CHECKING:
     from qwen_magic.context.notebook import FoundCell
     from qwen_magic.document.footer import TurnFacts
+    from qwen_magic.endpoints import Endpoint
     from qwen_magic.frontends.dry_run import DryRun, Price
     from qwen_magic.frontends.jupyter import StaticView, TextView, WidgetShelf
     from qwen_magic.frontends.trace import TracePage
     from qwen_magic.frontends.widget import ActionsWidget
     from qwen_magic.magics.actions import AnswerActions
+    from qwen_magic.recording.file import Exchange
     from qwen_magic.session.session import TracedTurn
 
 
@@ -109,12 +111,11 @@ class ViewFactory:
         else:
             show_html(dry_run_html(dry), dry_run_text(dry))
 
-    def show_trace(self, traced: TracedTurn) -> None:
+    def show_trace(self, page: TracePage) -> None:
         """Show how a turn went."""
         from qwen_magic.frontends.display import show_html
         from qwen_magic.frontends.trace import trace_html, trace_text
 
-        page = trace_page_of(traced)
         if kernel_of(self._shell) is None:
             print(trace_text(page))
         else:
@@ -186,7 +187,7 @@ def dry_run_of(plan: Plan) -> DryRun:
     told = {part.told for part in parts}
     tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
     dry = replace(
-        _exact(plan, body),
+        _exact(ask.endpoint, body, request.headers()),
         place=_place(plan),
         parts=parts,
         notes=(
@@ -199,69 +200,78 @@ def dry_run_of(plan: Plan) -> DryRun:
     return without_keys(dry, ask.endpoint.key)
 
 
-def _exact(plan: Plan, body: JSON) -> DryRun:
-    """A request of a plan, to the letter."""
+def _exact(endpoint: Endpoint, body: JSON, headers: Mapping[str, str] | None = None) -> DryRun:
+    """A request to the letter."""
     from qwen_magic.frontends.dry_run import DryRun
 
-    endpoint = plan.ask.endpoint
     has_key = bool(endpoint.key) or endpoint.needs_key
     return DryRun(
         f"{endpoint.base_url}/responses",
-        plan.ask.model,
+        str(body.get("model") or ""),
         "",
         body,
         (),
-        plan.request.headers(),
+        headers or {},
         key_variable=(endpoint.key_variable or "API_KEY") if has_key else "",
     )
 
 
-def trace_page_of(traced: TracedTurn) -> TracePage:
-    """How a turn went, from its exchanges."""
-    from qwen_magic.frontends.dry_run import without_keys
-    from qwen_magic.frontends.trace import TracePage
-    from qwen_magic.recording.trace import trace
+def trace_of(traced: TracedTurn) -> TracePage:
+    """How a turn that was answered here went."""
+    from qwen_magic.frontends.trace import chain_words
     from qwen_magic.session.tape import exchange_of
 
     plan, turn = traced.plan, traced.turn
+    begun = [stream.started_at for stream in traced.streams]
     exchanges = [
-        ((stream.started_at - traced.started) * 1000, exchange_of(stream))
-        for stream in traced.streams
+        ((at - begun[0]) * 1000, exchange_of(stream))
+        for at, stream in zip(begun, traced.streams, strict=True)
     ]
     place = f"turn {plan.number} of {plan.chat}" if plan.chat else "the question"
+    facts = (turn.model, turn.status * (turn.status != "completed"), plan.source)
+    following = turn.response_id if turn.stored and turn.may_be_head else ""
+    chain = chain_words(turn.previous_response_id, len(plan.path), following)
+    notes = [sentence(f"{note[:1].upper()}{note[1:]}") for note in plan.notes]
+    endpoint, headers = plan.ask.endpoint, plan.request.headers()
+    return _page(place, facts, exchanges, (*chain, *notes), endpoint, headers)
+
+
+def trace_of_recorded(name: str, number: int, asked: Sequence[Exchange]) -> TracePage:
+    """How a question of a recording went."""
+    from qwen_magic.document.words import exposed
+    from qwen_magic.frontends.trace import chain_words
+    from qwen_magic.recording.replay import answered_model, snapshots
+    from qwen_magic.session.tape import day, endpoint_of
+
+    first, last = asked[0], asked[-1]
+    ids = [str(said.get("id") or "") for said in snapshots(last)]
+    facts = (exposed(answered_model(last)), f"recorded {day(first.at)}")
+    before = str((first.body or {}).get("previous_response_id") or "")
+    chain = chain_words(exposed(before), 0, exposed(ids[-1]) if ids else "")
+    place = f"question {number} of {name}"
+    return _page(place, facts, [(0.0, each) for each in asked], chain, endpoint_of(first, name))
+
+
+def _page(
+    place: str,
+    facts: Iterable[str],
+    exchanges: Sequence[tuple[float, Exchange]],
+    chain: Iterable[str],
+    endpoint: Endpoint,
+    headers: Mapping[str, str] | None = None,
+) -> TracePage:
+    from qwen_magic.frontends.dry_run import without_keys
+    from qwen_magic.frontends.trace import TracePage
+    from qwen_magic.recording.trace import trace
+
+    requests = [_exact(endpoint, each.body or {}, headers) for _, each in exchanges]
     return TracePage(
         f"How {place} went",
-        tuple(filter(None, (turn.model, turn.status * (turn.status != "completed"), plan.source))),
+        tuple(filter(None, facts)),
         trace(exchanges),
-        tuple(_chain(traced)),
-        tuple(
-            without_keys(_exact(plan, exchange.body or {}), plan.ask.endpoint.key)
-            for _, exchange in exchanges
-        ),
+        tuple(chain),
+        tuple(without_keys(each, endpoint.key) for each in requests),
     )
-
-
-def _chain(traced: TracedTurn) -> Iterator[str]:
-    """What the server was told of the turns before, and what can follow, for a learner."""
-    plan, turn = traced.plan, traced.turn
-    before = len(plan.path)
-    if turn.previous_response_id:
-        yield (
-            f"Chain: only the new question was sent, with the id {turn.previous_response_id} of "
-            "the answer before it. The server keeps that, with all that came before it."
-        )
-    elif before:
-        turns = counted(before, "earlier turn")
-        yield (
-            f"Chain: the {turns} went along as text, since the server does not have them; the "
-            "model reads the same, and the request grows with each turn."
-        )
-    else:
-        yield "Chain: nothing came before this question; the model was told it alone."
-    if turn.response_id and turn.stored and turn.may_be_head:
-        yield f"The answer has the id {turn.response_id}, which the next question continues after."
-    for note in plan.notes:
-        yield f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
 def _place(plan: Plan) -> str:

@@ -82,13 +82,13 @@ class Replayer:
     def nearest(self, body: JSON) -> Nearest | None:
         """The recorded question most like this one; None where there are no questions."""
         body = masked_body(body) or {}
-        asked = _question(body)
+        asked = question_of(body)
         best: tuple[float, int] | None = None
         for number, exchange in enumerate(self.exchanges):
             if exchange.method != "POST" or exchange.body is None:
                 continue
             score = difflib.SequenceMatcher(
-                None, asked[:_LONGEST], _question(exchange.body)[:_LONGEST], autojunk=False
+                None, asked[:_LONGEST], question_of(exchange.body)[:_LONGEST], autojunk=False
             ).quick_ratio()
             score += 0.1 * (self._place(exchange.body) == self._place(body))
             score -= 0.02 * len(list(_options(exchange.body, body)))
@@ -98,12 +98,12 @@ class Replayer:
             return None
         recorded = self.exchanges[best[1]].body or {}
         return Nearest(
-            shortened(_question(recorded)), best[1] + 2, tuple(self._differences(recorded, body))
+            shortened(question_of(recorded)), best[1] + 2, tuple(self._differences(recorded, body))
         )
 
     def _differences(self, recorded: JSON, asked: JSON) -> Iterator[str]:
         """What is other in `asked`, a line for each."""
-        old, new = _question(recorded), _question(asked)
+        old, new = question_of(recorded), question_of(asked)
         if old != new:
             yield f"the prompt: {word_difference(old, new)}"
         yield from _options(recorded, asked)
@@ -118,7 +118,7 @@ class Replayer:
         numbers = self._by_signature.get(place) if place else None
         if not numbers:
             return "at the beginning"
-        question = shortened(_question(self.exchanges[numbers[0]].body or {}), 40)
+        question = shortened(question_of(self.exchanges[numbers[0]].body or {}), 40)
         return f"after “{question}”"
 
     def _place(self, body: JSON | None) -> str:
@@ -181,7 +181,7 @@ def answered_model(exchange: Exchange) -> str:
     return next(filter(None, said), exchange.model)
 
 
-def _question(body: JSON) -> str:
+def question_of(body: JSON) -> str:
     """The text that was asked last."""
     given = body.get("input", body.get("messages"))
     if isinstance(given, str):

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.body import EventDecoder
 from qwen_magic.protocol.events import Event, TextDelta
-from qwen_magic.protocol.fields import JSON, json_object, mapping, text
+from qwen_magic.protocol.fields import JSON, json_object, mapping, mappings, text
 from qwen_magic.protocol.items import FunctionCall, Item, McpCall, Message, Reasoning, item_type
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.recording.file import Exchange
@@ -98,6 +98,23 @@ def trace(exchanges: Sequence[tuple[float, Exchange]]) -> Trace:
         last = exchange.stream[-1][0] if exchange.stream else 0
         end = max([start + last, *(span.end for span in spans)])
     return Trace(tuple(spans), tuple(moments), first_word, len(answer.split()))
+
+
+def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
+    """The questions of a recording, each with what was asked besides to answer it: once more after
+    a failure, or with what functions gave."""
+    found: list[list[Exchange]] = []
+    for exchange in exchanges:
+        body = exchange.body
+        if exchange.method != "POST" or body is None:
+            continue
+        given = mappings(body.get("input"))
+        goes_on = text(given[-1].get("type")).endswith("_call_output") if given else False
+        if found and (goes_on or (found[-1][-1].body == body and found[-1][-1].status != 200)):
+            found[-1].append(exchange)
+        else:
+            found.append([exchange])
+    return found
 
 
 def _events(exchange: Exchange) -> Iterator[tuple[float, Event]]:

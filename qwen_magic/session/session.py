@@ -60,13 +60,11 @@ _TRACED: Final = 50  # turns
 
 
 class TracedTurn(NamedTuple):
-    """What is kept for `%qwen_trace` of a turn that was answered here. `started`: on
-    `time.monotonic`."""
+    """What is kept for `%qwen_trace` of a turn that was answered here."""
 
     turn: Turn
     plan: Plan
     streams: tuple[Stream, ...]
-    started: float
 
 
 def _no_view(plan: Plan, started: float) -> View:
@@ -199,36 +197,30 @@ class Session:
         each(answer)
         return answer
 
-    def run(self, plan: Plan, view: View) -> Answer:
+    def run(self, plan: Plan, view_factory: ViewFactory = _no_view) -> Answer:
         """Answer a plan, blocking.
 
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        return self._run(self._begin(plan, lambda plan, started: view, blocks=True))
+        return self._run(self._begin(plan, view_factory, blocks=True))
 
     async def arun(
         self,
         plan: Plan,
-        view: View,
+        view_factory: ViewFactory,
         *,
         report_errors: bool = True,
         started: float | None = None,
-        opened: Callable[[Plan], None] = lambda plan: None,
         step: Callable[[], None] | None = None,
     ) -> Answer:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
         recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
         of a failure and could be asked by a line of text, so that the view need not tell.
-        `started`: when it was asked, on `time.monotonic`; None: now. `opened` is told the plan as
-        it is answered. `step`: as `ask` has it."""
-
-        def view_of(plan: Plan, started: float) -> View:
-            opened(plan)
-            return view
-
-        turn = self._begin(plan, view_of, step=step, report_errors=report_errors, started=started)
-        return await self._arun(turn)
+        `started`: when it was asked, on `time.monotonic`; None: now. `step`: as `ask` has it."""
+        return await self._arun(
+            self._begin(plan, view_factory, step=step, report_errors=report_errors, started=started)
+        )
 
     def events(self, plan: Plan) -> Iterator[Event]:
         """The events of a plan's answer as they come; recorded at the end, or when left early.
@@ -363,7 +355,7 @@ class Session:
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, way, stream, step, started)
+            running = _RunningTurn(machine, way, stream, step)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
@@ -378,11 +370,12 @@ class Session:
             stream = way.open(plan)
         except NotRecordedError as error:
             recorded = plan.ask.endpoint.recorded
-            if not recorded or not self.tape.goes_live(error):
+            if not recorded or not self.tape.goes_live(error, recorded):
                 raise
             live = self.endpoints.find(recorded, live=True)
             check_key(live)
-            plan = self.plan(replace(plan.ask, endpoint=live, carry=True))
+            notes = (*plan.ask.notes, f"{error.message} {error.why}".strip())
+            plan = self.plan(replace(plan.ask, endpoint=live, carry=True, notes=notes))
             way = _Way(self, plan.ask)
             stream = way.open(plan)
         priced = None if way.is_free else plan.priced
@@ -407,12 +400,10 @@ class Session:
         if running.way.cached is not None and turn.status == "completed":
             running.way.cached.settle()
             if running.way.is_free:
-                turn = replace(turn, usage=None)  # paid for once already
+                turn = replace(turn, usage=None, cached=True)
         if running.machine.found:
             self.hosts.learn(turn.host, running.machine.found)
-        self.traced.append(
-            TracedTurn(turn, running.machine.plan, tuple(running.way.streams), running.started)
-        )
+        self.traced.append(TracedTurn(turn, running.machine.plan, tuple(running.way.streams)))
         if turn.chat:
             self.conversations.append(turn)
         return answer
@@ -427,13 +418,11 @@ class _RunningTurn:
         way: _Way,
         stream: Stream,
         step: Callable[[], None] | None,
-        started: float,
     ) -> None:
         """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
         self.machine = machine
         self.reply: object = None  # what came of the action that was done last
         self.way = way
-        self.started = started
         self._steps = machine.steps()
         self._plan = machine.plan
         self._stream = stream

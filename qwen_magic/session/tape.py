@@ -5,6 +5,13 @@
 A recording is written line by line, each when its exchange has ended; a file that was there stays
 until the first of them. `QWEN_MAGIC_RECORD` and `QWEN_MAGIC_REPLAY` (a file each) do from outside
 what `%qwen_record` and `%qwen_replay` do, for all sessions of a kernel.
+
+A lesson may itself be about recording, and is recorded and replayed like any other:
+
+    recorded from outside    what the notebook records goes into both files; what it then replays
+                             from its own file is asked of nobody, and is in no other
+    replayed                 what the notebook records is a copy of what is replayed; its own file
+                             answers while it is replayed, then again the one before
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ from urllib.parse import urlsplit
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import append_text, read_text, write_text
 from qwen_magic.document.words import counted, exposed
-from qwen_magic.endpoints import TABLE, Endpoint, find_endpoint
+from qwen_magic.endpoints import DEMO, TABLE, Endpoint, find_endpoint
 from qwen_magic.errors import NotRecordedError, UsageError
 from qwen_magic.masking import Secret
 from qwen_magic.recording import Take, masked_body
@@ -49,7 +56,6 @@ RECORD: Final = "QWEN_MAGIC_RECORD"
 REPLAY: Final = "QWEN_MAGIC_REPLAY"
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _NO_KEY: Final = "qz0-qz1-qz2"  # in the place of the key that was used; goes nowhere
-_CACHED: Final = "answers"  # the namespace of facts in which `--cache` keeps exchanges
 
 
 @dataclass
@@ -77,22 +83,27 @@ class _Recorder:
 
 @dataclass
 class _Replay:
-    """A recording that answers. `endpoints`: those that it was made with, by name and address."""
+    """A recording that answers. `endpoints`: those that it was made with, by name and address.
+    `is_beside`: it does so because it lies beside the notebook."""
 
     name: str
     replayer: Replayer
     speed: float
     missing: str
+    is_beside: bool
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def opener(self, asked: Exchange) -> Opener:
-        """Raises `NotRecordedError`."""
+    def opener(self, asked: Exchange, copy: _Recorder | None) -> Opener:
+        """`copy`: what is replayed is kept there too. Raises `NotRecordedError`."""
         from qwen_magic.client.tape import Replaying
 
         def find() -> Exchange | None:
             with self.lock:
-                return self.replayer.find(asked.method, asked.path, asked.body)
+                found = self.replayer.find(asked.method, asked.path, asked.body)
+                if found is not None and copy is not None:
+                    copy.keep(found)
+                return found
 
         found = find()
         if found is None:
@@ -122,37 +133,33 @@ class Tape:
     """Records or replays, or does neither. Thread-safe.
 
     `agrees` asks the user, who is shown some lines, a question (None: nobody can be asked).
-    `touched`: whether the user has said here what is to be recorded or replayed. `is_ordered`: a
-    recording was ordered from outside (`qwen-magic record`), and whatever is said here is not done.
-    `active`: whether something is, or may be, recorded or replayed.
+    `touched`: whether the user has said here what is to be recorded or replayed. `active`: whether
+    something is, or may be, recorded or replayed.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """`environ`: where a file may be named to begin with; None: nowhere."""
         self.agrees: Callable[[Iterable[str], str], bool | None] = lambda lines, question: None
-        self.touched = self.is_ordered = False
-        self.active = bool(environ and (environ.get(RECORD) or environ.get(REPLAY)))
-        self._environ = environ
+        self.touched = False
+        self.active = _names_one(environ)
+        self._outside = self._environ = environ
         self._lock = threading.RLock()
+        self._ordered: _Recorder | None = None  # from outside (`qwen-magic record`)
         self._recorder: _Recorder | None = None
-        self._replay: _Replay | None = None
+        self._recorded: set[Path] = set()  # the files that were recorded here
+        self._outer: _Replay | None = None
+        self._inner: _Replay | None = None  # of what was recorded here; then that goes on
 
     # what is recorded
 
-    def record(self, path: Path, *, begun: bool = False) -> None:
+    def record(self, path: Path) -> None:
         """Keep every exchange from now on in the file at `path`, in place of a recording that is
-        there; `begun`: after what is in it. Raises `UsageError`."""
+        there. Raises `UsageError`."""
         self._follow()
-        if self._replay is not None:
-            raise UsageError(
-                f"{self._replay.name} is being replayed.",
-                hint="%qwen_replay off ends that; then record.",
-            )
-        if self.is_ordered:
-            return
         check_recordable(path)
         self.touched = self.active = True
-        self._recorder = _Recorder(path.absolute(), begun)
+        self._recorder = _Recorder(path.absolute())
+        self._recorded.add(self._recorder.path)
 
     @property
     def is_replaying(self) -> bool:
@@ -162,47 +169,76 @@ class Tape:
     @property
     def is_recording(self) -> bool:
         self._follow()
-        return self._recorder is not None
+        return bool(self._recorders)
 
     @property
     def is_idle(self) -> bool:
         return not (self.is_recording or self.is_replaying)
 
+    @property
+    def _replay(self) -> _Replay | None:
+        return self._inner or self._outer
+
+    @property
+    def _recorders(self) -> list[_Recorder]:
+        return [each for each in (self._ordered, self._recorder) if each is not None]
+
     # what is replayed
 
-    def replay(self, files: Mapping[str, str], *, speed: float = 1.0, missing: str = "ask") -> None:
-        """Answer from recordings from now on. `files`: their texts by name; `speed`: of their
-        times, `math.inf`: all at once; `missing`: what becomes of a question that they do not
-        have: "ask" (the user), "live" or "fail". Raises `UsageError`."""
+    def replay(
+        self,
+        paths: Iterable[Path],
+        *,
+        speed: float = 1.0,
+        missing: str = "ask",
+        is_beside: bool = False,
+    ) -> None:
+        """Answer from recordings from now on. `speed`: of their times, `math.inf`: all at once;
+        `missing`: what becomes of a question that they do not have: "ask" (the user), "live" or
+        "fail". `is_beside`: since they lie beside the notebook, not since somebody said so. Raises
+        `UsageError`."""
         self._follow()
-        if self.is_ordered:
-            return
+        paths = [path.absolute() for path in paths]
+        is_own = self._recorded.issuperset(paths)
+        if self._ordered is not None and not is_own:
+            return  # an older recording of what is to be recorded now
         if self._recorder is not None:
             raise UsageError(
                 f"{self._recorder.path.name} is being recorded.",
                 hint="%qwen_record off ends that; then replay.",
             )
-        exchanges = [each for name, text in files.items() for each in read_recording(text, name)]
+        name = ", ".join(path.name for path in paths)
+        exchanges = [each for path in paths for each in read_recording(read_text(path), path.name)]
         endpoints: dict[str, Endpoint] = {}
         for each in exchanges:
             if each.endpoint and each.endpoint not in endpoints:
-                made = _endpoint(each, ", ".join(files))
-                endpoints |= {each.endpoint: made, each.base_url: made}
-        replayer = Replayer(exchanges)
+                known = endpoint_of(each, name)
+                endpoints |= {each.endpoint: known, each.base_url: known}
+        made = _Replay(name, Replayer(exchanges), speed, missing, is_beside, endpoints)
         self.touched = self.active = True
-        self._replay = _Replay(", ".join(files), replayer, speed, missing, endpoints)
+        if is_own:
+            self._inner = made
+        else:
+            self._outer, self._inner = made, None
 
-    def stop(self) -> None:
-        """Neither record nor replay any more."""
+    def end_recording(self) -> None:
         self._follow()
-        if not self.is_ordered:
-            self.touched, self.active = True, False
-            self._recorder = self._replay = None
+        self._recorder, self.touched = None, True
+        self.active = not self.is_idle
+
+    def end_replay(self) -> None:
+        """The one before it goes on, if there was one."""
+        self._follow()
+        self._outer, self._inner = (self._outer if self._inner else None), None
+        self.touched = True
+        self.active = not self.is_idle
 
     def reset(self) -> None:
         """As if nothing had been said here, unless it was from outside."""
-        self.stop()
-        self.touched = False
+        self._recorder = self._outer = self._inner = None
+        self._recorded.clear()
+        self._environ = None if self._ordered else self._outside
+        self.touched, self.active = False, self._ordered is not None or _names_one(self._outside)
 
     def endpoint(self, name_or_url: str) -> Endpoint | None:
         """What stands in for an endpoint: the recorded one of that name or address, else the first;
@@ -213,12 +249,12 @@ class Tape:
         found = known.get(asked) or next(iter(known.values()), None)
         return replace(found, recorded=asked) if found else None
 
-    def goes_live(self, error: NotRecordedError) -> bool:
-        """Whether a question that is not recorded goes to the network."""
+    def goes_live(self, error: NotRecordedError, endpoint: str) -> bool:
+        """Whether a question that is not recorded goes to an endpoint: by its name or address."""
         replay = self._replay
         if replay is None or replay.missing == "fail":
             return False
-        if replay.missing == "live":
+        if replay.missing == "live" or (replay.is_beside and endpoint == DEMO):
             return True
         agreed = self.agrees((error.message, error.why), "Ask the model over the network?")
         if agreed is not None:
@@ -241,37 +277,36 @@ class Tape:
         there, and what comes kept. Raises `NotRecordedError`."""
         self._follow()
         with self._lock:
-            replay, recorder = self._replay, self._recorder
+            replay, recorders = self._replay, self._recorders
             if replay is not None and not live:
-                return replay.opener(asked_of(request, endpoint))
-        if recorder is None and cached is None:
+                return replay.opener(asked_of(request, endpoint), self._recorder)
+        if not recorders and cached is None:
             return http
         from qwen_magic.client.tape import Recording, Replaying
 
         asked = asked_of(request, endpoint)
         found = cached.find(asked) if cached is not None else None
         if found is not None:
-            if recorder is not None:
-                self._keep(recorder, found)
+            self._keep(recorders, found)
             words = f"{answered_model(found)}, from the cache of {day(found.at)}, at no cost"
             return Replaying(found, math.inf, words)
 
         def keep(exchange: Exchange) -> None:
-            if recorder is not None:
-                self._keep(recorder, exchange)
+            self._keep(recorders, exchange)
             if cached is not None:
                 cached.note(exchange)
 
         return Recording(http, asked, keep)
 
-    def _keep(self, recorder: _Recorder, exchange: Exchange) -> None:
+    def _keep(self, recorders: Iterable[_Recorder], exchange: Exchange) -> None:
         with self._lock:
-            recorder.keep(exchange)
+            for recorder in recorders:
+                recorder.keep(exchange)
 
     def told(self) -> str:
         """What is the case, in a sentence or two."""
         self._follow()
-        recorder, replay = self._recorder, self._replay
+        recorder, replay = self._recorder or self._ordered, self._replay
         if recorder is not None:
             done = counted(recorder.count, "exchange")
             trouble = f" {recorder.trouble}" if recorder.trouble else ""
@@ -281,8 +316,9 @@ class Tape:
         exchanges = replay.replayer.exchanges
         models = dict.fromkeys(answered_model(each) for each in exchanges if each.model)
         first = exchanges[0].at if exchanges else ""
+        beside = ", which lies beside this notebook" * replay.is_beside
         return (
-            f"Answers come from {replay.name}: {counted(len(exchanges), 'exchange')} with "
+            f"Answers come from {replay.name}{beside}: {counted(len(exchanges), 'exchange')} with "
             f"{exposed(', '.join(models)) or 'no model'}, recorded {day(first)}."
         )
 
@@ -292,12 +328,15 @@ class Tape:
         if environ is None or self.touched:
             return
         if name := environ.get(RECORD, "").strip():
-            path = Path(name).expanduser()
-            self.record(path, begun=is_recording(path))
-            self.is_ordered = True
+            path = Path(name).expanduser().absolute()
+            check_recordable(path)
+            self._ordered = _Recorder(path, begun=is_recording(path))
         elif name := environ.get(REPLAY, "").strip():
-            path = Path(name).expanduser()
-            self.replay({path.name: read_text(path)}, speed=math.inf)
+            self.replay([Path(name).expanduser()], speed=math.inf)
+
+
+def _names_one(environ: Mapping[str, str] | None) -> bool:
+    return bool(environ and (environ.get(RECORD) or environ.get(REPLAY)))
 
 
 # Of a kernel, with whatever sessions are in it: a notebook is recorded whole, or not.
@@ -317,7 +356,7 @@ class CachedAnswers:
         self._new: list[Exchange] = []
 
     def find(self, asked: Exchange) -> Exchange | None:
-        kept = None if self._fresh else self._conversations.fact(_CACHED, _key(asked))
+        kept = None if self._fresh else self._conversations.cached(_key(asked))
         if not isinstance(kept, str):
             self.asked = True
             return None
@@ -330,7 +369,7 @@ class CachedAnswers:
         """The question was answered whole: keep what came."""
         for exchange in self._new:
             if exchange.status == 200 and exchange.end == COMPLETE:
-                self._conversations.learn(_CACHED, _key(exchange), exchange_line(exchange))
+                self._conversations.cache(_key(exchange), exchange_line(exchange))
 
 
 def _key(asked: Exchange) -> str:
@@ -377,7 +416,7 @@ def _row(name: str, base_url: str) -> Endpoint:
     return row or find_endpoint(base_url, {}, allow_http=True)
 
 
-def _endpoint(exchange: Exchange, name: str) -> Endpoint:
+def endpoint_of(exchange: Exchange, name: str) -> Endpoint:
     """The endpoint that an exchange was had with, as what a recording stands in for. It has no
     key and needs none; where one was used, it says so."""
     base = exchange.base_url.rstrip("/")

@@ -21,7 +21,6 @@ from qwen_magic.conversation.store import Fact
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
-from qwen_magic.session.view import NoView
 
 ROOT = Path(__file__).parents[2]
 SCOPE = "/home/me/a.ipynb"
@@ -330,7 +329,7 @@ def test_a_key_is_never_in_the_files(path):
         endpoint = Endpoint("canary", demo.base_url, key_variable="CANARY_KEY", key=CANARY)
         session = Session(conversations=Conversations(store))
         ask = Ask("My name is John", "My name is John", "qwen3-max", endpoint, "main")
-        answer = session.run(session.plan(ask), NoView())
+        answer = session.run(session.plan(ask))
         store.append(turn("running", text="so far"), running=True)
         files = [each.read_bytes() for each in path.parent.iterdir()]
         assert len(files) == 3, "with the log, in which all of it still is"

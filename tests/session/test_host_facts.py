@@ -10,7 +10,6 @@ from qwen_magic.endpoints import Capabilities, Endpoint
 from qwen_magic.session.host_facts import HostFacts
 from qwen_magic.session.keywords import read_ask
 from qwen_magic.session.session import Session
-from qwen_magic.session.view import NoView
 
 HOST = Endpoint("there", "http://there.example/v1", Capabilities(rejects={"store": "why"}))
 
@@ -49,7 +48,7 @@ def in_a_new_kernel(path, url, *prompts):
     for prompt in prompts:
         endpoint = session.endpoints.find(url)
         ask = read_ask(prompt, {}, endpoint=endpoint, model="tiny", chat="main")
-        answer = session.run(session.plan(ask), NoView())
+        answer = session.run(session.plan(ask))
     session.close()
     return answer
 

@@ -64,7 +64,7 @@ class ConversationMachine(RuleBasedStateMachine):
         ask = Ask(prompt=prompt, input=prompt, model="m", endpoint=self.endpoint, chat="main")
         ask = replace(ask, **changes)
         before = {key for key, _ in self._turns()}
-        answer = self.session.run(self.session.plan(ask), view or NoView())
+        answer = self.session.run(self.session.plan(ask), lambda *_: view or NoView())
         (made,) = [turn for key, turn in self._turns() if key not in before]
         self.seen[made.key] = made
         return answer, made

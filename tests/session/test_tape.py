@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from demo_server import asked, demo_server
 
+from qwen_magic.conversation import conversations
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import read_text
+from qwen_magic.conversation.usage import usage_table
 from qwen_magic.endpoints import RECORDED
 from qwen_magic.errors import ConversationError, NotRecordedError, UsageError
 from qwen_magic.options import ask_fields
@@ -72,7 +74,7 @@ def lesson(recorded, tmp_path):
 
 def replaying(path, **given):
     tape = Tape()
-    tape.replay({path.name: read_text(path)}, speed=math.inf, **given)
+    tape.replay([path], speed=math.inf, **given)
     return tape
 
 
@@ -97,7 +99,7 @@ class TestReplaying:
         tape = replaying(lesson[0])
         replayer = session(tape)
         replayer.ask(ask(replayer, QUESTIONS[0], "singapore"))
-        tape.stop()
+        tape.end_replay()
         with demo_server() as live:
             with pytest.raises(ConversationError, match="recorded"):
                 replayer.ask(ask(replayer, "What now?", live.base_url))
@@ -113,7 +115,7 @@ class TestReplaying:
         both = session(tape)
         with demo_server() as live:
             both.ask(ask(both, "Something else?", live.base_url))
-        tape.replay({"lesson": read_text(path)}, speed=math.inf)
+        tape.replay([path], speed=math.inf)
         assert both.ask(ask(both, QUESTIONS[0], "singapore")).text == texts[0]
 
     def test_another_question_says_what_differs_and_goes_nowhere(self, lesson, session):
@@ -151,6 +153,22 @@ class TestReplaying:
                 with pytest.raises(NotRecordedError):
                     replayer.ask(question)
                 assert not asked(live)
+
+    @pytest.mark.parametrize(("is_beside", "asks"), [(True, True), (False, False)])
+    def test_beside_a_notebook_the_demo_answers_what_is_missing(
+        self, lesson, session, is_beside, asks
+    ):
+        """It is no network; what differs is told with the answer."""
+        tape = replaying(lesson[0], is_beside=is_beside)
+        replayer = session(tape)
+        question = ask(replayer, "What is an even number?", "demo")
+        if asks:
+            plan, _way, stream = replayer._opened(replayer.plan(question))
+            stream.stop()
+            assert "prime → even" in " ".join(plan.notes)
+        else:
+            with pytest.raises(NotRecordedError):
+                replayer.ask(question)
 
     def test_what_it_finds_out_is_forgotten(self, lesson, session):
         replayer = session(replaying(lesson[0]))
@@ -202,25 +220,55 @@ class TestTheFile:
         tape = Tape()
         tape.record(link)
         (exchange, _) = read_recording(read_text(target), "target")
-        tape._keep(tape._recorder, exchange)
+        tape._keep(tape._recorders, exchange)
         assert not link.is_symlink()
         assert len(target.read_text("utf-8").splitlines()) == 3
 
-    def test_it_records_or_replays(self, lesson, tmp_path):
-        tape = replaying(lesson[0])
-        with pytest.raises(UsageError, match="replayed"):
-            tape.record(tmp_path / "x.jsonl")
-        tape.stop()
+    def test_while_it_records_nothing_is_replayed(self, lesson, tmp_path):
+        tape = Tape()
         tape.record(tmp_path / "x.jsonl")
         with pytest.raises(UsageError, match="recorded"):
-            tape.replay({"lesson": read_text(lesson[0])})
+            tape.replay([lesson[0]])
 
     def test_the_environment_names_one(self, lesson, tmp_path):
-        assert Tape({REPLAY: str(lesson[0])}).is_replaying
+        tape = Tape({REPLAY: str(lesson[0])})
+        assert tape.is_replaying
+        tape.reset()  # the extension was loaded again
+        assert tape.is_replaying
         ordered = Tape({RECORD: str(tmp_path / "x.jsonl")})
-        ordered.replay({"lesson": read_text(lesson[0])})  # as the notebook says, which is recorded
+        ordered.replay([lesson[0]])  # as the notebook says, which is recorded anew
         assert not ordered.is_replaying
         assert not ordered.is_idle
+
+    def test_a_lesson_about_recording_is_recorded_and_replayed(self, session, tmp_path):
+        """`%qwen_record`, a question, `%qwen_replay`, the question, `%qwen_replay off`: recorded
+        from outside, then replayed with no server."""
+
+        def lesson(tape, where):
+            here = session(tape)
+            texts = [here.ask(ask(here, QUESTIONS[0], where)).text]
+            tape.record(tmp_path / "own.jsonl")
+            given = {"history": False}
+            texts.append(here.ask(ask(here, QUESTIONS[1], where, **given)).text)
+            tape.end_recording()
+            tape.replay([tmp_path / "own.jsonl"], speed=math.inf)
+            texts.append(here.ask(ask(here, QUESTIONS[1], where, **given)).text)
+            with pytest.raises(NotRecordedError, match=r"own\.jsonl"):
+                here.ask(ask(here, QUESTIONS[0], where, new=True))
+            tape.end_replay()
+            return texts
+
+        whole = tmp_path / "whole.jsonl"
+        with demo_server() as server:
+            recorded = lesson(Tape({RECORD: str(whole)}), server.base_url)
+            assert len(asked(server)) == 2
+        assert len(read_recording(read_text(whole), "whole")) == 2
+        before = read_text(tmp_path / "own.jsonl")
+        tape = Tape({REPLAY: str(whole)})
+        assert lesson(tape, "singapore") == recorded
+        assert tape.is_replaying  # the first again
+        lines = [each.splitlines()[1:] for each in (before, read_text(tmp_path / "own.jsonl"))]
+        assert lines[0] == lines[1]
 
     def test_what_lies_beside_a_notebook(self, lesson, tmp_path):
         path, _ = lesson
@@ -261,6 +309,25 @@ class TestTheCache:
         here.ask(ask(here, "Hello", server.base_url, **given))
         here.ask(ask(here, "Hello", server.base_url, **given | other))
         assert len(asked(server)) == 2
+
+    def test_it_says_so_in_a_table_of_what_was_used(self, server, session):
+        here = session(Tape())
+        for _ in range(2):
+            here.ask(ask(here, "Hello", server.base_url, cache=True, new=True))
+        used = usage_table(here.conversations.turns(), "model", day_of=str)
+        assert used.total.note == "1 turn came from the cache, at no cost"
+
+    def test_what_was_used_longest_ago_goes(self, monkeypatch):
+        clock = iter(range(100))
+        kept = Conversations(clock=lambda: next(clock))
+        monkeypatch.setattr(conversations, "_CACHE_BYTES", 3500)
+        for key in "abc":
+            kept.cache(key, key * 1000)
+        assert kept.cached("a") == "a" * 1000
+        kept.learn("hosts", "x", "x" * 9000)  # which is no answer
+        kept.cache("d", "d" * 1000)
+        assert [key for key in "abcd" if kept.cached(key)] == ["a", "c", "d"]
+        assert kept.fact("hosts", "x")
 
     def test_what_failed_is_asked_again(self, session):
         here = session(Tape())
