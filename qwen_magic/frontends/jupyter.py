@@ -33,7 +33,7 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Choice, Question, Verdict, read_choice
 from qwen_magic.frontends import static
-from qwen_magic.frontends.widget import AnswerWidget
+from qwen_magic.frontends.widget import AnswerWidget, Batches
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.state import ResponseState
 
@@ -58,7 +58,8 @@ _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
 class WidgetShelf:
     """Keeps the newest finished widgets open. `seen`: a page has shown a widget of this kernel;
-    `is_text`: whoever asks without a cell's id reads text in a terminal.
+    `is_text`: whoever asks without a cell's id reads text in a terminal; `batches`: what goes to
+    those whose answers are being written.
 
     A page that is reloaded in mid-stream loses the display id, so that the final output does not
     reach it; its restored view then fetches the result from the widget, if that still lives.
@@ -66,6 +67,7 @@ class WidgetShelf:
 
     def __init__(self, places: int = 8) -> None:
         self.seen = self.is_text = False
+        self.batches = Batches()
         self._widgets: deque[AnswerWidget] = deque()
         self._places = places
 
@@ -207,7 +209,7 @@ class LiveView(StaticView):
     def update(self, state: ResponseState, now: float) -> None:
         patches = self._document.update(state, now)
         if self._listening:
-            self._widget.push(patches)
+            self._shelf.batches.push(self._widget, patches)
         elif self._text is not None:
             self._text.update(state, now)
         elif patches:
@@ -217,6 +219,7 @@ class LiveView(StaticView):
         if self._hello.is_set():
             self._hello.clear()
             self._listening = self._shelf.seen = True
+            self._shelf.batches.open.add(self._widget)
             self._widget.snap(
                 self._document.snapshot(),
                 {
@@ -228,7 +231,9 @@ class LiveView(StaticView):
         elif self._listening:
             if now >= self._beat_at:
                 self._beat_at = now + BEAT
+                self._shelf.batches.send()
                 self._widget.beat()
+            self._shelf.batches.look()
         elif self._text is not None:
             self._text.tick(state, now)
         elif now - self._started > HELLO_PATIENCE and self._text_view is not None:
@@ -242,7 +247,7 @@ class LiveView(StaticView):
     def notice(self, text: str) -> None:
         patches = self._document.notice(text)
         if self._listening:
-            self._widget.push(patches)
+            self._shelf.batches.push(self._widget, patches)
         elif self._text is not None:
             self._text.notice(text)
         else:
@@ -286,7 +291,7 @@ class LiveView(StaticView):
                 self._chosen.clear()  # what was clicked before it could be seen
                 patches = self._document.ask(entry, question)
                 if self._listening:
-                    self._widget.push(patches)
+                    self._shelf.batches.push(self._widget, patches)
                 self._widget.ask(entry.key, question, self._place)
             choice = self._chosen.pop(entry.key, None)
             if choice is not None:
@@ -328,6 +333,7 @@ class LiveView(StaticView):
             if self._text is None:
                 self._is_placed = False
                 clear_output(wait=True)  # type: ignore[no-untyped-call]
+        self._shelf.batches.open.discard(self._widget)
         bundle = super().finish(state, now, outcome, metadata)
         self._widget.finish(dict(self._data), dict(self._metadata), self._figures)
         self._shelf.add(self._widget)

@@ -2,9 +2,10 @@
 
    kernel -> view   {seq, patches}                      the next batch; seq grows by one
                     {op: "snap", seq, patches, state}   the whole view as of batch seq
-                    {op: "beat"}                        the kernel is there
+                    {op: "many", batches}               those of several answers, by model
+                    {op: "beat", seq}                   the kernel is there, and sent so much
                     {op: "result", bundle, metadata, figures}
-   view -> kernel   {op: "hello"}                       a snap, please: new, or a batch missed
+   view -> kernel   {op: "hello", value}                a snap, please: new, or a batch missed
                     {op: "here"}                        a page has the model
                     {op: "stop"}
                     {op: "choose", value}               a question's button
@@ -435,6 +436,7 @@ function adopt(model) {
     leaving = setTimeout(settle, GRACE);
     unwatch();
   };
+  const onMessage = ({ op, batches }) => op === "many" && handOut(batches);
   const onQuestion = holdQuestion(model);
   const onGone = () => {
     if (model.get("done") || ended.has(model.get("mid"))) return;
@@ -448,6 +450,7 @@ function adopt(model) {
   const unwatch = () => watching?.then((stop) => stop());
   model.on("change:done", onDone);
   model.on("change:question", onQuestion);
+  model.on("msg:custom", onMessage);
   if (model.get("done")) settle();
   else {
     model.send({ op: "here" });
@@ -461,7 +464,15 @@ function adopt(model) {
     unwatch();
     model.off("change:done", onDone);
     model.off("change:question", onQuestion);
+    model.off("msg:custom", onMessage);
   };
+}
+
+/* What one message brings for many answers. */
+function handOut(batches) {
+  for (const view of views) {
+    for (const batch of batches[view.model.get("mid")] ?? []) view.receive(batch);
+  }
 }
 
 /* Show the live view where the saved part stands; or where nothing does, since the page was loaded
@@ -481,9 +492,10 @@ async function resume(model) {
 }
 
 class View {
-  constructor(model, el) {
+  constructor(model, el, css) {
     this.model = model;
     this.el = el;
+    this.css = css;
     this.seq = null; // of the last batch; null before the first snapshot
     this.asked = 0; // when a hello went out that has no answer yet
     this.running = true;
@@ -544,17 +556,18 @@ class View {
     this.main.addEventListener("scroll", (event) => this.scrolled(event.target), true);
   }
 
-  ask() {
+  ask(value = "") {
     const now = Date.now();
     if (now - this.asked < ASK_AGAIN) return;
     this.asked = now;
-    this.model.send({ op: "hello" });
+    this.model.send({ op: "hello", value });
   }
 
   receive(message) {
     this.quiet = 0;
     if (message.op === "snap") this.rebuild(message);
     else if (message.patches) this.advance(message);
+    else if (this.seq !== null && message.seq > this.seq) this.ask("missed");
   }
 
   advance({ seq, patches }) {
@@ -792,7 +805,7 @@ class View {
       block.innerHTML = this.sources.get(typeset[place]) ?? block.innerHTML;
     });
     for (const button of whole.querySelectorAll("button")) button.remove();
-    const [style] = String(this.model.get("_css") ?? "").split("/* === live only === */");
+    const [style] = this.css.split("/* === live only === */");
     const turn = make("div", `qm-turn qm-saved ${this.model.get("aid")}`);
     turn.append(...whole.childNodes);
     if (this.running) turn.append(parse(noteOf("Saved while it was written: the rest is not here.")));
@@ -815,8 +828,8 @@ export default {
   initialize({ model }) {
     return adopt(model);
   },
-  render({ model, el }) {
-    const view = new View(model, el);
+  render({ model, el, css = "" }) {
+    const view = new View(model, el, css);
     return () => view.close();
   },
 };

@@ -12,9 +12,11 @@ this kernel, or this script, nothing of it is there: a saved file holds no dead 
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -31,6 +33,8 @@ from qwen_magic.errors import QwenError
 from qwen_magic.frontends.static import mark_of
 
 _HERE: Final = Path(__file__).parent
+_FEW: Final = 4  # answers
+_TOGETHER: Final = 1 / 30  # seconds
 
 
 def without_comments(code: str) -> str:
@@ -56,6 +60,13 @@ class PatchMessage(TypedDict):
     state: NotRequired[ClockState]
 
 
+class SharedMessage(TypedDict):
+    """To the page of one answer: the next batches of several, by their widgets' `mid`."""
+
+    op: Literal["many"]
+    batches: dict[str, list[PatchMessage]]
+
+
 class ResultMessage(TypedDict):
     """To a view whose output was not replaced when the turn was over: the mime bundle that takes
     its place, its metadata, and the bundles of the figures that follow it."""
@@ -67,11 +78,12 @@ class ResultMessage(TypedDict):
 
 
 class ViewMessage(TypedDict):
-    """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch), `choose`
-    says which button of a question was clicked. From a page, with or without a view: `here`, and
-    `result`, which asks for the saved form."""
+    """From a view: `hello` asks for a snapshot (a new view, or one that missed a batch; its value
+    is "missed" where a `beat` told it so), `choose` says which button of a question was clicked.
+    From a page, with or without a view: `here`; `result`, which asks for the saved form; `code`,
+    for what shows answers."""
 
-    op: Literal["hello", "here", "stop", "choose", "result"]
+    op: Literal["hello", "here", "stop", "choose", "result", "code"]
     value: NotRequired[str]
 
 
@@ -91,6 +103,54 @@ class OwnWidget(anywidget.AnyWidget):
         layout.close()
 
 
+_CODE: Final = without_comments((_HERE / "widget.js").read_text("utf-8"))
+_SHEET: Final = (_HERE / "widget.css").read_text("utf-8")
+# What each answer brings, in place of the 42 KB that show it: the first of a page asks its kernel
+# for those, and all use them. Neither function waits for them: anywidget gives it two seconds.
+# Where no reply comes another asks, ever more seldom: the kernel of the first may have ended.
+_VERSION: Final = sha256(f"{_CODE}{_SHEET}".encode()).hexdigest()[:8]
+_LOADER: Final = (
+    f'const name = "qwenMagic{_VERSION}";'
+    + """
+const there = (window[name] ??= { code: null, askAt: 0, pause: 1000 });
+async function load({ esm, css }) {
+  const style = { id: name, textContent: css };
+  document.head.append(Object.assign(document.createElement("style"), style));
+  const code = await import(URL.createObjectURL(new Blob([esm], { type: "text/javascript" })));
+  return { css, ...code.default };
+}
+const when = (what) => ({ model, ...given }) => {
+  let end = () => {};
+  const take = (message) => message.op === "code" && (there.code ??= load(message));
+  const leave = () => {
+    clearInterval(looking);
+    model.off("msg:custom", take);
+  };
+  const look = async () => {
+    if (there.code) {
+      leave();
+      const code = await there.code;
+      if (end) end = code[what]({ model, css: code.css, ...given });
+    } else if (Date.now() > there.askAt) {
+      there.askAt = Date.now() + there.pause;
+      there.pause *= 2;
+      model.send({ op: "code" });
+    }
+  };
+  model.on("msg:custom", take);
+  const looking = setInterval(look, 30);
+  look();
+  return () => {
+    leave();
+    end?.();
+    end = null;
+  };
+};
+export default { initialize: when("initialize"), render: when("render") };
+"""
+)
+
+
 class AnswerWidget(OwnWidget):
     """One answer, shown by any number of views.
 
@@ -100,8 +160,7 @@ class AnswerWidget(OwnWidget):
     itself, through `layout` and `cell_id`.
     """
 
-    _esm = without_comments((_HERE / "widget.js").read_text("utf-8"))
-    _css = (_HERE / "widget.css").read_text("utf-8")
+    _esm = _LOADER
 
     aid = traitlets.Unicode().tag(sync=True)
     mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
@@ -129,7 +188,8 @@ class AnswerWidget(OwnWidget):
         mid = uuid.uuid4().hex  # in the message that opens the widget: a page begins with that
         given = {"aid": aid, "label": label, "cell_id": cell_id, "look": look}
         super().__init__(model_id=mid, mid=mid, **given)
-        self._seq = 0
+        self.seq = 0  # of the last batch
+        self.is_alone = False  # a view of it was not reached by what other widgets carry
         self._result: ResultMessage | None = None
         self._on_hello = on_hello
         self._on_here = on_here
@@ -137,23 +197,21 @@ class AnswerWidget(OwnWidget):
         self._on_choose = on_choose
         self.on_msg(self._receive)
 
-    def push(self, patches: Sequence[ViewPatch]) -> None:
-        """Send the next batch to all views; nothing when there are no patches."""
-        if not patches:
-            return
-        self._seq += 1
-        self.send(self._message(patches))
+    def batch(self, patches: Sequence[ViewPatch]) -> PatchMessage:
+        """The next batch, to be sent."""
+        self.seq += 1
+        return self._message(patches)
 
     def beat(self) -> None:
-        """Tell all views that the kernel is there: a page may not know its status."""
-        self.send({"op": "beat"})
+        """Tell all views that the kernel is there, which a page may not know, and what it sent."""
+        self.send({"op": "beat", "seq": self.seq})
 
     def snap(self, patches: Sequence[ViewPatch], state: ClockState) -> None:
         """Answer a `hello`: the whole view, as of the last batch sent."""
         self.send({"op": "snap", **self._message(patches), "state": state})
 
     def _message(self, patches: Sequence[ViewPatch]) -> PatchMessage:
-        return {"seq": self._seq, "patches": [patch_json(patch) for patch in patches]}
+        return {"seq": self.seq, "patches": [patch_json(patch) for patch in patches]}
 
     def ask(self, key: str, question: Question, place: str = "") -> None:
         """Ask about the call of the entry `key`, on every page that has this widget. `place`: where
@@ -164,7 +222,7 @@ class AnswerWidget(OwnWidget):
 
     def forget(self) -> None:
         """What was sent is no longer so: the next snapshot takes its place in every view."""
-        self._seq += 1
+        self.seq += 1
 
     def finish(
         self,
@@ -185,7 +243,10 @@ class AnswerWidget(OwnWidget):
 
     def _receive(self, _widget: object, content: ViewMessage, _buffers: object) -> None:
         match content.get("op"):
+            case "code":
+                self.send({"op": "code", "esm": _CODE, "css": _SHEET})
             case "hello":
+                self.is_alone |= content.get("value") == "missed"
                 self._on_hello()
             case "here":
                 self._on_here()
@@ -195,6 +256,49 @@ class AnswerWidget(OwnWidget):
                 self._on_stop()
             case "choose":
                 self._on_choose(str(content.get("value", "")))
+
+
+class Batches:
+    """What changes in the views of a kernel, in as few messages as can be: one costs the kernel
+    more than the patches in it.
+
+    Of up to `_FEW` answers each sends its own, at once. Where more are written, what comes within
+    `_TOGETHER` seconds goes in one message of one of their widgets, whose page hands it out. A
+    view that this did not reach (of a front end with a document for each output) sees it by the
+    number in the next beat and asks; from then on its answer sends its own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.open: set[AnswerWidget] = set()  # with a view that listens
+        self._waiting: dict[AnswerWidget, list[PatchMessage]] = {}
+        self._clock = clock
+        self._due = 0.0
+
+    def push(self, widget: AnswerWidget, patches: Sequence[ViewPatch]) -> None:
+        """Send the next batch to all views of a widget; nothing where there are no patches."""
+        if not patches:
+            return
+        batch = widget.batch(patches)
+        if widget.is_alone or len(self.open) <= _FEW:
+            self.send()  # what waited for that goes first
+            widget.send(batch)
+        else:
+            self._waiting.setdefault(widget, []).append(batch)
+            self.look()
+
+    def look(self) -> None:
+        """Send what has waited long enough."""
+        if self._waiting and self._clock() >= self._due:
+            self.send()
+
+    def send(self) -> None:
+        """Send what waits. A widget that was closed needs it no more."""
+        waiting, self._waiting = self._waiting, {}
+        batches = {widget.mid: sent for widget, sent in waiting.items() if widget in self.open}
+        if batches:
+            self._due = self._clock() + _TOGETHER
+            carrier = next(widget for widget in waiting if widget in self.open)
+            carrier.send(SharedMessage(op="many", batches=batches))
 
 
 def patch_json(patch: ViewPatch) -> list[Any]:

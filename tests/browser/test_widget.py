@@ -4,6 +4,7 @@ import pytest
 
 from qwen_magic.document.footer import Outcome
 from qwen_magic.frontends.static import bundle
+from qwen_magic.frontends.widget import _CODE, _LOADER, _SHEET
 from qwen_magic.protocol.events import TextDelta
 
 pytestmark = pytest.mark.browser
@@ -80,6 +81,67 @@ def test_a_missed_batch_is_asked_for_and_healed(page, give, kernel):
     assert shown(page) == fresh(page, give, talk)
     give(talk.advance())
     assert shown(page) == fresh(page, give, talk)
+
+
+def test_one_message_brings_what_is_new_of_many_answers(page, give, kernel):
+    talk = kernel()
+    page.evaluate(
+        """() => {
+          widget.initialize({ model });
+          window.second = newModel();
+          second.values.mid = "m2";
+          window.beside = newView(second);
+        }"""
+    )
+    give(talk.snap())
+    give(talk.snap(), "second")
+    batches = talk.advance(16.0)
+    give({"op": "many", "batches": {"m1": batches, "m2": batches, "m3": batches}})
+    assert shown(page) == shown(page, "beside") == fresh(page, give, talk)
+
+
+def test_a_batch_that_did_not_come_is_seen_by_the_beat(page, give, kernel):
+    talk = kernel()
+    give(talk.snap())
+    give({"op": "beat", "seq": talk.seq})
+    assert sent(page) == ["hello"]
+    give({"op": "beat", "seq": talk.seq + 1})
+    assert page.evaluate("model.sent.at(-1)") == {"op": "hello", "value": "missed"}
+
+
+def test_what_shows_answers_is_asked_for_once_a_page(page):
+    """By a widget whose kernel ends before it replies, then by another; one is closed meanwhile."""
+    page.clock.install()
+    page.evaluate(
+        """async (source) => {
+          const blob = new Blob([source], { type: "text/javascript" });
+          const loader = (await import(URL.createObjectURL(blob))).default;
+          window.made = [1, 2, 3].map((number) => {
+            const model = newModel();
+            model.values.mid = `l${number}`;
+            const el = document.createElement("div");
+            document.body.append(el);
+            loader.initialize({ model });
+            return { model, el, close: loader.render({ model, el }) };
+          });
+          made[2].close();
+        }""",
+        _LOADER,
+    )
+    asked = "made.flatMap(({ model }) => model.sent.map(({ op }) => op))"
+    assert page.evaluate(asked) == ["code"]
+    page.clock.run_for(900)
+    assert page.evaluate(asked) == ["code"]
+    page.clock.run_for(200)
+    assert page.evaluate(asked) == ["code", "code"]
+    page.evaluate(
+        "([esm, css]) => made[1].model.receive({ op: 'code', esm, css })", [_CODE, _SHEET]
+    )
+    page.clock.run_for(100)
+    page.wait_for_function("made[1].el.firstChild && made[0].el.firstChild")
+    assert page.evaluate("made.map(({ el }) => el.childElementCount)") == [1, 1, 0]
+    assert page.evaluate(asked).count("hello") == 2
+    assert page.locator("style[id^=qwenMagic]").count() == 1
 
 
 def test_a_patch_without_a_place_is_healed(page, give, kernel):

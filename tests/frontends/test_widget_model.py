@@ -1,5 +1,7 @@
 """The widget's side in the kernel: numbered messages out, two words in."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from qwen_magic.document.build import Document
@@ -7,7 +9,7 @@ from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.patches import Add
 from qwen_magic.document.question import Question
 from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
-from qwen_magic.frontends.widget import AnswerWidget
+from qwen_magic.frontends.widget import AnswerWidget, Batches
 from qwen_magic.protocol.entry import Entry
 from qwen_magic.protocol.items import FunctionCall
 from qwen_magic.protocol.state import ResponseState
@@ -32,16 +34,17 @@ def widget(monkeypatch):
 
 
 def test_batches_are_numbered(widget):
-    widget.push([Add("e0", "turn", "<p></p>")])
-    widget.push([])
-    widget.push([Add("e1", "turn", "<p></p>")])
+    batches = Batches()
+    batches.push(widget, [Add("e0", "turn", "<p></p>")])
+    batches.push(widget, [])
+    batches.push(widget, [Add("e1", "turn", "<p></p>")])
     assert [message["seq"] for message in widget.sent] == [1, 2]
     assert widget.sent[0]["patches"] == [["add", "e0", "turn", "<p></p>"]]
 
 
 def test_a_snapshot_carries_the_number_of_the_last_batch(widget):
     widget.snap([], STATE)
-    widget.push([Add("e0", "turn", "<p></p>")])
+    Batches().push(widget, [Add("e0", "turn", "<p></p>")])
     widget.snap([Add("e0", "turn", "<p></p>")], STATE)
     assert [message["seq"] for message in widget.sent] == [0, 1, 1]
     assert widget.sent[0] == {"op": "snap", "seq": 0, "patches": [], "state": STATE}
@@ -71,8 +74,65 @@ def test_it_knows_itself(widget):
     assert (widget.aid, widget.cell_id) == ("a1", "c1")
 
 
-def test_its_code_is_small(widget):
-    assert len(widget._esm.encode()) < 31_000
+def test_its_code_is_small_and_goes_to_a_page_once(widget):
+    assert len(widget._esm.encode()) < 1_500
+    assert not hasattr(widget, "_css")
+    widget._handle_custom_msg({"op": "code"}, [])
+    assert "export default" in widget.sent[0]["esm"]
+    assert len(widget.sent[0]["esm"].encode()) < 31_000
+    assert ".qm-turn" in widget.sent[0]["css"]
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Six widgets with views that listen; `sent`: what went, by the number of the widget."""
+    now, sent = [0.0], []
+    batches = Batches(lambda: now[0])
+    widgets = [AnswerWidget(aid="", on_hello=int, on_stop=int) for _ in range(6)]
+    for number, widget in enumerate(widgets):
+        monkeypatch.setattr(widget, "send", lambda message, n=number: sent.append((n, message)))
+    batches.open.update(widgets)
+    yield SimpleNamespace(now=now, sent=sent, batches=batches, widgets=widgets)
+    for widget in widgets:
+        widget.close()
+
+
+def test_batches_of_many_answers_go_together(many):
+    for second in (0.0, 0.01, 0.02, 0.05):
+        many.now[0] = second
+        for widget in many.widgets:
+            many.batches.push(widget, [Add(f"e{second}", "turn", "<p></p>")])
+    many.now[0] = 1.0
+    many.batches.look()
+    assert {message["op"] for _, message in many.sent} == {"many"}
+    assert len(many.sent) == 3, "the first at once"
+    for widget in many.widgets:
+        own = [each for _, sent in many.sent for each in sent["batches"].get(widget.mid, [])]
+        assert [each["seq"] for each in own] == [1, 2, 3, 4]
+    many.batches.look()
+    assert len(many.sent) == 3
+
+
+def test_what_a_page_cannot_hand_out_goes_alone(many):
+    first, lost = many.widgets[:2]
+    many.batches.push(first, [Add("e0", "turn", "<p></p>")])
+    many.batches.push(lost, [Add("e0", "turn", "<p></p>")])
+    lost._handle_custom_msg({"op": "hello", "value": "missed"}, [])
+    many.batches.push(lost, [Add("e1", "turn", "<p></p>")])
+    assert [number for number, _ in many.sent] == [0, 1, 1], "in order"
+    assert many.sent[-1][1]["seq"] == 2
+
+
+def test_an_answer_that_ended_carries_nothing(many):
+    for _ in range(2):
+        for widget in many.widgets:
+            many.batches.push(widget, [Add("e0", "turn", "<p></p>")])
+    many.batches.open.discard(many.widgets[1])
+    many.sent.clear()
+    many.batches.send()
+    ((carrier, message),) = many.sent
+    assert carrier != 1
+    assert many.widgets[1].mid not in message["batches"]
 
 
 class Asking:
