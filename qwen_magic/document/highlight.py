@@ -12,7 +12,6 @@ nothing else is marked inside code, and a saved answer is the shorter for it.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -28,6 +27,7 @@ LONGEST_LABEL = 24
 
 _PIECE = re.compile(rf"[^\n]{{0,{LONGEST_PIECE}}}\n|[^\n]{{1,{LONGEST_PIECE}}}")
 _MARKUP = {
+    "": ("", ""),
     "keyword": ("<b>", "</b>"),
     "string": ("<span>", "</span>"),
     "comment": ("<i>", "</i>"),
@@ -79,7 +79,8 @@ class LineHighlighter:
 
     `line(piece)` takes what `pieces` yields: a line with its newline, or at most `LONGEST_PIECE`
     characters of a longer one. `preview(piece)` gives the HTML of a piece that may still grow
-    and leaves the state as it was.
+    and leaves the state as it was. A long one is lexed again when it is longer by half; meanwhile
+    what is new of it is plain.
     """
 
     def __init__(self, language: str) -> None:
@@ -87,6 +88,7 @@ class LineHighlighter:
         self._context: LexerContext | None = None
         self._until = ""  # the end of the comment we are inside
         self._comment = _comment_marks(self._lexer)
+        self._previewed = "", ""  # a piece, and its HTML
         if isinstance(self._lexer, RegexLexer):
             of_yaml = isinstance(self._lexer, YamlLexer)
             self._context = (YamlLexerContext if of_yaml else LexerContext)("", 0)
@@ -94,17 +96,23 @@ class LineHighlighter:
     def line(self, text: str) -> str:
         """Return the HTML of the next piece. A blank line's newline is a reference: in a page of
         Markdown, which nbconvert makes of a saved answer, a blank line would end the HTML."""
+        self._previewed = "", ""
         marked = [("", text)] if self._lexer is None else self._marked(text)
         html = _markup(marked)
         return html.replace("\n", "&#10;") if text.isspace() else html
 
     def preview(self, text: str) -> str:
         """Return the HTML of a piece that is not complete."""
+        shown, html = self._previewed
+        if len(text) < 1.5 * len(shown) and text.startswith(shown):
+            return html + escape(text[len(shown) :], quote=False)
         before = _copy(self._context), self._until
         try:
-            return self.line(text)
+            html = self.line(text)
         finally:
             self._context, self._until = before
+        self._previewed = text, html
+        return html
 
     def _marked(self, text: str) -> Iterator[tuple[str, str]]:
         """Yield (kind, text), kind "" for plain."""
@@ -166,29 +174,33 @@ class LineHighlighter:
 
 
 def _copy(context: LexerContext | None) -> LexerContext | None:
-    """Return a context that lexing can change while the other stays as it is."""
-    twin = copy.copy(context)
-    for name, value in vars(twin).items() if twin is not None else ():
-        if isinstance(value, list):
-            setattr(twin, name, value.copy())
+    """Return a context that lexing can change while the other stays as it is. (`copy.copy` takes as
+    long as lexing half a line.)"""
+    if context is None:
+        return None
+    twin = object.__new__(type(context))
+    for name, value in vars(context).items():
+        setattr(twin, name, value.copy() if isinstance(value, list) else value)
     return twin
 
 
 def _markup(tokens: Iterable[tuple[str, str]]) -> str:
     """Join neighbours of one kind and wrap them."""
     out: list[str] = []
+    run: list[str] = []
     last = ""
     for kind, value in tokens:
-        if kind and not value.strip():
-            kind = last
-        if kind != last:
-            out.append(_MARKUP[last][1] if last else "")
-            out.append(_MARKUP[kind][0] if kind else "")
+        if kind != last and (not kind or value.strip()):
+            out.append(_wrapped(last, run))
+            run.clear()
             last = kind
-        out.append(escape(value, quote=False))
-    if last:
-        out.append(_MARKUP[last][1])
-    return "".join(out)
+        run.append(value)
+    return "".join([*out, _wrapped(last, run)])
+
+
+def _wrapped(kind: str, run: list[str]) -> str:
+    opening, closing = _MARKUP[kind] if run else ("", "")
+    return f"{opening}{escape(''.join(run), quote=False)}{closing}"
 
 
 @lru_cache(maxsize=1024)

@@ -7,20 +7,23 @@ of the process; the whole render is the best of three in the same run.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import math
 import re
 import time
 import tracemalloc
+from collections.abc import Callable
 from itertools import islice
 
 from corpora import HOSTILE, OTHER, PROGRAM, USUAL, deltas, document
+from markdown_it import MarkdownIt
 
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
 from qwen_magic.document.patches import Patch
 from qwen_magic.frontends.widget import patch_json
 
-from .goals import Figure, Figures, benchmark
+from .goals import Figure, Figures, benchmark, cpu, without
 
 DELTAS, UPDATES = 100, 30
 CODE = {
@@ -71,6 +74,52 @@ def markdown(quick: bool) -> Figures:
         spent, longest, _ = stream(text)
         yield Figure(kind, spent / whole(text), "× one render", at_most=8)
         yield Figure(f"{kind}, the longest update", longest * 1e3, "ms")
+    yield from _others(document("mixed", 5_000))
+
+
+def _others(text: str) -> Figures:
+    """What else is done with a text that grows, each as ratio to its own whole render."""
+    md = MarkdownIt()
+
+    def whole_again(shown: str) -> None:
+        md.render(shown)
+
+    start = 0
+
+    def last_block_again(shown: str) -> None:
+        nonlocal start
+        tokens = md.parse(shown[start:])
+        md.renderer.render(tokens, md.options, {})
+        if blocks := [token.map[0] for token in tokens if token.map and not token.level][1:]:
+            start += sum(map(len, shown[start:].splitlines(keepends=True)[: blocks[-1]]))
+
+    for name, show in (("whole text", whole_again), ("last block", last_block_again)):
+        took = _updates(text, show)
+        one = cpu(lambda: md.render(text))
+        yield Figure(f"mixed, 5 KB, the {name} again", took / one, "× one render of its own")
+    missing = list(without("mixed, 5 KB, rich.Live", "rich"))
+    yield from missing
+    if not missing:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.markdown import Markdown
+
+        console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40)
+        one = cpu(lambda: console.print(Markdown(text)))
+        with Live(console=console, auto_refresh=False) as live:
+            took = _updates(text, lambda shown: live.update(Markdown(shown), refresh=True))
+        yield Figure("mixed, 5 KB, rich.Live", took / one, "× one render of its own")
+
+
+def _updates(text: str, show: Callable[[str], None]) -> float:
+    """The CPU seconds of showing a text as it grows, 30 times a second."""
+    shown, due, pieces = "", 0.0, deltas(text)
+    start = time.process_time()
+    while chunk := list(islice(pieces, int(due + DELTAS / UPDATES) - int(due))):
+        due += DELTAS / UPDATES
+        shown += "".join(chunk)
+        show(shown)
+    return time.process_time() - start
 
 
 @benchmark(5, "growth", "what grows with the length of a text")

@@ -49,6 +49,14 @@ def _over_a_socket(url: str, bare: float, runs: int) -> Figures:
     ours = _ours(url, model, runs)
     yield Figure("over a socket", ours / bare, "× json.loads", at_most=6)
     yield Figure("httpx2 alone, over a socket", _httpx2(url, model, runs) / bare, "× json.loads")
+    for name, module, read in (
+        ("httpx and httpx-sse", "httpx_sse", _httpx_sse),
+        ("chatlas", "chatlas", _chatlas),
+    ):
+        missing = list(without(f"{name}, over a socket", module))
+        yield from missing
+        if not missing:
+            yield Figure(f"{name}, over a socket", read(url, model, runs) / bare, "× json.loads")
     missing = list(without("of the openai SDK", "openai"))
     yield from missing
     if not missing:
@@ -94,6 +102,37 @@ def _httpx2(url: str, model: str, runs: int) -> float:
         took = cpu(lambda: runner.run(read(client)), runs)
         runner.run(client.aclose())
     return took
+
+
+def _httpx_sse(url: str, model: str, runs: int) -> float:
+    import httpx
+    import httpx_sse
+
+    with httpx.Client() as client:
+
+        def read() -> None:
+            text = ""
+            asked = {"json": {"model": model}}
+            with httpx_sse.connect_sse(client, "POST", f"{url}/responses", **asked) as source:
+                for event in source.iter_sse():
+                    payload = json.loads(event.data)
+                    if payload["type"] == "response.output_text.delta":
+                        text += payload["delta"]
+            assert len(text) > 39_000
+
+        read()
+        return cpu(read, runs)
+
+
+def _chatlas(url: str, model: str, runs: int) -> float:
+    import chatlas
+
+    def read() -> None:
+        chat = chatlas.ChatOpenAI(model=model, base_url=url, api_key="sk-0123456789abcdef")
+        assert len("".join(chat.stream("x", echo="none"))) > 39_000
+
+    read()
+    return cpu(read, min(runs, 4))
 
 
 def _openai(url: str, model: str, runs: int) -> float:
