@@ -12,7 +12,6 @@ the other rooms do it when the first request is made.
 """
 
 from qwen_magic.client.client import Client
-from qwen_magic.client.reader import Received
 from qwen_magic.client.stream import Backoff, Stream
 
-__all__ = ["Backoff", "Client", "Received", "Stream"]
+__all__ = ["Backoff", "Client", "Stream"]

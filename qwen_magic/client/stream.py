@@ -26,18 +26,19 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qwen_magic.client.engine import Engine, ThreadQueue
 from qwen_magic.client.error_body import LONGEST_PAUSE, request_id
 from qwen_magic.client.http import HttpRequest
-from qwen_magic.client.reader import AnswerReader, Received
 from qwen_magic.client.tape import Opener, Response
 from qwen_magic.client.transport_errors import unexpected
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import QwenError, RetryReason, redact_error
 from qwen_magic.masking import redact
-from qwen_magic.protocol.events import TextDelta
+
+if TYPE_CHECKING:
+    from qwen_magic.client.reader import AnswerReader, Received
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.
@@ -110,7 +111,7 @@ class Stream:
         self._retries = retries
         self._backoff = backoff or Backoff()
         self._pace = pace
-        self._queue = ThreadQueue[Received]()
+        self._queue: ThreadQueue[Received] = ThreadQueue()
         self._done = threading.Event()
         self._sent = threading.Event()
         self._stop_asked = False
@@ -136,6 +137,8 @@ class Stream:
     def _pause_after(self, interval: float, batch: list[Received]) -> float:
         """Seconds in which nothing follows `batch`. Only text uses up an interval: the first word
         does not wait because an event went before it that shows next to nothing."""
+        from qwen_magic.protocol.events import TextDelta
+
         has_text = any(isinstance(received.event, TextDelta) for received in batch)
         return interval if has_text else min(interval, _BRIEF)
 
@@ -207,6 +210,9 @@ class Stream:
         self.came.clear()
         try:
             async with self.opener.open(self.request, self._trace) as response:
+                # Here, so that the first request of a process need not wait for it.
+                from qwen_magic.client.reader import AnswerReader
+
                 self.request_id = request_id(response.headers)
                 reader = AnswerReader(
                     response.status,

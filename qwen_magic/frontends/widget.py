@@ -34,7 +34,7 @@ from qwen_magic.frontends.static import mark_of
 
 _HERE: Final = Path(__file__).parent
 _FEW: Final = 4  # answers
-_TOGETHER: Final = 1 / 30  # seconds
+_TOGETHER: Final = 0.025  # seconds
 
 
 def without_comments(code: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
@@ -24,19 +22,6 @@ if TYPE_CHECKING:
 NOTEBOOK_NAME: Final = "__vsc_ipynb_file__"  # by which a namespace tells its notebook's path
 _Of = TypeVar("_Of")
 _Result = TypeVar("_Result")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the collector of garbage: what is imported stays, and to look through a notebook's
-    objects again and again meanwhile costs a tenth of it, in pauses that every thread waits for."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def scope_of(namespace: Mapping[str, object]) -> str:

@@ -51,6 +51,7 @@ _WARM: Final = (
     "qwen_magic.magics.asking",
     "qwen_magic.client.http",
     "qwen_magic.client",
+    "qwen_magic.client.reader",
     "qwen_magic.document.build",
     "qwen_magic.document.markdown",
     "qwen_magic.frontends.jupyter",
@@ -254,7 +255,7 @@ class Extension:
         if self._cold.wait(_AFTER_LOAD):
             return
         from qwen_magic.errors import QwenError
-        from qwen_magic.magics.base import uncollected
+        from qwen_magic.session import uncollected
 
         interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)

@@ -21,9 +21,10 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError, bare
-from qwen_magic.magics.base import interrupted, shortened, uncollected
+from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
+from qwen_magic.session import uncollected
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer

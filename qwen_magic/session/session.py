@@ -31,6 +31,7 @@ from qwen_magic.conversation.scope import config_folder
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS, RECORDED
 from qwen_magic.errors import NotRecordedError
+from qwen_magic.session import uncollected
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
@@ -41,7 +42,8 @@ from qwen_magic.tools.policy import ToolPolicy
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from qwen_magic.client import Client, Received, Stream
+    from qwen_magic.client import Client, Stream
+    from qwen_magic.client.reader import Received
     from qwen_magic.conversation.chain import Turn
     from qwen_magic.document.question import StartQuestion, Verdict
     from qwen_magic.errors import QwenError
@@ -312,6 +314,7 @@ class Session:
                 case _:
                     assert_never(action)
 
+    @uncollected()
     def _begin(
         self,
         plan: Plan,

@@ -75,7 +75,7 @@ from qwen_magic.tools.loop import Poll, TurnCalls, Wait
 from qwen_magic.tools.policy import ToolPolicy
 
 if TYPE_CHECKING:
-    from qwen_magic.client import Received
+    from qwen_magic.client.reader import Received
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.entry import CallPhase, Entry
     from qwen_magic.protocol.fields import JSON

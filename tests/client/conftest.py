@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from qwen_magic.client import Backoff, Client, Received, Stream
+from qwen_magic.client import Backoff, Client, Stream
 from qwen_magic.client.engine import Engine
+from qwen_magic.client.reader import Received
 from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.protocol.request import ResponseRequest
 

@@ -48,12 +48,15 @@ def test_several_answers_in_the_background(open_page, server, front, kernel):
         setup(server),
         "%%qwen --bg -c one\nwrite at length",
         "%%qwen --bg -c two\nMy name is John",
-        "print('the kernel is free')",
+        "\n".join([*(f"%qwen --bg -c l{n} write at length" for n in range(5)), "print('free')"]),
         "%%qwen --bg -c two\nDo you remember my name?",
     ], kernel)  # fmt: skip
     for index in range(5):
         page.run(index, timeout=5)
-    assert "the kernel is free" in page.output(3).inner_text()
+    assert "free" in page.output(3).inner_text()
+    texts = page.output(3).locator(".qm-answer")
+    wait_until(lambda: all(len(text) > 20 for text in texts.all_text_contents()), 20, "all of them")
+    assert texts.count() == 5, "in messages that they share"
     page.output(1).locator(".qm-stop").wait_for()
     wait_until(lambda: "Yes, John!" in page.output(4).inner_text(), 20, "what waited")
     page.output(4).locator(".qm-saved").wait_for()

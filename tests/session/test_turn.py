@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from qwen_magic.client import Received
+from qwen_magic.client.reader import Received
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.endpoints import DASHSCOPE, OLLAMA, UNKNOWN_SERVER, Endpoint
