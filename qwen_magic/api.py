@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
@@ -14,14 +16,16 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
-from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint, default_endpoint_name
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
 from qwen_magic.errors import bare
-from qwen_magic.frontends.kernel import check_threads
+from qwen_magic.frontends.kernel import check_threads, running_shell
 from qwen_magic.frontends.terminal import ask_value, prompt_for
+from qwen_magic.magics.settings import shared_settings
 from qwen_magic.masking import Secret
+from qwen_magic.options import Options, with_defaults
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import CATALOGUES
-from qwen_magic.session.keywords import read_ask, read_schema, read_tools
+from qwen_magic.session.keywords import read_ask, read_schema, read_system, read_tools
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
@@ -67,14 +71,20 @@ class _Defaults(TypedDict):
     model: str
     chat: str
     offer: Callable[[str], Offer]
+    mask: Sequence[str]
 
 
 class Qwen:
     """A model behind one endpoint, with conversations of its own.
 
-    `endpoint` is a name (`singapore`, `beijing`, …, `ollama`, `demo`) or a base URL; None takes
-    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the environment's, or the keyring's;
-    over plain http it goes to another machine only with `allow_http`.
+    What is None is as the magics of the running shell have it (`%config QwenMagics`, and the
+    defaults of questions too); without a shell, as the environment says: `QWEN_MAGIC_MODEL`,
+    `QWEN_MAGIC_ENDPOINT` and so on.
+
+    `endpoint` is a name (`singapore`, `beijing`, …, `ollama`, `demo`) or a base URL; without any,
+    `DASHSCOPE_BASE_URL`, else Singapore. `api_key` None takes the one that was typed in the shell,
+    else the environment's, or the keyring's; over plain http it goes to another machine only with
+    `allow_http`.
 
     Functions among the `tools` are run here when the model calls them, each call after a question
     at the terminal or the cell's input. `approve` answers in place of that ("once", "always",
@@ -95,33 +105,44 @@ class Qwen:
     what looks like a key is sent), `schema` (a dataclass, TypedDict, pydantic model or JSON schema:
     the answer's `parsed`).
 
-    Use it as a context manager, or call `close`, to end its connections.
+    Use it as a context manager (`with`, `async with`), or call `close` or `aclose`, to end its
+    connections; one that is dropped leaves nothing open. Threads and event loops may share one, and
+    a forked child may use its parent's: it asks over connections of its own.
     """
 
     @_bare_errors
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | None = None,
         endpoint: str | None = None,
         *,
         api_key: str | None = None,
         approve: Prompt = prompt_for,
-        unattended: Unattended = "refuse",
+        unattended: Unattended | None = None,
         limits: CallLimits | None = None,
-        may_nest: bool = True,
-        allow_http: bool = False,
+        may_nest: bool | None = None,
+        allow_http: bool | None = None,
     ) -> None:
         check_threads()
         api_key = None if api_key is None else Secret(api_key)
-        self.model = model
+        settings, shared = shared_settings(running_shell())
+        options = Options.of(settings)
+        system = read_system(options.system or "", hint=bool(options.hint))
+        self._options = replace(options, model=None, hint=None, system=system or None)
+        self._mask = tuple(settings.masked_columns)
+        self.model = model or options.model or DEFAULT_MODEL
         self.mapped: MapResult | None = None  # of the newest `map`, as far as it has come
         self.evaluated: Evaluation | None = None  # the newest `evaluate` likewise
-        self._session = Session(endpoints=Endpoints(allow_http=allow_http))
+        self._session = Session(endpoints=Endpoints(shared=shared))
+        settings.apply_to(self._session)
+        if allow_http is not None:
+            self._session.endpoints.allow_http = allow_http
         policy = self._session.tool_policy
-        policy.prompt, policy.unattended = approve, unattended
+        policy.prompt, policy.unattended = approve, unattended or policy.unattended
         self._session.ask_value = ask_value
-        policy.limits, policy.may_nest = limits or policy.limits, may_nest
-        self._endpoint = endpoint or default_endpoint_name()
+        policy.limits = limits or policy.limits
+        policy.may_nest = policy.may_nest if may_nest is None else may_nest
+        self._endpoint = endpoint or settings.endpoint
         if api_key is not None:
             found = self._session.endpoints.find(self._endpoint)
             self._session.endpoints.remember_key(found, api_key)
@@ -141,7 +162,9 @@ class Qwen:
         return _checked(await self._session.aask(self._ask(prompt, options)))
 
     @_bare_errors
-    def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
+    def stream(
+        self, prompt: str | Sequence[Mapping[str, Any]], **options: Any
+    ) -> Generator[Event, None, None]:
         """The events of the answer as they come (`qwen_magic.protocol.events`).
 
         The turn is recorded when the stream has ended; leaving the loop early stops it.
@@ -149,6 +172,16 @@ class Qwen:
         plan = self._session.plan(self._ask(prompt, options))
         check_key(plan.ask.endpoint)
         return self._session.events(plan)
+
+    @_bare_errors
+    def astream(
+        self, prompt: str | Sequence[Mapping[str, Any]], **options: Any
+    ) -> AsyncGenerator[Event, None]:
+        """The same for async code: `async for event in qwen.astream(…)`. Cancelling the task stops
+        it; where the loop is left early, `contextlib.aclosing` around it stops it at once."""
+        plan = self._session.plan(self._ask(prompt, options))
+        check_key(plan.ask.endpoint)
+        return self._session.aevents(plan)
 
     @_bare_errors
     def map(
@@ -190,7 +223,9 @@ class Qwen:
         rows = read_rows(prompts, template)
         if options.get("schema") is not None:
             options["schema"] = read_schema(options["schema"])  # once for all rows
-        options["tools"] = read_tools(options.get("tools", ()), self._session.offer)
+        options["tools"] = read_tools(
+            options.get("tools", self._options.tools or ()), self._session.offer
+        )
         self._recall_prices()
         plans = [self._plan(row.prompt, options) for row in rows]
         self.mapped = MapResult(rows, plans)
@@ -238,7 +273,9 @@ class Qwen:
         has_schema = options.get("schema") is not None
         if has_schema:
             options["schema"] = read_schema(options["schema"])
-        options["tools"] = read_tools(options.get("tools", ()), self._session.offer)
+        options["tools"] = read_tools(
+            options.get("tools", self._options.tools or ()), self._session.offer
+        )
         self.evaluated = Evaluation(
             cases,
             score,
@@ -264,7 +301,7 @@ class Qwen:
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
         check_functions([self._plan("", options)], decided=False)
-        return Asker(type(self), self.model, endpoint, options)
+        return Asker(type(self), self.model, endpoint, with_defaults(options, self._options))
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
         """The conversation of that name."""
@@ -279,8 +316,18 @@ class Qwen:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def aclose(self) -> None:
+        """`close`, without blocking the event loop."""
+        await asyncio.to_thread(self.close)
+
+    async def __aenter__(self) -> Qwen:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
     def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
-        return read_ask(prompt, options, **self._defaults())
+        return read_ask(prompt, with_defaults(options, self._options), **self._defaults())
 
     def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
         """Of a question outside any conversation."""
@@ -306,11 +353,12 @@ class Qwen:
             "model": self.model,
             "chat": DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
             "offer": self._session.offer,
+            "mask": self._mask,
         }
 
 
 class Chat:
-    """One conversation of a `Qwen`: `ask`, `aask` and `stream` continue it."""
+    """One conversation of a `Qwen`: `ask`, `aask`, `stream` and `astream` continue it."""
 
     def __init__(self, qwen: Qwen, name: str) -> None:
         self._qwen = qwen
@@ -325,8 +373,16 @@ class Chat:
         return await self._qwen.aask(prompt, chat=self.name, **options)
 
     @_bare_errors
-    def stream(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Event]:
+    def stream(
+        self, prompt: str | Sequence[Mapping[str, Any]], **options: Any
+    ) -> Generator[Event, None, None]:
         return self._qwen.stream(prompt, chat=self.name, **options)
+
+    @_bare_errors
+    def astream(
+        self, prompt: str | Sequence[Mapping[str, Any]], **options: Any
+    ) -> AsyncGenerator[Event, None]:
+        return self._qwen.astream(prompt, chat=self.name, **options)
 
     @property
     def turns(self) -> tuple[Turn, ...]:

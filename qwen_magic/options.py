@@ -268,6 +268,14 @@ def disagree(think: object, effort: object) -> bool:
     return think is not None and effort is not None and think == (str(effort) in NO_EFFORT)
 
 
+def with_defaults(given: Mapping[str, Any], defaults: Options) -> dict[str, Any]:
+    """The keywords of a question, and from `defaults` what is not among them (`merged_over`)."""
+    named: dict[str, Any] = {name: given[name] for name in _DEFAULTABLE if name in given}
+    merged = Options(**named).merged_over(defaults)
+    found = {name: getattr(merged, name) for name in _DEFAULTABLE}
+    return {name: value for name, value in found.items() if value is not None} | dict(given)
+
+
 OPTIONS: Final[tuple[Option, ...]] = tuple(
     option._replace(field=each.name)
     for each in fields(Options)

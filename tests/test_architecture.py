@@ -29,9 +29,10 @@ ROOMS = {
     "session": "masking errors endpoints options protocol recording client document context "
     "conversation answer demo local tools",
     "batch": "errors protocol document conversation frontends answer tools session",
-    "api": "masking errors endpoints protocol conversation frontends answer tools session batch",
     "magics": "masking errors endpoints options protocol recording document context "
     "conversation frontends answer local tools session",
+    "api": "masking errors endpoints options protocol conversation frontends answer tools session "
+    "batch magics",
     "__init__": "errors answer tools batch api magics",
     "cli": "errors endpoints options session magics __init__",
 }

@@ -13,12 +13,24 @@ from __future__ import annotations
 import base64
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from IPython.core.displaypub import CapturingDisplayPublisher
+
+EXTENSION: Final = "_qwen_magic"  # where a shell keeps its extension
+
+
+def running_shell() -> Any:
+    """The IPython that runs here, where there is one: a script need not load it to find out."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()
 
 
 def kernel_of(shell: Any) -> Any | None:

@@ -15,13 +15,13 @@ from dataclasses import replace
 from getpass import getpass
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
 from qwen_magic.document.links import number_sources
 from qwen_magic.document.question import Choice, Question
 from qwen_magic.document.steps import StepContext, make_step
-from qwen_magic.frontends.kernel import kernel_of
+from qwen_magic.frontends.kernel import kernel_of, running_shell
 from qwen_magic.frontends.plain import (
     WORDS,
     cells,
@@ -260,17 +260,8 @@ def _print(*lines: str) -> None:
 
 
 def _can_ask() -> bool:
-    shell = _shell()
+    shell = running_shell()
     if kernel_of(shell) is not None:
         on_main = threading.current_thread() is threading.main_thread()
         return on_main and bool(getattr(kernel_of(shell), "_allow_stdin", False))
     return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _shell() -> Any:
-    """The running IPython, where there is one: a script need not load it to find out."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    return get_ipython()

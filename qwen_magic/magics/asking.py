@@ -35,7 +35,6 @@ from qwen_magic.conversation.scope import (
     STORE_NAME,
     data_folder,
 )
-from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import DEMO
 from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import (
@@ -54,7 +53,6 @@ from qwen_magic.session.plan import Ask, Plan
 from qwen_magic.session.session import Session
 from qwen_magic.session.tape import beside
 from qwen_magic.session.view import View, facts_of
-from qwen_magic.tools.policy import CallLimits
 
 if TYPE_CHECKING:
     from qwen_magic.document.question import Choice, Question
@@ -268,20 +266,7 @@ class Asker:
         return answer
 
     def _settings_changed(self, change: Any = None) -> None:
-        self.session.figure_hosts = tuple(self.settings.figure_hosts)
-        self.session.endpoints.allow_http = self.settings.allow_http
-        self.session.spending.budget = read_budget(self.settings.budget)
-        self.session.session_cache = self.settings.session_cache
-        allows = self.settings.unattended == "allow"
-        policy = self.session.tool_policy
-        policy.unattended = "allow" if allows else "refuse"
-        policy.may_nest = self.settings.nest_asyncio
-        policy.limits = CallLimits(
-            self.settings.tool_rounds,
-            self.settings.tool_seconds,
-            self.settings.tool_bytes,
-            tuple(self.settings.masked_columns),
-        )
+        self.settings.apply_to(self.session)
         self.endpoint_changed()
 
     def _replay_beside(self) -> None:

@@ -19,13 +19,18 @@ from IPython.core.completer import (
 )
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
-from qwen_magic.frontends.kernel import LastFigure, check_threads, keep_requests, kernel_of
+from qwen_magic.frontends.kernel import (
+    EXTENSION,
+    LastFigure,
+    check_threads,
+    keep_requests,
+    kernel_of,
+)
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
 if TYPE_CHECKING:
     from qwen_magic.magics.qwen import QwenMagics
 
-_ATTRIBUTE: Final = "_qwen_magic"  # where a shell keeps its extension
 # The classes of our magics, which are imported when one of their magics is first used: loading the
 # extension costs a notebook that never asks next to nothing.
 MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -282,14 +287,14 @@ def load(shell: Any) -> None:
         raise shortened(error) from None
     extension = Extension(shell)
     extension.load()
-    setattr(shell, _ATTRIBUTE, extension)
+    setattr(shell, EXTENSION, extension)
 
 
 def unload(shell: Any) -> None:
     """Unload from `shell`, if it is loaded there."""
-    extension = getattr(shell, _ATTRIBUTE, None)
+    extension = getattr(shell, EXTENSION, None)
     if extension is not None:
-        delattr(shell, _ATTRIBUTE)
+        delattr(shell, EXTENSION)
         extension.unload()
 
 

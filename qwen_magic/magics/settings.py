@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from traitlets import (
     Bool,
@@ -30,8 +30,13 @@ from traitlets import (
 from qwen_magic.conversation.usage import read_budget
 from qwen_magic.endpoints import FIGURE_HOSTS, TABLE, default_endpoint_name
 from qwen_magic.errors import UsageError
+from qwen_magic.frontends.kernel import EXTENSION
 from qwen_magic.masking import without_credentials
 from qwen_magic.options import SETTINGS, Option
+
+if TYPE_CHECKING:
+    from qwen_magic.session.endpoint_keys import Endpoints
+    from qwen_magic.session.session import Session
 
 ENVIRONMENT_PREFIX = "QWEN_MAGIC_"
 
@@ -186,6 +191,40 @@ class QwenSettings(HasTraits):
                     setattr(self, name, _from_text(trait, value))
                 except (TraitError, ValueError) as error:
                     raise UsageError(f"{variable} does not fit.", why=str(error)) from None
+
+    def apply_to(self, session: Session) -> None:
+        """Have a session go by what is no matter of a single question."""
+        from qwen_magic.tools.policy import CallLimits
+
+        session.figure_hosts = tuple(self.figure_hosts)
+        session.endpoints.allow_http = self.allow_http
+        session.spending.budget = read_budget(self.budget)
+        session.session_cache = self.session_cache
+        policy = session.tool_policy
+        policy.unattended = "allow" if self.unattended == "allow" else "refuse"
+        policy.may_nest = self.nest_asyncio
+        policy.limits = CallLimits(
+            self.tool_rounds, self.tool_seconds, self.tool_bytes, tuple(self.masked_columns)
+        )
+
+
+def shared_settings(shell: Any) -> tuple[QwenSettings, Endpoints | None]:
+    """What the magics of `shell` go by, and the endpoints with the keys that were typed there, if
+    it has asked any; without a shell (None) what the environment says. Raises `UsageError`."""
+    extension = getattr(shell, EXTENSION, None)
+    if extension is not None:
+        asker = vars(extension.magics).get("asker")
+        return extension.magics, asker.session.endpoints if asker else None
+    settings = QwenSettings()
+    configured = shell.config.get("QwenMagics", {}) if shell is not None else {}
+    try:
+        for name in settings.trait_names(config=True):
+            if name in configured:
+                setattr(settings, name, configured[name])
+    except TraitError as error:
+        raise UsageError("A setting of QwenMagics does not fit.", why=str(error)) from None
+    settings.apply_environment(configured)
+    return settings, None
 
 
 def _from_text(trait: TraitType[Any, Any], value: str) -> object:

@@ -29,13 +29,19 @@ class Endpoints:
     """Finds endpoints. Keys are held here and in nothing that is saved or shown; only `save_key`
     keeps one, in the system's keyring.
 
-    `allow_http`: keys may go over plain http to other machines.
+    `allow_http`: keys may go over plain http to other machines. `shared`: those of another session,
+    whose keys and servers serve here too, and which alone closes them.
     """
 
     def __init__(
-        self, environ: Mapping[str, str] | None = None, *, allow_http: bool = False
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        allow_http: bool = False,
+        shared: Endpoints | None = None,
     ) -> None:
         self.allow_http = allow_http
+        self._shared = shared
         self._environ = Unshown(os.environ if environ is None else environ)
         self._keys: dict[str, Secret] = {}  # by host: typed in, or out of the keyring
         self._asked: set[str] = set()  # hosts that the keyring was asked for
@@ -58,7 +64,8 @@ class Endpoints:
         if endpoint.name == LOCAL:
             local = self._running_local()
             return replace(endpoint, base_url=local.base_url, key=local.key)
-        key = self._keys.get(endpoint.host, Secret())
+        typed = (each._keys.get(endpoint.host) for each in (self, self._shared) if each)
+        key = next(filter(None, typed), Secret())
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
         endpoint = find_endpoint(name_or_url, self._environ, key=key, allow_http=self.allow_http)
@@ -113,6 +120,8 @@ class Endpoints:
 
     def _started_demo(self) -> DemoServer:
         """The demo server, whose key nobody but this session is told."""
+        if self._shared is not None:
+            return self._shared._started_demo()
         if self._demo is None:
             from qwen_magic.demo import DemoServer
 
@@ -123,6 +132,8 @@ class Endpoints:
     def _running_local(self) -> LocalServer:
         """The model that is served, else the small Qwen that was fetched before. Raises
         `UsageError`."""
+        if self._shared is not None:
+            return self._shared._running_local()
         if self.local is not None:
             self.local.check()
             return self.local

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from qwen_magic.context.attachments import attach
 from qwen_magic.context.messages import check_messages
+from qwen_magic.context.prompt_files import HINT, find_prompt, read_instructions
+from qwen_magic.conversation.scope import config_folder
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import SECRET_NAMES
@@ -30,9 +33,11 @@ def read_ask(
     model: str,
     chat: str,
     offer: Callable[[str], Offer] | None = None,
+    mask: Sequence[str] = (),
 ) -> Ask:
     """The question, with its `schema`, which may be read already. `model` and `chat` are what holds
-    where `options` name no other; `offer` gives the tools of an MCP server. Raises `UsageError`."""
+    where `options` name no other; `offer` gives the tools of an MCP server; `mask`: columns that
+    are never sent. Raises `UsageError`."""
     _check_names(options)
     options = {"model": model, "chat": chat, **options}
     schema = options.get("schema")
@@ -50,7 +55,7 @@ def read_ask(
         files=tuple(files),
         takes_images=endpoint.capabilities.images,
         file_models=endpoint.capabilities.files,
-        mask=() if options.get("allow_secrets") else SECRET_NAMES,
+        mask=(*mask, *(() if options.get("allow_secrets") else SECRET_NAMES)),
     )
     ask = Ask(
         prompt=prompt if isinstance(prompt, str) else "",
@@ -63,6 +68,15 @@ def read_ask(
         **ask_fields(options),
     ).without_keys()
     return ask if schema is None else ask.asking_for(read_schema(schema))
+
+
+def read_system(typed: str, *, hint: bool = False) -> str:
+    """The instructions that a setting names: text, `@name` or `@file`; with those for a `hint` in
+    place of the solution. Raises `UsageError`."""
+    folders = Path(), Path("prompts"), config_folder(os.environ) / "prompts"
+    texts = [read_instructions(typed, {}, folders=folders).text] if typed else []
+    texts += [find_prompt(HINT, folders).filled().text] if hint else []
+    return "\n\n".join(texts)
 
 
 def read_tools(given: Any, offer: Callable[[str], Offer] | None = None) -> Tools:

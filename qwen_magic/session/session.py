@@ -6,6 +6,7 @@ of waiting:
     run, ask      block
     events        block, and hand on the events as they come
     arun, aask    await, on the caller's event loop
+    aevents       await, and hand on the events as they come
 
 `ask` and `aask` are a whole question, from its plan on.
 """
@@ -18,12 +19,12 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never, cast
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -102,15 +103,18 @@ class Session:
         self.ask_server: Callable[[StartQuestion], Verdict | None] | None = None
         self.hosts = HostFacts(self.conversations)
         self.traced: deque[TracedTurn] = deque(maxlen=_TRACED)
-        self._client: Client | None = None
+        self._client: Client  # once it is needed
 
     @property
     def client(self) -> Client:
-        if self._client is None:
+        if "_client" not in vars(self):
             from qwen_magic.client import Client
 
-            self._client = Client()
-            self._client.route = self.tape.opener
+            made = Client()
+            made.route = self.tape.opener
+            return cast(
+                "Client", vars(self).setdefault("_client", made)
+            )  # of threads, one has made it
         return self._client
 
     @cached_property
@@ -141,9 +145,8 @@ class Session:
         """Close every connection and server. A running turn ends as stopped."""
         if "servers" in vars(self):
             self.servers.close()
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if client := vars(self).pop("_client", None):
+            client.close()
         self.endpoints.close()
         self.conversations.close()
 
@@ -224,7 +227,7 @@ class Session:
             self._begin(plan, view_factory, step=step, report_errors=report_errors, started=started)
         )
 
-    def events(self, plan: Plan) -> Iterator[Event]:
+    def events(self, plan: Plan) -> Generator[Event, None, None]:
         """The events of a plan's answer as they come; recorded at the end, or when left early.
         Figures are not fetched: nobody would see them."""
         turn = self._begin(plan, _no_view, blocks=True, fetches=False)
@@ -232,6 +235,18 @@ class Session:
             for batch in self._drive(turn, 0.0):
                 for received in batch:
                     yield received.event
+        answer = self._record(turn)
+        if answer.error is not None:
+            raise answer.error
+
+    async def aevents(self, plan: Plan) -> AsyncGenerator[Event, None]:
+        """The same on the caller's event loop."""
+        turn = self._begin(plan, _no_view, fetches=False)
+        with self._recorded_when_left(turn, patience=0.5):
+            async with aclosing(self._adrive(turn, 0.0)) as batches:
+                async for batch in batches:
+                    for received in batch:
+                        yield received.event
         answer = self._record(turn)
         if answer.error is not None:
             raise answer.error
@@ -246,7 +261,8 @@ class Session:
         # What leaves it may be a cancellation, after which an `await` might not come back: closing
         # the connection is waited for by blocking the loop, for milliseconds.
         with self._recorded_when_left(turn, patience=0.5):
-            await self._adrive(turn)
+            async for _ in self._adrive(turn, TICK):
+                pass
         return self._record(turn)
 
     @contextmanager
@@ -289,18 +305,22 @@ class Session:
                     assert_never(action)
         yield turn.machine.fetched()
 
-    async def _adrive(self, turn: _RunningTurn) -> None:
+    async def _adrive(
+        self, turn: _RunningTurn, interval: float
+    ) -> AsyncGenerator[list[Received], None]:
         """The same on the caller's event loop."""
         from qwen_magic.session.turn import Open
         from qwen_magic.tools.execution import ainvoke, approve, interrupt_cancels
         from qwen_magic.tools.loop import Approve, Invoke, Wait
 
         while (action := turn.next()) is not None:
+            yield turn.machine.fetched()
             match action:
                 case Open(plan=plan):
-                    async for batch in turn.open(plan).batches(TICK):
+                    async for batch in turn.open(plan).batches(interval):
                         turn.machine.feed(batch)
                         turn.look()
+                        yield batch
                     turn.reply = turn.stream_end()
                 case Approve(question=question):
                     with interrupt_cancels():
@@ -313,6 +333,7 @@ class Session:
                     turn.look()
                 case _:
                     assert_never(action)
+        yield turn.machine.fetched()
 
     @uncollected()
     def _begin(
