@@ -50,6 +50,7 @@ HOMES = {
     "rich": ("frontends/drawing.py", "frontends/live_terminal.py"),
     "nest_asyncio2": ("tools/policy.py",),
     "keyring": ("session/endpoint_keys.py",),
+    "opentelemetry": ("session/telemetry.py",),
     "platformdirs": ("conversation/scope.py",),
     "numpy": ("context/",),
     "narwhals": ("context/dataframe/",),

@@ -16,6 +16,7 @@ sent twice: the answer would be paid twice, and the code in it run twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import threading
@@ -290,6 +291,7 @@ class Stream:
         self.attempts += 1
         words = redact(failure.message, self.endpoint.key).rstrip(".")
         self.retrying = f"{words}; trying again in {max(1, math.ceil(pause))} s"
+        logging.getLogger("qwen_magic").warning(self.retrying)
         await self.opener.sleep(pause)
         self.retrying = ""
 

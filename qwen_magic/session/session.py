@@ -14,17 +14,18 @@ of waiting:
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.conversations import Conversations
@@ -37,6 +38,7 @@ from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
 from qwen_magic.session.tape import TAPE, CachedAnswers, Tape
+from qwen_magic.session.telemetry import LOGGER, Watch, log_end
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.policy import ToolPolicy
 
@@ -112,9 +114,7 @@ class Session:
 
             made = Client()
             made.route = self.tape.opener
-            return cast(
-                "Client", vars(self).setdefault("_client", made)
-            )  # of threads, one has made it
+            vars(self).setdefault("_client", made)  # of several threads, one has made it
         return self._client
 
     @cached_property
@@ -297,7 +297,8 @@ class Session:
                     turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
                     may_nest, warn = self.tool_policy.may_nest, turn.machine.warn
-                    turn.reply = invoke(action, turn.look, may_nest=may_nest, warn=warn)
+                    with turn.watch.runs(action) if turn.watch else nullcontext():
+                        turn.reply = invoke(action, turn.look, may_nest=may_nest, warn=warn)
                 case Wait():
                     time.sleep(TICK)
                     turn.look()
@@ -326,7 +327,10 @@ class Session:
                     with interrupt_cancels():
                         turn.reply = approve(question, self.tool_policy.prompt)
                 case Invoke():
-                    with interrupt_cancels():
+                    with (
+                        interrupt_cancels(),
+                        turn.watch.runs(action) if turn.watch else nullcontext(),
+                    ):
                         turn.reply = await ainvoke(action, turn.look)
                 case Wait():
                     await asyncio.sleep(TICK)
@@ -355,6 +359,10 @@ class Session:
         check_key(plan.ask.endpoint)
         started = time.monotonic() if started is None else started
         plan, way, stream = self._opened(plan)
+        watch = None
+        if LOGGER.isEnabledFor(logging.INFO) or "opentelemetry.trace" in sys.modules:
+            watch = Watch(plan)
+            watch.asks(plan)
         try:
             if "qwen_magic.session.turn" not in sys.modules:
                 # The first question of a process: to import what follows would keep the engine's
@@ -379,10 +387,12 @@ class Session:
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, way, stream, step)
+            running = _RunningTurn(machine, way, stream, step, watch)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
+            if watch is not None:
+                watch.leave()
             raise
         return running
 
@@ -430,6 +440,8 @@ class Session:
         self.traced.append(TracedTurn(turn, running.machine.plan, tuple(running.way.streams)))
         if turn.chat:
             self.conversations.append(turn)
+        if running.watch is not None or answer.error is not None:
+            log_end(turn, answer.error)
         return answer
 
 
@@ -442,9 +454,12 @@ class _RunningTurn:
         way: _Way,
         stream: Stream,
         step: Callable[[], None] | None,
+        watch: Watch | None,
     ) -> None:
-        """`stream`: that of the machine's first plan. `step`: what is done besides at each look."""
+        """`stream`: that of the machine's first plan. `step`: what is done besides at each look.
+        `watch`: what tells of the turn where somebody hears, and has told that it is asked."""
         self.machine = machine
+        self.watch = watch
         self.reply: object = None  # what came of the action that was done last
         self.way = way
         self._steps = machine.steps()
@@ -463,6 +478,8 @@ class _RunningTurn:
     def open(self, plan: Plan) -> Stream:
         """The stream of `plan`."""
         if plan is not self._plan:
+            if self.watch is not None:
+                self.watch.asks(plan)
             self._plan, self._stream = plan, self.way.open(plan)
             if self.machine.stop_asked:  # just before there was this stream
                 self._stream.stop()
@@ -477,6 +494,8 @@ class _RunningTurn:
         """How the stream ended."""
         from qwen_magic.session.turn import StreamEnd
 
+        if self.watch is not None:
+            self.watch.answered(self.machine.state, self._stream.error)
         return StreamEnd(self._stream.error, self._stream.stopped)
 
     def look(self) -> bool:

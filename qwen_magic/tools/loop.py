@@ -58,6 +58,7 @@ class Invoke:
     seconds: float
     limits: CallLimits
     sees: bool = False  # the model may be sent images
+    call_id: str = ""
 
     def result(self, value: object) -> CallResult:
         """What is sent for the value that it gave."""
@@ -180,7 +181,7 @@ class TurnCalls:
         turn.take_call(entry, "running")
         began = self._clock()
         result: CallResult = yield Invoke(
-            tool, call.arguments, self._left, self._limits, self._sees
+            tool, call.arguments, self._left, self._limits, self._sees, call.call_id
         )
         self._left -= self._clock() - began
         if is_allowed:

@@ -1,0 +1,161 @@
+"""What is told of turns to those who run programs: lines of `logging`, spans of OpenTelemetry.
+
+    logger `qwen_magic`    INFO     a turn begins, and how it ended: model, host, tokens, seconds
+                           WARNING  it failed, or is asked again
+                           DEBUG    the prompt too, without keys
+    span `chat MODEL`      a request to a model, as OpenTelemetry's semantic conventions for
+                           generative AI have it: names, tokens, ids; never what was said
+    span `execute_tool F`  a function that is run here
+
+`session.session` looks whether there is anybody to hear: a question of a notebook does not come by
+here. Spans are made where the program has imported `opentelemetry.trace`, without which nobody
+could have set up where they go: so nothing is imported here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from qwen_magic.masking import redact
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from qwen_magic.conversation.chain import Turn
+    from qwen_magic.endpoints import Endpoint
+    from qwen_magic.errors import QwenError
+    from qwen_magic.protocol.state import ResponseState
+    from qwen_magic.session.plan import Plan
+    from qwen_magic.tools.loop import Invoke
+
+LOGGER: Final = logging.getLogger("qwen_magic")
+LOGGER.addHandler(logging.NullHandler())  # a program that sets up nothing hears nothing
+# Parameters of a request, by the names that the conventions have for them.
+_PARAMETERS: Final = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_output_tokens": "max_tokens",
+}
+
+
+class Watch:
+    """Tells of one turn: `asks` and `answered` for each of its requests, then `ended`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._span: Span | None = None
+        ask = plan.ask
+        place = f"turn {plan.number} of {plan.chat}" if plan.chat else "outside any conversation"
+        LOGGER.info("asking %s at %s, %s", ask.model, ask.endpoint.host, redact(place))
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            LOGGER.debug("prompt: %s", redact(ask.prompt))
+
+    def asks(self, plan: Plan) -> None:
+        """A request goes out."""
+        trace = sys.modules.get("opentelemetry.trace")
+        if trace is None:
+            return
+        made = trace.get_tracer("qwen_magic").start_span(
+            f"chat {plan.ask.model}", kind=trace.SpanKind.CLIENT, attributes=_asked(plan)
+        )
+        self._span = made
+
+    def answered(self, state: ResponseState, error: QwenError | None) -> None:
+        """It has ended, whatever its reason."""
+        if self._span is not None:
+            self._span.set_attributes(_said(state))
+            if error is not None:
+                _failed(self._span, error)
+        self.leave()
+
+    def leave(self) -> None:
+        """Whatever is open ends here."""
+        if self._span is not None:
+            self._span.end()
+            self._span = None
+
+    @contextmanager
+    def runs(self, call: Invoke) -> Iterator[None]:
+        """A function is run; spans that it makes stand below its own."""
+        trace = sys.modules.get("opentelemetry.trace")
+        if trace is None:
+            yield
+            return
+        with trace.get_tracer("qwen_magic").start_as_current_span(
+            f"execute_tool {call.tool.name}",
+            attributes={
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": call.tool.name,
+                "gen_ai.tool.type": "function",
+                "gen_ai.tool.call.id": call.call_id,
+            },
+        ):
+            yield
+
+
+def log_end(turn: Turn, error: QwenError | None) -> None:
+    """The turn is over."""
+    usage = turn.usage
+    tokens = f"{usage.input_tokens:,} + {usage.output_tokens:,} tokens" if usage else "no usage"
+    told = (turn.status, redact(turn.model), turn.seconds, tokens, redact(turn.response_id))
+    if error is None:
+        LOGGER.info("%s: %s in %.1f s, %s, %s", *told)
+    else:
+        failure = f"{type(error).__name__}: {error.message}"
+        LOGGER.warning("%s: %s in %.1f s, %s, %s: %s", *told, failure)
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """What is known of a request before its answer."""
+    ask = plan.ask
+    parts = urlsplit(ask.endpoint.base_url)
+    body = plan.request.body()
+    given = {
+        f"gen_ai.request.{name}": body[parameter]
+        for parameter, name in _PARAMETERS.items()
+        if parameter in body
+    }
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _provider(ask.endpoint),
+        "gen_ai.request.model": ask.model,
+        "gen_ai.output.type": "json" if ask.output else "text",
+        **({"gen_ai.conversation.id": plan.chat} if plan.chat else {}),
+        **given,
+        "server.address": parts.hostname or "",
+        "server.port": parts.port or {"http": 80}.get(parts.scheme, 443),
+    }
+
+
+def _provider(endpoint: Endpoint) -> str:
+    """By the conventions' own name where they have one; `dashscope` for Model Studio."""
+    return "dashscope" if endpoint.capabilities.has_known_models else endpoint.name
+
+
+def _said(state: ResponseState) -> dict[str, Any]:
+    """What the newest response tells of itself."""
+    told: dict[str, Any] = {}
+    if state.id:
+        told["gen_ai.response.id"] = state.id
+    if state.model:
+        told["gen_ai.response.model"] = state.model
+    if state.status:
+        told["gen_ai.response.finish_reasons"] = (state.incomplete_reason or state.status,)
+    if (usage := state.response_usage) is not None and usage.known:
+        told |= {
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        }
+    return told
+
+
+def _failed(span: Span, error: QwenError) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(Status(StatusCode.ERROR, error.message))
