@@ -57,6 +57,23 @@ def test_out_binds_a_name(kernel):
     assert kernel.ok("named.text[:6]").result["text/plain"] == "'Hello,'"
 
 
+def test_qwen_goes_by_the_settings_and_the_keys_of_the_notebook(kernel, server):
+    kernel.ok("%config QwenMagics.model = 'of-config'\n%config QwenMagics.top_p = 0.5")
+    kernel.ok("import qwen_magic; qwen_magic.Qwen().ask('before the first question').text")
+    kernel.ok("%qwen hello")
+    server.key = KEY
+    kernel.ok(
+        "endpoints = get_ipython()._qwen_magic.magics.asker.session.endpoints\n"
+        f"endpoints.remember_key(endpoints.find({server.base_url!r}), {KEY!r})"
+    )
+    kernel.ok("with qwen_magic.Qwen() as qwen:\n    qwen.ask('hello', top_p=1.0)")
+    kernel.ok("%qwen hello")
+    bodies = [record.body for record in asked(server)]
+    assert [body["model"] for body in bodies] == ["of-config"] * 4
+    assert [body["top_p"] for body in bodies] == [0.5, 0.5, 1.0, 0.5]
+    kernel.ok("get_ipython().config.pop('QwenMagics')")
+
+
 def test_quiet_shows_nothing(kernel):
     ran = kernel.ok("%%qwen --quiet\nhello")
     assert (ran.displays, ran.stdout, ran.result) == ([], "", {})
