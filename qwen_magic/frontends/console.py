@@ -7,7 +7,8 @@ Theory. A terminal takes back only what it shows: a line that has left at the to
 So the answer is a row of `Part`s, of which those that are *closed* do not change any more. The
 cursor waits at the start of the row below the last line; a drawing goes up to the first line that
 differs and writes from there, in one synchronized piece (mode 2026), while the terminal wraps
-nothing (mode 7): a character that is wider than we think cannot move the rows.
+nothing (mode 7): a character that is wider than we think cannot move the rows. Rows are cleared one
+by one: what stood in a screen that is cleared as a whole tmux keeps, above it.
 
 States of a line: in *reach*, it can be written over; *fixed*, it has left at the top, or was left
 behind. An open part that is taller than the window lets its first lines go, since they are final;
@@ -36,6 +37,7 @@ from qwen_magic.frontends.plain import cells
 _BEGIN: Final = "\x1b[?2026h\x1b[?25l\x1b[?7l"
 _END: Final = "\x1b[?7h\x1b[?25h\x1b[?2026l"
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;;[^\x1b]*\x1b\\")
+_PIECES: Final = re.compile(f"{_ESCAPES.pattern}|.")
 _FRAMES: Final = re.compile(r"[\s│▌⋮]")  # what a layout adds to a text
 _NARROWEST: Final = 16
 _LOWEST: Final = 4
@@ -51,6 +53,9 @@ class Line(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Line:
         return cls(text, cells(_ESCAPES.sub("", text)))
+
+
+_GONE: Final = Line("\0", 0)  # what stands in a row that is to be written over: no line of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,9 @@ class Screen:
             for at, line in enumerate(new[same:], same):
                 is_there = at < len(old) and old[at] == line
                 pieces.append("\r\n" if is_there else f"\x1b[2K{line.text}\r\n")
-            pieces += ["\x1b[J" if len(new) < len(old) else "", _END]
+            if (more := len(old) - len(new)) > 0:
+                pieces += ["\x1b[2K", "\r\n\x1b[2K" * (more - 1), f"\x1b[{more - 1}A" * (more > 1)]
+            pieces.append(_END)
             self._out.write("".join(pieces))
             self._out.flush()
         self._lines = new
@@ -172,11 +179,15 @@ class Screen:
 
     def _rest(self, part: Part) -> Sequence[Line]:
         """The lines of a part that do not stand above in another layout."""
-        lines, said = part.lines, self._said.get(part.key, 0)
-        while lines and said > 0:
-            said -= _length(lines[0])
-            lines = lines[1:]
-        return lines
+        said = self._said.get(part.key)
+        if said is None:
+            return part.lines
+        for at, line in enumerate(part.lines):
+            length = _length(line)
+            if said < length:
+                return (_without(line, said), *part.lines[at + 1 :])
+            said -= length
+        return ()
 
     def _drop_fixed(self) -> None:
         """Forget the closed parts of which no line can be reached."""
@@ -198,7 +209,7 @@ class Screen:
         over."""
         down = "\r\n" * picture.rows
         self._out.write(
-            f"{_BEGIN}\r\x1b[J{down}\x1b[{picture.rows}A\x1b7{picture.escape}\x1b8{down}{_END}"
+            f"{_BEGIN}\r{down}\x1b[{picture.rows}A\x1b7{picture.escape}\x1b8{down}{_END}"
         )
         self._out.flush()
         self._forget(len(self._parts))
@@ -229,8 +240,7 @@ class Screen:
             if gone and part.is_firm:
                 self._said[part.key] = self._said.get(part.key, 0) + sum(map(_length, gone))
             begun += lines
-        self._width, self._lines, self._fixed, self._parts = width, [], 0, []
-        self._out.write(f"{_BEGIN}\x1b[{rows}A\r\x1b[J{_END}" if rows else "")
+        self._width, self._lines, self._fixed, self._parts = width, [_GONE] * rows, 0, []
         return width, height
 
     def _rows(self, line: Line, width: int) -> int:
@@ -245,6 +255,17 @@ def _end_of(lines: Sequence[Line], room: int) -> Sequence[Line]:
     end = lines[len(lines) - max(1, room - 1) :]
     above = counted(len(lines) - len(end), "line")
     return [Line.of(f"\x1b[2m⋮ {above} above\x1b[0m"), *end]
+
+
+def _without(line: Line, count: int) -> Line:
+    """A line without its first characters that are of the text."""
+    kept = []
+    for found in _PIECES.finditer(line.text):
+        if found[0].startswith("\x1b") or count <= 0:
+            kept.append(found[0])
+        elif not _FRAMES.match(found[0]):
+            count -= 1
+    return Line.of("".join(kept))
 
 
 def _length(line: Line) -> int:

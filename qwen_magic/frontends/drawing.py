@@ -156,14 +156,22 @@ def draw_code(label: str, html: str, width: int, *, most: int = 0) -> Lines:
 
 @lru_cache(maxsize=2048)
 def _code_line(html: str, width: int) -> tuple[Text, ...]:
+    return tuple(_laid_code(_code_text(elements(html)), width))
+
+
+def _code_text(children: Iterable[Element | str]) -> Text:
     text = Text()
-    for child in elements(html):
-        if isinstance(child, str):
-            text.append(printable(child).expandtabs(4))
-        else:
-            style = _IN_CODE.get(child.tag, _PLAIN)
-            text.append(printable(_text_of(child)).expandtabs(4), style)
-    return tuple(prefixed(cut(text, width - 2), "  "))
+    for child in children:
+        style = _PLAIN if isinstance(child, str) else _IN_CODE.get(child.tag, _PLAIN)
+        said = child if isinstance(child, str) else _text_of(child)
+        text.append(printable(said).expandtabs(4), style)
+    return text
+
+
+def _laid_code(line: Text, width: int) -> Lines:
+    """A line of code: where it is cut, it goes on a little further in than it began."""
+    indent = len(line.plain) - len(line.plain.lstrip())
+    return prefixed(hanging(line, width - 2, min(indent + 2, width // 2)), "  ")
 
 
 def _text_of(element: Element) -> str:
@@ -210,21 +218,17 @@ def _block(element: Element, width: int, depth: int) -> tuple[str, Lines]:
             return "apart", prefixed(inside, _QUOTE, DIM)
         case "hr":
             return "apart", [Text("─" * width, DIM)]
-        case "pre":
-            code = element.first("code") or element
-            return "apart", prefixed(cut(_inline(code.children, is_code=True), width - 2), "  ")
         case "table":
             return "apart", _table(element, width)
         case "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
             style = _HEADINGS.get(element.tag, BOLD)
             return "apart", wrap(_inline(element.children, style), width)
         case "div" if "qm-code" in element.kind:
-            label, pre = element.first("span"), element.first("code")
-            text = _inline(pre.children, is_code=True) if pre is not None else Text()
-            text.rstrip()
-            name = _text_of(label) if label is not None else ""
-            head = [Text(f"  {printable(name)}", DIM)] if name else []
-            return "apart", [*head, *prefixed(cut(text, width - 2), "  ")]
+            label = element.first("span") or Element("span")
+            code = element.first("code") or Element("code")
+            head = [Text(f"  {name}", DIM)] if (name := printable(_text_of(label))) else []
+            lines = _code_text(code.children).split("\n")
+            return "apart", [*head, *(each for line in lines for each in _laid_code(line, width))]
         case "div" if "qm-math" in element.kind:
             text = Text(printable(_text_of(element)).strip().strip("$").strip("\n"), _MATHS)
             return "apart", prefixed(wrap(text, max(1, width - 4)), "    ")
@@ -313,19 +317,16 @@ def _ruler() -> Console:
     return Console(file=StringIO(), force_terminal=True, color_system="standard", width=80)
 
 
-def _inline(
-    children: Iterable[Element | str], style: Style = _PLAIN, *, is_code: bool = False
-) -> Text:
+def _inline(children: Iterable[Element | str], style: Style = _PLAIN) -> Text:
     text = Text(style=style)
-    _append(text, children, _PLAIN, is_code)
+    _append(text, children, _PLAIN)
     return text
 
 
-def _append(text: Text, children: Iterable[Element | str], style: Style, is_code: bool) -> None:
+def _append(text: Text, children: Iterable[Element | str], style: Style) -> None:
     for child in children:
         if isinstance(child, str):
-            said = printable(child)
-            text.append(said.expandtabs(4) if is_code else said.replace("\n", " "), style)
+            text.append(printable(child).replace("\n", " "), style)
             continue
         match child.tag:
             case "br":
@@ -344,13 +345,12 @@ def _append(text: Text, children: Iterable[Element | str], style: Style, is_code
             case "span" if child.kind == "qm-lost":
                 text.append(f"[{printable(_text_of(child)) or FIGURE_ALT}]", style + DIM)
             case _:
-                styles = _IN_CODE if is_code else _STYLES
-                _append(text, child.children, style + styles.get(child.tag, _PLAIN), is_code)
+                _append(text, child.children, style + _STYLES.get(child.tag, _PLAIN))
 
 
 def _append_link(text: Text, link: Element, style: Style) -> None:
     said = Text()
-    _append(said, link.children, style, False)
+    _append(said, link.children, style)
     is_cited = "qm-cite" in link.kind  # the sources below name its address
     append_link(text, said, link.attrs.get("href", ""), style, with_address=not is_cited)
 
@@ -384,31 +384,21 @@ def prefixed(lines: Iterable[Text], prefix: str, style: Style = _PLAIN) -> Lines
 
 def wrap(text: Text, width: int) -> Lines:
     """Cut at words, and between the characters of scripts that set no spaces."""
-    return _cut_at(text, line_ends(text.plain, width)) if text else []
+    lines = []
+    for line in text.divide(line_ends(text.plain, width)) if text else ():
+        line.rstrip()
+        lines.append(line)
+    return lines
 
 
-def hanging(text: Text, width: int) -> Lines:
-    """Lines of which all but the first are indented by two cells."""
+def hanging(text: Text, width: int, indent: int = 2) -> Lines:
+    """Lines of which all but the first are indented; one empty line of an empty text."""
     first, *rest = wrap(text, width) or [Text()]
     if not rest:
         return [first]
     text = text[len(first.plain) :]
-    plain = text.plain
-    text = text[len(plain) - len(plain.lstrip()) :]
-    return [first, *prefixed(wrap(text, max(1, width - 2)), "  ")]
-
-
-def cut(text: Text, width: int) -> Lines:
-    """Cut where the line is full, as code is."""
-    return _cut_at(text, line_ends(text.plain, max(1, width), at_words=False))
-
-
-def _cut_at(text: Text, ends: Sequence[int]) -> Lines:
-    lines = []
-    for line in text.divide(ends):
-        line.rstrip()
-        lines.append(line)
-    return lines
+    text = text[len(text.plain) - len(text.plain.lstrip(" ")) :]
+    return [first, *prefixed(wrap(text, max(1, width - indent)), " " * indent)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +410,7 @@ class Ink:
     def line(self, text: Text) -> str:
         """One line with its escapes, and with no control character but those."""
         parts = []
-        for segment in text.render(_ruler()):
+        for segment in Text().append_text(text).render(_ruler()):  # its own style as a span
             said, style = segment.text, segment.style
             if not said.isprintable():
                 said = printable(said).translate(_SPACES)

@@ -48,7 +48,6 @@ from qwen_magic.frontends.drawing import (
     Ink,
     Lines,
     append_link,
-    cut,
     draw_block,
     draw_code,
     hanging,
@@ -307,7 +306,7 @@ class Drawer:
         more = len(rows) - _MOST_OUTPUT
         shown = [Text(f"… {counted(more, 'line')} before", DIM)] if more > 0 else []
         for row in rows[-_MOST_OUTPUT:]:
-            shown += cut(Text(row.expandtabs()), width - 2) or [Text()]
+            shown += hanging(Text(row.expandtabs()), width - 2)
         return prefixed(shown, "│ ", DIM)
 
     def _figure(self, key: str, figure: Figure) -> None:

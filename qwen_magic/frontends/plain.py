@@ -90,7 +90,6 @@ _CLOSES: Final = "、。，．：；？！）］｝」』】》〉”’…"
 WORDS: Final = re.compile(
     f"\n|[ \t]+|[{_OPENS}]*[{_EAST}][{_CLOSES}]*|[{_OPENS}]*[^ \\t\\n{_EAST}]+[{_CLOSES}]*|[^\n]"
 )
-_CHARACTERS: Final = re.compile(r"[^\n]|\n")
 
 
 @lru_cache(maxsize=4096)
@@ -106,19 +105,19 @@ def cells(text: str) -> int:
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
-def line_ends(text: str, width: int, *, at_words: bool = True) -> list[int]:
+def line_ends(text: str, width: int) -> list[int]:
     """Where to cut `text` so that no line is wider than `width` cells; its own ends are among them.
     Spaces at which a line is cut stay at its end and do not count."""
     ends: list[int] = []
     column = 0
-    for found in (WORDS if at_words else _CHARACTERS).finditer(text):
+    for found in WORDS.finditer(text):
         word = found[0]
         if word == "\n":
             ends.append(found.end())
             column = 0
             continue
         size = cells(word)
-        if column + size <= width or (at_words and word.isspace()):
+        if column + size <= width or word.isspace():
             column += size
             continue
         if column:

@@ -90,11 +90,6 @@ class Window:
             match final:
                 case "A":
                     self.y = max(self.top, self.y - int(args))
-                case "J":
-                    assert args == ""
-                    del self.lines[self.y + 1 :]
-                    del self.lines[self.y].cells[self.x :]
-                    self.lines[self.y].goes_on = False
                 case "K":
                     assert args == "2"
                     self.lines[self.y] = Row()
@@ -138,6 +133,8 @@ class Window:
         self.top = max(self.top, self.y - self.rows + 1)
 
     def resize(self, columns, rows):
+        while len(self.lines) > self.y + 1 and not "".join(self.lines[-1].cells).strip():
+            del self.lines[-1]
         if columns != self.columns and self.reflows:
             self._wrap_anew(columns)
         self.columns, self.rows = columns, rows
