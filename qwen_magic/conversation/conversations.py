@@ -63,6 +63,7 @@ class Conversations:
         self._chains: dict[str, Chain] = {}
         self._facts: dict[tuple[str, str], Any] = {}  # as far as they were asked for
         self._found: dict[str, int] = {}
+        self._file = self._store.path
         self._seen: dict[str, _FileState] = {}  # by conversation, when it was last caught up
         self.current = FIRST_CHAT
 
@@ -103,8 +104,7 @@ class Conversations:
     def _file_state(self) -> _FileState:
         """Times and sizes of the store's file and of its write-ahead log, which each write changes;
         empty where there is no file."""
-        path = self._store.path
-        if path is None:
+        if (path := self._file) is None:
             return ()
         return tuple(
             (found.st_mtime_ns, found.st_size)
@@ -116,8 +116,9 @@ class Conversations:
         """Write to the store; what others have written before is still to be caught up with."""
         before = self._file_state()
         self._store.append(kept, running=running)
+        self._file = self._store.path  # None, once that has failed
         after = self._file_state()
-        for name, seen in self._seen.items():
+        for name, seen in list(self._seen.items()):
             if seen == before:
                 self._seen[name] = after
 
