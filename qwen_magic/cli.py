@@ -18,12 +18,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
@@ -49,6 +49,7 @@ _MAGICS: Final[Mapping[str, tuple[str, str, str]]] = {
     "doctor": ("qwen_doctor", "", "look at everything that an answer needs"),
     "key": ("qwen_key", "", "ask for the API key, and keep it in the system's keyring"),
 }
+_CHECKS: Final = ("doctor", "models")  # what they say is of magics, not of a conversation
 _EPILOG: Final = """\
 Conversations are those of this folder, or of the notebook that --notebook names, and go on there.
 Settings are those of the magics: QWEN_MAGIC_MODEL, QWEN_MAGIC_ENDPOINT and so on in the
@@ -107,8 +108,25 @@ def _do(given: argparse.Namespace) -> int:
             typed = given.typed or []
             return int(not command_line.ask(magics, typed, given.prompt, as_json=given.json))
         magic, _, _ = _MAGICS[given.command]
-        command_line.run_line(magics, magic, list(_line(given)))
-    return 0
+        said = _Said(sys.stdout)
+        with redirect_stdout(said) if given.command in _CHECKS else nullcontext():
+            command_line.run_line(magics, magic, list(_line(given)))
+    return int(said.is_bad)
+
+
+class _Said(io.TextIOBase):
+    """Writes to `out` in the words of a shell. `is_bad`: the doctor found something to mend."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self.is_bad = False
+
+    def write(self, text: str) -> int:
+        self.is_bad |= text.startswith("✗")
+        return self._out.write(_in_shell(text))
+
+    def flush(self) -> None:
+        self._out.flush()
 
 
 def _line(given: argparse.Namespace) -> Iterator[str]:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from qwen_magic.conversation.conversations import Conversations
+from qwen_magic.document.words import sentence
 from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import NotFoundError, QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
@@ -65,7 +66,7 @@ def _good(what: str, found: str) -> str:
 
 
 def _bad(what: str, found: str) -> str:
-    return printable(f"✗ {what}: " + " ".join(found.split("\n")))
+    return printable(f"✗ {what}: " + " ".join(map(sentence, found.split("\n"))))
 
 
 def _versions() -> str:

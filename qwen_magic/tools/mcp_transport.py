@@ -27,8 +27,14 @@ async def over_http(config: ServerConfig) -> AsyncIterator[Any]:
     from mcp.client.streamable_http import streamable_http_client
     from mcp.shared._httpx_utils import create_mcp_http_client
 
+    try:
+        client = create_mcp_http_client(headers=dict(config.headers))
+    except OSError as error:  # what the environment names in place of the machine's own
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        why = error.strerror or error
+        raise OSError(f"The certificates in {named} cannot be read: {why}.") from error
     async with (
-        create_mcp_http_client(headers=dict(config.headers)) as http,
+        client as http,
         streamable_http_client(config.url, http_client=http) as streams,
     ):
         yield streams

@@ -174,6 +174,8 @@ def test_the_doctor(run, tmp_path):
     assert status == 0
     assert f"✓ Store: Kept in {tmp_path / 'home' / 'conversations.sqlite3'}" in out
     assert "✓ Round trip" in out
+    status, out, _ = run("doctor", "--endpoint", "singapore")
+    assert (status, "✗ Key: not set. qwen-magic key" in out) == (1, True)
 
 
 def test_help_loads_nothing_heavy_and_tells_the_options_of_the_table():

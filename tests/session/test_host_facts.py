@@ -33,6 +33,9 @@ def test_it_holds_for_a_week():
     facts(0.0, conversations).learn(HOST.host, {"keeps_ids": "no"})
     assert facts(6 * 86400.0, conversations).applied(HOST).capabilities.keeps_ids == "no"
     assert facts(8 * 86400.0, conversations).applied(HOST) is HOST
+    # A clock that went back a moment changes nothing; what was found years ahead holds no longer.
+    assert facts(-5.0, conversations).applied(HOST).capabilities.keeps_ids == "no"
+    assert facts(-1e8, conversations).applied(HOST) is HOST
 
 
 @pytest.mark.parametrize("kept", [None, 5, [], {"at": "x"}, {"at": 0.0, "keeps_ids": 7}])

@@ -277,7 +277,9 @@ def test_a_second_loss_is_an_error():
     assert bench.turn.finish()[0].error is LOST
 
 
-@pytest.mark.parametrize(("ago", "stored"), [(60, False), (RECENT + 60, True)])
+@pytest.mark.parametrize(
+    ("ago", "stored"), [(60, False), (RECENT + 60, True), (-RECENT - 60, True)]
+)
 def test_a_server_that_names_no_turn_before_is_taken_to_keep_none(ago, stored):
     bench = Bench(replace(ASK, endpoint=OTHER), before=[earlier(NOW - ago)])
     assert len(bench.play(says(message("Who?")), says(message("John"), id="resp_2"))) == 2
