@@ -3,9 +3,11 @@
 import io
 from itertools import pairwise
 
+import pytest
+
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.frontends.plain import printable
-from qwen_magic.frontends.terminal import TerminalView
+from qwen_magic.frontends.plain import cells, printable
+from qwen_magic.frontends.terminal import TerminalView, terminal_view
 from qwen_magic.protocol.events import TextDelta, TextDone
 from qwen_magic.protocol.state import ResponseState
 
@@ -71,3 +73,38 @@ def test_nothing_reaches_the_terminal_but_text():
     assert printable("a\x1b[31mb\x07\r\n\tc\x9b") == "a[31mb\n\tc"
     events = [(1.0, TextDelta("output_text", "\x1b]0;title\x07x", "m", 0))]
     assert write(events)[0] == "]0;titlex"
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_is_drawn_on_where_it_can_be(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    pytest.importorskip("rich")
+    assert not isinstance(terminal_view(TURN, Terminal()), TerminalView)
+    assert isinstance(terminal_view(TURN, io.StringIO()), TerminalView), "a pipe"
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(terminal_view(TURN, Terminal()), TerminalView)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("qwen_magic.frontends.terminal.find_spec", lambda name: None)
+    assert isinstance(terminal_view(TURN, Terminal()), TerminalView), "without rich"
+
+
+def test_without_rich_no_word_is_cut(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("qwen_magic.frontends.terminal.window_size", lambda out: (24, 10))
+    out, state = Terminal(), ResponseState()
+    view = terminal_view(TURN, out)
+    words = "Seven words that say something, 中文字符没有空格也要换行。"
+    for number, letter in enumerate(f"{words} " * 4):
+        state.apply(TextDelta("output_text", letter, "m", 0), number)
+        view.update(state, number)
+    view.finish(state, 400.0, Outcome(), {})
+    lines = out.getvalue().partition("qwen3")[0].split("\n")
+    assert all(cells(line.rstrip()) <= 24 for line in lines)
+    assert "".join(out.getvalue().split()).startswith("".join((words * 4).split()))
+    assert all(out.getvalue().count(word) == 4 for word in ("Seven", "something,"))
