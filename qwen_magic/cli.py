@@ -27,7 +27,7 @@ from typing import Any, Final, TextIO
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
-from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError
+from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError, bare
 from qwen_magic.options import OPTIONS, Option, options_of
 
 NOTEBOOK: Final = "quickstart.ipynb"
@@ -53,7 +53,10 @@ _CHECKS: Final = ("doctor", "models")  # what they say is of magics, not of a co
 _EPILOG: Final = """\
 Conversations are those of this folder, or of the notebook that --notebook names, and go on there.
 Settings are those of the magics: QWEN_MAGIC_MODEL, QWEN_MAGIC_ENDPOINT and so on in the
-environment, or c.QwenMagics in ipython_config.py. `qwen-magic COMMAND --help` tells more."""
+environment, or c.QwenMagics in ipython_config.py. `qwen-magic COMMAND --help` tells more.
+
+Status: 0; 1 where something failed, 2 for what cannot be typed, 130 after Ctrl-C (what came of an
+answer is kept)."""
 _EXAMPLES: Final = """\
 The prompt and what is piped in go together; -f - sends that as a file. On a terminal the answer is
 drawn as it comes; in a pipe stdout has its text alone, as Markdown.
@@ -85,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None  # what is not flushed yet would fail once more
         return 128 + 13  # SIGPIPE
+    except Exception as error:  # a fault of ours: where it is, not what is around it
+        notes = getattr(bare(error), "__notes__", ())
+        print(f"{type(error).__name__}: {error}", *notes, sep="\n", file=sys.stderr)
+        return 1
 
 
 def _do(given: argparse.Namespace) -> int:
@@ -100,6 +107,7 @@ def _do(given: argparse.Namespace) -> int:
             )
     from qwen_magic.magics import command_line
 
+    sys.stdout = sys.stdout or io.StringIO()  # closed by whoever called
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -286,7 +286,7 @@ def test_the_log(log, level):
     assert "InvalidRequestError" in told
 
 
-def test_spans_by_the_conventions_and_nothing_that_was_said():
+def test_spans_by_the_conventions_and_nothing_that_was_said(monkeypatch):
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -320,12 +320,17 @@ def test_spans_by_the_conventions_and_nothing_that_was_said():
         qwen._session._client._backoff = type("", (), {"pause": lambda *given: 0.0})()
         with pytest.raises(QwenError):
             asyncio.run(qwen.aask("PROMPT", chat="other"))
+        monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+        server.answer = lambda body, n: ended(9, said("ANSWER"))
+        qwen.ask(f"PROMPT {KEY}", chat="captured", allow_secrets=True)
         port = int(server.url.split(":")[2].split("/")[0])
     spans = {}
     for span in kept.get_finished_spans():
         spans.setdefault(span.name, []).append(span)
     assert set(spans) == {"chat m-1", "execute_tool look", "inside", "request"}
-    first, second, failed = spans["chat m-1"]
+    first, second, failed, captured = spans["chat m-1"]
+    assert "PROMPT [key]" in captured.attributes["gen_ai.input.messages"]
+    assert "ANSWER" in captured.attributes["gen_ai.output.messages"]
     (run,), (inside,), (request,) = spans["execute_tool look"], spans["inside"], spans["request"]
     assert inside.parent.span_id == run.context.span_id
     for span in (first, second, failed, run):
@@ -351,6 +356,7 @@ def test_spans_by_the_conventions_and_nothing_that_was_said():
     assert run.attributes["gen_ai.tool.call.id"] == "call_0"
     assert failed.attributes["error.type"] == "ServerError"
     assert not failed.status.is_ok
-    everything = "".join(span.to_json() for each in spans.values() for span in each)
+    others = [span for each in spans.values() for span in each if span is not captured]
+    everything = "".join(span.to_json() for span in others)
     for said_words in ("PROMPT", "ARGUMENT", "RESULT", "ANSWER"):
         assert said_words not in everything

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import PyFileConfigLoader
+from traitlets.config.loader import FileConfigLoader, JSONFileConfigLoader, PyFileConfigLoader
 
 from qwen_magic.conversation.scope import LARGEST, read_text
 from qwen_magic.document.footer import Outcome, turn_end
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from qwen_magic.session.plan import Plan
 
 _CLASSES: Final = (ConversationMagics, FileMagics, ServiceMagics)
+_CONFIGURATIONS: Final[Mapping[str, type[FileConfigLoader]]] = {
+    "ipython_config.py": PyFileConfigLoader,
+    "ipython_config.json": JSONFileConfigLoader,
+}
 _STDIN: Final = "-"  # in the place of a file
 
 
@@ -239,13 +243,14 @@ def _configuration() -> Config:
         Path(sys.prefix, "etc", "ipython"),
         home / "profile_default",
     ):
-        path = folder / "ipython_config.py"
-        try:
-            if "QwenMagics" in path.read_text("utf-8"):
-                loaded = PyFileConfigLoader(path.name, str(folder)).load_config()
-                made.merge(Config({"QwenMagics": loaded.get("QwenMagics", {})}))
-        except FileNotFoundError:
-            continue
-        except Exception as error:  # whatever is wrong in the user's own file
-            print(f"{path} was left out: {type(error).__name__}: {error}", file=sys.stderr)
+        for name, loader in _CONFIGURATIONS.items():
+            path = folder / name
+            try:
+                if "QwenMagics" in path.read_text("utf-8"):
+                    loaded = loader(name, str(folder)).load_config()
+                    made.merge(Config({"QwenMagics": loaded.get("QwenMagics", {})}))
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # whatever is wrong in the user's own file
+                print(f"{path} was left out: {type(error).__name__}: {error}", file=sys.stderr)
     return made

@@ -4,7 +4,8 @@
                            WARNING  it failed, or is asked again
                            DEBUG    the prompt too, without keys
     span `chat MODEL`      a request to a model, as OpenTelemetry's semantic conventions for
-                           generative AI have it: names, tokens, ids; never what was said
+                           generative AI have it: names, tokens, ids; what was said only where
+                           OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT asks for it
     span `execute_tool F`  a function that is run here
 
 `session.session` looks whether there is anybody to hear: a question of a notebook does not come by
@@ -14,7 +15,9 @@ could have set up where they go: so nothing is imported here.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("qwen_magic")
 LOGGER.addHandler(logging.NullHandler())  # a program that sets up nothing hears nothing
+_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 # Parameters of a request, by the names that the conventions have for them.
 _PARAMETERS: Final = {
     "temperature": "temperature",
@@ -68,6 +72,10 @@ class Watch:
         """It has ended, whatever its reason."""
         if self._span is not None:
             self._span.set_attributes(_said(state))
+            if _captures():
+                self._span.set_attribute(
+                    "gen_ai.output.messages", _message(state.text, "assistant")
+                )
             if error is not None:
                 _failed(self._span, error)
         self.leave()
@@ -119,6 +127,8 @@ def _asked(plan: Plan) -> dict[str, Any]:
         for parameter, name in _PARAMETERS.items()
         if parameter in body
     }
+    if _captures():
+        given["gen_ai.input.messages"] = _message(ask.prompt, "user")
     return {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _provider(ask.endpoint),
@@ -129,6 +139,17 @@ def _asked(plan: Plan) -> dict[str, Any]:
         "server.address": parts.hostname or "",
         "server.port": parts.port or {"http": 80}.get(parts.scheme, 443),
     }
+
+
+def _captures() -> bool:
+    """Whether the user has what was said put into spans."""
+    return os.environ.get(_CONTENT, "").lower() in ("true", "span_only", "span_and_event")
+
+
+def _message(text: str, role: str) -> str:
+    """As the conventions have messages in an attribute: JSON."""
+    parts = [{"type": "text", "content": redact(text)}]
+    return json.dumps([{"role": role, "parts": parts}], ensure_ascii=False)
 
 
 def _provider(endpoint: Endpoint) -> str:

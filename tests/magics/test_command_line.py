@@ -156,10 +156,13 @@ def test_conversations_go_out_and_settings_come_in(run, server, folder, monkeypa
     configuration = tmp_path / "ipython" / "profile_default" / "ipython_config.py"
     configuration.write_text("c = get_config()\nc.QwenMagics.model = 'of-the-profile'\n")
     run("ask", "My name is John")
+    machine_readable = configuration.with_suffix(".json")
+    machine_readable.write_text('{"QwenMagics": {"temperature": 0.25}}')
     monkeypatch.setenv("QWEN_MAGIC_TOP_P", "0.5")
     run("ask", "hello", "-e", "low")
     first, second = asked(server)
     assert (first.body["model"], second.body["top_p"]) == ("of-the-profile", 0.5)
+    assert second.body["temperature"] == 0.25
     assert run("export", "out file.md")[0] == 0
     assert "My name is John" in (folder / "out file.md").read_text()
     configuration.write_text("QwenMagics (")
