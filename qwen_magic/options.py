@@ -196,6 +196,11 @@ class Options:
         Option(
             "--code", "", "put the answer's first Python block into the next cell", magics=_CELL),
         default=False)
+    steps: bool = _options(
+        Option(
+            "--steps", "", "towards a goal: a plan, and one proposed cell; you run it or not, and "
+            "what came of it goes back", magics=_CELL),
+        default=False)
     out: str | None = _options(Option(
         "--out", "NAME", "bind the Answer to a variable", "-o", "variable", offers="names",
         magics=_CELL))
@@ -307,6 +312,13 @@ CONTRADICTIONS: Final = (
     ("edit", "history"),
     ("edit", "compare"),
     ("code", "compare"),
+    ("steps", "bg"),
+    ("steps", "code"),
+    ("steps", "compare"),
+    ("steps", "edit"),
+    ("steps", "history"),
+    ("steps", "quiet"),
+    ("steps", "schema"),
 )
 
 # Options of the other magics, which are no options of a turn. (`%qwen_fix`, `%qwen_edit` and

@@ -14,13 +14,14 @@ from qwen_magic.magics.files import FileMagics, PromptMagics
 from qwen_magic.magics.local import LocalMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
+from qwen_magic.magics.steps import StepMagics
 from qwen_magic.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 MAGICS = (
     *(CodeMagics, ConversationMagics, FileMagics, LocalMagics, PromptMagics),
-    *(QwenMagics, ServiceMagics),
+    *(QwenMagics, ServiceMagics, StepMagics),
 )
 
 

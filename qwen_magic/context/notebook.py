@@ -412,6 +412,20 @@ def _output_text(output: Mapping[str, Any], masks: Masks) -> str:
     return "\n".join(filter(None, ("[figure]" if has_figure else "", text)))
 
 
+def texts_of(cell: Mapping[str, Any], masks: Masks, most: int) -> tuple[str, str]:
+    """The source of a cell as a page tells it, and what its outputs say; of each at most about
+    `most` characters."""
+    for literal in written_secrets(_clean(cell["source"]["text"])):
+        masks.secrets.add(literal)
+    return _ends(_source_of(cell, masks), most), _ends(_outputs_of(cell, masks), most)
+
+
+def figures_in(cell: Mapping[str, Any]) -> int:
+    """How many of a cell's outputs are figures."""
+    outputs = cell["outputs"]
+    return sum(any(map(_FIGURES.match, each.get("mimes") or ())) for each in outputs)
+
+
 def _cost(text: str) -> float:
     from qwen_magic.context.dataframe.describing import count_tokens
 

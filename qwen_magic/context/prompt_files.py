@@ -37,6 +37,7 @@ _LONGEST_HEAD: Final = 64_000  # characters
 _DEEPEST: Final = 50  # lists and objects within each other
 BUNDLED: Final = Path(__file__).with_name("personas")
 HINT: Final = "hint"  # the persona of `--hint`
+STEPS: Final = "steps"  # that of `--steps`
 
 _HEAD: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.M)
 _FIELD: Final = re.compile(r"\{([^\W\d]\w*)\}")

@@ -21,6 +21,7 @@ _SCHEMA = re.compile(
 )
 
 _HINT = "Give a hint, not the solution."  # what `--hint` says
+_STEPS = "reach a goal in a notebook, one cell at a time"  # what `--steps` says
 _BRIEF = ("-flash", "-turbo")  # how the names of quick models end
 _BRIEFLY = re.compile(r"(?i)\b(?:brief|briefly|terse)\b")  # of instructions
 
@@ -84,12 +85,14 @@ class Turn:
         named = [tool for tool in tools if tool["type"] == "function"]
         parameters = {tool["name"]: tool.get("parameters") or {} for tool in named}
         self.functions = {name: tuple(p.get("properties", ())) for name, p in parameters.items()}
-        # What is offered: built-in types, names of functions, "image"; "hint" where one is wanted.
+        # What is offered: built-in types, names of functions, "image"; "hint", "steps" if wanted.
         self.tools = {tool["type"] for tool in tools if tool not in named} | set(self.functions)
         if asked >= 0 and any(p.get("type") == "input_image" for p in _parts(self.context[asked])):
             self.tools.add("image")
         if _HINT in told:
             self.tools.add("hint")
+        if _STEPS in " ".join(str(body.get("instructions")).split()):
+            self.tools.add("steps")
 
 
 def newest_prompt(items: Sequence[JSON]) -> str:

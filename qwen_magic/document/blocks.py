@@ -12,9 +12,11 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A word above the block that follows: "Queries", "Goal", "Output"."""
+    """A word above the block that follows: "Queries", "Goal", "Output"; `sent`: above an answer,
+    what it answers."""
 
     text: str
+    look: Literal["label", "sent"] = "label"
 
 
 @dataclass(frozen=True, slots=True)

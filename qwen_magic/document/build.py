@@ -94,6 +94,7 @@ class Document:
         self._asked: set[str] = set()  # the keys of entries whose question stands
         if turn.label:
             self.tree.put("label", ROOT, Label(turn.label))
+        self._tell_sent()
         self._wait(self.status)
 
     def figure(self, url: str, data: str = "", reason: str = "") -> None:
@@ -117,7 +118,7 @@ class Document:
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
         """The patches since the last call. Costs what changed, not what is there."""
         self.seconds = max(0.0, now - self.started)
-        patches = self._update_entries(state)
+        patches = self._tell_sent() + self._update_entries(state)
         if self._sections and not state.newest:  # after function calls
             patches += self._wait(f"Waiting for {self.turn.model}")
         return patches + self._say(self._activity(state))
@@ -200,6 +201,15 @@ class Document:
             patches += self._groups.take_out(section)
             del self._sections[entry.key]
         return patches
+
+    def _tell_sent(self) -> list[ViewPatch]:
+        """What this answers stands above it, from when that is known."""
+        if not self.turn.sent or "sent" in self.tree:
+            return []
+        label, below = Label(f"Sent: {self.turn.sent}", "sent"), self.tree.root.children
+        if below:
+            return self.tree.put_before("sent", below[0].id, label)
+        return self.tree.put("sent", ROOT, label)
 
     def _wait(self, text: str) -> list[ViewPatch]:
         if not text:

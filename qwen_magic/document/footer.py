@@ -27,7 +27,8 @@ OutcomeStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped
 class TurnFacts:
     """The turn that an answer belongs to, in the words of the footer.
 
-    `label`: what stands above the answer, where it is one of several to a question. `thoughts`:
+    `label`: what stands above the answer, where it is one of several to a question; `sent`: there
+    too, what of a step it answers; `proposes`: its code becomes a cell. `thoughts`:
     whether its thinking is shown. `stage`: it is shown before an audience: larger, without ids.
     `as_before`: its cell stayed in this conversation, and another one is the current one.
     `sibling`: (this one's place, how many) where the cell was run more than once. `added`: what
@@ -52,6 +53,8 @@ class TurnFacts:
     request: str = ""
     price: Callable[[Usage], str] = field(default=lambda usage: "", compare=False)
     label: str = ""
+    sent: str = ""
+    proposes: bool = False
     thoughts: bool = True
     stage: bool = False
 

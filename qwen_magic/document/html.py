@@ -96,8 +96,8 @@ def waiting(text: str) -> str:
 def block_html(block: Block) -> str:
     """One element."""
     match block:
-        case blocks.Label(text=text):
-            return f'<p class="qm-label"><small>{shown_html(text)}</small></p>'
+        case blocks.Label(text=text, look=look):
+            return f'<p class="qm-{look}"><small>{shown_html(text)}</small></p>'
         case blocks.Text(text=text):
             return f'<p class="qm-p qm-plain" dir="auto">{_lines(text)}</p>'
         case blocks.Lines(texts=texts):

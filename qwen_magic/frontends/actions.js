@@ -4,9 +4,10 @@
                     {op: "say" | "text" | "show" | "error" | "done", id, …}   the reply to request id
                     {op: "here"}                         the reply to hello
                     {op: "notebook", …}                  of the notebook itself: see notebook.js
-   page -> kernel   {op: "copy" | "keep" | "fork" | "sibling", key: mark, id, argument}
+   page -> kernel   {op: "step", do: "skip" | "stop", step}   a button over a proposed cell
+                    {op: "copy" | "keep" | "fork" | "sibling", key: mark, id, argument}
                     {op: "hello"}                        are you still there?
-                    {op: "page"}                         a page has the model
+                    {op: "page", session}                a page has the model
 
    A saved answer is plain HTML. This puts buttons under it, here on the page only: the notebook's
    file never has them. An answer that the notebook draws anew is decorated anew. */
@@ -56,6 +57,9 @@ async function contextOf(model) {
   }
 }
 
+/* The name of a page to its kernel. */
+const sessionOf = (context) => context?.sessionContext?.session?.kernel?.clientId;
+
 async function placeOf(model, mark) {
   const notebook = (await contextOf(model))?.model?.sharedModel;
   const cells = [...(notebook?.cells ?? [])];
@@ -95,7 +99,7 @@ class Bar {
   *buttons({ sibling, fork = true, keep = false }) {
     if (keep) yield button("Keep this one", () => this.ask("keep"));
     yield button("Copy as Markdown", () => this.copy());
-    const codes = [...this.turn.querySelectorAll(".qm-answer .qm-code")];
+    const codes = [...this.turn.querySelectorAll(".qm-answer .qm-code:not(details)")];
     const blocks = codes.filter((block) => this.isPython(block));
     if (blocks.length > 0) {
       const words = blocks.length > 1 ? `Insert ${blocks.length} cells below` : "Insert code below";
@@ -267,12 +271,18 @@ class Answers {
     this.observer.observe(document.body, { childList: true, subtree: true });
     this.watched = contextOf(model).then((context) => context?.sessionContext?.statusChanged);
     this.watched.then((status) => status?.connect(this.onStatus));
-    this.tell({ op: "page" });
+    contextOf(model).then((context) => {
+      this.context = context;
+      this.tell({ op: "page", session: sessionOf(context) });
+    });
+    this.onStep = (event) => this.step(event);
+    document.addEventListener("qwen-magic:step", this.onStep);
     this.scan();
   }
 
   close() {
     this.observer.disconnect();
+    document.removeEventListener("qwen-magic:step", this.onStep);
     this.watched.then((status) => status?.disconnect(this.onStatus));
     this.model.off("change:answers change:edits", this.onChange);
     this.model.off("msg:custom", this.onMessage);
@@ -295,11 +305,20 @@ class Answers {
     }
   }
 
-  /* What the kernel asks of the notebook (notebook.js). */
+  /* A button over a proposed cell of this kernel's notebook was pressed: the labextension tells. */
+  async step(event) {
+    if (!this.isAlive || event.detail.context !== this.context) return;
+    event.preventDefault();
+    const { do: what, step } = event.detail;
+    this.tell({ op: "step", do: what, step });
+  }
+
+  /* What the kernel asks of the notebook (notebook.js). What writes is done once. */
   async serve({ id, session, do: what, ...request }) {
     const context = await contextOf(this.model);
-    const mine = context?.sessionContext?.session?.kernel?.clientId === session;
-    if (WRITES.includes(what) && !mine) return;
+    const mine = sessionOf(context) === session;
+    if (WRITES.includes(what) && (!mine || this.written === id)) return;
+    if (WRITES.includes(what)) this.written = id;
     const reply = context?.model?.cells ? NOTEBOOK[what]?.(context, request) : null;
     this.tell({ op: "notebook", id, mine, reply: reply ?? null });
   }

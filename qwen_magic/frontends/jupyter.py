@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
     TextView: TypeAlias = LiveTerminalView | TerminalView
 
+# Shows an output's data and metadata, in the place of what has the widget of that model id.
+Put: TypeAlias = Callable[[dict[str, Any], JSON, str], None]
+
 HELLO_PATIENCE: Final = 1.5  # seconds
 BEAT: Final = 5.0  # seconds; the views expect one in 30
 # Seconds that a question waits for a first hello: of a notebook's page, which may be loading its
@@ -165,12 +168,15 @@ class LiveView(StaticView):
         cell_id: str = "",
         place: str = "",
         prints_figures: bool = False,
+        put: Put | None = None,
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
         text_view: Callable[[TurnFacts], TextView] | None = None,
     ) -> None:
         """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
-        would be seen while this turn runs. `text_view`: makes the view of a console of text."""
+        would be seen while this turn runs. `put` shows the output in a cell that does not run;
+        `text_view` makes the view of a console of text."""
         super().__init__(document, is_placed=True, prints_figures=prints_figures)
+        self._put = put
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
@@ -351,6 +357,12 @@ class LiveView(StaticView):
             "text/plain": WAITING,
         }
         self._send(show, view, {})
+
+    def _send(self, show: Callable[..., Any], data: Mapping[str, Any], metadata: JSON) -> None:
+        if self._put is None:
+            super()._send(show, data, metadata)
+        else:
+            self._put(dict(data), dict(metadata), str(self._widget.model_id))
 
 
 class _Throttle:

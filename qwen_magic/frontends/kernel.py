@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import base64
 import inspect
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, TextIO
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
+TOGETHER: Final = 0.1  # seconds between requests that nobody made one by one
 EXTENSION: Final = "_qwen_magic"  # where a shell keeps its extension
 
 
@@ -65,6 +68,34 @@ def message_id(shell: Any) -> str:
 def request_session(shell: Any) -> str:
     """The session of the page that sent the request being executed."""
     return str((_request(shell).get("header") or {}).get("session") or "")
+
+
+def cell_mark(shell: Any) -> Mapping[str, Any]:
+    """What the page says of the cell being executed, where it is a proposed one or begins steps:
+    `step`, `cell`, `open` as its metadata has them, and `run`: "alone" or "together" with others
+    (labextension/static/steps.js)."""
+    mark = (_request(shell).get("metadata") or {}).get("qwen")
+    return mark if isinstance(mark, Mapping) else {}
+
+
+class Requests:
+    """Whether cells are run one by one, or together (Run All): then the requests are made within
+    milliseconds, by the page's clock, where people take a fifth of a second."""
+
+    def __init__(self) -> None:
+        self.are_together = False
+        self._newest: tuple[str, datetime | None] = ("", None)
+
+    def look(self, shell: Any) -> None:
+        """A cell is about to be run."""
+        header = _request(shell).get("header") or {}
+        id, date = message_id(shell), header.get("date")
+        if id == self._newest[0]:
+            return
+        last, self._newest = self._newest[1], (id, date if isinstance(date, datetime) else None)
+        gap = (self._newest[1] - last).total_seconds() if self._newest[1] and last else math.inf
+        said = cell_mark(shell).get("run")
+        self.are_together = said == "together" if said else abs(gap) < TOGETHER
 
 
 def takes_input(shell: Any) -> bool:

@@ -72,6 +72,31 @@ const facts = (cell) => ({
   edited: Boolean(cell.executionCount && cell.isDirty),
 });
 
+// Steps (magics/steps.py): the mark of a proposed cell, which labextension/static/steps.js shows.
+const PROPOSAL = "qwen";
+const SKIP_TAG = "skip-execution"; // nbclient then leaves the cell out
+
+const isMarked = (cell, step) => cell.getMetadata(PROPOSAL)?.step === step;
+const named = ({ model }, id) => [...model.cells].find((cell) => cell.id === id);
+
+/* `mark` on a cell, none: it is a cell as any other. */
+function setMark(cell, mark) {
+  const tags = (cell.getMetadata("tags") ?? []).filter((tag) => tag !== SKIP_TAG);
+  if (mark?.open) tags.push(SKIP_TAG);
+  if (mark) cell.setMetadata(PROPOSAL, { ...mark, cell: cell.id });
+  else cell.deleteMetadata(PROPOSAL);
+  if (tags.length > 0) cell.setMetadata("tags", tags);
+  else if (cell.getMetadata("tags")) cell.deleteMetadata("tags");
+}
+
+/* Where the reader of this notebook is, as the labextension tells: {active, isTyping, select};
+   undefined without one. */
+function readerOf(context) {
+  const event = new CustomEvent("qwen-magic:reader", { detail: { context } });
+  document.dispatchEvent(event);
+  return event.detail.reader;
+}
+
 const NOTEBOOK = {
   outline: ({ model }) =>
     [...model.cells].map((cell) => ({
@@ -104,5 +129,63 @@ const NOTEBOOK = {
     found.sharedModel.setSource(source);
     return "done";
   },
+
+  /* A proposed cell below the cell `after`: the empty one that Shift+Enter has made there, else a new
+     one. It is selected only where the reader would go anyway, and never under somebody who types.
+     The id of the cell; null where there is no such place. */
+  insert(context, { after, source, mark }) {
+    const { model } = context;
+    const at = [...model.cells].findIndex(({ id }) => id === after);
+    if (at < 0) return null;
+    const reader = readerOf(context);
+    const next = at + 1 < model.cells.length ? model.cells.get(at + 1) : undefined;
+    const isEmpty = next?.type === "code" && !/\S/.test(next.sharedModel.getSource());
+    const isFree = isEmpty && !next.executionCount && next.outputs.length === 0 && !reader?.isTyping;
+    if (isFree) next.sharedModel.setSource(source);
+    else model.sharedModel.insertCell(at + 1, { cell_type: "code", source, metadata: {} });
+    const made = model.cells.get(at + 1);
+    setMark(made, mark);
+    reader?.follow(at + 1, isFree);
+    return made.id;
+  },
+
+  /* Another proposal in the place of one that nobody has edited or run, in one undo step. One that
+     was edited stays, as a cell of the reader's own. */
+  swap(context, { cell, was, source, mark }) {
+    const found = named(context, cell);
+    if (!found) return null;
+    const isUntouched = found.sharedModel.getSource() === was && found.getMetadata(PROPOSAL)?.open;
+    if (isUntouched) found.sharedModel.setSource(source);
+    setMark(found, isUntouched ? mark : null);
+    return isUntouched ? cell : null;
+  },
+
+  /* The cell of a step was run (`open` false), or is one as any other. */
+  mark({ model }, { step, open }) {
+    for (const cell of model.cells) {
+      if (!isMarked(cell, step)) continue;
+      const mark = cell.getMetadata(PROPOSAL);
+      setMark(cell, open === false && mark.cell === cell.id ? { ...mark, open } : null);
+    }
+    return "done";
+  },
+
+  /* An output of a cell that does not run: in the place of the one that shows the widget `model`, or
+     the same turn; else the last. */
+  output(context, { cell, output: made, model }) {
+    const outputs = named(context, cell)?.outputs;
+    if (!outputs) return null;
+    const turn = String(made.data["text/html"] ?? "").match(/\bqm-id-[\w-]+/)?.[0];
+    for (let at = 0; at < outputs.length; at += 1) {
+      const { data = {} } = outputs.get(at).toJSON();
+      const shows = data["application/vnd.jupyter.widget-view+json"]?.model_id === model;
+      if (shows || (turn && textOf(data["text/html"] ?? "").includes(turn))) {
+        outputs.set(at, made);
+        return "done";
+      }
+    }
+    outputs.add(made);
+    return "done";
+  },
 };
-const WRITES = ["replace"];
+const WRITES = ["replace", "insert", "swap", "mark", "output"];

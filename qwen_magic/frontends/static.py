@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, assert_never
@@ -18,6 +18,7 @@ from qwen_magic.document import blocks, html
 from qwen_magic.document.blocks import Block, Box, NumberedSource, Step
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Footer, Note, Outcome, TurnFacts
+from qwen_magic.document.highlight import is_python
 from qwen_magic.document.html import Value
 from qwen_magic.document.links import markdown_link, source_line
 from qwen_magic.document.markdown import MarkdownStream
@@ -96,7 +97,8 @@ def mark_of(key: str) -> str:
 
 def turn_html(document: Document) -> str:
     """The turn as HTML; while it runs, for front ends without a widget manager."""
-    content = "".join(map(_saved, document.tree.root.children))
+    piece = _proposed_piece if document.turn.proposes else _piece
+    content = "".join(_saved(child, piece) for child in document.tree.root.children)
     mark = f" {mark_of(document.turn.key)}" if document.turn.key else ""
     style = saved_style()
     if document.turn.stage:
@@ -105,20 +107,28 @@ def turn_html(document: Document) -> str:
     return _BEFORE_BLANK_LINE.sub("&#10;", html)
 
 
-def _saved(node: Node) -> str:
+def _saved(node: Node, piece: Callable[[str], str]) -> str:
     """A node as it is saved: without what only a live view needs, with long code folded."""
     match node.value:
         case Asked() | Box(kind="figures") if not node.children:
             return ""
         case Note() as note:
             return html.note_html(note)
-    opening, closing = map(_piece, node.markup)
-    text = map(_piece, node.text.pieces) if node.text is not None else ()
-    return "".join([opening, *text, *map(_saved, node.children), closing])
+    opening, closing = map(piece, node.markup)
+    text = map(piece, node.text.pieces) if node.text is not None else ()
+    return "".join([opening, *text, *(_saved(each, piece) for each in node.children), closing])
 
 
 def _piece(piece: str) -> str:
     return piece.saved() if isinstance(piece, CodeHtml) else piece
+
+
+def _proposed_piece(piece: str) -> str:
+    """The same, where code is what the cell below says."""
+    if not isinstance(piece, CodeHtml) or not is_python(piece.language):
+        return _piece(piece)
+    lines = counted(piece.code.strip("\n").count("\n") + 1, "line")
+    return piece.folded(f"The cell as it was proposed · {lines}")
 
 
 @lru_cache(maxsize=1)

@@ -97,6 +97,8 @@ class TerminalView:
 
     def begin(self, stop: Callable[[], None]) -> None:
         """What the answer is one of; Ctrl-C stops."""
+        if self._turn.sent:
+            self._put(f"{printable(f'Sent: {self._turn.sent}')}\n")
         if self._turn.label:
             self._put(f"\n{printable(self._turn.label)}\n")
 

@@ -368,7 +368,8 @@ class ActionsWidget(OwnWidget):
     `on_action(op, key, argument)` is called on whatever thread the front end's messages arrive.
     `op`, and its reply: "copy" (`Copied`: the turn as Markdown), "sibling" (`Show`; `argument` is
     the place, from 1), "fork" and "keep" (`Say`). Running a cell again is the page's own doing. A
-    `QwenError` is told under the answer. `describe(key)` is asked at each `tell`.
+    `QwenError` is told under the answer. `describe(key)` is asked at each `tell`. `on_step(what,
+    step)`: a button over a proposed cell was pressed.
     """
 
     _esm = without_comments(
@@ -393,6 +394,8 @@ class ActionsWidget(OwnWidget):
         self._requests: dict[int, PageRequest] = {}
         self._asked = 0
         self.has_page = False  # some page has the model
+        self.on_step: Callable[[str, str], None] = lambda what, step: None
+        self.newest_page = ""  # the session of the one that was loaded last
         self.on_msg(self._receive)
 
     def request(self, **asked: Any) -> PageRequest:
@@ -426,8 +429,12 @@ class ActionsWidget(OwnWidget):
             return
         if op == "page":  # what was sent before it was there was lost
             self.has_page = True
+            self.newest_page = str(content.get("session") or "")
             for request in list(self._requests.values()):
                 self.send(request.message)
+            return
+        if op == "step":
+            self.on_step(str(content.get("do")), str(content.get("step")))
             return
         if op == "notebook":
             if isinstance(number, int) and number in self._requests:

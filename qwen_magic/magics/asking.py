@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from qwen_magic.document.question import Choice, Question
     from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.notebook import NotebookReader, Page
+    from qwen_magic.magics.steps import Steps
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ class Asker:
     def __init__(self, shell: Any, settings: QwenSettings, last_figure: LastFigure) -> None:
         self.shell = shell
         self.settings = settings
+        self.last_figure = last_figure
         self.session = Session(
             conversations=_open_conversations(shell) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
@@ -107,6 +109,13 @@ class Asker:
 
         return NotebookReader(self.shell, self.settings, self.page)
 
+    @cached_property
+    def steps(self) -> Steps:
+        """The goals of `--steps`."""
+        from qwen_magic.magics.steps import Steps
+
+        return Steps(self)
+
     def set_aside(self) -> Sequence[str]:
         """Set all conversations aside, with their defaults. Raises `UsageError`."""
         if any(self.running.values()):
@@ -121,6 +130,8 @@ class Asker:
         return aside
 
     def close(self) -> None:
+        if "steps" in self.__dict__:
+            self.steps.close()
         self.settings.unobserve(self._settings_changed, list(_WATCHED))
         self.session.close()
         self.session.tape.reset()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, TypeVar
 
 from qwen_magic.document.footer import Outcome, TurnFacts, failure
@@ -30,29 +30,43 @@ from qwen_magic.tools.execution import approve
 from qwen_magic.tools.loop import Approve, consult
 
 if TYPE_CHECKING:
-    from qwen_magic.frontends.jupyter import StaticView
+    from qwen_magic.answer import Answer
+    from qwen_magic.frontends.jupyter import Put, StaticView
     from qwen_magic.magics.asking import Asker
     from qwen_magic.session.plan import Ask, Plan
 
 T = TypeVar("T")
 
 
-def begin(asker: Asker, ask: Ask, options: Options) -> None:
-    """Begin the output here; it goes on by itself. Raises `UsageError`, `ConversationError`."""
+def begin(
+    asker: Asker,
+    ask: Ask,
+    options: Options,
+    *,
+    settle: Callable[[], Awaitable[Ask]] | None = None,
+    ended: Callable[[Answer | None], None] = lambda answer: None,
+    put: Put | None = None,
+) -> asyncio.Task[None]:
+    """Begin the output here; it goes on by itself. `settle` gives the question whole, where it
+    lacks something at first; `ended` is told the answer, None where there is none; `put` shows the
+    output where no cell is running. Raises `UsageError`, `ConversationError`."""
     if kernel_of(asker.shell) is None or not asker.settings.live:
         raise UsageError("--bg needs a notebook, and live answers switched on.")
     check_key(ask.endpoint)
     before = asker.depends_on(ask)
-    plan = None if before else asker.session.plan(ask)
+    plan = None if before or settle else asker.session.plan(ask)
     facts = facts_of(plan) if plan else provisional_facts(ask)
     started = time.monotonic()  # the one clock of the turn: the wait for its place counts
-    view = asker.views.live_view(facts, started, awaited=True, outlives=True)
+    view = asker.views.live_view(facts, started, awaited=True, outlives=True, put=put)
     view.begin(lambda: None)  # in this cell: a task may run when another one does
 
-    async def answered() -> None:
-        placed = plan or await _wait_for_place(lambda: asker.session.plan(ask), before, view)
+    async def planned() -> Plan:
+        return asker.session.plan(await settle() if settle else ask)
+
+    async def answered() -> Answer | None:
+        placed = plan or await _wait_for_place(planned, before, view)
         if placed is None:
-            return
+            return None
 
         def settled(plan: Plan, started: float) -> StaticView:
             view.settle(facts_of(plan))
@@ -61,15 +75,24 @@ def begin(asker: Asker, ask: Ask, options: Options) -> None:
         try:
             answer = await asker.session.arun(placed, settled, report_errors=False, started=started)
         except asyncio.CancelledError:  # ■ in a function that the model called; it is recorded
-            return
+            return None
         asker.views.offer(answer)
         if options.out:
             asker.shell.user_ns[options.out] = answer
+        return answer
 
-    task = asyncio.ensure_future(answered())
+    async def whole() -> None:
+        answer = None
+        try:
+            answer = await answered()
+        finally:
+            ended(answer)
+
+    task = asyncio.ensure_future(whole())
     running = asker.running.setdefault(ask.chat, set())
     running.add(task)
     task.add_done_callback(running.discard)
+    return task
 
 
 async def until_done(
@@ -83,14 +106,15 @@ async def until_done(
 
 
 async def _wait_for_place(
-    plan: Callable[[], Plan], before: Collection[asyncio.Future[None]], view: StaticView
+    plan: Callable[[], Awaitable[Plan]], before: Collection[asyncio.Future[None]], view: StaticView
 ) -> Plan | None:
     """The plan of a question, made when the answers `before` it have ended; None where it was
     stopped meanwhile or cannot be planned."""
     stopped = threading.Event()
     nothing = ResponseState()
     view.begin(stopped.set)
-    view.notice("Waiting for the answer before")
+    if before:
+        view.notice("Waiting for the answer before")
 
     def step() -> None:
         view.tick(nothing, time.monotonic())
@@ -99,7 +123,7 @@ async def _wait_for_place(
 
     try:
         await until_done(before, step)
-        made = plan()
+        made = await plan()
     except QwenError as error:
         view.finish(nothing, time.monotonic(), failure(error), {})
         return None

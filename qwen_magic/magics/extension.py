@@ -22,9 +22,12 @@ from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 from qwen_magic.frontends.kernel import (
     EXTENSION,
     LastFigure,
+    Requests,
+    cell_mark,
     check_threads,
     keep_requests,
     kernel_of,
+    takes_input,
 )
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
 
@@ -48,7 +51,12 @@ MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
         *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_doctor", "qwen_usage"),
     ),
     "local.LocalMagics": ("qwen_local",),
+    "steps.StepMagics": ("qwen_step",),
 }
+_LEFT_OUT: Final = (
+    "Qwen proposes this cell, and nobody has run it yet: where several cells are run, it is left "
+    "out. Run it by itself, or delete it."
+)
 _PLAIN: Final = (bool, int, float, complex, str, type(None))  # results that are no figure
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {"qwen": ("line", "cell")}
 # What the first answer imports, in an order of small steps, so that no cell waits long for one.
@@ -94,6 +102,8 @@ class Extension:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.last_figure = LastFigure(shell)
+        self._requests = Requests()
+        self._left_out = False  # the running cell is a proposal that nobody has run
         self._error: BaseException | None = None  # of the last cell before our first magic
         self._made: dict[str, Any] = {}  # the instances of `MAGICS`
         self._awaited = {called: self._awaitable(name) for name, called in ASYNC_NAMES.items()}
@@ -132,8 +142,8 @@ class Extension:
         if place not in self._made:
             module, _, name = place.partition(".")
             cls = getattr(import_module(f"qwen_magic.magics.{module}"), name)
-            other = self.last_figure if module == "qwen" else self.magics
-            made = self._made[place] = cls(self.shell, other)
+            own = (self.last_figure, self._requests)
+            made = self._made[place] = cls(self.shell, *own if module == "qwen" else [self.magics])
             self.shell.register_magics(made)
             if module == "code" and self._error is not None:
                 made.remember(self._error)
@@ -174,6 +184,12 @@ class Extension:
         self.last_figure.close()
 
     def _transform(self, lines: list[str]) -> list[str]:
+        if self._depth == 0:
+            self._requests.look(self.shell)
+            is_seen = takes_input(self.shell) and not self._requests.are_together
+            self._left_out = not is_seen and bool(cell_mark(self.shell).get("open"))
+            if self._left_out:
+                return [f"print({_LEFT_OUT!r})\n"]
         in_terminal = kernel_of(self.shell) is None
         return transform(lines, may_await=self._may_await, in_terminal=in_terminal)
 
@@ -196,6 +212,9 @@ class Extension:
 
     def _post_run_cell(self, result: Any) -> None:
         self._depth = max(0, self._depth - 1)
+        is_own = self._depth == 0 and not self._left_out and result.info.store_history
+        if is_own and "qwen.QwenMagics" in self._made:
+            self.magics.after(result)
         if (error := result.error_in_exec or result.error_before_exec) is not None:
             if self._made:
                 self._find("qwen_fix").__self__.remember(error)

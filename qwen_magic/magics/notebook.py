@@ -75,9 +75,10 @@ class Page:
 
     def ask(self, request: JSON) -> Any:
         """The reply of the page that the cell was run from, else of another; None without one."""
-        for _ in self._waiting(request, blocks=True):
+        asked: list[PageRequest] = []
+        for _ in self._waiting(request, asked, blocks=True):
             time.sleep(_TICK)
-        return self._reply
+        return asked[-1].reply if asked else None
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same in a cell that awaits, in which the kernel handles messages."""
@@ -91,10 +92,12 @@ class Page:
         except asyncio.CancelledError:  # ipykernel's way of an interrupt
             raise interrupted("nothing more was sent") from None
 
-    async def aask(self, request: JSON) -> Any:
-        for _ in self._waiting(request, blocks=False):
+    async def aask(self, request: JSON, session: str = "") -> Any:
+        """The same in a cell that awaits, or where none runs: `session` is then the page's."""
+        asked: list[PageRequest] = []
+        for _ in self._waiting(request, asked, session, blocks=False):
             await asyncio.sleep(_TICK)
-        return self._reply
+        return asked[-1].reply if asked else None
 
     @staticmethod
     def drive(steps: Steps[T], reply: Callable[[JSON], Any]) -> T:
@@ -106,21 +109,30 @@ class Page:
             value: T = done.value
             return value
 
-    def _waiting(self, request: JSON, *, blocks: bool) -> Iterator[None]:
-        """Ask, and go on until the reply is there or is waited for no longer."""
-        self._reply: Any = None
+    def _waiting(
+        self, request: JSON, made: list[PageRequest], session: str = "", *, blocks: bool
+    ) -> Iterator[None]:
+        """Ask, and go on until the reply is there or is waited for no longer. What was asked last
+        of the pages is in `made`. A page that was loaded again has another session since: where
+        nobody answers, the newest page is asked."""
         widget = self._widget() if takes_input(self._shell) else None
         if widget is None or (blocks and not stop_reaches_sync_cell(self._shell, widget)):
             return
         pump = CommPump(self._shell)
-        asked = widget.request(session=request_session(self._shell), **request)
+        session = session or request_session(self._shell)
         try:
-            yield from self._until(asked, widget, pump.step or (lambda: None))
+            for page in (session, ""):
+                asked = widget.request(session=page or widget.newest_page, **request)
+                made.append(asked)
+                try:
+                    yield from self._until(asked, widget, pump.step or (lambda: None))
+                finally:
+                    widget.forget(asked)
+                if asked.came or widget.newest_page in ("", session):
+                    break
         finally:
             pump.close()
-            widget.forget(asked)
         self._is_missing = not asked.came
-        self._reply = asked.reply
 
     def _until(
         self, asked: PageRequest, widget: ActionsWidget, step: Callable[[], None]
@@ -160,7 +172,7 @@ class NotebookReader:
 
     def has_secret(self, source: str) -> bool:
         """Whether anything in a cell's source would be kept back."""
-        secrets = self._masks(True).secrets
+        secrets = self.masks().secrets
         for literal in written_secrets(source):
             secrets.add(literal)
         return secrets.mask(source, code=True) != source
@@ -184,7 +196,7 @@ class NotebookReader:
     def _or_kept(self, found: FoundCell | None, search: Search) -> tuple[FoundCell | None, bool]:
         if found is not None:
             return found, True
-        cells, _ = self._saved() or self._remembered()
+        cells, _ = self._saved() or self.remembered(1)
         return Page.drive(search(), lambda request: answer(cells, request)), False
 
     @property
@@ -193,10 +205,11 @@ class NotebookReader:
 
     def _steps(self, selection: str, masked: bool, whole: bool) -> Steps[Seen | None]:
         budget = None if whole else self._settings.notebook_tokens
-        masks = self._masks(masked)
+        masks = self.masks(masked)
         return reading(read_selection(selection), cell_id(self._shell), masks, budget)
 
-    def _masks(self, masked: bool) -> Masks:
+    def masks(self, masked: bool = True) -> Masks:
+        """What is kept back of the notebook now."""
         columns = tuple(self._settings.masked_columns)
         if not masked:
             return Masks(Secrets(), columns)
@@ -210,7 +223,7 @@ class NotebookReader:
     ) -> RequestPart:
         source = "as the page shows it"
         if seen is None:
-            cells, source = self._saved() or self._remembered()
+            cells, source = self._saved() or self.remembered(1)
             seen = Page.drive(steps(), lambda request: answer(cells, request))
         assert seen is not None  # `answer` gives lists
         from qwen_magic.context.dataframe.describing import estimate_tokens
@@ -234,12 +247,14 @@ class NotebookReader:
             f"as saved on {saved:%-d %b %Y at %H:%M}"
         )
 
-    def _remembered(self) -> tuple[list[JSON], str]:
-        """The inputs of this session, and what IPython keeps of their outputs."""
+    def remembered(self, newest: int = 0) -> tuple[list[JSON], str]:
+        """The inputs of this session, but for so many of the `newest`, and what IPython keeps of
+        their outputs. Raises `UsageError` where there is no session."""
         history = getattr(self._shell, "history_manager", None)
         if history is None:  # `qwen-magic ask`
             raise UsageError("There is no notebook here.", hint="Name one: --notebook FILE.ipynb.")
-        inputs = list(enumerate(history.input_hist_raw))[1:-1]  # from 1, but for the one that asks
+        inputs = list(enumerate(history.input_hist_raw))[1:]
+        inputs = inputs[: len(inputs) - newest]
         outputs: Mapping[int, Any] = getattr(history, "outputs", {})
         failed: Mapping[int, Any] = getattr(history, "exceptions", {})
         results: Mapping[int, Any] = {} if outputs else self._shell.user_ns.get("Out", {})

@@ -22,6 +22,7 @@ from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
 from qwen_magic.context.prompt_files import (
     HINT,
+    STEPS,
     PromptFile,
     find_prompt,
     persona_of,
@@ -124,9 +125,9 @@ class Questions:
             system = read_instructions(
                 options.system, namespace, folders=self.prompt_folders, describe=describe
             )
-        if options.hint:
-            hint = find_prompt(HINT, self.prompt_folders).filled().text
-            system = replace(system, text=f"{system.text}\n\n{hint}".strip())
+        for name in [HINT] * bool(options.hint) + [STEPS] * options.steps:
+            rules = find_prompt(name, self.prompt_folders).filled().text
+            system = replace(system, text=f"{system.text}\n\n{rules}".strip())
         model = options.model or DEFAULT_MODEL
         attached = attach(
             given,
@@ -167,6 +168,7 @@ class Questions:
             as_before=typed.chat is None and chat != current,
             expanded=told,
             notes=tools.notes,
+            proposes=options.steps,
             edits=self._edited(chat, cell).key if options.edit else "",
             **ask_fields({**asdict(options), **settled}),
         ).without_keys()

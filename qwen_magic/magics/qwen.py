@@ -21,6 +21,7 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError, bare
+from qwen_magic.frontends.kernel import Requests, takes_input
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
@@ -46,6 +47,8 @@ _NOTES: Final = """\
 The first word that is no option begins the prompt, which is taken to the
 letter; -- ends the options. {name}, {name.attr}, {name[0]} and {name["key"]}
 are replaced by values of the notebook, outside code and $maths$."""
+
+_NO_STEPS: Final = "Nothing was asked: run this cell by itself, and not with others."
 
 EXAMPLES: Final = (
     "%qwen What is a prime number?",
@@ -81,9 +84,12 @@ def _row(option: Option) -> str:
 class QwenMagics(Magics, QwenSettings):
     """The defaults of %%qwen and %qwen."""
 
-    def __init__(self, shell: Any, last_figure: LastFigure) -> None:
+    def __init__(
+        self, shell: Any, last_figure: LastFigure, requests: Requests | None = None
+    ) -> None:
         super().__init__(shell=shell, parent=shell)
         self._last_figure = last_figure
+        self._requests = requests or Requests()
         self.apply_environment(shell.config.get("QwenMagics", {}))
 
     @cached_property
@@ -103,6 +109,16 @@ class QwenMagics(Magics, QwenSettings):
         if "asker" in self.__dict__:
             self.asker.questions.begin_execution()
 
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody runs the cell by itself, and could run what is proposed then."""
+        return takes_input(self.shell) and not self._requests.are_together
+
+    def after(self, result: Any) -> None:
+        """A cell has ended."""
+        if "asker" in self.__dict__ and "steps" in self.asker.__dict__:
+            self.asker.steps.after(result)
+
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
@@ -115,7 +131,12 @@ class QwenMagics(Magics, QwenSettings):
                 from qwen_magic.magics.comparing import compare
 
                 return compare(self.asker, options, asks)
-            return self.asker.answer(asks[0], options) if asks else None
+            if not asks:
+                return None
+            answer = self.asker.answer(asks[0], options)
+            if options.steps:
+                self.asker.steps.begin(asks[0], options, answer)
+            return answer
         except QwenError as error:
             line, cell, local_ns = "", None, None  # a verbose traceback shows them
             raise shortened(error) from error.__cause__
@@ -131,7 +152,12 @@ class QwenMagics(Magics, QwenSettings):
                 from qwen_magic.magics.comparing import acompare
 
                 return await acompare(self.asker, options, asks, view)
-            return await self.asker.aanswer(asks[0], options, view) if asks else None
+            if not asks:
+                return None
+            answer = await self.asker.aanswer(asks[0], options, view)
+            if options.steps:
+                await self.asker.steps.abegin(asks[0], options, answer)
+            return answer
         except QwenError as error:
             line, cell = "", None
             raise shortened(error) from error.__cause__
@@ -145,13 +171,20 @@ class QwenMagics(Magics, QwenSettings):
         """What to ask: one question, or one of each variant of `--compare`; none where all is done:
         help, a dry run, in the background. `names`: those of the function that the line stands
         in."""
+        from qwen_magic.context.steps import GOAL
         from qwen_magic.magics.line import read_cell
 
         options, prompt = read_cell(line, cell or "")
         if options.help:
             print(help_text())
             return [], options
-        of = [("", options)]
+        if options.steps and not self.has_reader:
+            print(_NO_STEPS)
+            return [], options
+        asked = options
+        if options.steps and self._last_figure.value is None:  # figures to come are meant
+            asked = replace(options, images=tuple(i for i in options.images or () if i != "last"))
+        of = [("", asked)]
         if options.compare:
             from qwen_magic.magics.comparing import variants
 
@@ -163,6 +196,8 @@ class QwenMagics(Magics, QwenSettings):
             ]
         except KeyboardInterrupt:
             raise interrupted("nothing was sent") from None
+        if options.steps:
+            asks = [replace(ask, prompt=f"{GOAL}{prompt}") for ask in asks]
         return [ask for ask in asks if not self.asker.held_back(ask, options)], options
 
 

@@ -134,6 +134,12 @@ class QwenSettings(HasTraits):
         help="Whether nest_asyncio2 may make the kernel's event loop re-entrant: only for an "
         "asynchronous function called in a synchronous %qwen, and for good.",
     )
+    step_limit = CInt(
+        12, min=1, help="After so many steps towards a goal nothing is sent unless resumed."
+    )
+    step_output = CInt(
+        2_000, min=100, help="About so many characters of a step's output go to the model."
+    )
     windows = Dict(
         key_trait=Unicode(),
         value_trait=CInt(),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.endpoints import Endpoint
     from qwen_magic.frontends.dry_run import DryRun, Price
-    from qwen_magic.frontends.jupyter import StaticView, TextView, WidgetShelf
+    from qwen_magic.frontends.jupyter import Put, StaticView, TextView, WidgetShelf
     from qwen_magic.frontends.trace import TracePage
     from qwen_magic.frontends.widget import ActionsWidget
     from qwen_magic.magics.actions import AnswerActions
@@ -71,21 +71,29 @@ class ViewFactory:
         return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
 
     def live_view(
-        self, facts: TurnFacts, started: float, *, awaited: bool, outlives: bool = False
+        self,
+        facts: TurnFacts,
+        started: float,
+        *,
+        awaited: bool,
+        outlives: bool = False,
+        put: Put | None = None,
     ) -> StaticView:
         """A live view in the running cell's output, or a static one where nobody could see that.
-        `outlives`: other outputs may come before the turn ends, of another cell too."""
+        `outlives`: other outputs may come before the turn ends, of another cell too. `put`: shows
+        it in another cell than the running one."""
         from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 
         self._shelf = self._shelf or WidgetShelf()
         shell, document = self._shell, Document(self._shown(facts), started=started)
         prints = self._settings.print_figures and not outlives
-        if not self._sees_widgets() or self._is_redirected():
+        if not put and (not self._sees_widgets() or self._is_redirected()):
             return StaticView(document, is_placed=outlives, prints_figures=prints)
         reads_text = not outlives and not cell_id(shell) and writes_to_terminal(sys.stdout)
         return LiveView(
             document,
+            put=put,
             prints_figures=prints,
             shelf=self._shelf,
             clock=time.monotonic,

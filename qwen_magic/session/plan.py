@@ -63,8 +63,9 @@ class Ask:
     is sent. `cache`: an identical request is answered from the store, unless it is to be asked
     `fresh`. `output`: where the answer is to be an object (`asking_for` sets it). `parts`: what the
     `input` is made of. `notes`: what was asked for and is not offered, for the reader to know.
-    `label`: what stands above the answer, where there are several to one question. `edits`: the key
-    of the turn in whose place it comes.
+    `label`: what stands above the answer, where there are several to one question; `sent`: what of
+    a step it answers, in words; `proposes`: its code becomes a cell. `edits`: the key of the turn
+    in whose place it comes.
     """
 
     prompt: str
@@ -94,6 +95,8 @@ class Ask:
     parts: tuple[RequestPart, ...] = ()
     notes: tuple[str, ...] = ()
     label: str = ""
+    sent: str = ""
+    proposes: bool = False
     edits: str = ""
 
     @property

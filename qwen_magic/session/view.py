@@ -97,6 +97,8 @@ def facts_of(plan: Plan) -> TurnFacts:
         model=ask.model,
         chat=plan.chat,
         label=ask.label,
+        sent=ask.sent,
+        proposes=ask.proposes,
         turn_number=plan.number if plan.chat else 0,
         as_before=ask.as_before and plan.chat == ask.chat,
         sibling=plan.sibling,
@@ -138,4 +140,4 @@ def _price(plan: Plan, usage: Usage) -> str:
 
 def provisional_facts(ask: Ask) -> TurnFacts:
     """What is known of a turn whose place is not settled yet."""
-    return TurnFacts(model=ask.model, chat=ask.chat)
+    return TurnFacts(model=ask.model, chat=ask.chat, sent=ask.sent)

@@ -107,7 +107,7 @@ def test_the_first_folder_wins_and_the_bundled_come_last(folders):
         (folder / "tutor.md").write_text(f"---\n---\nThe {text}")
         assert find_prompt("tutor", folders).text == f"The {text}"
     names = [each.name for each in list_prompts(folders, faulty)]
-    assert names == ["explain", "tutor", "analyst", "hint", "reviewer"]
+    assert names == ["explain", "tutor", "analyst", "hint", "reviewer", "steps"]
 
 
 def test_the_bundled_personas_need_no_field():

@@ -54,14 +54,15 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def send(self, code: str, cell_id: str = "", *, stdin: bool = False) -> str:
-        """Begin to execute; the message id. `stdin`: the front end takes input."""
+    def send(self, code: str, cell_id: str = "", *, stdin: bool = False, **metadata) -> str:
+        """Begin to execute; the message id. `stdin`: the front end takes input; `metadata`: what
+        else it says of the cell."""
         message = self.client.session.msg(
             "execute_request",
             {"code": code, "silent": False, "store_history": True, "user_expressions": {},
              "allow_stdin": stdin, "stop_on_error": True},
         )  # fmt: skip
-        message["metadata"]["cellId"] = cell_id
+        message["metadata"].update(metadata, cellId=cell_id)
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 

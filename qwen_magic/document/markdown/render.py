@@ -94,6 +94,13 @@ class CodeHtml(str):
         html.code, html.language, html.highlighted = code, language, highlighted
         return html
 
+    def folded(self, words: str) -> str:
+        """The same form, with all of the code behind `words`."""
+        return (
+            f'<details class="qm-code qm-more"{_CODE_APART}><summary class="qm-more-head">{words}'
+            f"</summary>{_PRE_OPEN}{''.join(self.highlighted)}{_PRE_CLOSE}</details>"
+        )
+
     def saved(self) -> str:
         """The form in which nothing but HTML is needed: apart from what stands around it, and of
         long code the first lines in sight, the rest behind "62 more lines". widget.js folds code

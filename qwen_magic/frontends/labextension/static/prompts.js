@@ -13,7 +13,7 @@ const ABOVE = /^\s*(?:#.*)?$|^%%(?:time|timeit|capture|prun)(?=\s|$)/;
 const words = (text) => new Set(text.trim().split(/\s+/));
 const FLAGS = words(`
   --think --no-think --hint --new --edit --no-history --carry --send-all --allow-secrets --code
-  --cache --fresh --bg --dry-run --raw --quiet -h --help`);
+  --steps --cache --fresh --bg --dry-run --raw --quiet -h --help`);
 const VALUED = words(`
   -m --model -t --tools -e --effort -s --system -c --chat --after -d --data --rows -n --notebook
   -i --image -f --file --schema --compare --judge -o --out --temperature --top-p

@@ -1,0 +1,564 @@
+"""`--steps` and `%qwen_step`: an agent that proposes one cell at a time, and never runs one.
+
+    %%qwen --steps ──> a plan ──> proposed ──the reader runs the cell──> asking ──> proposed …
+                                     │ skip: asking; another cell in its place
+                                     │ stop: stopped; the cell is one as any other
+                       asking ends: proposed, or `done` (the model says so), or `waiting` (no cell
+                       came, the answer was stopped or failed, the limit is reached: resume goes on)
+
+A goal has at most one open proposal. The page marks its cell (labextension/static/steps.js), and
+sends the mark along when the cell is run; where no page does (terminals, consoles) its first line
+says what it is. What was said below a cell is kept, and shown again when that cell is run again.
+
+Nothing here may fail into the user's own output: what goes wrong in a hook is one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from IPython.core.magic import magics_class
+from IPython.display import display
+
+from qwen_magic.context.kept_back import names_pattern
+from qwen_magic.context.notebook import answer as answer_of
+from qwen_magic.context.notebook import figures_in, texts_of
+from qwen_magic.context.steps import (
+    ASKED,
+    GOAL,
+    RanCell,
+    Told,
+    changed,
+    is_done,
+    is_edited,
+    proposed,
+    ran,
+    read_marker,
+    resumed,
+    skipped,
+    with_marker,
+)
+from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.document.words import shorten
+from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.frontends.jupyter import WAITING
+from qwen_magic.frontends.kernel import CommPump, cell_id, cell_mark, kernel_of, request_session
+from qwen_magic.magics.base import SessionMagics, command
+from qwen_magic.masking import with_texts
+from qwen_magic.options import Options
+from qwen_magic.protocol.fields import JSON
+
+if TYPE_CHECKING:
+    from qwen_magic.answer import Answer
+    from qwen_magic.magics.asking import Asker
+    from qwen_magic.session.plan import Ask, Plan
+    from qwen_magic.session.view import View
+
+_PLACE: Final = "⟨what came of it⟩"  # in a question, until that is read
+_KEPT: Final = 200  # cells whose words are kept
+_BETWEEN: Final = 5  # cells of the reader's own that go along
+
+State = Literal["asking", "proposed", "waiting", "done", "stopped"]
+
+
+@dataclass
+class Goal:
+    """One goal, in the conversation `chat`. `home`: the id of the cell that began it; `below`: of
+    the one in whose output the newest words stand; `cell`: of the open proposal, "" where no page
+    knows it; `code`: what is proposed, or was last. `paged`: a page takes the proposals; `session`:
+    its name to the kernel. `last`: the key of the newest turn; `asked`: how many steps since it
+    began or was resumed; `sees`: figures are sent; `between`: the number and id of each cell that
+    the reader has run besides since the newest words."""
+
+    words: str
+    options: Options
+    chat: str
+    home: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:4])
+    state: State = "asking"
+    number: int = 0
+    code: str = ""
+    cell: str = ""
+    below: str = ""
+    paged: bool = True
+    session: str = ""
+    last: str = ""
+    asked: int = 0
+    sees: bool = False
+    between: list[tuple[int, str]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def step(self) -> str:
+        """The name of its newest step in the marks of cells."""
+        return f"{self.id}:{self.number}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in ("asking", "proposed", "waiting")
+
+    def standing(self) -> str:
+        """Where it stands, in a line."""
+        number = self.number
+        after = (
+            f"after step {number}: %qwen_step resume goes on" if number else "before its first step"
+        )
+        where = {
+            "asking": f"step {number + 1} is being written",
+            "proposed": f"step {number} is proposed, not run",
+            "waiting": f"it waits {after}",
+            "stopped": f"it was stopped {after}",
+            "done": f"it is reached, after step {number}",
+        }[self.state]
+        return f"“{shorten(self.words, 60)}”: {where}."
+
+
+class Steps:
+    """The goals of one shell."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._shell = asker.shell
+        self._goals: dict[str, Goal] = {}  # the newest last
+        self._kept: OrderedDict[str, Answer] = OrderedDict()  # by the cell below which it stands
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._figure: object = None  # the one shown last, as of the cell before
+
+    # A goal begins -----------------------------------------------------------------------------
+
+    def begin(self, ask: Ask, options: Options, answer: Answer) -> None:
+        """`answer` is the plan: propose its cell, in a call that cannot wait."""
+        goal = self._begun(ask, options, answer)
+        if goal.state == "proposed" and goal.paged:
+            self._later(self._propose(goal))
+        else:
+            self._offer(goal)
+
+    async def abegin(self, ask: Ask, options: Options, answer: Answer) -> None:
+        """The same in a cell that awaits."""
+        goal = self._begun(ask, options, answer)
+        if goal.state != "proposed" or not (goal.paged and await self._propose(goal)):
+            self._offer(goal)
+
+    def _begun(self, ask: Ask, options: Options, answer: Answer) -> Goal:
+        home = cell_id(self._shell)
+        for other in list(self._goals.values()):
+            if home and other.home == home:  # asked again: that one is over
+                self.end(other)
+                del self._goals[other.id]
+        goal = self._made(ask.prompt.removeprefix(GOAL), options, answer.chat)
+        goal.home = home
+        goal.sees = "last" in (options.images or ())
+        self._answered(goal, answer)
+        return goal
+
+    def _made(self, words: str, options: Options, chat: str) -> Goal:
+        """A goal, in the running cell. What went with its first question goes no second time."""
+        once = dict.fromkeys(("after", "data", "rows", "files", "images", "out"))
+        kept = replace(options, **once, chat=chat, raw=True, new=False, edit=False, steps=True)  # type: ignore[arg-type]
+        goal = Goal(words, kept, chat)
+        self._place(goal)
+        in_notebook = kernel_of(self._shell) is not None and bool(goal.below)
+        widget = self._asker.views.page_widget() if in_notebook else None
+        goal.paged = widget is not None and self._asker.settings.live
+        if widget is not None:
+            widget.on_step = self.pressed
+            self._loop = asyncio.get_running_loop()
+        return goal
+
+    def _place(self, goal: Goal) -> None:
+        """What comes next stands in the running cell."""
+        goal.below, goal.session = cell_id(self._shell), request_session(self._shell)
+        self._goals[goal.id] = self._goals.pop(goal.id, goal)
+        self._kept.pop(goal.below, None)
+
+    def close(self) -> None:
+        for goal in self._goals.values():
+            self.end(goal)
+
+    # What the model said ------------------------------------------------------------------------
+
+    def _answered(self, goal: Goal, answer: Answer | None) -> None:
+        """What becomes of the goal by an answer; None: nothing was asked."""
+        if goal.state == "stopped":
+            return
+        goal.state = "waiting"
+        if answer is None:
+            return
+        if goal.below:
+            self._keep(goal.below, answer)
+        if answer.error is not None or answer.status == "stopped":
+            return
+        goal.last = str(answer.metadata.get(METADATA_KEY, {}).get("key", "")) or goal.last
+        goal.between.clear()
+        code = proposed(answer.text)
+        if code:
+            goal.number, goal.asked, goal.code = goal.number + 1, goal.asked + 1, code
+            goal.state = "proposed"
+        elif is_done(answer.text):
+            goal.state = "done"
+
+    async def _propose(self, goal: Goal, instead: str = "", was: str = "") -> bool:
+        """Put the proposal below the newest words, or in the place of the cell `instead`, if that
+        still says what it `was`. Whether a page did."""
+        given = {
+            "source": goal.code,
+            "mark": {"step": goal.step, "goal": shorten(goal.words, 120), "open": True},
+        }
+        cell = None
+        if instead:
+            cell = await self._ask_page(goal, do="swap", cell=instead, was=was, **given)
+        if not cell and goal.below:
+            cell = await self._ask_page(goal, do="insert", after=goal.below, **given)
+        goal.cell, goal.paged = str(cell or ""), bool(cell)
+        return goal.paged
+
+    def _offer(self, goal: Goal) -> None:
+        """Where no page can take it: the proposal goes into the next prompt, or the next cell."""
+        if goal.state != "proposed":
+            return
+        goal.cell, goal.paged = "", False
+        self._shell.set_next_input(with_marker(goal.code, goal.number, goal.id), replace=False)
+        print(
+            f"Step {goal.number} is in the next cell, not run: read it, edit it, run it, or "
+            "%qwen_step skip. Where there is none, %qwen_code puts it there."
+        )
+
+    def _keep(self, cell: str, answer: Answer) -> None:
+        self._kept[cell] = answer
+        self._kept.move_to_end(cell)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    # What the reader did ------------------------------------------------------------------------
+
+    def after(self, result: Any) -> None:
+        """A cell has ended, and all that it showed is shown."""
+        cell, source = cell_id(self._shell), str(result.info.raw_cell)
+        number = int(result.execution_count or 0)
+        shown = self._asker.last_figure.value
+        has_figure, self._figure = shown is not self._figure, shown
+        goal = self._whose(source, cell)
+        error = result.error_in_exec or result.error_before_exec
+        if goal is None:
+            self._besides(source, cell, number)
+        elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            print(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
+        else:
+            self._ran(goal, source, number, failed=error is not None, has_figure=has_figure)
+
+    def _besides(self, source: str, cell: str, number: int) -> None:
+        """A cell that is no step: an earlier one that runs again, whose words went with its output,
+        or one of the reader's own."""
+        if (kept := self._kept.get(cell)) and kept.shown_in == self._shell.execution_count:
+            return  # it has just been shown
+        if kept:
+            display(dict(kept.bundle), raw=True, metadata=kept.metadata)  # type: ignore[no-untyped-call]
+        elif "%qwen" not in source:
+            for goal in self._goals.values():
+                if goal.is_live:
+                    goal.between = [*goal.between, (number, cell)][-_BETWEEN:]
+
+    def _whose(self, source: str, cell: str) -> Goal | None:
+        """The goal whose open proposal this cell is."""
+        mark, marker = cell_mark(self._shell), read_marker(source)
+        for goal in self._goals.values():
+            if goal.state != "proposed":
+                continue
+            if goal.cell:
+                if mark.get("step") == goal.step and cell in (goal.cell, mark.get("cell")):
+                    return goal
+            elif marker[:2] == (goal.id, goal.number) or not is_edited(source, goal.code):
+                return goal
+        return None
+
+    def _ran(self, goal: Goal, source: str, number: int, *, failed: bool, has_figure: bool) -> None:
+        """The open proposal was run."""
+        if goal.cell:
+            self._later(self._ask_page(goal, do="mark", step=goal.step, open=False))
+        self._place(goal)
+        edited = is_edited(read_marker(source)[2], goal.code)
+        cells = [*goal.between, (number, goal.below)]
+        step, sends = goal.number, goal.sees and has_figure
+
+        def told(read: list[RanCell]) -> Told:
+            *between, own = read
+            own = replace(own, edited=edited, failed=failed)
+            return ran(step, own, between, figure=sends)
+
+        self._go_on(goal, told, cells, sends_figure=sends)
+
+    def pressed(self, what: str, step: str) -> None:
+        """A button of a proposal's bar was pressed. Called on whatever thread messages arrive."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._press, what, step)
+
+    def _press(self, what: str, step: str) -> None:
+        goal = self._goals.get(step.partition(":")[0])
+        if goal is None or goal.step != step or goal.state != "proposed":
+            if goal is not None:
+                self._later(self._ask_page(goal, do="mark", step=step))
+        elif what == "stop":
+            self.end(goal)
+        elif what == "skip":
+            self.skip(goal, in_page=True)
+
+    # What the reader says -----------------------------------------------------------------------
+
+    def newest(self, *states: State) -> Goal:
+        """The goal of such a state that was worked on last. Raises `UsageError`."""
+        found = [goal for goal in self._goals.values() if goal.state in states]
+        if not found:
+            raise UsageError(
+                self.standing(), hint="" if self._goals else "%%qwen --steps begins a goal."
+            )
+        return found[-1]
+
+    def standing(self) -> str:
+        """Where the goals stand, the newest first. An open proposal that no page has is put into
+        the next prompt again."""
+        for goal in self._goals.values():
+            if goal.state == "proposed" and not goal.cell:
+                self._offer(goal)
+        lines = [goal.standing() for goal in reversed(self._goals.values())]
+        return "\n".join(lines) or "There is no goal."
+
+    def end(self, goal: Goal) -> None:
+        """Nothing more is sent; the proposed cell is one as any other."""
+        if goal.state == "proposed" and goal.cell:
+            self._later(self._ask_page(goal, do="mark", step=goal.step))
+        if goal.task is not None:
+            goal.task.cancel()
+        if goal.is_live:
+            goal.state = "stopped"
+
+    def skip(self, goal: Goal, *, in_page: bool = False) -> None:
+        """Another cell in the place of the open proposal. `in_page`: no cell is running."""
+        if not in_page:
+            self._place(goal)
+        told = skipped(goal.number)
+        self._go_on(goal, lambda read: told, instead=True, in_page=in_page)
+
+    def change(self, goal: Goal, words: str) -> None:
+        """Another goal from here on."""
+        goal.words = words
+        self._place(goal)
+        self._go_on(goal, lambda read: changed(words), instead=goal.state == "proposed")
+
+    def resume(self) -> None:
+        """Go on after a halt, also with a goal of a kernel before this. Raises `UsageError`."""
+        halted = [goal for goal in self._goals.values() if goal.state in ("waiting", "stopped")]
+        goal = halted[-1] if halted else self._of_conversation()
+        is_fresh = not halted
+        goal.asked = 0
+        self._place(goal)
+        words = goal.words
+        self._go_on(goal, lambda read: resumed(words, read, is_fresh=is_fresh), goal.between)
+
+    def _of_conversation(self) -> Goal:
+        """The goal that the current conversation was last about. Raises `UsageError`."""
+        conversations = self._asker.session.conversations
+        chain = conversations.chain(conversations.current)
+        path = chain.path(chain.head)
+        while path and path[-1].prompt.startswith(ASKED) and not path[-1].prompt.startswith(GOAL):
+            path.pop()
+        if self._goals or not path or not path[-1].prompt.startswith(GOAL):
+            raise UsageError(
+                self.standing(), hint="Nothing waits to go on; %%qwen --steps begins a goal."
+            )
+        assert chain.head is not None
+        goal = self._made(path[-1].prompt.removeprefix(GOAL), Options(), chain.name)
+        goal.last, goal.number = chain.head.key, len(chain.path(chain.head)) - len(path) + 1
+        return goal
+
+    # Asking -------------------------------------------------------------------------------------
+
+    def _go_on(
+        self,
+        goal: Goal,
+        told: Callable[[list[RanCell]], Told],
+        cells: Sequence[tuple[int, str]] = (),
+        *,
+        sends_figure: bool = False,
+        instead: bool = False,
+        in_page: bool = False,
+    ) -> None:
+        """Ask for the next step, and show it in the output of the running cell. `told`: what is
+        sent, given these `cells` as they are read. `instead`: the next proposal takes the place of
+        the open one; `in_page`: no cell is running."""
+        settings, begun = self._asker.settings, goal.asked
+        if begun >= settings.step_limit:
+            goal.state, goal.asked = "waiting", 0
+            self._say(f"{begun} steps: nothing is sent. %qwen_step resume goes on.", in_page)
+            return
+        before = (goal.cell, goal.code) if instead else ("", "")
+        goal.state = "asking"
+        try:
+            ask = self._question(goal, sends_figure)
+            if goal.paged:
+                read = partial(self._read, goal, cells)
+                self._in_background(goal, ask, read, told, before, in_page)
+            else:
+                self._here(goal, _filled(ask, goal, told(self._remembered(cells))))
+        except QwenError as error:
+            goal.state = "waiting"
+            self._say(f"Nothing was sent. {error.message} {error.hint}", in_page)
+
+    def _question(self, goal: Goal, sends_figure: bool) -> Ask:
+        """The next question of a goal, with a place for what came of the last step."""
+        chain = self._asker.session.conversations.chain(goal.chat)
+        last, head = chain.turns.get(goal.last), chain.head
+        after = head if last is None or last in chain.path(head) else last
+        options = replace(
+            goal.options,
+            after=(after.response_id or None) if after else None,
+            images=("last",) if sends_figure else None,
+        )
+        return self._asker.questions.ask(options, _PLACE)
+
+    def _in_background(
+        self,
+        goal: Goal,
+        ask: Ask,
+        read: Callable[[], Awaitable[list[RanCell]]],
+        told: Callable[[list[RanCell]], Told],
+        before: tuple[str, str],
+        in_page: bool,
+    ) -> None:
+        from qwen_magic.magics.background import begin
+
+        async def settled() -> Ask:
+            return _filled(ask, goal, told(await read()))
+
+        def ended(answer: Answer | None) -> None:
+            self._answered(goal, answer)
+            if goal.state == "proposed":
+                self._later(self._propose(goal, *before))
+            elif before[0] and goal.state != "stopped":
+                self._later(self._ask_page(goal, do="mark", step=goal.step))
+
+        put = partial(self._put, goal, goal.below) if in_page else None
+        goal.task = begin(self._asker, ask, goal.options, settle=settled, ended=ended, put=put)
+
+    def _here(self, goal: Goal, ask: Ask) -> None:
+        """The same where no page can be asked: the prompt comes when the answer is written."""
+        asker, answer = self._asker, None
+        pump = CommPump(self._shell)
+
+        def view(plan: Plan, started: float) -> View:
+            return asker.views.view(plan, started, quiet=False, awaited=False)
+
+        try:
+            answer = asker.session.ask(ask, view, step=pump.step, each=asker.views.offer)
+        except KeyboardInterrupt:
+            print("Stopped. %qwen_step resume goes on.")
+        finally:
+            pump.close()
+            self._answered(goal, answer)
+        if answer is not None and answer.error is not None:
+            raise answer.error
+        self._offer(goal)
+
+    async def _read(self, goal: Goal, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
+        """The cells as the page shows them, else as the kernel remembers them."""
+        if not cells:
+            return []
+        reply = await self._ask_page(goal, **self._wanted([id for _, id in cells]))
+        own = cells[-1][1]
+        if not isinstance(reply, list) or not any(each.get("id") == own for each in reply):
+            return self._remembered(cells)
+        return [self._ran_cell(each) for each in reply]
+
+    def _remembered(self, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
+        kept, _ = self._asker.notebook.remembered()
+        told = answer_of(kept, self._wanted([f"#{number}" for number, _ in cells]))
+        return [self._ran_cell(each) for each in told]
+
+    def _wanted(self, ids: Sequence[str]) -> JSON:
+        window, masks = self._asker.settings.step_output, self._asker.notebook.masks()
+        names = names_pattern((*masks.columns, *masks.names))
+        most = 4 * window * len(ids)
+        return {"do": "cells", "ids": ids, "most": most, "window": window, "names": names}
+
+    def _ran_cell(self, told: Mapping[str, Any]) -> RanCell:
+        outputs = [each for each in told["outputs"] if each["text"] != WAITING]  # our own words
+        cell: JSON = {**told, "outputs": outputs}
+        most, masks = self._asker.settings.step_output, self._asker.notebook.masks()
+        source, shown = texts_of(cell, masks, most)
+        size = sum(int(each["size"]) for each in outputs)
+        return RanCell(source, shown, size, figures=figures_in(cell), number=cell["number"])
+
+    # The page -----------------------------------------------------------------------------------
+
+    async def _ask_page(self, goal: Goal, **request: Any) -> Any:
+        return await self._asker.page.aask(request, session=goal.session)
+
+    def _put(self, goal: Goal, cell: str, data: JSON, metadata: JSON, model: str) -> None:
+        """Show an output in a cell that does not run."""
+        output = {"output_type": "display_data", "data": data, "metadata": metadata}
+        self._later(self._ask_page(goal, do="output", cell=cell, output=output, model=model))
+
+    def _later(self, work: Coroutine[Any, Any, Any]) -> None:
+        assert self._loop is not None  # a page has the goal
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _say(self, text: str, in_page: bool) -> None:
+        if not in_page:
+            print(text)
+
+
+def _filled(ask: Ask, goal: Goal, told: Told) -> Ask:
+    """The question with what came of the step in its place."""
+
+    def fill(text: str) -> str:
+        return text.replace(_PLACE, told.text)
+
+    parts = tuple(replace(part, text=fill(part.text)) for part in ask.parts)
+    words = f"{ASKED} {goal.number}: {told.about}".replace("\u00a0", " ")
+    given = with_texts(ask.input, fill)
+    return replace(ask, prompt=words, sent=told.about, input=given, parts=parts).without_keys()
+
+
+@magics_class
+class StepMagics(SessionMagics):
+    """What can be said about a goal besides running its cells."""
+
+    @command
+    def qwen_step(self, line: str) -> None:
+        """Steps towards a goal, of which you run each yourself. %%qwen --steps begins.
+
+        %qwen_step              where it stands
+        %qwen_step skip         another cell in place of the one that is proposed
+        %qwen_step stop         end it: the proposed cell is one as any other
+        %qwen_step resume       go on after it stopped, failed, or the kernel was restarted
+        %qwen_step goal WORDS   another goal from here on
+        """
+        word, _, rest = line.strip().partition(" ")
+        steps = self._asker.steps
+        match word:
+            case "":
+                print(steps.standing())
+            case "skip" | "resume" | "goal" if not self._magics.has_reader:
+                print("Nothing was asked: run this cell by itself, and not with others.")
+            case "skip" if not rest:
+                steps.skip(steps.newest("proposed"))
+            case "stop" if not rest:
+                steps.end(steps.newest("asking", "proposed", "waiting"))
+            case "resume" if not rest:
+                steps.resume()
+            case "goal" if rest.strip():
+                steps.change(steps.newest("proposed", "waiting", "done", "stopped"), rest.strip())
+            case _:
+                raise UsageError(
+                    "%qwen_step takes skip, stop, resume, or goal and its words.",
+                    hint="%%qwen --steps begins a goal.",
+                )
