@@ -18,7 +18,7 @@ SECRET = "sk-proj-4f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c"
 def kernel(process, server):
     process.ok(
         f"%reload_ext qwen_magic\n%config QwenMagics.endpoint = '{server.base_url}'\n"
-        f"%cd -q {FOLDER}\nnexts, ran = [], []\n"
+        f"%config QwenMagics.replay_beside = False\n%cd -q {FOLDER}\nnexts, ran = [], []\n"
         "get_ipython().set_next_input = lambda text, replace=False: nexts.append(text)"
     )
     yield process
