@@ -74,6 +74,8 @@ def show_answer(answer: Shown) -> None:
             outputs[:] = [each for each in outputs if each["data"] != data]
         raise NotImplementedError
     if shell is None or not hasattr(shell, "kernel"):
+        if shell is not None and _called_by(shell.displayhook):
+            print()  # noqa: T201 - behind "Out[3]: " begins no table
         _write(data)
         return
     display(dict(data), raw=True, metadata=metadata)  # type: ignore[no-untyped-call]

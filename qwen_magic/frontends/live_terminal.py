@@ -68,6 +68,7 @@ FRAME: Final = 1 / 20  # seconds between two drawings
 _SPIN: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LIVE: Final = 6  # rows of what is being thought, or written as code …
 _MOST_BLOCKS: Final = 4  # … which are looked for in its last blocks
+_OURS: Final = ("asking", "running")  # phases of a function's call
 _GOES_ON: Final = re.compile(r"\w+ing\b|Asks")  # the verb of a step that did not come to its end
 _MOST_CODE: Final = 40  # lines of code, and of what it printed, that are shown of a step
 _MOST_OUTPUT: Final = 20
@@ -85,7 +86,6 @@ class LiveTerminalView:
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         """`size`: tells the columns and rows of the window, which `out` is asked for else."""
-        self._out = out
         self._document = Document(turn, started=started, joins=False)
         self._screen = Screen(out, size or partial(window_size, out))
         self._drawer = Drawer(_ink(), Pictures(out))
@@ -102,7 +102,8 @@ class LiveTerminalView:
 
     def update(self, state: ResponseState, now: float) -> None:
         self._changed = True
-        if now >= self._not_before:
+        is_our_turn = any(entry.phase in _OURS for entry in state.entries)  # the loop stops for it
+        if now >= self._not_before or is_our_turn:
             self._update(state, now)
 
     def tick(self, state: ResponseState, now: float) -> None:

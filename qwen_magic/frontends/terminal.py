@@ -218,7 +218,10 @@ def prompt_for(question: Question) -> Choice | None:
     if not _can_ask():
         return None
     scope = printable(question.scope)
-    _print(question.title, f"  {question.call}", f"  {question.text}")
+    is_drawn = kernel_of(running_shell()) is None and sys.stdout.isatty() and can_draw(sys.stdout)
+    bold, plain = ("\x1b[1m", "\x1b[0m") if is_drawn else ("", "")
+    print(f"{bold}{printable(question.title)}{plain}")  # noqa: T201
+    _print(f"  {question.call}", f"  {question.text}")
     for _ in range(_TRIES):
         try:
             typed = input(f"[y]es, once · [a]lways {scope} · [n]o · never {scope}: ")
