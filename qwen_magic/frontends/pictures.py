@@ -33,6 +33,7 @@ Way: TypeAlias = Literal["kitty", "iterm", "sixel", ""]
 
 PATIENCE: Final = 0.2  # seconds
 FOLDER: Final = "figures"
+_LARGEST: Final = 40_000_000  # pixels
 _CELL: Final = (10, 20)  # pixels, where the terminal does not tell
 _CHUNK: Final = 4096  # bytes of base64 in one escape of kitty
 _ITERM: Final = ("iTerm.app", "WezTerm", "mintty")
@@ -52,7 +53,7 @@ class Pictures:
         """What draws the figure in a window of so many columns and rows; None where it cannot."""
         content = _bytes_of(data_uri)
         size = _size_of(content)
-        if size is None:
+        if size is None or not 0 < size[0] * size[1] <= _LARGEST:
             return None
         if self._way is None:
             self._way = known_way(self._environ)
@@ -60,20 +61,25 @@ class Pictures:
                 self._way = "sixel" if _can_sixel() else ""
         if not self._way:
             return None
-        columns, rows = _fit(size, _cell_size(self._out), width, max(3, height - 4))
-        match self._way:
-            case "kitty":
-                drawn = "".join(_kitty(content, columns, rows))
-            case "iterm":
-                drawn = _iterm(content, columns, rows)
-            case _:
-                cell = _cell_size(self._out)
-                drawn = _sixel(content, columns * cell[0], rows * cell[1])
-        return Picture(drawn, rows) if drawn else None
+        cell = _cell_size(self._out)
+        columns, rows = _fit(size, cell, width, max(3, height - 4))
+        try:
+            match self._way:
+                case "kitty":
+                    drawn = "".join(_kitty(content, columns, rows))
+                case "iterm":
+                    drawn = _iterm(content, columns, rows)
+                case _:
+                    drawn = _sixel(content, columns * cell[0], rows * cell[1])
+        except (ImportError, OSError, ValueError, SyntaxError):  # a picture that is broken
+            return None
+        return Picture(drawn, rows)
 
     def save(self, data_uri: str) -> str:
         """Save the figure for the user alone; what to say of it: its path, or a reason."""
         content = _bytes_of(data_uri)
+        if not content:
+            return "broken"
         ending = next((e for mark, e in _ENDINGS.items() if content.startswith(mark)), "img")
         folder = data_folder(self._environ) / FOLDER
         name = f"{time.strftime('%Y-%m-%d')}-{hashlib.sha256(content).hexdigest()[:8]}.{ending}"
@@ -148,7 +154,10 @@ def _asked(question: bytes) -> bytes:
 
 
 def _bytes_of(data_uri: str) -> bytes:
-    return base64.b64decode(data_uri.partition(",")[2])
+    try:
+        return base64.b64decode(data_uri.partition(",")[2])
+    except ValueError:
+        return b""
 
 
 def _size_of(content: bytes) -> tuple[int, int] | None:

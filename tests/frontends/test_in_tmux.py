@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rich")
 
 import terminal_answer
+from demo_server import demo_server
 from real_jupyter import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
@@ -61,3 +62,27 @@ def test_a_window_that_was_resized_tells_everything_once(tmux):
     for number in range(1, 40):
         assert told.count(f"质数{number:03}") == 1
     assert told.count("".join(terminal_answer.CHINESE.split())) == 3
+
+
+def test_ctrl_c_stops_and_gives_the_terminal_back(tmux, tmp_path):
+    """Keys are not echoed into an answer, and are again when it has ended."""
+    ask = "import sys; from qwen_magic.cli import main; sys.exit(main())"
+    with demo_server(delay=0.05) as server:
+        settings = f"QWEN_MAGIC_ENDPOINT={server.base_url} QWEN_MAGIC_HOME={tmp_path}"
+        asked = f"{settings} {sys.executable} -c '{ask}' ask write at length"
+        program = f"{asked}; echo status $?; stty -a; exec sleep 600"
+        tmux("new-session", "-d", "-s", "w50", "-x", "50", "-y", "40", program)
+
+        def text():
+            return tmux("capture-pane", "-p", "-S", "-", "-t", "w50")
+
+        wait_until(lambda: "A long answer" in text(), 40, "an answer")
+        tmux("send-keys", "-t", "w50", "typed")
+        tmux("send-keys", "-t", "w50", "C-c")
+        wait_until(lambda: "-echoprt" in text(), 20, "the end")
+    shown = text()
+    assert "Stopped after" in shown
+    assert "status 130" in shown
+    assert "typed" not in shown
+    assert " echo " in shown
+    assert "# A long" not in shown
