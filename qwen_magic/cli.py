@@ -49,6 +49,17 @@ _MAGICS: Final[Mapping[str, tuple[str, str, str]]] = {
     "doctor": ("qwen_doctor", "", "look at everything that an answer needs"),
     "key": ("qwen_key", "", "ask for the API key, and keep it in the system's keyring"),
 }
+# What hints say of cells and kernels, said of a shell.
+_WORDS: Final[Mapping[str, str]] = {
+    "%qwen_demo on": "--endpoint demo",
+    "%%qwen": "qwen-magic ask",
+    "Run the cell again|Restart the kernel": "Ask again",
+    "run the cell again|restart (?:the|this) kernel": "ask again",
+    " in the next cell, or run this one": ", or ask again",
+    "end with this kernel": "end with this command",
+    "a new kernel opens|the next kernel begins": "the next question opens",
+    ", also out of the notebook;": ";",
+}
 _CHECKS: Final = ("doctor", "models")  # what they say is of magics, not of a conversation
 _EPILOG: Final = """\
 Conversations are those of this folder, or of the notebook that --notebook names, and go on there.
@@ -114,7 +125,10 @@ def _do(given: argparse.Namespace) -> int:
     with command_line.opened(given.notebook, given.endpoint) as magics:
         if given.command == "ask":
             typed = given.typed or []
-            return int(not command_line.ask(magics, typed, given.prompt, as_json=given.json))
+            is_well = command_line.ask(
+                magics, typed, given.prompt, as_json=given.json, in_shell=_in_shell
+            )
+            return int(not is_well)
         magic, _, _ = _MAGICS[given.command]
         said = _Said(sys.stdout)
         with redirect_stdout(said) if given.command in _CHECKS else nullcontext():
@@ -159,9 +173,11 @@ def _told(error: QwenError) -> str:
 
 def _in_shell(words: str) -> str:
     """What is said of magics, said of this command where it has the same."""
+    words = re.sub(r"%qwen_key without --save [^.]*", "The environment may hold it too", words)
     for command, (magic, _, _) in _MAGICS.items():
         words = re.sub(rf"%{magic}\b", f"qwen-magic {command}", words)
-    words = words.replace("%qwen_demo on", "--endpoint demo").replace("%%qwen", "qwen-magic ask")
+    for magic_words, shell_words in _WORDS.items():
+        words = re.sub(magic_words, shell_words, words)
     return re.sub(
         r"%config QwenMagics\.(\w+)", lambda found: f"QWEN_MAGIC_{found[1].upper()}", words
     )

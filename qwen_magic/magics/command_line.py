@@ -100,10 +100,12 @@ def ask(
     words: Sequence[str],
     *,
     as_json: bool = False,
+    in_shell: Callable[[str], str] = str,
 ) -> bool:
     """Ask, and write the answer as it comes, or as JSON at its end; whether all is well. `typed`:
     the options, `words`: the prompt, which what comes on stdin joins, as the body of a cell does.
-    Raises `QwenError`, and `KeyboardInterrupt` with what came kept."""
+    `in_shell` says in a shell's words what is said of cells. Raises `QwenError`, and
+    `KeyboardInterrupt` with what came kept."""
     asker = magics.asker
     with TemporaryDirectory() as folder:
         names, body = asker.shell.user_ns, _stdin()
@@ -116,7 +118,8 @@ def ask(
         if not (prompt.strip() or body.strip()):
             raise OptionError("There is no prompt: qwen-magic ask PROMPT, or write it to stdin.")
         _, prompt = read_cell(f"-- {prompt}", body.decode("utf-8-sig", "replace"))
-        answers = _answers(asker, options, prompt, quiet=options.quiet or as_json)
+        options = replace(options, raw=True, quiet=options.quiet or as_json)
+        answers = _answers(asker, options, prompt, in_shell)
     if as_json and answers:
         told = [answer_json(answer) for answer in answers]
         indent = 2 if sys.stdout.isatty() else None
@@ -127,9 +130,10 @@ def ask(
     return all(answer.error is None for answer in answers)
 
 
-def _answers(asker: Asker, options: Options, prompt: str, *, quiet: bool) -> Sequence[Answer]:
+def _answers(
+    asker: Asker, options: Options, prompt: str, in_shell: Callable[[str], str]
+) -> Sequence[Answer]:
     """One, or one of each variant of `--compare`; none of a dry run."""
-    options = replace(options, raw=True, quiet=quiet)
     if options.compare:
         from qwen_magic.magics.comparing import compare, variants
 
@@ -144,18 +148,22 @@ def _answers(asker: Asker, options: Options, prompt: str, *, quiet: bool) -> Seq
         return []
 
     def view(plan: Plan, started: float) -> View:
-        if quiet or sys.stdout.isatty():
-            return asker.views.view(plan, started, quiet=quiet, awaited=False)
-        return _TextView(facts_of(plan), sys.stdout, started=started)
+        if options.quiet or sys.stdout.isatty():
+            return asker.views.view(plan, started, quiet=options.quiet, awaited=False)
+        text = _TextView(facts_of(plan), sys.stdout, started=started)
+        text.in_shell = in_shell
+        return text
 
     answer = asker.session.ask(question, view)
-    if question.edits and sys.stdout.isatty() and not quiet and answer.error is None:
+    if question.edits and sys.stdout.isatty() and not options.quiet and answer.error is None:
         asker.show_differences(answer, question.edits)
     return [answer]
 
 
 class _TextView(TerminalView):
     """The answer's text alone, for a pipe; what else there is to say goes to stderr."""
+
+    in_shell: Callable[[str], str] = str
 
     def begin(self, stop: Callable[[], None]) -> None:
         """Nothing stands before the text."""
@@ -177,7 +185,7 @@ class _TextView(TerminalView):
         note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
         told = [note_text(note)] if note and not outcome.is_raised else []
         for words in (*told, *footer.warnings):
-            print(words, file=sys.stderr)
+            print(self.in_shell(words), file=sys.stderr)
         return {}
 
 

@@ -112,6 +112,7 @@ def test_an_answer_as_json(run):
         (("ask", "--new", "-c", "a", "x"), 2, "contradict"),
         (("ask", "--endpoint", "http://127.0.0.1:9/v1", "x"), 1, "refused the connection"),
         (("ask", "--endpoint", "singapore", "x"), 1, "Set DASHSCOPE_API_KEY"),
+        (("ask", "a sk-0123456789abcdefghij b"), 1, "--allow-secrets"),
         (("ask", "--notebook", "none.ipynb", "x"), 1, "There is no notebook none.ipynb"),
         (("ask", "--schema", "none.json", "x"), 1, "none.json cannot be read"),
         (("history", "nobody"), 1, "qwen-magic chats lists them"),
@@ -123,7 +124,7 @@ def test_what_is_wrong_is_told_in_short_words(run, words, status, told):
     assert (found, out) == (status, "")
     assert told in err
     assert len(err.splitlines()) <= 3
-    assert not any(magic in err for magic in ("%config", "%qwen_chat", "%%qwen"))
+    assert not any(word in err for word in ("%config", "%qwen_chat", "%%qwen", "cell", "kernel"))
 
 
 @pytest.mark.parametrize("words", [["ask", "--bg", "x"], ["ask", "-m"], ["nothing"], []])
