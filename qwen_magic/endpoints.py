@@ -352,7 +352,7 @@ def _from_name(name: str, environ: Mapping[str, str]) -> Endpoint:
             if near
             else "Give a URL, or one of: " + ", ".join(_BY_NAME) + ".",
         )
-    workspace = environ.get("DASHSCOPE_WORKSPACE_ID", "")
+    workspace = _said(environ, "DASHSCOPE_WORKSPACE_ID")
     if "{workspace}" in row.base_url and not workspace:
         raise UsageError(
             f"The endpoint {name} is reached by a workspace domain only.",
@@ -393,7 +393,7 @@ def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
             return replace(row, base_url=base)
     variable = _KEY_VARIABLES.get(host) or _variable_of(host)
     key = ""
-    if base == environ.get("DASHSCOPE_BASE_URL", "").strip().rstrip("/"):
+    if base == _said(environ, "DASHSCOPE_BASE_URL").rstrip("/"):
         # Set together with the key: a gateway or proxy that the user trusts with it.
         key = environ.get(variable, "") or environ.get(_KEY, "")
     return Endpoint(parts.netloc, base, key_variable=variable, key=key, key_optional=True)
@@ -443,4 +443,9 @@ def is_open(url: str) -> bool:
 def default_endpoint_name(environ: Mapping[str, str] | None = None) -> str:
     """`DASHSCOPE_BASE_URL` where it is set, else Singapore."""
     environ = Unshown(os.environ if environ is None else environ)
-    return str(environ.get("DASHSCOPE_BASE_URL", "")).strip() or DEFAULT_ENDPOINT
+    return _said(environ, "DASHSCOPE_BASE_URL") or DEFAULT_ENDPOINT
+
+
+def _said(environ: Mapping[str, str], variable: str) -> str:
+    """What a variable holds, without the quotes that a file of settings may have left around it."""
+    return str(environ.get(variable, "")).strip("\"' \t\r\n")

@@ -218,6 +218,13 @@ def test_what_stands_around_a_key_is_no_part_of_it(typed):
     assert find_endpoint("singapore", {"DASHSCOPE_API_KEY": typed}).key == "sk-a1"
 
 
+def test_quotes_around_an_address_or_a_workspace_are_no_part_of_it():
+    said = {"DASHSCOPE_BASE_URL": ' "https://gate.example/v1"\n', "DASHSCOPE_API_KEY": "sk-a1"}
+    assert default_endpoint_name(said) == "https://gate.example/v1"
+    assert find_endpoint(default_endpoint_name(said), said).key == "sk-a1"
+    assert "//ws1." in find_endpoint("tokyo", {"DASHSCOPE_WORKSPACE_ID": "'ws1' "}).base_url
+
+
 def test_blanks_and_quotes_are_no_key():
     assert not find_endpoint("singapore", {"DASHSCOPE_API_KEY": ' "" \n'}, key=" ").key
 
