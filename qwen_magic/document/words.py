@@ -139,6 +139,8 @@ HIDDEN = re.compile(
     f"|(?<![^\\x00-\u02ff{_UNSEEN}\u200c\u200d])[\u200c\u200d]"
     f"|(?<=[A-Za-z\\s{_VARIES}])[{_VARIES}]"
 )
+# One of them, or what they may begin with: looked for first, in a fifth of the time.
+_SELDOM = re.compile(f"[\U0001f3f4\u200c\u200d{_UNSEEN}{_CONTROLS}{_VARIES}]")
 # Letters of Cyrillic and Greek that are drawn as one of Latin: a word of nothing else may be one.
 _TWINS = frozenset("аеорсухіјѕһԁӏԛԝАВЕКМНОРСТУХІЈЅονυραικΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
 _LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
@@ -147,7 +149,7 @@ _LOOKALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
 def revealed(text: str, before: str = "") -> str:
     """`text` with a name in the place of every character that hides or controls: "a⟨U+202E⟩b".
     `before`: the character that stands in front of it."""
-    if text.isascii() and not _CONTROL.search(text):
+    if not (_CONTROL if text.isascii() else _SELDOM).search(text):
         return text
     parts, copied, whole = [], len(before), before + text
     for found in HIDDEN.finditer(whole, len(before)):
