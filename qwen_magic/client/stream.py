@@ -21,11 +21,13 @@ import math
 import random
 import threading
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -77,8 +79,7 @@ class Stream:
     - `first_byte_at`: `time.monotonic` of the first byte of a body, or None;
     - `request_id`: of the newest response's headers, or "";
     - `source`: where the answer comes from, where that is not the server (`tape.Opener`);
-    - `came`: the newest body as it came, in pieces with their times (`time.monotonic`);
-      `started_at`: when it was asked for; `request`, `endpoint`, `opener`: by what, where, how.
+    - `started_at`: when it was asked for; `request`, `endpoint`, `opener`: by what, where, how.
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class Stream:
         """`pace`: for how many seconds what comes may lie together before it is looked at."""
         self.source = opener.source
         self.started_at = time.monotonic()
-        self.came: list[tuple[float, bytes]] = []
+        self._came: list[tuple[float, bytes]] = []
+        self._packed: tuple[list[tuple[float, int]], bytes] | None = None  # the same, at the end
         self.error: QwenError | None = None
         self.retrying = ""
         self.first_byte_at: float | None = None
@@ -159,6 +161,15 @@ class Stream:
         """Whether it has ended, and its connection is cleaned up."""
         return self._done.is_set()
 
+    @property
+    def came(self) -> list[tuple[float, bytes]]:
+        """The newest body as it came, in pieces with their times (`time.monotonic`)."""
+        if self._packed is None:
+            return self._came
+        sizes, packed = self._packed
+        body = BytesIO(zlib.decompress(packed))
+        return [(at, body.read(size)) for at, size in sizes]
+
     def wait_until_sent(self, timeout: float) -> None:
         """Wait until the request is on its way, or `timeout` seconds."""
         self._sent.wait(timeout)
@@ -204,11 +215,15 @@ class Stream:
         self._queue.end()
         self._sent.set()
         self._done.set()
+        # A trace keeps it: 40 KB of text come as a megabyte of events, which packed are 60 KB.
+        body = b"".join(piece for _, piece in self._came)
+        self._packed = [(at, len(piece)) for at, piece in self._came], zlib.compress(body, 1)
+        self._came = []
 
     async def _attempt(self) -> tuple[QwenError | None, list[Received]]:
         """One request: what went wrong, and the events that were held back meanwhile."""
         reader: AnswerReader | None = None
-        self.came.clear()
+        self._came.clear()
         try:
             async with self.opener.open(self.request, self._trace) as response:
                 # Here, so that the first request of a process need not wait for it.
@@ -257,7 +272,7 @@ class Stream:
             chunk, at = b"".join(arrived), time.monotonic()
             arrived.clear()
             self.first_byte_at = self.first_byte_at or at
-            self.came.append((at, chunk))
+            self._came.append((at, chunk))
             self._hand_on(reader.feed(chunk, at))
             if reader.ending and grace is None:
                 grace = loop.call_later(_GRACE, self._canceller.cancel)

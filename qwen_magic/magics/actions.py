@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -30,7 +32,7 @@ class AnswerActions:
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
         self._place: dict[str, str] = {}  # key -> chat
-        self._outputs: OrderedDict[str, Show] = OrderedDict()
+        self._outputs: OrderedDict[str, bytes] = OrderedDict()  # packed: HTML shrinks to a fifth
         self.widget = ActionsWidget(on_action=self._act, describe=self._describe)
 
     def offer(self, answer: Answer, *, prints_figures: bool) -> None:
@@ -41,7 +43,8 @@ class AnswerActions:
             return
         self._place[key] = chat
         figures = static.figure_bundles(answer.bundle, key) if prints_figures else []
-        self._outputs[key] = Show(answer.bundle, answer.metadata, figures)
+        shown = [dict(answer.bundle), answer.metadata, figures]
+        self._outputs[key] = zlib.compress(json.dumps(shown).encode(), 1)
         while len(self._outputs) > _KEPT:
             self._outputs.popitem(last=False)
         self.widget.tell(*self._siblings_known(key))
@@ -109,7 +112,7 @@ class AnswerActions:
                 key=chosen.key,
             )
             return Show(static.bundle(document_of(chosen, facts)), {})
-        return self._outputs[chosen.key]
+        return Show(*json.loads(zlib.decompress(self._outputs[chosen.key])))
 
 
 def _is_compared(chain: Chain, turn: Turn) -> bool:

@@ -98,7 +98,9 @@ class TextAccumulator:
         return self._joined
 
     def text_of(self, kind: TextKind) -> str:
-        """The stretches of one kind, joined."""
+        """The stretches of one kind, joined; the very text where there is no other kind."""
+        if {stretch.kind for stretch in self._stretches} == {kind}:
+            return self.text
         ends = [each.start for each in self._stretches[1:]] + [len(self.chunks)]
         return "".join(
             "".join(self.chunks[stretch.start : end])
