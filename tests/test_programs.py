@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import pytest
-from demo_server import asked, demo_server, wait_for_requests
+from demo_server import asked, demo_server, most_at_once, wait_for_requests
 from typed_use import asked as typed_asked
 from typed_use import awritten, written
 from worded_server import called, ended, said, worded_server
@@ -162,8 +162,7 @@ def test_fifty_streams_at_once_in_handlers_of_fastapi(server):
     with served(app) as url:
         asyncio.run(everybody(url))
         wait_for_requests(server, lambda records: records[-1].closed_at, 10)
-    first = asked(server)[:many]
-    assert max(each.time for each in first) < min(each.ended_at for each in first), "all at once"
+    assert most_at_once(asked(server)[:many]) > many / 2, "at once, on however busy a machine"
 
 
 def test_a_forked_worker_asks_over_connections_of_its_own(server):

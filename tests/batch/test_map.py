@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from demo_server import demo_server, wait_for_requests
+from demo_server import demo_server, most_at_once, wait_for_requests
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import MapSettings, run_map
@@ -65,19 +65,6 @@ def qwen(server):
 def rows_asked(server):
     """The rows' numbers out of the server's log, in the order of arrival."""
     return [int(re.search(r"Row(\d+)", r.body["input"])[1]) for r in server.requests]
-
-
-LATE = 0.15  # seconds
-
-
-def most_at_once(records):
-    """The client is done at an answer's last event; the server notes its end up to LATE later."""
-    changes = [(r.time, 1) for r in records] + [(r.ended_at - LATE, -1) for r in records]
-    running = most = 0
-    for _at, change in sorted(changes):
-        running += change
-        most = max(most, running)
-    return most
 
 
 def right(table, number):

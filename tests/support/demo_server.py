@@ -5,6 +5,8 @@ from pathlib import Path
 
 from qwen_magic.demo import DemoServer
 
+_LATE = 0.15  # seconds
+
 LESSONS = Path(__file__).parents[1] / "data" / "lessons"
 
 
@@ -27,3 +29,14 @@ def wait_for_requests(server, done, timeout=5.0):
             raise TimeoutError(f"The demo server saw nothing of the kind in {timeout} s.")
         time.sleep(0.01)
     return records
+
+
+def most_at_once(records):
+    """How many requests there were at a time. A client is done at an answer's last event; the
+    server notes its end up to `_LATE` later."""
+    changes = [(r.time, 1) for r in records] + [(r.ended_at - _LATE, -1) for r in records]
+    running = most = 0
+    for _at, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return most
