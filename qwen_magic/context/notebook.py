@@ -563,4 +563,4 @@ def _text(value: object) -> str:
         return value
     if isinstance(value, list):
         return "".join(map(str, value))
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -129,21 +129,26 @@ def show_html(html: str, plain: str) -> None:
 
 
 def show_edit(mark: str, name: str, old: str, new: str) -> None:
-    """Show how the source `new` differs from the `old` one of the cell `name`. The page finds it by
-    the class `mark`, and puts Accept and Discard there."""
+    """Show how the source `new` differs from the `old` one of the cell `name`."""
+    plain = source_difference_text(old, new)
+    html = edit_html(mark, name, old, new)
+    show_html(html, f"A new source for {name}: {_changes(plain)}\n\n{plain}")
+
+
+def edit_html(mark: str, name: str, old: str, new: str) -> str:
+    """The same as HTML. The page finds it by the class `mark`, and offers to accept it there."""
     from qwen_magic.frontends.history import page_style
 
-    plain = source_difference_text(old, new)
     title = f"A new source for {name}"
+    changes = _changes(source_difference_text(old, new))
     lines = source_difference_html(old, new)
     pre = (
         f'<pre class="qm-pre qm-diff" tabindex="0" role="region" aria-label="{title}">{lines}</pre>'
     )
-    show_html(
+    return (
         f'<div class="qm-page qm-edit {mark}">{page_style()}<div class="qm-title">'
-        f'<b class="qm-name">{title}</b>{SEP}<small class="qm-meta">{_changes(plain)}</small></div>'
-        f"{pre}</div>",
-        f"{title}: {_changes(plain)}\n\n{plain}",
+        f'<b class="qm-name">{title}</b>{SEP}<small class="qm-meta">{changes}</small></div>'
+        f"{pre}</div>"
     )
 
 

@@ -4,6 +4,9 @@ import pytest
 from answer_pages import run_actions, show
 from answer_states import all_states
 
+from qwen_magic.context.kept_back import names_pattern
+from qwen_magic.context.notebook import answer
+from qwen_magic.frontends.display import edit_html
 from qwen_magic.frontends.static import mark_of
 
 pytestmark = pytest.mark.browser
@@ -177,3 +180,100 @@ def test_the_keyboard_reaches_and_works_every_action(page):
     page.focus(".qm-act:text('Fork from here')")
     page.keyboard.press("Space")
     assert page.evaluate("actions.sent.at(-1).op") == "fork"
+
+
+# Cells as JupyterLab has them, of those that a file has.
+CELLS_OF = """(cells) => {
+  const outputs = (made) => ({
+    length: made.length,
+    get: (at) => ({ type: made[at].output_type, toJSON: () => made[at] }),
+  });
+  const cellOf = (cell) => ({
+    get id() { return cell.id; }, type: cell.cell_type,
+    executionCount: cell.execution_count, isDirty: false,
+    outputs: cell.outputs && outputs(cell.outputs),
+    sharedModel: { getSource: () => cell.source, setSource: (text) => { cell.source = text; } },
+  });
+  const session = { kernel: { clientId: "this page" } };
+  const context = { model: { cells: cells.map(cellOf) }, sessionContext: { session } };
+  actions.values.layout = { widget_manager: { context } };
+  window.cells = cells;
+}"""
+ASK = """(asked) => new Promise((resolve) => {
+  actions.send = resolve;
+  actions.receive({ op: "notebook", id: 7, session: "this page", ...asked });
+})"""
+LONG = "".join(f"line {n} of Größe and salary, {n / 7}\n" for n in range(400))
+NOTEBOOK = [
+    {"id": "a", "cell_type": "markdown", "source": "# One\n\ntext\n\n###### Two ##\nno # three"},
+    {"id": "b", "cell_type": "code", "source": "\n  \n  x = 1\nprint(x)", "execution_count": 3,
+     "outputs": [
+        {"output_type": "stream", "name": "stdout", "text": LONG},
+        {"output_type": "stream", "name": "stdout", "text": "k" * 9_000},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["a", "\x1b[31mb"]},
+        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": []},
+    ]},
+    {"id": "c", "cell_type": "code", "source": "", "execution_count": None, "outputs": [
+        {"output_type": "display_data", "data": {"image/png": "AAAA", "text/plain": "<Figure>"}},
+        {"output_type": "execute_result", "data": {
+            "text/html": "<b>SALARY</b>", "text/plain": "<X>"}},
+        {"output_type": "execute_result", "data": {"text/html": "<b>1</b>", "text/plain": "a\nb"}},
+        {"output_type": "display_data", "data": {"text/html": "<i>only</i>"}},
+        {"output_type": "display_data", "data": {
+            "text/markdown": "![a](data:image/png;base64,iVBOR+/=) my_email", "text/plain": "p"}},
+        {"output_type": "display_data", "data": {"application/json": {"a": [1, "ü"]}}},
+    ]},
+]  # fmt: skip
+
+
+def test_the_page_tells_of_its_cells_as_their_file_would(page):
+    run_actions(page, {})
+    page.evaluate(CELLS_OF, NOTEBOOK)
+    names = names_pattern(["salary", "*_email", "a[bc]d", "x?y*"])
+    for asked in (
+        {"do": "outline"},
+        {"do": "cells", "ids": ["c", "b", "a"], "most": 90_000, "window": 300, "names": names},
+        {"do": "cells", "ids": ["b", "a"], "most": 500, "window": 3_000, "names": ""},
+    ):
+        told = page.evaluate(ASK, asked)
+        assert (told["op"], told["id"], told["mine"]) == ("notebook", 7, True)
+        for cell in told["reply"]:
+            for each in (cell.get("source", {}), *cell.get("outputs", ())):
+                each.get("names", []).sort()
+        expected = [{**cell, "number": cell["number"] or None} for cell in answer(NOTEBOOK, asked)]
+        assert told["reply"] == expected
+    assert page.evaluate(ASK, {"do": "outline", "session": "another"})["mine"] is False
+    page.evaluate("() => delete actions.values.layout")
+    assert page.evaluate(ASK, {"do": "outline"})["reply"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "press", "source", "says"),
+    [
+        ("", ["Accept"], "y = 2", "not run"),
+        ("", ["Discard"], "x = 1", "Discarded"),
+        ("cells[0].source = 'z'", ["Accept"], "z", "was edited"),
+        ("cells[0].source = 'z'", ["Accept", "Replace it all the same"], "y = 2", "not run"),
+        ("cells[0].id = 'gone'", ["Accept"], "x = 1", "no longer here"),
+    ],
+)
+def test_a_difference_is_accepted_or_discarded(page, change, press, source, says):
+    html = edit_html(MARK, "cell [2]", "x = 1", "y = 2")
+    page.evaluate("(html) => void (document.querySelector('main').innerHTML = html)", html)
+    assert page.locator(".qm-act").count() == 0, "without its kernel it offers nothing"
+    run_actions(page, {})
+    page.evaluate("() => void (actions.save_changes = () => {})")
+    page.evaluate(CELLS_OF, [{"id": "c", "cell_type": "code", "source": "x = 1", "outputs": []}])
+    page.evaluate(change or "0")
+    edit = {"cell": "c", "was": "x = 1", "source": "y = 2"}
+    page.evaluate("(edits) => { actions.set('edits', edits); }", {MARK: edit})
+    page.evaluate("() => actions.call('change:answers change:edits')")
+    for name in press:
+        page.get_by_role("button", name=name).click()
+    page.get_by_role("status").get_by_text(says).wait_for()
+    assert page.evaluate("() => cells[0].source") == source
+    is_settled = says in ("not run", "Discarded")
+    assert page.evaluate("() => Object.keys(actions.get('edits'))") == (
+        [] if is_settled else [MARK]
+    )
+    assert page.get_by_role("button").count() == (0 if is_settled else 2)

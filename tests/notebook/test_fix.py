@@ -174,3 +174,80 @@ def test_code_into_the_next_cell(fresh, server):
     assert payload["text"]
     ran = fail(fresh, "%qwen_code -n 99")
     assert "no number 99" in "".join(ran.traceback)
+
+
+# What else goes along of the notebook, and what comes back for one of its cells
+
+
+def next_input(kernel, code):
+    """What the kernel puts into the next cell when it runs `code`."""
+    ran = kernel.ok(
+        f"{code}\nprint(repr(get_ipython().payload_manager.read_payload()))\n"
+        "get_ipython().payload_manager.clear_payload()"
+    )
+    payload = eval(ran.stdout.strip().split("\n")[-1])
+    return [(each["text"], each["replace"]) for each in payload], ran
+
+
+def test_a_session_without_a_page_goes_along_as_it_is_remembered(fresh, server):
+    fresh.ok("hidden_token = 'a canary of ours'")
+    fresh.ok(f"print('{KEY}', hidden_token)\n%config QwenMagics.masked_columns = ['salary']")
+    fresh.ok("import pandas as pd\npd.DataFrame({'name': ['Ann'], 'salary': [98765]})")
+    fail(fresh, f"int('{KEY}')")
+    dry = dry_run(fresh, "%%qwen -n last:4 --dry-run\nwhat is here?")
+    assert re.search(r"notebook last:4 .* as this session remembers it", dry["text/plain"])
+    shown = request_in(dry)["input"]
+    ran = fresh.ok("%%qwen -n last:5\nwhat is here?")
+    sent = last_request(server).body["input"]
+    assert shown.removesuffix("```") in sent, "the dry run is one cell more"
+    assert re.search(r"notebook last:5: 5 of \d+.cells, .*, about \d+.tokens", str(ran.final))
+    for part in ("Cell [", "hidden_token", "import pandas", "may show salary", "ValueError"):
+        assert part in sent
+    for secret in (KEY, KEY[3:], "a canary of ours", "98765"):
+        assert secret not in json.dumps(last_request(server).body)
+    fresh.ok("%config QwenMagics.masked_columns = []")
+    fresh.ok("%%time\n%%qwen -n errors\nwhat failed?")
+    assert "pandas" not in last_request(server).body["input"]
+    ran = fail(fresh, "%%qwen -n cells:9000\nwhat is it?")
+    assert "No cell has the number 9000" in "".join(ran.traceback)
+
+
+def test_the_size_of_the_notebook_is_confirmed(fresh):
+    fresh.ok("%config QwenMagics.confirm_tokens = 50\nprint('word ' * 300)")
+    ran = fail(fresh, "%%qwen -n last\nHello")
+    assert "This would send about" in "".join(ran.traceback)
+    fresh.ok("%config QwenMagics.confirm_tokens = 20_000")
+
+
+def test_a_changed_cell_goes_into_the_next_one_where_no_page_is(fresh):
+    cell = 'planets.groupby("kind")["density"].mean()'
+    fail(fresh, cell)
+    sources, _ = next_input(fresh, "%qwen_edit sort it, the densest first")
+    assert [replace for _, replace in sources] == [False]
+    assert ".sort_values(ascending=False)" in sources[0][0]
+    fresh.ok("x = 1")
+    sources, ran = next_input(fresh, "%qwen_edit make it short")
+    assert not sources
+    assert "no code" in ran.stdout
+    fail(fresh, 'ringed = {}\nprint("Worlds with rings: " + len(ringed))')
+    dry = dry_run(fresh, "%qwen_edit --dry-run use an f-string")
+    assert "len(ringed)" in request_in(dry)["input"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "What is to become"),
+        ("this", "What is to become"),
+        ("cells:1-2 x", "One cell"),
+        ("cells:x y", "takes outline"),
+        ("this x", "Which cell this is"),
+        ("cells:9000 x", "No cell has the number 9000"),
+        ("shorter", "looks like a secret"),
+    ],
+)
+def test_cells_that_cannot_be_edited(fresh, server, line, words):
+    fresh.ok("password = 'hunter2 secret'")
+    before = len(server.requests)
+    assert words in "".join(fail(fresh, f"%qwen_edit {line}").traceback)
+    assert len(server.requests) == before
