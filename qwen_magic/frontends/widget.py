@@ -393,7 +393,7 @@ class ActionsWidget(OwnWidget):
         self._keys: dict[str, str] = {}  # mark -> the turn's key
         self._requests: dict[int, PageRequest] = {}
         self._asked = 0
-        self.has_page = False  # some page has the model
+        self.pages: set[str] = set()  # that have the model, by the session of their messages
         self.on_step: Callable[[str, str], None] = lambda what, step: None
         self.newest_page = ""  # the session of the one that was loaded last
         self.on_msg(self._receive)
@@ -428,7 +428,7 @@ class ActionsWidget(OwnWidget):
             self.send({"op": "here", "id": number})
             return
         if op == "page":  # what was sent before it was there was lost
-            self.has_page = True
+            self.pages.add(str(content.get("session") or ""))
             self.newest_page = str(content.get("session") or "")
             for request in list(self._requests.values()):
                 self.send(request.message)

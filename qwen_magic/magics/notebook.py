@@ -58,7 +58,9 @@ _TICK: Final = 0.005  # seconds between looks at whether a reply has come
 _PATIENCE: Final = 4.0  # seconds for a page that may be busy
 _IF_ANY: Final = 2.5  # seconds for a page that has not been heard of
 _NOBODY: Final = 0.3  # seconds where nobody answered before
-_OTHERS: Final = 0.25  # seconds for the page that the cell was run from, once another has answered
+_OTHERS: Final = (
+    0.25  # seconds for the page that the cell was run from, where only others are known
+)
 
 
 class Page:
@@ -143,8 +145,10 @@ class Page:
             now = time.monotonic()
             if asked.came and came is None:
                 came = now
-            patience = _PATIENCE if widget.has_page else _NOBODY if self._is_missing else _IF_ANY
-            if now - began > patience or (came is not None and now - came > _OTHERS):
+            patience = _PATIENCE if widget.pages else _NOBODY if self._is_missing else _IF_ANY
+            is_open = asked.message["session"] in widget.pages
+            others = _PATIENCE if is_open else _OTHERS
+            if now - began > patience or (came is not None and now - came > others):
                 return
             step()
             yield
