@@ -121,12 +121,16 @@ const NOTEBOOK = {
     return told;
   },
 
-  /* One undo step of the cell; nothing where it was edited since it `was` read. */
+  /* One undo step of the cell, with nothing that is typed just before or after it; nothing where it
+     was edited since it `was` read. */
   replace({ model }, { cell, was, source }) {
     const found = [...model.cells].find(({ id }) => id === cell);
     if (!found) return "missing";
     if (was !== undefined && found.sharedModel.getSource() !== was) return "edited";
+    const steps = found.sharedModel.undoManager;
+    steps?.stopCapturing();
     found.sharedModel.setSource(source);
+    steps?.stopCapturing();
     return "done";
   },
 

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 KEY = "sk-canary0123456789abcdef"
 CELLS = [
-    '%load_ext qwen_magic\n%config QwenMagics.endpoint = "{url}"',
+    '%load_ext qwen_magic\n%config QwenMagics.keep = False\n%config QwenMagics.endpoint = "{url}"',
     f"print('a line tells {KEY}')\nshown = display('at first', display_id=True)\n"
     "shown.update('later')",
     'planets = {}\nplanets.groupby("kind")["density"].mean()',
@@ -60,13 +60,15 @@ def test_what_the_page_shows_goes_along_and_comes_back(front, kernel, open_page)
         wait_until(lambda: "sort_values" in editor.inner_text(), 5, "the new source")
         assert edit.get_by_role("button").count() == 0
         assert page.prompt(3) == "[4]:", "it was not run"
-        editor.focus()
+        editor.click()
+        page.cell(3).locator(".cm-focused").wait_for()
         page.page.keyboard.press("Control+z")
         wait_until(lambda: editor.inner_text() == source, 5, "its undoing, in one step")
 
         # A cell that blocks reads the page too; and so after the page was loaded again.
         page.save()
         page.open()
+        page.output(4).get_by_text("Fork from here").wait_for()  # this kernel knows the page again
         page.run(5)
         assert "Cell [3]" in last_input(server, 3)
         told = page.output(5).locator(".qm-foot")

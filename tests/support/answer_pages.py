@@ -137,6 +137,7 @@ def run_actions(page, answers):
           const widget = await load({json.dumps(ActionsWidget._esm)});
           window.actions = new Model({{ answers, edits: {{}}, python: {python_labels()} }});
           window.endActions = widget.initialize({{ model: actions }});
+          await new Promise((rested) => setTimeout(rested, 0));
           actions.sent = []; // that the page is there
         }}""",
         answers,
