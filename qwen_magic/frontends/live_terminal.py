@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -64,7 +65,8 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.fields import JSON
     from qwen_magic.protocol.state import Entry, ResponseState
 
-FRAME: Final = 1 / 20  # seconds between two drawings
+FRAME: Final = 1 / 20  # seconds between two drawings, at least …
+_SHARE: Final = 0.2  # … and the share of the time that they may take
 _SPIN: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LIVE: Final = 6  # rows of what is being thought, or written as code …
 _MOST_BLOCKS: Final = 4  # … which are looked for in its last blocks
@@ -84,13 +86,16 @@ class LiveTerminalView:
         *,
         started: float = 0.0,
         size: Callable[[], tuple[int, int]] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`size`: tells the columns and rows of the window, which `out` is asked for else."""
+        """`size`: tells the columns and rows of the window, which `out` is asked for else.
+        `clock`: what a drawing costs is measured by it."""
         self._document = Document(turn, started=started, joins=False)
         self._screen = Screen(out, size or partial(window_size, out))
         self._drawer = Drawer(_ink(), Pictures(out))
         self._silence = Silence()
         self._guests = Guests(self._screen)
+        self._clock = clock
         self._not_before = 0.0
         self._changed = True
         self._asked: Entry | None = None
@@ -160,10 +165,11 @@ class LiveTerminalView:
             self._guests.begin()
 
     def _draw(self, now: float) -> None:
-        self._not_before = now + FRAME
         self._changed = False
+        began = self._clock()
         size = self._screen.fit()
         self._screen.draw(self._drawer.parts(self._document, size, now))
+        self._not_before = now + max(FRAME, (self._clock() - began) / _SHARE)
 
 
 class Drawer:

@@ -43,7 +43,7 @@ def _draw(pieces: list[str]) -> str:
     from qwen_magic.frontends.live_terminal import LiveTerminalView
 
     out, state = _Terminal(), ResponseState()
-    view = LiveTerminalView(TurnFacts("m"), out, size=lambda: (100, 40))
+    view = LiveTerminalView(TurnFacts("m"), out, size=lambda: (100, 40), clock=lambda: 0.0)
     view.begin(lambda: None)
     for number, piece in enumerate(pieces):
         now = number / _RATE

@@ -86,7 +86,7 @@ def test_a_terminal_gets_text(name):
     for texts in portions(CLASSES[name]):
         window, out = Window(), io.StringIO()
         facts = TurnFacts(*texts[:1])
-        run(LiveTerminalView(facts, window, size=window.size), texts)
+        run(LiveTerminalView(facts, window, size=window.size, clock=lambda: 0.0), texts)
         run(TerminalView(facts, out), texts)
         assert not text_faults(window.text), texts
         assert not text_faults(out.getvalue()), texts

@@ -28,7 +28,7 @@ class Answer:
 
     def __init__(self, window):
         self.window, self.now, self.state = window, 0.0, ResponseState()
-        self.view = LiveTerminalView(TURN, window, size=window.size)
+        self.view = LiveTerminalView(TURN, window, size=window.size, clock=lambda: 0.0)
         self.view.begin(lambda: None)
 
     def apply(self, event):
@@ -220,7 +220,7 @@ def test_no_colour_and_no_control_characters(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     window = Window(80, 24)
     state = ResponseState()
-    view = LiveTerminalView(TURN, window, size=window.size)
+    view = LiveTerminalView(TURN, window, size=window.size, clock=lambda: 0.0)
     view.begin(lambda: None)
     state.apply(TextDelta("output_text", "# T\n\n`c` &#27;[31m \x1b]0;x\x07 \x9b5A\n", "m", 0), 0.0)
     view.update(state, 1.0)
