@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from qwen_magic.document.build import Document
-from qwen_magic.document.footer import TurnFacts
+from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.patches import Add
 from qwen_magic.document.question import Question
 from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
@@ -197,3 +197,49 @@ def test_a_question_is_asked_wherever_a_page_has_the_widget(monkeypatch):
     asking.hear(op="choose", value="e1:once")
     assert asking.after(100_001) == "once"
     assert asking.widget.question == {}
+
+
+class TextView:
+    """A terminal's view that notes what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def __getattr__(self, name):
+        return lambda *args: self.told.append(name)
+
+
+@pytest.mark.parametrize(
+    ("cell", "has_terminal", "shown"),
+    [
+        ("c1", True, ["display", "update"]),
+        ("", False, ["display", "clear", "display"]),  # another console: once, at the end
+        ("", True, ["display", "begin", "update", "ask", "finish", "update"]),
+    ],
+)
+def test_a_console_of_text_is_shown_the_answer(monkeypatch, cell, has_terminal, shown):
+    text = TextView()
+    for name, word in (("display", "display"), ("update_display", "update")):
+        monkeypatch.setattr(
+            f"qwen_magic.frontends.jupyter.{name}",
+            lambda *a, _word=word, **k: text.told.append(_word),
+        )
+    monkeypatch.setattr(
+        "qwen_magic.frontends.jupyter.clear_output", lambda wait: text.told.append("clear")
+    )
+    document, now = Document(TurnFacts("m")), [0.0]
+    view = LiveView(
+        document,
+        shelf=WidgetShelf(),
+        clock=lambda: now[0],
+        cell_id=cell,
+        text_view=(lambda facts: text) if has_terminal and not cell else None,
+    )
+    view.begin(lambda: None)
+    if not cell and has_terminal:
+        now[0] = 2.0
+        view.tick(ResponseState(), 2.0)
+        poll = view.ask(Entry("e1", FunctionCall("f1", name="rows"), 0.0), Question("rows", "{}"))
+        assert poll() == "nobody"
+    view.finish(ResponseState(), 2.0, Outcome(), {})
+    assert text.told == shown
