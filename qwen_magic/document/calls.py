@@ -31,7 +31,7 @@ LONGEST_DETAIL: Final = 120
 LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown …
 LONGEST_BLOCK: Final = 100_000  # … and of any other block; of all that a step opens to …
 LONGEST_STEP: Final = 400_000
-MOST_ROWS: Final = 400  # … and so many queries or sources
+MOST_ROWS: Final = 400  # … and so many queries, sources, blocks or figures
 
 
 def quoted(queries: tuple[str, ...]) -> str:
@@ -106,8 +106,8 @@ def cut(text: str, longest: int = LONGEST_RAW) -> str:
 def bounded(blocks: Iterable[Block]) -> Iterator[Block]:
     """The blocks of a step as they are shown: a view gets a step as one message, and a notebook has
     to be opened again, so that what is longer than anybody reads is cut."""
-    left = LONGEST_STEP
-    for block in blocks:
+    left, every = LONGEST_STEP, tuple(blocks)
+    for block in every[:MOST_ROWS]:
         match block:
             case Code(code=text):
                 text = cut(text, min(LONGEST_BLOCK, left))
@@ -125,6 +125,7 @@ def bounded(blocks: Iterable[Block]) -> Iterator[Block]:
                 yield from map(Pending, _more(len(sources)))
             case _:
                 yield block
+    yield from map(Text, _more(len(every)))
 
 
 def _more(count: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+HALF: Final = 200_000  # characters at the beginning, and at the end, of a log
 _FENCE: Final = re.compile(r"^```\w*$")
 _IMAGE: Final = re.compile(r"!\[([^\[\]\n]*)\]\((https?://[^\s()]+)\)")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -37,7 +38,10 @@ LogPart: TypeAlias = LogText | LogFigure
 
 
 def parse_logs(logs: str) -> tuple[LogPart, ...]:
-    """The parts of one log, in order; empty texts are left out."""
+    """The parts of one log, in order; empty texts are left out. Of one that nobody reads to its end
+    the beginning and the end: there an error stands."""
+    if (left := len(logs) - 2 * HALF) > 0:
+        logs = f"{logs[:HALF]}\n… ({left:,} characters are not shown) …\n{logs[-HALF:]}"
     parts: list[LogPart] = []
     printed: list[str] = []
     fenced = False

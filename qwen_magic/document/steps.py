@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final, assert_never
 
 from qwen_magic.document import calls
@@ -201,13 +202,16 @@ def _code(item: items.CodeInterpreterCall, entry: Entry, context: StepContext) -
         verb, state = "Python failed", "bad"
     blocks: list[Block] = [Code(code)] if code else []
     texts = [part.text for part in parts if isinstance(part, LogText)]
-    figures = tuple(_figure(part, context) for part in parts if isinstance(part, LogFigure))
+    drawn = [part for part in parts if isinstance(part, LogFigure)]
+    figures = tuple(_figure(part, context) for part in drawn[: calls.MOST_ROWS])
     if texts:
         blocks += [Label("Output"), *map(Output, texts)]
     elif not entry.done:
         blocks.append(Pending("Output comes when the run ends"))
     elif not figures:
         blocks.append(Pending("No output was sent"))
+    if (left := len(drawn) - len(figures)) > 0:
+        blocks.append(Text(f"… {left:,} more figures"))
     what = error if error and entry.done else _code_detail(code, texts)
     what = shorten(what, LONGEST_DETAIL)
     return Step(verb, what, True, (), state, tuple(blocks), figures, _RUN)
@@ -226,7 +230,8 @@ def figure_urls(item: object) -> tuple[str, ...]:
     """The addresses of the figures that a code run drew."""
     if not isinstance(item, items.CodeInterpreterCall):
         return ()
-    return tuple(part.url for part in _outputs(item) if isinstance(part, LogFigure))
+    urls = (part.url for part in _outputs(item) if isinstance(part, LogFigure))
+    return tuple(islice(urls, calls.MOST_ROWS))
 
 
 def _figure(part: LogFigure, context: StepContext) -> Figure:

@@ -65,3 +65,12 @@ def test_the_error_that_ended_a_run(printed, error):
 def test_an_earlier_error_did_not_end_the_run():
     logs = "```\nTraceback (most recent call last):\nKeyError: 'a'\n```\n```\ndone\n```"
     assert find_error(parse_logs(logs)) == ""
+
+
+def test_of_a_log_without_end_the_beginning_and_the_end_are_read():
+    error = "Traceback (most recent call last):\nValueError: x"
+    first, *_, last = parts = parse_logs("first\n```\n" + "\n" * 3_000_000 + error)
+    assert first == LogText("first")
+    assert last.text.endswith("ValueError: x")
+    assert find_error(parts) == "ValueError: x"
+    assert "characters are not shown" in last.text

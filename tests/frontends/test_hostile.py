@@ -5,6 +5,7 @@ may be there (`html_judge`). `tests/notebook/test_nothing_runs.py` has the same 
 """
 
 import io
+import re
 
 import pytest
 from answer_pages import sanitized
@@ -169,3 +170,29 @@ def test_what_is_larger_than_anybody_reads_is_cut_and_said():
     assert max(len(str(each)) for each in (*patches, *forms.values())) < 3 * size
     assert "more characters)" in forms["text/html"]
     assert max(len(output["logs"]) for output in saved["qwen_magic"]["items"][0]["outputs"]) < size
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        item("code_interpreter_call", code="x", outputs=[{"type": "logs", "logs": "a"}] * 5000),
+        item("code_interpreter_call", outputs=[{"type": "logs", "logs": "```\n1\n```\n" * 5000}]),
+        item(
+            "code_interpreter_call",
+            outputs=[{"type": "logs", "logs": "![x](http://a.example/x.png)\n" * 5000}],
+        ),
+        item("web_extractor_call", urls=["http://a.example"] * 5000),
+        item("file_search_call", results=[{"filename": "x", "text": "t"}] * 5000),
+        item("web_search_call", action={"type": "search", "queries": ["q"] * 5000}),
+        item("mcp_list_tools", server_label="s", tools=[{"name": "t"}] * 5000),
+    ],
+    ids=lambda item: item["type"],
+)
+def test_of_many_parts_some_are_shown(many):
+    state, document = ResponseState(), Document(TurnFacts("m"))
+    for event in events_of([many]):
+        state.apply(decode_event(event, event["type"]))
+    document.finish(state, 1.0, Outcome())
+    forms = bundle(document)
+    assert len(forms["text/html"]) < 200_000
+    assert re.search(r"… [\d,]+ more", forms["text/html"])
