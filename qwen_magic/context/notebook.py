@@ -248,11 +248,10 @@ def _outline(
     """Headings, and of each cell of code its first line."""
     lines: dict[int, str] = {}
     left = float("inf") if budget is None else budget - _AROUND
+    titles = {at: _clean(str(heads[at].get("heading") or "")) for at in chosen}
+    chosen = [at for at in chosen if titles[at]]  # prose without a heading is none of it
     for at in chosen:
-        heading = _clean(str(heads[at].get("heading") or ""))
-        if not heading:
-            continue
-        line = masks.source(heading)
+        line = masks.source(titles[at])
         if heads[at].get("kind") == "code":
             line = f"{_name_of(heads[at])} {line}{_state_of(heads[at])}"
         if (cost := _cost(line) + 1) <= left:
