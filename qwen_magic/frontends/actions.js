@@ -96,8 +96,12 @@ class Bar {
     told.textContent = `answer\u00a0${place}/${count}`;
   }
 
-  *buttons({ sibling, fork = true, keep = false }) {
-    if (keep) yield button("Keep this one", () => this.ask("keep"));
+  *buttons({ sibling, fork = true, keep = "" }) {
+    if (keep) {
+      const made = button(keep === "kept" ? "✓ Kept" : "Keep this one", () => this.ask("keep"));
+      made.disabled = keep === "kept";
+      yield made;
+    }
     yield button("Copy as Markdown", () => this.copy());
     const codes = [...this.turn.querySelectorAll(".qm-answer .qm-code:not(details)")];
     const blocks = codes.filter((block) => this.isPython(block));

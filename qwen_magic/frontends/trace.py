@@ -37,10 +37,7 @@ _COLOURS: Final[dict[Kind, str]] = {
     "yours": "#d0609a",
 }
 _INK: Final = "#787878"  # 4.4:1 on white, 4.3:1 on black
-_WIDTH: Final = 600  # of the waterfall, in pixels, with the columns of names and of seconds
-_NAMES: Final = 140
-_SECONDS: Final = 56
-_ROW: Final = 24
+_ROW: Final = 36  # pixels of a span's name and bar
 _MOST_ROWS: Final = 60
 _MOST_EVENTS: Final = 500
 
@@ -98,13 +95,16 @@ def trace_html(page: TracePage) -> str:
         base64.b64encode(waterfall(page.trace).encode("utf-8", "replace")).decode() if spans else ""
     )
     image = (
-        '<div style="overflow-x:auto">'
-        f'<img style="display:block;width:100%;min-width:480px;max-width:{_WIDTH}px" '
+        f'<img class="qm-picture" width="100%" height="{_height(page.trace)}" '
         f'alt="{escape(printable(" · ".join(_rows(page.trace))))}" '
-        f'src="data:image/svg+xml;base64,{picture}"></div>'
+        f'src="data:image/svg+xml;base64,{picture}">'
     )
-    sentences = (*(EXPLAINED[kind] for kind in kinds_of(spans)), *page.chain)
-    said = "".join(f'<p class="qm-said" dir="auto">{shown_html(words)}</p>' for words in sentences)
+    said = [
+        f'<span style="color: {_COLOURS[kind]}">■</span> {shown_html(EXPLAINED[kind])}'
+        for kind in kinds_of(spans)
+    ]
+    said += map(shown_html, page.chain)
+    told = "".join(f'<p class="qm-said" dir="auto">{words}</p>' for words in said)
     count = len(page.trace.moments)
     events = fold(
         f"The {count:,} events, with their times", pre("\n".join(_moments(page)), "events")
@@ -121,7 +121,7 @@ def trace_html(page: TracePage) -> str:
         f'<div class="qm-page" role="region" aria-label="{escape(page.title)}">{page_style()}'
         f'<div class="qm-title"><b class="qm-name">{shown_html(page.title)}</b>{SEP}'
         f'<small class="qm-meta" dir="auto">{shown_html(" · ".join(page.line()))}</small></div>'
-        f"{image if spans else ''}{said}{events}{''.join(exact)}</div>"
+        f"{image if spans else ''}{told}{events}{''.join(exact)}</div>"
     )
 
 
@@ -150,46 +150,51 @@ def _moments(page: TracePage) -> Iterator[str]:
 
 
 def waterfall(trace: Trace) -> str:
-    """An SVG: a row for each span, over an axis of seconds."""
+    """An SVG: two lines for each span, its name over its bar, below an axis of seconds. It has no
+    view box, and its lengths along the axis are shares: it takes any width, with letters as large
+    as those beside it."""
     spans, whole = trace.spans[:_MOST_ROWS], max(trace.end, 1.0)
-    height = _ROW * (len(spans) + 1) + 8
-    room = _WIDTH - _NAMES - _SECONDS
+    height = _height(trace)
 
-    def x(at: float) -> float:
-        return round(_NAMES + room * at / whole, 1)
+    def x(at: float) -> str:
+        return f"{100 * at / whole:.2f}%"
+
+    def line(at: float, look: str) -> str:
+        return f'<line x1="{x(at)}" x2="{x(at)}" y1="20" y2="{height}" stroke="{_INK}" {look}/>'
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}" font-family="system-ui,sans-serif" font-size="12" '
-        f'fill="{_INK}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="{height}" '
+        f'font-family="system-ui,sans-serif" font-size="12" fill="{_INK}">'
     ]
     for tick in _ticks(whole):
-        parts.append(
-            f'<path d="M{x(tick)} 20V{height - 4}" stroke="{_INK}" stroke-opacity=".3"/>'
-            f'<text x="{x(tick)}" y="14" text-anchor="middle">{tick / 1000:g}</text>'
-        )
+        anchor = "start" if not tick else "end" if tick > 0.95 * whole else "middle"
+        parts.append(line(tick, 'stroke-opacity=".3"'))
+        parts.append(f'<text x="{x(tick)}" y="14" text-anchor="{anchor}">{tick / 1000:g}</text>')
     if trace.first_word is not None:
-        at = x(trace.first_word)
-        parts.append(f'<path d="M{at} 20V{height - 4}" stroke="{_INK}" stroke-dasharray="2 3"/>')
+        parts.append(line(trace.first_word, 'stroke-dasharray="2 3"'))
     for number, span in enumerate(spans):
-        parts.append(_bar(span, 24 + _ROW * number, x(span.start), x(span.end)))
+        parts += _bar(span, 24 + _ROW * number, x(span.start), x(max(span.end - span.start, 0.0)))
     return "".join([*parts, "</svg>"])
 
 
-def _bar(span: Span, top: int, left: float, right: float) -> str:
-    middle = top + 13
+def _bar(span: Span, top: int, left: str, width: str) -> Iterator[str]:
     spent = seconds(span.end - span.start)
-    return (
-        f'<text x="0" y="{middle}">{escape(printable(shorten(span.about, 20)))}</text>'
-        f'<rect x="{left}" y="{top + 3}" width="{max(2.0, round(right - left, 1))}" height="13" '
-        f'rx="2" fill="{_COLOURS[span.kind]}"/>'
-        f'<text x="{_WIDTH}" y="{middle}" text-anchor="end">{spent}</text>'
-    )
+    colour = _COLOURS[span.kind]
+    yield f'<text x="0" y="{top + 13}">{escape(printable(shorten(span.about, 24)))}</text>'
+    yield f'<text x="100%" y="{top + 13}" text-anchor="end">{spent}</text>'
+    yield f'<rect x="{left}" y="{top + 18}" width="{width}" height="10" rx="2" fill="{colour}"/>'
+    # A span that is too short to be seen has an edge.
+    yield f'<rect x="{left}" y="{top + 18}" width="2" height="10" fill="{colour}"/>'
+
+
+def _height(trace: Trace) -> int:
+    """Of the picture, in pixels."""
+    return _ROW * len(trace.spans[:_MOST_ROWS]) + 28
 
 
 def _ticks(whole: float) -> Iterator[float]:
-    """Round numbers of milliseconds, four to eight of them."""
+    """Round numbers of milliseconds, three to six of them."""
     step = 10.0 ** math.floor(math.log10(whole / 2))
-    step *= next((each for each in (1, 2, 5) if whole / (step * each) <= 8), 10)
+    step *= next((each for each in (1, 2, 5) if whole / (step * each) <= 6), 10)
     for number in range(int(whole / step) + 1):
         yield number * step

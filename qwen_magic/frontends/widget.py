@@ -309,12 +309,13 @@ def patch_json(patch: ViewPatch) -> list[Any]:
 class AnswerFacts(TypedDict, total=False):
     """What an answer offers: `sibling` (its place from 1, how many there are) where its cell was
     run more than once; `cell`, the id of its cell; `fork`: whether it can be continued; `keep`:
-    whether its cell gave several to one question, of which it may be the one to go on after."""
+    where its cell gave several to one question, whether it is the one to go on after ("kept"), or
+    may be ("may"); else empty."""
 
     sibling: tuple[int, int]
     cell: str
     fork: bool
-    keep: bool
+    keep: Literal["", "may", "kept"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
@@ -48,6 +49,12 @@ class AnswerActions:
         while len(self._outputs) > _KEPT:
             self._outputs.popitem(last=False)
         self.widget.tell(*self._siblings_known(key))
+        chain, asked = self._find(key)
+        self._tell(_compared(chain, asked))
+
+    def _tell(self, turns: Iterable[Turn]) -> None:
+        """Tell the page once more what these offer, as far as they were offered."""
+        self.widget.tell(*(turn.key for turn in turns if turn.key in self._outputs))
 
     def close(self) -> None:
         self.widget.close()
@@ -74,7 +81,9 @@ class AnswerActions:
         if len(siblings) > 1:
             facts["sibling"] = (siblings.index(key) + 1, len(siblings))
         facts["fork"] = bool(turn.may_be_head or turn.text)
-        facts["keep"] = turn.may_be_head and _is_compared(chain, turn)
+        if turn.may_be_head and len(_compared(chain, turn)) > 1:
+            is_kept = any(turn.key == each.key for each in chain.path(chain.head))
+            facts["keep"] = "kept" if is_kept else "may"
         return facts
 
     def _act(self, op: str, key: str, argument: object) -> Reply | None:
@@ -89,6 +98,7 @@ class AnswerActions:
                 return Say(f"New conversation {name}: the next cell continues from here.")
             case "keep":
                 self._conversations.pick(chain, turn)
+                self._tell(_compared(chain, turn))
                 return Say(f"Kept: {chain.name} goes on from here.")
             case "sibling":
                 return self._show(chain, turn, argument)
@@ -115,13 +125,19 @@ class AnswerActions:
         return Show(*json.loads(zlib.decompress(self._outputs[chosen.key])))
 
 
-def _is_compared(chain: Chain, turn: Turn) -> bool:
-    """Whether its cell asked the same question more than once at a time."""
+def _compared(chain: Chain, turn: Turn) -> list[Turn]:
+    """The newest answers that its cell gave to one question, with its own: several, where it asked
+    more than once at a time."""
     cell = turn.cell
-    return cell is not None and any(
-        each.cell is not None and each.cell.cell_id == cell.cell_id and each.cell.call != cell.call
+    if cell is None:
+        return []
+    asked = [
+        each
         for each in chain.children(turn.parent)
-    )
+        if each.cell is not None and each.cell.cell_id == cell.cell_id
+    ]
+    newest = {each.cell: each for each in asked} | {cell: turn}
+    return list(newest.values())
 
 
 def document_of(turn: Turn, facts: TurnFacts) -> Document:

@@ -22,9 +22,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, duration, fenced
 from qwen_magic.errors import OptionError
-from qwen_magic.frontends.display import listing_html, listing_text
+from qwen_magic.frontends.display import listed, listing_html, listing_text, show_html
 from qwen_magic.frontends.kernel import CommPump, kernel_of
 from qwen_magic.frontends.plain import differences_html, differences_text, printable
 from qwen_magic.magics.base import interrupted
@@ -227,22 +228,22 @@ def _compared(asker: Asker, plans: Sequence[Plan], answers: Sequence[Answer]) ->
     error where all have failed."""
     if answers[0].error is not None and all(answer.error for answer in answers):
         raise answers[0].error
-    for answer in answers:
-        asker.views.offer(answer)
     costs = [plan.cost(answer.usage) for plan, answer in zip(plans, answers, strict=True)]
     compared = Comparison(
         tuple(plan.ask.label for plan in plans),
         tuple(answers),
         tuple("" if cost is None else str(cost) for cost in costs),
     )
-    if not plans[0].chat:
-        return compared
-    chain = asker.session.conversations.chain(plans[0].chat)
-    for place, answer in enumerate(answers):
-        turn = chain.turns.get(answer.metadata.get(METADATA_KEY, {}).get("key", ""))
-        if turn is not None and turn.may_be_head:
-            asker.session.conversations.pick(chain, turn)
-            return replace(compared, kept=place)
+    if plans[0].chat:
+        chain = asker.session.conversations.chain(plans[0].chat)
+        for place, answer in enumerate(answers):
+            turn = chain.turns.get(answer.metadata.get(METADATA_KEY, {}).get("key", ""))
+            if turn is not None and turn.may_be_head:
+                asker.session.conversations.pick(chain, turn)
+                compared = replace(compared, kept=place)
+                break
+    for answer in answers:
+        asker.views.offer(answer)
     return compared
 
 
@@ -256,6 +257,8 @@ def _judging(
     if not options.judge or len(labels) < 2:
         return None
     random.shuffle(labels)
+    if not options.quiet:
+        _head(asker, f"The judge: {options.judge}")
     question = ask.input if isinstance(ask.input, str) else "\n\n".join(map(as_read, ask.input))
     parts = {"Question": question}
     parts |= {f"Answer {n}": compared[label].text for n, label in enumerate(labels, 1)}
@@ -265,6 +268,14 @@ def _judging(
     note = "the judge of these answers, which it saw without names"
     asked = replace(asker.questions.ask(judge, text), prompt="--judge", notes=(note,))
     return asker.session.plan(asked), tuple(labels)
+
+
+def _head(asker: Asker, words: str) -> None:
+    """Show what follows as no answer of those that are compared."""
+    if kernel_of(asker.shell) is None:
+        print(f"\n{printable(words)}")
+    else:
+        show_html(listed(f"<p><b>{shown_html(words)}</b></p>"), printable(words))
 
 
 def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparison:

@@ -19,6 +19,7 @@ from qwen_magic.protocol.fields import JSON, json_object, mapping, mappings, tex
 from qwen_magic.protocol.items import FunctionCall, Item, McpCall, Message, Reasoning, item_type
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.recording.file import Exchange
+from qwen_magic.recording.replay import question_of
 
 Kind: TypeAlias = Literal["wait", "read", "think", "tool", "write", "yours"]
 
@@ -105,12 +106,14 @@ def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     a failure, or with what functions gave."""
     found: list[list[Exchange]] = []
     for exchange in exchanges:
-        body = exchange.body
-        if exchange.method != "POST" or body is None:
+        if exchange.method != "POST" or exchange.body is None:
             continue
-        given = mappings(body.get("input"))
-        goes_on = text(given[-1].get("type")).endswith("_call_output") if given else False
-        if found and (goes_on or (found[-1][-1].body == body and found[-1][-1].status != 200)):
+        given = mappings(exchange.body.get("input"))
+        goes_on = bool(given) and text(given[-1].get("type")).endswith("_call_output")
+        before = found[-1][-1] if found else None
+        if before is not None and before.status != 200:
+            goes_on |= question_of(before.body or {}) == question_of(exchange.body)
+        if goes_on and found:
             found[-1].append(exchange)
         else:
             found.append([exchange])

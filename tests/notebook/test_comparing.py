@@ -37,8 +37,10 @@ def test_side_by_side_each_with_its_stop_and_one_is_kept(open_page):
         left, right = (answers.nth(place).bounding_box() for place in (0, 1))
         assert left["y"] == right["y"]
         assert left["x"] + left["width"] <= right["x"]
+        answers.nth(0).get_by_text("✓ Kept").wait_for()
         answers.nth(1).get_by_text("Keep this one").click()
-        answers.nth(1).get_by_text("Kept:").wait_for()
+        answers.nth(1).get_by_text("✓ Kept").wait_for()
+        answers.nth(0).get_by_text("Keep this one").wait_for()
         page.run(2)
         last = asked(demo)[-1]
         told = {record.body["model"]: record.response_id for record in asked(demo)}

@@ -3,7 +3,7 @@
 import json
 
 from qwen_magic.recording.file import Exchange
-from qwen_magic.recording.trace import EXPLAINED, kinds_of, trace
+from qwen_magic.recording.trace import EXPLAINED, kinds_of, questions, trace
 
 
 def exchange(*events):
@@ -98,3 +98,15 @@ def test_what_is_no_stream_has_no_parts():
     refused = Exchange("POST", "responses", {}, status=401, stream=((50, "<html>No"),))
     made = trace([(0.0, refused), (0.0, Exchange("POST", "responses"))])
     assert (made.spans, made.first_word, made.words_a_second) == ((), None, 0.0)
+
+
+def test_the_questions_of_a_recording_with_what_each_took():
+    def asked(given, status=200):
+        return Exchange("POST", "responses", {"input": given}, status=status)
+
+    output = [{"type": "function_call_output", "call_id": "c", "output": "1"}]
+    told = [{"role": "user", "content": "A"}, {"role": "user", "content": "B"}]
+    figure = Exchange("GET", "https://a.example/f.png")
+    one, two, three = [asked("A"), asked(output)], [asked("B", 400), asked(told)], [asked("B")]
+    assert questions([*one, figure, *two, *three]) == [one, two, three]
+    assert questions([asked(output), figure]) == [[asked(output)]]
