@@ -110,6 +110,7 @@ class Extension:
         self._complete = self._matcher()
         self._depth = 0
         self._cold = threading.Event()  # nothing is to be warmed up, or no more
+        self._warming = threading.Lock()  # held while something is
 
     def load(self) -> None:
         shell = self.shell
@@ -140,6 +141,7 @@ class Extension:
         magics is first needed."""
         (place,) = (place for place, names in MAGICS.items() if magic in names)
         if place not in self._made:
+            self._warm_no_more()
             module, _, name = place.partition(".")
             cls = getattr(import_module(f"qwen_magic.magics.{module}"), name)
             own = (self.last_figure, self._requests)
@@ -204,8 +206,8 @@ class Extension:
         cell = str(info.raw_cell)
         if "QwenMagics" in cell:  # %config finds what is registered
             self._find("qwen")
-        if "%qwen" in cell:  # it imports what it needs, in its own order
-            self._cold.set()
+        if "qwen" in cell.lower():  # it imports what it needs, in its own order
+            self._warm_no_more()
         if self._depth == 0 and self._made:
             self.magics.begin_execution()
         self._depth += 1
@@ -273,6 +275,13 @@ class Extension:
         configured = self.shell.config.get("QwenMagics", {}).get("warm_up", said)
         return str(configured).lower() in ("true", "1")
 
+    def _warm_no_more(self) -> None:
+        """What is being imported comes first: where two threads import one package from two ends,
+        its file and one that its front page imports, Python gives one of them half a module."""
+        self._cold.set()
+        with self._warming:
+            pass
+
     def _warm_up(self) -> None:
         """Import what the first answer needs, on a thread: a cell interrupts it after half a
         millisecond (`_SWITCH`), where Python would let it wait for five each time."""
@@ -286,9 +295,11 @@ class Extension:
         try:
             with uncollected():
                 for module in _WARM:
-                    if self._cold.wait(0.01):
-                        return
-                    import_module(module)
+                    self._cold.wait(0.01)
+                    with self._warming:
+                        if self._cold.is_set():
+                            return
+                        import_module(module)
                 with suppress(QwenError):  # which the first question tells
                     import_module("qwen_magic.client.http").tls_context()
         finally:
