@@ -207,7 +207,9 @@ def source_difference_text(old: str, new: str) -> str:
 
 
 def _line(sign: Sign, text: str) -> str:
-    return f"{sign} {printable(text)}".rstrip()
+    """With a name for each character that is not seen: what is accepted by its looks has them all."""
+    shown = revealed(text).replace("\r", "⟨U+000D⟩").replace("\0", "⟨U+0000⟩")
+    return f"{sign} {shown}"
 
 
 def source_difference_html(old: str, new: str) -> str:
@@ -221,7 +223,7 @@ def source_difference_html(old: str, new: str) -> str:
 
 
 def _marked_line(sign: Sign, text: str) -> str:
-    shown = escape(_line(sign, text) or " ") + "&#10;"
+    shown = escape(_line(sign, text)) + "&#10;"
     tag = _TAGS.get(sign)
     return f"<{tag}>{shown}</{tag}>" if tag else f"<span>{shown}</span>"
 
