@@ -207,7 +207,7 @@ def source_difference_text(old: str, new: str) -> str:
 
 
 def _line(sign: Sign, text: str) -> str:
-    """With a name for each character that is not seen: what is accepted by its looks has them all."""
+    """With a name for each character that is not seen: it is accepted by its looks."""
     shown = revealed(text).replace("\r", "⟨U+000D⟩").replace("\0", "⟨U+0000⟩")
     return f"{sign} {shown}"
 
