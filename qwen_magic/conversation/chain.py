@@ -156,6 +156,7 @@ class TurnSummary(NamedTuple):
     created_at: float
     may_be_head: bool
     host: Id = ""
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,9 +180,10 @@ class Conversations:
         newest: dict[int, TurnSummary] = {}
         for turn in self._turns_of(cell_id, host):
             if turn.cell is not None and turn.may_be_head:
-                # Of one that was imported again, the first: both were answered at the same time.
+                # What was answered here came later than what stands before it, whatever a clock
+                # that was set back says; of what a file told, its time is all that is known.
                 known = newest.setdefault(turn.cell.call, turn)
-                if turn.created_at > known.created_at:
+                if turn.created_at > known.created_at or not turn.imported:
                     newest[turn.cell.call] = turn
         return {call: turn.chat for call, turn in newest.items()}
 

@@ -56,7 +56,7 @@ SUMMARY_COLUMNS: Final = (
     *("status", "parent", "response_id", *_CELL),
     # A BLOB may hold NUL, where `substr` of a text would end.
     f"CASE typeof(prompt) WHEN 'text' THEN substr(prompt, 1, {PROMPT_BEGINNING}) ELSE prompt END",
-    *("model", "total_tokens * NOT imported", "moves_head", "host"),
+    *("model", "total_tokens * NOT imported", "moves_head", "host", "imported"),
 )
 
 
@@ -164,7 +164,7 @@ def read_summary(
     key: str, chat: str, at: float, values: Sequence[Any], _grown: JSON
 ) -> TurnSummary:
     """The same of a row of `SUMMARY_COLUMNS`. By position: there may be ten thousand of them."""
-    status, parent, id, cell_id, call, prompt, model, tokens, moves_head, host = values
+    status, parent, id, cell_id, call, prompt, model, tokens, moves_head, host, imported = values
     return TurnSummary(
         key,
         chat,
@@ -178,6 +178,7 @@ def read_summary(
         at,
         bool(moves_head),
         value_text(host),
+        bool(imported),
     )
 
 

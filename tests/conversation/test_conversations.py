@@ -115,6 +115,8 @@ class TestPlaces:
         self.answer(there, "a", "main", created_at=1.0)
         self.answer(there, "b", "side", created_at=2.0)
         assert self.places(there) == {0: "side"}
+        self.answer(there, "c", "main", created_at=0.5)  # a clock was set back
+        assert self.places(there) == {0: "main"}
 
     @pytest.mark.parametrize("status", ["failed", "stopped"])
     def test_only_an_answer_claims_it(self, there, status):
