@@ -29,6 +29,7 @@ class Answer:
     - `usage`: tokens and tool calls, or None where the server gave none;
     - `status`: `completed`, `incomplete` (token limit), `failed` or `stopped`;
     - `id`: the response id; `raw`: the terminal response object as it came;
+    - `drawn`: the same figures as data URIs, by the address that the text or a run names;
     - `error`: what failed, where it was asked not to raise;
     - `parsed`: the object that a schema asked for;
     - `code_blocks`: the fenced code of the text; `tables`: its tables as pandas DataFrames, with
@@ -46,6 +47,7 @@ class Answer:
     chat: str = ""
     seconds: float = 0.0
     raw: JSON = field(default_factory=dict, repr=False, compare=False)
+    drawn: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     bundle: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     metadata: JSON = field(default_factory=dict, repr=False, compare=False)
     error: QwenError | None = None
@@ -105,7 +107,7 @@ class Answer:
         output = [*items_json(self.items)] if self.items else [message]
         response = {**self.raw, "status": "completed", "output": output}
         facts = TurnFacts(self.model, self.chat)
-        made = bundle_of(response, facts, Outcome(self.status), self.seconds)
+        made = bundle_of(response, facts, Outcome(self.status), self.seconds, self.drawn)
         return {**made, "text/markdown": safe_markdown(self.text), "text/plain": self.text}
 
     def _ipython_display_(self) -> None:

@@ -108,6 +108,8 @@ def test_tools_by_name_and_as_dicts(qwen, server):
 def test_figures_are_fetched(qwen):
     answer = qwen.ask("Plot sin(x)", tools="code_interpreter")
     assert [figure[:4] for figure in answer.figures] == [b"\x89PNG"]
+    shown, _ = answer._repr_mimebundle_()
+    assert "data:image/png;base64," in shown["text/html"]
 
 
 def test_sources(qwen):

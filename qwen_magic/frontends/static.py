@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from qwen_magic.document import blocks, html
@@ -79,11 +80,20 @@ def _is_image(kind: str, data: str) -> bool:
         return False
 
 
-def bundle_of(response: JSON, facts: TurnFacts, outcome: Outcome, seconds: float) -> dict[str, str]:
-    """The same of a whole `response`, as the service gives it, that took so many `seconds`."""
+def bundle_of(
+    response: JSON,
+    facts: TurnFacts,
+    outcome: Outcome,
+    seconds: float,
+    figures: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The same of a whole `response`, as the service gives it, that took so many `seconds`.
+    `figures`: those that were fetched, as data URIs by their address."""
     state = ResponseState()
     state.apply(ResponseEnded("completed", response), seconds)
     document = Document(facts)
+    for url, data in figures.items():
+        document.figure(url, data)
     document.update(state, seconds)
     document.finish(state, seconds, outcome)
     return bundle(document)

@@ -307,7 +307,14 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Load into `shell`; loading again begins anew. Raises `UsageError` without threads."""
+    """Load into `shell`; loading again begins anew. Raises `UsageError` without IPython or threads."""
+    if shell is None:  # as in marimo, whose `get_ipython` gives nothing
+        from qwen_magic.errors import UsageError
+
+        raise UsageError(
+            "There are no magics here, since no IPython runs this code.",
+            hint='The same from Python: from qwen_magic import Qwen; Qwen().ask("…")',
+        )
     unload(shell)
     try:
         check_threads()

@@ -454,11 +454,13 @@ class TurnMachine:
         self._tell_window()
         self._tell_thinking()
         bundle = self._view.finish(self.state, now, outcome, metadata)
+        figures = [figure for figure in self._figures.figures if figure.content]
         answer = Answer(
             text=turn.text,
             reasoning=self.state.reasoning,
             items=self.state.items,
-            figures=tuple(f.content for f in self._figures.figures if f.content),
+            figures=tuple(figure.content for figure in figures),
+            drawn={} if bundle else {figure.url: figure.data_uri for figure in figures},
             usage=self.state.usage,
             id=self.state.id,
             status=outcome.status,

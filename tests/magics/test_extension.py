@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+import qwen_magic
+from qwen_magic.errors import UsageError
+
 SCRIPT = """
 import os, sys
 os.environ["QWEN_MAGIC_WARM_UP"] = "False"
@@ -78,3 +83,8 @@ except qwen_magic.QwenError as error:
 """)[1:]
     assert (len(shown), raised) == (3, "True")
     assert "JupyterLite" in "".join(shown)
+
+
+def test_without_ipython_the_python_api_is_named() -> None:
+    with pytest.raises(UsageError, match="Qwen"):
+        qwen_magic.load_ipython_extension(None)
