@@ -307,7 +307,7 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Load into `shell`; loading again begins anew. Raises `UsageError`, such as without threads."""
+    """Load into `shell`; loading again begins anew. Raises `UsageError`, as without threads."""
     if shell is None:  # as in marimo, whose `get_ipython` gives nothing
         from qwen_magic.errors import UsageError
 
