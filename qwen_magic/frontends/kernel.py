@@ -52,7 +52,7 @@ def check_threads() -> None:
             "qwen_magic cannot run here: this Python has no threads.",
             why=f"{error} (as where Python runs in the browser, in JupyterLite)",
             hint="Use JupyterLab, Notebook 7 or a script with a Python of their own.",
-        ) from error
+        ) from None
 
 
 def cell_id(shell: Any) -> str:
