@@ -6,8 +6,9 @@
 
 The widget stands in an output with a display id. While a view listens it gets numbered patches. A
 front end without a widget manager never says hello; its output is then updated as a whole, a few
-times a second, until a view does. At the end the output is replaced by the static bundle, since a
-saved widget shows "model not found" to whoever opens the notebook later.
+times a second, until a view does. After ten seconds that is without the widget, in whose place a
+front end that cannot load it may show an error. At the end the output is replaced by the static
+bundle, since a saved widget shows "model not found" to whoever opens the notebook later.
 
 A console of text (`jupyter console`: no cell ids, no hello) updates no output. Where its kernel
 writes to the same terminal, the turn goes on there as text (`text_view`), and the next ones begin
@@ -61,6 +62,7 @@ _HTML_SHARE: Final = 0.2  # of the time may go into whole-HTML updates
 
 class WidgetShelf:
     """Keeps the newest finished widgets open. `seen`: a page has shown a widget of this kernel;
+    `is_blind`: one was given time to, and did not, as where it cannot load the widget's module;
     `is_text`: whoever asks without a cell's id reads text in a terminal; `batches`: what goes to
     those whose answers are being written.
 
@@ -69,7 +71,7 @@ class WidgetShelf:
     """
 
     def __init__(self, places: int = 8) -> None:
-        self.seen = self.is_text = False
+        self.seen = self.is_blind = self.is_text = False
         self.batches = Batches()
         self._widgets: deque[AnswerWidget] = deque()
         self._places = places
@@ -166,20 +168,22 @@ class LiveView(StaticView):
         shelf: WidgetShelf,
         clock: Callable[[], float],
         cell_id: str = "",
+        session: str = "",
         place: str = "",
         prints_figures: bool = False,
         put: Put | None = None,
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
         text_view: Callable[[TurnFacts], TextView] | None = None,
     ) -> None:
-        """`place`: the cell, as the reader knows it. `stoppable` tells whether a click on Stop
-        would be seen while this turn runs. `put` shows the output in a cell that does not run;
-        `text_view` makes the view of a console of text."""
+        """`session`: of the page that asked. `place`: the cell, as the reader knows it. `stoppable`
+        tells whether a click on Stop would be seen while this turn runs. `put` shows the output in
+        a cell that does not run; `text_view` makes the view of a console of text."""
         super().__init__(document, is_placed=True, prints_figures=prints_figures)
         self._put = put
         self._shelf = shelf
         self._clock = clock
         self._cell_id = cell_id
+        self._session = session
         self._place = place
         self._can_stop = stoppable
         self._text_view = text_view
@@ -203,6 +207,7 @@ class LiveView(StaticView):
         self._widget = AnswerWidget(
             aid=self._display_id,
             cell_id=self._cell_id,
+            session=self._session,
             look=static.STAGE if self._document.turn.stage else "",
             on_hello=self._hello.set,
             on_here=self._held,
@@ -248,6 +253,7 @@ class LiveView(StaticView):
             self._text.begin(self._stop)
             self._text.update(state, now)
         elif now - self._started > HELLO_PATIENCE:
+            self._shelf.is_blind |= now - self._started > PAGE_PATIENCE and not self._is_awaited
             self._html.run(lambda: self._show(update_display), self._clock)
 
     def notice(self, text: str) -> None:
@@ -323,6 +329,11 @@ class LiveView(StaticView):
         if self._cell_id:
             self._is_held = self._shelf.seen = True
 
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether a page has loaded such a widget, so that it will say hello."""
+        return self._is_held or self._shelf.seen
+
     def _choose(self, value: str) -> None:
         key, _, word = value.partition(":")
         choice = read_choice(word)
@@ -347,12 +358,9 @@ class LiveView(StaticView):
 
     def _show(self, show: Callable[..., Any]) -> None:
         """The widget, with the turn so far as HTML for front ends that know no widgets."""
+        widget = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         view = {
-            WIDGET_VIEW: {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": self._widget.model_id,
-            },
+            **({} if self._shelf.is_blind and not self._is_awaited else {WIDGET_VIEW: widget}),
             "text/html": static.turn_html(self._document),
             "text/plain": WAITING,
         }

@@ -22,6 +22,7 @@
 
 const ASK_AGAIN = 1000; // ms until a hello is sent again
 const GRACE = 800; // ms for the kernel to replace the output
+const SHARED = 3000; // ms between two states that a shared document keeps
 const QUIET = 60; // ticks without a beat from a kernel of unknown status
 const LOST = "The kernel is busy, or has ended";
 const END = 24; // px from the end of a panel or page: there
@@ -375,6 +376,7 @@ async function watchKernel(model, onGone) {
   };
 }
 
+const resumed = new Set(); // models whose view was put back on this page
 const results = new Map(); // of models that are done
 
 /* The saved form {bundle, metadata, figures}, which the kernel tells a page that lacks it. */
@@ -391,6 +393,14 @@ function resultOf(model) {
   const mid = model.get("mid");
   if (!results.has(mid)) results.set(mid, new Promise(ask));
   return results.get(mid);
+}
+
+/* This page's place among those that share the document, which look one after the other whether the
+   output is still to be replaced: all at once would each add one. 0: it is the first, or alone. */
+async function rankOf(model) {
+  const { awareness } = (await managerOf(model)).context.model.sharedModel;
+  const pages = [...awareness.getStates().keys()].sort((a, b) => a - b);
+  return Math.max(0, pages.indexOf(awareness.clientID));
 }
 
 /* Put the saved form, with its figures, in the place of this answer's output; nothing where the cell
@@ -424,17 +434,51 @@ async function shieldSave(model, partial) {
     const kept = (output) => (isOurs(output, model) ? display(partial()) : output);
     return { ...json, outputs: json.outputs.map(kept) };
   };
-  return () => (shielding = false);
+  const keeps = (await isShared(model)) && cell.updateOutputs && (await isAsker(model));
+  const sharing = keeps && setInterval(() => keepShared(cell, model, partial), SHARED);
+  return () => {
+    shielding = false;
+    clearInterval(sharing);
+  };
 }
+
+/* The server saves a document that several pages share, out of the model that they share. There what
+   has come takes the widget's place: the other pages draw it, and this one is not told. */
+function keepShared(cell, model, partial) {
+  const outputs = cell.getOutputs();
+  const at = outputs.findIndex((output) => isOurs(output, model));
+  if (at < 0 || model.get("done")) return;
+  const kept = display(partial());
+  if (outputs[at].data["text/html"] === kept.data["text/html"]) return;
+  cell.updateOutputs(at, at + 1, [kept], "silent-change");
+}
+
+/* The page that asked renews what a shared document keeps: is there one? */
+async function isLiveElsewhere(model, cell) {
+  if (!(await isShared(model))) return false;
+  const kept = () => cell.getOutputs().find((output) => isOurs(output, model))?.data ?? {};
+  const before = kept();
+  if (before[WIDGET_VIEW]) return false;
+  await new Promise((done) => setTimeout(done, 3 * SHARED));
+  return kept()["text/html"] !== before["text/html"];
+}
+
+/* Did this page send the cell, or take its answer over from one that was closed? */
+async function isAsker(model) {
+  const client = (await managerOf(model)).context.sessionContext?.session?.kernel?.clientId;
+  return resumed.has(model.get("mid")) || client === model.get("session");
+}
+
+const isShared = async (model) => (await managerOf(model))?.context?.model?.collaborative;
 
 /* Once for each model. A page reloaded in mid-stream has the saved part, and lost the display id by
    which the kernel would replace it. */
 function adopt(model) {
   const settle = () => replaceOutput(model).catch(() => false);
   let leaving;
-  const onDone = () => {
-    leaving = setTimeout(settle, GRACE);
+  const onDone = async () => {
     unwatch();
+    leaving = setTimeout(settle, GRACE * (1 + (await rankOf(model).catch(() => 0))));
   };
   const onMessage = ({ op, batches }) => op === "many" && handOut(batches);
   const onQuestion = holdQuestion(model);
@@ -479,7 +523,7 @@ function handOut(batches) {
    after its cell began, or its cell was run again and waits. True if it was put there. */
 async function resume(model) {
   const cell = await cellOf(model);
-  if (!cell?.getOutputs || model.get("done")) return false;
+  if (!cell?.getOutputs || (await isLiveElsewhere(model, cell)) || model.get("done")) return false;
   const outputs = cell.getOutputs();
   const old = outputs.find((output) => isOurs(output, model));
   const isLost = cell.executionState === "idle" || Boolean(model.get("question")?.key);
@@ -487,6 +531,7 @@ async function resume(model) {
   const view = { version_major: 2, version_minor: 0, model_id: model.get("mid") };
   const isAgain = cell.executionState === "running";
   const made = display({ ...old?.data, [WIDGET_VIEW]: view }, { isAgain });
+  resumed.add(model.get("mid"));
   cell.setOutputs(old ? outputs.map((output) => (output === old ? made : output)) : [...outputs, made]);
   return true;
 }

@@ -165,6 +165,7 @@ class AnswerWidget(OwnWidget):
     aid = traitlets.Unicode().tag(sync=True)
     mid = traitlets.Unicode().tag(sync=True)  # this model's id, which a view is not told
     cell_id = traitlets.Unicode().tag(sync=True)
+    session = traitlets.Unicode().tag(sync=True)  # of the page that asked
     label = traitlets.Unicode().tag(sync=True)
     look = traitlets.Unicode().tag(sync=True)  # a class besides
     # What is asked now: `key`, that it waits, as `text`, and the whole question as `html`. A
@@ -178,6 +179,7 @@ class AnswerWidget(OwnWidget):
         aid: str,
         label: str = "Answer",
         cell_id: str = "",
+        session: str = "",
         look: str = "",
         on_hello: Callable[[], None],
         on_stop: Callable[[], None],
@@ -187,7 +189,7 @@ class AnswerWidget(OwnWidget):
         """`aid` names the answer; `label` is what a screen reader calls it."""
         mid = uuid.uuid4().hex  # in the message that opens the widget: a page begins with that
         given = {"aid": aid, "label": label, "cell_id": cell_id, "look": look}
-        super().__init__(model_id=mid, mid=mid, **given)
+        super().__init__(model_id=mid, mid=mid, session=session, **given)
         self.seq = 0  # of the last batch
         self.is_alone = False  # a view of it was not reached by what other widgets carry
         self._result: ResultMessage | None = None

@@ -8,7 +8,7 @@ from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.patches import Add
 from qwen_magic.document.question import Question
-from qwen_magic.frontends.jupyter import LiveView, WidgetShelf
+from qwen_magic.frontends.jupyter import WIDGET_VIEW, LiveView, WidgetShelf
 from qwen_magic.frontends.widget import AnswerWidget, Batches
 from qwen_magic.protocol.entry import Entry
 from qwen_magic.protocol.items import FunctionCall
@@ -243,3 +243,20 @@ def test_a_console_of_text_is_shown_the_answer(monkeypatch, cell, has_terminal, 
         assert poll() == "nobody"
     view.finish(ResponseState(), 2.0, Outcome(), {})
     assert text.told == shown
+
+
+def test_where_the_widget_cannot_be_loaded_html_takes_its_place(monkeypatch):
+    asking, shown = Asking(monkeypatch), []
+    show = "qwen_magic.frontends.jupyter.update_display"
+    monkeypatch.setattr(show, lambda data, **options: shown.append(WIDGET_VIEW in data))
+
+    def at(seconds):
+        asking.now = seconds
+        asking.view.notice(f"after {seconds} s")
+        asking.view.tick(ResponseState(), seconds)
+
+    for seconds in (2.0, 9.0, 11.0):
+        at(seconds)
+    asking.hear(op="here")
+    at(12.0)
+    assert shown == [True, True, False, True]
