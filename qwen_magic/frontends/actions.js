@@ -275,8 +275,9 @@ class Answers {
     this.observer.observe(document.body, { childList: true, subtree: true });
     this.watched = contextOf(model).then((context) => context?.sessionContext?.statusChanged);
     this.watched.then((status) => status?.connect(this.onStatus));
-    contextOf(model).then((context) => {
+    contextOf(model).then(async (context) => {
       this.context = context;
+      await context?.sessionContext?.ready; // a page that was just loaded has no kernel yet
       this.tell({ op: "page", session: sessionOf(context) });
     });
     this.onStep = (event) => this.step(event);

@@ -164,12 +164,12 @@ const NOTEBOOK = {
     return isUntouched ? cell : null;
   },
 
-  /* The cell of a step was run (`open` false), or is one as any other. */
+  /* The cell of a step was run, or not after all (`open`), or is one as any other. */
   mark({ model }, { step, open }) {
     for (const cell of model.cells) {
       if (!isMarked(cell, step)) continue;
       const mark = cell.getMetadata(PROPOSAL);
-      setMark(cell, open === false && mark.cell === cell.id ? { ...mark, open } : null);
+      setMark(cell, open !== undefined && mark.cell === cell.id ? { ...mark, open } : null);
     }
     return "done";
   },

@@ -215,7 +215,7 @@ class Extension:
     def _post_run_cell(self, result: Any) -> None:
         self._depth = max(0, self._depth - 1)
         is_own = self._depth == 0 and not self._left_out and result.info.store_history
-        if is_own and "qwen.QwenMagics" in self._made:
+        if is_own and ("qwen.QwenMagics" in self._made or cell_mark(self.shell)):
             self.magics.after(result)
         if (error := result.error_in_exec or result.error_before_exec) is not None:
             if self._made:

@@ -9,6 +9,7 @@ is as old as its last save; in a terminal, and where there is no file, the shell
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime
@@ -95,11 +96,13 @@ class Page:
             raise interrupted("nothing more was sent") from None
 
     async def aask(self, request: JSON, session: str = "") -> Any:
-        """The same in a cell that awaits, or where none runs: `session` is then the page's."""
+        """The same in a cell that awaits, or where none runs: `session` is then the page's, and no
+        other answers for it, which may show an older notebook."""
         asked: list[PageRequest] = []
         for _ in self._waiting(request, asked, session, blocks=False):
             await asyncio.sleep(_TICK)
-        return asked[-1].reply if asked else None
+        is_theirs = asked and (not session or asked[-1].is_its_own)
+        return asked[-1].reply if is_theirs else None
 
     @staticmethod
     def drive(steps: Steps[T], reply: Callable[[JSON], Any]) -> T:
@@ -121,24 +124,27 @@ class Page:
         if widget is None or (blocks and not stop_reaches_sync_cell(self._shell, widget)):
             return
         pump = CommPump(self._shell)
+        others = math.inf if session else _OTHERS
         session = session or request_session(self._shell)
         try:
             for page in (session, ""):
                 asked = widget.request(session=page or widget.newest_page, **request)
                 made.append(asked)
                 try:
-                    yield from self._until(asked, widget, pump.step or (lambda: None))
+                    yield from self._until(asked, widget, pump.step or (lambda: None), others)
                 finally:
                     widget.forget(asked)
-                if asked.came or widget.newest_page in ("", session):
+                is_answered = asked.is_its_own or (asked.came and others == _OTHERS)
+                if is_answered or widget.newest_page in ("", session):
                     break
         finally:
             pump.close()
         self._is_missing = not asked.came
 
     def _until(
-        self, asked: PageRequest, widget: ActionsWidget, step: Callable[[], None]
+        self, asked: PageRequest, widget: ActionsWidget, step: Callable[[], None], others: float
     ) -> Iterator[None]:
+        """`others`: seconds for the page itself, once another has answered."""
         began = time.monotonic()
         came: float | None = None
         while not asked.is_its_own:
@@ -147,7 +153,7 @@ class Page:
                 came = now
             patience = _PATIENCE if widget.pages else _NOBODY if self._is_missing else _IF_ANY
             is_open = asked.message["session"] in widget.pages
-            others = _PATIENCE if is_open else _OTHERS
+            others = max(others, _PATIENCE if is_open else _OTHERS)
             if now - began > patience or (came is not None and now - came > others):
                 return
             step()

@@ -21,7 +21,7 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.errors import QwenError, bare
-from qwen_magic.frontends.kernel import Requests, takes_input
+from qwen_magic.frontends.kernel import Requests, cell_mark, takes_input
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
@@ -116,8 +116,9 @@ class QwenMagics(Magics, QwenSettings):
 
     def after(self, result: Any) -> None:
         """A cell has ended."""
-        if "asker" in self.__dict__ and "steps" in self.asker.__dict__:
-            self.asker.steps.after(result)
+        has_goals = "asker" in self.__dict__ and "steps" in self.asker.__dict__
+        if has_goals or cell_mark(self.shell):
+            self.asker.steps.after(result, is_alone=not self._requests.are_together)
 
     @no_var_expand
     @needs_local_scope

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -45,6 +45,8 @@ from qwen_magic.context.steps import (
     with_marker,
 )
 from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.conversation.chain import CellKey
+from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.words import shorten
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.jupyter import WAITING
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
 _PLACE: Final = "⟨what came of it⟩"  # in a question, until that is read
 _KEPT: Final = 200  # cells whose words are kept
+_TRIES: Final = 4  # of seconds each, to reach a page that is being loaded again
 _BETWEEN: Final = 5  # cells of the reader's own that go along
 
 State = Literal["asking", "proposed", "waiting", "done", "stopped"]
@@ -126,7 +129,7 @@ class Steps:
         self._asker = asker
         self._shell = asker.shell
         self._goals: dict[str, Goal] = {}  # the newest last
-        self._kept: OrderedDict[str, Answer] = OrderedDict()  # by the cell below which it stands
+        self._kept: OrderedDict[str, list[Answer]] = OrderedDict()  # by the cell they stand below
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._figure: object = None  # the one shown last, as of the cell before
@@ -205,18 +208,24 @@ class Steps:
         elif is_done(answer.text):
             goal.state = "done"
 
-    async def _propose(self, goal: Goal, instead: str = "", was: str = "") -> bool:
+    async def _propose(
+        self, goal: Goal, instead: str = "", was: str = "", *, patient: bool = False
+    ) -> bool:
         """Put the proposal below the newest words, or in the place of the cell `instead`, if that
-        still says what it `was`. Whether a page did."""
+        still says what it `was`. Whether a page did. `patient`: one is there, and may be loading
+        anew."""
         given = {
             "source": goal.code,
             "mark": {"step": goal.step, "goal": shorten(goal.words, 120), "open": True},
         }
-        cell = None
-        if instead:
-            cell = await self._ask_page(goal, do="swap", cell=instead, was=was, **given)
-        if not cell and goal.below:
-            cell = await self._ask_page(goal, do="insert", after=goal.below, **given)
+        cell, step = None, goal.step
+        for _ in range(_TRIES if patient else 1):
+            if instead:
+                cell = await self._ask_page(goal, do="swap", cell=instead, was=was, **given)
+            if not cell and goal.below:
+                cell = await self._ask_page(goal, do="insert", after=goal.below, **given)
+            if cell or (goal.step, goal.state) != (step, "proposed"):
+                break
         goal.cell, goal.paged = str(cell or ""), bool(cell)
         return goal.paged
 
@@ -232,39 +241,62 @@ class Steps:
         )
 
     def _keep(self, cell: str, answer: Answer) -> None:
-        self._kept[cell] = answer
+        self._kept.setdefault(cell, []).append(answer)
         self._kept.move_to_end(cell)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
 
     # What the reader did ------------------------------------------------------------------------
 
-    def after(self, result: Any) -> None:
-        """A cell has ended, and all that it showed is shown."""
+    def after(self, result: Any, *, is_alone: bool) -> None:
+        """A cell has ended, and all that it showed is shown. `is_alone`: it was not run together
+        with others."""
         cell, source = cell_id(self._shell), str(result.info.raw_cell)
         number = int(result.execution_count or 0)
         shown = self._asker.last_figure.value
         has_figure, self._figure = shown is not self._figure, shown
-        goal = self._whose(source, cell)
+        goal = self._whose(source, cell) if is_alone else None
         error = result.error_in_exec or result.error_before_exec
         if goal is None:
             self._besides(source, cell, number)
         elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
             print(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
+            if goal.cell:
+                self._later(self._ask_page(goal, do="mark", step=goal.step, open=True))
         else:
             self._ran(goal, source, number, failed=error is not None, has_figure=has_figure)
 
     def _besides(self, source: str, cell: str, number: int) -> None:
         """A cell that is no step: an earlier one that runs again, whose words went with its output,
         or one of the reader's own."""
-        if (kept := self._kept.get(cell)) and kept.shown_in == self._shell.execution_count:
+        kept: Sequence[Answer] = self._kept.get(cell, ())
+        if kept and kept[-1].shown_in == self._shell.execution_count:
             return  # it has just been shown
-        if kept:
-            display(dict(kept.bundle), raw=True, metadata=kept.metadata)  # type: ignore[no-untyped-call]
+        if kept or (cell and cell_mark(self._shell)):
+            for bundle, metadata in [(each.bundle, each.metadata) for each in kept] or self._told(
+                cell
+            ):
+                display(dict(bundle), raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
         elif "%qwen" not in source:
             for goal in self._goals.values():
                 if goal.is_live:
                     goal.between = [*goal.between, (number, cell)][-_BETWEEN:]
+
+    def _told(self, cell: str) -> Iterator[tuple[Mapping[str, str], JSON]]:
+        """What was said below a cell in a kernel before this, as the conversation has it."""
+        from qwen_magic.frontends.static import bundle
+        from qwen_magic.magics.actions import document_of
+
+        asker = self._asker
+        host = asker.session.endpoints.find(asker.settings.endpoint).host
+        for call, chat in sorted(asker.session.conversations.places(cell, host).items()):
+            chain = asker.session.conversations.chain(chat)
+            for turn in chain.siblings(CellKey(cell, call))[-1:]:
+                facts = TurnFacts(turn.model, chat, len(chain.path(turn)), key=turn.key)
+                sent = "" if turn.prompt.startswith(GOAL) else turn.prompt.partition(": ")[2]
+                if turn.prompt.startswith(ASKED):
+                    facts = replace(facts, sent=sent, proposes=True)
+                    yield bundle(document_of(turn, facts)), {}
 
     def _whose(self, source: str, cell: str) -> Goal | None:
         """The goal whose open proposal this cell is."""
@@ -440,7 +472,7 @@ class Steps:
         def ended(answer: Answer | None) -> None:
             self._answered(goal, answer)
             if goal.state == "proposed":
-                self._later(self._propose(goal, *before))
+                self._later(self._propose(goal, *before, patient=True))
             elif before[0] and goal.state != "stopped":
                 self._later(self._ask_page(goal, do="mark", step=goal.step))
 

@@ -17,10 +17,7 @@ const KEY = "qwen";
 const SKIP_TAG = "skip-execution"; // for nbclient
 const PAUSE = 1000; // ms without a key after which nobody types
 const DEAF = 500; // ms
-// The commands that run the selected cells, and no others.
-const RUNS_SELECTED = new Set(
-  ["run-cell", "run-cell-and-select-next", "run-cell-and-insert-below"].map((id) => `notebook:${id}`),
-);
+const RUN_CHOSEN = ["run", "runAndAdvance", "runAndInsert"]; // and no other cells
 const GOAL = /^(?:\s*(?:#.*)?\n)*%%qwen\s[^\n]*--steps(?=\s|$)/;
 
 const markOf = ({ model }) => {
@@ -133,7 +130,7 @@ const STYLE = `
 export default async function steps(take) {
   const { INotebookTracker, NotebookActions } = await take("@jupyterlab/notebook");
 
-  function activate(app, tracker) {
+  function activate(_app, tracker) {
     document.head.append(make("style", "", STYLE));
     const bars = new WeakMap();
 
@@ -166,21 +163,19 @@ export default async function steps(take) {
     });
     document.addEventListener("keydown", noteTyping, true);
 
-    /* Was the cell that is about to be run chosen by itself? Asked of the command, before it runs. */
+    /* Was the cell that is about to be run chosen by itself? Asked of what runs the chosen cells. */
     let isAlone = false;
-    const { commands } = app;
-    const execute = commands.execute;
-    commands.execute = function (id, ...given) {
-      const before = isAlone;
-      const content = tracker.currentWidget?.content;
-      const chosen = content?.widgets.filter((cell) => content.isSelectedOrActive(cell)) ?? [];
-      isAlone = RUNS_SELECTED.has(id) && chosen.length === 1;
-      try {
-        return execute.call(this, id, ...given);
-      } finally {
-        isAlone = before;
-      }
-    };
+    for (const name of RUN_CHOSEN) {
+      const run = NotebookActions[name];
+      NotebookActions[name] = function (notebook, ...given) {
+        isAlone = notebook.widgets.filter((cell) => notebook.isSelectedOrActive(cell)).length === 1;
+        try {
+          return run.call(this, notebook, ...given); // it has sent the cells when it returns
+        } finally {
+          isAlone = false;
+        }
+      };
+    }
 
     /* The kernel is told with the cell, and the notebook keeps nothing of it. */
     NotebookActions.executionScheduled.connect((_, { notebook, cell }) => {
@@ -191,11 +186,13 @@ export default async function steps(take) {
       const isMoved = mark?.open && !notebook.widgets.some((each) => each.model.id === mark.cell);
       const kept = isMoved ? { ...mark, cell: model.id } : mark;
       model.setMetadata(KEY, { ...kept, run: isAlone ? "alone" : "together" });
-      const isCopyRun = isAlone && mark?.open && kept.cell !== model.id; // one as any other
+      const isRun = isAlone && mark?.open;
       queueMicrotask(() => {
         if (!kept) model.deleteMetadata(KEY);
-        else if (isCopyRun) unmark(model);
-        else model.setMetadata(KEY, kept);
+        else if (isRun) unmark(model);
+        if (kept && !(isRun && kept.cell !== model.id)) { // a copy is one as any other
+          model.setMetadata(KEY, { ...kept, open: kept.open && !isRun });
+        }
       });
     });
   }
