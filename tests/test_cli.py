@@ -43,6 +43,9 @@ def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, ran):
     copied = {str(f.relative_to(tmp_path / "demo")) for f in (tmp_path / "demo").rglob("*.*")}
     assert {"quickstart.ipynb", "data_analysis.ipynb", "data/planets.csv"} <= copied
     assert environment["QWEN_MAGIC_ENDPOINT"] == "demo"
+    assert not list((tmp_path / "demo").rglob("*.jsonl")), "the demo answers, no recording"
+    notebook = nbformat.read(tmp_path / "demo" / "quickstart.ipynb", 4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
 
 
 def test_a_notebook_that_was_changed_is_not_overwritten(tmp_path, ran):

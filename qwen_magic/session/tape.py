@@ -314,7 +314,8 @@ class Tape:
         if replay is None:
             return "Nothing is recorded or replayed."
         exchanges = replay.replayer.exchanges
-        models = dict.fromkeys(answered_model(each) for each in exchanges if each.model)
+        answered = [each for each in exchanges if each.model and each.status == 200]
+        models = dict.fromkeys(map(answered_model, answered))
         first = exchanges[0].at if exchanges else ""
         beside = ", which lies beside this notebook" * replay.is_beside
         return (
