@@ -87,7 +87,7 @@ class Conversations:
         head that it has here: two that go on from one turn are two ways, and each keeps its own.
         """
         state = self._file_state()
-        if state and state == self._seen.get(name):
+        if not state or state == self._seen.get(name):  # in memory there is no other process
             return 0
         self._seen[name] = state
         chain = self._chains.get(name)
@@ -97,6 +97,9 @@ class Conversations:
         found = self.conversation(name).chain()
         path = [turn.key for turn in found.path(found.head)]
         if chain.turns and (chain.head is None or chain.head.key not in path):
+            return 0
+        if chain.turns.keys() - found.turns.keys():  # a thread here is about to write one
+            del self._seen[name]
             return 0
         self._chains[name] = found
         return len(path) - (path.index(chain.head.key) + 1 if chain.head else 0)

@@ -111,13 +111,13 @@ class SqliteStore:
             chat = _chat_id(connection, self.scope, kept.chat)
             if isinstance(kept, Turn):
                 _finish_turn(connection, chat, kept)
+                self._drafts.pop((kept.chat, kept.key), None)
             else:
                 _insert_move(connection, chat, kept)
-        if isinstance(kept, Turn):
-            self._drafts.pop((kept.chat, kept.key), None)
 
     def _checkpoint(self, turn: Turn) -> None:
         place = (turn.chat, turn.key)
+        is_new = place not in self._drafts
         try:
             with self._database.writing(CHECKPOINT_PATIENCE) as connection:
                 draft = self._drafts.get(place)
@@ -126,15 +126,16 @@ class SqliteStore:
                     draft = _begin_draft(connection, chat, turn)
                 else:
                     draft = _go_on(connection, draft, turn)
+                self._drafts[place] = draft  # before another thread can read it
         except sqlite3.OperationalError as error:
+            if is_new:
+                self._drafts.pop(place, None)
             if not is_busy(error):
                 raise
-        else:
-            self._drafts[place] = draft
 
     def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
-        running = {key for name, key in list(self._drafts) if name == chat}
-        with self._database.reading() as connection:
+        with self._database.reading() as connection:  # no other thread writes meanwhile
+            running = {key for name, key in self._drafts if name == chat}
             found = select_conversation(connection, self.scope, chat, kind, running=running)
             found.check()
             return found

@@ -39,10 +39,8 @@ def test_turns_come_back_from_the_store():
     assert again.names() == ["sales", "main"]
 
 
-@pytest.mark.parametrize("name", ["", "store.sqlite3"])
-def test_what_another_process_has_added_is_taken_in_where_it_follows(tmp_path, name):
-    store = SqliteStore(tmp_path / name if name else None)
-    other = SqliteStore(tmp_path / name) if name else store
+def test_what_another_process_has_added_is_taken_in_where_it_follows(tmp_path):
+    store, other = SqliteStore(tmp_path / "store"), SqliteStore(tmp_path / "store")
     here, there = Conversations(store), Conversations(other)
     assert here.catch_up("main") == 0, "nothing is loaded yet"
     here.append(turn("a", "main"))
