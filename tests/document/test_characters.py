@@ -53,6 +53,11 @@ def test_what_hides_is_seen_in_every_form(char):
     assert char not in Question("f", f'{{"x": "a{char}b"}}').call
 
 
+def test_a_joiner_behind_a_name_joins_nothing():
+    html = render_markdown("&nbsp;&shy;&zwnj;&zwj;&lrm;")
+    assert not set(html) & set("\u200c\u200d")
+
+
 @pytest.mark.parametrize("text", KEPT, ids=ascii)
 def test_what_writing_needs_is_left(text):
     assert revealed(text) == text

@@ -223,7 +223,8 @@ def _begun(text: str) -> tuple[int, Display] | None:
         end = opened.end(text, found.end())
         if end < 0:
             is_code = text.count("`", 0, found.start()) % 2
-            is_maths = not is_code and looks_like_tex(text[found.end() :])
+            is_long = len(text) - found.end() > LONGEST_DISPLAY
+            is_maths = not is_code and not is_long and looks_like_tex(text[found.end() :])
             return (found.start(), opened) if is_maths else None
         found = _OPENING.search(text, end)
     return None
@@ -245,7 +246,8 @@ def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -
         elif state.sCount[line] < state.blkIndent:
             break
         elif opened.end(text) >= 0:  # nothing in a line of -1 ends a paragraph
-            opened, counts[first : line + 1] = None, [-1] * (line + 1 - first)
+            opened, last = None, _last_inside(state, first, line)
+            counts[first : last + 1] = [-1] * (last + 1 - first)
         line += 1
     state.sCount, counts = counts, state.sCount
     try:
@@ -254,6 +256,18 @@ def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -
         )
     finally:
         state.sCount = counts
+
+
+def _last_inside(state: StateBlock, first: int, last: int) -> int:
+    """The last of these lines that goes on with the maths which the line before `first` has opened.
+    A text that arrives ends at a line that begins another block, where what came before it turned
+    out to be prose; no later mark may take that back."""
+    begin = state.bMarks[first - 1]
+    for line in range(first, last + 1):
+        is_word = _line(state, line)[:1].isalpha()  # which begins no block
+        if not is_word and opened_in(state.src[begin : state.bMarks[line]]) is None:
+            return line - 1
+    return last
 
 
 def _one_line(text: str) -> str:

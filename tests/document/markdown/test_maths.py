@@ -143,3 +143,17 @@ def test_lengths_and_sizes_are_bounded() -> None:
     assert shown("${\\Huge{\\Huge{\\Huge{\\Huge x}}}}$").count("Huge") == 1
     fine = "$\\rule{1em}{2pt} a\\\\[2pt] {\\large b}$"
     assert shown(fine) == fine
+
+
+@pytest.mark.parametrize("below", [">\n$$", "> b\n$$ z", "- b\n$$", "# b\n$$"])
+@pytest.mark.parametrize("above", ["x $$\npt PT\n", "$$$\nof it\n", "x $$\na\n"])
+def test_what_turned_out_to_be_prose_ends_where_another_block_begins(
+    above: str, below: str
+) -> None:
+    """Also in a text that came whole: a mark further down takes nothing back."""
+    stream = MarkdownStream()
+    for letter in above + below:
+        stream.append(letter)
+        stream.update()
+    stream.finish()
+    assert stream.html == render_markdown(above + below)
