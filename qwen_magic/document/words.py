@@ -131,8 +131,8 @@ _UNSEEN = (
 # pasted into does what they say.
 _CONTROLS = "\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _CONTROL = re.compile(f"[{_CONTROLS}]")
-# Three do some good: joiners behind letters of other scripts and emoji (not behind a name that stands
-# for another), a first variation behind what is no letter of ASCII, and the tags of a flag.
+# Three do some good: joiners behind letters of other scripts and emoji (not behind a name that is
+# there for another), a first variation behind what is no letter of ASCII, and the tags of a flag.
 HIDDEN = re.compile(
     "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f"
     f"|[{_UNSEEN}{_CONTROLS}]"
