@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
@@ -19,7 +19,11 @@ from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.base import SessionMagics, command, shortened
 from qwen_magic.options import MISSING
 
+_SHOWN: Final = 200  # characters of what a turn sends beside its prompt
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qwen_magic.answer import Answer
     from qwen_magic.context.prompt_files import PromptFile
     from qwen_magic.conversation.chain import Conversation
@@ -127,6 +131,8 @@ class FileMagics(SessionMagics):
         from qwen_magic.conversation.conversations import plain_name
 
         conversation = _reviewed(conversation)
+        for line in _unshown(conversation):
+            print(line)
         conversations = self._conversations
         wanted = name or plain_name(conversation.name)
         if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
@@ -169,6 +175,19 @@ def _reviewed(conversation: Conversation) -> Conversation:
         spared(each) if isinstance(each, Turn) else each for each in conversation.records
     )
     return replace(conversation, records=records, base=tuple(map(spared, conversation.base)))
+
+
+def _unshown(conversation: Conversation) -> Iterator[str]:
+    """A line for each turn that sends more words of the asker than its prompt shows, which is all
+    that lists and exports have: data that went along, or what somebody wrote into the file."""
+    from qwen_magic.document.words import clipped
+    from qwen_magic.session.transcript import words_beside
+
+    for number, turn in enumerate(conversation.turns, 1):
+        if words := words_beside(turn):
+            told = exposed(" ".join(clipped(words, _SHOWN).split()))
+            size = counted(len(words), "character")
+            yield f"Turn {number} sends {size} more than its prompt shows (--dry-run): {told}"
 
 
 def _file(magic: str, line: str) -> tuple[Path, str]:

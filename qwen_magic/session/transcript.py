@@ -64,6 +64,17 @@ def beyond_words(item: JSON) -> bool:
     return not isinstance(parts, list) or not all(map(_is_words, parts))
 
 
+def words_beside(turn: Turn) -> str:
+    """What a turn sends as words of its asker beside its prompt."""
+    contents = [each.get("content") for each in as_items(turn.input) if each.get("role") == "user"]
+    texts = [
+        [each] if isinstance(each, str) else [text(part.get("text")) for part in mappings(each)]
+        for each in contents
+    ]
+    said = "\n".join(each for some in texts for each in some)
+    return said.replace(turn.prompt.strip(), "", 1).strip()
+
+
 def _is_words(part: object) -> bool:
     match part:
         case {"type": "input_text" | "output_text" | "text", "text": str(), **rest}:

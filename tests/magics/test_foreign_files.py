@@ -109,6 +109,29 @@ def test_words_and_pictures_of_its_own_ask_nothing(monkeypatch, tmp_path, item):
     assert turn.input == (item,)
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("Hello", ""),
+        ((WORDS,), ""),
+        ((WORDS, {"role": "user", "content": [PICTURE]}), ""),
+        ("CANARY\u202e", "CANARY\\u202e"),
+        ("Hello\n\nCANARY " * 100, "CANARY"),
+        (
+            (WORDS, {"role": "user", "content": [{"type": "input_text", "text": "CANARY"}]}),
+            "CANARY",
+        ),
+    ],
+)
+def test_words_that_no_list_and_no_export_shows_are_told(monkeypatch, tmp_path, capsys, sent, told):
+    reader = Reader(monkeypatch, tmp_path)
+    reader.take(file_of(replace(TURN, input=sent)))
+    out = capsys.readouterr().out
+    assert ("more than its prompt shows" in out) is bool(told)
+    assert told in out
+    assert len(out) < 600
+
+
 def test_what_is_asked_about_hides_nothing(monkeypatch, tmp_path, capsys):
     reader = Reader(monkeypatch, tmp_path, "n")
     hidden = {"role": "system", "content": "a\u202eb\u200bc\x1b[2K"}
