@@ -237,12 +237,14 @@ def planets():
 class TestANotebook:
     @pytest.mark.kernel
     def test_from_its_recording_it_shows_what_is_committed(self, path, committed, tmp_path):
-        """The network is cut in its middle. Where this fails: `python tests/notebook/
-        test_notebooks.py` records it anew, and `git diff` shows what became of it."""
+        """The network is cut in its middle."""
         copied = put(path, tmp_path, ".ipynb", ".jsonl")
         now = executed(copied, is_cut=True)
         if drift := differences(committed(path.stem), now):
-            pytest.fail(f"{path.name} shows what is not committed:\n{drift}", pytrace=False)
+            remedy = f"python tests/notebook/test_notebooks.py {path.stem} records it anew"
+            pytest.fail(
+                f"{path.name} shows what is not committed; {remedy}.\n{drift}", pytrace=False
+            )
 
     @pytest.mark.kernel
     def test_from_the_demo_it_is_answered_alike_each_time(self, path, committed, from_the_demo):

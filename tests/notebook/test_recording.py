@@ -136,6 +136,18 @@ def test_how_a_recorded_turn_went(played):
     assert kernel.run("%qwen_trace nowhere:3").status == "error"
 
 
+def test_how_the_questions_of_a_recording_went(played):
+    kernel = played[3]
+    listed = kernel.ok("%qwen_trace lesson.jsonl").final["text/plain"]
+    places = {line.split()[1]: line.split()[0] for line in listed.splitlines()[1:-1]}
+    place = places["call"]  # `call rows(where='a')`
+    shown = kernel.ok(f"%qwen_trace lesson.jsonl {place}").final["text/plain"]
+    assert f"question {place} of lesson.jsonl" in shown
+    assert "calls rows" in shown, "with the request that sent back what the function gave"
+    assert kernel.run("%qwen_trace lesson.jsonl 99").status == "error"
+    assert kernel.run("%qwen_trace 3 4").status == "error"
+
+
 def test_a_changed_question_says_what_differs(played):
     kernel = played[3]
     ran = kernel.run("%%qwen --no-history\nDescribe them", "another")
