@@ -46,6 +46,8 @@ class Bar {
     this.press = press;
     this.draw = () => this.redraw();
     cell.model.metadataChanged.connect(this.draw);
+    cell.ready?.then(() => this.place());
+    cell.inViewportChanged?.connect(() => this.place());
     this.redraw();
   }
 
@@ -70,7 +72,15 @@ class Bar {
         this.button("Stop", "End this goal here: nothing more is sent", mark),
       );
     }
-    cell.node.prepend(this.element);
+    this.place();
+  }
+
+  /* Above all else in the cell, which has nothing in it before it is first seen. */
+  place() {
+    const { node, isDisposed } = this.cell;
+    if (this.shown !== "null" && !isDisposed && node.firstChild !== this.element) {
+      node.prepend(this.element);
+    }
   }
 
   button(words, title, { step }) {
@@ -120,7 +130,9 @@ const STYLE = `
   padding: 1px 8px; font: 12px/1.6 var(--jp-ui-font-family); color: var(--jp-ui-font-color2); }
 .qm-is-proposed > .qm-step-bar { color: var(--jp-ui-font-color1);
   border-left: 3px solid var(--jp-brand-color1); background: var(--jp-layout-color2); }
-.qm-step-words { flex: 0 1 auto; }
+@media (width <= 760px) { /* JupyterLab then puts prompts above inputs */
+  .qm-step-bar { margin-left: var(--jp-cell-collapser-width, 8px); }
+}
 .qm-step-button { font: inherit; color: inherit; cursor: pointer; background: none;
   border: 1px solid var(--jp-border-color1); border-radius: 3px; padding: 0 8px; }
 .qm-step-button:hover { background: var(--jp-layout-color3); }
