@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qwen_magic.document.extract import code_blocks
 from qwen_magic.document.words import counted, fenced, number_of, revealed
 
 ASKED: Final = "%qwen_step"  # begins the prompt of each turn of a goal,
@@ -56,6 +55,9 @@ class RanCell:
 def proposed(answer: str) -> str:
     """The cell that an answer proposes, every character of it plain to see: its first block that
     says it is Python, else the first that may be. "" where there is none."""
+    # Here: the first question of a kernel looks for `GOAL` before it is sent.
+    from qwen_magic.document.extract import code_blocks
+
     blocks = [block for block in code_blocks(answer) if block.is_python]
     named = [block for block in blocks if block.language]
     return revealed((named or blocks)[0].code).strip("\n") if blocks else ""

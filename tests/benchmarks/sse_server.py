@@ -86,6 +86,7 @@ def events(how: dict[str, str]) -> Iterator[dict[str, Any]]:
     item |= {"status": "completed", "content": [part]}
     yield {"type": "response.output_item.done", "item": item, "output_index": 0}
     usage = {"input_tokens": 9, "output_tokens": len(text) // 4, "total_tokens": len(text) // 4 + 9}
+    usage |= {"input_tokens_details": {"cached_tokens": 0}}
     whole = {**response, "status": "completed", "model": "bench", "output": [item], "usage": usage}
     yield {"type": "response.completed", "response": whole}
 
