@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from IPython.display import clear_output, display, update_display
+from IPython.display import display, update_display
 
 from qwen_magic.conversation.archive.metadata import refer_to
 from qwen_magic.document.build import Document
@@ -174,6 +174,7 @@ class LiveView(StaticView):
         put: Put | None = None,
         stoppable: Callable[[AnswerWidget], bool] = lambda widget: True,
         text_view: Callable[[TurnFacts], TextView] | None = None,
+        may_end_anew: bool = False,
     ) -> None:
         """`session`: of the page that asked. `place`: the cell, as the reader knows it. `stoppable`
         tells whether a click on Stop would be seen while this turn runs. `put` shows the output in
@@ -187,6 +188,7 @@ class LiveView(StaticView):
         self._place = place
         self._can_stop = stoppable
         self._text_view = text_view
+        self._may_end_anew = may_end_anew
         self._text: TextView | None = None
         self._hello = threading.Event()  # set on whatever thread the front end's message arrives
         self._listening = False
@@ -347,9 +349,9 @@ class LiveView(StaticView):
             self._text.finish(state, now, outcome, metadata)
         if not self._cell_id and not self._listening:
             self._prints_figures = False
-            if self._text is None:
+            if self._text is None and self._may_end_anew:
+                self._send(update_display, {"text/plain": ""}, {})
                 self._is_placed = False
-                clear_output(wait=True)  # type: ignore[no-untyped-call]
         self._shelf.batches.open.discard(self._widget)
         bundle = super().finish(state, now, outcome, metadata)
         self._widget.finish(dict(self._data), dict(self._metadata), self._figures)

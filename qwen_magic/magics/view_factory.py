@@ -67,9 +67,12 @@ class ViewFactory:
             from qwen_magic.frontends.terminal import terminal_view
 
             return terminal_view(self._shown(facts_of(plan)), sys.stdout, started=started)
-        if self._shelf is not None and self._shelf.is_text and not cell_id(self._shell):
+        is_text = self._shelf is not None and self._shelf.is_text and not cell_id(self._shell)
+        if is_text and not outlives:
             return _text_view(self._shown(facts_of(plan)), started)
-        return self.live_view(facts_of(plan), started, awaited=awaited, outlives=outlives)
+        return self.live_view(
+            facts_of(plan), started, awaited=awaited, outlives=outlives, may_end_anew=True
+        )
 
     def live_view(
         self,
@@ -79,10 +82,11 @@ class ViewFactory:
         awaited: bool,
         outlives: bool = False,
         put: Put | None = None,
+        may_end_anew: bool = False,
     ) -> StaticView:
         """A live view in the running cell's output, or a static one where nobody could see that.
         `outlives`: other outputs may come before the turn ends, of another cell too. `put`: shows
-        it in another cell than the running one."""
+        it in another cell than the running one. `may_end_anew`: as of `LiveView`."""
         from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 
@@ -102,6 +106,7 @@ class ViewFactory:
             session=request_session(shell),
             place=f"cell [{len(shell.history_manager.input_hist_raw) - 1}]",
             stoppable=lambda widget: awaited or stop_reaches_sync_cell(shell, widget),
+            may_end_anew=may_end_anew,
             text_view=partial(_text_view, started=started) if reads_text else None,
         )
 
