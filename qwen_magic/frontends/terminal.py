@@ -117,7 +117,13 @@ class TerminalView:
         self._out.write("\n(asked again)\n")
 
     def figure(self, url: str, data: str, reason: str) -> None:
-        """Nothing: figures are in the answer's `figures`."""
+        """In a terminal it is saved to a file; elsewhere it is in the answer's `figures` alone."""
+        if self._wrapped is not None and data:
+            from qwen_magic.frontends.pictures import Pictures
+
+            self._begin("step", blank=self._last not in ("", "step"))
+            self._put(f"  figure {Pictures(self._out).save(data)}\n")
+            self._out.flush()
 
     def ask(self, entry: Entry, question: Question) -> None:
         """It has no buttons: who asks goes on to a prompt."""

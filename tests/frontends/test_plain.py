@@ -108,3 +108,12 @@ def test_without_rich_no_word_is_cut(monkeypatch):
     assert all(cells(line.rstrip()) <= 24 for line in lines)
     assert "".join(out.getvalue().split()).startswith("".join((words * 4).split()))
     assert all(out.getvalue().count(word) == 4 for word in ("Seven", "something,"))
+
+
+def test_a_figure_is_saved_where_a_terminal_cannot_draw(turns, monkeypatch, tmp_path):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path))
+    for out, count in ((Terminal(), 1), (io.StringIO(), 0)):
+        terminal_view(TURN, out).figure(turns.FIGURE_URL, turns.png(), "")
+        assert out.getvalue().count("figure saved as") == count
+    assert len(list((tmp_path / "figures").iterdir())) == 1
