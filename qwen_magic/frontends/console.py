@@ -148,6 +148,8 @@ class Screen:
         same = fixed
         while same < min(len(old), len(new)) and old[same] == new[same]:
             same += 1
+        self._lines = new
+        self._fixed = max(fixed, len(new) - (self._height - 1))
         if not same == len(old) == len(new):
             up = len(old) - same
             pieces = [_BEGIN, f"\x1b[{up}A" if up else "", "\r"]
@@ -156,11 +158,10 @@ class Screen:
                 pieces.append("\r\n" if is_there else f"\x1b[2K{line.text}\r\n")
             if (more := len(old) - len(new)) > 0:
                 pieces += ["\x1b[2K", "\r\n\x1b[2K" * (more - 1), f"\x1b[{more - 1}A" * (more > 1)]
-            pieces.append(_END)
-            self._out.write("".join(pieces))
+            # An interrupt comes most often while this waits for the terminal: what it shows is
+            # noted before, and what is not written yet waits in the stream.
+            self._out.write("".join([*pieces, _END]))
             self._out.flush()
-        self._lines = new
-        self._fixed = max(fixed, len(new) - (self._height - 1))
         self._drop_fixed()
 
     def _fitting(self, parts: Sequence[Part]) -> list[tuple[Part, Sequence[Line]]]:
@@ -207,13 +208,13 @@ class Screen:
     def _paint(self, picture: Picture) -> None:
         """Draw a picture below the lines, and forget all that is above it: it cannot be drawn
         over."""
+        self._forget(len(self._parts))
+        self._lines, self._fixed = [], 0
         down = "\r\n" * picture.rows
         self._out.write(
             f"{_BEGIN}\r{down}\x1b[{picture.rows}A\x1b7{picture.escape}\x1b8{down}{_END}"
         )
         self._out.flush()
-        self._forget(len(self._parts))
-        self._lines, self._fixed = [], 0
 
     def fit(self) -> tuple[int, int]:
         """Take in that the window may have another size; gives it."""

@@ -449,7 +449,7 @@ def test_an_output_widget_shows_the_answer_once(kernel, seen):
     ((transient, data, _metadata),) = ran.displays
     assert (transient, set(data)) == ({}, BUNDLE)
     ran = kernel.collect(kernel.send("%%qwen\nMy name is John", stdin=seen))
-    # The widget, its end, and the answer: who sends no cell ids may be a console, which updates none.
+    # Its widget, the end of that, and the answer: without cell ids it may be a console.
     assert len(ran.displays) == (3 if seen else 1), "beside it as everywhere"
     kernel.ok("place.close()")
 
