@@ -503,7 +503,9 @@ def test_without_autoawait(kernel):
 def test_without_widgets_html_is_updated_until_the_end(kernel, server):
     cell = "%%qwen\nwrite at length\ndemo: delay 0.02"
     ran = kernel.collect(kernel.send(cell, stdin=True))  # of a front end, if not of a page
-    updates = [data["text/html"] for _transient, data, _metadata in ran.displays[1:]]
+    *shown, (_transient, emptied, _metadata), final = ran.displays[1:]
+    assert emptied == {"text/plain": ""}, "a console updates none: the answer has its own output"
+    updates = [data["text/html"] for _transient, data, _metadata in (*shown, final)]
     assert len(updates) >= 3, "no hello came, so the output was updated as a whole"
     assert len(updates[-2]) < len(updates[-1])
     assert len(updates) <= 5 * ran.seconds + 2, "throttled"
