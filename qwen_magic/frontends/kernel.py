@@ -106,12 +106,6 @@ def takes_input(shell: Any) -> bool:
     return bool(getattr(kernel_of(shell), "_allow_stdin", True) if said is None else said)
 
 
-def is_unattended(shell: Any) -> bool:
-    """Whether a program runs the notebook from top to bottom, and is gone with its last cell: it
-    takes no input and, unlike a page, names no cell."""
-    return not takes_input(shell) and not cell_id(shell)
-
-
 def writes_to_terminal(out: TextIO) -> bool:
     """Whether the process itself writes to a terminal, as a kernel does that `jupyter console`
     started (and one of a server that was started in a terminal); ipykernel keeps where that is."""

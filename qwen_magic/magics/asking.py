@@ -21,7 +21,6 @@ import asyncio
 import math
 import os
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -40,7 +39,6 @@ from qwen_magic.errors import UsageError
 from qwen_magic.frontends.kernel import (
     CommPump,
     LastFigure,
-    is_unattended,
     kernel_of,
     takes_input,
 )
@@ -77,7 +75,7 @@ class Asker:
         self.settings = settings
         self.last_figure = last_figure
         self.session = Session(
-            conversations=_open_conversations(shell) if settings.keep else Conversations(),
+            conversations=_open_conversations(shell.user_ns) if settings.keep else Conversations(),
             figure_hosts=settings.figure_hosts,
         )
         self.views = ViewFactory(shell, settings, self.session.conversations)
@@ -227,11 +225,11 @@ class Asker:
 
     def held_back(self, ask: Ask, options: Options) -> bool:
         """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
-        background, which is begun; an unattended run would end before that, and waits."""
+        background, which is begun."""
         if options.dry_run:
             self.views.show_dry_run(self.session.plan(ask, dry=True))
             return True
-        if not options.bg or is_unattended(self.shell):
+        if not options.bg:
             return False
         from qwen_magic.magics.background import begin
 
@@ -317,13 +315,10 @@ def offer_code(shell: Any, text: str) -> bool:
     return block is not None
 
 
-def _open_conversations(shell: Any) -> Conversations:
+def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
     """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
-    that says why, where the file cannot be used. An unattended run begins with none, since what
-    it gives may not depend on the runs before it, or on what was asked in its folder."""
-    scope = scope_of(shell.user_ns)
-    if is_unattended(shell):
-        scope = f"{scope}#{uuid.uuid4().hex}"
+    that says why, where the file cannot be used."""
+    scope = scope_of(namespace)
     store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
     if trouble:
         _warn(trouble)

@@ -35,8 +35,6 @@ def kernel(tmp_path):
         },
     )
     kernel.ok("%load_ext qwen_magic")
-    # Without a cell's id it would be an unattended run.
-    kernel.ok("get_ipython()._qwen_magic.magics.asker;", "c0")
     yield kernel
     kernel.close()
 

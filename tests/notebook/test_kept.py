@@ -45,8 +45,6 @@ def start(tmp_path, server, idle):
             **environ,
         }
         kernel.ok(f"import os\nos.environ.update({environ!r})\n%load_ext qwen_magic")
-        # Without a cell's id it would be an unattended run.
-        kernel.begun = kernel.ok("%qwen_chat", "a page's")
         return kernel
 
     yield start_one
@@ -153,9 +151,9 @@ def test_a_store_that_cannot_be_used_is_said_and_work_goes_on(start, tmp_path, s
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "conversations.sqlite3").write_bytes(b"no database at all" * 100)
     kernel = start()
-    assert "conversations.sqlite3" in kernel.begun.stderr
-    assert "memory" in kernel.begun.stderr
-    kernel.ok("%%qwen\nMy name is John")
+    ran = kernel.ok("%%qwen\nMy name is John")
+    assert "conversations.sqlite3" in ran.stderr
+    assert "memory" in ran.stderr
     assert "Yes, John!" in kernel.ok("%%qwen\nDo you remember my name?").final["text/plain"]
 
 
@@ -375,11 +373,11 @@ def test_answers_in_the_background(start, server, python):
     server.set(delay=0.02)
     kernel = start(python=python)
     began = time.monotonic()
-    first = kernel.ok("%%qwen --bg -o first\nMy name is John", "c1")
+    first = kernel.ok("%%qwen --bg -o first\nMy name is John")
     assert time.monotonic() - began < 3
     assert len(first.displays) == 1
-    kernel.ok("%%qwen --bg -o second\nDo you remember my name?", "c2")
-    kernel.ok("%%qwen --bg -o other -c apart\nhello", "c3")
+    kernel.ok("%%qwen --bg -o second\nDo you remember my name?")
+    kernel.ok("%%qwen --bg -o other -c apart\nhello")
     third = kernel.ok("%%qwen\nWhat is my name?")
     assert "John" in third.final["text/plain"], "it waited for those before"
     # By their words: answers that run at once reach the server in any order.
@@ -398,8 +396,8 @@ def test_a_waiting_answer_has_one_clock(start, server):
     """Its footer and its `seconds` count from when it was asked, the wait included."""
     server.set(delay=0.02)
     kernel = start()
-    kernel.ok("%%qwen --bg\nMy name is John", "c1")
-    message = kernel.send("%%qwen --bg -o second\nhello", "c2")
+    kernel.ok("%%qwen --bg\nMy name is John")
+    message = kernel.send("%%qwen --bg -o second\nhello")
     shown = kernel.display_of(message, lambda data: "turn 2" in data.get("text/plain", ""))
     kernel.ok("import asyncio\nwhile 'second' not in globals(): await asyncio.sleep(0.05)")
     seconds = float(kernel.ok("second.seconds").result["text/plain"])
@@ -409,7 +407,7 @@ def test_a_waiting_answer_has_one_clock(start, server):
 
 def test_an_error_in_the_background_appears_in_its_output(start, server):
     kernel = start()
-    message = kernel.send("%%qwen --bg\nhello\ndemo: error 401, delay 0.1", "c1")
+    message = kernel.send("%%qwen --bg\nhello\ndemo: error 401, delay 0.1")
     shown = kernel.display_of(message, lambda data: "key" in data.get("text/plain", ""))
     assert "qm-is-error" in shown["text/html"]
 
@@ -417,8 +415,8 @@ def test_an_error_in_the_background_appears_in_its_output(start, server):
 def test_what_waits_in_the_background_fails_in_its_output(start, server):
     server.set(delay=0.02)
     kernel = start()
-    kernel.ok("%%qwen --bg\nMy name is John", "c1")
-    message = kernel.send("%%qwen --bg --after 9\nhello", "c2")
+    kernel.ok("%%qwen --bg\nMy name is John")
+    message = kernel.send("%%qwen --bg --after 9\nhello")
     shown = kernel.display_of(message, lambda data: "no turn 9" in data.get("text/plain", ""))
     assert "qm-is-error" in shown["text/html"]
 
@@ -426,13 +424,13 @@ def test_what_waits_in_the_background_fails_in_its_output(start, server):
 def test_the_synchronous_call_refuses_to_wait(start, server):
     server.set(delay=0.05)
     kernel = start()
-    kernel.ok("%%qwen --bg\nwrite at length", "c1")
+    kernel.ok("%%qwen --bg\nwrite at length")
     ran = kernel.run("for _ in range(1):\n    %qwen hello")
     assert "background" in "".join(ran.traceback)
 
 
 def test_a_missing_key_fails_the_cell_of_a_background_question(start):
     kernel = start(QWEN_MAGIC_ENDPOINT="singapore")
-    ran = kernel.run("%%qwen --bg\nhello", "c1")
+    ran = kernel.run("%%qwen --bg\nhello")
     assert "%qwen_key" in "".join(ran.traceback)
     assert not ran.displays

@@ -435,7 +435,7 @@ def test_other_values_are_captured_as_they_are(kernel):
 
 
 def test_in_the_background_what_is_captured_ends_as_the_answer(kernel):
-    kernel.ok("%%capture kept\n%%qwen --bg -o late\nMy name is John", "c1")
+    kernel.ok("%%capture kept\n%%qwen --bg -o late\nMy name is John")
     kernel.ok("import asyncio\nwhile 'late' not in globals(): await asyncio.sleep(0.02)")
     ((_transient, data, _metadata),) = kernel.ok("kept.show()").displays
     assert set(data) == BUNDLE

@@ -17,8 +17,9 @@ BUNDLE = {"text/html", "text/markdown", "text/plain"}
 @pytest.fixture
 def run(tmp_path, server, monkeypatch):
     """Runs cells as a notebook of one user's folder; gives the outputs of each."""
-    for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_BASE_URL", "QWEN_MAGIC_KEEP"):
+    for name in ("DASHSCOPE_API_KEY", "DASHSCOPE_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QWEN_MAGIC_KEEP", "false")
     monkeypatch.setenv("QWEN_MAGIC_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("QWEN_MAGIC_ENDPOINT", server.base_url)
@@ -43,19 +44,17 @@ def run(tmp_path, server, monkeypatch):
 
 def test_a_run_depends_on_its_parameters_and_on_no_run_before(run, server):
     for name, country, capital in (("Ada", "France", "Paris"), ("Grace", "Italy", "Rome")):
-        (told, again, background, last) = run(
+        (told, again, last) = run(
             "%%qwen\nMy name is {name}",
             "%%qwen\nDo you remember my name?",
-            '%%qwen --bg -o late\nWhat is the capital of {more["country"]}?',
-            "print(late.status)",
+            '%%qwen\nWhat is the capital of {more["country"]}?',
             name=name,
             more={"country": country},
         )
-        for (output,) in (told, again, background):
+        for (output,) in (told, again, last):
             assert set(output.data) == BUNDLE
         assert f"Yes, {name}!" in again[0].data["text/plain"]
-        assert f"The capital of {country} is **{capital}**" in background[0].data["text/plain"]
-        assert last[0].text == "completed\n"
+        assert f"The capital of {country} is **{capital}**" in last[0].data["text/plain"]
         first, second, third = asked(server)[-3:]
         assert "previous_response_id" not in first.body
         assert second.body["previous_response_id"] == first.response_id
@@ -65,7 +64,7 @@ def test_a_run_depends_on_its_parameters_and_on_no_run_before(run, server):
 @pytest.mark.parametrize(
     ("cell", "error"),
     {
-        "%%qwen --bg\nhello\ndemo: error 401": "AuthenticationError",
+        "%%qwen\nhello\ndemo: error 401": "AuthenticationError",
         "%%qwen --modle x\nhello": "OptionError",
     }.items(),
 )
