@@ -65,7 +65,9 @@ def test_reopened_trusted(answered):
     answered.page.reload()
     answered.page.wait_for_selector(".qm-turn details")
     assert_shows_everything(answered)
-    assert answered.page.locator(".qm-turn style").count() > 0, "trusted: with its style"
+    turn = answered.page.locator(".qm-saved").first
+    style = "turn => getComputedStyle(turn).getPropertyValue('--qm-fg')"
+    assert turn.evaluate(style), "trusted: with the style that it brought"
 
 
 def history_of_cell(cell_id):
