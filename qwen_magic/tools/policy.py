@@ -125,7 +125,9 @@ _CONTAINERS: Final = (list, tuple, set, frozenset, dict)
 _MOST_VALUES: Final = 10_000  # that one fingerprint looks at
 
 
-def fingerprint(value: Any, _seen: dict[int, int] | None = None, _deep: bool = True) -> object:
+def fingerprint(
+    value: Any, _seen: dict[int, tuple[int, object]] | None = None, _deep: bool = True
+) -> object:
     """What `value` is and holds, to be compared by `==`: equal as long as a call does the same.
 
     A function is its code with where it stands in its cell (moving it asks again), its defaults,
@@ -141,10 +143,10 @@ def fingerprint(value: Any, _seen: dict[int, int] | None = None, _deep: bool = T
         return kind, value
     seen = {} if _seen is None else _seen
     if id(value) in seen:
-        return "seen", seen[id(value)]
+        return "seen", seen[id(value)][0]
     if len(seen) >= _MOST_VALUES:
         return _Identity(value)
-    seen[id(value)] = len(seen)
+    seen[id(value)] = len(seen), value  # kept: another one would get the id of what is gone
 
     def of(*parts: object, deep: bool = _deep) -> object:
         return kind, [fingerprint(part, seen, deep) for part in parts]

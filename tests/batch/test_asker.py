@@ -52,8 +52,12 @@ def test_it_carries_no_key(server, monkeypatch):
     assert "canary" not in repr(asker)
     with pytest.raises(AuthenticationError):
         pickle.loads(pickled)("My name is Ada")
-    gc.collect()  # the exception's frames held the other one, with its connections
-    wait_until(lambda: "qwen-engine" not in {t.name for t in threading.enumerate()}, 5)
+
+    def is_gone():
+        gc.collect()  # the exception's frames held the other one, with its connections
+        return "qwen-engine" not in {t.name for t in threading.enumerate()}
+
+    wait_until(is_gone, 5)
 
 
 def test_a_tool_with_a_secret_stays_here(server):
