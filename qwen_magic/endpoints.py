@@ -23,7 +23,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import Secret, Unshown, bare_key, without_credentials
+from qwen_magic.masking import Secret, Unshown, bare_key, is_placeholder, without_credentials
 
 DEFAULT_ENDPOINT: Final = "singapore"
 DEFAULT_MODEL: Final = "qwen3-max"
@@ -234,6 +234,12 @@ class Endpoint:
     @property
     def needs_key(self) -> bool:
         return bool(self.key_variable) and not self.key_optional
+
+    @property
+    def secret(self) -> str:
+        """The key, as what is never shown; empty where it is but a word for a server that needs
+        none."""
+        return "" if not self.needs_key and is_placeholder(self.key) else self.key
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": Secret(f"Bearer {self.key}")} if self.key else {}

@@ -240,7 +240,14 @@ _KNOWN: Final[dict[str, None]] = {}  # of this process, in the order in which th
 _MOST_KNOWN: Final = 500
 _SHORTEST: Final = 6  # characters: what is shorter is a word of many texts
 _NO_KEY: Final = re.compile(r"[A-Za-z]{1,11}|[\d.]{1,11}|[\W_]*|/.*")
+_PLACEHOLDER: Final = re.compile(r"[A-Za-z]{1,11}(?:[-_][A-Za-z]{1,11})*")
 _NO_SECRET_HEADERS: Final = ("accept", "content-type", "user-agent")
+
+
+def is_placeholder(key: str) -> bool:
+    """Whether it is plain words, as servers that need no key are given: "none", "EMPTY", "ollama",
+    "lm-studio". They stand in many texts, which would be masked."""
+    return len(key) < _SHORTEST or bool(_PLACEHOLDER.fullmatch(key))
 
 
 def know(*values: str) -> None:
@@ -282,6 +289,8 @@ def _of_environment(variables: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
             continue
         if "://" in value:
             found |= dict.fromkeys(_of_url(value))
+        elif name.endswith("_API_KEY") and is_placeholder(value):
+            continue
         elif is_secret_name(name) and len(value) >= LONG and not _NO_KEY.fullmatch(value):
             found |= dict.fromkeys((value, str.__str__(bare_key(value))))
     return tuple(found)

@@ -46,6 +46,15 @@ def test_conversations_do_not_mix(qwen, server):
     assert "John" not in qwen.chat("two").ask("Do you remember my name?").text
 
 
+@pytest.mark.parametrize("word", ["k", "none", "Ollama", "lm-studio"])
+def test_a_word_in_the_place_of_a_key_is_none(word, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", word)
+    with demo_server(key=word) as server, Qwen(endpoint=server.base_url, api_key=word) as asked:
+        answer = asked.ask(f"My name is {word}")
+    assert f"Hello, {word}!" in answer.text
+    assert answer.status == "completed"
+
+
 def test_message_arrays(qwen, server):
     talk = [
         {"role": "system", "content": "Answer in upper case"},

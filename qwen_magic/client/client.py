@@ -271,7 +271,7 @@ async def _get_json(opener: Opener, request: HttpRequest, endpoint: Endpoint) ->
     """The JSON object that a request is answered with. Raises `QwenError`."""
     async with opener.open(request) as response:
         body = await _body(response, request, _LARGEST_JSON)
-    keys = own_keys(endpoint.key)
+    keys = own_keys(endpoint.secret)
     body = keys.sub_bytes(body) if keys else body
     if response.status >= 300 or is_page(body):
         from qwen_magic.client.reader import AnswerReader

@@ -99,7 +99,7 @@ class AnswerReader:
             if page is None:
                 return []
             if not page:
-                self._decoder = EventDecoder(own_keys(self._endpoint.key))
+                self._decoder = EventDecoder(own_keys(self._endpoint.secret))
                 return self._decode(bytes(self._head), at)
             self._refused = True
         self.enough = len(self._head) >= _LARGEST

@@ -69,13 +69,13 @@ class Endpoints:
         if not (key or endpoint.key):
             key = self._saved_key(endpoint)
         endpoint = find_endpoint(name_or_url, self._environ, key=key, allow_http=self.allow_http)
-        know(endpoint.key)
+        know(endpoint.secret)
         return endpoint
 
     def remember_key(self, endpoint: Endpoint, key: str) -> None:
         """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
         self._keys[endpoint.host] = Secret(key)
-        know(key)
+        know(replace(endpoint, key=Secret(key)).secret)
 
     def check_key_may_go(self, name_or_url: str) -> None:
         """Raises `UsageError` where a key would be sent in the clear."""
