@@ -8,12 +8,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 # How far the answer's end is below the notebook's edge, and whether it is higher than the page.
 PLACE = """() => {
-  const turn = document.querySelector(".qm-turn.qm-is-running");
-  const scroller = document.querySelector(".jp-WindowedPanel-outer");
+  const { node } = window.jupyterapp.shell.currentWidget;
+  const turn = node.querySelector(".qm-turn.qm-is-running");
+  const scroller = node.querySelector(".jp-WindowedPanel-outer");
   if (!turn || !scroller) return undefined;
   const [inner, outer] = [turn, scroller].map((each) => each.getBoundingClientRect());
   return { past: inner.bottom - outer.bottom, isLong: inner.height > outer.height + 100,
-           top: scroller.scrollTop };
+           top: scroller.scrollTop, above: document.elementFromPoint(600, 300)?.className };
 }"""
 
 
@@ -27,18 +28,24 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
         page.page.set_viewport_size({"width": 1000, "height": 500})
         page.run(0)
         page.run(1, wait=False)
+        seen = [None]
+
+        def place():
+            seen[:] = [page.page.evaluate(PLACE)]
+            return seen[0]
+
         wait_until(
-            lambda: (p := page.page.evaluate(PLACE)) and p["isLong"] and p["past"] < 40 and p,
+            lambda: (p := place()) and p["isLong"] and p["past"] < 40,
             40,
-            "a long answer whose end is in sight",
+            lambda: f"a long answer whose end is in sight, of {seen}",
         )
         page.page.mouse.move(600, 300)
 
         def goes_up():
             page.page.mouse.wheel(0, -300)
-            return (p := page.page.evaluate(PLACE)) and p["past"] > 200 and p
+            return (p := place()) and p["past"] > 200 and p
 
-        above = wait_until(goes_up, 10, "the way up")
+        above = wait_until(goes_up, 10, lambda: f"the way up, of {seen}")
         page.page.wait_for_timeout(500)
         later = page.page.evaluate(PLACE)
         assert later["past"] > above["past"], "it grows on, out of sight"

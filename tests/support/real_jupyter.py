@@ -55,14 +55,15 @@ def free_port() -> int:
 
 
 def wait_until(condition, timeout=30.0, what="it"):
-    """The first truthy value of `condition`; fails after `timeout` seconds."""
+    """The first truthy value of `condition`; fails after `timeout` seconds. `what`: the words of
+    that, or what gives them then."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen in {timeout} s")
+    raise AssertionError(f"{what() if callable(what) else what} did not happen in {timeout} s")
 
 
 class Jupyter:
