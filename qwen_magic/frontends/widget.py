@@ -107,12 +107,12 @@ _CODE: Final = without_comments((_HERE / "widget.js").read_text("utf-8"))
 _SHEET: Final = (_HERE / "widget.css").read_text("utf-8")
 # What each answer brings, in place of the 42 KB that show it: the first of a page asks its kernel
 # for those, and all use them. Neither function waits for them: anywidget gives it two seconds.
-# Where no reply comes another asks, ever more seldom: the kernel of the first may have ended.
+# Where no reply comes another asks: the kernel of the first may have ended.
 _VERSION: Final = sha256(f"{_CODE}{_SHEET}".encode()).hexdigest()[:8]
 _LOADER: Final = (
     f'const name = "qwenMagic{_VERSION}";'
     + """
-const there = (window[name] ??= { code: null, askAt: 0, pause: 1000 });
+const there = (window[name] ??= { code: null, askAt: 0, asked: {} });
 async function load({ esm, css }) {
   const style = { id: name, textContent: css };
   document.head.append(Object.assign(document.createElement("style"), style));
@@ -121,6 +121,8 @@ async function load({ esm, css }) {
 }
 const when = (what) => ({ model, ...given }) => {
   let end = () => {};
+  // Each model for itself: one whose kernel is gone gets no reply, and holds up no other.
+  const mine = (there.asked[model.get("mid")] ??= { askAt: 0, pause: 1000 });
   const take = (message) => message.op === "code" && (there.code ??= load(message));
   const leave = () => {
     clearInterval(looking);
@@ -131,9 +133,10 @@ const when = (what) => ({ model, ...given }) => {
       leave();
       const code = await there.code;
       if (end) end = code[what]({ model, css: code.css, ...given });
-    } else if (Date.now() > there.askAt) {
-      there.askAt = Date.now() + there.pause;
-      there.pause *= 2;
+    } else if (Date.now() > Math.max(mine.askAt, there.askAt)) {
+      there.askAt = Date.now() + 300; // one reply is for all
+      mine.askAt = Date.now() + mine.pause;
+      mine.pause = Math.min(2 * mine.pause, 30000);
       model.send({ op: "code" });
     }
   };
