@@ -17,15 +17,14 @@ the same notebook begins afresh, with the same names.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from qwen_magic.conversation import uncollected
 from qwen_magic.conversation.chain import (
     CellKey,
     Chain,
@@ -166,7 +165,7 @@ class Conversations:
         self._check_known(name)
         if name in self._chains:  # another kernel may have moved the head that the file has
             return outline_of(self._chains[name])
-        with _without_collections():
+        with uncollected():
             return outline_of(self._store.load(name, TurnSummary).chain())
 
     def switch(self, name: str) -> None:
@@ -426,19 +425,6 @@ def plain_name(name: str) -> str:
     """What a conversation was called before it was set aside; its name, if it was not."""
     found = _ASIDE.fullmatch(name)
     return found[1] if found else name
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Making thousands of small objects that are soon gone has Python look through the whole heap
-    for cycles, again and again: in a notebook with its libraries that takes as long as the work."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _stat(path: Path) -> os.stat_result | None:

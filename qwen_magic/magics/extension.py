@@ -287,8 +287,8 @@ class Extension:
         millisecond (`_SWITCH`), where Python would let it wait for five each time."""
         if self._cold.wait(_AFTER_LOAD):
             return
+        from qwen_magic.conversation import uncollected
         from qwen_magic.errors import QwenError
-        from qwen_magic.session import uncollected
 
         interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)

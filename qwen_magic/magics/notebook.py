@@ -59,9 +59,8 @@ _TICK: Final = 0.005  # seconds between looks at whether a reply has come
 _PATIENCE: Final = 4.0  # seconds for a page that may be busy
 _IF_ANY: Final = 2.5  # seconds for a page that has not been heard of
 _NOBODY: Final = 0.3  # seconds where nobody answered before
-_OTHERS: Final = (
-    0.25  # seconds for the page that the cell was run from, where only others are known
-)
+# Seconds for the page that the cell was run from, where only others are known.
+_OTHERS: Final = 0.25
 
 
 class Page:

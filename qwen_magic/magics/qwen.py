@@ -20,12 +20,12 @@ from IPython.core.magic import (
     no_var_expand,
 )
 
+from qwen_magic.conversation import uncollected
 from qwen_magic.errors import QwenError, bare
 from qwen_magic.frontends.kernel import Requests, cell_mark, takes_input
 from qwen_magic.magics.base import interrupted, shortened
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
-from qwen_magic.session import uncollected
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer

@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
 
 from qwen_magic.answer import Answer
+from qwen_magic.conversation import uncollected
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import config_folder
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import FIGURE_HOSTS, RECORDED
 from qwen_magic.errors import NotRecordedError
-from qwen_magic.session import uncollected
 from qwen_magic.session.endpoint_keys import Endpoints
 from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
