@@ -169,6 +169,7 @@ class QwenSettings(HasTraits):
 
     for _each in [each for each in vars().values() if isinstance(each, TraitType)]:
         _each.tag(config=True)
+    del _each  # else it is one more name of the last
 
     @validate("endpoint")
     def _without_credentials(self, proposal: Any) -> str:

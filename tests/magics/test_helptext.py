@@ -55,6 +55,8 @@ def test_the_defaults_are_the_traits() -> None:
         default, about = option.setting
         assert settings.traits()[option.field].help == about
         assert getattr(settings, option.field) == default
+    assert not [name for name in settings.traits(config=True) if name.startswith("_")]
+    assert all(name == trait.name for name, trait in settings.traits().items())
     settings.temperature = "0.5"
     assert Options.of(settings).temperature == 0.5
 
