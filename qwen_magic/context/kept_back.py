@@ -55,12 +55,18 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join([*map(re.escape, names), *map(translate, names)]))
 
 
-def names_pattern(mask: Collection[str]) -> str:
-    """What finds the names of a mask in a text: a regular expression of Python and of JavaScript,
-    which takes no account of case. Empty for no name. Of a pattern it finds what is around the
-    stars: `*_email` where `work_email` stands."""
-    sets = [re.sub(r"\[!", "[^", name) for name in mask if re.search(r"\[.+\]", name)]
-    return "|".join([*map(_name_pattern, mask), *(_name_pattern(name, "[^-]") for name in sets)])
+def names_patterns(mask: Collection[str]) -> list[tuple[str, str]]:
+    """What finds the names of a mask in a text: of each a regular expression of Python and of
+    JavaScript, which takes no account of case; and before it a part that stands, in small letters,
+    in all that it finds, by which a long text is soon looked through. Of a pattern they find what
+    is around the stars: `*_email` where `work_email` stands."""
+    found: list[tuple[str, str]] = []
+    for name, (_, part) in zip(mask, _parts(tuple(mask)), strict=True):
+        # What is not ASCII may have several forms in small letters.
+        found.append((part if name.isascii() else "", _name_pattern(name)))
+        if re.search(r"\[.+\]", name):
+            found.append(("", _name_pattern(re.sub(r"\[!", "[^", name), "[^-]")))
+    return found
 
 
 def _name_pattern(name: str, kept: str = "") -> str:

@@ -19,10 +19,10 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html.parser import HTMLParser
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from qwen_magic.context.exception.masking import Secrets, without_written, written_secrets
-from qwen_magic.context.kept_back import is_masked, names_pattern
+from qwen_magic.context.kept_back import is_masked, names_patterns
 from qwen_magic.document.words import counted, fenced, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -130,7 +130,7 @@ def reading(
         "ids": [heads[at]["id"] for at in chosen],
         "most": WHOLE if budget is None else _PER_TOKEN * budget,
         "window": WHOLE if budget is None else WINDOW,
-        "names": names_pattern((*masks.columns, *masks.names)),
+        "names": names_patterns((*masks.columns, *masks.names)),
     }
     told = yield {"do": "cells", **asked}
     if not _is_list(told):
@@ -195,7 +195,7 @@ def _lines(source: str) -> set[str]:
 
 
 def _whole(ids: list[str]) -> Generator[JSON, Any, list[FoundCell]]:
-    told = yield {"do": "cells", "ids": ids, "most": WHOLE, "window": WHOLE, "names": ""}
+    told = yield {"do": "cells", "ids": ids, "most": WHOLE, "window": WHOLE, "names": []}
     return [
         FoundCell(cell["id"], cell.get("number") or 0, cell["source"]["text"])
         for cell in (told if _is_list(told) else ())
@@ -469,6 +469,8 @@ _BESIDE_WORDS: Final = frozenset(" \t\n\r\f\v\"'`,;(){}[]<>")
 _MIMES: Final = (*("text/markdown", "text/plain", "text/latex", "application/json", "text/html"),)
 _HEADINGS: Final = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
 _LINE: Final = 200
+_MOST_NAMES: Final = 100  # of a text
+Names: TypeAlias = Sequence[tuple[str, re.Pattern[str]]]  # as of `names_patterns`
 
 
 def cells_of_file(text: str) -> list[JSON]:
@@ -491,7 +493,7 @@ def answer(cells: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> li
     if request["do"] == "outline":
         return [_head_of(cell) for cell in cells]
     by_id = {cell["id"]: cell for cell in cells}
-    names = re.compile(request["names"], re.IGNORECASE) if request["names"] else None
+    names = [(part, re.compile(name, re.IGNORECASE)) for part, name in request["names"]]
     told, left = [], request["most"]
     for cell in (by_id[each] for each in request["ids"]):
         if left <= 0:
@@ -518,7 +520,7 @@ def _head_of(cell: Mapping[str, Any]) -> JSON:
     return {**_facts(cell), "failed": failed, "empty": not source.strip(), "heading": heading}
 
 
-def _output(output: Mapping[str, Any], window: int, names: re.Pattern[str] | None) -> JSON:
+def _output(output: Mapping[str, Any], window: int, names: Names) -> JSON:
     if output.get("output_type") == "stream":
         return {"kind": "text", **_piece(output.get("text", ""), window, names)}
     if output.get("output_type") == "error":
@@ -534,9 +536,11 @@ def _output(output: Mapping[str, Any], window: int, names: re.Pattern[str] | Non
     return {"kind": "html" if mime == "text/html" else "text", "mimes": list(data), **told}
 
 
-def _piece(value: object, window: int, names: re.Pattern[str] | None) -> JSON:
+def _piece(value: object, window: int, names: Names) -> JSON:
     text = _DATA.sub("[data]", _text(value))
-    found = sorted({each[0] for each in names.finditer(text)})[:_MASKED_NAMES] if names else []
+    small = text.lower() if names else ""
+    near = (name for part, name in names if part in small)
+    found = sorted({each[0] for name in near for each in name.finditer(text)})[:_MOST_NAMES]
     told: JSON = {"size": len(text), "names": found}
     if len(text) <= 2 * window:
         return {**told, "text": text, "tail": ""}

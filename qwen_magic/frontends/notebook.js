@@ -13,6 +13,7 @@ const SHOWN_AS_OBJECT = /^<[^\n]*>$/; // a text that only names what HTML shows
 const MIMES = ["text/markdown", "text/plain", "text/latex", "application/json", "text/html"];
 const HEADS = 10; // headings of a cell in the outline
 const LINE = 200;
+const NAMES = 100; // of `names` in a text
 
 const outputsOf = ({ outputs }) => {
   const made = [];
@@ -37,8 +38,9 @@ function tailOf(text, window) {
 /* A text as it is told: whole, or its two ends; how long it is; which of `names` stand in it. */
 function piece(value, { window, names }) {
   const text = textOf(value).replace(DATA, "[data]");
-  const found = names ? [...new Set(text.match(new RegExp(names, "giu")))].slice(0, 5) : [];
-  const told = { size: text.length, names: found };
+  const pattern = names.map(([, each]) => each).join("|");
+  const found = pattern ? [...new Set(text.match(new RegExp(pattern, "giu")))] : [];
+  const told = { size: text.length, names: found.slice(0, NAMES) };
   if (text.length <= 2 * window) return { ...told, text, tail: "" };
   return { ...told, text: headOf(text, window), tail: tailOf(text, window) };
 }

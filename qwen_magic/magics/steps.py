@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from IPython.core.magic import magics_class
 from IPython.display import display
 
-from qwen_magic.context.kept_back import names_pattern
+from qwen_magic.context.kept_back import names_patterns
 from qwen_magic.context.notebook import answer as answer_of
 from qwen_magic.context.notebook import figures_in, texts_of
 from qwen_magic.context.steps import (
@@ -515,7 +515,7 @@ class Steps:
 
     def _wanted(self, ids: Sequence[str]) -> JSON:
         window, masks = self._asker.settings.step_output, self._asker.notebook.masks()
-        names = names_pattern((*masks.columns, *masks.names))
+        names = names_patterns((*masks.columns, *masks.names))
         most = 4 * window * len(ids)
         return {"do": "cells", "ids": ids, "most": most, "window": window, "names": names}
 

@@ -4,7 +4,7 @@ import pytest
 from answer_pages import run_actions, show
 from answer_states import all_states
 
-from qwen_magic.context.kept_back import names_pattern
+from qwen_magic.context.kept_back import names_patterns
 from qwen_magic.context.notebook import answer
 from qwen_magic.frontends.display import edit_html
 from qwen_magic.frontends.static import mark_of
@@ -229,11 +229,11 @@ NOTEBOOK = [
 def test_the_page_tells_of_its_cells_as_their_file_would(page):
     run_actions(page, {})
     page.evaluate(CELLS_OF, NOTEBOOK)
-    names = names_pattern(["salary", "*_email", "a[bc]d", "x?y*"])
+    names = names_patterns(["salary", "*_email", "a[bc]d", "x?y*"])
     for asked in (
         {"do": "outline"},
         {"do": "cells", "ids": ["c", "b", "a"], "most": 90_000, "window": 300, "names": names},
-        {"do": "cells", "ids": ["b", "a"], "most": 500, "window": 3_000, "names": ""},
+        {"do": "cells", "ids": ["b", "a"], "most": 500, "window": 3_000, "names": []},
     ):
         told = page.evaluate(ASK, asked)
         assert (told["op"], told["id"], told["mine"]) == ("notebook", 7, True)
