@@ -2,7 +2,7 @@
 
 `redact` is for every exit: the session's own keys, to the letter, and what looks like a key of a
 known service. `without_named` takes out of data what stands behind a secret's name. What nobody
-typed (tracebacks, sources) is searched for more: `context.exception.masking`.
+typed (tracebacks, sources) is searched for more: `context.secrets`.
 
 Our own keys are the values of the environment that have a secret's name, and what `know` was told:
 keys typed in or out of the keyring, headers and addresses of MCP servers. In Python they live as

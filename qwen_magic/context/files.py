@@ -45,8 +45,8 @@ from qwen_magic.context.documents import (
     read_workbook,
     too_large,
 )
-from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.context.images import image_and_words, media_type
+from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import fenced, number_of
 from qwen_magic.errors import UsageError

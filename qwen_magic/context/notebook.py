@@ -7,7 +7,7 @@
 Nothing is read, sent or waited for here, and a reply is text alone: of a figure it says that it is
 there. Whoever reads it for a question is told no more than that needs: the cells nearest to the one
 that asks come first, of a long text its two ends. What nobody typed is looked through for secrets,
-as in `context.exception`.
+as in `context.secrets`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from functools import cache
 from html.parser import HTMLParser
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from qwen_magic.context.exception.masking import Secrets, without_written, written_secrets
 from qwen_magic.context.kept_back import is_masked, names_patterns
+from qwen_magic.context.secrets import Secrets, without_written, written_secrets
 from qwen_magic.document.words import counted, fenced, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON

@@ -3,9 +3,9 @@
     ResponseState -> build.Document -> patches, in batches     (the live view)
                                     -> tree                    (the saved forms, plain text)
 
-Read in order: facts (what a turn is), blocks (what an answer shows), steps and calls (item ->
-step), logs and sources (two kinds of content with a form of their own), footer (how it ended), html
-(value -> safe HTML), patches (what travels), tree (the answer), sections (one place in it that
-grows), groups (neighbours of a kind), build (the whole). `markdown` renders the model's texts;
-`extract` reads code and tables out of them.
+Read in order: blocks (what an answer shows), steps and calls (item -> step), links (what may be
+followed, and the sources), footer (what a turn is, and how it ended), html (value -> safe HTML),
+patches (what travels), tree (the answer), sections (one place in it that grows), groups (neighbours
+of a kind), build (the whole). `markdown` renders the model's texts; `extract` reads code and tables
+out of them.
 """

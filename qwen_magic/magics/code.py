@@ -21,7 +21,7 @@ from qwen_magic.protocol.request import RequestPart
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
-    from qwen_magic.context.exception.report import ExceptionReport
+    from qwen_magic.context.exception_report import ExceptionReport
     from qwen_magic.context.notebook import FoundCell
     from qwen_magic.document.extract import CodeBlock
     from qwen_magic.options import Options
@@ -283,7 +283,7 @@ class CodeMagics(SessionMagics):
         return None if asker.held_back(ask, options) else (ask, options, report.cell)
 
     def _report(self) -> ExceptionReport:
-        from qwen_magic.context.exception.report import exception_report
+        from qwen_magic.context.exception_report import exception_report
         from qwen_magic.masking import known_secrets
 
         shell: Any = self.shell

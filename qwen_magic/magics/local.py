@@ -66,7 +66,7 @@ class LocalMagics(SessionMagics):
             )
 
     def _fetched(self) -> Path:
-        from qwen_magic.local.hub import fetch_weights, hubs
+        from qwen_magic.local import fetch_weights, hubs
         from qwen_magic.session.endpoint_keys import local_weights
 
         folder = local_weights(os.environ).parent

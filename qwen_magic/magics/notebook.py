@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.context.description import brief
-from qwen_magic.context.exception.masking import Secrets, written_secrets
 from qwen_magic.context.notebook import (
     FoundCell,
     Masks,
@@ -30,6 +29,7 @@ from qwen_magic.context.notebook import (
     read_selection,
     reading,
 )
+from qwen_magic.context.secrets import Secrets, written_secrets
 from qwen_magic.conversation.scope import read_text
 from qwen_magic.document.words import number_of
 from qwen_magic.errors import UsageError

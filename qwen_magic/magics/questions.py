@@ -16,9 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from qwen_magic.context.attachments import attach, check_size
 from qwen_magic.context.interpolation import Interpolated, interpolate, single_reference
-from qwen_magic.context.messages import message_list
 from qwen_magic.context.models import window_of
 from qwen_magic.context.prompt_files import (
     HINT,
@@ -28,6 +26,7 @@ from qwen_magic.context.prompt_files import (
     persona_of,
     read_instructions,
 )
+from qwen_magic.context.request_input import attach, check_size, message_list
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.scope import config_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint

@@ -178,7 +178,7 @@ class Endpoints:
 
 def local_weights(environ: Mapping[str, str]) -> Path:
     """Where the small Qwen of `%qwen_local qwen` is kept; there may be no such file yet."""
-    from qwen_magic.local.hub import FILE
+    from qwen_magic.local import FILE
 
     return data_folder(environ) / "models" / FILE
 

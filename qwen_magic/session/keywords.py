@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from qwen_magic.context.attachments import attach
-from qwen_magic.context.messages import check_messages
 from qwen_magic.context.prompt_files import HINT, find_prompt, read_instructions
+from qwen_magic.context.request_input import attach, check_messages
 from qwen_magic.conversation.scope import config_folder
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError

@@ -16,7 +16,7 @@ from functools import cache
 from textwrap import indent
 from typing import Annotated, Any, Final, TypeVar, overload
 
-from qwen_magic.context.exception.masking import Secrets
+from qwen_magic.context.secrets import Secrets
 from qwen_magic.document.words import wire_name
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.masking import known_secrets

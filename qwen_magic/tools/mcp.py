@@ -30,7 +30,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from qwen_magic.context.exception.masking import Secrets
+from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.time_limit import interruptible
 from qwen_magic.document.question import StartQuestion, Verdict
 from qwen_magic.document.words import clipped, wire_name

@@ -21,7 +21,7 @@ from typing import (
     get_origin,
 )
 
-from qwen_magic.context.exception.masking import attributes
+from qwen_magic.context.secrets import attributes
 from qwen_magic.errors import UsageError
 from qwen_magic.tools.definition import MAX_RESULT_BYTES, FunctionTool
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.context.exception.masking import _NO_PYTHON, Secrets
-from qwen_magic.context.exception.report import MAX_CHARS, exception_report
+from qwen_magic.context.exception_report import MAX_CHARS, exception_report
+from qwen_magic.context.secrets import _NO_PYTHON, Secrets
 from qwen_magic.masking import (
     _SHAPES,
     NAMED_ANY,

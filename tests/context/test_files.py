@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from qwen_magic.context import documents, files
-from qwen_magic.context.attachments import attach, check_size
 from qwen_magic.context.files import decode, find_file, read_file
+from qwen_magic.context.request_input import attach, check_size
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import SECRET_NAMES
 

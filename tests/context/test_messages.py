@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from qwen_magic.context.interpolation import single_reference
-from qwen_magic.context.messages import check_messages
-from qwen_magic.context.messages import message_list as messages_of
+from qwen_magic.context.request_input import check_messages
+from qwen_magic.context.request_input import message_list as messages_of
 from qwen_magic.errors import UsageError
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.context.dataframe.describing import count_tokens
-from qwen_magic.context.exception.masking import Secrets
 from qwen_magic.context.notebook import (
     Masks,
     answer,
@@ -18,6 +17,7 @@ from qwen_magic.context.notebook import (
     read_selection,
     reading,
 )
+from qwen_magic.context.secrets import Secrets
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import SECRET_NAMES
 

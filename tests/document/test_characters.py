@@ -11,10 +11,10 @@ from qwen_magic.document.extract import tables
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.html import markup
 from qwen_magic.document.links import misleads
-from qwen_magic.document.logs import find_error, parse_logs
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Question
+from qwen_magic.document.steps import find_error, parse_logs
 from qwen_magic.document.words import exposed, revealed
 from qwen_magic.frontends.plain import printable
 from qwen_magic.masking import redact, without_named

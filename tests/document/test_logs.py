@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwen_magic.document.logs import LogFigure, LogText, find_error, parse_logs
+from qwen_magic.document.steps import LogFigure, LogText, find_error, parse_logs
 
 
 def test_fences_and_figures_are_told_apart():

@@ -5,7 +5,7 @@ from local_model import SUM, WEIGHTS, listing, second_listing, site
 
 from qwen_magic.client import Client
 from qwen_magic.errors import ProtocolError, QwenError, TransportError
-from qwen_magic.local.hub import FILE, REPOSITORY, Hub, fetch_weights, hubs
+from qwen_magic.local import FILE, REPOSITORY, Hub, fetch_weights, hubs
 
 
 @pytest.fixture

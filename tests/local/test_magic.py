@@ -6,7 +6,7 @@ import pytest
 from local_model import LIBRARY, WEIGHTS, listing, site
 from real_kernel import Kernel, fresh_environ
 
-from qwen_magic.local.hub import FILE, REPOSITORY
+from qwen_magic.local import FILE, REPOSITORY
 
 pytestmark = pytest.mark.kernel
 

@@ -6,7 +6,7 @@ import json
 import threading
 from contextlib import contextmanager
 
-from qwen_magic.local.hub import FILE
+from qwen_magic.local import FILE
 
 # A library that "serves" any file that begins with GGUF, and tells what it was given.
 LIBRARY = """

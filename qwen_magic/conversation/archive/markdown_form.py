@@ -9,8 +9,8 @@ from typing import Final, assert_never
 
 from qwen_magic.conversation.chain import SHORTEST_ID, Chain, Turn
 from qwen_magic.document.links import all_sources, source_line
-from qwen_magic.document.logs import LogFigure, parse_logs
 from qwen_magic.document.markdown.written import safe_markdown
+from qwen_magic.document.steps import LogFigure, parse_logs
 from qwen_magic.document.words import (
     as_entities,
     counted,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from qwen_magic.context.exception.masking import Secrets, written_secrets
-from qwen_magic.context.exception.places import Place, named_values, places, source_of
+from qwen_magic.context.secrets import Secrets, written_secrets
+from qwen_magic.context.traceback_places import Place, named_values, places, source_of
 from qwen_magic.document.words import fenced
 
 MAX_CHARS: Final = 6_000  # of the traceback, and of the cell

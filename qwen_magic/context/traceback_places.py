@@ -21,8 +21,8 @@ from pure_eval import CannotEval, Evaluator
 from stack_data.core import Source
 
 from qwen_magic.context.description import CALLABLE, describe
-from qwen_magic.context.exception.masking import Secrets, without_secrets
 from qwen_magic.context.kept_back import without_masked
+from qwen_magic.context.secrets import Secrets, without_secrets
 from qwen_magic.masking import MASKED, SECRET_NAMES, is_secret_name
 
 _LIBRARIES: Final = tuple(

@@ -2,29 +2,29 @@
 
 import pytest
 
-from qwen_magic.context import attachments
+from qwen_magic.context import request_input
 from qwen_magic.errors import UsageError
 
 
 def test_a_wrong_name_is_told_a_variable_that_is_near_and_no_function():
     with pytest.raises(UsageError, match="Did you mean nodes"):
-        attachments._value("node", {"nodes": [1]})
+        request_input._value("node", {"nodes": [1]})
     with pytest.raises(UsageError, match="names of the notebook's variables"):
-        attachments._value("nope", {"open": open, "_nope": 1})
+        request_input._value("nope", {"open": open, "_nope": 1})
 
 
 def test_a_wrong_image_is_told_before_the_models_blindness():
     with pytest.raises(UsageError, match="cannot be read"):
-        attachments.attach("?", {}, model="qwen3-max", images=["no.png"])
+        request_input.attach("?", {}, model="qwen3-max", images=["no.png"])
     with pytest.raises(UsageError, match="sees no images"):
-        attachments.attach("?", {}, model="qwen3-max", images=["https://x.test/a.png"])
+        request_input.attach("?", {}, model="qwen3-max", images=["https://x.test/a.png"])
 
 
 def test_last_is_the_figure_shown_last_unless_a_variable_has_that_name():
     png = b"\x89PNG\r\n\x1a\n"
     with pytest.raises(UsageError, match="has shown no figure"):
-        attachments.attach("?", {}, model="m", images=["last"])
+        request_input.attach("?", {}, model="m", images=["last"])
     with pytest.raises(UsageError, match="no image that can be read"):  # it looked at these bytes
-        attachments.attach("?", {}, model="m", images=["last"], shown=png)
+        request_input.attach("?", {}, model="m", images=["last"], shown=png)
     with pytest.raises(UsageError, match="of type int"):
-        attachments.attach("?", {"last": 1}, model="m", images=["last"], shown=png)
+        request_input.attach("?", {"last": 1}, model="m", images=["last"], shown=png)
