@@ -22,7 +22,8 @@ from __future__ import annotations
 import codecs
 import json
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import groupby
+from typing import Final, cast
 
 from qwen_magic.errors import ProtocolError
 from qwen_magic.masking import KEY, LONG, OPENING, Keys, redact
@@ -39,7 +40,7 @@ from qwen_magic.protocol.events import (
 )
 from qwen_magic.protocol.fields import JSON, integer
 from qwen_magic.protocol.response import ResponseError
-from qwen_magic.protocol.sse import MAX_EVENT_CHARS, ServerSentEvent, SSEDecoder
+from qwen_magic.protocol.sse import MAX_EVENT_CHARS, SSEDecoder, read_event
 from qwen_magic.protocol.text import clean
 
 _read_json = json.JSONDecoder().raw_decode
@@ -73,49 +74,65 @@ class _Tail:
 
 @dataclass(frozen=True, slots=True)
 class _DeltaForm:
-    """The data of a text delta but for its text and its number, which are all that is new in the
-    next one: reading those costs a quarter of reading JSON.
+    """The text of a delta's event but for its id, its words and its number, which are all that is
+    new in the next one: reading those costs a quarter of reading lines and JSON.
 
-        before                    text   between                                number  after
-        {"content_index":0,"delta":"Hel  ","item_id":"m","sequence_number":     7       ,"type":"…"}
+        id        before                            words  between                number  after
+        "id:9⏎"   "event:…⏎data:{…,"delta":""        Hel    "","sequence_number":"   7      "}"
     """
 
     event: TextDelta
     before: str
     between: str
     after: str
+    start: int  # of the data, in `before`
 
     @classmethod
-    def of(cls, data: str, event: TextDelta) -> _DeltaForm | None:
-        """That of `event`, which `data` holds; None where they cannot be told apart in it."""
-        before, delta, rest = data.partition('"delta":"')
+    def of(cls, text: str, event: TextDelta) -> _DeltaForm | None:
+        """That of `event`, whose `text` is; None where they cannot be told apart in it."""
+        line = text.startswith("id:") and text.find("\n") + 1
+        before, delta, rest = text[line:].partition('"delta":"')
         middle, number, after = rest.partition('"sequence_number":')
         digits = after[: len(after) - len(after.lstrip("0123456789"))]
-        if not (digits and middle.startswith(f'{event.delta}"')):
+        name, data, start = before.partition("data:")
+        if (
+            not (digits and data and middle.startswith(f'{event.delta}"'))
+            or "data" in name
+            or "\n" in rest
+        ):
             return None
         between = middle[len(event.delta) :] + number
-        return cls(event, before + delta, between, after[len(digits) :])
+        at = len(name) + len(data) + start.startswith(" ")
+        return cls(event, before + delta, between, after[len(digits) :], at)
 
-    def read(self, data: str) -> tuple[TextDelta, int] | None:
-        """The delta of `data` and its number; None where `data` is another event, or JSON would
-        read its text otherwise than it stands there."""
-        before, after = self.before, self.after
-        if not (data.startswith(before) and data.endswith(after)):
+    def read(self, text: str) -> tuple[TextDelta, int, int] | None:
+        """The delta of an event's text, its number, and where its data begins; None where it is
+        another event, or JSON would read its words otherwise than they stand there."""
+        first, found, rest = text.partition(self.before)
+        after = self.after
+        if not (found and rest.endswith(after)):
             return None
-        text, between, number = data[len(before) : len(data) - len(after)].partition(self.between)
-        if not between or '"' in text or not text.isprintable():
+        if first and (first[:3] != "id:" or first.find("\n") + 1 != len(first)):
             return None
-        if "\\" in text:
-            if "\\u" in text or text.endswith("\\"):
+        words, between, number = rest[: -len(after)].partition(self.between)
+        if not between or '"' in words or not words.isprintable():
+            return None
+        if "\\" in words:
+            if "\\u" in words or words.endswith("\\"):
                 return None
             try:
-                text = json.loads(f'"{text}"')
+                words = json.loads(f'"{words}"')
             except ValueError:
                 return None
         if not (number.isascii() and number.isdecimal()) or number[0] == "0":
             return None
         kind, _, item_id, at, part = self.event
-        return TextDelta(kind, text, item_id, at, part), int(number)
+        return TextDelta(kind, words, item_id, at, part), int(number), len(first) + self.start
+
+
+def _place(event: Event) -> tuple[object, ...] | None:
+    """Which text a delta belongs to; None for other events."""
+    return (event.kind, event.item_id, event.output_index) if type(event) is TextDelta else None
 
 
 def _key_may_begin(text: str, start: int, keys: Keys) -> int:
@@ -204,31 +221,43 @@ class EventDecoder:
     def _receive(self, data: bytes) -> list[Event]:
         return self._events(self._sse.feed(data)) if data and not self.done else []
 
-    def _events(self, frames: list[ServerSentEvent], *, cut: bool = False) -> list[Event]:
-        events: list[Event] = []
-        for frame in frames:
-            if frame.data[0] != "{" and frame.data.strip() == "[DONE]":
-                self.done = True
+    def _events(self, texts: list[str], *, cut: bool = False) -> list[Event]:
+        decoded: list[Event] = []
+        for text in texts:
+            event = self._decode(text, cut=cut)
             if self.done:
                 break
-            event = self._decode(frame, cut=cut)
-            if event is None:
-                continue
-            if self._keys is None:
-                events.append(event)
-            elif isinstance(event, TextDelta):
-                events += self._without_keys(event, self._keys)
-            else:
-                events += [*self.release(), event] if isinstance(event, _ENDS) else [event]
+            if event is not None:
+                decoded.append(event)
+        events = decoded if self._keys is None else self._without_keys(decoded, self._keys)
         return events + self.release() if self.done else events
 
-    def _without_keys(self, event: TextDelta, keys: Keys) -> list[TextDelta]:
-        """What can be told of the delta's text now that it came."""
-        place = (event.kind, event.item_id, event.output_index)
+    def _without_keys(self, decoded: list[Event], keys: Keys) -> list[Event]:
+        """What can be told now that these came. The deltas of a text that lie one behind the other
+        are looked through as one."""
+        events: list[Event] = []
+        for place, group in groupby(decoded, _place):
+            if place is None:
+                for event in group:
+                    events += [*self.release(), event] if isinstance(event, _ENDS) else [event]
+            else:
+                events += self._told_of(place, cast("list[TextDelta]", list(group)), keys)
+        return events
+
+    def _told_of(
+        self, place: tuple[object, ...], run: list[TextDelta], keys: Keys
+    ) -> list[TextDelta]:
+        """What can be told of a text now that these deltas of it came."""
         tail = self._tails.get(place) or self._tails.setdefault(place, _Tail())
-        if not tail.waiting and not keys.may_be_in(text := tail.sent + event.delta):
-            tail.sent = text[1 - OPENING :]
-            return [event]
+        if not tail.waiting:
+            text = tail.sent + "".join([event.delta for event in run])
+            if not keys.may_be_in(text):
+                tail.sent = text[1 - OPENING :]
+                return run
+        return [told for event in run for told in self._told_with(tail, event, keys)]
+
+    def _told_with(self, tail: _Tail, event: TextDelta, keys: Keys) -> list[TextDelta]:
+        """What can be told of the text that `tail` ends now that `event` came."""
         tail.waiting.append(event)
         text, clear, start, there = tail.text, "", 0, len(tail.sent)
         while (found := keys.pattern.search(text, start)) and (
@@ -246,15 +275,21 @@ class EventDecoder:
         tail.waiting = [event._replace(delta=text[end:])] if end < len(text) else []
         return [event._replace(delta=clear[there:])]
 
-    def _decode(self, frame: ServerSentEvent, *, cut: bool) -> Event | None:
-        """The frame's event; None for one that is repeated, or whose end is missing (`cut`: the
-        body ended in it)."""
+    def _decode(self, text: str, *, cut: bool) -> Event | None:
+        """The event of an event's text; None for one that is repeated or has no data, or whose end
+        is missing (`cut`: the body ended in it)."""
+        if self._form is not None and (found := self._form.read(text)) is not None:
+            event, digits, start = found
+            return None if self._is_repeated(digits, text[start:]) else event
+        frame = read_event(text)
+        if frame is None:
+            return None
         data, keys = frame.data, self._keys
+        if data[0] != "{" and data.strip() == "[DONE]":
+            self.done = True
+            return None
         if keys is not None and keys.may_be_in(data):
             data = keys.pattern.sub(KEY, data)
-        if self._form is not None and (found := self._form.read(data)) is not None:
-            event, number = found
-            return None if self._is_repeated(number, data) else event
         try:
             payload = _loads(data)
         except (ValueError, RecursionError):
@@ -264,7 +299,8 @@ class EventDecoder:
         if not isinstance(payload, dict):
             return UnknownEvent(frame.event, {"data": data})
         given = payload.get("sequence_number")
-        if self._is_repeated(given if type(given) is int else integer(given), data):
+        number = given if type(given) is int else integer(given)
+        if self._is_repeated(number, frame.data):
             return None
         if "\\" in data:
             if keys is not None and "delta" not in payload:
@@ -272,7 +308,7 @@ class EventDecoder:
             payload = _encodable(payload, data)
         decoded = decode_event(payload, frame.event)
         if type(decoded) is TextDelta:
-            self._form = _DeltaForm.of(data, decoded)
+            self._form = _DeltaForm.of(text, decoded)
         return decoded
 
     def _is_repeated(self, number: int | None, data: str) -> bool:

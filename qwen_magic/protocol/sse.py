@@ -6,14 +6,13 @@ becomes U+FFFD. Unlike a browser, an event that the end of the body cuts off bef
 is handed over: `finish` cannot tell a server that leaves out the last line from a lost connection,
 and the reader of the data can.
 
-What is held back between two chunks: bytes of a character that is cut (`_utf8`), the pieces of a
-line that is not ended (`_partial`), the fields of an event that no blank line has ended (`_event`,
-`_data`), and whether a `\n` to come belongs to a `\r` that was read (`_after_cr`):
+What is held back between two chunks: bytes of a character that is cut (`_utf8`), the pieces of an
+event that no blank line has ended (`_held`), and whether a `\n` to come belongs to a `\r` that was
+read (`_after_cr`):
 
-    feed(b"event:a\r")    line "event:a"; _event "a"; a \n would belong to it
-    feed(b"\ndata:{")     the \n is dropped; _partial ["data:{"]
-    feed(b"}\n")          line "data:{}"; _data ["{}"]
-    feed(b"\n")           blank line: ServerSentEvent("a", "{}"); all is empty again
+    feed(b"event:a\r")    _held ["event:a\n"]; a \n would belong to the \r
+    feed(b"\ndata:{")     the \n is dropped; _held ["event:a\n", "data:{"]
+    feed(b"}\n\n")        the text "event:a\ndata:{}" is complete; all is empty again
 
 Source: the WHATWG HTML standard, section "Server-sent events"; DashScope writes no space after the
 colon and puts a comment (`:HTTP_STATUS/200`) inside every event.
@@ -30,16 +29,31 @@ from qwen_magic.errors import ProtocolError
 MAX_EVENT_CHARS: Final = 64 * 1024 * 1024
 
 
-class ServerSentEvent(NamedTuple):  # made faster than a dataclass, thousands of times an answer
-    """One dispatched event. `event` is empty where it gives no name. Its `id` would serve to go on
-    with a stream that broke, which no server of this protocol offers."""
+class ServerSentEvent(NamedTuple):
+    """One event. `event` is empty where it gives no name. Its `id` would serve to go on with a
+    stream that broke, which no server of this protocol offers."""
 
     event: str
     data: str
 
 
+def read_event(text: str) -> ServerSentEvent | None:
+    """The event of the text between two blank lines; None where it has no data."""
+    name, pieces = "", []
+    for line in text.split("\n"):
+        if line.startswith("data:"):
+            pieces.append(line[6:] if line.startswith("data: ") else line[5:])
+        elif line.startswith("event:"):
+            name = line[7:] if line.startswith("event: ") else line[6:]
+        elif line == "data":  # without a colon: an empty line of data
+            pieces.append("")
+    data = "\n".join(pieces)
+    return ServerSentEvent(name, data) if data else None
+
+
 class SSEDecoder:
-    """Feed it the body's bytes in any pieces; it gives the events that are complete.
+    """Feed it the body's bytes in any pieces; it gives the texts of the events that are complete,
+    for `read_event`: thousands of deltas an answer are told apart without reading their lines.
 
     Raises `ProtocolError` when one event grows beyond `max_chars`.
     """
@@ -49,40 +63,37 @@ class SSEDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._started = False  # a byte-order mark may only come before this
         self._after_cr = False  # the last chunk ended in \r: a \n next is part of that line end
-        self._partial: list[str] = []  # the pieces of the line that is not ended yet
-        self._event = ""
-        self._data: list[str] = []
-        self._size = 0  # characters held back in the two lists
+        self._held: list[str] = []
+        self._size = 0  # characters held back
 
-    def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """The events that `data` completes."""
+    def feed(self, data: bytes) -> list[str]:
+        """The texts of the events that `data` completes."""
         return self._decode(self._utf8.decode(data))
 
-    def finish(self) -> list[ServerSentEvent]:
-        """The last event, where the body ends without its blank line."""
-        events = self._decode(self._utf8.decode(b"", final=True) + "\n\n")
+    def finish(self) -> list[str]:
+        """That of the last event, where the body ends without its blank line."""
+        texts = self._decode(self._utf8.decode(b"", final=True) + "\n\n")
         self._utf8.reset()
-        return events
+        return texts
 
-    def _decode(self, text: str) -> list[ServerSentEvent]:
-        if not text:
-            return []
-        if not self._started:
+    def _decode(self, text: str) -> list[str]:
+        if text and not self._started:
             self._started = True
             text = text.removeprefix("\ufeff")
         text = self._plain_line_ends(text)
-        lines = text.split("\n")
-        rest = lines.pop()
-        events: list[ServerSentEvent] = []
-        if lines:
-            if self._partial:
-                lines[0] = "".join(self._partial) + lines[0]
-                self._partial.clear()
-            self._read(lines, events)
+        if not text:
+            return []
+        held = self._held
+        if held:
+            is_ended = text.startswith("\n") and held[-1].endswith("\n")
+            if not is_ended and "\n\n" not in text:
+                return self._hold(text)
+            text = "".join((*held, text))
+        *texts, rest = text.split("\n\n")
+        self._held, self._size = [], 0
         if rest:
-            self._partial.append(rest)
-            self._hold(len(rest))
-        return events
+            self._hold(rest)
+        return texts
 
     def _plain_line_ends(self, text: str) -> str:
         if self._after_cr and text:
@@ -93,32 +104,14 @@ class SSEDecoder:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
 
-    def _read(self, lines: list[str], events: list[ServerSentEvent]) -> None:
-        """The hot loop: DashScope sends five lines an event."""
-        pieces = self._data
-        self._size = sum(map(len, pieces))
-        for line in lines:
-            if line.startswith("data:"):
-                pieces.append(line[6:] if line.startswith("data: ") else line[5:])
-                self._hold(len(line))
-            elif not line:
-                if pieces:
-                    data = pieces[0] if len(pieces) == 1 else "\n".join(pieces)
-                    if data:
-                        events.append(ServerSentEvent(self._event, data))
-                    pieces.clear()
-                self._event = ""
-                self._size = 0
-            elif line.startswith("event:"):
-                self._event = line[7:] if line.startswith("event: ") else line[6:]
-            elif line == "data":  # without a colon: an empty line of data
-                pieces.append("")
-
-    def _hold(self, characters: int) -> None:
-        self._size += characters
+    def _hold(self, text: str) -> list[str]:
+        """Keep the beginning of an event; no event is complete."""
+        self._held.append(text)
+        self._size += len(text)
         if self._size > self._max_chars:
             raise ProtocolError(
                 "The server sent one event without end.",
                 why=f"It passed {self._max_chars:,} characters, and the rest was not read.",
                 hint="If it comes again, look at the server's own log.",
             )
+        return []
