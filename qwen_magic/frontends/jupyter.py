@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from IPython.display import display, update_display
 
-from qwen_magic.conversation.archive.metadata import refer_to
+from qwen_magic.conversation.archive.notebook import refer_to
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Choice, Question, Verdict, read_choice

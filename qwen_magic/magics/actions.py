@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.conversation.archive.notebook import METADATA_KEY
 from qwen_magic.conversation.chain import Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.document.build import Document

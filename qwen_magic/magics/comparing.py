@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.conversation.archive.notebook import METADATA_KEY
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, duration, fenced
 from qwen_magic.errors import OptionError

@@ -44,7 +44,7 @@ from qwen_magic.context.steps import (
     skipped,
     with_marker,
 )
-from qwen_magic.conversation.archive.metadata import METADATA_KEY
+from qwen_magic.conversation.archive.notebook import METADATA_KEY
 from qwen_magic.conversation.chain import CellKey
 from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.words import shorten

@@ -48,7 +48,7 @@ from urllib.parse import quote
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, is_text_only, window_fact, window_warning
-from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
+from qwen_magic.conversation.archive.notebook import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
 from qwen_magic.document.words import plural

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 from corpora import OTHER, USUAL, document
 
-from qwen_magic.conversation.archive.metadata import refer_to, turn_metadata
+from qwen_magic.conversation.archive.notebook import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts

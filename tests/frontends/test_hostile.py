@@ -19,7 +19,7 @@ from qwen_magic.answer import Answer
 from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.rows import Row
 from qwen_magic.conversation.archive.markdown_form import export_markdown
-from qwen_magic.conversation.archive.metadata import turn_metadata
+from qwen_magic.conversation.archive.notebook import turn_metadata
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.outline import outline_of
 from qwen_magic.document.build import Document

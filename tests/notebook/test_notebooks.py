@@ -23,7 +23,7 @@ import pytest
 from nbclient import NotebookClient
 
 from qwen_magic.conversation.archive.checked import Node
-from qwen_magic.conversation.archive.metadata import read_metadata
+from qwen_magic.conversation.archive.notebook import read_metadata
 from qwen_magic.document.extract import code_blocks, tables
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from qwen_magic.conversation.archive.metadata import METADATA_KEY, refer_to, turn_metadata
-from qwen_magic.conversation.archive.notebook import read_notebook
+from qwen_magic.conversation.archive.notebook import (
+    METADATA_KEY,
+    read_notebook,
+    refer_to,
+    turn_metadata,
+)
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.errors import ConversationError
 from qwen_magic.protocol.response import Usage
