@@ -27,8 +27,8 @@ from qwen_magic.batch.result import MapResult, total_cost
 from qwen_magic.batch.rows import Prompt, Row, read_rows
 from qwen_magic.batch.scoring import VERDICT, Judge, is_missing, read_scoring
 from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.conversation.rows import Fact
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
-from qwen_magic.conversation.store import Fact
 from qwen_magic.conversation.usage import Money
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.protocol.fields import mapping

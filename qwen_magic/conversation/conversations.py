@@ -22,7 +22,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qwen_magic.conversation import uncollected
 from qwen_magic.conversation.chain import (
@@ -36,10 +36,13 @@ from qwen_magic.conversation.chain import (
     TurnSummary,
 )
 from qwen_magic.conversation.outline import Outline, outline_of
+from qwen_magic.conversation.rows import ChatSummary, Fact, Kept
 from qwen_magic.conversation.scope import from_home
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store import ChatSummary, Fact, Kept, Store
 from qwen_magic.errors import ConversationError
+
+if TYPE_CHECKING:
+    from qwen_magic.conversation.fallback_store import FallbackStore
 
 FIRST_CHAT: Final = "main"
 DEMO_CHAT: Final = "demo"
@@ -55,7 +58,10 @@ class Conversations:
     """Chains by name over a store (None: in memory). `clock` gives seconds since 1970."""
 
     def __init__(
-        self, store: Store | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        store: SqliteStore | FallbackStore | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store or SqliteStore()
         self._clock = clock

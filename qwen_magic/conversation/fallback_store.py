@@ -27,10 +27,9 @@ from qwen_magic.conversation.database import (
 )
 from qwen_magic.conversation.migrations import MIGRATIONS, NewerStoreError, add_columns, version_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
-from qwen_magic.conversation.rows import MOVE_CELL, default_columns
+from qwen_magic.conversation.rows import MOVE_CELL, ChatSummary, Fact, Kept, default_columns
 from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store import ChatSummary, Fact, Kept
 from qwen_magic.masking import redact
 
 Done = TypeVar("Done")
@@ -61,7 +60,7 @@ def open_store(
 
 
 class FallbackStore:
-    """A `Store` that goes on in memory, with all that was known, once its file fails.
+    """A `SqliteStore` that goes on in memory, with all that was known, once its file fails.
 
     It does not try the file again: what was kept there stays there, and two places that each hold
     a part would be worse than one line that says so. Safe to use from several threads.

@@ -18,7 +18,9 @@ from qwen_magic.conversation.database import FOREIGN
 from qwen_magic.conversation.rows import (
     COLUMNS,
     LARGEST,
+    PREVIEW,
     SUMMARY_COLUMNS,
+    ChatSummary,
     TextDiff,
     key_value,
     patched,
@@ -30,7 +32,6 @@ from qwen_magic.conversation.rows import (
     value_key,
     value_text,
 )
-from qwen_magic.conversation.store import PREVIEW, ChatSummary
 
 _OF_RECORD: Final = ("key", "kind", "at", "by_cell", "by_call", "CASE WHEN draft THEN seq END")
 _RECORDS: Final = """

@@ -1,9 +1,10 @@
-"""A turn as a row of the store, and back; the columns derive from the fields of `Turn`. What a turn
-that is being written grew by, so that only what is new need be written (`TextDiff`).
+"""What stands in the store's tables: a conversation in a line, a fact, a turn as a row and back;
+and what a turn that is being written grew by, so that only that need be written (`TextDiff`).
 
-A field has a column of its name in `turns`, and its annotation says what stands in it. Three kinds
-are spread otherwise: `key` and `created_at` stand in `records` and `chat` in `chats`; a cell and a
-usage have a column for each of their own fields; `raw` is not kept.
+The columns of a turn derive from the fields of `Turn`. A field has a column of its name in `turns`,
+and its annotation says what stands in it. Three kinds are spread otherwise: `key` and `created_at`
+stand in `records` and `chat` in `chats`; a cell and a usage have a column for each of their own
+fields; `raw` is not kept.
 
 A text that the items hold to the letter, as nearly every answer's, stands once, in the items: the
 column then has an empty BLOB (`IN_ITEMS`).
@@ -22,6 +23,7 @@ from typing import Any, Final, TypeAlias, get_args
 from qwen_magic.conversation.chain import (
     PROMPT_BEGINNING,
     CellKey,
+    HeadMove,
     Turn,
     TurnStatus,
     TurnSummary,
@@ -30,6 +32,42 @@ from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import text_of
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.text import has_surrogates
+
+PREVIEW: Final = 200  # characters of a prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """A conversation in a line, told without loading it. `turns` counts all that were begun here
+    (not those that a fork shares), `tokens` their total.
+
+    `newest`: when the last record was made, in seconds since 1970. `head`: the key of the turn
+    that it continues after, None before its first; `prompt`: how that turn's question begins, at
+    most `PREVIEW` characters.
+    """
+
+    chat: str
+    turns: int
+    tokens: int
+    newest: float
+    head: str | None
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something else that was found out and is worth keeping, for all notebooks: whether a host
+    keeps response ids, a cached answer, a score. `value` is any JSON; `at` is in seconds since
+    1970. `most`: so many bytes its namespace may take, whose oldest go; 0: any number."""
+
+    namespace: str
+    key: str
+    value: Any
+    at: float = 0.0
+    most: int = 0
+
+
+Kept: TypeAlias = Turn | HeadMove | Fact
 
 Value: TypeAlias = str | bytes | int | float | None
 Row: TypeAlias = dict[str, Value]

@@ -39,6 +39,9 @@ from qwen_magic.conversation.rows import (
     CHANGING,
     COLUMNS,
     MOVE_CELL,
+    ChatSummary,
+    Fact,
+    Kept,
     Row,
     default_columns,
     json_value,
@@ -48,7 +51,6 @@ from qwen_magic.conversation.rows import (
     turn_row,
     value_text,
 )
-from qwen_magic.conversation.store import ChatSummary, Fact, Kept
 
 CHECKPOINT_PATIENCE: Final = 0.1  # seconds that a running turn waits for another writer
 
@@ -84,8 +86,13 @@ class _Draft:
 
 
 class SqliteStore:
-    """A `Store` of the conversations of one scope, safe to use from several threads and, where it
-    is a file, by several processes at once."""
+    """Keeps the records of the named conversations of one scope, and facts for all scopes. No turn
+    is ever deleted or changed. Safe to use from several threads and, where it is a file, by several
+    processes at once.
+
+    `path`: the file that what is appended now goes into; None: it ends with the process. `failure`:
+    why that is no file, though it was to be one: a line for the reader; else empty.
+    """
 
     def __init__(self, path: Path | None = None, scope: str = "") -> None:
         """`path` None: in memory. `scope`: the notebook's path or the working folder that the
@@ -100,6 +107,15 @@ class SqliteStore:
         self._drafts: dict[tuple[str, str], _Draft] = {}  # by chat and key: of this store
 
     def append(self, kept: Kept, *, running: bool = False) -> None:
+        """Keep an ended turn or a move of the head under its conversation's name; or a fact, in
+        place of the one of the same namespace and key.
+
+        `running`: the turn is still being answered. It is kept as far as it has come, and its
+        status says what to call it if nothing follows; only what is new is written, and where
+        another process writes for longer than a moment, that is left to the next time. It is
+        finished by appending it: all of it is there afterwards, or what was kept last. Raises
+        `ValueError` where the conversation has the ended turn already.
+        """
         if isinstance(kept, Fact):
             with self._database.writing() as connection:
                 _put_fact(connection, kept)
@@ -134,6 +150,12 @@ class SqliteStore:
                 raise
 
     def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
+        """The records of one conversation in the order in which they were appended, and the turns
+        that it shares; read whole (`Turn`) or as far as a line tells them (`TurnSummary`).
+
+        A turn that this store is still writing is not there yet; one that another process left
+        behind is, as far as it was kept.
+        """
         with self._database.reading() as connection:  # no other thread writes meanwhile
             running = {key for name, key in self._drafts if name == chat}
             found = select_conversation(connection, self.scope, chat, kind, running=running)
@@ -141,18 +163,23 @@ class SqliteStore:
             return found
 
     def chats(self) -> Sequence[ChatSummary]:
+        """All conversations that have records, in order of their first one."""
         with self._database.reading() as connection:
             return select_chats(connection, self.scope)
 
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
+        """The turns of a cell, in whichever conversation they ended, and the conversations that it
+        began, in order; each with the name that its conversation has now."""
         with self._database.reading() as connection:
             return select_cell(connection, self.scope, cell_id)
 
     def held_ids(self) -> Collection[HeldId]:
+        """The ids that servers gave for turns of any notebook; none that only a file told."""
         with self._database.reading() as connection:
             return select_ids(connection)
 
     def rename(self, chat: str, name: str) -> None:
+        """Give a conversation a name that no other has; what is kept of it stays as it is."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE chats SET name = ? WHERE scope = ? AND name = ?",
@@ -160,10 +187,12 @@ class SqliteStore:
             )
 
     def fact(self, namespace: str, key: str) -> Any:
+        """The value of a fact that was kept, by any notebook; None where there is none."""
         with self._database.reading() as connection:
             return select_fact(connection, namespace, key)
 
     def close(self) -> None:
+        """Give the file back; using the store again opens it again."""
         self._database.close()
 
 

@@ -20,7 +20,7 @@ from qwen_magic.options import OPTIONS, Options
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
     from qwen_magic.conversation.chain import CellKey, Chain, Turn
-    from qwen_magic.conversation.store import ChatSummary
+    from qwen_magic.conversation.rows import ChatSummary
 
 
 _SUMMARIZE: Final = (

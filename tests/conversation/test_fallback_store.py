@@ -16,8 +16,8 @@ from qwen_magic.conversation.chain import HeadMove, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import explain, open_store
 from qwen_magic.conversation.migrations import MIGRATIONS
+from qwen_magic.conversation.rows import Fact
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store import Fact
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session

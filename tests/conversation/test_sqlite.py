@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from qwen_magic.conversation.chain import CellKey, Chain, HeadMove, Turn, TurnSummary
 from qwen_magic.conversation.outline import outline_of
 from qwen_magic.conversation.reading import select_chats, select_conversation
-from qwen_magic.conversation.rows import COLUMNS
+from qwen_magic.conversation.rows import COLUMNS, ChatSummary, Fact
 from qwen_magic.conversation.sqlite import SqliteStore
-from qwen_magic.conversation.store import ChatSummary, Fact
 from qwen_magic.protocol.response import Usage
 
 SCOPE = "/home/me/a.ipynb"
