@@ -3,12 +3,14 @@ JupyterLab on the quickstart, answered offline; `record` runs a notebook and kee
 in a file beside it.
 
 Exit status: 0; 1 where something failed; 2 for what cannot be typed; 130 after Ctrl-C, 143 after
-SIGTERM, with what came of an answer kept; 141 where nobody reads on.
+SIGTERM, 129 after the terminal was closed, with what came of an answer kept; 141 where nobody reads
+on.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
@@ -19,11 +21,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
@@ -37,6 +40,9 @@ _PATH: Final = re.compile(
     r"""["']([^"'\n]+)["']|\]\(([^)\s]+)\)|(?:-[fi]|--file|--image)[ =]([^\s,]+)|@([\w./-]+)"""
 )
 _PLACE: Final = "--notebook"
+_SIGNALS: Final = ("SIGTERM", "SIGHUP")  # the second is not everywhere
+# What the disk, or whatever stdout leads to, has no room for: no fault of ours.
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _PATIENCE: Final = 10.0  # seconds that JupyterLab gets to end its kernels
 
 
@@ -59,6 +65,14 @@ _WORDS: Final[Mapping[str, str]] = {
     "end with this kernel": "end with this command",
     "a new kernel opens|the next kernel begins": "the next question opens",
     ", also out of the notebook;": ";",
+    # What `--help` says of options, but for what only a notebook has.
+    "a function of the notebook, (.*), or a variable that holds tool dicts": r"or \1",
+    r" \(%qwen_prompt\), @./file.md and {name} work": " and @./file.md work",
+    "the cell's own, else the last": "the last one",
+    "the notebook as you see it": "the notebook that --notebook names",
+    "path, URL, variable .*, for models": "path or URL, for models",
+    r"object \(answer.parsed\): .*, JSON schema, or": "object: FILE.json with a JSON schema, or",
+    "show nothing; the Answer is the value": "show nothing",
 }
 _CHECKS: Final = ("doctor", "models")  # what they say is of magics, not of a conversation
 _EPILOG: Final = """\
@@ -92,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _signals_as_interrupt() as came:
             return _do(given)
     except QwenError as error:
-        print(_told(error), file=sys.stderr)
+        print(_fitting(_told(error), sys.stderr), file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         return 128 + next(iter(came), signal.SIGINT)
@@ -100,6 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None  # what is not flushed yet would fail once more
         return 128 + 13  # SIGPIPE
     except Exception as error:  # a fault of ours: where it is, not what is around it
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            sys.stdout = None  # as above
+            print(f"What was to be written could not be: {error.strerror}.", file=sys.stderr)
+            return 1
         notes = getattr(bare(error), "__notes__", ())
         print(f"{type(error).__name__}: {error}", *notes, sep="\n", file=sys.stderr)
         return 1
@@ -137,18 +155,35 @@ def _do(given: argparse.Namespace) -> int:
 
 
 class _Said(io.TextIOBase):
-    """Writes to `out` in the words of a shell. `is_bad`: the doctor found something to mend."""
+    """Writes to `out` in the words of a shell, on a terminal cut at words. `is_bad`: the doctor
+    found something to mend."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self.is_bad = False
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # what it writes to has one
+        return self._out.encoding
+
     def write(self, text: str) -> int:
         self.is_bad |= text.startswith("✗")
-        return self._out.write(_in_shell(text))
+        return self._out.write(_fitting(_in_shell(text), self._out))
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
 
     def flush(self) -> None:
         self._out.flush()
+
+
+def _fitting(text: str, out: TextIO) -> str:
+    """Cut at words where `out` is a terminal."""
+    if not out.isatty():
+        return text
+    from qwen_magic.frontends.plain import cut_at_words
+
+    return cut_at_words(text, out)
 
 
 def _line(given: argparse.Namespace) -> Iterator[str]:
@@ -173,7 +208,7 @@ def _told(error: QwenError) -> str:
 
 def _in_shell(words: str) -> str:
     """What is said of magics, said of this command where it has the same."""
-    words = re.sub(r"%qwen_key without --save [^.]*", "The environment may hold it too", words)
+    words = re.sub(r"%qwen_key without --save .*or set", "Set", words)
     for command, (magic, _, _) in _MAGICS.items():
         words = re.sub(rf"%{magic}\b", f"qwen-magic {command}", words)
     for magic_words, shell_words in _WORDS.items():
@@ -185,7 +220,7 @@ def _in_shell(words: str) -> str:
 
 def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     """That of all commands, and that of `ask`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="qwen-magic",
         description="Talk to Qwen, or to any model behind a Responses API.",
         epilog=_EPILOG,
@@ -239,6 +274,27 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     # `-n CELLS` is of the notebook that `--notebook FILE` names here.
     names = [each for each in option.spellings if each != _PLACE]
     parser.add_argument(*names, action=_Typed, const=option, help=about, **value)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in a line, with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"unrecognized arguments: ([^\s=]+)|invalid choice: '([^']*)'", message)
+        if wrong is not None:
+            word = wrong[1] or wrong[2]
+            known = [*self._option_string_actions]
+            for action in self._actions:
+                if isinstance(action.choices, dict):  # the commands, and their options
+                    known += action.choices
+                    for command in action.choices.values():
+                        known += command._option_string_actions
+            near = get_close_matches(word, known, n=1)
+            message = f"there is no {word}" + (f"; did you mean {near[0]}?" if near else ".")
+            if wrong[1] and self.prog.endswith(" ask"):
+                message += " Behind -- all is prompt."
+        message = f"{self.prog}: {message} ({self.prog} --help tells more.)\n"
+        self.exit(2, _fitting(message, sys.stderr))
 
 
 class _Typed(argparse.Action):
@@ -344,18 +400,24 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[list[int]]:
-    """SIGTERM raises `KeyboardInterrupt` meanwhile, as Ctrl-C does; which of them came."""
+    """SIGTERM, and SIGHUP unless it is ignored (`nohup`), raise `KeyboardInterrupt` meanwhile, as
+    Ctrl-C does; which of them came."""
     came: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         came.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        each: signal.signal(each, interrupt)
+        for each in (getattr(signal, name, None) for name in _SIGNALS)
+        if each is not None and signal.getsignal(each) is not signal.SIG_IGN
+    }
     try:
         yield came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _check_free(port: int) -> None:

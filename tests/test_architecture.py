@@ -34,7 +34,7 @@ ROOMS = {
     "api": "masking errors endpoints options protocol conversation frontends answer tools session "
     "batch magics",
     "__init__": "errors answer tools batch api magics",
-    "cli": "errors endpoints options session magics __init__",
+    "cli": "errors endpoints options frontends session magics __init__",
 }
 
 HOMES = {

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
 from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
@@ -138,6 +139,17 @@ def window_size(out: TextIO) -> tuple[int, int]:
     except (OSError, ValueError):
         return 80, 24
     return columns or 80, rows or 24
+
+
+def cut_at_words(text: str, out: TextIO) -> str:
+    """Lines for the window of `out`, in which those that go on are indented."""
+    width = window_size(out)[0] - 2
+    shown = []
+    for line in text.split("\n"):
+        ends = line_ends(line, width)
+        parts = [line[begin:end] for begin, end in pairwise((0, *ends, len(line)))]
+        shown.append("\n  ".join(part.rstrip() for part in parts))
+    return "\n".join(shown)
 
 
 # How texts differ --------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from getpass import getpass
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
@@ -25,7 +24,7 @@ from qwen_magic.frontends.kernel import kernel_of, running_shell
 from qwen_magic.frontends.plain import (
     WORDS,
     cells,
-    line_ends,
+    cut_at_words,
     note_text,
     printable,
     spaced,
@@ -92,6 +91,7 @@ class TerminalView:
         self._started = started
         self._written: dict[str, str] = {}  # message key -> the text that was written
         self._told: set[tuple[str, bool]] = set()  # stages of the steps that have their line
+        self._saved: list[str] = []  # figures that are still to be told
         self._at_start = True  # of a line
         self._last = ""  # the kind of what was written last: "step" or the key of a message
 
@@ -121,9 +121,9 @@ class TerminalView:
         if self._wrapped is not None and data:
             from qwen_magic.frontends.pictures import Pictures
 
-            self._begin("step", blank=self._last not in ("", "step"))
-            self._put(f"  figure {Pictures(self._out).save(data)}\n")
-            self._out.flush()
+            self._saved.append(f"  figure {Pictures(self._out).save(data)}\n")
+            if self._last in ("", "step"):
+                self._write_saved()
 
     def ask(self, entry: Entry, question: Question) -> None:
         """It has no buttons: who asks goes on to a prompt."""
@@ -140,6 +140,7 @@ class TerminalView:
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
         self.update(state, now)
+        self._write_saved()
         if outcome.is_raised and self._at_start and not self._last:
             return {}
         note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
@@ -169,9 +170,18 @@ class TerminalView:
         is_thought = isinstance(entry.item, Reasoning)
         if is_thought and not (entry.text.strip() and self._turn.thoughts):
             return
+        self._write_saved()
         step = make_step(entry, StepContext(number_sources([entry.item])))
         self._begin("step", blank=self._last not in ("", "step"))
         self._put(spaced(step_line(step)) + "\n")
+
+    def _write_saved(self) -> None:
+        """Where figures were saved: no text is cut in two for it."""
+        for line in self._saved:
+            self._begin("step", blank=self._last not in ("", "step"))
+            self._put(line)
+        self._saved.clear()
+        self._out.flush()
 
     def _begin(self, kind: str, *, blank: bool) -> None:
         """Start a new paragraph, or line, unless the same thing just goes on."""
@@ -205,10 +215,13 @@ class _WrappedText:
         parts = []
         for word in words:
             size = cells(word)
-            if self._column and self._column + size > width and not word.isspace():
-                parts.append("\n")
-                self._column = 0
+            is_over = self._column > 0 and self._column + size > width
             self._column = 0 if word == "\n" else self._column + size
+            if is_over and word.isspace() and word != "\n":
+                continue  # a space out there would itself begin a line
+            if is_over and word != "\n":
+                parts.append("\n")
+                self._column = size
             parts.append(word)
         return "".join(parts)
 
@@ -252,22 +265,24 @@ def agreed(lines: Iterable[str], question: str) -> bool | None:
 
 
 def ask_value(about: str, secret: bool) -> str | None:
-    """What the user types for it, unseen where it is `secret`. None where nobody could type."""
+    """What the user types for it, unseen where it is `secret`. None where nobody could type, or
+    would (Ctrl-D)."""
     if not _can_ask():
         return None
     try:
         return (getpass if secret else input)(f"{printable(about)}: ").strip()
-    except EOFError:
-        return None
+    except (EOFError, KeyboardInterrupt) as left:
+        if kernel_of(running_shell()) is None:
+            _print("")  # what comes next stands in a line of its own
+        if isinstance(left, EOFError):
+            return None
+        raise
 
 
 def _print(*lines: str) -> None:
-    """Lines of text; in a terminal cut at words, those that go on indented."""
-    width = window_size(sys.stdout)[0] - 2 if sys.stdout.isatty() else sys.maxsize
+    """Lines of text; in a terminal cut at words."""
     for line in map(printable, lines):
-        ends = line_ends(line, width)
-        parts = [line[begin:end] for begin, end in pairwise((0, *ends, len(line)))]
-        print("\n  ".join(part.rstrip() for part in parts))  # noqa: T201
+        print(cut_at_words(line, sys.stdout) if sys.stdout.isatty() else line)  # noqa: T201
 
 
 def _can_ask() -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Final
 
 from qwen_magic.conversation.conversations import Conversations
@@ -14,6 +16,7 @@ from qwen_magic.endpoints import DEFAULT_MODEL, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import NotFoundError, QwenError
 from qwen_magic.frontends.kernel import cell_id, kernel_of
 from qwen_magic.frontends.plain import printable
+from qwen_magic.frontends.terminal import can_draw
 from qwen_magic.magics.asking import Asker
 from qwen_magic.options import Options
 from qwen_magic.session.server_probe import ServerProbe, row
@@ -81,7 +84,7 @@ def _versions() -> str:
 
 def _front_end(asker: Asker) -> str:
     if kernel_of(asker.shell) is None:
-        return _good("Display", "no notebook kernel; answers stream as plain text.")
+        return _good("Display", _terminal())
     if not asker.settings.live:
         return _good("Display", "live widgets are off (%config QwenMagics.live = True).")
     again = (
@@ -90,6 +93,16 @@ def _front_end(asker: Asker) -> str:
         else (" The front end sends no cell ids: a cell that runs again adds a turn.")
     )
     return _good("Display", "a live widget where the front end shows widgets, else HTML." + again)
+
+
+def _terminal() -> str:
+    if not sys.stdout.isatty():
+        return "no terminal; answers stream as plain text."
+    if can_draw(sys.stdout):
+        return "a terminal; answers are drawn as they come."
+    has_rich = find_spec("rich") is not None
+    why = "this one takes no more" if has_rich else 'pip install "qwen-magic[terminal]" draws them'
+    return f"a terminal; answers stream as plain text ({why})."
 
 
 def _store(conversations: Conversations) -> str:

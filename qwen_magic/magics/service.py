@@ -111,7 +111,7 @@ class ServiceMagics(SessionMagics):
     def qwen_key(self, line: str) -> None:
         """Ask for the API key of the endpoint in use, without showing it. It is kept in this kernel
         only; `%qwen_key --save` keeps it in the system's keyring (an empty one takes it out)."""
-        from getpass import getpass
+        from qwen_magic.frontends.terminal import ask_value
 
         if line.strip() not in ("", "--save"):
             raise UsageError(
@@ -125,7 +125,11 @@ class ServiceMagics(SessionMagics):
             return
         endpoints.check_key_may_go(self._magics.endpoint)
         endpoint = endpoints.find(self._magics.endpoint)
-        key = Secret(getpass(f"API key for {endpoint.host}: ").strip())
+        typed = ask_value(f"API key for {endpoint.host}", True)
+        if typed is None:
+            hint = f"Or set {endpoint.key_variable}." if endpoint.key_variable else ""
+            raise UsageError("No key was typed.", hint=hint)
+        key = Secret(typed)
         if saves:
             endpoints.save_key(endpoint, key)
         endpoints.remember_key(endpoint, key)

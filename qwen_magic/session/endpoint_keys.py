@@ -99,7 +99,8 @@ class Endpoints:
             raise UsageError(
                 "The system has no keyring that can be used.",
                 why=type(error).__name__,
-                hint="%qwen_key without --save keeps the key in this kernel only.",
+                hint="%qwen_key without --save keeps the key in this kernel only"
+                + (f"; or set {endpoint.key_variable}." if endpoint.key_variable else "."),
             ) from None
 
     def _saved_key(self, endpoint: Endpoint) -> Secret:

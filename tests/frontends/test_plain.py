@@ -4,6 +4,9 @@ import io
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from terminal_window import Window
 
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.frontends.plain import cells, printable
@@ -117,3 +120,20 @@ def test_a_figure_is_saved_where_a_terminal_cannot_draw(turns, monkeypatch, tmp_
         terminal_view(TURN, out).figure(turns.FIGURE_URL, turns.png(), "")
         assert out.getvalue().count("figure saved as") == count
     assert len(list((tmp_path / "figures").iterdir())) == 1
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 50))
+def test_no_line_is_empty_that_was_not_and_a_figure_cuts_no_text(lengths, piece):
+    """Also where a space falls behind the last column."""
+    window, state = Window(80, 24), ResponseState()
+    text = " ".join("w" * length for length in lengths)
+    view = TerminalView(TURN, window, wraps=True)
+    for at in range(0, len(text), piece):
+        state.apply(TextDelta("output_text", text[at : at + piece], "m", 0), 0.0)
+        view.update(state, 0.0)
+        view.figure("u", "data:image/png;base64,", "")
+    view.finish(state, 0.0, Outcome(), {})
+    answer, _, after = window.text.partition("\n\n")
+    assert answer.split() == text.split()
+    assert "broken" not in answer
+    assert after.count("figure broken") == -(-len(text) // piece)

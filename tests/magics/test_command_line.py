@@ -1,5 +1,6 @@
 """`qwen-magic ask` and the other magics in a shell, against the demo server over a real socket."""
 
+import errno
 import io
 import json
 import os
@@ -127,11 +128,42 @@ def test_what_is_wrong_is_told_in_short_words(run, words, status, told):
     assert not any(word in err for word in ("%config", "%qwen_chat", "%%qwen", "cell", "kernel"))
 
 
-@pytest.mark.parametrize("words", [["ask", "--bg", "x"], ["ask", "-m"], ["nothing"], []])
-def test_what_cannot_be_typed(run, words):
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["ask", "--bg", "x"], ""),
+        (["ask", "-m"], ""),
+        (["ask", "--modle", "m", "x"], "--model"),
+        (["doctor", "--notbook=a"], "--notebook"),
+        (["aks"], "ask"),
+        ([], ""),
+    ],
+)
+def test_what_cannot_be_typed(run, words, near, capsys):
     with pytest.raises(SystemExit) as left:
         run(*words)
     assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert (f"did you mean {near}?" in told) == bool(near)
+    assert len(told.splitlines()) == 1
+
+
+def test_a_key_is_asked_for_where_somebody_can_type_it(run):
+    status, out, err = run("key", "--endpoint", "singapore", stdin=b"sk-0123456789abcdefghij")
+    assert (status, out, "DASHSCOPE_API_KEY" in err) == (1, "", True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="nothing is always full here")
+def test_a_full_disk_is_no_fault_of_ours(server):
+    for words in (("ask", "hello"), ("ask", "--json", "hello"), ("models",)):
+        with (
+            open("/dev/full", "w") as full,
+            started(*words, stdout=full, stderr=subprocess.PIPE) as process,
+        ):
+            assert process.wait(30) == 1
+            told = process.stderr.read().decode()
+        assert os.strerror(errno.ENOSPC) in told
+        assert "In qwen_magic" not in told
 
 
 def test_a_dry_run_sends_nothing(run, server):
@@ -201,7 +233,9 @@ def started(*words, **streams):
     return subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, **streams)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupt_keeps_what_came(run, server, number, status):
     server.set(delay=0.02)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
