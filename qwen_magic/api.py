@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from qwen_magic.batch.evaluate import Evaluation
     from qwen_magic.batch.map import Asker
-    from qwen_magic.batch.result import MapResult
+    from qwen_magic.batch.rows import MapResult
     from qwen_magic.protocol.events import Event
 
 
@@ -215,8 +215,7 @@ class Qwen:
             table.to_frame()  # the reviews, with what was answered beside them
         """
         from qwen_magic.batch.map import MapSettings, check_options, run_map
-        from qwen_magic.batch.result import MapResult
-        from qwen_magic.batch.rows import read_rows
+        from qwen_magic.batch.rows import MapResult, read_rows
 
         check_options(options)
         settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)

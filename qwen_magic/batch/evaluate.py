@@ -23,8 +23,7 @@ from typing import Any, Final, TypeAlias
 from qwen_magic.answer import Answer
 from qwen_magic.batch.listing import evaluation_html, evaluation_text
 from qwen_magic.batch.map import MapSettings, run_map
-from qwen_magic.batch.result import MapResult, total_cost
-from qwen_magic.batch.rows import Prompt, Row, read_rows
+from qwen_magic.batch.rows import MapResult, Prompt, Row, read_rows, total_cost
 from qwen_magic.batch.scoring import VERDICT, Judge, is_missing, read_scoring
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.rows import Fact

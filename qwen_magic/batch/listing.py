@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from qwen_magic.batch.result import total_cost
+from qwen_magic.batch.rows import total_cost
 from qwen_magic.document.words import counted, duration, plural, shorten
 from qwen_magic.frontends.display import listing_html, listing_text
 from qwen_magic.frontends.plain import printable

@@ -2,7 +2,7 @@
 
 rows.read_rows -> a Plan for each
   -> scheduler.Scheduler, as many at once as its RateLimiter allows
-  -> answers in result_cache.ResultCache; answers and errors by row in result.MapResult
+  -> answers in result_cache.ResultCache; answers and errors by row in rows.MapResult
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from qwen_magic.answer import Answer
-from qwen_magic.batch.result import MapResult, summary
 from qwen_magic.batch.result_cache import ResultCache, open_cache, request_key
-from qwen_magic.batch.rows import Prompt
+from qwen_magic.batch.rows import MapResult, Prompt, summary
 from qwen_magic.batch.scheduler import Keep, RateLimiter, Scheduler
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.session.plan import Plan, check_key

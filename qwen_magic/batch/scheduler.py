@@ -37,7 +37,7 @@ from qwen_magic.tools.validation import SchemaMismatchError
 
 if TYPE_CHECKING:
     from qwen_magic.answer import Answer
-    from qwen_magic.batch.result import MapResult
+    from qwen_magic.batch.rows import MapResult
     from qwen_magic.session.plan import Plan
     from qwen_magic.session.session import Session
 

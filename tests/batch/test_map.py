@@ -19,8 +19,7 @@ from demo_server import demo_server, most_at_once, wait_for_requests
 
 from qwen_magic import Qwen
 from qwen_magic.batch.map import MapSettings, run_map
-from qwen_magic.batch.result import MapResult
-from qwen_magic.batch.rows import read_rows
+from qwen_magic.batch.rows import MapResult, read_rows
 from qwen_magic.batch.scheduler import RateLimiter
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import STORE_NAME

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from qwen_magic.answer import Answer
-from qwen_magic.batch.result import MapResult
 from qwen_magic.batch.result_cache import (
     ResultCache,
     answer_json,
@@ -15,7 +14,7 @@ from qwen_magic.batch.result_cache import (
     open_cache,
     read_answer,
 )
-from qwen_magic.batch.rows import read_rows
+from qwen_magic.batch.rows import MapResult, read_rows
 from qwen_magic.errors import ServerError, UsageError
 from qwen_magic.protocol.items import Message
 from qwen_magic.protocol.response import Usage

@@ -16,8 +16,7 @@ from html_judge import html_faults, markdown_faults, text_faults
 from terminal_window import Window
 
 from qwen_magic.answer import Answer
-from qwen_magic.batch.result import MapResult
-from qwen_magic.batch.rows import Row
+from qwen_magic.batch.rows import MapResult, Row
 from qwen_magic.conversation.archive.markdown_form import export_markdown
 from qwen_magic.conversation.archive.notebook import turn_metadata
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
