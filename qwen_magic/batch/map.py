@@ -132,7 +132,7 @@ def _reuse(
     found, unfit = cache.find(keys), []
     for number, (plan, key) in enumerate(zip(plans, keys, strict=True)):
         if key in found:
-            answer = plan.ask.output.parse(found[key]) if plan.ask.output else found[key]
+            answer = plan.ask.parsed(found[key])
             if answer.error is not None and only_fitting:
                 unfit.append(key)
             else:

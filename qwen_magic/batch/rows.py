@@ -148,7 +148,7 @@ class MapResult(Sequence[MapRow]):
     def __init__(self, rows: Sequence[Row], plans: Sequence[Plan] = ()) -> None:
         """`plans`: of the rows, which know whether objects are asked for, and the prices."""
         self._plans = plans
-        self._has_objects = bool(plans) and plans[0].ask.output is not None
+        self._has_objects = bool(plans) and plans[0].ask.schema is not None
         self._reused_cost = 0.0
         self._given = tuple(rows)
         self._rows = [MapRow(number, row.prompt) for number, row in enumerate(rows)]

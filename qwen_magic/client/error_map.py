@@ -4,11 +4,20 @@ The first rule that fits is taken. In its texts stand `{host}`, `{model}`, `{sta
 endpoint's capabilities say of such a refusal (`{key_hint}`, `{path_hint}`). Codes and messages:
 responses of Alibaba Cloud Model Studio, OpenAI, vLLM, Ollama and llama.cpp, as documented or seen
 up to November 2026.
+
+Which parameter of the request a refusal means (`refused_parameter`), servers say in many words:
+
+    Unknown parameter: 'enable_thinking'.                    OpenAI
+    Unsupported fields in the request: {'text', 'include'}   transformers serve
+    json: unknown field "text"                               servers in Go
+    text: Extra inputs are not permitted                     FastAPI, as `error_body` reads it
+    Unrecognized request argument supplied: enable_thinking  gateways
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +37,7 @@ from qwen_magic.errors import (
     UnknownResponseError,
     redact_error,
 )
+from qwen_magic.protocol.fields import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,3 +326,38 @@ def find_rule(body: ErrorBody, sent_id: str = "") -> ErrorRule:
     if status < 300:
         return _STREAM_FAILURE
     return _CLIENT_ERROR if status < 500 else _SERVER_ERROR
+
+
+# A parameter that is refused ----------------------------------------------------------------------
+
+# What no request can do without, and what healing sees to.
+_NEEDED: Final = frozenset({"model", "input", "stream", "previous_response_id"})
+_REFUSES: Final = re.compile(
+    r"unknown|unrecogni[sz]ed|unsupported|unexpected|unused|extra (?:inputs?|fields?)"
+    r"|additional propert|invalid (?:parameter|argument|field)"
+    r"|(?:not|n't) (?:be |a |yet )*(?:support|permit|allow|recogni[sz]|know|accept|implement|take)",
+    re.IGNORECASE,
+)
+# Where the parameter's name stands, in order of how surely it is meant. `text` and `tools` are
+# words too, so that the bare name counts only after "parameter", or as the subject.
+_PLACES: Final = (
+    r"['\"`‘’“”«\[]{name}\b",
+    r"(?:parameter|argument|field|property|properties|key|option)s?\b[^.]{{0,40}}?\b{name}\b",
+    r"(?:^|\bbody[.:\s]+){name}\b\s*[:.]|\b{name}\b (?:is|are) (?:not|un)",
+)
+
+
+def refused_parameter(error: object, body: JSON) -> str:
+    """The parameter of the request's `body` that `error` refuses by its name; else empty."""
+    if not isinstance(error, APIError) or error.status >= 500:
+        return ""
+    words = f"{error.code} {error.why}"
+    return _named(error.why, body.keys() - _NEEDED) if _REFUSES.search(words) else ""
+
+
+def _named(words: str, names: Iterable[str]) -> str:
+    for place in _PLACES:
+        for name in sorted(names):
+            if re.search(place.format(name=re.escape(name)), words):
+                return name
+    return ""

@@ -338,7 +338,7 @@ class CustomToolCall:
 @dataclass(frozen=True, slots=True)
 class AnswerAttempt:
     """A message that was to be an object and did not fit its schema, so that a better one was asked
-    for in the same turn (`session.structured_output`). No service sends or is sent it; records keep
+    for in the same turn (`session.turn`). No service sends or is sent it; records keep
     it. `fault`: the first mismatch."""
 
     id: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
-from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
+from qwen_magic.conversation.chain import CellKey, Chain, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import Money
 from qwen_magic.document.words import own_name
@@ -29,22 +29,23 @@ from qwen_magic.masking import (
     with_texts,
     without_named,
 )
+from qwen_magic.options import OPTIONS
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import RequestPart, ResponseRequest
 from qwen_magic.protocol.response import Usage
-from qwen_magic.session.rejected_parameters import option_behind
-from qwen_magic.session.transcript import as_items, own_items, transcript
+from qwen_magic.session.transcript import as_items, continue_after, own_items, transcript
 from qwen_magic.tools.selection import requirements
 
 if TYPE_CHECKING:
-    from qwen_magic.session.structured_output import StructuredOutput
+    from qwen_magic.answer import Answer
     from qwen_magic.tools.answer_schema import Schema
     from qwen_magic.tools.definition import FunctionTool
 
 NOT_FOUND: Final = "left as typed: not found"  # of a name in braces
 WITHOUT: Final = "without"  # a parameter that was asked for
+_REQUEST_OPTIONS: Final = {option.field: option.long for option in OPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,17 @@ class Ask:
     `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation,
     `as_before` where its cell stayed in it though another one is current; with `new` a fresh one is
     begun instead, or again by the cell that began it; without `history` none is used. `after` is a
-    REF.
-    `carry`: a conversation may be taken along to another host. `window`: the model's context
+    REF. `carry`: a conversation may be taken along to another host. `window`: the model's context
     window in tokens, where it is known. `effort`: a level of thinking, or a number of tokens for
-    it. `extra`: further parameters of the request, by the wire's
-    names. `timeout` is the longest time without a byte, in seconds. `expanded`: what braces became.
-    `functions`: those of the `tools` that are answered here. `allow_secrets`: what looks like a key
-    is sent. `cache`: an identical request is answered from the store, unless it is to be asked
-    `fresh`. `output`: where the answer is to be an object (`asking_for` sets it). `parts`: what the
-    `input` is made of. `notes`: what was asked for and is not offered, for the reader to know.
-    `label`: what stands above the answer, where there are several to one question; `sent`: what of
-    a step it answers, in words; `proposes`: its code becomes a cell. `edits`: the key of the turn
-    in whose place it comes.
+    it. `extra`: further parameters of the request, by the wire's names. `timeout` is the longest
+    time without a byte, in seconds. `expanded`: what braces became. `functions`: those of the
+    `tools` that are answered here. `allow_secrets`: what looks like a key is sent. `cache`: an
+    identical request is answered from the store, unless it is to be asked `fresh`. `schema`: of the
+    object that the answer is to be (`asking_for` sets it). `parts`: what the `input` is made of.
+    `notes`: what was asked for and is not offered, for the reader to know. `label`: what stands
+    above the answer, where there are several to one question; `sent`: what of a step it answers, in
+    words; `proposes`: its code becomes a cell. `edits`: the key of the turn in whose place it
+    comes.
     """
 
     prompt: str
@@ -91,7 +91,7 @@ class Ask:
     expanded: tuple[str, ...] = ()
     extra: JSON = field(default_factory=dict)
     functions: tuple[FunctionTool, ...] = ()
-    output: StructuredOutput | None = None
+    schema: Schema | None = None
     parts: tuple[RequestPart, ...] = ()
     notes: tuple[str, ...] = ()
     label: str = ""
@@ -136,14 +136,59 @@ class Ask:
         )
 
     def asking_for(self, schema: Schema) -> Ask:
-        """The same question, for an answer that is an object."""
-        from qwen_magic.session.structured_output import StructuredOutput
+        """The same question, for an answer that is an object.
 
-        output = StructuredOutput(schema)
-        extra = {**self.extra, **output.parameters(self.endpoint, may_call=bool(self.tools))}
-        parts = (*self.parts, RequestPart("schema", text=schema.prompt()))
-        given = output.prompt(self.input)
-        return replace(self, output=output, input=given, extra=extra, parts=parts)
+        Alibaba's service ignores `text.format`, so the schema goes into the prompt; endpoints that
+        honour it get both. An answer that does not fit is asked for again (`session.turn`)."""
+        words = schema.prompt()
+        given = (
+            f"{self.input}\n\n{words}"
+            if isinstance(self.input, str)
+            else (*self.input, {"role": "user", "content": words})
+        )
+        extra = {**self.extra, **self._schema_parameter(schema)}
+        parts = (*self.parts, RequestPart("schema", text=words))
+        return replace(self, schema=schema, input=given, extra=extra, parts=parts)
+
+    def _schema_parameter(self, schema: Schema) -> JSON:
+        """The schema by the name under which the endpoint reads it; nothing where it reads none, or
+        where that would keep the model from the tools."""
+        form, capabilities = schema.text_format(), self.endpoint.capabilities
+        if form is not None and capabilities.reads("text"):
+            return {"text": {"format": form}}
+        if form is not None and capabilities.response_format and not self.tools:
+            given = {key: value for key, value in form.items() if key != "type"}
+            return {"response_format": {"type": form["type"], "json_schema": given}}
+        return {}
+
+    def option_behind(self, parameter: str) -> str:
+        """The option by which this parameter of the request was asked for; empty where it was not:
+        then it was a convenience (`include`, thinking that a tool was thought to need)."""
+        switch = {None: "", True: "--think", False: "--no-think"}[self.think]
+        behind = {
+            "tools": "--tools" if self.tools else "",
+            "instructions": "--system" if self.system else "",
+            "reasoning": "--effort" if self.effort else switch,
+            "thinking_budget": "--effort",
+            "enable_thinking": switch,
+            "chat_template_kwargs": switch or ("--effort" if self.effort else ""),
+        }
+        if parameter in self.extra:
+            behind[parameter] = _REQUEST_OPTIONS.get(parameter, "")
+        return behind.get(parameter, "")
+
+    def parsed(self, answer: Answer) -> Answer:
+        """`answer` with the object that was asked for, if one was, as its `parsed`; where its text
+        has none that fits, with a `SchemaMismatchError` as its `error`. An answer that is not
+        complete stays as it is."""
+        if self.schema is None or answer.error is not None or answer.status != "completed":
+            return answer
+        from qwen_magic.tools.validation import SchemaMismatchError
+
+        try:
+            return replace(answer, parsed=self.schema.parse(answer.text))
+        except SchemaMismatchError as error:
+            return replace(answer, error=error)
 
 
 def _replaced(old: str, new: str, text: str) -> str:
@@ -270,7 +315,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     can_continue = keeps_ids and not elsewhere
-    previous_id, told = _continue_after(path, ask.input, can=can_continue)
+    previous_id, told = continue_after(path, ask.input, can=can_continue)
     think, added = needs.think, list(needs.added)
     has_switch = capabilities.thinking not in ("effort", "")
     if has_switch and think is None and effort.isdecimal() and int(effort):
@@ -334,7 +379,7 @@ def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
         option = "--think" if think else "--no-think"
         yield f"{option} has no effect: {name} has no switch for thinking"
     for parameter in sorted(capabilities.ignores & body.keys()):
-        yield f"{option_behind(parameter, ask) or parameter} has no effect: {name} ignores it"
+        yield f"{ask.option_behind(parameter) or parameter} has no effect: {name} ignores it"
 
 
 def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
@@ -391,21 +436,6 @@ def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
     """The host that the conversation was held with, where it is another."""
     host = path[-1].host if path else endpoint.host
     return host if host != endpoint.host else ""
-
-
-def _continue_after(
-    path: tuple[Turn, ...], given: str | tuple[JSON, ...], *, can: bool
-) -> tuple[str, tuple[Turn, ...]]:
-    """The id to continue after, and the turns to be told besides: those that the server does not
-    have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
-    items = () if isinstance(given, str) else given
-    answers = {str(item.get("call_id")) for item in items if is_output(item)}
-    for place in range(len(path) - 1, -1, -1):
-        turn = path[place]
-        newest = place == len(path) - 1
-        if can and turn.may_be_head and turn.may_continue(answers if newest else ()):
-            return turn.response_id, path[place + 1 :]
-    return "", path
 
 
 def _input(ask: Ask, told: tuple[Turn, ...]) -> str | tuple[JSON, ...]:

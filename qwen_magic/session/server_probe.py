@@ -18,13 +18,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, get_args
 
 from qwen_magic.client import Client
+from qwen_magic.client.error_map import refused_parameter
 from qwen_magic.endpoints import Capabilities, Endpoint, ThinkingSwitch
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol.fields import JSON, mappings, text
 from qwen_magic.protocol.request import ResponseRequest
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.plan import thinking_fields
-from qwen_magic.session.rejected_parameters import refused_parameter
 
 _WORD: Final = "pelican"
 _REMEMBER: Final = f"Remember the word {_WORD}. Reply with the one word: ready"

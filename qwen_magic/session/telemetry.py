@@ -133,7 +133,7 @@ def _asked(plan: Plan) -> dict[str, Any]:
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": _provider(ask.endpoint),
         "gen_ai.request.model": ask.model,
-        "gen_ai.output.type": "json" if ask.output else "text",
+        "gen_ai.output.type": "json" if ask.schema else "text",
         **({"gen_ai.conversation.id": plan.chat} if plan.chat else {}),
         **given,
         "server.address": parts.hostname or "",

@@ -68,7 +68,6 @@ from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
 from qwen_magic.session.plan import Plan
-from qwen_magic.session.rejected_parameters import option_behind, refused_parameter
 from qwen_magic.session.view import NoView, View
 from qwen_magic.tools.loop import Action as CallAction
 from qwen_magic.tools.loop import Poll, TurnCalls, Wait
@@ -87,6 +86,7 @@ REST_PATIENCE: Final = 60.0  # seconds that an answer whose stream broke is aske
 REST_PAUSE: Final = 1.0  # … so far apart …
 REST_TRIES: Final = 3  # … or until the server was out of reach so often
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
+MOST_REPAIRS: Final = 2  # of an answer that is to be an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class TurnMachine:
         self._pictures: list[JSON] = []  # that functions gave and the model was not sent yet
         self._answering = False  # a response has ended, and its function calls are being answered
         self._previous_id = plan.request.previous_response_id  # of the first response's request
-        self._tries = 0  # responses that were to be an object
+        self._repairs = 0
         self._failure: QwenError | None = None  # the turn's own, not the server's
         self._notice = ""
         self._checked_at = self._started
@@ -220,10 +220,14 @@ class TurnMachine:
         """Whether to ask once more without a parameter that nobody asked for and the server
         refused. Of one that was asked for, the error says by which option."""
         error, ask = self._end.error, self.plan.ask
-        parameter = refused_parameter(error, self.plan.request.body())
-        if error is None or not parameter or self.state.newest or self.stop_asked:
+        if error is None or self.state.newest or self.stop_asked:
             return False
-        option = option_behind(parameter, ask)
+        from qwen_magic.client.error_map import refused_parameter
+
+        parameter = refused_parameter(error, self.plan.request.body())
+        if not parameter:
+            return False
+        option = ask.option_behind(parameter)
         if option:
             if option not in error.hint:
                 error.hint = f"Leave out {option}: {ask.endpoint.name} does not take `{parameter}`."
@@ -346,17 +350,23 @@ class TurnMachine:
     def _repair(self) -> bool:
         """Whether to ask for a better answer: the newest response has not the object that was
         asked for."""
-        output, state = self.plan.ask.output, self.state
+        schema, state = self.plan.ask.schema, self.state
         ended_well = state.status == "completed" and not (self.stop_asked or self._end.error)
-        if output is None or not ended_well or state.calls or self._failure is not None:
+        if schema is None or not ended_well or state.calls or self._failure is not None:
             return False
-        self._tries += 1
-        error = output.mismatch(state.text, self._tries)
-        if error is None or self._is_over_budget():
+        from qwen_magic.tools.validation import SchemaMismatchError
+
+        try:
+            schema.parse(state.text)
             return False
+        except SchemaMismatchError as mismatch:
+            error = mismatch
+        if self._repairs == MOST_REPAIRS or self._is_over_budget():
+            return False
+        self._repairs += 1
         newest = "\n\n".join(e.text for e in state.newest if isinstance(e.item, Message) and e.text)
         state.set_aside(str(error.faults[0]) if error.faults else error.message)
-        words = output.schema.retry_prompt(error)
+        words = schema.retry_prompt(error)
         self.plan = self.plan.repaired(state.id, state.items, newest, words)
         state.next_response()
         self._show()
@@ -472,8 +482,7 @@ class TurnMachine:
             metadata=refer_to(bundle.get("text/markdown", ""), metadata),
             error=error,
         )
-        output = self.plan.ask.output
-        return (output.parse(answer) if output else answer), turn
+        return self.plan.ask.parsed(answer), turn
 
     @property
     def _stopped(self) -> bool:

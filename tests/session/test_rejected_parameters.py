@@ -4,10 +4,10 @@ import pytest
 from able_server import able_server
 
 from qwen_magic import Qwen
+from qwen_magic.client.error_map import refused_parameter
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import APIError, InvalidRequestError
 from qwen_magic.session.plan import Ask
-from qwen_magic.session.rejected_parameters import option_behind, refused_parameter
 
 BODY = {"model": "m", "input": "Hi", "text": {}, "tools": [], "reasoning": {}, "enable_thinking": 1}
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
@@ -61,7 +61,7 @@ def test_a_failing_server_refuses_nothing():
 def test_who_asked_for_it(parameter, asked, option):
     endpoint = Endpoint("x", "http://127.0.0.1:9/v1")
     ask = Ask(prompt="", input="", model="m", endpoint=endpoint, chat="main", **asked)
-    assert option_behind(parameter, ask) == option
+    assert ask.option_behind(parameter) == option
 
 
 def test_a_convenience_is_left_out_once_and_that_is_remembered():
