@@ -7,9 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
@@ -17,7 +15,7 @@ from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
 from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
-from qwen_magic.errors import bare
+from qwen_magic.errors import bare, raising
 from qwen_magic.frontends.kernel import check_threads, running_shell
 from qwen_magic.frontends.terminal import ask_value, prompt_for
 from qwen_magic.magics.settings import shared_settings
@@ -41,29 +39,8 @@ if TYPE_CHECKING:
     from qwen_magic.protocol.events import Event
 
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def _bare_errors(method: _Method) -> _Method:
-    """A method that raises errors without what is inside this package, and what it was given."""
-
-    @wraps(method)
-    def called(*given: Any, **options: Any) -> Any:
-        try:
-            return method(*given, **options)
-        except Exception as error:
-            given, options = (), {}  # a verbose traceback shows them
-            raise bare(error)  # noqa: B904
-
-    @wraps(method)
-    async def awaited(*given: Any, **options: Any) -> Any:
-        try:
-            return await method(*given, **options)
-        except Exception as error:
-            given, options = (), {}
-            raise bare(error)  # noqa: B904
-
-    return cast("_Method", awaited if iscoroutinefunction(method) else called)
+# A method that raises errors without what is inside this package, and what it was given.
+_bare_errors = raising(bare)
 
 
 class _Defaults(TypedDict):

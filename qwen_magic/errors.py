@@ -30,9 +30,11 @@ None of them ever holds a key: messages that come from elsewhere pass `redact` f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from qwen_magic.masking import redact
 
@@ -40,6 +42,7 @@ from qwen_magic.masking import redact
 # the service is busy, or since too many requests came).
 RetryReason: TypeAlias = Literal["connection", "busy", "rate"]
 _Raised = TypeVar("_Raised", bound=BaseException)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 _SPACES: Final = frozenset("\n\t\u00a0\u2009\u202f")
 _PLACES: Final = 8  # of our own that are named of a fault
 
@@ -130,6 +133,33 @@ def bare(error: _Raised) -> _Raised:
             )
         waiting += [each.__cause__, each.__context__]
     return error
+
+
+def raising(clean: Callable[[Exception], BaseException]) -> Callable[[_Method], _Method]:
+    """Decorates methods and coroutine methods, which then raise what `clean` makes of their errors,
+    and show nothing of what they were given: a verbose traceback has the variables of each frame.
+    """
+
+    def decorated(method: _Method) -> _Method:
+        @wraps(method)
+        def called(*given: Any, **options: Any) -> Any:
+            try:
+                return method(*given, **options)
+            except Exception as error:
+                given, options = (), {}
+                raise clean(error)  # noqa: B904
+
+        @wraps(method)
+        async def awaited(*given: Any, **options: Any) -> Any:
+            try:
+                return await method(*given, **options)
+            except Exception as error:
+                given, options = (), {}
+                raise clean(error)  # noqa: B904
+
+        return cast("_Method", awaited if iscoroutinefunction(method) else called)
+
+    return decorated
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:

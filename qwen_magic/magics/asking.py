@@ -1,14 +1,16 @@
 """From a question to an answer on the screen: what `%%qwen` and `%qwen` share.
 
-    Questions.ask -> Ask -> answer | aanswer | background.begin
+    Questions.ask -> Ask -> answer | background.begin
 
 There are two ways to wait for an answer, and a click on Stop (or Ctrl-C) reaches each otherwise:
 
-- `aanswer` awaits: a top-level cell in a kernel, where the input transformer made the call. The
-  kernel's loop goes on, so that ■ in the answer is seen at once. ipykernel cancels the cell's task
-  on an interrupt: `CancelledError`.
-- `answer` blocks: nested cells, indented lines, terminals, scripts. An interrupt raises
+- A cell that `awaits`: one at the top level in a kernel, where the input transformer made the call.
+  The kernel's loop goes on, so that ■ in the answer is seen at once. ipykernel cancels the cell's
+  task on an interrupt: `CancelledError`.
+- A call that blocks: nested cells, indented lines, terminals, scripts. An interrupt raises
   `KeyboardInterrupt` wherever the main thread stands.
+
+What a magic does is one coroutine for both (`base.blocking`).
 
 In both the session has closed the connection and recorded what came before it lets the exception
 through. What comes out here is one `KeyboardInterrupt` with one line, since only an exception ends
@@ -23,7 +25,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -42,7 +44,14 @@ from qwen_magic.frontends.kernel import (
     kernel_of,
     takes_input,
 )
-from qwen_magic.magics.base import UnansweredError, UnreadError, interrupted, scope_of, unanswered
+from qwen_magic.magics.base import (
+    UnansweredError,
+    UnreadError,
+    blocking,
+    interrupted,
+    scope_of,
+    unanswered,
+)
 from qwen_magic.magics.questions import Questions
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.magics.view_factory import ViewFactory
@@ -80,7 +89,11 @@ class Asker:
         )
         self.views = ViewFactory(shell, settings, self.session.conversations)
         self.questions = Questions(
-            shell, settings, self.session, last_figure, lambda *wanted: self.notebook.read(*wanted)
+            shell,
+            settings,
+            self.session,
+            last_figure,
+            lambda *wanted: blocking(self.notebook.read(*wanted, awaits=False)),
         )
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
@@ -143,30 +156,12 @@ class Asker:
         self.listed_models[endpoint] = model_names(self.session.client, found)
         return self.listed_models[endpoint]
 
-    def answer(self, ask: Ask, options: Options) -> Answer:
-        """Answer in a synchronous call: nested cells, indented lines, terminals, scripts."""
-        if self.depends_on(ask):
-            raise UsageError(
-                f"An answer in {ask.chat} is still being written in the background.",
-                hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
-            )
-        pump = CommPump(self.shell)
-
-        def view(plan: Plan, started: float) -> View:
-            return self.views.view(plan, started, quiet=options.quiet, awaited=False)
-
-        try:
-            answer = self.session.ask(ask, view, step=pump.step, each=self.views.offer)
-        except KeyboardInterrupt:
-            raise interrupted() from None
-        finally:
-            pump.close()
-        return self._deliver(answer, options, ask.edits)
-
-    async def begun(self, begin: Callable[[], T]) -> tuple[T, StaticView | None]:
-        """What `begin` gives, in a cell that awaits, after what it needs before: the notebook, and
+    async def begun(self, begin: Callable[[], T], *, awaits: bool) -> tuple[T, StaticView | None]:
+        """What `begin` gives. In a cell that `awaits` after what it needs before: the notebook, and
         whether an MCP server may be started. That is asked in a view, which comes along, to show
         the answer too."""
+        if not awaits:
+            return begin(), None
         calls = self.questions.calls
 
         def again() -> T:
@@ -184,41 +179,57 @@ class Asker:
         finally:
             self.session.ask_server, self.questions.defers = None, False
         if unread:
-            self.questions.read[unread.wanted] = await self.notebook.aread(*unread.wanted)
-            return await self.begun(again)
+            part = await self.notebook.read(*unread.wanted, awaits=True)
+            self.questions.read[unread.wanted] = part
+            return await self.begun(again, awaits=True)
         from qwen_magic.magics.background import begin_after
 
         return await begin_after(self, again, question)
 
-    async def aanswer(self, ask: Ask, options: Options, begun: StaticView | None = None) -> Answer:
-        """Answer in a cell that awaits, so that the kernel handles a click on Stop meanwhile; in
-        the view that is `begun`, if one is."""
-        pump = CommPump(self.shell)
-
-        def view(plan: Plan, started: float) -> View:
-            return self.awaited_view(plan, started, options, begun)
-
+    async def answer(
+        self, ask: Ask, options: Options, begun: StaticView | None = None, *, awaits: bool
+    ) -> Answer:
+        """Answer, in the view that is `begun`, if one is. Where the cell `awaits`, a click on Stop
+        is handled meanwhile."""
+        before, pump = self.depends_on(ask), CommPump(self.shell)
+        if before and not awaits:
+            raise UsageError(
+                f"An answer in {ask.chat} is still being written in the background.",
+                hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
+            )
+        view = partial(self.view, options=options, begun=begun, awaits=awaits)
         try:
-            if before := self.depends_on(ask):
+            if before:
                 from qwen_magic.magics.background import until_done
 
                 await until_done(before, pump.step)
-            answer = await self.session.aask(ask, view, step=pump.step, each=self.views.offer)
-        except asyncio.CancelledError:
-            # ipykernel turns an interrupt into the cancellation of the running cell; one in a
+            answer = (
+                await self.session.aask(ask, view, step=pump.step)
+                if awaits
+                else self.session.ask(ask, view, step=pump.step)
+            )
+            self.views.offer(answer)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            # ipykernel turns an interrupt into the cancellation of a cell that awaits; one in a
             # function that the model called comes as that too.
             raise interrupted() from None
         finally:
             pump.close()
         return self._deliver(answer, options, ask.edits)
 
-    def awaited_view(
-        self, plan: Plan, started: float, options: Options, begun: StaticView | None
+    def view(
+        self,
+        plan: Plan,
+        started: float,
+        *,
+        options: Options,
+        begun: StaticView | None,
+        awaits: bool,
     ) -> View:
-        """The view of a cell that awaits: the one that is `begun`, if one is."""
+        """The view of a turn: the one that is `begun`, if one is."""
         if begun is None:
-            several, quiet = options.compare is not None, options.quiet
-            return self.views.view(plan, started, quiet=quiet, awaited=True, outlives=several)
+            several, quiet = awaits and options.compare is not None, options.quiet
+            return self.views.view(plan, started, quiet=quiet, awaited=awaits, outlives=several)
         begun.settle(facts_of(plan))
         begun.notice("")
         return begun

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
-from qwen_magic.errors import ConversationError, QwenError, bare
+from qwen_magic.errors import ConversationError, QwenError, bare, raising
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
@@ -63,19 +62,22 @@ class SessionMagics(Magics):
 
 def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:
     """A line magic: it gets its line to the letter, and its failures are short."""
+    return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(fails_shortly(method))))
 
-    @wraps(method)
-    def magic(self: _Of, line: str) -> _Result:
-        try:
-            return method(self, line)
-        except QwenError as error:
-            line = ""  # a verbose traceback shows it
-            raise shortened(error) from error.__cause__
-        except Exception as error:
-            line = ""
-            raise bare(error)  # noqa: B904
 
-    return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(magic)))
+def blocking(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """What a coroutine gives whose every `await` blocks instead of suspending.
+
+    What a magic does is written once, as a coroutine with the argument `awaits`: whether its cell
+    awaits it (see `asking`). Where it does not, one step takes it to its end.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: _Result = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("It waited in a call that blocks.")
 
 
 def shortened(error: BaseException) -> BaseException:
@@ -97,6 +99,14 @@ def shortened(error: BaseException) -> BaseException:
 
     error._render_traceback_ = render  # type: ignore[attr-defined]
     return error
+
+
+def _short(error: Exception) -> BaseException:
+    return shortened(error) if isinstance(error, QwenError) else bare(error)
+
+
+# A method whose failures are short.
+fails_shortly: Final = raising(_short)
 
 
 def interrupted(told: str = "the answer was stopped; what came of it is kept") -> BaseException:

@@ -15,7 +15,7 @@ from IPython.core.magic import magics_class
 
 from qwen_magic.document.words import counted, fenced
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.magics.base import SessionMagics, command, shortened
+from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
 
@@ -133,31 +133,24 @@ class CodeMagics(SessionMagics):
         short, without what looks like a secret), and says so. The options are those of %qwen;
         %qwen_fix --dry-run shows all that would be sent. Words are for the model, as typed.
         """
-        if not (begun := self._begin(line)):
+        return blocking(self._fix(line, awaits=False))
+
+    @fails_shortly
+    async def aqwen_fix(self, line: str) -> Answer | None:
+        """The same, awaited."""
+        return await self._fix(line, awaits=True)
+
+    async def _fix(self, line: str, *, awaits: bool) -> Answer | None:
+        begun, view = await self._asker.begun(partial(self._begin, line), awaits=awaits)
+        if not begun:
             return None
         ask, options, cell = begun
-        answer = self._asker.answer(ask, options)
+        answer = await self._asker.answer(ask, options, view, awaits=awaits)
         if block := _block_of(answer):
-            found = self._asker.notebook.find(self._asker.notebook.failed(cell, block.code))
+            notebook = self._asker.notebook
+            found = await notebook.find(notebook.failed(cell, block.code), awaits=awaits)
             self._offer(block.code, *found)
         return answer
-
-    async def aqwen_fix(self, line: str) -> Answer | None:
-        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
-        try:
-            begun, view = await self._asker.begun(partial(self._begin, line))
-            if not begun:
-                return None
-            ask, options, cell = begun
-            answer = await self._asker.aanswer(ask, options, view)
-            if block := _block_of(answer):
-                found = await self._asker.notebook.afind(
-                    self._asker.notebook.failed(cell, block.code)
-                )
-                self._offer(block.code, *found)
-            return answer
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
 
     @command
     def qwen_edit(self, line: str) -> Answer | None:
@@ -168,33 +161,29 @@ class CodeMagics(SessionMagics):
         undone) and Discard; where no page can do that it goes into the next cell. It is never run.
         The options are those of %qwen.
         """
+        return blocking(self._edit(line, awaits=False))
+
+    @fails_shortly
+    async def aqwen_edit(self, line: str) -> Answer | None:
+        """The same, awaited."""
+        return await self._edit(line, awaits=True)
+
+    async def _edit(self, line: str, *, awaits: bool) -> Answer | None:
         if not (edit := self._read_edit(line)):
             return None
         options, target, words = edit
-        found = self._asker.notebook.find(self._asker.notebook.named(target))
-        begun = self._begin_edit(line, options, words, found[0])
+        notebook = self._asker.notebook
+        cell, is_on_page = await notebook.find(notebook.named(target), awaits=awaits)
+        begin = partial(self._begin_edit, line, options, words, cell)
+        begun, view = await self._asker.begun(begin, awaits=awaits)
         if not begun:
             return None
-        answer = self._asker.answer(*begun)
-        self._offer_answer(answer, *found)
+        answer = await self._asker.answer(*begun, view, awaits=awaits)
+        if block := _block_of(answer):
+            self._offer(block.code, cell, is_on_page)
+        else:
+            print("The answer has no code to put into the cell.")
         return answer
-
-    async def aqwen_edit(self, line: str) -> Answer | None:
-        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
-        try:
-            if not (edit := self._read_edit(line)):
-                return None
-            options, target, words = edit
-            found = await self._asker.notebook.afind(self._asker.notebook.named(target))
-            begin = partial(self._begin_edit, line, options, words, found[0])
-            begun, view = await self._asker.begun(begin)
-            if not begun:
-                return None
-            answer = await self._asker.aanswer(*begun, view)
-            self._offer_answer(answer, *found)
-            return answer
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
 
     def _read_edit(self, line: str) -> tuple[Options, str, str] | None:
         """The options, which cell, and what is to become of it; None where help was asked for.
@@ -237,12 +226,6 @@ class CodeMagics(SessionMagics):
         added = (part for part in ask.parts if part.kind != "prompt")
         ask = replace(ask, prompt=f"%qwen_edit {line}".strip(), parts=(*parts, *added))
         return None if self._asker.held_back(ask, options) else (ask, options)
-
-    def _offer_answer(self, answer: Answer, cell: FoundCell | None, is_on_page: bool) -> None:
-        if block := _block_of(answer):
-            self._offer(block.code, cell, is_on_page)
-        else:
-            print("The answer has no code to put into the cell.")
 
     def _offer(self, source: str, cell: FoundCell | None, is_on_page: bool) -> None:
         """Offer `source` for the cell: as a difference where a page has it, else in the next

@@ -32,7 +32,7 @@ from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.frontends.plain import note_text
 from qwen_magic.frontends.terminal import TerminalView
-from qwen_magic.magics.base import NOTEBOOK_NAME
+from qwen_magic.magics.base import NOTEBOOK_NAME, blocking
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics
 from qwen_magic.magics.line import read_arguments, read_cell
@@ -142,7 +142,7 @@ def _answers(
             for label, variant in variants(options)
         ]
         asks = [each for each in asks if not asker.held_back(each, options)]
-        return compare(asker, options, asks).answers if asks else []
+        return blocking(compare(asker, options, asks, awaits=False)).answers if asks else []
     question = asker.questions.ask(options, prompt)
     if asker.held_back(question, options):
         return []

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.asking import Asker
     from qwen_magic.session.plan import Ask, Plan
-    from qwen_magic.session.view import View
 
 _MOST: Final = 6
 # What may differ: whatever is a conversation's default and has a value.
@@ -153,19 +152,23 @@ class Comparison(Sequence["Answer"]):
                 yield differences_html(words, first[1].text, answer.text)
 
 
-async def acompare(
-    asker: Asker, options: Options, asks: Sequence[Ask], begun: StaticView | None = None
+async def compare(
+    asker: Asker,
+    options: Options,
+    asks: Sequence[Ask],
+    begun: StaticView | None = None,
+    *,
+    awaits: bool,
 ) -> Comparison:
-    """Answer all at once, the first in the view that is `begun`, if one is. A click on Stop in one
-    stops that one; an interrupt stops all."""
+    """Answer all at once in a cell that `awaits`, the first in the view that is `begun`, if one is;
+    else one after the other. A click on Stop in one stops that one; an interrupt stops all."""
     plans, pump, started = _plans(asker, asks), CommPump(asker.shell), time.monotonic()
 
     async def answered(plan: Plan) -> Answer:
         first = begun if plan is plans[0] else None
-
-        def view(plan: Plan, started: float) -> View:
-            return asker.awaited_view(plan, started, options, first)
-
+        view = partial(asker.view, options=options, begun=first, awaits=awaits)
+        if not awaits:
+            return asker.session.run(plan, view)
         return await asker.session.arun(
             plan, view, report_errors=False, started=started, step=pump.step
         )
@@ -174,34 +177,16 @@ async def acompare(
         # Plain text would go through each other.
         answers = (
             await _all(map(answered, plans))
-            if asker.settings.live
+            if awaits and asker.settings.live
             else [await answered(plan) for plan in plans]
         )
         compared = _compared(asker, plans, answers)
         if judging := _judging(asker, options, compared, asks[0]):
             compared = replace(compared, verdict=await answered(judging[0]), judged=judging[1])
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         raise interrupted() from None
     finally:
         pump.close()
-    return _delivered(asker, options, compared)
-
-
-def compare(asker: Asker, options: Options, asks: Sequence[Ask]) -> Comparison:
-    """Answer one after the other, blocking."""
-
-    def answered(plan: Plan) -> Answer:
-        return asker.session.run(
-            plan, partial(asker.views.view, quiet=options.quiet, awaited=False)
-        )
-
-    plans = _plans(asker, asks)
-    try:
-        compared = _compared(asker, plans, list(map(answered, plans)))
-        if judging := _judging(asker, options, compared, asks[0]):
-            compared = replace(compared, verdict=answered(judging[0]), judged=judging[1])
-    except KeyboardInterrupt:
-        raise interrupted() from None
     return _delivered(asker, options, compared)
 
 

@@ -15,8 +15,8 @@ from IPython.core.magic import magics_class
 
 from qwen_magic.conversation.scope import read_text, write_text
 from qwen_magic.document.words import counted, exposed, plural
-from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.magics.base import SessionMagics, command, shortened
+from qwen_magic.errors import UsageError
+from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
 from qwen_magic.options import MISSING
 
 _SHOWN: Final = 200  # characters of what a turn sends beside its prompt
@@ -235,16 +235,16 @@ class PromptMagics(SessionMagics):
         are those of %qwen, and come before what the file says itself. Without a name the files are
         listed; `--system @NAME` takes one as instructions.
         """
-        begun = self._begin(line)
-        return self._asker.answer(*begun) if begun else None
+        return blocking(self._ask(line, awaits=False))
 
+    @fails_shortly
     async def aqwen_prompt(self, line: str) -> Answer | None:
-        """The same, awaited, so that the kernel handles a click on Stop meanwhile."""
-        try:
-            begun, view = await self._asker.begun(partial(self._begin, line))
-            return await self._asker.aanswer(*begun, view) if begun else None
-        except QwenError as error:
-            raise shortened(error) from error.__cause__
+        """The same, awaited."""
+        return await self._ask(line, awaits=True)
+
+    async def _ask(self, line: str, *, awaits: bool) -> Answer | None:
+        begun, view = await self._asker.begun(partial(self._begin, line), awaits=awaits)
+        return await self._asker.answer(*begun, view, awaits=awaits) if begun else None
 
     def _begin(self, line: str) -> tuple[Ask, Options] | None:
         """What to ask; None where that is done: help, a list, a dry run, in the background."""

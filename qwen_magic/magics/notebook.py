@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -71,9 +71,17 @@ class Page:
         self._widget = widget
         self._is_missing = False  # nobody answered the last time
 
-    def run(self, steps: Steps[T]) -> T:
-        """Ask in a cell that blocks."""
-        return self.drive(steps, self.ask)
+    async def run(self, steps: Steps[T], *, awaits: bool) -> T:
+        """What `steps` come to. In a cell that `awaits` the kernel handles messages meanwhile."""
+        try:
+            request = next(steps)
+            while True:
+                request = steps.send(await self.aask(request) if awaits else self.ask(request))
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        except asyncio.CancelledError:  # ipykernel's way of an interrupt
+            raise interrupted("nothing more was sent") from None
 
     def ask(self, request: JSON) -> Any:
         """The reply of the page that the cell was run from, else of another; None without one."""
@@ -81,18 +89,6 @@ class Page:
         for _ in self._waiting(request, asked, blocks=True):
             time.sleep(_TICK)
         return asked[-1].reply if asked else None
-
-    async def arun(self, steps: Steps[T]) -> T:
-        """The same in a cell that awaits, in which the kernel handles messages."""
-        try:
-            request = next(steps)
-            while True:
-                request = steps.send(await self.aask(request))
-        except StopIteration as done:
-            value: T = done.value
-            return value
-        except asyncio.CancelledError:  # ipykernel's way of an interrupt
-            raise interrupted("nothing more was sent") from None
 
     async def aask(self, request: JSON, session: str = "") -> Any:
         """The same in a cell that awaits, or where none runs: `session` is then the page's, and no
@@ -102,16 +98,6 @@ class Page:
             await asyncio.sleep(_TICK)
         is_theirs = asked and (not session or asked[-1].is_its_own)
         return asked[-1].reply if is_theirs else None
-
-    @staticmethod
-    def drive(steps: Steps[T], reply: Callable[[JSON], Any]) -> T:
-        try:
-            request = next(steps)
-            while True:
-                request = steps.send(reply(request))
-        except StopIteration as done:
-            value: T = done.value
-            return value
 
     def _waiting(
         self, request: JSON, made: list[PageRequest], session: str = "", *, blocks: bool
@@ -167,17 +153,21 @@ class NotebookReader:
         self._settings = settings
         self._page = page
 
-    def read(self, selection: str, masked: bool, whole: bool) -> RequestPart:
+    async def read(self, selection: str, masked: bool, whole: bool, *, awaits: bool) -> RequestPart:
         """What of the notebook goes with the question. `masked`: without what may be a secret;
         `whole`: without a budget. Raises `UsageError`."""
         steps = partial(self._steps, selection, masked, whole)
-        return self._part(selection, steps, self._page.run(steps()) if self._has_page else None)
+        seen, source = await self._from_page(steps, awaits), "as the page shows it"
+        if seen is None:
+            cells, source = self._saved() or self.remembered(1)
+            seen = answered(steps(), cells)
+        assert seen is not None  # a list of cells answers all that is asked
+        from qwen_magic.context.dataframe.describing import estimate_tokens
 
-    async def aread(self, selection: str, masked: bool, whole: bool) -> RequestPart:
-        """The same in a cell that awaits."""
-        steps = partial(self._steps, selection, masked, whole)
-        seen = await self._page.arun(steps()) if self._has_page else None
-        return self._part(selection, steps, seen)
+        about = f"{seen.about}, {source}"
+        size = number_of(estimate_tokens(seen.text), "token")
+        told = f"notebook {selection}: {about}, about {size}"
+        return RequestPart("notebook", selection, seen.text, about, told=told)
 
     def has_secret(self, source: str) -> bool:
         """Whether anything in a cell's source would be kept back."""
@@ -194,23 +184,17 @@ class NotebookReader:
         """For the cell that the new `source` is to replace, where that of this number failed."""
         return partial(finding_failed, number, source)
 
-    def find(self, search: Search) -> tuple[FoundCell | None, bool]:
+    async def find(self, search: Search, *, awaits: bool) -> tuple[FoundCell | None, bool]:
         """The cell that is looked for, and whether a page has it. Raises `UsageError`."""
-        return self._or_kept(self._page.run(search()) if self._has_page else None, search)
-
-    async def afind(self, search: Search) -> tuple[FoundCell | None, bool]:
-        """The same in a cell that awaits."""
-        return self._or_kept(await self._page.arun(search()) if self._has_page else None, search)
-
-    def _or_kept(self, found: FoundCell | None, search: Search) -> tuple[FoundCell | None, bool]:
-        if found is not None:
+        if found := await self._from_page(search, awaits):
             return found, True
         cells, _ = self._saved() or self.remembered(1)
-        return Page.drive(search(), lambda request: answer(cells, request)), False
+        return answered(search(), cells), False
 
-    @property
-    def _has_page(self) -> bool:
-        return kernel_of(self._shell) is not None
+    async def _from_page(self, steps: Callable[[], Steps[T | None]], awaits: bool) -> T | None:
+        if kernel_of(self._shell) is None:
+            return None
+        return await self._page.run(steps(), awaits=awaits)
 
     def _steps(self, selection: str, masked: bool, whole: bool) -> Steps[Seen | None]:
         budget = None if whole else self._settings.notebook_tokens
@@ -226,21 +210,6 @@ class NotebookReader:
         users = self._shell.user_ns
         secrets.search({n: users[n] for n in list(users) if is_secret_name(n)})
         return Masks(secrets, columns, SECRET_NAMES)
-
-    def _part(
-        self, selection: str, steps: Callable[[], Steps[Seen | None]], seen: Seen | None
-    ) -> RequestPart:
-        source = "as the page shows it"
-        if seen is None:
-            cells, source = self._saved() or self.remembered(1)
-            seen = Page.drive(steps(), lambda request: answer(cells, request))
-        assert seen is not None  # `answer` gives lists
-        from qwen_magic.context.dataframe.describing import estimate_tokens
-
-        about = f"{seen.about}, {source}"
-        size = number_of(estimate_tokens(seen.text), "token")
-        told = f"notebook {selection}: {about}, about {size}"
-        return RequestPart("notebook", selection, seen.text, about, told=told)
 
     def _saved(self) -> tuple[list[JSON], str] | None:
         """The cells of the notebook's file, and how old that is."""
@@ -278,6 +247,17 @@ class NotebookReader:
             cell: JSON = {"id": f"#{number}", "cell_type": "code", "execution_count": number}
             cells.append({**cell, "source": source, "outputs": told})
         return cells, "as this session remembers it"
+
+
+def answered(steps: Steps[T], cells: Sequence[JSON]) -> T:
+    """What `steps` come to, where these cells answer in place of a page."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(answer(cells, request))
+    except StopIteration as done:
+        value: T = done.value
+        return value
 
 
 def _output(kept: Any) -> JSON:

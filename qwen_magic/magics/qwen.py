@@ -21,9 +21,8 @@ from IPython.core.magic import (
 )
 
 from qwen_magic.conversation import uncollected
-from qwen_magic.errors import QwenError, bare
 from qwen_magic.frontends.kernel import Requests, cell_mark, takes_input
-from qwen_magic.magics.base import interrupted, shortened
+from qwen_magic.magics.base import blocking, fails_shortly, interrupted
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
 
@@ -123,48 +122,32 @@ class QwenMagics(Magics, QwenSettings):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
+    @fails_shortly
     def qwen(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, object] | None = None
     ) -> Answer | Comparison | None:
-        try:
-            asks, options = self._begin(line, cell, local_ns or {})
-            if options.compare and asks:
-                from qwen_magic.magics.comparing import compare
+        return blocking(self._ask(line, cell, local_ns or {}, awaits=False))
 
-                return compare(self.asker, options, asks)
-            if not asks:
-                return None
-            answer = self.asker.answer(asks[0], options)
-            if options.steps:
-                self.asker.steps.begin(asks[0], options, answer)
-            return answer
-        except QwenError as error:
-            line, cell, local_ns = "", None, None  # a verbose traceback shows them
-            raise shortened(error) from error.__cause__
-        except Exception as error:
-            line, cell, local_ns = "", None, None
-            raise bare(error)  # noqa: B904
-
+    @fails_shortly
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | Comparison | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
-        try:
-            (asks, options), view = await self.asker.begun(partial(self._begin, line, cell, {}))
-            if options.compare and asks:
-                from qwen_magic.magics.comparing import acompare
+        return await self._ask(line, cell, {}, awaits=True)
 
-                return await acompare(self.asker, options, asks, view)
-            if not asks:
-                return None
-            answer = await self.asker.aanswer(asks[0], options, view)
-            if options.steps:
-                await self.asker.steps.abegin(asks[0], options, answer)
-            return answer
-        except QwenError as error:
-            line, cell = "", None
-            raise shortened(error) from error.__cause__
-        except Exception as error:
-            line, cell = "", None
-            raise bare(error)  # noqa: B904
+    async def _ask(
+        self, line: str, cell: str | None, names: Mapping[str, object], *, awaits: bool
+    ) -> Answer | Comparison | None:
+        begin = partial(self._begin, line, cell, names)
+        (asks, options), view = await self.asker.begun(begin, awaits=awaits)
+        if not asks:
+            return None
+        if options.compare:
+            from qwen_magic.magics.comparing import compare
+
+            return await compare(self.asker, options, asks, view, awaits=awaits)
+        answer = await self.asker.answer(asks[0], options, view, awaits=awaits)
+        if options.steps:
+            await self.asker.steps.begin(asks[0], options, answer, awaits=awaits)
+        return answer
 
     def _begin(
         self, line: str, cell: str | None, names: Mapping[str, object]

@@ -136,18 +136,13 @@ class Steps:
 
     # A goal begins -----------------------------------------------------------------------------
 
-    def begin(self, ask: Ask, options: Options, answer: Answer) -> None:
-        """`answer` is the plan: propose its cell, in a call that cannot wait."""
+    async def begin(self, ask: Ask, options: Options, answer: Answer, *, awaits: bool) -> None:
+        """`answer` is the plan: propose its cell; in a call that cannot wait, after it."""
         goal = self._begun(ask, options, answer)
-        if goal.state == "proposed" and goal.paged:
+        is_for_page = goal.state == "proposed" and goal.paged
+        if is_for_page and not awaits:
             self._later(self._propose(goal))
-        else:
-            self._offer(goal)
-
-    async def abegin(self, ask: Ask, options: Options, answer: Answer) -> None:
-        """The same in a cell that awaits."""
-        goal = self._begun(ask, options, answer)
-        if goal.state != "proposed" or not (goal.paged and await self._propose(goal)):
+        elif not (is_for_page and await self._propose(goal)):
             self._offer(goal)
 
     def _begun(self, ask: Ask, options: Options, answer: Answer) -> Goal:
@@ -488,7 +483,8 @@ class Steps:
             return asker.views.view(plan, started, quiet=False, awaited=False)
 
         try:
-            answer = asker.session.ask(ask, view, step=pump.step, each=asker.views.offer)
+            answer = asker.session.ask(ask, view, step=pump.step)
+            asker.views.offer(answer)
         except KeyboardInterrupt:
             print("Stopped. %qwen_step resume goes on.")
         finally:

@@ -181,13 +181,10 @@ class Session:
         view_factory: ViewFactory = _no_view,
         *,
         step: Callable[[], None] | None = None,
-        each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """Answer a question, blocking, as `run` does. `step` is called about thirty times a second
-        meanwhile, `each` with the answer."""
-        answer = self._run(self._begin(self.plan(ask), view_factory, step=step, blocks=True))
-        each(answer)
-        return answer
+        meanwhile."""
+        return self._run(self._begin(self.plan(ask), view_factory, step=step, blocks=True))
 
     async def aask(
         self,
@@ -195,12 +192,9 @@ class Session:
         view_factory: ViewFactory = _no_view,
         *,
         step: Callable[[], None] | None = None,
-        each: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """The same on the caller's event loop, as `arun` does."""
-        answer = await self._arun(self._begin(self.plan(ask), view_factory, step=step))
-        each(answer)
-        return answer
+        return await self._arun(self._begin(self.plan(ask), view_factory, step=step))
 
     def run(self, plan: Plan, view_factory: ViewFactory = _no_view) -> Answer:
         """Answer a plan, blocking.
