@@ -191,18 +191,12 @@ class Qwen:
             table = qwen.map(reviews, template="Is this kind? {text}", schema=Verdict)
             table.to_frame()  # the reviews, with what was answered beside them
         """
-        from qwen_magic.batch.map import MapSettings, check_options, run_map
+        from qwen_magic.batch.map import MapSettings, run_map
         from qwen_magic.batch.rows import MapResult, read_rows
 
-        check_options(options)
         settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)
+        options = self._for_all(options)
         rows = read_rows(prompts, template)
-        if options.get("schema") is not None:
-            options["schema"] = read_schema(options["schema"])  # once for all rows
-        options["tools"] = read_tools(
-            options.get("tools", self._options.tools or ()), self._session.offer
-        )
-        self._recall_prices()
         plans = [self._plan(row.prompt, options) for row in rows]
         self.mapped = MapResult(rows, plans)
         run_map(self._session, plans, self.mapped, settings)
@@ -241,26 +235,19 @@ class Qwen:
             qwen.evaluate(cases, prompts={"short": "Capital of {country}?", "long": "…"}, name="c")
         """
         from qwen_magic.batch.evaluate import Evaluation
-        from qwen_magic.batch.map import MapSettings, check_options
+        from qwen_magic.batch.map import MapSettings
 
-        check_options(options)
         settings = MapSettings(concurrency, progress, resume, retry_errors, self._decides)
+        options = self._for_all(options)
         model = options.pop("model", self.model)
-        has_schema = options.get("schema") is not None
-        if has_schema:
-            options["schema"] = read_schema(options["schema"])
-        options["tools"] = read_tools(
-            options.get("tools", self._options.tools or ()), self._session.offer
-        )
         self.evaluated = Evaluation(
             cases,
             score,
             prompts=prompts,
             models=[models] if isinstance(models, str) else models or [model],
             name=name,
-            has_schema=has_schema,
+            has_schema=options.get("schema") is not None,
         )
-        self._recall_prices()
         self.evaluated.run(self._session, self._plan, options, settings)
         return self.evaluated
 
@@ -308,6 +295,18 @@ class Qwen:
     def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
         """Of a question outside any conversation."""
         return self._session.plan(self._ask(prompt, {**options, "history": False}))
+
+    def _for_all(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of many questions, with what is read once for all of them; and the prices of
+        their host recalled. Raises `UsageError`."""
+        from qwen_magic.batch.map import check_options
+
+        check_options(options)
+        if options.get("schema") is not None:
+            options["schema"] = read_schema(options["schema"])
+        given = options.get("tools", self._options.tools or ())
+        self._recall_prices()
+        return {**options, "tools": read_tools(given, self._session.offer)}
 
     @property
     def _decides(self) -> bool:

@@ -171,11 +171,12 @@ def check_plain(connection: sqlite3.Connection, *, triggers: bool = False) -> No
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Committed whole, or not at all where an exception ends it."""
+    """Committed whole, or not at all where an exception ends it, or a `ROLLBACK`."""
     connection.execute(begin)
     try:
         yield
-        connection.execute("COMMIT")
+        if connection.in_transaction:
+            connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # SQLite itself takes some back, such as on a full disk
             connection.execute("ROLLBACK")

@@ -23,6 +23,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from qwen_magic.conversation.database import transaction
 from qwen_magic.conversation.rows import Row
 
 Migration: TypeAlias = tuple[str, ...]
@@ -144,19 +145,15 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
     alone it gives), and one that is whole, or damaged, stays as it is to the byte.
     """
     _check_version(connection, migrations)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         _check_version(connection, migrations)  # again: another process may have been faster
         due = migrations[version_of(connection) :]
         for migration in due:
             for statement in migration:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
-        connection.execute("COMMIT" if due else "ROLLBACK")
-    except BaseException:
-        if connection.in_transaction:
+        if not due:
             connection.execute("ROLLBACK")
-        raise
 
 
 def add_columns(

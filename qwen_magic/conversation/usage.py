@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from qwen_magic.conversation.chain import Turn
-from qwen_magic.document.words import money, plural
+from qwen_magic.document.words import money, number_of
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.response import Usage
 
@@ -55,9 +55,7 @@ class UsageRow:
             (self.without_figures, "reported no tokens"),
             (self.cached, "came from the cache, at no cost"),
         )
-        return "; ".join(
-            f"{count:,} {plural(count, 'turn')} {what}" for count, what in told if count
-        )
+        return "; ".join(f"{number_of(count, 'turn')} {what}" for count, what in told if count)
 
 
 @dataclass(frozen=True, slots=True)

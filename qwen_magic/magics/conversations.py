@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.document.words import NO_BREAK, plural, shorten
+from qwen_magic.document.words import NO_BREAK, number_of, shorten
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import options_table
@@ -128,11 +128,10 @@ class ConversationMagics(SessionMagics):
 
         read_words("qwen_reset", line)
         aside = self._asker.set_aside()
-        count = f"{len(aside)} {plural(len(aside), 'conversation')}"
-        print(
-            f"{count} set aside; the next question begins afresh in {self._conversations.current}"
-            + ("\n%qwen_chat --all lists them, and %qwen_chat NAME goes back to one" * bool(aside))
-        )
+        count, current = number_of(len(aside), "conversation"), self._conversations.current
+        print(f"{count} set aside; the next question begins afresh in {current}")
+        if aside:
+            print("%qwen_chat --all lists them, and %qwen_chat NAME goes back to one")
 
     @command
     def qwen_undo(self, line: str) -> None:
@@ -196,7 +195,7 @@ class ConversationMagics(SessionMagics):
         every[name] = typed.merged_over(every.get(name, Options()))
         outline = self._conversations.outline(name)
         turns = outline.on_path
-        state = f"{turns} {plural(turns, 'turn')}" if outline.turns else "new"
+        state = number_of(turns, "turn") if outline.turns else "new"
         print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:

@@ -90,7 +90,7 @@ class FileMagics(SessionMagics):
         %qwen_replay answers from the file, with no network and no key. A recording that is there is
         replaced when the first answer has come. Without a word it says what is the case.
         """
-        path = _word("qwen_record", line, "FILE.jsonl or off")[0]
+        path = _word("qwen_record", line)[0]
         tape = self._asker.session.tape
         if path == "off":
             told = tape.told()
@@ -109,7 +109,7 @@ class FileMagics(SessionMagics):
         of a question that it does not have: ask (you), live (to the network) or fail. Without a
         word it says what is the case.
         """
-        word, given = _word("qwen_replay", line, "FILE.jsonl or off")
+        word, given = _word("qwen_replay", line)
         session = self._asker.session
         speed, missing = _speed(str(given.get("speed", "original"))), given.get("missing", "ask")
         if missing not in MISSING:
@@ -203,11 +203,11 @@ def _file(magic: str, line: str) -> tuple[Path, str]:
     ) if len(words) == 2 else ""
 
 
-def _word(magic: str, line: str, takes: str) -> tuple[str, dict[str, object]]:
+def _word(magic: str, line: str) -> tuple[str, dict[str, object]]:
     """The one word of a line, or none, and its options. Raises `UsageError`."""
     from qwen_magic.magics.line import read_words
 
-    words, given = read_words(magic, line, takes, most=1)
+    words, given = read_words(magic, line, "FILE.jsonl or off", most=1)
     return (words[0] if words else ""), given
 
 

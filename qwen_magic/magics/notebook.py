@@ -76,26 +76,23 @@ class Page:
         try:
             request = next(steps)
             while True:
-                request = steps.send(await self.aask(request) if awaits else self.ask(request))
+                request = steps.send(await self.ask(request, awaits=awaits))
         except StopIteration as done:
             value: T = done.value
             return value
         except asyncio.CancelledError:  # ipykernel's way of an interrupt
             raise interrupted("nothing more was sent") from None
 
-    def ask(self, request: JSON) -> Any:
-        """The reply of the page that the cell was run from, else of another; None without one."""
+    async def ask(self, request: JSON, session: str = "", *, awaits: bool = True) -> Any:
+        """The reply of the page that the cell was run from, else of another; None without one.
+        Where no cell runs, `session` is the page's, and no other answers for it, which may show an
+        older notebook."""
         asked: list[PageRequest] = []
-        for _ in self._waiting(request, asked, blocks=True):
-            time.sleep(_TICK)
-        return asked[-1].reply if asked else None
-
-    async def aask(self, request: JSON, session: str = "") -> Any:
-        """The same in a cell that awaits, or where none runs: `session` is then the page's, and no
-        other answers for it, which may show an older notebook."""
-        asked: list[PageRequest] = []
-        for _ in self._waiting(request, asked, session, blocks=False):
-            await asyncio.sleep(_TICK)
+        for _ in self._waiting(request, asked, session, blocks=not awaits):
+            if awaits:
+                await asyncio.sleep(_TICK)
+            else:
+                time.sleep(_TICK)
         is_theirs = asked and (not session or asked[-1].is_its_own)
         return asked[-1].reply if is_theirs else None
 

@@ -526,7 +526,7 @@ class Steps:
     # The page -----------------------------------------------------------------------------------
 
     async def _ask_page(self, goal: Goal, **request: Any) -> Any:
-        return await self._asker.page.aask(request, session=goal.session)
+        return await self._asker.page.ask(request, session=goal.session)
 
     def _put(self, goal: Goal, cell: str, data: JSON, metadata: JSON, model: str) -> None:
         """Show an output in a cell that does not run."""

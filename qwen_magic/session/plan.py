@@ -272,11 +272,7 @@ class Plan:
         if is_last:
             extra = {**self.request.extra, "tool_choice": "none"}
             made = replace(made, request=replace(self.request, extra=extra))
-        if not (self.keeps_ids and response_id):
-            return replace(made, request=made._told_request())
-        sent = (*(output_json(call) for call in answered), *pictures)
-        request = replace(made.request, previous_response_id=response_id, input=sent)
-        return replace(made, request=request)
+        return made._sending(response_id, (*(output_json(call) for call in answered), *pictures))
 
     def repaired(self, response_id: str, items: Sequence[Item], text: str, words: str) -> Plan:
         """The same turn, asking by `words` for a better answer than its newest response, `text`.
@@ -285,10 +281,15 @@ class Plan:
         said: list[JSON] = [{"role": "assistant", "content": text}] if text else []
         shown = (*self.shown, *said, asked)
         made = replace(self, so_far=(*own_items(items), *shown), shown=shown)
+        return made._sending(response_id, (asked,))
+
+    def _sending(self, response_id: str, given: tuple[JSON, ...]) -> Plan:
+        """The same, whose request sends what is `given` after that response; where the server keeps
+        none, all that was said before it too."""
         if not (self.keeps_ids and response_id):
-            return replace(made, request=made._told_request())
-        request = replace(self.request, previous_response_id=response_id, input=(asked,))
-        return replace(made, request=request)
+            return replace(self, request=self._told_request())
+        request = replace(self.request, previous_response_id=response_id, input=given)
+        return replace(self, request=request)
 
     def _told_request(self) -> ResponseRequest:
         kinds = self.ask.endpoint.capabilities.transcript_items

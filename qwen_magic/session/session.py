@@ -31,7 +31,7 @@ from qwen_magic.answer import Answer
 from qwen_magic.conversation import uncollected
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import config_folder
-from qwen_magic.document.words import plural
+from qwen_magic.document.words import number_of
 from qwen_magic.endpoints import FIGURE_HOSTS, RECORDED
 from qwen_magic.errors import NotRecordedError
 from qwen_magic.session.endpoint_keys import Endpoints
@@ -161,14 +161,14 @@ class Session:
             notes += [state.warning] if state.warning else []
         ask = replace(ask, endpoint=self.hosts.applied(ask.endpoint))
         if ask.history and (more := self.conversations.catch_up(ask.chat)):
-            notes.append(f"{ask.chat} went on elsewhere, by {more} {plural(more, 'turn')}")
+            notes.append(f"{ask.chat} went on elsewhere, by {number_of(more, 'turn')}")
         keeps_ids = ask.endpoint.capabilities.keeps_ids != "no"
         made = plan(ask, self.conversations, keeps_ids=keeps_ids)
         if self.session_cache and ask.endpoint.capabilities.session_cache:
             made = replace(made, request=replace(made.request, session_cache=True))
         found = self.conversations.found(made.chat, keep=dry) if made.path else 0
         if found:
-            turns = f"{found} {plural(found, 'turn')}"
+            turns = number_of(found, "turn")
             notes.append(f"{made.chat} was found with {turns}; --new begins afresh")
         if dry and made.chat not in known:
             self.conversations.forget(made.chat)
