@@ -18,7 +18,7 @@ A dataclass whose values stand in JSON declares how, field by field:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, TypeAlias, cast
@@ -53,6 +53,22 @@ def json_object(text: str) -> JSON | None:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def levels(value: object, most: int) -> Iterator[list[Any]]:
+    """What stands in JSON at each depth, the value itself first; `most` levels. Without recursion,
+    so that what somebody nested without end can be looked at before it is read."""
+    level = [value]
+    for _ in range(most):
+        if not level:
+            return
+        yield level
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
 
 
 def integer(value: object) -> int | None:

@@ -46,7 +46,7 @@ from qwen_magic.masking import (
     with_texts,
     without_named,
 )
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, json_object
 from qwen_magic.recording.file import COMPLETE, FAILURE_WORDS, End, Exchange, Frame, json_of
 
 # Headers of a response that the reader looks at; all others are left out.
@@ -154,7 +154,7 @@ def without_spread_keys(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     texts: dict[tuple[object, ...], list[tuple[int, JSON]]] = {}
     for number, (_, piece) in enumerate(frames):
         found = _DATA.search(piece) if '"delta"' in piece else None
-        event = _object_of(found[2]) if found else {}
+        event = (json_object(found[2]) if found else None) or {}
         if isinstance(event.get("delta"), str):
             place = tuple(event.get(name) for name in _PLACE)
             texts.setdefault(tuple(map(str, place)), []).append((number, event))
@@ -186,14 +186,6 @@ def _cut(text: str, start: int, spans: Sequence[tuple[int, int]]) -> str:
         for place, char in enumerate(text, start)
     ]
     return "".join(kept)
-
-
-def _object_of(data: str) -> JSON:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _masked_json(text: str) -> str:

@@ -36,7 +36,7 @@ from qwen_magic.errors import (
     TransportError,
     UsageError,
 )
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, levels
 
 VERSION: Final = 1
 COMPLETE: Final = "complete"
@@ -230,17 +230,7 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
 
 def _is_deep(value: object) -> bool:
     """Whether what reads it by recursion could come to an end of Python's stack."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True
+    return sum(1 for _ in levels(value, _DEEPEST + 1)) > _DEEPEST
 
 
 def _frame(said: object, encoding: str, name: str, number: int) -> Frame:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qwen_magic.masking import KEY
-from qwen_magic.protocol.fields import JSON, mappings, text
+from qwen_magic.protocol.fields import JSON, json_object, mappings, text
 from qwen_magic.recording import masked_body
 from qwen_magic.recording.file import Exchange
 
@@ -164,13 +164,8 @@ def snapshots(exchange: Exchange) -> Iterator[JSON]:
     for _, piece in exchange.stream if exchange.method == "POST" else ():
         for line in piece.splitlines():
             data = line.removeprefix("data:")
-            if '"response"' not in data:
-                continue
-            try:
-                said = json.loads(data)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(said, dict):
+            said = json_object(data) if '"response"' in data else None
+            if said is not None:
                 response = said.get("response")
                 yield response if isinstance(response, dict) else said
 

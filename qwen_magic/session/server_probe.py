@@ -21,7 +21,7 @@ from qwen_magic.client import Client
 from qwen_magic.client.error_map import refused_parameter
 from qwen_magic.endpoints import Capabilities, Endpoint, ThinkingSwitch
 from qwen_magic.errors import QwenError
-from qwen_magic.protocol.fields import JSON, mappings, text
+from qwen_magic.protocol.fields import JSON, json_object, mappings, text
 from qwen_magic.protocol.request import ResponseRequest
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.plan import thinking_fields
@@ -131,11 +131,7 @@ class ServerProbe:
         reply = self._ask("Name a colour.", text=_FORMAT, **self._off)
         if self._was_refused(reply, {"text": None}):
             return "refused; the schema in the prompt has to do."
-        try:
-            reads = isinstance(json.loads(reply.state.text), dict)
-        except ValueError:
-            reads = False
-        if reads:
+        if json_object(reply.state.text) is not None:
             return "read."
         if reply.error is None and reply.state.text:
             self.found["ignores"].append("text")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, levels
 from qwen_magic.protocol.text import clean, join_surrogates
 
 LARGEST_FILE: Final = 64 * 1024 * 1024  # bytes
@@ -143,19 +143,12 @@ def _no_constant(name: str) -> NoReturn:
 
 def _is_sound(value: Any) -> bool:
     """Whether what follows may walk through it by recursion, and write it again."""
-    level = [value]
-    for _ in range(DEEPEST):
+    for depth, level in enumerate(levels(value, DEEPEST + 1)):
+        if depth == DEEPEST:
+            return False
         if any(isinstance(each, float) and not math.isfinite(each) for each in level):
             return False  # 1e999
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return True
-    return False
+    return True
 
 
 def _shown(value: object) -> str:
