@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
-from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, Endpoint
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO
 from qwen_magic.errors import bare, raising
 from qwen_magic.frontends.kernel import check_threads, running_shell
 from qwen_magic.frontends.terminal import ask_value, prompt_for
@@ -27,7 +27,6 @@ from qwen_magic.session.keywords import read_ask, read_schema, read_system, read
 from qwen_magic.session.plan import Ask, Plan, check_key
 from qwen_magic.session.session import Session
 from qwen_magic.tools.policy import CallLimits, Prompt, Unattended
-from qwen_magic.tools.selection import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,14 +40,6 @@ if TYPE_CHECKING:
 
 # A method that raises errors without what is inside this package, and what it was given.
 _bare_errors = raising(bare)
-
-
-class _Defaults(TypedDict):
-    endpoint: Endpoint
-    model: str
-    chat: str
-    offer: Callable[[str], Offer]
-    mask: Sequence[str]
 
 
 class Qwen:
@@ -290,7 +281,15 @@ class Qwen:
         await self.aclose()
 
     def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
-        return read_ask(prompt, with_defaults(options, self._options), **self._defaults())
+        return read_ask(
+            prompt,
+            with_defaults(options, self._options),
+            endpoint=self._session.endpoints.find(self._endpoint),
+            model=self.model,
+            chat=DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
+            offer=self._session.offer,
+            mask=self._mask,
+        )
 
     def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
         """Of a question outside any conversation."""
@@ -316,20 +315,10 @@ class Qwen:
 
     def _recall_prices(self) -> None:
         """Know the price list that a notebook of this machine has asked for."""
-        host, file = self._defaults()["endpoint"].host, data_folder(os.environ) / STORE_NAME
-        if file.is_file():
+        host = self._session.endpoints.find(self._endpoint).host
+        if (file := data_folder(os.environ) / STORE_NAME).is_file():
             with closing(open_store(file, "")[0]) as store:
                 self._session.catalogues.recall(host, store.fact(CATALOGUES, host))
-
-    def _defaults(self) -> _Defaults:
-        """What holds where no option says otherwise."""
-        return {
-            "endpoint": self._session.endpoints.find(self._endpoint),
-            "model": self.model,
-            "chat": DEMO_CHAT if self._endpoint == DEMO else FIRST_CHAT,
-            "offer": self._session.offer,
-            "mask": self._mask,
-        }
 
 
 class Chat:

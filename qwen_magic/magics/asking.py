@@ -23,7 +23,7 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from qwen_magic.frontends.kernel import (
     kernel_of,
     takes_input,
 )
+from qwen_magic.frontends.terminal import agreed, ask_value, prompt_for
 from qwen_magic.magics.base import (
     UnansweredError,
     UnreadError,
@@ -62,7 +63,6 @@ from qwen_magic.session.tape import beside
 from qwen_magic.session.view import View, facts_of
 
 if TYPE_CHECKING:
-    from qwen_magic.document.question import Choice, Question
     from qwen_magic.frontends.jupyter import StaticView
     from qwen_magic.magics.notebook import NotebookReader, Page
     from qwen_magic.magics.steps import Steps
@@ -99,9 +99,9 @@ class Asker:
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
         self._before_demo = self.session.conversations.current
         self._settings_changed()
-        self.session.tool_policy.prompt = _prompt_for
-        self.session.ask_value = _ask_value
-        self.session.tape.agrees = _agreed
+        self.session.tool_policy.prompt = prompt_for
+        self.session.ask_value = ask_value
+        self.session.tape.agrees = agreed
         self._replay_beside()
         folders = self.session.server_folders
         self.session.server_folders = (_notebook_folder(shell.user_ns), *folders[1:])
@@ -339,24 +339,6 @@ def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
 def _notebook_folder(namespace: Mapping[str, object]) -> Path:
     scope = Path(scope_of(namespace))
     return scope if scope.is_dir() else scope.parent
-
-
-def _prompt_for(question: Question) -> Choice | None:
-    from qwen_magic.frontends.terminal import prompt_for
-
-    return prompt_for(question)
-
-
-def _agreed(lines: Iterable[str], question: str) -> bool | None:
-    from qwen_magic.frontends.terminal import agreed
-
-    return agreed(lines, question)
-
-
-def _ask_value(about: str, secret: bool) -> str | None:
-    from qwen_magic.frontends.terminal import ask_value
-
-    return ask_value(about, secret)
 
 
 def _warn(line: str) -> None:

@@ -58,7 +58,10 @@ _LEFT_OUT: Final = (
     "out. Run it by itself, or delete it."
 )
 _PLAIN: Final = (bool, int, float, complex, str, type(None))  # results that are no figure
-_KINDS: Final[Mapping[str, tuple[str, ...]]] = {"qwen": ("line", "cell")}
+_REGISTERED: Final = (
+    *(("line", name) for names in MAGICS.values() for name in names),
+    ("cell", "qwen"),
+)
 # What the first answer imports, in an order of small steps, so that no cell waits long for one.
 _WARM: Final = (
     "qwen_magic.magics.asking",
@@ -114,11 +117,8 @@ class Extension:
 
     def load(self) -> None:
         shell = self.shell
-        for names in MAGICS.values():
-            for name in names:
-                for kind in _KINDS.get(name, ("line",)):
-                    waiting = _Waiting(self._find, name)
-                    shell.magics_manager.register_function(waiting, kind, name)
+        for kind, name in _REGISTERED:
+            shell.magics_manager.register_function(_Waiting(self._find, name), kind, name)
         shell.input_transformers_cleanup.insert(0, self._transform)
         shell.events.register("pre_run_cell", self._pre_run_cell)
         shell.events.register("post_run_cell", self._post_run_cell)
@@ -170,10 +170,8 @@ class Extension:
         for name in self._awaited:
             shell.user_ns.pop(name, None)
             shell.user_ns_hidden.pop(name, None)
-        for names in MAGICS.values():
-            for name in names:
-                for kind in _KINDS.get(name, ("line",)):
-                    shell.magics_manager.magics[kind].pop(name, None)
+        for kind, name in _REGISTERED:
+            shell.magics_manager.magics[kind].pop(name, None)
         for made in self._made.values():
             _unregister(shell, made)
         atexit.unregister(self._close)

@@ -352,7 +352,7 @@ class Session:
             self.tool_policy.check_blocking(plan.ask.functions)
         check_key(plan.ask.endpoint)
         started = time.monotonic() if started is None else started
-        plan, way, stream = self._opened(plan)
+        plan, client, stream = self._opened(plan)
         watch = None
         if LOGGER.isEnabledFor(logging.INFO) or "opentelemetry.trace" in sys.modules:
             watch = Watch(plan)
@@ -371,17 +371,17 @@ class Session:
             machine = TurnMachine(
                 plan,
                 view,
-                figures=FigureFetcher(way, hosts),
+                figures=FigureFetcher(client, hosts),
                 policy=self.tool_policy,
                 checkpoint=self.conversations.checkpoint if plan.chat else (lambda turn: None),
                 over_budget=lambda usage: (
-                    None if way.is_free else self.spending.state(plan.ask, usage).error
+                    None if client.is_free else self.spending.state(plan.ask, usage).error
                 ),
-                look_up=way.get,
+                look_up=client.get,
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, way, stream, step, watch)
+            running = _RunningTurn(machine, client, stream, step, watch)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
@@ -390,12 +390,12 @@ class Session:
             raise
         return running
 
-    def _opened(self, plan: Plan) -> tuple[Plan, _Way, Stream]:
+    def _opened(self, plan: Plan) -> tuple[Plan, _TurnClient, Stream]:
         """The first stream of a plan; of another one where a recording has no such question and it
         goes to the network. Raises `NotRecordedError`, where it does not."""
-        way = _Way(self, plan.ask)
+        client = _TurnClient(self, plan.ask)
         try:
-            stream = way.open(plan)
+            stream = client.open(plan)
         except NotRecordedError as error:
             recorded = plan.ask.endpoint.recorded
             if not recorded or not self.tape.goes_live(error, recorded):
@@ -404,10 +404,10 @@ class Session:
             check_key(live)
             notes = (*plan.ask.notes, f"{error.message} {error.why}".strip())
             plan = self.plan(replace(plan.ask, endpoint=live, carry=True, notes=notes))
-            way = _Way(self, plan.ask)
-            stream = way.open(plan)
-        priced = None if way.is_free else plan.priced
-        return replace(plan, source=stream.source, priced=priced), way, stream
+            client = _TurnClient(self, plan.ask)
+            stream = client.open(plan)
+        priced = None if client.is_free else plan.priced
+        return replace(plan, source=stream.source, priced=priced), client, stream
 
     def forget_recorded(self) -> None:
         """A recording is replayed from its beginning: nothing was found out yet by it."""
@@ -423,15 +423,15 @@ class Session:
 
     def _record(self, running: _RunningTurn) -> Answer:
         answer, turn = running.machine.finish()
-        if running.way.cached is not None or self.tape.is_recording:
+        if running.client.cached is not None or self.tape.is_recording:
             running.wait()
-        if running.way.cached is not None and turn.status == "completed":
-            running.way.cached.settle()
-            if running.way.is_free:
+        if running.client.cached is not None and turn.status == "completed":
+            running.client.cached.settle()
+            if running.client.is_free:
                 turn = replace(turn, usage=None, cached=True)
         if running.machine.found:
             self.hosts.learn(turn.host, running.machine.found)
-        self.traced.append(TracedTurn(turn, running.machine.plan, tuple(running.way.streams)))
+        self.traced.append(TracedTurn(turn, running.machine.plan, tuple(running.client.streams)))
         if turn.chat:
             self.conversations.append(turn)
         if running.watch is not None or answer.error is not None:
@@ -445,7 +445,7 @@ class _RunningTurn:
     def __init__(
         self,
         machine: TurnMachine,
-        way: _Way,
+        client: _TurnClient,
         stream: Stream,
         step: Callable[[], None] | None,
         watch: Watch | None,
@@ -455,7 +455,7 @@ class _RunningTurn:
         self.machine = machine
         self.watch = watch
         self.reply: object = None  # what came of the action that was done last
-        self.way = way
+        self.client = client
         self._steps = machine.steps()
         self._plan = machine.plan
         self._stream = stream
@@ -474,7 +474,7 @@ class _RunningTurn:
         if plan is not self._plan:
             if self.watch is not None:
                 self.watch.asks(plan)
-            self._plan, self._stream = plan, self.way.open(plan)
+            self._plan, self._stream = plan, self.client.open(plan)
             if self.machine.stop_asked:  # just before there was this stream
                 self._stream.stop()
         return self._stream
@@ -515,8 +515,8 @@ class _RunningTurn:
         self.machine.cut_off(self.stream_end())
 
 
-class _Way:
-    """Where the requests of one turn go, and what `--cache` finds and keeps of them."""
+class _TurnClient:
+    """What one turn asks by: where its requests go, and what `--cache` finds and keeps of them."""
 
     def __init__(self, session: Session, ask: Ask) -> None:
         self.cached = CachedAnswers(session.conversations, fresh=ask.fresh) if ask.cache else None
