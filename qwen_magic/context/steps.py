@@ -41,7 +41,7 @@ class Told:
 class RanCell:
     """A cell that was run. `source` and `shown`, its outputs as text: cut, and without secrets.
     `size`: how many characters it showed; `edited`: whether it is another than was proposed;
-    `number`: that of its prompt."""
+    `known`: whether the model has been told what was; `number`: that of its prompt."""
 
     source: str
     shown: str
@@ -49,6 +49,7 @@ class RanCell:
     failed: bool = False
     figures: int = 0
     edited: bool = False
+    known: bool = True
     number: int | None = None
 
 
@@ -96,7 +97,7 @@ def ran(
     how = ", after editing it" if cell.edited else " as it stands"
     end = "It ended with an error." if cell.failed else "It ran without an error."
     text = [f"I ran step {number}{how}. {end}"]
-    if cell.edited:
+    if cell.edited or not cell.known:
         text.append(f"The cell as I ran it:\n{fenced(cell.source, 'python')}")
     text.append(_outcome(cell))
     if cell.figures:

@@ -45,7 +45,7 @@ from qwen_magic.context.steps import (
     with_marker,
 )
 from qwen_magic.conversation.archive.notebook import METADATA_KEY
-from qwen_magic.conversation.chain import CellKey
+from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.words import shorten
 from qwen_magic.errors import QwenError, UsageError
@@ -314,10 +314,11 @@ class Steps:
         edited = is_edited(read_marker(source)[2], goal.code)
         cells = [*goal.between, (number, goal.below)]
         step, sends = goal.number, goal.sees and has_figure
+        known = self._after(goal)[1]
 
         def told(read: list[RanCell]) -> Told:
             *between, own = read
-            own = replace(own, edited=edited, failed=failed)
+            own = replace(own, edited=edited, failed=failed, known=known)
             return ran(step, own, between, figure=sends)
 
         self._go_on(goal, told, cells, sends_figure=sends)
@@ -380,27 +381,26 @@ class Steps:
         self._go_on(goal, lambda read: changed(words), instead=goal.state == "proposed")
 
     def resume(self) -> None:
-        """Go on after a halt, also with a goal of a kernel before this. Raises `UsageError`."""
-        halted = [goal for goal in self._goals.values() if goal.state in ("waiting", "stopped")]
-        goal = halted[-1] if halted else self._of_conversation()
-        is_fresh = not halted
+        """Go on after a halt, in the current conversation also with a goal of a kernel before this,
+        or of the conversation that it was forked from. Raises `UsageError`."""
+        current, is_fresh = self._asker.session.conversations.current, not self._goals
+        is_here = any(goal.chat == current for goal in self._goals.values())
+        goal = None if is_here else self._of_conversation()
+        goal = goal or self.newest("waiting", "stopped")
         goal.asked = 0
         self._place(goal)
         words = goal.words
         self._go_on(goal, lambda read: resumed(words, read, is_fresh=is_fresh), goal.between)
 
-    def _of_conversation(self) -> Goal:
-        """The goal that the current conversation was last about. Raises `UsageError`."""
+    def _of_conversation(self) -> Goal | None:
+        """The goal that the current conversation was last about, where it was."""
         conversations = self._asker.session.conversations
         chain = conversations.chain(conversations.current)
         path = chain.path(chain.head)
         while path and path[-1].prompt.startswith(ASKED) and not path[-1].prompt.startswith(GOAL):
             path.pop()
-        if self._goals or not path or not path[-1].prompt.startswith(GOAL):
-            raise UsageError(
-                self.standing(), hint="Nothing waits to go on; %%qwen --steps begins a goal."
-            )
-        assert chain.head is not None
+        if chain.head is None or not path or not path[-1].prompt.startswith(GOAL):
+            return None
         goal = self._made(path[-1].prompt.removeprefix(GOAL), Options(), chain.name)
         goal.last, goal.number = chain.head.key, len(chain.path(chain.head)) - len(path) + 1
         return goal
@@ -440,15 +440,23 @@ class Steps:
 
     def _question(self, goal: Goal, sends_figure: bool) -> Ask:
         """The next question of a goal, with a place for what came of the last step."""
-        chain = self._asker.session.conversations.chain(goal.chat)
-        last, head = chain.turns.get(goal.last), chain.head
-        after = head if last is None or last in chain.path(head) else last
+        after, _ = self._after(goal)
         options = replace(
             goal.options,
             after=(after.response_id or None) if after else None,
             images=("last",) if sends_figure else None,
         )
         return self._asker.questions.ask(options, _PLACE)
+
+    def _after(self, goal: Goal) -> tuple[Turn | None, bool]:
+        """The turn that the next question of a goal continues after: its newest, with what was
+        asked besides since; what was undone is left. And whether its newest is told then."""
+        chain = self._asker.session.conversations.chain(goal.chat)
+        last, head = chain.turns.get(goal.last), chain.head
+        if last is None or last in chain.path(head):
+            return head, last is not None
+        is_undone = head is None or head in chain.path(last)
+        return (head, False) if is_undone else (last, True)
 
     def _in_background(
         self,
@@ -520,6 +528,7 @@ class Steps:
         cell: JSON = {**told, "outputs": outputs}
         most, masks = self._asker.settings.step_output, self._asker.notebook.masks()
         source, shown = texts_of(cell, masks, most)
+        source = read_marker(source)[2]
         size = sum(int(each["size"]) for each in outputs)
         return RanCell(source, shown, size, figures=figures_in(cell), number=cell["number"])
 

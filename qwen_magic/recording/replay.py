@@ -9,8 +9,8 @@ conversation, of a live answer) stands for the beginning. The same request asked
 next of its exchanges, and the last one from then on.
 
 Of a request that is not there, one that differs only in what was made here is taken all the same:
-the outputs of functions that the model called, and the bytes of pictures, which are drawn otherwise
-on every machine.
+the outputs of functions that the model called and of the notebook's cells, the numbers of these,
+and the bytes of pictures, which are drawn otherwise on every machine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ from qwen_magic.recording import masked_body
 from qwen_magic.recording.file import Exchange
 
 _AROUND_KEY: Final = re.compile(rf"[\w\-]{{0,200}}{re.escape(KEY)}[\w\-]{{0,200}}")
+# As context/steps.py and context/notebook.py tell of a cell.
+_OF_CELLS: Final = re.compile(
+    r"(?ms)(?P<number>^(?:Cell|Besides I ran) \[)\d+(?=\])"
+    r"|(?P<output>^Its output:\n)(?P<fence>`{3,})text\n.*?^(?P=fence)$"
+)
 _LONGEST: Final = 2000  # characters of two prompts that are compared
 _BESIDE: Final = 6  # words and spaces that are shown beside a difference
 _SHOWN: Final = 70  # characters of a prompt, or of a difference
@@ -138,8 +143,8 @@ def _key_of(body: JSON | None) -> JSON | None:
 
 
 def _loosened(value: object) -> JSON:
-    """A body without what was made by functions here, and without the bytes of pictures. What of a
-    key's surroundings was masked depends on which keys are known on a machine."""
+    """A body without what functions and cells gave here, and without the bytes of pictures. What of
+    a key's surroundings was masked depends on which keys are known on a machine."""
 
     def loose(value: object) -> object:
         match value:
@@ -151,8 +156,9 @@ def _loosened(value: object) -> JSON:
                 return [loose(each) for each in value]
             case str() if value.startswith("data:image/"):
                 return "data:image/…"
-            case str() if KEY in value:
-                return _AROUND_KEY.sub(KEY, value)
+            case str():
+                value = _OF_CELLS.sub(lambda found: found["number"] or found["output"], value)
+                return _AROUND_KEY.sub(KEY, value) if KEY in value else value
         return value
 
     loosened = loose(value)

@@ -66,6 +66,22 @@ def test_a_console_proposes_in_its_next_prompt(kernel, server):
     assert "step 4" in proposal(kernel)
 
 
+def test_a_goal_is_undone_and_forked_as_its_turns_are(kernel, server):
+    by_hand(kernel, GOAL)
+    by_hand(kernel, proposal(kernel))
+    by_hand(kernel, "%qwen_undo")
+    by_hand(kernel, proposal(kernel))  # of the turn that was undone
+    undone, again = [record.body for record in asked(server)[-2:]]
+    assert again["previous_response_id"] == undone["previous_response_id"]
+    assert "The cell as I ran it" in again["input"]
+    assert "The cell as I ran it" not in undone["input"]
+    by_hand(kernel, "%qwen_fork other --after 1")
+    by_hand(kernel, "%qwen_step resume")
+    forked = asked(server)[-1].body
+    assert forked["previous_response_id"] == undone["previous_response_id"]
+    assert "restarted" not in forked["input"]
+
+
 def test_what_nobody_has_read_runs_in_no_batch(kernel, server):
     mark = {"step": "ab12:1", "cell": "c", "open": True}
     for told in ({"qwen": {**mark, "run": "together"}}, {"qwen": {"run": "together", **mark}}):

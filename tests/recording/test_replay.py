@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from qwen_magic.context.exception.masking import Secrets
+from qwen_magic.context.notebook import Masks, answer, read_selection, reading
+from qwen_magic.context.steps import RanCell, ran
 from qwen_magic.recording.file import Exchange
 from qwen_magic.recording.replay import Replayer, answered_model, word_difference
 
@@ -79,6 +82,33 @@ class TestFinding:
         assert replayer.find("GET", "models") is models
         assert replayer.find("DELETE", "responses/r1") is gone
         assert replayer.find("GET", "responses/r1") is None
+
+    def test_what_cells_showed_may_differ(self):
+        def told(shown, number=4, source="x", **step):
+            other = RanCell(source, f"{shown}\n```", 9, number=number)
+            return ran(2, RanCell("", shown, 9, **step), [other]).text
+
+        recorded = answered("r2", told("12:00"), after="r1")
+        replayer = Replayer((LESSON[0], recorded))
+        assert find(replayer, told("12:01", 7), after="r1") is recorded
+        for other in (told("12:01", source="y"), told("12:01", failed=True)):
+            assert find(replayer, other, after="r1") is None
+
+    def test_what_a_question_tells_of_the_notebook_may_differ(self):
+        def told(number, shown):
+            output = {"output_type": "stream", "text": shown}
+            cell = {"id": "a", "cell_type": "code", "execution_count": number, "source": "x"}
+            cells = [{**cell, "outputs": [output]}]
+            steps = reading(read_selection("all"), "", Masks(Secrets()), 600)
+            request = next(steps)
+            try:
+                while True:
+                    request = steps.send(answer(cells, request))
+            except StopIteration as done:
+                return done.value.text
+
+        recorded = answered("r1", told(1, "12:00"))
+        assert find(Replayer([recorded]), told(3, "12:01")) is recorded
 
     def test_what_was_made_here_may_differ(self):
         def given(output, picture):
