@@ -137,8 +137,8 @@ const NOTEBOOK = {
   },
 
   /* A proposed cell below the cell `after`: the empty one that Shift+Enter has made there, else a new
-     one. It is selected only where the reader would go anyway, and never under somebody who types.
-     The id of the cell; null where there is no such place. */
+     one. It is selected only where the reader would go anyway, and never under somebody who types:
+     without a `reader` that is not known, and the cell that may have their caret is left alone. The id of the cell; null where there is no such place. */
   insert(context, { after, source, mark }) {
     const { model } = context;
     const at = [...model.cells].findIndex(({ id }) => id === after);
@@ -146,12 +146,13 @@ const NOTEBOOK = {
     const reader = readerOf(context);
     const next = at + 1 < model.cells.length ? model.cells.get(at + 1) : undefined;
     const isEmpty = next?.type === "code" && !/\S/.test(next.sharedModel.getSource());
-    const isFree = isEmpty && !next.executionCount && next.outputs.length === 0 && !reader?.isTyping;
-    if (isFree) next.sharedModel.setSource(source);
+    const isFree = isEmpty && !next.executionCount && next.outputs.length === 0;
+    const isReused = isFree && reader?.isTyping === false;
+    if (isReused) next.sharedModel.setSource(source);
     else model.sharedModel.insertCell(at + 1, { cell_type: "code", source, metadata: {} });
     const made = model.cells.get(at + 1);
     setMark(made, mark);
-    reader?.follow(at + 1, isFree);
+    reader?.follow(at + 1, isReused);
     return made.id;
   },
 

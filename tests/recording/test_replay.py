@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qwen_magic.context.exception.masking import Secrets
+
 from qwen_magic.context.notebook import Masks, answer, read_selection, reading
 from qwen_magic.context.steps import RanCell, ran
 from qwen_magic.recording.file import Exchange
