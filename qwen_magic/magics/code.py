@@ -224,7 +224,9 @@ class CodeMagics(SessionMagics):
         text = "\n\n".join(part.text for part in parts)
         ask = self._asker.questions.ask(replace(options, raw=True), text)
         added = (part for part in ask.parts if part.kind != "prompt")
-        ask = replace(ask, prompt=f"%qwen_edit {line}".strip(), parts=(*parts, *added))
+        ask = replace(
+            ask, prompt=f"%qwen_edit {line}".strip(), parts=(*parts, *added), proposes=True
+        )
         return None if self._asker.held_back(ask, options) else (ask, options)
 
     def _offer(self, source: str, cell: FoundCell | None, is_on_page: bool) -> None:

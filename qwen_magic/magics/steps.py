@@ -253,7 +253,7 @@ class Steps:
         goal = self._whose(source, cell) if is_alone else None
         error = result.error_in_exec or result.error_before_exec
         if goal is None:
-            self._besides(source, cell, number)
+            self._besides(source, cell, number, is_alone=is_alone)
         elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
             print(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
             if goal.cell:
@@ -261,13 +261,15 @@ class Steps:
         else:
             self._ran(goal, source, number, failed=error is not None, has_figure=has_figure)
 
-    def _besides(self, source: str, cell: str, number: int) -> None:
+    def _besides(self, source: str, cell: str, number: int, *, is_alone: bool) -> None:
         """A cell that is no step: an earlier one that runs again, whose words went with its output,
         or one of the reader's own."""
         kept: Sequence[Answer] = self._kept.get(cell, ())
         if kept and kept[-1].shown_in == self._shell.execution_count:
             return  # it has just been shown
-        if kept or (cell and cell_mark(self._shell)):
+        if is_alone and "%qwen" in source:  # which has shown what is there now
+            self._kept.pop(cell, None)
+        elif kept or (cell and cell_mark(self._shell)):
             for bundle, metadata in [(each.bundle, each.metadata) for each in kept] or self._told(
                 cell
             ):
