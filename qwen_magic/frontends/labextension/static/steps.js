@@ -131,10 +131,10 @@ const STYLE = `
 .qm-is-proposed > .qm-step-bar { color: var(--jp-ui-font-color1);
   border-left: 3px solid var(--jp-brand-color1); background: var(--jp-layout-color2); }
 @media (width <= 760px) { /* JupyterLab then puts prompts above inputs */
-  .qm-step-bar { margin-left: var(--jp-cell-collapser-width, 8px); }
+  .qm-step-bar { gap: 2px 6px; margin-left: var(--jp-cell-collapser-width, 8px); }
 }
 .qm-step-button { font: inherit; color: inherit; cursor: pointer; background: none;
-  border: 1px solid var(--jp-border-color1); border-radius: 3px; padding: 0 8px; }
+  border: 1px solid var(--jp-border-color1); border-radius: 3px; padding: 0 5px; }
 .qm-step-button:hover { background: var(--jp-layout-color3); }
 .qm-step-button:focus-visible { outline: 2px solid var(--jp-brand-color1); }
 `;
