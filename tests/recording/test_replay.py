@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from qwen_magic.context.exception.masking import Secrets
-
 from qwen_magic.context.notebook import Masks, answer, read_selection, reading
+from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.steps import RanCell, ran
 from qwen_magic.recording.file import Exchange
 from qwen_magic.recording.replay import Replayer, answered_model, word_difference
