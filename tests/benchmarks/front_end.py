@@ -53,7 +53,7 @@ class FrontEnd:
         environ = {**fresh_environ(folder), **copied(folder), "QWEN_MAGIC_ENDPOINT": url}
         environ |= {"IPYTHONDIR": str(folder), "QWEN_MAGIC_KEEP": "False"}
         environ[f"{re.sub('[.:]', '_', urlsplit(url).netloc)}_API_KEY"] = "sk-0123456789abcdef"
-        self.kernel = Kernel(sys.executable, environ)
+        self.kernel = Kernel(sys.executable, environ, cwd=str(folder))
         self.process = psutil.Process(self.kernel.manager.provisioner.pid)
         self._words: set[str] = set()
 

@@ -45,11 +45,11 @@ class Ran:
 class Kernel:
     """One kernel process."""
 
-    def __init__(self, python: str, environ: dict[str, str]) -> None:
+    def __init__(self, python: str, environ: dict[str, str], cwd: str | None = None) -> None:
         self.manager = KernelManager()
         spec = self.manager.kernel_spec
         spec.argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        self.manager.start_kernel(env=environ)
+        self.manager.start_kernel(env=environ, cwd=cwd)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
