@@ -172,7 +172,7 @@ def _node(node: Node) -> str:
         case blocks.Box(kind="answer", source=source):
             return _with_figures(source, node.text)
         case blocks.Box(kind="thought", source=source):
-            return safe_markdown(source)
+            return safe_markdown(source, last=_last(source, node.text))
         case blocks.Panel() | blocks.Box():
             return _inside(node)
         case value:
@@ -188,7 +188,12 @@ def _with_figures(source: str, text: MarkdownStream | None) -> str:
         lambda image: (
             _shown_in_html(text_of(image.children or [])) if image.attrs["src"] in shown else None
         ),
+        last=_last(source, text),
     )
+
+
+def _last(source: str, text: MarkdownStream | None) -> int:
+    return text.last_start(source) if text is not None else 0
 
 
 def _value(value: Value) -> str:

@@ -108,6 +108,7 @@ class MarkdownStream:
         self._plain: Writer | None = None  # text of a large block that is not rendered yet
         self._plain_size = 0
         self._finished = False
+        self._last = 0  # where the last block begins in the text, where `finish` knows it
         self.cited: set[int] = set()  # the numbers of the citations in closed blocks
 
     @property
@@ -144,9 +145,10 @@ class MarkdownStream:
             self._renderer.line(last + "\n")
         self._end_renderer()
         if not self._finished:
+            self._last = self._splitter.length - self._size - len(last)
             self._close_all([*self._source, last])
         if self._finished or not self._stands():
-            self._closed = self._sent = 0
+            self._closed = self._sent = self._last = 0
             self._env = new_env(self._citation)
             self.cited = set()
             self._close_all([self._splitter.whole])
@@ -179,6 +181,11 @@ class MarkdownStream:
         url = self._citation(number) if self._citation is not None else None
         self._urls.setdefault(number, url)
         return url
+
+    def last_start(self, source: str) -> int:
+        """After `finish`: where the last block begins in `source`, the text as it came; 0 where
+        nobody knows."""
+        return self._last if self._splitter.whole == source else 0
 
     @property
     def images(self) -> list[SandboxImage]:

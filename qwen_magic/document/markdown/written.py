@@ -46,14 +46,15 @@ _TASK: Final = re.compile(r"^&#91;([ xX])&#93; ")
 _MARKS: Final = {"em": "*", "strong": "**", "s": "~~"}
 
 
-def safe_markdown(text: str, instead: Instead = lambda image: None) -> str:
+def safe_markdown(text: str, instead: Instead = lambda image: None, *, last: int = 0) -> str:
     """`text` itself where no reader of Markdown takes anything in it for HTML or a picture, else
-    written anew. What stands behind it is no part of it: its last fence is closed."""
+    written anew. What stands behind it is no part of it: its last fence is closed. `last`: where
+    its last block begins, or an earlier one."""
     if _HAZARD.search(text) or _ELSEWHERE.search(text):
         tokens = parse(text)
         if any(_is_shown(token, instead) for token in tokens) or _is_hazardous(tokens):
             return _Writer(instead).blocks(tokens)
-    return _closed(text)
+    return text[:last] + _closed(text[last:])
 
 
 def _closed(text: str) -> str:

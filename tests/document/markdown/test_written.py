@@ -6,7 +6,7 @@ from html_judge import markdown_faults
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.markdown import render_markdown
+from qwen_magic.document.markdown import MarkdownStream, render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 
 IMAGE, TAG = "![x](http://evil.example/?s=42)", "<img src=http://evil.example/x>"
@@ -77,3 +77,27 @@ PIECES = st.lists(
 def test_nothing_is_loaded_of_any_text(pieces):
     safe = safe_markdown("".join(pieces))
     assert not markdown_faults(safe), safe
+
+
+FENCED = st.lists(
+    st.sampled_from(
+        [
+            *("```", "```py\n", "\n```\n", "~~~\n", "````\n", "- a\n", "  ```\n", "> ```\n"),
+            *("    code\n", "\n\n", "text\n", "1. x\n", "   ~~~\n", "$$\n", "<!-- c", "-->"),
+            *("- ```\n", "[^1]: n\n", "[a]: /u\n", "\t```\n", "\r\n", "\u200b", "===\n"),
+        ]
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@settings(deadline=None, max_examples=examples(150))
+@given(FENCED)
+def test_a_stream_knows_enough_of_its_text_to_close_the_last_fence(pieces):
+    stream, text = MarkdownStream(), "".join(pieces)
+    for piece in pieces:
+        stream.append(piece)
+        stream.update()
+    stream.finish()
+    assert safe_markdown(text, last=stream.last_start(text)) == safe_markdown(text)
