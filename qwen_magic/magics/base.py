@@ -101,12 +101,13 @@ def shortened(error: BaseException) -> BaseException:
     return error
 
 
-def _short(error: Exception) -> BaseException:
+def short(error: Exception) -> BaseException:
+    """A failure as a cell shows it."""
     return shortened(error) if isinstance(error, QwenError) else bare(error)
 
 
 # A method whose failures are short.
-fails_shortly: Final = raising(_short)
+fails_shortly: Final = raising(short)
 
 
 def interrupted(told: str = "the answer was stopped; what came of it is kept") -> BaseException:

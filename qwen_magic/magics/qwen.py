@@ -22,7 +22,7 @@ from IPython.core.magic import (
 
 from qwen_magic.conversation import uncollected
 from qwen_magic.frontends.kernel import Requests, cell_mark, takes_input
-from qwen_magic.magics.base import blocking, fails_shortly, interrupted
+from qwen_magic.magics.base import blocking, fails_shortly, interrupted, short
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
 
@@ -128,10 +128,13 @@ class QwenMagics(Magics, QwenSettings):
     ) -> Answer | Comparison | None:
         return blocking(self._ask(line, cell, local_ns or {}, awaits=False))
 
-    @fails_shortly
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | Comparison | None:
         """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
-        return await self._ask(line, cell, {}, awaits=True)
+        try:  # as `fails_shortly`, which every delta would pass
+            return await self._ask(line, cell, {}, awaits=True)
+        except Exception as error:
+            line, cell = "", None
+            raise short(error)  # noqa: B904
 
     async def _ask(
         self, line: str, cell: str | None, names: Mapping[str, object], *, awaits: bool

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from qwen_magic.context.catalogue import CataloguedModel
 from qwen_magic.context.models import retirement
-from qwen_magic.conversation.chain import CellKey, Chain, Turn
+from qwen_magic.conversation.chain import CellKey, Chain, Turn, is_output
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.usage import Money
 from qwen_magic.document.words import own_name
@@ -35,7 +35,7 @@ from qwen_magic.protocol.fields import JSON, mappings
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import RequestPart, ResponseRequest
 from qwen_magic.protocol.response import Usage
-from qwen_magic.session.transcript import as_items, continue_after, own_items, transcript
+from qwen_magic.session.transcript import as_items, own_items, transcript
 from qwen_magic.tools.selection import requirements
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     can_continue = keeps_ids and not elsewhere
-    previous_id, told = continue_after(path, ask.input, can=can_continue)
+    previous_id, told = _continue_after(path, ask.input, can=can_continue)
     think, added = needs.think, list(needs.added)
     has_switch = capabilities.thinking not in ("effort", "")
     if has_switch and think is None and effort.isdecimal() and int(effort):
@@ -437,6 +437,21 @@ def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
     """The host that the conversation was held with, where it is another."""
     host = path[-1].host if path else endpoint.host
     return host if host != endpoint.host else ""
+
+
+def _continue_after(
+    path: tuple[Turn, ...], given: str | tuple[JSON, ...], *, can: bool
+) -> tuple[str, tuple[Turn, ...]]:
+    """The id to continue after, and the turns to be told besides: those that the server does not
+    have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
+    items = () if isinstance(given, str) else given
+    answers = {str(item.get("call_id")) for item in items if is_output(item)}
+    for place in range(len(path) - 1, -1, -1):
+        turn = path[place]
+        newest = place == len(path) - 1
+        if can and turn.may_be_head and turn.may_continue(answers if newest else ()):
+            return turn.response_id, path[place + 1 :]
+    return "", path
 
 
 def _input(ask: Ask, told: tuple[Turn, ...]) -> str | tuple[JSON, ...]:

@@ -133,13 +133,15 @@ class Tape:
     """Records or replays, or does neither. Thread-safe.
 
     `agrees` asks the user, who is shown some lines, a question (None: nobody can be asked).
-    `touched`: whether the user has said here what is to be recorded or replayed.
+    `touched`: whether the user has said here what is to be recorded or replayed. `active`: whether
+    something is, or may be, recorded or replayed.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """`environ`: where a file may be named to begin with; None: nowhere."""
         self.agrees: Callable[[Iterable[str], str], bool | None] = lambda lines, question: None
         self.touched = False
+        self.active = _names_one(environ)
         self._outside = self._environ = environ
         self._lock = threading.RLock()
         self._ordered: _Recorder | None = None  # from outside (`qwen-magic record`)
@@ -155,16 +157,9 @@ class Tape:
         there. Raises `UsageError`."""
         self._follow()
         check_recordable(path)
-        self.touched = True
+        self.touched = self.active = True
         self._recorder = _Recorder(path.absolute())
         self._recorded.add(self._recorder.path)
-
-    @property
-    def active(self) -> bool:
-        """Whether something is, or may be, recorded or replayed."""
-        environ = self._environ or {}
-        named = environ.get(RECORD) or environ.get(REPLAY)
-        return bool(named or self._recorders or self._replay)
 
     @property
     def is_replaying(self) -> bool:
@@ -220,7 +215,7 @@ class Tape:
                 known = endpoint_of(each, name)
                 endpoints |= {each.endpoint: known, each.base_url: known}
         made = _Replay(name, Replayer(exchanges), speed, missing, is_beside, endpoints)
-        self.touched = True
+        self.touched = self.active = True
         if is_own:
             self._inner = made
         else:
@@ -229,19 +224,21 @@ class Tape:
     def end_recording(self) -> None:
         self._follow()
         self._recorder, self.touched = None, True
+        self.active = not self.is_idle
 
     def end_replay(self) -> None:
         """The one before it goes on, if there was one."""
         self._follow()
         self._outer, self._inner = (self._outer if self._inner else None), None
         self.touched = True
+        self.active = not self.is_idle
 
     def reset(self) -> None:
         """As if nothing had been said here, unless it was from outside."""
         self._recorder = self._outer = self._inner = None
         self._recorded.clear()
         self._environ = None if self._ordered else self._outside
-        self.touched = False
+        self.touched, self.active = False, self._ordered is not None or _names_one(self._outside)
 
     def endpoint(self, name_or_url: str) -> Endpoint | None:
         """What stands in for an endpoint: the recorded one of that name or address, else the first;
@@ -337,6 +334,10 @@ class Tape:
             self._ordered = _Recorder(path, begun=is_recording(path))
         elif name := environ.get(REPLAY, "").strip():
             self.replay([Path(name).expanduser()], speed=math.inf)
+
+
+def _names_one(environ: Mapping[str, str] | None) -> bool:
+    return bool(environ and (environ.get(RECORD) or environ.get(REPLAY)))
 
 
 # Of a kernel, with whatever sessions are in it: a notebook is recorded whole, or not.

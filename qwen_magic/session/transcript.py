@@ -28,21 +28,6 @@ _SPEAKERS: Final = ("user", "assistant")
 _OF_WORDS: Final = frozenset({"type", "role", "content", "id", "status"})  # keys of such an item
 
 
-def continue_after(
-    path: tuple[Turn, ...], given: str | tuple[JSON, ...], *, can: bool
-) -> tuple[str, tuple[Turn, ...]]:
-    """The id to continue after, and the turns to be told besides: those that the server does not
-    have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
-    items = () if isinstance(given, str) else given
-    answers = {str(item.get("call_id")) for item in items if is_output(item)}
-    for place in range(len(path) - 1, -1, -1):
-        turn = path[place]
-        newest = place == len(path) - 1
-        if can and turn.may_be_head and turn.may_continue(answers if newest else ()):
-            return turn.response_id, path[place + 1 :]
-    return "", path
-
-
 def transcript(turns: Iterable[Turn], kinds: Collection[str], given: Sequence[JSON]) -> list[JSON]:
     """What was asked and answered, oldest first, then what is `given` now. `kinds`: types of items,
     beside messages, that the server takes (`Capabilities.transcript_items`); calls that are
