@@ -39,6 +39,11 @@ def config_folder(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("qwen_magic", appauthor=False)
 
 
+def prompt_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where prompt files are looked for, the notebook's own first."""
+    return Path(), Path("prompts"), config_folder(environ) / "prompts"
+
+
 def from_home(path: Path) -> str:
     """A path as it may stand in a notebook that others get: `~` for the user's home."""
     try:

@@ -5,6 +5,7 @@ its fields filled in."""
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from IPython.core.magic import magics_class
 
-from qwen_magic.conversation.scope import read_text, write_text
+from qwen_magic.conversation.scope import prompt_folders, read_text, write_text
 from qwen_magic.document.words import counted, exposed, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
@@ -260,7 +261,7 @@ class PromptMagics(SessionMagics):
             self._list()
             return None
         name, *given = words
-        file = find_prompt(name, self._asker.questions.prompt_folders)
+        file = find_prompt(name, prompt_folders(os.environ))
         ask = self._asker.questions.ask(
             options, f"%qwen_prompt {line}".strip(), file=file, fields=_fields(given)
         )
@@ -273,7 +274,7 @@ class PromptMagics(SessionMagics):
     def _found(self, faults: list[UsageError]) -> list[PromptFile]:
         from qwen_magic.context.prompt_files import list_prompts
 
-        return list(list_prompts(self._asker.questions.prompt_folders, faults.append))
+        return list(list_prompts(prompt_folders(os.environ), faults.append))
 
     def _list(self) -> None:
         from qwen_magic.frontends.display import show_table

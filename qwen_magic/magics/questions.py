@@ -12,7 +12,6 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -28,7 +27,7 @@ from qwen_magic.context.prompt_files import (
 )
 from qwen_magic.context.request_input import attach, check_size, message_list
 from qwen_magic.conversation.chain import CellKey, Turn
-from qwen_magic.conversation.scope import config_folder
+from qwen_magic.conversation.scope import prompt_folders
 from qwen_magic.endpoints import DEFAULT_MODEL, Endpoint
 from qwen_magic.errors import ConversationError, UsageError
 from qwen_magic.frontends.kernel import LastFigure, cell_id
@@ -87,11 +86,6 @@ class Questions:
         self._begun += 1
         return CellKey(cell, self._begun - 1) if cell else None
 
-    @property
-    def prompt_folders(self) -> tuple[Path, ...]:
-        """Where prompt files are looked for, the notebook's own first."""
-        return Path(), Path("prompts"), config_folder(os.environ) / "prompts"
-
     def ask(
         self,
         options: Options,
@@ -122,10 +116,10 @@ class Questions:
         system = Interpolated("")
         if options.system:
             system = read_instructions(
-                options.system, namespace, folders=self.prompt_folders, describe=describe
+                options.system, namespace, folders=prompt_folders(os.environ), describe=describe
             )
         for name in [HINT] * bool(options.hint) + [STEPS] * options.steps:
-            rules = find_prompt(name, self.prompt_folders).filled().text
+            rules = find_prompt(name, prompt_folders(os.environ)).filled().text
             system = replace(system, text=f"{system.text}\n\n{rules}".strip())
         model = options.model or DEFAULT_MODEL
         attached = attach(
@@ -207,7 +201,7 @@ class Questions:
         ):
             options = options.merged_over(layer)
             if persona is None and options.system:
-                persona = persona_of(options.system, self.prompt_folders)
+                persona = persona_of(options.system, prompt_folders(os.environ))
                 options = options.merged_over(_said_in(persona))
         return options, persona
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from qwen_magic.context.prompt_files import HINT, find_prompt, read_instructions
 from qwen_magic.context.request_input import attach, check_messages
-from qwen_magic.conversation.scope import config_folder
+from qwen_magic.conversation.scope import prompt_folders
 from qwen_magic.endpoints import Endpoint
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import SECRET_NAMES
@@ -72,7 +72,7 @@ def read_ask(
 def read_system(typed: str, *, hint: bool = False) -> str:
     """The instructions that a setting names: text, `@name` or `@file`; with those for a `hint` in
     place of the solution. Raises `UsageError`."""
-    folders = Path(), Path("prompts"), config_folder(os.environ) / "prompts"
+    folders = prompt_folders(os.environ)
     texts = [read_instructions(typed, {}, folders=folders).text] if typed else []
     texts += [find_prompt(HINT, folders).filled().text] if hint else []
     return "\n\n".join(texts)
