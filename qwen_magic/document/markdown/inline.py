@@ -23,28 +23,32 @@ text that arrives could be shown for good before its end.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
+from types import SimpleNamespace
 from typing import Final
 from unicodedata import east_asian_width
 
-from markdown_it import MarkdownIt
-from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace
+from markdown_it import MarkdownIt, helpers
+from markdown_it.common.utils import isMdAsciiPunct, isPunctChar, isWhiteSpace, unescapeAll
 from markdown_it.helpers import parseLinkLabel
-from markdown_it.parser_inline import ParserInline
+from markdown_it.parser_inline import ParserInline, RuleFuncInlineType
 from markdown_it.rules_core import StateCore, text_join
 from markdown_it.rules_inline import StateInline
-from markdown_it.rules_inline.autolink import autolink
 from markdown_it.rules_inline.entity import entity
 from markdown_it.rules_inline.image import image
 from markdown_it.rules_inline.link import link
 from markdown_it.rules_inline.state_inline import Scanned
+from markdown_it.rules_inline.text import text
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
 from qwen_magic.document.markdown.maths import LONGEST_DISPLAY, begun_at, formula_end
-from qwen_magic.document.markdown.unfinished import is_note, pending
+from qwen_magic.document.markdown.unfinished import MOST_MARKS, is_note, openers, pending
 from qwen_magic.document.words import revealed
 
+LONGEST_EXPANSION: Final = 100_000  # characters of addresses that a text, or a shorter one, holds
 LONGEST: Final = 1200  # characters of a text that are read together, of a longer one in each piece
 _CUT: Final = re.compile(
     r"(?<=[^\s\\])[ \n](?=\S)|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])"
@@ -63,10 +67,18 @@ _FULL_QUOTE: Final = re.compile("[‘’“”]\ufe01")  # quotation marks in th
 
 
 _TAG: Final = re.compile(r"<(/?)(br|sub|sup|kbd|mark)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_ANGLED_TARGET: Final = re.compile(r"<(?:[^<>\n\\]|\\.)*+>", re.DOTALL)
+_UNBROKEN: Final = re.compile(r"(?:[^\x00-\x20\x7f()\\]++|\\[^ ]|\\\Z)*+", re.DOTALL)
+_DEEPEST_TARGET: Final = 8  # parentheses in one another
 DEEPEST_TAGS: Final = 16  # elements in one another; what is deeper is text
 _MOST_SPENT: Final = 20  # times the length of a text: brackets that are nested deeper are text
 _NOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]")
 
+_ANGLE: Final = re.compile(  # CommonMark's
+    r"<(?:(?P<url>[a-zA-Z][a-zA-Z0-9+.\-]{1,31}:[^<>\x00-\x20]*)"
+    r"|(?P<mail>[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\-]++@[a-zA-Z0-9](?:[a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?"
+    r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?)*))>"
+)
 _STOP: Final = (  # what no address holds
     r"\s<>\"`\u2018-\u201f\u2026\u3000-\u3004\u3008-\u3020\u30fb"
     r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
@@ -77,7 +89,7 @@ _WRITTEN: Final = re.compile(
     rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#](?:(?!\*\*|~~)[^{_STOP}])*)?)(?!@)",
     re.IGNORECASE | re.ASCII,
 )
-_SCHEME: Final = re.compile(r"(?<![a-z0-9.+-])https?$", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?<![a-z0-9.+-])https?\Z", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(
     r"(?<![\w./@-])www\.(?=\w)"
     r"|(?<![\w.+/:@-])(?P<mail>(?:mailto:)?[a-z0-9][\w.+-]*@(?:[a-z0-9-]+\.)+[a-z]{2,})"
@@ -86,10 +98,29 @@ _IN_TEXT: Final = re.compile(
 )
 
 
+# The rules that look at a character; none does at any other, but where it is text.
+_RULES_OF: Final[dict[str, tuple[str, ...]]] = {
+    ":": ("linkify",),
+    "\n": ("newline",),
+    "$": ("maths",),
+    "\\": ("maths", "escape"),
+    "`": ("backticks",),
+    "~": ("strikethrough",),
+    "*": ("emphasis",),
+    "_": ("emphasis",),
+    "[": ("link",),
+    "!": ("image",),
+    "<": ("autolink",),
+    "&": ("entity",),
+}
+
+
 def add_inline(md: MarkdownIt) -> None:
     """Teach a parser these rules."""
     old, md.inline = md.inline, _InlineParser()
     md.inline.ruler, md.inline.ruler2 = old.ruler, old.ruler2
+    md.helpers = SimpleNamespace(**{**vars(helpers), "parseLinkDestination": _destination})  # type: ignore[assignment]
+    md.inline.ruler.at("newline", _newline)
     md.inline.ruler.at("image", _image)
     md.inline.ruler.at("link", _bracket)
     md.inline.ruler.at("autolink", _angle)
@@ -97,8 +128,92 @@ def add_inline(md: MarkdownIt) -> None:
     md.inline.ruler.at("entity", _entity)
 
 
+@dataclass(slots=True)
+class _Destination:
+    """What markdown-it has for the target of a link."""
+
+    ok: bool = False
+    pos: int = 0
+    str: str = ""
+
+
+def _destination(text: str, start: int, end: int) -> _Destination:
+    """markdown-it's `parseLinkDestination`, which looks at each character, by expressions."""
+    if text[start - 1 : start] == "(" and text.find(")", start, end) < 0:
+        return _NO_TARGET  # of a link that nothing closes
+    if text.startswith("<", start):
+        whole = _ANGLED_TARGET.match(text, start, end)
+        return _Destination(True, whole.end(), unescapeAll(whole[0][1:-1])) if whole else _NO_TARGET
+    place, depth = start, 0
+    while (found := _UNBROKEN.match(text, place, end)) is not None:
+        place = found.end()
+        mark = text[place : place + 1] if place < end else ""
+        if mark not in ("(", ")") or (mark == ")" and depth == 0):
+            break
+        depth += 1 if mark == "(" else -1
+        place += 1
+        if depth > _DEEPEST_TARGET:
+            return _NO_TARGET
+    if depth or place == start:
+        return _NO_TARGET
+    return _Destination(True, place, unescapeAll(text[start:place]))
+
+
+_NO_TARGET: Final = _Destination()
+
+
 class _InlineParser(ParserInline):
-    """The parser of lines, with our notion of where a mark of emphasis may open and close."""
+    """The parser of lines, with our notion of where a mark of emphasis may open and close.
+
+    Of the rules only those are asked that know the character (`_RULES_OF`): a text of nothing but
+    marks would else cost a call of each of them for each character.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terminator_re = re.compile(f"[{re.escape(''.join(_RULES_OF))}\\]]")
+        self._known: dict[str, tuple[RuleFuncInlineType, ...]] = {}
+
+    def tokenize(self, state: StateInline) -> None:
+        """Read what stands from `state.pos` to `state.posMax`."""
+        known, src, end, deepest = self._rules(), state.src, state.posMax, _deepest(state)
+        while state.pos < end:
+            place = state.pos
+            for rule in known.get(src[place], _TEXT) if state.level < deepest else ():
+                if rule(state, False):
+                    break
+            else:
+                state.append_pending(src[place])
+                state.pos = place + 1
+        if state.pending:
+            state.pushPending()
+
+    def skipToken(self, state: StateInline) -> None:  # noqa: N802, markdown-it's name
+        """Go behind the next mark, or character, without a token for it."""
+        place, cache = state.pos, state.cache
+        if place not in cache:
+            if state.level >= _deepest(state):
+                state.pos = state.posMax
+            state.level += 1
+            for rule in self._rules().get(state.src[place], _TEXT) if state.pos == place else ():
+                if rule(state, True):
+                    break
+            else:
+                state.pos += 1
+            state.level -= 1
+            cache[place] = state.pos
+        state.pos = cache[place]
+
+    def _rules(self) -> dict[str, tuple[RuleFuncInlineType, ...]]:
+        if not self._known:  # they are all there only when the first text is read
+            names = self.ruler.get_active_rules()
+            rules = dict(zip(names, self.ruler.getRules(""), strict=True))
+            if {*rules} != {"text", *chain(*_RULES_OF.values())}:
+                raise RuntimeError("a rule stands in no row of _RULES_OF, or one that is none")
+            self._known = {
+                char: tuple(rules[name] for name in names) for char, names in _RULES_OF.items()
+            }
+        return self._known
 
     def parse(self, src: str, md: MarkdownIt, env: EnvType, tokens: list[Token]) -> list[Token]:
         start = 0
@@ -106,6 +221,13 @@ class _InlineParser(ParserInline):
             start, piece = first_piece(md, src, env, start) or (len(src), [])
             tokens += piece
         return _parse_piece(src[start:], md, env, tokens)
+
+
+_TEXT: Final = (text,)
+
+
+def _deepest(state: StateInline) -> int:
+    return int(state.md.options["maxNesting"])
 
 
 def _parse_piece(src: str, md: MarkdownIt, env: EnvType, tokens: list[Token]) -> list[Token]:
@@ -144,7 +266,7 @@ def first_piece(
             return None
     first = last_cut(window, LONGEST) or LONGEST
     tokens = read(start + first)
-    if mark := pending(tokens):
+    if (mark := pending(tokens)) and openers(tokens) <= MOST_MARKS:  # not one that opens all over
         end = last_cut(window, window.rfind(mark, 0, first))
         if end >= LONGEST // 2 and not pending(before := read(start + end)):
             return start + end, before
@@ -163,16 +285,29 @@ def last_cut(text: str, limit: int) -> int:
     return 0
 
 
+_SPACES: Final = frozenset(char for char in map(chr, range(128)) if isWhiteSpace(ord(char)))
+_PUNCTUATION: Final = frozenset(char for char in map(chr, range(128)) if isMdAsciiPunct(ord(char)))
+
+
 class _Inline(StateInline):
     uncommented = 0  # up to here no comment ends that is not begun yet
     spent = 0  # characters of labels that were looked through, and were none
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803
-        if self.src.isascii():
-            return super().scanDelims(start, canSplitWord)
         src, end = self.src, start + 1
         while end < self.posMax and src[end] == src[start]:
             end += 1
+        if src.isascii():  # markdown-it's own, with fewer calls
+            last, after = src[start - 1 : start] or " ", src[end : min(end + 1, self.posMax)] or " "
+            space_before, space_after = last in _SPACES, after in _SPACES
+            mark_before, mark_after = last in _PUNCTUATION, after in _PUNCTUATION
+            left = not space_after and (not mark_after or space_before or mark_before)
+            right = not space_before and (not mark_before or space_after or mark_after)
+            return Scanned(
+                left and (canSplitWord or not right or mark_before),
+                right and (canSplitWord or not left or mark_after),
+                end - start,
+            )
         before = src[max(0, start - 2) : start] or " "
         after = src[end] if end < self.posMax else " "
         full = _FULL_QUOTE.fullmatch(before)
@@ -212,10 +347,27 @@ def _is_punctuation(char: str) -> bool:
     return isMdAsciiPunct(ord(char)) or isPunctChar(char)
 
 
+def _newline(state: StateInline, silent: bool) -> bool:
+    """The end of a line: a part of the text, or a break behind two spaces."""
+    if not silent:
+        said = state.pending
+        if not said.endswith(" "):
+            state.append_pending("\n")
+        elif said.endswith("  "):
+            state.pending = said.rstrip(" ")
+            state.push("hardbreak", "br", 0)
+        else:
+            state.pending = said[:-1] + "\n"
+    state.pos += 1
+    while state.pos < state.posMax and state.src[state.pos] in " \t":
+        state.pos += 1
+    return True
+
+
 def _image(state: StateInline, silent: bool) -> bool:
     """An image."""
     start = state.pos
-    if state.src[start] != "!" or not _may_close(state):
+    if not state.src.startswith("![", start) or not _may_close(state):
         return False
     if not image(state, silent):
         _charge(state, start + 1)
@@ -255,9 +407,16 @@ def _charge(state: StateInline, opening: int) -> None:
 
 
 def _use(state: StateInline, first: int) -> None:
-    """Keep where a link or an image leads to, the token of which is `first` or the next."""
+    """Keep where a link or an image leads to, the token of which is `first` or the next.
+
+    What definitions add to a text is bounded, as in cmark: thousands of `[a]` could else each
+    become an address as long as the text."""
     for token in state.tokens[first : first + 2]:
-        state.env.setdefault("used", set()).add(token.attrs.get("href") or token.attrs.get("src"))
+        url = str(token.attrs.get("href") or token.attrs.get("src") or "")
+        state.env.setdefault("used", set()).add(url)
+        left = state.env["expandable"] = state.env.get("expandable", LONGEST_EXPANSION) - len(url)
+        if left < 0 and state.env.get("references"):
+            state.env["references"] = {}
 
 
 def _note(state: StateInline) -> bool:
@@ -304,7 +463,21 @@ def _entity(state: StateInline, silent: bool) -> bool:
 
 def _angle(state: StateInline, silent: bool) -> bool:
     """An address in angle brackets, an element or a comment."""
-    return state.src[state.pos] == "<" and (autolink(state, silent) or _html(state, silent))
+    return state.src[state.pos] == "<" and (_autolink(state, silent) or _html(state, silent))
+
+
+def _autolink(state: StateInline, silent: bool) -> bool:
+    """`<https://…>`, `<a@b.c>`."""
+    found = _ANGLE.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        url = found["url"] or found["mail"]
+        for token in _linking(state.md, url if found["url"] else f"mailto:{url}", url):
+            state.push(token.type, token.tag, token.nesting).attrs = token.attrs
+            state.tokens[-1].content = token.content
+    state.pos = found.end()
+    return True
 
 
 def _html(state: StateInline, silent: bool) -> bool:

@@ -18,6 +18,7 @@ never closed ends with a blank line which no more TeX follows.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,9 +95,9 @@ class Display:
         is_tex = looks_like_tex(rest) and not (opened.mark == "\\[" and _LABEL.match(rest))
         return opened if found.group(1) or is_tex else None
 
-    def end(self, text: str, start: int = 0) -> int:
-        """Where in the next `text` the closing mark ends; -1: not in it."""
-        for found in _closing(self.mark).finditer(text, start):
+    def end(self, text: str, start: int = 0, limit: int = sys.maxsize) -> int:
+        """Where in the next `text` the closing mark ends, before `limit`; -1: not in it."""
+        for found in _closing(self.mark).finditer(text, start, limit):
             if found.lastgroup == "begin":
                 self.depth += 1
             elif found.lastgroup == "end":
@@ -200,62 +201,83 @@ def _line(state: StateBlock, line: int) -> str:
 
 
 def _is_inside(state: StateBlock, line: int) -> bool:
-    """Whether the paragraph that began before `line` has opened maths that it has not closed."""
-    return opened_in(state.src[state.bMarks[state.line] : state.bMarks[line]]) is not None
+    """Whether the paragraph that began before `line` has opened maths that it has not closed.
+
+    It is asked of line after line: `seen` is how far the paragraph's formulas are closed.
+    """
+    first, end = state.bMarks[state.line], state.bMarks[line]
+    src, begin, seen = state.env.get("formulas", ("", 0, 0))
+    if src is not state.src or begin != first or seen > end:
+        seen = first
+    found = _begun(state.src, seen, end, first)
+    if isinstance(found, int):
+        state.env["formulas"] = state.src, first, found
+        return False
+    return True
 
 
 def opened_in(text: str) -> Display | None:
     """The display maths that a text opens and does not close."""
-    begun = _begun(text)
-    return begun[1] if begun is not None else None
+    begun = _begun(text, 0, len(text), 0)
+    return None if isinstance(begun, int) else begun[1]
 
 
 def begun_at(text: str) -> int:
     """Where the display maths begins that a text opens and does not close, -1 for none."""
-    begun = _begun(text)
-    return begun[0] if begun is not None else -1
+    begun = _begun(text, 0, len(text), 0)
+    return -1 if isinstance(begun, int) else begun[0]
 
 
-def _begun(text: str) -> tuple[int, Display] | None:
-    found = _OPENING.search(text)
-    while found is not None:
+def _begun(text: str, start: int, end: int, first: int) -> tuple[int, Display] | int:
+    """The display maths that the text [first, end) opens and does not close, its search beginning
+    at `start`; else up to where nothing more of that text can open any."""
+    while (found := _OPENING.search(text, start, end)) is not None:
         opened = Display(found.group(1) or found.group())
-        end = opened.end(text, found.end())
-        if end < 0:
-            is_code = text.count("`", 0, found.start()) % 2
-            is_long = len(text) - found.end() > LONGEST_DISPLAY
-            is_maths = not is_code and not is_long and looks_like_tex(text[found.end() :])
-            return (found.start(), opened) if is_maths else None
-        found = _OPENING.search(text, end)
-    return None
+        closed = opened.end(text, found.end(), min(end, found.end() + LONGEST_DISPLAY))
+        if closed >= 0:
+            start = closed
+            continue
+        if end - found.end() > LONGEST_DISPLAY:
+            return sys.maxsize
+        is_code = text.count("`", first, found.start()) % 2
+        is_maths = not is_code and looks_like_tex(text[found.end() : end])
+        return (found.start(), opened) if is_maths else found.start()
+    return end
+
+
+def may_hold_display(text: str) -> bool:
+    """False where no display maths begins in `text`: told at a glance."""
+    return "$$" in text or "\\" in text
 
 
 def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A paragraph with display maths that goes on over lines, whatever these begin with."""
     begin = state.bMarks[start_line]
     near = state.src[begin : begin + FIRST_LINES]
-    if silent or ("$$" not in near and "\\" not in near) or not _OPENING.search(near):
+    if silent or not may_hold_display(near) or not _OPENING.search(near):
         return False
-    counts, line, opened, first = state.sCount[:], start_line, None, start_line
+    line, opened, first = start_line, None, start_line
+    inside: list[int] = []  # the lines that go on with maths, in which nothing ends a paragraph
     while line < end_line and not state.isEmpty(line):
         text = _line(state, line)
         if opened is None:
-            if line > start_line and _UNDERLINE.fullmatch(text) and -1 not in counts:
+            if line > start_line and _UNDERLINE.fullmatch(text) and not inside:
                 return False  # what is above it is a heading, whatever comes
             opened, first = opened_in(text), line + 1
         elif state.sCount[line] < state.blkIndent:
             break
-        elif opened.end(text) >= 0:  # nothing in a line of -1 ends a paragraph
+        elif opened.end(text) >= 0:
             opened, last = None, _last_inside(state, first, line)
-            counts[first : last + 1] = [-1] * (last + 1 - first)
+            inside += range(first, last + 1)
         line += 1
-    state.sCount, counts = counts, state.sCount
+    counts = [state.sCount[line] for line in inside]
+    for line in inside:
+        state.sCount[line] = -1
     try:
-        return -1 in state.sCount[start_line:line] and commonmark_paragraph(
-            state, start_line, end_line, silent
-        )
+        return bool(inside) and commonmark_paragraph(state, start_line, end_line, silent)
     finally:
-        state.sCount = counts
+        for line, count in zip(inside, counts, strict=True):
+            state.sCount[line] = count
 
 
 def _last_inside(state: StateBlock, first: int, last: int) -> int:

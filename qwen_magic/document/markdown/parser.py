@@ -17,6 +17,8 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import MD_TRIM_CHARS
+from markdown_it.parser_block import RuleFuncBlockType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
 from markdown_it.rules_block.table import table
@@ -24,10 +26,11 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token as Token
 
 from qwen_magic.document.markdown import inline
-from qwen_magic.document.markdown.inline import add_inline, linked
-from qwen_magic.document.markdown.maths import add_maths, tame
+from qwen_magic.document.markdown.inline import LONGEST_EXPANSION, add_inline, linked
+from qwen_magic.document.markdown.maths import FIRST_LINES, add_maths, may_hold_display, tame
 
 MAX_NESTING: Final = 60  # the parser drops without a word what lies deeper …
+_LACKING: Final = 40  # cells that rows may lack, and one more for each four characters of a table
 DEEPEST: Final = 30  # … so from here on it is taken as plain text
 
 # What the target of a definition has to look like.
@@ -40,6 +43,8 @@ _RULER: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 _CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
 _FORMULA: Final = re.compile(r"(?<![\\$])\$(?![\s$])[^$`]*?(?<![\s\\])\$(?![\d$])")
+_BEGINS: Final = frozenset("`~>#*-+_=0123456789[<$\\")  # what begins another block than a paragraph
+_UNDERLINE: Final = re.compile(r"(?:=+|-+)[ \t]*")
 _PIPE: Final = re.compile(r"(?<!\\)\|")
 
 Env: TypeAlias = MutableMapping[str, Any]
@@ -141,6 +146,8 @@ def _parser() -> MarkdownIt:
     md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     md.block.ruler.before("reference", "aside", _aside, {"alt": ["paragraph", "reference"]})
     add_maths(md)
+    md.block.ruler.after("deepest", "plain", _plain)
+    md.block.ruler.at("lheading", _text)
     add_inline(md)
     md.core.ruler.at("inline", _inline)
     md.core.ruler.after("inline", "complete", _complete)
@@ -178,8 +185,73 @@ def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool)
     return True
 
 
+def _plain(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Text that its first line tells to be none but that: most is, and no other rule is asked."""
+    begin = state.bMarks[start_line]
+    return (
+        _next_begun(state, start_line, end_line) > start_line
+        and not state.is_code_block(start_line)
+        and not may_hold_display(state.src[begin : begin + FIRST_LINES])
+        and _text(state, start_line, end_line, silent)
+    )
+
+
+def _text(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """A paragraph, or the heading that its last line makes of it.
+
+    Of a line only what may begin another block is asked whether it does: most lines begin with a
+    letter, and markdown-it would ask all of them twice, of every kind of block.
+    """
+    kind, state.parentType = state.parentType, "paragraph"
+    rules, underline, line = state.md.block.ruler.getRules("paragraph"), "", start_line
+    while (line := _next_begun(state, line + 1, end_line)) < end_line and not state.isEmpty(line):
+        indent = state.sCount[line]
+        if indent - state.blkIndent > 3:
+            continue
+        if indent >= state.blkIndent and _UNDERLINE.fullmatch(found := _line(state, line)):
+            underline = found[0]
+            break
+        if indent >= 0 and _ends(state, rules, line, end_line):
+            break
+    state.parentType = kind
+    tag = {"=": "h1", "-": "h2"}.get(underline, "p")
+    name = "heading" if underline else "paragraph"
+    state.line = line + bool(underline)
+    opening = state.push(f"{name}_open", tag, 1)
+    opening.markup = underline
+    opening.map = [start_line, state.line]
+    inside = state.push("inline", "", 0)
+    inside.content = state.getLines(start_line, line, state.blkIndent, False).strip(MD_TRIM_CHARS)
+    inside.map = [start_line, line]
+    inside.children = []
+    state.push(f"{name}_close", tag, -1).markup = underline
+    return True
+
+
+def _ends(state: StateBlock, rules: Sequence[RuleFuncBlockType], line: int, end: int) -> bool:
+    """Whether a block of one of these kinds begins with `line`."""
+    for rule in rules:  # noqa: SIM110, a generator costs more than most rules
+        if rule(state, line, end, True):
+            return True
+    return False
+
+
+def _next_begun(state: StateBlock, line: int, end: int) -> int:
+    """The first of the lines [line, end) that is empty, or may begin a block: by its first
+    character, or as the head of a table, by that of the line below it."""
+    src, marks, shifts, ends = state.src, state.bMarks, state.tShift, state.eMarks
+    while line < end:
+        begin = marks[line] + shifts[line]
+        below = marks[line + 1] + shifts[line + 1]
+        if begin >= ends[line] or src[begin] in _BEGINS or src[below : below + 1] in "|-:":
+            break
+        line += 1
+    return line
+
+
 def _inline(state: StateCore) -> None:
     """Read the blocks' texts, but for those whose HTML is known and no definition changes."""
+    state.env["expandable"] = max(LONGEST_EXPANSION, len(state.src))
     settled, defined = state.env.get("settled", {}), bool(state.env.get("references"))
     for token in state.tokens:
         if token.type == "inline":
@@ -237,10 +309,16 @@ def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
         return True
     columns = len(cells) + max(0, missing)
     others = state.md.block.ruler.getRules("blockquote")  # as the table's own rule asks them
+    may_lack = _LACKING + sum(map(len, meant.values())) // 4
     for line in range(start_line + 2, end_line):
-        if state.isEmpty(line) or any(rule(state, line, end_line, True) for rule in others):
+        if state.isEmpty(line) or _ends(state, others, line, end_line):
             break
-        meant[line] = as_meant(_line(state, line), columns)
+        text = _line(state, line)
+        may_lack += len(text) // 4 - max(0, columns - text.count("|") - 1)
+        if may_lack < 0:
+            end_line = line
+            break
+        meant[line] = as_meant(text, columns)
     return _as_written(state, meant, start_line, end_line, False)
 
 

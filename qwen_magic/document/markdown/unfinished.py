@@ -77,6 +77,12 @@ def pending(tokens: Sequence[Token]) -> str:
     return ""
 
 
+def openers(tokens: Sequence[Token]) -> int:
+    """How many marks in the text of these inline tokens a later one may close."""
+    texts = [token.content for token in tokens if token.type == "text"]
+    return sum(len(_OPENER.findall(text)) + text.count("[") for text in texts)
+
+
 def is_note(label: str) -> bool:
     """Whether `[^label]` reads as the mark of a footnote, also before that has come."""
     return bool(_NOTE_NAME.fullmatch(label))

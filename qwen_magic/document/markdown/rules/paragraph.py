@@ -24,13 +24,14 @@ from qwen_magic.document.markdown.rules.renderer import (
     settle_text,
     text_to_html,
 )
-from qwen_magic.document.markdown.unfinished import pending, presentable
+from qwen_magic.document.markdown.unfinished import MOST_MARKS, openers, pending, presentable
 
 SHORTEST_CUT = 80  # characters that are worth settling
 LONG_WORD = 400  # characters without a space, of which all but the last …
 KEPT_OF_WORD = 80  # … so many are settled
 LONG_REST = 160  # characters that are not rendered anew at every update, but only when …
 GROWTH = 0.2  # … they have grown by so much; meanwhile what is new is plain text
+FAST_GROWTH = 0.5  # … or so much, where it is full of marks that nothing closes
 _UNDERLINE = re.compile(r"\s*(?:=+|-+)\s*")
 _TARGET = re.compile(r"\]\([^\s)]*$")
 _HEADING_MARK = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
@@ -130,7 +131,8 @@ class ParagraphRenderer(BlockRenderer):
         self._cut()
         rest = self._rest.rstrip()
         self._shown = text_to_html(presentable(rest), self._context.env), len(self._rest)
-        self._due = int(len(rest) * (1 + GROWTH)) if len(rest) > LONG_REST else 0
+        growth = FAST_GROWTH if self._blocked >= LONGEST else GROWTH
+        self._due = int(len(rest) * (1 + growth)) if len(rest) > LONG_REST else 0
         return self._shown[0]
 
     def _end_pieces(self, is_whole: bool = False) -> None:
@@ -183,6 +185,9 @@ class ParagraphRenderer(BlockRenderer):
                 return
             limit = self._rest.rfind(mark, 0, cut)
             self._blocked = len(self._rest) * 3 // 2
+            if openers(tokens) > MOST_MARKS:  # wait for the piece's end
+                self._blocked = LONGEST
+                break
         cut = len(self._rest) - KEPT_OF_WORD
         if cut > LONG_WORD - KEPT_OF_WORD and is_plain(self._rest):
             self._is_sure = False  # it may turn out to begin an address
