@@ -109,7 +109,7 @@ def without_masked(
             return json.dumps(walk(content), ensure_ascii=False)
         if isinstance(value, str | type) or own_words(value):
             return value
-        fields = _fields(value, bool(mask))
+        fields = value if isinstance(value, Mapping) else record_fields(value) if mask else None
         if fields is not None:
             found = dict(islice(fields.items(), max(parts_left, 0)))
             hidden = _masked_keys(found, mask) if mask else frozenset()
@@ -141,20 +141,21 @@ def _without_columns(content: Any, mask: Collection[str]) -> Any:
     return {**content, "columns": kept}
 
 
-def _fields(value: Any, records: bool) -> Mapping[Any, Any] | None:
-    """What has names for its parts, as a mapping."""
-    if isinstance(value, Mapping):
-        return value
-    if not records:
-        return None
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+def record_fields(value: Any) -> Mapping[Any, Any] | None:
+    """The fields of a record by name: of a dataclass, a model of pydantic's, a named tuple, a class
+    of attrs', a namespace; None for what is none."""
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if callable(getattr(kind, "model_dump", None)):
+        dumped: Mapping[Any, Any] = value.model_dump(mode="json")
+        return dumped
+    if issubclass(kind, tuple) and hasattr(kind, "_asdict"):
         named: Mapping[Any, Any] = value._asdict()
         return named
-    if isinstance(value, SimpleNamespace):
-        return vars(value)
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return None
+    if names := getattr(kind, "__attrs_attrs__", None):
+        return {one.name: getattr(value, one.name) for one in names}
+    return vars(value) if issubclass(kind, SimpleNamespace) else None
 
 
 def _array(value: Any, mask: Collection[str]) -> Any:

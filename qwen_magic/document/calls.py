@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from qwen_magic.document.blocks import (
     Block,
@@ -26,6 +26,7 @@ from qwen_magic.document.links import host_of, page_of
 from qwen_magic.document.words import counted, own_name, shorten
 from qwen_magic.protocol import items
 from qwen_magic.protocol.call_outputs import CALL_FAILED
+from qwen_magic.protocol.fields import json_value
 
 LONGEST_DETAIL: Final = 120
 LONGEST_RAW: Final = 20_000  # characters of an unknown item, or a result, that are shown …
@@ -50,7 +51,7 @@ def call_text(name: str, arguments: str) -> str:
 
 def whole_call(name: str, arguments: str) -> str:
     """`call_text`, however long it is."""
-    name, values = own_name(name), _json(arguments or "{}")
+    name, values = own_name(name), json_value(arguments or "{}")
     if not isinstance(values, dict):
         return f"{name}({arguments})"
     inside = ", ".join(
@@ -229,20 +230,12 @@ def _arguments(arguments: str) -> tuple[Block, ...]:
 
 def _pretty(text: str) -> str:
     """JSON text indented; anything else as it is."""
-    value = _json(text)
+    value = json_value(text)
     return text if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _json(text: str) -> Any:
-    """The value that JSON text holds; None where it is no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _queries(arguments: str) -> tuple[str, ...]:
-    values = _json(arguments)
+    values = json_value(arguments)
     queries = values.get("queries") if isinstance(values, dict) else None
     if not isinstance(queries, list):
         return ()
@@ -251,7 +244,7 @@ def _queries(arguments: str) -> tuple[str, ...]:
 
 def _found_images(output: str) -> tuple[NumberedSource, ...]:
     """The list of `{title, url, index}` that the image tools send as text."""
-    values = _json(output)
+    values = json_value(output)
     return tuple(
         NumberedSource(0, url, str(value.get("title") or page_of(url)), host_of(url))
         for value in (values if isinstance(values, list) else ())

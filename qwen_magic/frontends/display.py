@@ -1,4 +1,4 @@
-"""What is displayed once, beside live views: an `Answer` asked for again, tables, HTML.
+"""What is displayed once, beside live views: an `Answer` asked for again, tables, pages.
 
 In a notebook each is a mime bundle, in a terminal text. IPython is imported when it is needed.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from html import escape
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Protocol
 
 from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
-from qwen_magic.document.words import NO_BREAK, counted
+from qwen_magic.document.words import NO_BREAK, counted, revealed
 from qwen_magic.frontends.plain import (
     printable,
     source_difference_html,
@@ -36,6 +39,7 @@ _STYLE: Final = (
     "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
     "td:not([data-label=''])::before{content:attr(data-label) '\\a0';opacity:.7}}}"
 )
+_SHEET: Final = Path(__file__).with_name("pages.css")
 _SHORT: Final = 12  # characters
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
@@ -137,19 +141,45 @@ def show_edit(mark: str, name: str, old: str, new: str) -> None:
 
 def edit_html(mark: str, name: str, old: str, new: str) -> str:
     """The same as HTML. The page finds it by the class `mark`, and offers to accept it there."""
-    from qwen_magic.frontends.history import page_style
-
     title = f"A new source for {name}"
     changes = _changes(source_difference_text(old, new))
-    lines = source_difference_html(old, new)
-    pre = (
-        f'<pre class="qm-pre qm-diff" tabindex="0" role="region" aria-label="{title}">{lines}</pre>'
+    lines = (
+        '<pre class="qm-pre qm-diff" tabindex="0" role="region" aria-label="The lines">'
+        f"{source_difference_html(old, new)}</pre>"
     )
+    return page(title, [changes], lines, kind=f" qm-edit {mark}")
+
+
+def page(title: str, facts: Iterable[str], body: str, *, label: str = "", kind: str = "") -> str:
+    """A page that is shown once, in need of nothing: `title`, beside it the `facts` (HTML), below
+    it the `body` (HTML). `label`: what a screen reader calls it, where that is not the title;
+    `kind`: further classes."""
+    told = escape(revealed(label or title))
     return (
-        f'<div class="qm-page qm-edit {mark}">{page_style()}<div class="qm-title">'
-        f'<b class="qm-name">{title}</b>{SEP}<small class="qm-meta">{changes}</small></div>'
-        f"{pre}</div>"
+        f'<div class="qm-page{kind}" role="region" aria-label="{told}">{page_style()}'
+        f'<div class="qm-title"><b class="qm-name" dir="auto">{shown_html(title)}</b>{SEP}'
+        f'<small class="qm-meta" dir="auto">{" · ".join(facts)}</small></div>{body}</div>'
     )
+
+
+@lru_cache(maxsize=1)
+def page_style() -> str:
+    """The style sheet of such pages, to be written into them."""
+    return f"<style>{' '.join(_SHEET.read_text('utf-8').split())}</style>"
+
+
+def fold(summary: str, inside: str) -> str:
+    return (
+        f'<details><summary class="qm-head">{summary}</summary>'
+        f'<div class="qm-read">{inside}</div></details>'
+    )
+
+
+def pre(text: str, label: str) -> str:
+    """Without blank lines: in Markdown one would end the HTML that this stands in."""
+    shown = escape(revealed(text), quote=False).replace("\n", "&#10;")
+    opening = f'<pre class="qm-pre" tabindex="0" role="region" aria-label="{escape(label)}">'
+    return f"{opening}{shown}</pre>"
 
 
 def _changes(plain: str) -> str:

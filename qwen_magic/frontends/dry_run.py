@@ -32,7 +32,7 @@ from qwen_magic.document.html import SEP
 from qwen_magic.document.links import is_picture
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, money, revealed, sentence
-from qwen_magic.frontends.history import page_style
+from qwen_magic.frontends.display import fold, page, pre
 from qwen_magic.frontends.plain import printable
 from qwen_magic.masking import redact, with_texts
 from qwen_magic.protocol.fields import JSON
@@ -216,12 +216,7 @@ def dry_run_html(dry: DryRun) -> str:
     exact = "".join(
         fold(f"The request {words}", pre(text, words)) for words, text in dry.forms().items()
     )
-    return (
-        f'<div class="qm-page" role="region" aria-label="{_TITLE}">{page_style()}'
-        f'<div class="qm-title"><b class="qm-name">{_TITLE}</b>{SEP}'
-        f'<small class="qm-meta" dir="auto">{" · ".join(where)}</small></div>'
-        f"{_table(dry)}{said}{exact}</div>"
-    )
+    return page(_TITLE, where, f"{_table(dry)}{said}{exact}")
 
 
 def _table(dry: DryRun) -> str:
@@ -253,20 +248,6 @@ def _part(part: RequestPart) -> str:
             words, f'<img class="qm-img" src="{part.image}" alt="{escape(revealed(part.name))}">'
         )
     return fold(words, pre(part.text, part.kind)) if part.text else f"<div>{words}</div>"
-
-
-def fold(summary: str, inside: str) -> str:
-    return (
-        f'<details><summary class="qm-head">{summary}</summary>'
-        f'<div class="qm-read">{inside}</div></details>'
-    )
-
-
-def pre(text: str, label: str) -> str:
-    """Without blank lines: in Markdown one would end the HTML that this stands in."""
-    shown = escape(revealed(text), quote=False).replace("\n", "&#10;")
-    opening = f'<pre class="qm-pre" tabindex="0" role="region" aria-label="{escape(label)}">'
-    return f"{opening}{shown}</pre>"
 
 
 # Text -------------------------------------------------------------------------------------------

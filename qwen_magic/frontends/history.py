@@ -18,25 +18,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from html import escape
-from pathlib import Path
 from typing import Final
 
 from qwen_magic.conversation.chain import CellKey, TurnSummary
 from qwen_magic.conversation.outline import Fold, Line, Outline, Step
+from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
-from qwen_magic.document.words import NO_BREAK, counted, plural, revealed, shorten
+from qwen_magic.document.words import NO_BREAK, counted, plural, shorten
+from qwen_magic.frontends.display import page
 from qwen_magic.frontends.plain import printable
 
 PREVIEW: Final = 140  # characters of a prompt; how many of them are seen is the view's affair
 
-_SHEET: Final = Path(__file__).with_name("pages.css")
 _NO_REF: Final = "–"
 _STATUS: Final = {"stopped": "stopped", "failed": "failed", "incomplete": "cut off"}
 _FOLLOWED: Final = "the cells below it follow this one"
 _CELL_ID: Final = re.compile(r"[\w-]{1,64}", re.ASCII)  # as nbformat has them
-_SEP: Final = '<span class="qm-sep"> · </span>'
 _DEEPEST: Final = 6  # levels that are drawn
 _TEXT_PREVIEW: Final = 60  # characters of a prompt as text
 _EMPTY: Final = "No turns yet."
@@ -56,16 +53,6 @@ def next_words(number: int, prompt: str = "") -> str:
         return "the next question begins the conversation"
     named = f" “{shorten(prompt, 60)}”" if prompt else ""
     return f"the next question continues after turn{NO_BREAK}{number}{named}"
-
-
-def page_style() -> str:
-    """The style sheet of pages that are shown once, to be written into them."""
-    return f"<style>{_sheet()}</style>"
-
-
-@lru_cache(maxsize=1)
-def _sheet() -> str:
-    return " ".join(_SHEET.read_text("utf-8").split())
 
 
 # Words ------------------------------------------------------------------------------------------
@@ -140,13 +127,10 @@ def _prompt(turn: TurnSummary, length: int) -> str:
 def history_html(outline: Outline, *, now: float, kept: str = "") -> str:
     """The tree with its style, for a `text/html` output. `now` is in seconds since 1970; `kept`
     says where the turns are kept."""
-    name, label = shown_html(outline.name), escape(revealed(outline.name))
-    head = f'<b class="qm-name" dir="auto">{name}</b>{_SEP}{_meta(shown_html(_summary(outline)))}'
     body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
-    return (
-        f'<div class="qm-page" role="region" aria-label="History of {label}">{page_style()}'
-        f'<div class="qm-title">{head}</div>{body}{_gap(_not_told(outline))}{_gap(kept)}</div>'
-    )
+    body += _gap(_not_told(outline)) + _gap(kept)
+    told = shown_html(_summary(outline))
+    return page(outline.name, [told], body, label=f"History of {outline.name}")
 
 
 def _nodes(outline: Outline, now: float) -> Iterator[str]:
@@ -200,7 +184,7 @@ def _node(line: Line, now: float, *, is_head: bool = False) -> str:
     ref = f'<span class="qm-ref">{shown_html(line.ref or _NO_REF)}</span>'
     if is_head:
         asked = f"<b>{asked}</b>"
-    return f'<div class="qm-node">{ref} {asked}{_SEP}{_meta(facts)}</div>'
+    return f'<div class="qm-node">{ref} {asked}{SEP}<small class="qm-meta">{facts}</small></div>'
 
 
 def _href(cell: CellKey | None) -> str:
@@ -210,10 +194,6 @@ def _href(cell: CellKey | None) -> str:
 
 def _fact(fact: str) -> str:
     return f'<span class="qm-bad">{fact}</span>' if fact == "failed" else shown_html(fact)
-
-
-def _meta(markup: str) -> str:
-    return f'<small class="qm-meta">{markup}</small>'
 
 
 def _gap(words: str) -> str:

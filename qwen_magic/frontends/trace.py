@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, counted, shorten
-from qwen_magic.frontends.dry_run import DryRun, fold, pre
-from qwen_magic.frontends.history import page_style
+from qwen_magic.frontends.display import fold, page, pre
+from qwen_magic.frontends.dry_run import DryRun
 from qwen_magic.frontends.plain import printable
 from qwen_magic.recording.trace import EXPLAINED, Kind, Span, Trace, kinds_of
 
@@ -88,28 +87,28 @@ def seconds(milliseconds: float | None) -> str:
     return f"{spent / 1000:,.1f}{NO_BREAK}s"
 
 
-def trace_html(page: TracePage) -> str:
+def trace_html(turn: TracePage) -> str:
     """The page, for a `text/html` output: escaped, and in need of nothing."""
-    spans = page.trace.spans[:_MOST_ROWS]
+    spans = turn.trace.spans[:_MOST_ROWS]
     picture = (
-        base64.b64encode(waterfall(page.trace).encode("utf-8", "replace")).decode() if spans else ""
+        base64.b64encode(waterfall(turn.trace).encode("utf-8", "replace")).decode() if spans else ""
     )
     image = (
-        f'<img class="qm-picture" width="100%" height="{_height(page.trace)}" '
-        f'alt="{escape(printable(" · ".join(_rows(page.trace))))}" '
+        f'<img class="qm-picture" width="100%" height="{_height(turn.trace)}" '
+        f'alt="{escape(printable(" · ".join(_rows(turn.trace))))}" '
         f'src="data:image/svg+xml;base64,{picture}">'
     )
     said = [
         f'<span style="color: {_COLOURS[kind]}">■</span> {shown_html(EXPLAINED[kind])}'
         for kind in kinds_of(spans)
     ]
-    said += map(shown_html, page.chain)
+    said += map(shown_html, turn.chain)
     told = "".join(f'<p class="qm-said" dir="auto">{words}</p>' for words in said)
-    count = len(page.trace.moments)
+    count = len(turn.trace.moments)
     events = fold(
-        f"The {count:,} events, with their times", pre("\n".join(_moments(page)), "events")
+        f"The {count:,} events, with their times", pre("\n".join(_moments(turn)), "events")
     )
-    first, *others = page.requests
+    first, *others = turn.requests
     exact = [
         fold(f"The request {words}", pre(text, words)) for words, text in first.forms().items()
     ]
@@ -117,18 +116,14 @@ def trace_html(page: TracePage) -> str:
         fold(f"Request {number}, after functions or a repair", pre(dry.forms()["as JSON"], "JSON"))
         for number, dry in enumerate(others, 2)
     ]
-    return (
-        f'<div class="qm-page" role="region" aria-label="{escape(page.title)}">{page_style()}'
-        f'<div class="qm-title"><b class="qm-name">{shown_html(page.title)}</b>{SEP}'
-        f'<small class="qm-meta" dir="auto">{shown_html(" · ".join(page.line()))}</small></div>'
-        f"{image if spans else ''}{told}{events}{''.join(exact)}</div>"
-    )
+    body = f"{image if spans else ''}{told}{events}{''.join(exact)}"
+    return page(turn.title, map(shown_html, turn.line()), body)
 
 
-def trace_text(page: TracePage) -> str:
+def trace_text(turn: TracePage) -> str:
     """The same as text, safe to print to a terminal, without the events and the code."""
-    sentences = (*(EXPLAINED[kind] for kind in kinds_of(page.trace.spans)), *page.chain)
-    lines = [page.title, " · ".join(page.line()), *_rows(page.trace), *sentences]
+    sentences = (*(EXPLAINED[kind] for kind in kinds_of(turn.trace.spans)), *turn.chain)
+    lines = [turn.title, " · ".join(turn.line()), *_rows(turn.trace), *sentences]
     return printable("\n".join(lines)).replace(NO_BREAK, " ")
 
 
@@ -138,8 +133,8 @@ def _rows(trace: Trace) -> Iterator[str]:
         yield f"{span.about}: {seconds(span.start)} + {seconds(span.end - span.start)}"
 
 
-def _moments(page: TracePage) -> Iterator[str]:
-    moments = page.trace.moments
+def _moments(turn: TracePage) -> Iterator[str]:
+    moments = turn.trace.moments
     for moment in moments[:_MOST_EVENTS]:
         yield f"{moment.at / 1000:8.3f}  {moment.name:<40} {shorten(moment.says, 80)}".rstrip()
     if len(moments) > _MOST_EVENTS:

@@ -42,12 +42,17 @@ def json_text(value: object) -> str:
     return text(value)
 
 
-def json_object(text: str) -> JSON | None:
-    """The object that `text` is as JSON; None where it is none. (`NaN` is no JSON.)"""
+def json_value(text: str) -> Any:
+    """The value that `text` is as JSON; None where it is none. (`NaN` is no JSON.)"""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def json_object(text: str) -> JSON | None:
+    """The same of an object alone."""
+    value = json_value(text)
     return value if isinstance(value, dict) else None
 
 

@@ -15,7 +15,6 @@ both are read. An item of an unknown type is kept whole as `UnknownItem`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -24,6 +23,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from qwen_magic.protocol.fields import (
     JSON,
     count,
+    json_object,
     json_text,
     mapping,
     mappings,
@@ -212,7 +212,8 @@ class WebSearchCall:
 
     @classmethod
     def from_json(cls, raw: JSON) -> WebSearchCall:
-        action = mapping(raw.get("action")) or _arguments(raw)
+        # xAI's searches have no action, but arguments as JSON text.
+        action = mapping(raw.get("action")) or json_object(text(raw.get("arguments"))) or {}
         queries = (
             strings(action.get("queries"))
             or strings([action.get("query")])
@@ -243,14 +244,6 @@ class WebSearchCall:
                 "sources": [{"type": "url", **write_fields(each)} for each in self.sources],
             }
         }
-
-
-def _arguments(raw: JSON) -> JSON:
-    """xAI's searches have no action, but arguments as JSON text."""
-    try:
-        return mapping(json.loads(text(raw.get("arguments"))))
-    except ValueError:
-        return {}
 
 
 @_item("web_extractor_call")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, TypeAlias
 
 from qwen_magic.masking import redact
@@ -78,19 +78,11 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         """Both together: the usage of several responses."""
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.total_tokens + other.total_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.reasoning_tokens + other.reasoning_tokens,
-            {
-                name: self.tools.get(name, 0) + other.tools.get(name, 0)
-                for name in (*self.tools, *other.tools)
-            },
-            self.session_cached_tokens + other.session_cached_tokens,
-            self.cache_creation_tokens + other.cache_creation_tokens,
-        )
+        names = [each.name for each in fields(self) if each.name != "tools"]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        calls = (*self.tools, *other.tools)
+        tools = {tool: self.tools.get(tool, 0) + other.tools.get(tool, 0) for tool in calls}
+        return Usage(**sums, tools=tools)
 
 
 def parse_usage(raw: JSON | None) -> Usage:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, json_value
 from qwen_magic.tools.type_schema import (
     ARRAYS,
     BOUNDS,
@@ -101,10 +101,7 @@ def _read(text: str, schema: Mapping[str, Any]) -> Any:
     if kind == "boolean":
         return _TRUTHS.get(bare.lower(), text)
     if kind in ("array", "object"):
-        try:
-            made = json.loads(bare)
-        except (ValueError, RecursionError):
-            return text
+        made = json_value(bare)
         return text if wrong_type(made, schema) else made
     return text
 

@@ -36,7 +36,7 @@ from qwen_magic.document.question import StartQuestion, Verdict
 from qwen_magic.document.words import clipped, wire_name
 from qwen_magic.endpoints import is_open
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.masking import MASKED, know
+from qwen_magic.masking import MASKED, know, with_texts
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
 from qwen_magic.tools.execution import approve
@@ -406,17 +406,9 @@ class _Server:
 
     def _without_secrets(self, value: Any) -> Any:
         """`value` (JSON) without what `mcp.json` gave the server to keep."""
-        match value:
-            case str():
-                for secret in self._secrets:
-                    if len(secret) >= _SURELY_SECRET:
-                        value = value.replace(secret, MASKED)
-                return value
-            case list():
-                return [self._without_secrets(item) for item in value]
-            case dict():
-                return {key: self._without_secrets(item) for key, item in value.items()}
-        return value
+        secrets = sorted(self._secrets, key=len, reverse=True)
+        found = "|".join(re.escape(each) for each in secrets if len(each) >= _SURELY_SECRET)
+        return with_texts(value, lambda text: re.sub(found, MASKED, text)) if found else value
 
 
 def _wait(future: Future[T], seconds: float) -> T:

@@ -25,7 +25,7 @@ from qwen_magic.context.prompt_files import read_small
 from qwen_magic.document.words import clipped, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.masking import MASKED, NAMED_ANY, is_secret_name, mask_named, redact
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, json_value
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.validation import find_faults
 
@@ -251,11 +251,13 @@ def value_of(result: CallToolResult) -> Any:
     if isinstance(value, dict) and set(value) == {"result"}:  # the SDK's wrapping
         value = value["result"]
     if value is None:
-        return _loaded(texts[0]) if len(texts) == 1 else "\n\n".join(texts)
+        # A JSON object or list as such, so that columns that are kept back are found in it.
+        loaded = json_value(texts[0]) if len(texts) == 1 else None
+        return loaded if isinstance(loaded, dict | list) else "\n\n".join(texts)
     if isinstance(value, str) and value in texts:
         return "\n\n".join(texts)
     kinds = {block.type for block in result.content}
-    if not texts or (kinds == {"text"} and all(_is_json(text) for text in texts)):
+    if not texts or (kinds == {"text"} and None not in map(json_value, texts)):
         return value
     return "\n\n".join([*texts, json.dumps(value, ensure_ascii=False)])
 
@@ -269,24 +271,6 @@ def images_of(result: CallToolResult) -> tuple[str, ...]:
         and block.mime_type in _IMAGES
         and len(block.data) <= _LARGEST_IMAGE
     )
-
-
-def _loaded(text: str) -> Any:
-    """A JSON object or list as such, so that columns that are kept back are found in it."""
-    if not text.lstrip().startswith(("{", "[")):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _words(block: Any) -> str:

@@ -10,14 +10,14 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, MappingView
 from collections.abc import Set as AbstractSet
-from types import NoneType, SimpleNamespace
+from types import NoneType
 from typing import Any, Final
 
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
 from qwen_magic.context.dataframe.frames import is_query, is_table, read_table
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
 from qwen_magic.context.images import image_part
-from qwen_magic.context.kept_back import MASKED, is_masked, without_masked
+from qwen_magic.context.kept_back import MASKED, is_masked, record_fields, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError
 from qwen_magic.tools.definition import MAX_RESULT_BYTES
 
@@ -164,7 +164,7 @@ class PlainValues:
             value = without_masked(value, self._mask)
         if _is_array(value):
             return self._numbers(value, depth)
-        if (fields := _fields(value)) is not None:
+        if (fields := record_fields(value)) is not None:
             return fields
         if issubclass(kind, AbstractSet) and not issubclass(kind, KeysView):
             return _sorted(value)
@@ -248,22 +248,6 @@ def _is_array(value: object) -> bool:
 def _kind_of_array(value: Any) -> str:
     lengths = " × ".join(f"{length:,}" for length in value.shape)
     return f"{type(value).__name__}, {lengths}, {value.dtype}"
-
-
-def _fields(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a record by name; None for what is none."""
-    kind = type(value)
-    if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if callable(getattr(kind, "model_dump", None)):
-        dumped: Mapping[Any, Any] = value.model_dump(mode="json")
-        return dumped
-    if issubclass(kind, tuple) and hasattr(kind, "_asdict"):
-        named: Mapping[Any, Any] = value._asdict()
-        return named
-    if names := getattr(kind, "__attrs_attrs__", None):
-        return {one.name: getattr(value, one.name) for one in names}
-    return vars(value) if issubclass(kind, SimpleNamespace) else None
 
 
 def _sorted(items: AbstractSet[Any]) -> list[Any]:

@@ -15,8 +15,7 @@ from ways_in import FENCE
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Question
-from qwen_magic.frontends.display import _STYLE
-from qwen_magic.frontends.history import page_style
+from qwen_magic.frontends.display import _STYLE, page_style
 from qwen_magic.frontends.static import saved_style
 from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.state import ResponseState
