@@ -27,7 +27,6 @@ from typing import Any, Final, TypeVar
 from urllib.request import url2pathname
 
 from qwen_magic.context.dataframe.describing import (
-    DataPart,
     RowCount,
     code_span,
     describe_data,
@@ -45,7 +44,7 @@ from qwen_magic.context.documents import (
     read_workbook,
     too_large,
 )
-from qwen_magic.context.images import image_and_words, media_type
+from qwen_magic.context.images import media_type, read_image
 from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import fenced, number_of
@@ -135,13 +134,12 @@ def read_file(
 
 def _address(ref: str, url: str) -> FilePart:
     if url.lower().partition("?")[0].endswith(_PICTURES):
-        part, told = image_and_words(ref, url)
-        shown = RequestPart("image", ref, about="sent as an address", told=told)
-        return FilePart(content=(part,), parts=(shown,), told=(told,), needs_vision=True)
-    told = f"{ref}: sent as an address"
-    part = {"type": "input_file", "file_url": url}
-    shown = RequestPart("file", ref, about="sent as an address", told=told)
-    return FilePart(content=(part,), parts=(shown,), told=(told,))
+        item, part = read_image(ref, url)
+        return FilePart(content=(item,), parts=(part,), told=(part.told,), needs_vision=True)
+    about = "sent as an address"
+    item = {"type": "input_file", "file_url": url}
+    part = RequestPart("file", ref, about=about, told=f"{ref}: {about}")
+    return FilePart(content=(item,), parts=(part,), told=(part.told,))
 
 
 # Which file ---------------------------------------------------------------------------------------
@@ -389,12 +387,12 @@ def _tables(
     texts, parts, told = [], [], []
     for table in tables:
         name = f"{ref} [{table.sheet}]" if table.sheet else ref
-        part: DataPart = describe_data(name, table.frame, rows=rows, mask=mask, reads=table.reads)
-        texts.append(part.text)
+        part = describe_data(name, table.frame, rows=rows, mask=mask, reads=table.reads)
         summary = part.summary.replace(f"{name}: ", f"{name}: {kind}, ", 1)
-        about = summary.removeprefix(f"{name}: ").removesuffix(size_words(part.text))
-        told += [words for words in (summary, part.warning) if words]
-        parts.append(RequestPart("file", name, part.text, about.rstrip(",; "), told=summary))
+        part = replace(part, summary=summary)
+        texts.append(part.text)
+        told += part.told
+        parts.append(part.told_as("file", name))
     return FilePart("\n\n".join(texts), parts=tuple(parts), told=tuple(told), is_table=True)
 
 
@@ -402,11 +400,9 @@ def _tables(
 
 
 def _picture(ref: str, path: Path) -> FilePart:
-    part, told = image_and_words(ref, path)
-    about = told.removeprefix(f"{ref}: ")
-    shown = RequestPart("image", ref, about=about, image=str(part["image_url"]), told=told)
+    item, part = read_image(ref, path)
     name: JSON = {"type": "input_text", "text": f"The image {code_span(path.name)}:"}
-    return FilePart(content=(name, part), parts=(shown,), told=(told,), needs_vision=True)
+    return FilePart(content=(name, item), parts=(part,), told=(part.told,), needs_vision=True)
 
 
 def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen_magic.context.models import KNOWN_MODELS, is_text_only
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.request import RequestPart
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,13 +62,13 @@ class Picture:
 
 
 def image_part(ref: str, value: object = None) -> JSON:
-    """The part of `image_and_words`."""
-    return image_and_words(ref, value)[0]
+    """The item of `read_image`."""
+    return read_image(ref, value)[0]
 
 
-def image_and_words(ref: str, value: object = None) -> tuple[JSON, str]:
-    """The `input_image` part for `ref`, or for `value` where `ref` names a variable that holds one,
-    and the visible line about it: what is sent, how large.
+def read_image(ref: str, value: object = None) -> tuple[JSON, RequestPart]:
+    """The `input_image` item for `ref`, or for `value` where `ref` names a variable that holds one,
+    and the same for a reader, with the visible line about it: what is sent, how large.
 
     Known: http(s) and `data:` addresses (passed on as they are), paths, bytes and files in memory,
     figures of matplotlib (and what has a `.figure` of that kind: axes, seaborn's grids; and arrays
@@ -78,14 +79,22 @@ def image_and_words(ref: str, value: object = None) -> tuple[JSON, str]:
     if value is None or isinstance(value, str):
         address = ref if value is None else str(value)
         if address.lower().startswith(("http://", "https://", "data:image/")):
-            part = {"type": "input_image", "image_url": address}
-            return part, image_words(ref, part)
+            return _told(ref, {"type": "input_image", "image_url": address})
         value = Path(address).expanduser()
     picture = _picture(ref, value)
     if len(picture.content) > MAX_BYTES:
         raise too_large(ref, len(picture.content))
-    part = picture.part()
-    return part, image_words(ref, part) + (f"; {picture.note}" if picture.note else "")
+    return _told(ref, picture.part(), picture.note)
+
+
+def _told(ref: str, item: JSON, note: str = "") -> tuple[JSON, RequestPart]:
+    url = str(item["image_url"])
+    about = "sent as an address"
+    if url.startswith("data:"):
+        head, _, data = url.partition(",")
+        about = f"{head[5:].partition(';')[0]}, {len(data) * 3 // 4 / 1024:,.0f} KB"
+    about += f"; {note}" if note else ""
+    return item, RequestPart("image", ref, about=about, image=url, told=f"{ref}: {about}")
 
 
 def check_vision(model: str) -> None:
@@ -100,16 +109,6 @@ def check_vision(model: str) -> None:
 def newest_seeing_model() -> str:
     """The newest known model that sees images: the table begins with the newest."""
     return next(each.name for each in KNOWN_MODELS if each.vision and not each.date)
-
-
-def image_words(ref: str, part: JSON) -> str:
-    """The visible line about a part: what is sent, how large."""
-    url = str(part["image_url"])
-    if not url.startswith("data:"):
-        return f"{ref}: sent as an address"
-    head, _, data = url.partition(",")
-    size = len(data) * 3 // 4 / 1024
-    return f"{ref}: {head[5:].partition(';')[0]}, {size:,.0f} KB"
 
 
 def _picture(ref: str, value: Any) -> Picture:
@@ -310,8 +309,8 @@ def _eight_bits(picture: Any) -> tuple[Any, str]:
     if not picture.mode.startswith(("I", "F")):
         return picture, ""
     wide = picture.convert("F")
-    scale, note = _scale(*wide.getextrema(), is_whole=picture.mode != "F")
-    return wide.point(lambda value: value * scale.factor + scale.offset).convert("L"), note
+    factor, offset, note = _scale(*wide.getextrema(), is_whole=picture.mode != "F")
+    return wide.point(lambda value: value * factor + offset).convert("L"), note
 
 
 def _flat(picture: Any) -> Any:
@@ -341,33 +340,28 @@ def _saved(picture: Any, kind: str, **options: int) -> bytes:
 # Arrays ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """From an array's values to 0–255: `value * factor + offset`."""
-
-    factor: float = 1.0
-    offset: float = 0.0
-
-
-def _scale(low: float, high: float, *, is_whole: bool, two: bool = False) -> tuple[_Scale, str]:
-    """How values from `low` to `high` are shown, and a word on it where it is no usual way.
+def _scale(
+    low: float, high: float, *, is_whole: bool, two: bool = False
+) -> tuple[float, float, str]:
+    """How values from `low` to `high` become 0–255 (`value * factor + offset`: the factor, the
+    offset), and a word on it where it is no usual way.
 
     Whole numbers from 0 to 255 and floats from 0 to 1 are meant as they are; floats up to 255 as
     bytes, unless they are all small; a mask (`two`: nothing but 0 and 1) and all others go from
     black to white.
     """
     if is_whole and low >= 0 and high <= 255 and not two:
-        return _Scale(), ""
+        return 1, 0, ""
     if not is_whole and low >= 0 and high <= 1:
-        return _Scale(255), ""
+        return 255, 0, ""
     if not is_whole and low >= 0 and 16 <= high <= 255:
-        return _Scale(), "floats taken as 0 to 255"
+        return 1, 0, "floats taken as 0 to 255"
     if two and is_whole:
-        return _Scale(255), "0 is shown black, 1 white"
+        return 255, 0, "0 is shown black, 1 white"
     if low == high:
-        return _Scale(0, 255 if high > 0 else 0), f"every value is {high:,g}"
+        return 0, 255 if high > 0 else 0, f"every value is {high:,g}"
     factor = 255 / (high - low)
-    return _Scale(factor, -low * factor), f"{low:,g} is shown black, {high:,g} white"
+    return factor, -low * factor, f"{low:,g} is shown black, {high:,g} white"
 
 
 def _as_array(ref: str, value: Any) -> Any:
@@ -431,10 +425,10 @@ def _as_bytes(array: Any) -> tuple[Any, str]:
     values = seen[finite]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     two = is_whole and low == 0 and high == 1
-    scale, note = _scale(low, high, is_whole=is_whole, two=two)
+    factor, offset, note = _scale(low, high, is_whole=is_whole, two=two)
     gone = int(numpy.isnan(seen).sum())
     with numpy.errstate(invalid="ignore"):
-        shown = scaled * scale.factor + scale.offset
+        shown = scaled * factor + offset
     if alpha is not None:
         most = float(alpha.max())
         shown[:, :, 3] = alpha * (255 if most <= 1 else 1 if most <= 255 else 255 / most)

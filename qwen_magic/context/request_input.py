@@ -74,8 +74,8 @@ def attach(
     if not isinstance(prompt, str):
         raise UsageError("-d, -f, -i and -n go with a prompt, not with a list of messages.")
     # Most questions need neither, and the first of a kernel waits for what it imports.
-    from qwen_magic.context.dataframe.describing import describe_data, size_words
-    from qwen_magic.context.images import LAST, check_vision, image_and_words
+    from qwen_magic.context.dataframe.describing import describe_data
+    from qwen_magic.context.images import LAST, check_vision, read_image
 
     text, told = prompt, []
     parts: list[RequestPart] = []
@@ -85,9 +85,8 @@ def attach(
         value = _value(name, namespace)
         part = describe_data(name, value, rows=rows, mask=mask, whole=whole)
         text += f"\n\n{part.text}"
-        told += [words for words in (part.summary, part.warning) if words]
-        about = part.summary.removeprefix(f"{name}: ").removesuffix(size_words(part.text))
-        parts.append(RequestPart("data", name, part.text, about.rstrip(",; "), told=part.summary))
+        told += part.told
+        parts.append(part.told_as("data", name))
     text = "\n\n".join([text, *(file.text for file in read if file.text)])
     told += [words for file in read for words in file.told]
     parts += [part for file in read for part in file.parts]
@@ -95,12 +94,10 @@ def attach(
     content += [part for file in read for part in file.content]
     for ref in images:
         value = namespace.get(ref, shown if ref == LAST else None)
-        image, words = image_and_words(ref, value)
-        content.append(image)
-        url = str(image["image_url"])
-        told.append(words)
-        about = words.removeprefix(f"{ref}: ")
-        parts.append(RequestPart("image", ref, about=about, image=url, told=words))
+        item, image = read_image(ref, value)
+        content.append(item)
+        told.append(image.told)
+        parts.append(image)
     if images or any(file.needs_vision for file in read):
         check_vision(model)  # a wrong name is told first
     if len(content) == 1:

@@ -229,10 +229,10 @@ class Connection:
             return
         self._gone()  # it sends without end
 
-    def linger(self, seconds: float = 1.0) -> None:
+    def linger(self) -> None:
         """Let the client read what was sent, although it may still be sending: a close with unread
         bytes is a reset, which takes the answer from it."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + 1.0
         with suppress(OSError):  # a TimeoutError is one
             self._socket.shutdown(socket.SHUT_WR)
             while (left := end - time.monotonic()) > 0:

@@ -89,9 +89,6 @@ class DemoServer:
         self.requests.append(record)
         del self.requests[:-MOST_RECORDS]
 
-    def send_figure(self, client: Connection, png: bytes) -> None:
-        client.reply(png, content_type="image/png")
-
     def set(self, **switches: Any) -> None:
         """Change switches for the requests to come; the count of failures begins anew. Raises
         `SwitchError`."""
@@ -205,7 +202,7 @@ def _answer(server: DemoServer, client: Connection, body: Any) -> None:
         png = server.player.figures.get(path)
         if png is None:
             raise RefusedError("The figure is gone.", "NoSuchKey", 404)
-        server.send_figure(client, png)
+        client.reply(png, content_type="image/png")
         return
     match [method, *_PREFIX.sub("~", path).rstrip("/").split("/")]:
         case ["POST", "~", "responses"]:

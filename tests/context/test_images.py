@@ -15,9 +15,9 @@ from qwen_magic.context.images import (
     MAX_BYTES,
     MAX_EDGE,
     check_vision,
-    image_and_words,
     image_part,
     may_be_image,
+    read_image,
 )
 from qwen_magic.context.models import KNOWN_MODELS
 from qwen_magic.errors import UsageError
@@ -111,15 +111,15 @@ def test_colours_for_print_and_deep_ones_are_sent_as_a_screen_shows_them():
     assert red.getpixel((0, 0))[0] > 200 > red.getpixel((0, 0))[1]
     deep = PIL_Image.fromarray(np.array([[0, 4095]], "uint16"))
     for value in (deep, saved(deep)):
-        part, words = image_and_words("x", value)
+        part, shown = read_image("x", value)
         assert [opened(part).getpixel((n, 0)) for n in (0, 1)] == [0, 255]
-        assert words.endswith("; 0 is shown black, 4,095 white")
+        assert shown.told.endswith("; 0 is shown black, 4,095 white")
 
 
 def test_of_many_frames_the_first_goes_and_that_is_said():
     frames = [PIL_Image.new("L", (5, 5), shade) for shade in (0, 255)]
     film = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert "the first of 2 images" in image_and_words("x", film)[1]
+    assert "the first of 2 images" in read_image("x", film)[1].told
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,8 @@ def test_arrays(array, pixel):
     ],
 )
 def test_arrays_are_shown_by_their_range_and_that_is_said(values, shown, words):
-    part, told = image_and_words("x", np.array([values]))
+    part, shown = read_image("x", np.array([values]))
+    told = shown.told
     assert [opened(part).getpixel((n, 0)) for n in range(3)] == shown
     assert words in told
     assert told.count(";") == bool(words)
@@ -288,8 +289,8 @@ def test_without_pillow(tmp_path):
 
 
 def test_the_visible_line():
-    assert image_and_words("x", PIL_Image.new("RGB", (5, 5)))[1] == "x: image/png, 0 KB"
-    assert image_and_words("https://x.test")[1] == "https://x.test: sent as an address"
+    assert read_image("x", PIL_Image.new("RGB", (5, 5)))[1].told == "x: image/png, 0 KB"
+    assert read_image("https://x.test")[1].told == "https://x.test: sent as an address"
 
 
 @pytest.mark.parametrize("model", ["qwen3-max-2026-01-23", "qwen3-coder-flash", "qwen3-max"])

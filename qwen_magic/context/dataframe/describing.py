@@ -39,6 +39,7 @@ from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, masked_among, wi
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import clipped, fenced, number_of
 from qwen_magic.errors import UsageError
+from qwen_magic.protocol.request import RequestPart
 
 RowCount: TypeAlias = int | Literal["all"] | None
 
@@ -67,6 +68,16 @@ class DataPart:
     summary: str
     warning: str = ""
     masked: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """The visible lines."""
+        return [line for line in (self.summary, self.warning) if line]
+
+    def told_as(self, kind: str, name: str) -> RequestPart:
+        """The same for a reader of the request."""
+        about = self.summary.removeprefix(f"{name}: ").removesuffix(size_words(self.text))
+        return RequestPart(kind, name, self.text, about.rstrip(",; "), told=self.summary)
 
 
 def estimate_tokens(text: str) -> int:
