@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.question import Question, Verdict
@@ -25,6 +25,8 @@ from qwen_magic.tools.definition import failure_of
 from qwen_magic.tools.loop import Invoke
 from qwen_magic.tools.policy import Prompt, is_nested, loop_runs, run_here
 from qwen_magic.tools.results import Yielded
+
+T = TypeVar("T")
 
 _LOOK: Final = 1 / 30  # seconds between two looks at whether to go on
 # What a function may raise without ending more than itself.
@@ -56,7 +58,10 @@ def invoke(
     if isinstance(given, CallResult):
         return given
     if isinstance(given, Future):
-        return _wait_for_server(call, given, watch)
+        try:
+            return call.result(wait_for_future(given, call.seconds, watch))
+        except _FAILURES as error:
+            return failure_of(error)
     if loop_runs():
         if not may_nest:
             return _left_alone(given)
@@ -105,19 +110,20 @@ async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]
         return failure_of(error)
 
 
-def _wait_for_server(call: Invoke, answer: Future[Any], watch: Callable[[], bool]) -> CallResult:
-    """The result of a tool that runs elsewhere, in a caller that blocks."""
-    ends_at = time.monotonic() + call.seconds
+def wait_for_future(
+    answer: Future[T], seconds: float, watch: Callable[[], bool] = lambda: False
+) -> T:
+    """What another thread brings, in a caller that blocks. ■ ends the wait, and so does `watch`.
+    Raises what it raises there, `StoppedError`, `OutOfTimeError`."""
+    ends_at = time.monotonic() + seconds
     try:
         with interruptible():
             while not wait([answer], _LOOK).done:
                 if watch():
                     raise StoppedError
                 if time.monotonic() > ends_at:
-                    raise OutOfTimeError(call.seconds)
-            return call.result(answer.result())
-    except _FAILURES as error:
-        return failure_of(error)
+                    raise OutOfTimeError(seconds)
+            return answer.result()
     finally:
         answer.cancel()
 

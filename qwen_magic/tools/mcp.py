@@ -20,9 +20,8 @@ import re
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -31,7 +30,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.context.secrets import Secrets
-from qwen_magic.context.time_limit import interruptible
 from qwen_magic.document.question import StartQuestion, Verdict
 from qwen_magic.document.words import clipped, wire_name
 from qwen_magic.endpoints import is_open
@@ -39,7 +37,7 @@ from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.masking import MASKED, know, with_texts
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
-from qwen_magic.tools.execution import approve
+from qwen_magic.tools.execution import approve, wait_for_future
 from qwen_magic.tools.mcp_format import (
     ServerConfig,
     images_of,
@@ -65,7 +63,6 @@ logging.getLogger("mcp").addHandler(logging.NullHandler())  # not to stderr, int
 
 _TO_START: Final = 60.0  # seconds: a package may have to be downloaded first
 _TO_LIST: Final = 10.0
-_LOOK: Final = 1 / 30
 _TO_READ: Final = 0.05
 _MOST_PAGES: Final = 100
 _TOLD_LINES: Final = 5
@@ -283,7 +280,7 @@ class _Server:
         self.state = "starting"
         self._life = self._submit(self._live(filled, folder, ready))
         try:
-            _wait(ready, _TO_START)
+            wait_for_future(ready, _TO_START)
         except BaseException as error:
             self.close()
             if isinstance(error, TimeoutError):
@@ -292,7 +289,7 @@ class _Server:
 
     def list_tools(self) -> None:
         """List them again: they may be others by now. Raises `ServerError`, `TimeoutError`."""
-        _wait(self._submit(self._list()), _TO_LIST)
+        wait_for_future(self._submit(self._list()), _TO_LIST)
 
     def stop(self) -> None:
         """Begin to end it."""
@@ -409,17 +406,6 @@ class _Server:
         secrets = sorted(self._secrets, key=len, reverse=True)
         found = "|".join(re.escape(each) for each in secrets if len(each) >= _SURELY_SECRET)
         return with_texts(value, lambda text: re.sub(found, MASKED, text)) if found else value
-
-
-def _wait(future: Future[T], seconds: float) -> T:
-    """What the engine brings. ■ ends the wait. Raises `TimeoutError`."""
-    ends_at = time.monotonic() + seconds
-    with interruptible():
-        while not wait([future], _LOOK).done:
-            if time.monotonic() > ends_at:
-                future.cancel()
-                raise TimeoutError
-        return future.result()
 
 
 def _check(config: ServerConfig) -> None:
