@@ -21,7 +21,7 @@ from functools import cache
 from html.parser import HTMLParser
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from qwen_magic.context.kept_back import is_masked, names_patterns
+from qwen_magic.context.masked_names import is_masked, names_patterns
 from qwen_magic.context.secrets import Secrets, without_written, written_secrets
 from qwen_magic.document.words import counted, fenced, plural
 from qwen_magic.errors import UsageError

@@ -21,7 +21,7 @@ from pure_eval import CannotEval, Evaluator
 from stack_data.core import Source
 
 from qwen_magic.context.description import CALLABLE, describe
-from qwen_magic.context.kept_back import without_masked
+from qwen_magic.context.masked_names import without_masked
 from qwen_magic.context.secrets import Secrets, without_secrets
 from qwen_magic.masking import MASKED, SECRET_NAMES, is_secret_name
 

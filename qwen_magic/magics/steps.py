@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from IPython.core.magic import magics_class
 from IPython.display import display
 
-from qwen_magic.context.kept_back import names_patterns
+from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.context.notebook import answer as answer_of
 from qwen_magic.context.notebook import figures_in, texts_of
 from qwen_magic.context.steps import (

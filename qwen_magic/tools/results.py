@@ -17,8 +17,9 @@ from qwen_magic.context.dataframe.describing import describe_value, visible_part
 from qwen_magic.context.dataframe.frames import is_query, is_table, read_table
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
 from qwen_magic.context.images import image_part
-from qwen_magic.context.kept_back import MASKED, is_masked, record_fields, without_masked
+from qwen_magic.context.masked_names import is_masked, record_fields, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError
+from qwen_magic.masking import MASKED
 from qwen_magic.tools.definition import MAX_RESULT_BYTES
 
 MOST_YIELDED: Final = 10_000  # items that are taken of an iterator

@@ -4,7 +4,7 @@ import pytest
 from answer_pages import run_actions, show
 from answer_states import all_states
 
-from qwen_magic.context.kept_back import names_patterns
+from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.context.notebook import answer
 from qwen_magic.frontends.display import edit_html
 from qwen_magic.frontends.static import mark_of

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_magic.context.description import MAX_CHARS, MAX_TEXT, describe
-from qwen_magic.context.kept_back import MASKED, without_masked
+from qwen_magic.context.masked_names import without_masked
 from qwen_magic.context.time_limit import OutOfTimeError, time_limit
+from qwen_magic.masking import MASKED
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

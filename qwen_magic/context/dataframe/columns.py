@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from qwen_magic.context.dataframe.frames import Table, levels_of
 from qwen_magic.context.description import brief
-from qwen_magic.context.kept_back import is_masked
+from qwen_magic.context.masked_names import is_masked
 from qwen_magic.context.time_limit import OutOfTimeError, time_limit
 from qwen_magic.document.words import clipped
 

@@ -35,7 +35,7 @@ from qwen_magic.context.description import (
     not_looked_at,
     own_words,
 )
-from qwen_magic.context.kept_back import MOST_ITEMS, is_masked, masked_among, without_masked
+from qwen_magic.context.masked_names import MOST_ITEMS, is_masked, masked_among, without_masked
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import clipped, fenced, number_of
 from qwen_magic.errors import UsageError

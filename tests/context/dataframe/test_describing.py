@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,12 +133,22 @@ class Record:
     n: object
 
 
+class Model(pydantic.BaseModel):
+    email: str
+
+
+class BrokenModel(Model):
+    def model_dump(self, **how: object) -> dict[str, object]:
+        raise ValueError
+
+
 def test_masking_covers_records_arrays_and_indexes(sales):
     fields = np.array([("ann@example.org", 1)], [("email", "U20"), ("n", int)])
     for value in (
         Named("ann@example.org", sales),
         [Record("ann@example.org", Named("bob@example.org", 1))],
         collections.OrderedDict(a=collections.OrderedDict(email="ann@example.org")),
+        [Model(email="ann@example.org"), BrokenModel(email="ann@example.org")],
         (Named("a", (sales.email,)),),
         fields,
         fields[["email"]],

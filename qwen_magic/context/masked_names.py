@@ -1,4 +1,4 @@
-"""Which columns and keys are kept back: they are named to the model, their values never are."""
+"""Masked columns, keys and fields: a model is told their names, and never their values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from qwen_magic.context.description import is_report, own_words, report_content
+from qwen_magic.context.time_limit import OutOfTimeError
+from qwen_magic.masking import MASKED
 
-MASKED: Final = "[masked]"
 _SCALARS: Final = (int, str, float, bool, type(None))
 MOST_ITEMS: Final = 100_000  # of a container: no more than a few thousand can ever show
 
@@ -109,7 +110,12 @@ def without_masked(
             return json.dumps(walk(content), ensure_ascii=False)
         if isinstance(value, str | type) or own_words(value):
             return value
-        fields = value if isinstance(value, Mapping) else record_fields(value) if mask else None
+        try:
+            fields = value if isinstance(value, Mapping) else record_fields(value) if mask else None
+        except OutOfTimeError:
+            raise
+        except Exception:  # of the record's own methods
+            return f"a {type(value).__name__}"
         if fields is not None:
             found = dict(islice(fields.items(), max(parts_left, 0)))
             hidden = _masked_keys(found, mask) if mask else frozenset()
