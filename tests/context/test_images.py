@@ -156,8 +156,8 @@ def test_arrays(array, pixel):
     ],
 )
 def test_arrays_are_shown_by_their_range_and_that_is_said(values, shown, words):
-    part, shown = read_image("x", np.array([values]))
-    told = shown.told
+    part, image = read_image("x", np.array([values]))
+    told = image.told
     assert [opened(part).getpixel((n, 0)) for n in range(3)] == shown
     assert words in told
     assert told.count(";") == bool(words)
