@@ -112,7 +112,7 @@ def without_masked(
             return value
         try:
             fields = value if isinstance(value, Mapping) else record_fields(value) if mask else None
-        except OutOfTimeError:
+        except (OutOfTimeError, RecursionError):
             raise
         except Exception:  # of the record's own methods
             return f"a {type(value).__name__}"
