@@ -189,6 +189,53 @@ def keep_requests(shell: Any) -> Callable[[], None]:
     return undo
 
 
+def let_pages_in(shell: Any) -> Callable[[], None]:
+    """Make comm messages arrive while a cell awaits, as in ipykernel 7.4; gives what undoes that.
+
+    ipykernel 7.0 to 7.3 hold all that comes to the main shell until the cell ends; with it what a
+    page that was loaded again asks for the kernel's widgets. A subshell gets only what is sent to
+    a widget that the page knows.
+    """
+    kernel = kernel_of(shell)
+    lock = getattr(kernel, "_main_asyncio_lock", None)
+    manager = getattr(getattr(kernel, "shell_channel_thread", None), "manager", None)
+    plain = getattr(kernel, "shell_main", None)
+    if kernel is None or lock is None or manager is None or plain is None:
+        return lambda: None
+    if "concurrent" in inspect.signature(kernel.dispatch_shell).parameters:
+        return lambda: None  # it does so itself
+
+    async def receive(subshell: str | None, frames: Any) -> None:
+        if not (subshell is None and lock.locked() and _answer_comm(kernel, frames)):
+            await plain(subshell, frames)
+
+    manager.set_on_recv_callback(receive)
+    return lambda: manager.set_on_recv_callback(plain)
+
+
+def _answer_comm(kernel: Any, frames: Any) -> bool:
+    """Handle a message of the shell channel at once, if it is a comm's; whether it was. Its
+    handlers never suspend, so that no cell begins or ends meanwhile."""
+    session = kernel.session
+    try:
+        ident, signed = session.feed_identities(frames, copy=False)
+        name = session.deserialize(signed, content=False, copy=False)["header"]["msg_type"]
+        if name not in ("comm_open", "comm_msg", "comm_close"):
+            return False
+        message = session.deserialize(signed, copy=False)
+    except Exception:
+        return False  # not a message of the shell channel: the kernel's own business
+    running = kernel._get_shell_context_var(kernel._shell_parent_ident), kernel.get_parent("shell")
+    kernel.set_parent(ident, message, "shell")
+    try:
+        kernel._publish_status("busy", "shell")
+        kernel.shell_handlers[name](None, ident, message)
+    finally:
+        kernel._publish_status("idle", "shell")
+        kernel.set_parent(*running, "shell")
+    return True
+
+
 def stop_reaches_sync_cell(shell: Any, widget: Any) -> bool:
     """Make comm messages of `widget` arrive while a synchronous cell blocks the main thread.
 

@@ -27,6 +27,7 @@ from qwen_magic.frontends.kernel import (
     check_threads,
     keep_requests,
     kernel_of,
+    let_pages_in,
     takes_input,
 )
 from qwen_magic.magics.transformer import ASYNC_NAMES, transform
@@ -126,7 +127,7 @@ class Extension:
         shell.user_ns_hidden.update(self._awaited)
         shell.Completer.custom_matchers.append(self._complete)
         atexit.register(self._close)
-        self._release_requests = keep_requests(shell)
+        self._releases = keep_requests(shell), let_pages_in(shell)
 
         if self._may_warm_up():
             threading.Thread(target=self._warm_up, name="qwen-warm-up", daemon=True).start()
@@ -175,7 +176,8 @@ class Extension:
         for made in self._made.values():
             _unregister(shell, made)
         atexit.unregister(self._close)
-        self._release_requests()
+        for release in self._releases:
+            release()
         self._close()
 
     def _close(self) -> None:

@@ -56,8 +56,7 @@ Steps = Generator[JSON, Any, T]
 Search: TypeAlias = Callable[[], Steps[FoundCell | None]]
 
 _TICK: Final = 0.005  # seconds between looks at whether a reply has come
-_PATIENCE: Final = 4.0  # seconds for a page that may be busy
-_IF_ANY: Final = 2.5  # seconds for a page that has not been heard of
+_PATIENCE: Final = 4.0  # seconds for a page that may be busy, or be loading what answers
 _NOBODY: Final = 0.3  # seconds where nobody answered before
 # Seconds for the page that the cell was run from, where only others are known.
 _OTHERS: Final = 0.25
@@ -133,7 +132,7 @@ class Page:
             now = time.monotonic()
             if asked.came and came is None:
                 came = now
-            patience = _PATIENCE if widget.pages else _NOBODY if self._is_missing else _IF_ANY
+            patience = _NOBODY if self._is_missing and not widget.pages else _PATIENCE
             is_open = asked.message["session"] in widget.pages
             others = max(others, _PATIENCE if is_open else _OTHERS)
             if now - began > patience or (came is not None and now - came > others):
