@@ -12,13 +12,15 @@ by one: what stood in a screen that is cleared as a whole tmux keeps, above it.
 
 States of a line: in *reach*, it can be written over; *fixed*, it has left at the top, or was left
 behind. An open part that is taller than the window lets its first lines go, since they are final;
-but not a table, whose columns the next row may change: of that only the end is shown, with a line
-that says so, and the whole when it is closed.
+but not a table, whose columns the next row may change: of that only the end is shown, in half of
+the window, with a line that says so, and the whole when it is closed.
 
-Resizing. What is closed stays as it stands, laid out for the old width, and is forgotten (`_kept`).
-The open rest is taken back and laid out anew. Most terminals wrap lines anew when they become
-narrower (`_reflows`): the rows to take back are counted in the new width. What of an open part had
-left at the top by then is left out of it below (`_said`).
+Resizing. Many sizes may come and go between two drawings; the last one counts. What is closed stays
+as it stands, laid out for the old width, and is forgotten (`_kept`). The open rest is taken back
+and laid out anew. Most terminals wrap lines anew when they become narrower (`_reflows`): the rows
+to take back are counted in the new width. What of an open part had left at the top by then is left
+out of it below (`_said`). What is on its way to a terminal while that takes another size arrives in
+the wrong one; so nothing is drawn while somebody pulls at the window (`LiveTerminalView`).
 """
 
 from __future__ import annotations
@@ -96,13 +98,15 @@ class Screen:
         self._parts: list[tuple[Part, int]] = []  # those that are drawn, and their lines
         self._lines: list[Line] = []  # of these
         self._fixed = 0  # how many of the lines cannot be reached
-        self._width, self._height = self._size()
+        self._width, self._height = self.size()
 
     def is_resized(self) -> bool:
-        return self._size() != (self._width, self._height)
+        return self.size() != (self._width, self._height)
 
-    def draw(self, parts: Sequence[Part]) -> None:
-        """Let the window end in these parts, which are laid out for the size that `fit` gave."""
+    def draw(self, parts: Sequence[Part], size: tuple[int, int]) -> None:
+        """Let the window end in these parts, which are laid out for a window of this `size`."""
+        if size != (self._width, self._height):
+            self._fit(*size)
         parts = [part for part in parts if part.key not in self._kept]
         begun = 0
         for place, part in enumerate(parts):
@@ -128,7 +132,8 @@ class Screen:
         self._said.clear()
         self._lines, self._fixed, self._parts = [], 0, []
 
-    def _size(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the window as it is now."""
         width, height = self._get_size()
         return max(_NARROWEST, width), max(_LOWEST, height)
 
@@ -174,7 +179,10 @@ class Screen:
                 if below > self._height // 2:
                     below = 0
                     del shown[place + 1 :]
-                shown[place] = part, _end_of(lines, self._height - 1 - below)
+                # No more than half of the window: what leaves it when that becomes lower cannot be
+                # taken back, and comes once more with the whole.
+                room = min(self._height - 1 - below, self._height // 2)
+                shown[place] = part, _end_of(lines, room)
                 break
         return shown
 
@@ -216,15 +224,12 @@ class Screen:
         )
         self._out.flush()
 
-    def fit(self) -> tuple[int, int]:
-        """Take in that the window may have another size; gives it."""
-        width, height = self._size()
-        if (width, height) == (self._width, self._height):
-            return width, height
+    def _fit(self, width: int, height: int) -> None:
+        """Take in that the window has another size than at the last drawing."""
         self._height = height
         if width == self._width:
             self._fixed = max(self._fixed, len(self._lines) - (height - 1))
-            return width, height
+            return
         closed = self._closed()
         kept = sum(lines for _, lines in self._parts[: len(closed)])
         rows = 0
@@ -242,7 +247,6 @@ class Screen:
                 self._said[part.key] = self._said.get(part.key, 0) + sum(map(_length, gone))
             begun += lines
         self._width, self._lines, self._fixed, self._parts = width, [_GONE] * rows, 0, []
-        return width, height
 
     def _rows(self, line: Line, width: int) -> int:
         """The rows that a line takes in a window of this width."""

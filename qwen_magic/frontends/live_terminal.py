@@ -67,6 +67,9 @@ if TYPE_CHECKING:
 
 FRAME: Final = 1 / 20  # seconds between two drawings, at least …
 _SHARE: Final = 0.2  # … and the share of the time that they may take
+# Seconds that a window has kept its size before it is drawn in again: while somebody pulls at it,
+# what is written arrives in another one than it was laid out for.
+_SETTLED: Final = 0.2
 _SPIN: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MOST_LIVE: Final = 6  # rows of what is being thought, or written as code …
 _MOST_BLOCKS: Final = 4  # … which are looked for in its last blocks
@@ -98,6 +101,7 @@ class LiveTerminalView:
         self._clock = clock
         self._not_before = 0.0
         self._changed = True
+        self._sizes = self._screen.size(), 0.0  # the last one that was seen, and when it began
         self._asked: Entry | None = None
 
     def begin(self, stop: Callable[[], None]) -> None:
@@ -108,12 +112,14 @@ class LiveTerminalView:
     def update(self, state: ResponseState, now: float) -> None:
         self._changed = True
         is_our_turn = any(entry.phase in _OURS for entry in state.entries)  # the loop stops for it
-        if now >= self._not_before or is_our_turn:
+        if is_our_turn or (now >= self._not_before and self._is_settled(now)):
             self._update(state, now)
 
     def tick(self, state: ResponseState, now: float) -> None:
-        if now >= self._not_before and (
-            self._changed or self._drawer.is_live or self._screen.is_resized()
+        if (
+            now >= self._not_before
+            and (self._changed or self._drawer.is_live or self._screen.is_resized())
+            and self._is_settled(now)
         ):
             self._update(state, now)
 
@@ -167,9 +173,19 @@ class LiveTerminalView:
     def _draw(self, now: float) -> None:
         self._changed = False
         began = self._clock()
-        size = self._screen.fit()
-        self._screen.draw(self._drawer.parts(self._document, size, now))
+        size, parts = (0, 0), list[Part]()
+        while size != self._screen.size():  # laying out takes a while
+            size = self._screen.size()
+            parts = self._drawer.parts(self._document, size, now)
+        self._screen.draw(parts, size)
         self._not_before = now + max(FRAME, (self._clock() - began) / _SHARE)
+
+    def _is_settled(self, now: float) -> bool:
+        """Whether the window has had its size for a while, or still has that of the drawing."""
+        size = self._screen.size()
+        if size != self._sizes[0]:
+            self._sizes = size, now
+        return not self._screen.is_resized() or now - self._sizes[1] >= _SETTLED
 
 
 class Drawer:
