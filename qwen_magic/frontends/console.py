@@ -18,9 +18,11 @@ the window, with a line that says so, and the whole when it is closed.
 Resizing. Many sizes may come and go between two drawings; the last one counts. What is closed stays
 as it stands, laid out for the old width, and is forgotten (`_kept`). The open rest is taken back
 and laid out anew. Most terminals wrap lines anew when they become narrower (`_reflows`): the rows
-to take back are counted in the new width. What of an open part had left at the top by then is left
-out of it below (`_said`). What is on its way to a terminal while that takes another size arrives in
-the wrong one; so nothing is drawn while somebody pulls at the window (`LiveTerminalView`).
+to take back are counted in the new width. Some (tmux) let rows leave at the top then although there
+is room below; so the terminal is asked, this once, where the cursor is. What of an open part had
+left at the top by then is left out of it below (`_said`). What is on its way to a terminal while
+that takes another size arrives in the wrong one; so nothing is drawn while somebody pulls at the
+window (`LiveTerminalView`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import io
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TextIO
@@ -41,6 +44,8 @@ _END: Final = "\x1b[?7h\x1b[?25h\x1b[?2026l"
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;;[^\x1b]*\x1b\\")
 _PIECES: Final = re.compile(f"{_ESCAPES.pattern}|.")
 _FRAMES: Final = re.compile(r"[\s│▌⋮]")  # what a layout adds to a text
+_POSITION: Final = re.compile(rb"\x1b\[(\d+);\d+R")
+PATIENCE: Final = 0.2  # seconds for a terminal's answer
 _NARROWEST: Final = 16
 _LOWEST: Final = 4
 _NO_REFLOW: Final = ("XTERM_VERSION", "STY")
@@ -81,17 +86,20 @@ class Part:
 
 
 class Screen:
-    """Writes parts to `out`. `size`: columns and rows of the window as they are now."""
+    """Writes parts to `out`. `size`: columns and rows of the window as they are now; `above`: how
+    many rows are above the cursor, if that can be told."""
 
     def __init__(
         self,
         out: TextIO,
         size: Callable[[], tuple[int, int]],
+        above: Callable[[], int | None],
         *,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._out = out
         self._get_size = size
+        self._get_above = above
         self._reflows = environ.get("TERM") != "linux" and not any(map(environ.get, _NO_REFLOW))
         self._kept: set[str] = set()  # parts that are forgotten: their keys
         self._said: dict[str, int] = {}  # characters of an open part that stand in its old layout
@@ -230,13 +238,15 @@ class Screen:
         if width == self._width:
             self._fixed = max(self._fixed, len(self._lines) - (height - 1))
             return
+        above = self._get_above()
+        reach = height - 1 if above is None else min(above, height - 1)
         closed = self._closed()
         kept = sum(lines for _, lines in self._parts[: len(closed)])
         rows = 0
         place = len(self._lines)
         while place > max(kept, self._fixed):
             more = self._rows(self._lines[place - 1], width)
-            if rows + more > height - 1:
+            if rows + more > reach:
                 break
             place, rows = place - 1, rows + more
         self._forget(len(closed))
@@ -350,3 +360,43 @@ class _Guest(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def rows_above(out: TextIO) -> int | None:
+    """How many rows of the window are above the cursor; None where nothing tells."""
+    if not out.isatty():
+        return None
+    found = _POSITION.search(asked(b"\x1b[6n", b"R"))
+    return None if found is None else max(0, int(found[1]) - 1)
+
+
+def asked(question: bytes, end: bytes) -> bytes:
+    """What the terminal answers within a moment, up to the byte `end`; nothing where keys that were
+    typed could be taken for it, or there is no terminal to be asked."""
+    try:
+        import select
+        import termios
+        import tty
+
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except (ImportError, OSError):
+        return b""
+    try:
+        before = termios.tcgetattr(terminal)
+        tty.setcbreak(terminal, termios.TCSANOW)
+        try:
+            answer = b""
+            if select.select([terminal], [], [], 0)[0]:
+                return b""
+            os.write(terminal, question)
+            until = time.monotonic() + PATIENCE
+            while not answer.endswith(end) and (left := until - time.monotonic()) > 0:
+                if select.select([terminal], [], [], left)[0]:
+                    answer += os.read(terminal, 64)
+            return answer
+        finally:
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+    except (OSError, termios.error):
+        return b""
+    finally:
+        os.close(terminal)

@@ -37,7 +37,15 @@ from qwen_magic.document.links import is_picture
 from qwen_magic.document.markdown import MarkdownStream
 from qwen_magic.document.markdown.render import CodeHtml
 from qwen_magic.document.words import counted
-from qwen_magic.frontends.console import Guests, Line, Part, Picture, Screen, Silence
+from qwen_magic.frontends.console import (
+    Guests,
+    Line,
+    Part,
+    Picture,
+    Screen,
+    Silence,
+    rows_above,
+)
 from qwen_magic.frontends.drawing import (
     BAD,
     BOLD,
@@ -89,12 +97,16 @@ class LiveTerminalView:
         *,
         started: float = 0.0,
         size: Callable[[], tuple[int, int]] | None = None,
+        above: Callable[[], int | None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`size`: tells the columns and rows of the window, which `out` is asked for else.
+        """`size`: tells the columns and rows of the window, and `above` how many of these are above
+        the cursor, for which `out` is asked else.
         `clock`: what a drawing costs is measured by it."""
         self._document = Document(turn, started=started, joins=False)
-        self._screen = Screen(out, size or partial(window_size, out))
+        self._screen = Screen(
+            out, size or partial(window_size, out), above or partial(rows_above, out)
+        )
         self._drawer = Drawer(_ink(), Pictures(out))
         self._silence = Silence()
         self._guests = Guests(self._screen)

@@ -27,11 +27,10 @@ from pathlib import Path
 from typing import Final, Literal, TextIO, TypeAlias
 
 from qwen_magic.conversation.scope import data_folder
-from qwen_magic.frontends.console import Picture
+from qwen_magic.frontends.console import Picture, asked
 
 Way: TypeAlias = Literal["kitty", "iterm", "sixel", ""]
 
-PATIENCE: Final = 0.2  # seconds
 FOLDER: Final = "figures"
 _LARGEST: Final = 40_000_000  # pixels
 _CELL: Final = (10, 20)  # pixels, where the terminal does not tell
@@ -117,40 +116,8 @@ def _can_sixel() -> bool:
         import PIL.Image  # noqa: F401
     except ImportError:
         return False
-    found = _ATTRIBUTES.search(_asked(b"\x1b[c"))
+    found = _ATTRIBUTES.search(asked(b"\x1b[c", b"c"))
     return found is not None and b"4" in found[1].split(b";")
-
-
-def _asked(question: bytes) -> bytes:
-    """What the terminal answers within a moment; nothing where keys that were typed could be taken
-    for it, or there is no terminal to be asked."""
-    try:
-        import select
-        import termios
-        import tty
-
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except (ImportError, OSError):
-        return b""
-    try:
-        before = termios.tcgetattr(terminal)
-        tty.setcbreak(terminal, termios.TCSANOW)
-        try:
-            answer = b""
-            if select.select([terminal], [], [], 0)[0]:
-                return b""
-            os.write(terminal, question)
-            end = time.monotonic() + PATIENCE
-            while not answer.endswith(b"c") and (left := end - time.monotonic()) > 0:
-                if select.select([terminal], [], [], left)[0]:
-                    answer += os.read(terminal, 64)
-            return answer
-        finally:
-            termios.tcsetattr(terminal, termios.TCSANOW, before)
-    except (OSError, termios.error):
-        return b""
-    finally:
-        os.close(terminal)
 
 
 def _bytes_of(data_uri: str) -> bytes:

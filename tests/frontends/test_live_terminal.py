@@ -28,7 +28,9 @@ class Answer:
 
     def __init__(self, window):
         self.window, self.now, self.state = window, 0.0, ResponseState()
-        self.view = LiveTerminalView(TURN, window, size=window.size, clock=lambda: 0.0)
+        self.view = LiveTerminalView(
+            TURN, window, size=window.size, above=window.above, clock=lambda: 0.0
+        )
         self.view.begin(lambda: None)
 
     def apply(self, event):
@@ -113,11 +115,15 @@ def test_steps_and_a_long_answer(turns, columns):
     assert turns.THOUGHT[1].strip()[:20] not in shown
 
 
+SIZES = st.integers(12, 30)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_each_word_stands_once_however_the_window_is_resized(data):
     """In what a table shows, which is drawn anew as a whole, and in all other blocks."""
-    window = Window(data.draw(st.integers(30, 100)), data.draw(st.integers(12, 30)))
+    columns, rows, absorbs = data.draw(st.tuples(st.integers(30, 100), SIZES, st.booleans()))
+    window = Window(columns, rows, absorbs=absorbs)
     answer, number = Answer(window), 0
     for _ in range(data.draw(st.integers(1, 30))):
         begin, end = data.draw(
@@ -127,8 +133,12 @@ def test_each_word_stands_once_however_the_window_is_resized(data):
         answer.say(begin + " ".join(f"w{n:03}" for n in range(number, number + count)) + end)
         number += count
         if data.draw(st.integers(0, 3)) == 0:
-            window.resize(data.draw(st.integers(30, 100)), data.draw(st.integers(12, 30)))
-            answer.tick()
+            for columns, rows in data.draw(
+                st.lists(st.tuples(st.integers(30, 100), SIZES), max_size=3)
+            ):
+                window.resize(columns, rows)
+                answer.tick()
+            answer.now += data.draw(st.sampled_from([0.0, 0.3]))
     shown = answer.end()
     assert re.findall(r"w\d\d\d", shown) == [f"w{n:03}" for n in range(number)]
 

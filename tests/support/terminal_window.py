@@ -31,8 +31,10 @@ class Row:
 class Window:
     """Give it to whoever writes as `out`; `size` tells its columns and rows."""
 
-    def __init__(self, columns=80, rows=24, reflows=True):
-        self.columns, self.rows, self.reflows = columns, rows, reflows
+    def __init__(self, columns=80, rows=24, reflows=True, absorbs=True):
+        """`absorbs`: lines that take more rows than before do so at the cost of empty rows below;
+        else as many leave at the top, as in tmux."""
+        self.columns, self.rows, self.reflows, self.absorbs = columns, rows, reflows, absorbs
         self.lines = [Row()]
         self.top = self.y = self.x = 0  # the first row that is shown; the cursor, y of all rows
         self.modes = {"7": True, "25": True, "2026": False}
@@ -50,6 +52,9 @@ class Window:
 
     def size(self):
         return self.columns, self.rows
+
+    def above(self):
+        return self.y - self.top
 
     @property
     def text(self):
@@ -135,10 +140,15 @@ class Window:
     def resize(self, columns, rows):
         while len(self.lines) > self.y + 1 and not "".join(self.lines[-1].cells).strip():
             del self.lines[-1]
+        count, empty = len(self.lines), self.rows - (len(self.lines) - self.top)
+        top = self.top + (
+            max(0, self.rows - rows - empty) if rows < self.rows else self.rows - rows
+        )
         if columns != self.columns and self.reflows:
             self._wrap_anew(columns)
         self.columns, self.rows = columns, rows
-        self.top = max(0, len(self.lines) - rows)
+        least = max(0, len(self.lines) - rows)
+        self.top = least if self.absorbs else max(least, max(0, top) + len(self.lines) - count)
 
     def _wrap_anew(self, columns):
         lines, line, place = [], [], None
