@@ -15,6 +15,7 @@ from IPython.core.magic import magics_class
 
 from qwen_magic.document.words import counted, fenced
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.frontends.kernel import takes_input
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
@@ -231,11 +232,11 @@ class CodeMagics(SessionMagics):
 
     def _offer(self, source: str, cell: FoundCell | None, is_on_page: bool) -> None:
         """Offer `source` for the cell: as a difference where a page has it, else in the next
-        cell."""
+        cell. Where nobody is there to take it the difference is shown."""
         shell: Any = self.shell
         if cell is not None and cell.source.rstrip() == source.rstrip():
             print(f"That is what stands in {cell.name} already.")
-        elif cell is not None and is_on_page:
+        elif cell is not None and (is_on_page or not takes_input(shell)):
             self._asker.views.show_edit(cell, source)
         else:
             shell.set_next_input(source, replace=False)

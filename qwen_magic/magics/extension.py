@@ -195,6 +195,9 @@ class Extension:
         in_terminal = kernel_of(self.shell) is None
         return transform(lines, may_await=self._may_await, in_terminal=in_terminal)
 
+    # Whether Enter ends a cell is found out without it: one of ours ends as any, in a blank line.
+    _transform.has_side_effects = True  # type: ignore[attr-defined]
+
     def _may_await(self) -> bool:
         """A cell can await where a kernel runs it on a loop, at the top, unless that is off."""
         shell = self.shell

@@ -149,15 +149,14 @@ class ViewFactory:
         return self._actions
 
     def show_edit(self, cell: FoundCell, source: str) -> None:
-        """Show how `source` differs from that of the cell, and offer to put it there."""
+        """Show how `source` differs from that of the cell; a page offers to put it there."""
         from qwen_magic.frontends.display import show_edit
         from qwen_magic.frontends.static import mark_of
 
-        widget = self.page_widget()
-        assert widget is not None  # a page has told of the cell
         mark = mark_of(uuid4().hex)
         show_edit(mark, cell.name, cell.source, source)
-        widget.offer_edit(mark, cell.id, cell.source, source)
+        if (widget := self.page_widget()) is not None:
+            widget.offer_edit(mark, cell.id, cell.source, source)
 
     def page_widget(self) -> ActionsWidget | None:
         """What reaches the pages that show the notebook, where there may be one."""

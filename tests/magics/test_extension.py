@@ -39,7 +39,7 @@ def test_loading_imports_three_files() -> None:
 
 
 def test_what_is_asked_finds_the_real_one() -> None:
-    _, listed, doc, whole, model, made = out_of("""
+    _, listed, doc, whole, model, made, end = out_of("""
 find = shell.find_line_magic
 print(*sorted(set(shell.magics_manager.magics["line"]) - before["line"]))
 print(find("qwen_undo").__doc__.splitlines()[0])
@@ -47,11 +47,13 @@ print("--think" in shell.find_cell_magic("qwen").__doc__)
 assert shell.run_cell("%config QwenMagics.model = 'other'").success
 print(shell._qwen_magic.magics.model)
 print(type(find("qwen_undo").__self__).__name__)
+print(shell.check_complete("%%qwen")[0], shell.check_complete("%qwen who's there?")[0])
 """)
     assert "qwen_fix" in listed.split()
     assert "qwen_history" in listed.split()
     assert doc
     assert (whole, model, made) == ("True", "other", "ConversationMagics")
+    assert end == "incomplete complete", "whether Enter ends the cell"
 
 
 def test_unloading_leaves_nothing() -> None:
