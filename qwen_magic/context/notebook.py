@@ -431,6 +431,10 @@ def _cost(text: str) -> float:
     return count_tokens(text)
 
 
+_SPACES: Final = re.compile(r"\s+")
+_BESIDE_TABS: Final = re.compile(r" ?\t ?")
+
+
 class _Words(HTMLParser):
     """The words of HTML: a cell of a table ends in a tab, a row or block in a line break."""
 
@@ -438,27 +442,33 @@ class _Words(HTMLParser):
         super().__init__()
         self.parts: list[str] = []
         self._hidden = 0
+        self._pre = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         self._hidden += tag in ("style", "script")
+        self._pre += tag == "pre"
         if tag in ("br", "p", "div", "tr", "li", "h1", "h2", "h3", "pre"):
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
         self._hidden -= tag in ("style", "script") and self._hidden > 0
+        self._pre -= tag == "pre" and self._pre > 0
         if tag in ("td", "th"):
             self.parts.append("\t")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(" ".join(data.split()))
+        is_between = (
+            not data.strip() and "\n" in data
+        )  # of two tags that stand in lines of their own
+        if not self._hidden and not is_between:
+            self.parts.append(data if self._pre else _SPACES.sub(" ", data))
 
 
 def _without_tags(html: str) -> str:
     words = _Words()
     words.feed(html)
     words.close()
-    lines = ("".join(words.parts)).split("\n")
+    lines = _BESIDE_TABS.sub("\t", "".join(words.parts)).split("\n")
     return "\n".join(line.strip() for line in lines if line.strip())
 
 

@@ -70,7 +70,7 @@ def find_lesson(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Lesson, Values] 
     fitting = [
         (lesson, values)
         for lesson, values in _matching(turn.prompt, before, lessons)
-        if "image" in lesson.needs or "image" not in turn.tools
+        if "image" not in turn.tools or not {"image", "steps"}.isdisjoint(lesson.needs)
     ]
     return min(fitting, key=order, default=None)
 

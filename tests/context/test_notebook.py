@@ -186,6 +186,14 @@ def test_what_a_masked_column_gave_is_left_out():
     assert "may show salary" in seen.text
 
 
+def test_what_html_says_has_its_spaces_and_lines():
+    html = (
+        "<p>It <b>is</b> <i>so</i>.</p>\n<pre>a\n b</pre><table>\n<tr>\n<td> 1</td> <td>2</td></tr>"
+    )
+    seen = see([code(1, "x", result("<object>", text_html=html))], "all")
+    assert "It is so.\na\nb\n1\t2\n" in seen.text
+
+
 def test_files_of_any_age():
     old = json.dumps({"cells": [{"cell_type": "code", "source": ["a = 1\n", "b"], "outputs": [],
                                  "execution_count": 1, "metadata": {}}]})  # fmt: skip
