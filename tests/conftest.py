@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from hypothesis import settings
+from pytest_rerunfailures import suspended_finalizers
 from request_types import check_body
 
 from qwen_magic.client import client as client_module
@@ -29,6 +30,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("browser") or item.get_closest_marker("kernel"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """A test that is asked once more begins as it did the first time: with a Jupyter server, a
+    store of conversations, a browser and kernels that no test has used before."""
+    if getattr(item, "execution_count", 1) == 1:
+        return
+    stack = item.session._setupstate
+    stack.stack.update(suspended_finalizers)  # of what the plugin would have the second try share
+    suspended_finalizers.clear()
+    try:
+        stack.teardown_exact(None)
+    except Exception as error:  # the first try may have broken it
+        item.add_report_section("setup", "end of the first try", repr(error))
 
 
 CHROMIUM_FLAGS = [
@@ -120,8 +136,12 @@ LOUD = (
 )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
-    """Say loudly which tests did not run."""
+    """Say why a test failed that was asked once more, and loudly which tests did not run."""
+    for report in terminalreporter.getreports("rerun"):
+        crash = getattr(report.longrepr, "reprcrash", report.longrepr)
+        terminalreporter.line(f"FAILED FIRST {report.nodeid}, {report.when}: {crash}")
     skipped = terminalreporter.getreports("skipped")
     for reason, tests, need in LOUD:
         if count := sum(reason in str(report.longrepr) for report in skipped):
