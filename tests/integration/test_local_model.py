@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fuzz import patience
 from real_kernel import Kernel, fresh_environ
 
 WEIGHTS = os.environ.get("QWEN_MAGIC_WEIGHTS", "")
@@ -91,7 +92,7 @@ def test_stop_ends_the_work_and_leaves_the_server(kernel):
     kernel.interrupt()  # ■ sends it to the whole process group
     ran = kernel.collect(message)
     assert ran.status == "error"
-    assert time.monotonic() - pressed < 2
+    assert time.monotonic() - pressed < patience(2)
     used = server_of(kernel).cpu_times().user
     time.sleep(1)
     assert server_of(kernel).cpu_times().user - used < 0.5  # it computes nothing more

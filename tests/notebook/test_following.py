@@ -1,7 +1,7 @@
 """The page follows the end of an answer, in real front ends, while the reader is there."""
 
 import pytest
-from demo_server import demo_server
+from demo_server import asked, demo_server, pace
 from real_jupyter import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -14,7 +14,8 @@ PLACE = """() => {
   if (!turn || !scroller) return undefined;
   const [inner, outer] = [turn, scroller].map((each) => each.getBoundingClientRect());
   return { past: inner.bottom - outer.bottom, isLong: inner.height > outer.height + 100,
-           top: scroller.scrollTop, above: document.elementFromPoint(600, 300)?.className };
+           height: inner.height, top: scroller.scrollTop,
+           above: document.elementFromPoint(600, 300)?.className };
 }"""
 
 
@@ -28,6 +29,8 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
         page.page.set_viewport_size({"width": 1000, "height": 500})
         page.run(0)
         page.run(1, wait=False)
+        wait_until(lambda: asked(server) and asked(server)[-1].events > 330, 30, "most of it")
+        pace(server, 0.5)  # the rest takes most of a minute
         seen = [None]
 
         def place():
@@ -36,7 +39,7 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
 
         wait_until(
             lambda: (p := place()) and p["isLong"] and p["past"] < 40,
-            40,
+            20,
             lambda: f"a long answer whose end is in sight, of {seen}",
         )
         page.page.mouse.move(600, 300)
@@ -46,7 +49,11 @@ def test_the_notebook_follows_until_the_reader_scrolls_up(open_page, front):
             return (p := place()) and p["past"] > 200 and p
 
         above = wait_until(goes_up, 10, lambda: f"the way up, of {seen}")
-        page.page.wait_for_timeout(500)
-        later = page.page.evaluate(PLACE)
-        assert later["past"] > above["past"], "it grows on, out of sight"
+        pace(server, 0.25)
+        later = wait_until(
+            lambda: (p := place()) and p["height"] > above["height"] and p,
+            15,
+            lambda: f"its growing on, out of sight, from {above}, of {seen}",
+        )
+        assert later["past"] > above["past"]
         assert later["top"] <= above["top"] + 1

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from demo_server import asked, demo_server
+from fuzz import patience
 from real_jupyter import wait_until
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
@@ -97,6 +98,7 @@ def test_a_kernel_killed_in_mid_answer_loses_at_most_a_second(start, server, tmp
     sent = asked(server)[-1].events
     time.sleep(1.3)
     os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    server.set(delay=0.0)
     again = start()
     listed = again.ok("%qwen_history").displays[0][1]["text/plain"]
     assert "stopped" in listed
@@ -374,7 +376,7 @@ def test_answers_in_the_background(start, server, python):
     kernel = start(python=python)
     began = time.monotonic()
     first = kernel.ok("%%qwen --bg -o first\nMy name is John")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < patience(3)
     assert len(first.displays) == 1
     kernel.ok("%%qwen --bg -o second\nDo you remember my name?")
     kernel.ok("%%qwen --bg -o other -c apart\nhello")

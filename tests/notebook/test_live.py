@@ -4,6 +4,7 @@ import time
 
 import pytest
 from demo_server import asked, demo_server
+from fuzz import patience
 from real_jupyter import PAIRS, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -104,7 +105,7 @@ def test_what_ends_a_stream(front, server, open_page):
 
     # An interrupt stops Run All there.
     took, text = end(page.run_all, 1, interrupt)
-    assert took < 2, "at once, on a busy machine too"
+    assert took < patience(2), "at once, on a busy machine too"
     assert "Stopped after" in text
     assert "KeyboardInterrupt" in text
     time.sleep(0.5)
@@ -132,7 +133,7 @@ def test_what_ends_a_stream(front, server, open_page):
         assert len(text) > 60, "what came is kept"
     delays.sort()
     print("stop seen by the server, ms:", [round(1000 * d) for d in delays])  # noqa: T201
-    assert delays[len(delays) // 2] < 0.2
+    assert delays[len(delays) // 2] < patience(0.2)
     (output,) = page.save().cells[1].outputs
     assert set(output.data) == BUNDLE
     assert output.metadata["qwen_magic"]["status"] == "stopped"

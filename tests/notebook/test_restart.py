@@ -51,8 +51,9 @@ def test_several_answers_in_the_background(open_page, server, front, kernel):
         "\n".join([*(f"%qwen --bg -c l{n} write at length" for n in range(5)), "print('free')"]),
         "%%qwen --bg -c two\nDo you remember my name?",
     ], kernel)  # fmt: skip
+    server.set(delay=0.1)  # most of a minute for each long answer
     for index in range(5):
-        page.run(index, timeout=5)
+        page.run(index)
     assert "free" in page.output(3).inner_text()
     texts = page.output(3).locator(".qm-answer")
     wait_until(lambda: all(len(text) > 20 for text in texts.all_text_contents()), 20, "all of them")
@@ -65,7 +66,7 @@ def test_several_answers_in_the_background(open_page, server, front, kernel):
     assert long.ended_at is None, "both went on at once"
     page.output(1).locator(".qm-stop").click()
     wait_until(lambda: long.closed_at, 5, "the close of the stream")
-    wait_until(lambda: "Stopped after" in page.output(1).inner_text(), 5, "the end of the view")
+    page.output(1).locator(".qm-saved").get_by_text("Stopped after").first.wait_for()
     saved = page.save()
     for index in (1, 2, 4):
         (output,) = saved.cells[index].outputs

@@ -8,7 +8,7 @@ import time
 
 import nbformat
 import pytest
-from demo_server import demo_server
+from demo_server import demo_server, pace
 from real_jupyter import wait_until
 
 from qwen_magic.conversation.chain import CellKey, Chain, Turn
@@ -152,7 +152,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
 
 @pytest.mark.parametrize("front", ["lab", "notebook"])
 def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front):
-    with demo_server(delay=0.04) as server:
+    with demo_server(delay=0.15) as server:
         name = f"reloaded-{front}.ipynb"
         page = open_page(front, name, [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
@@ -160,15 +160,16 @@ def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front
         ])  # fmt: skip
         page.run(0)
         page.run(1, wait=False)
-        wait_until(lambda: server.requests and server.requests[-1].events > 60, 30, "streaming")
+        wait_until(lambda: server.requests and server.requests[-1].events > 20, 30, "streaming")
         page.save()
         page.page.reload()
         page.page.wait_for_selector(".qm-turn")
         record = server.requests[-1]
         assert record.ended_at is None, "it still streams"
-        page.output(1).locator(".qm-stop").wait_for(timeout=10_000)
+        page.output(1).locator(".qm-stop").wait_for()
+        pace(server, 0.0)
         wait_until(lambda: record.ended_at, 60, "the end of the stream")
-        page.output(1).locator(".qm-saved").wait_for(timeout=15_000)
+        page.output(1).locator(".qm-saved").wait_for()
         assert "That was all of it" in page.output(1).inner_text()
         (output,) = page.save().cells[1].outputs
         assert set(output.data) == {"text/html", "text/markdown", "text/plain"}

@@ -3,7 +3,10 @@
 import time
 from pathlib import Path
 
+from fuzz import patience
+
 from qwen_magic.demo import DemoServer
+from qwen_magic.demo.http import Connection
 
 _LATE = 0.15  # seconds
 
@@ -21,9 +24,16 @@ def asked(server):
     return [record for record in server.requests if record.path.endswith("/responses")]
 
 
+def pace(server, delay):
+    """What is being streamed goes on with `delay` seconds between two deltas."""
+    for connection in [*server._serving]:
+        connection.pause = lambda *_, own=connection: Connection.pause(own, delay)
+
+
 def wait_for_requests(server, done, timeout=5.0):
-    """The records as soon as `done(records)` is true. Raises `TimeoutError`."""
-    end = time.monotonic() + timeout
+    """The records as soon as `done(records)` is true. Raises `TimeoutError` after so many seconds,
+    or more on a busy machine."""
+    end = time.monotonic() + patience(timeout)
     while not done(records := server.requests):
         if time.monotonic() > end:
             raise TimeoutError(f"The demo server saw nothing of the kind in {timeout} s.")

@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
-from fuzz import IS_HEAVY
+from fuzz import IS_HEAVY, patience
 
 ROOT = Path(__file__).parents[2]
 LABEXTENSION = ROOT / "qwen_magic" / "frontends" / "labextension"
@@ -55,15 +55,16 @@ def free_port() -> int:
 
 
 def wait_until(condition, timeout=30.0, what="it"):
-    """The first truthy value of `condition`; fails after `timeout` seconds. `what`: the words of
-    that, or what gives them then."""
+    """The first truthy value of `condition`; fails after `timeout` seconds, or more on a busy
+    machine. `what`: the words of that, or what gives them then."""
+    timeout = patience(timeout)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{what() if callable(what) else what} did not happen in {timeout} s")
+    raise AssertionError(f"{what() if callable(what) else what} did not happen in {timeout:.0f} s")
 
 
 class Jupyter:

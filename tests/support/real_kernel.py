@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from canaries import note
+from fuzz import patience
 from jupyter_client import KernelManager
 
 OTHER_PYTHON = os.environ.get("QWEN_MAGIC_OTHER_PYTHON", "")
@@ -52,7 +53,7 @@ class Kernel:
         self.manager.start_kernel(env=environ, cwd=cwd)
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=patience(60))
 
     def send(self, code: str, cell_id: str = "", *, stdin: bool = False, **metadata) -> str:
         """Begin to execute; the message id. `stdin`: the front end takes input; `metadata`: what
@@ -68,7 +69,7 @@ class Kernel:
 
     def collect(self, message_id: str, timeout: float = 60.0) -> Ran:
         """Wait for the end of an execution."""
-        ran, began = Ran(), time.monotonic()
+        ran, began, timeout = Ran(), time.monotonic(), patience(timeout)
         while time.monotonic() - began < timeout:
             try:
                 message = self.client.get_iopub_msg(timeout=timeout)
@@ -95,13 +96,13 @@ class Kernel:
 
     def _reply(self, message_id: str) -> dict:
         while True:
-            reply = self.client.get_shell_msg(timeout=10)
+            reply = self.client.get_shell_msg(timeout=patience(10))
             if reply["parent_header"].get("msg_id") == message_id:
                 return reply["content"]
 
     def display_of(self, message_id: str, shows, timeout: float = 30.0) -> dict:
         """The first data of a display of that execution, also after its end, that `shows`."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience(timeout)
         while time.monotonic() < deadline:
             try:
                 message = self.client.get_iopub_msg(timeout=1.0)
