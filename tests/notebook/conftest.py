@@ -2,6 +2,7 @@
 
 import pytest
 from demo_server import demo_server
+from fuzz import patience
 from real_jupyter import Jupyter, Page
 from real_kernel import PYTHONS, Kernel, fresh_environ
 
@@ -39,7 +40,7 @@ def tabs(browser, all_tabs):
     most of, so its tab goes on to the next test, also of another module."""
     if "context" not in all_tabs:
         all_tabs["context"] = browser.new_context()
-        all_tabs["context"].set_default_timeout(30_000)
+        all_tabs["context"].set_default_timeout(patience(30_000))
     return all_tabs
 
 

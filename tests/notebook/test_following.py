@@ -4,7 +4,7 @@ import pytest
 from demo_server import asked, demo_server, pace
 from real_jupyter import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 # How far the answer's end is below the notebook's edge, and whether it is higher than the page.
 PLACE = """() => {

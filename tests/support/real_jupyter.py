@@ -192,7 +192,7 @@ class Page:
         self.page.evaluate(
             "path => {window.jupyterapp.commands.execute('docmanager:open', {path})}", self.name
         )
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=patience(60_000))
 
     def _note_error(self, error) -> None:
         stack = error.stack or str(error)
@@ -204,14 +204,14 @@ class Page:
     def open(self, *, kernel=True) -> None:
         path = f"lab/tree/{self.name}?reset" if self.front == "lab" else f"notebooks/{self.name}"
         self.page.goto(f"{self.jupyter.url}/{path}")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=patience(60_000))
         if kernel:
             self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
         self.page.wait_for_function(
             f"() => {self._WIDGET}?.context?.sessionContext?.session?.kernel?.status === 'idle'",
-            timeout=60_000,
+            timeout=patience(60_000),
         )
 
     def run(self, index: int, *, wait=True, timeout=60.0) -> None:
