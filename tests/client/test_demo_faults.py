@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from demo_server import demo_server
+from fuzz import patience
 
 from qwen_magic import errors
 from qwen_magic.demo.turn import FAULTS
@@ -76,7 +77,7 @@ def told(client, demo):
     def run(command, **options):
         request = ResponseRequest("demo", f"demo: {command}\nHello")
         stream = client.stream(request, demo, **options)
-        assert stream.wait(10)
+        assert stream.wait(patience(10))
         return stream.drain()[0], stream
 
     return run
@@ -84,7 +85,7 @@ def told(client, demo):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_faults(name, told):
-    events, stream = told(f"error {name}", silence=0.3 if "silence" in name else 20.0)
+    events, stream = told(f"error {name}", silence=0.3 if "silence" in name else patience(20.0))
     expected = EXPECTED[name]
     if expected is None:
         assert stream.error is None
