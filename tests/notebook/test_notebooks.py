@@ -124,6 +124,17 @@ _VARY = re.compile(
 )
 
 
+def joined(outputs):
+    """Printed text in one piece, as a page shows it: a busy kernel may send a line in two."""
+    made = []
+    for output in outputs:
+        if made and output.get("name") and made[-1].get("name") == output["name"]:
+            made[-1] = {**made[-1], "text": made[-1]["text"] + output["text"]}
+        else:
+            made.append(output)
+    return made
+
+
 def told(notebook):
     """What the notebook shows, in lines that can be compared: ids are numbered, times left out, and
     the style of a page, which says nothing."""
@@ -134,7 +145,7 @@ def told(notebook):
 
     lines = []
     for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
+        for output in joined(cell.get("outputs", ())):
             output = {**output, "execution_count": None}
             if output["output_type"] == "error":  # Python's own words, by its version
                 output["traceback"] = []
