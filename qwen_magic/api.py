@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation.chain import Turn
@@ -139,7 +141,9 @@ class Qwen:
         """
         plan = self._session.plan(self._ask(prompt, options))
         check_key(plan.ask.endpoint)
-        return self._session.events(plan)
+        events = self._session.events(plan)
+        _open_streams[events] = os.getpid()
+        return events
 
     @_bare_errors
     def astream(
@@ -359,3 +363,16 @@ def _checked(answer: Answer) -> Answer:
     if answer.error is not None:
         raise answer.error
     return answer
+
+
+# Each with the process that opened it: a fork has copies.
+_open_streams: Final[WeakKeyDictionary[Generator[Event, None, None], int]] = WeakKeyDictionary()
+
+
+@atexit.register
+def _leave_streams() -> None:
+    """What a program leaves open at its end is recorded as stopped, while Python still can."""
+    for stream, process in list(_open_streams.items()):
+        if process == os.getpid():
+            with suppress(ValueError):  # another thread is reading it
+                stream.close()

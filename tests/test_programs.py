@@ -217,6 +217,20 @@ def test_a_users_tests_see_no_warning(server, tmp_path):
     assert "warning" not in done.stdout
 
 
+LEFT = """
+from qwen_magic import Qwen
+qwen = Qwen(endpoint={url!r})
+events = qwen.stream("write at length")
+next(events)
+"""
+
+
+def test_a_stream_that_is_left_at_the_end_of_a_program_says_nothing(server):
+    program = [sys.executable, "-c", LEFT.format(url=server.base_url)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 # --- settings
 
 

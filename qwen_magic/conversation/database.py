@@ -101,7 +101,8 @@ class Database:
             self._check_file()
             self._connection = open_database(self.path, self._prepare)
             if self.path is None:  # closing it would lose what is in it
-                weakref.finalize(self, self._connection.close)
+                # Not at the end of the process, where a turn that is left then is still recorded.
+                weakref.finalize(self, self._connection.close).atexit = False
             else:
                 self._opened = _identity(self.path)
         elif self._connection.in_transaction:  # an interrupt came between its BEGIN and our `try`

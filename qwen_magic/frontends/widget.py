@@ -250,6 +250,7 @@ class AnswerWidget(OwnWidget):
         match content.get("op"):
             case "code":
                 self.send({"op": "code", "esm": _CODE, "css": _SHEET})
+                self._on_here()
             case "hello":
                 self.is_alone |= content.get("value") == "missed"
                 self._on_hello()

@@ -18,7 +18,7 @@ from qwen_magic.document.footer import Outcome, TurnFacts, failure
 from qwen_magic.document.question import Question, Verdict
 from qwen_magic.endpoints import DEFAULT_MODEL
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.frontends.kernel import CommPump, kernel_of
+from qwen_magic.frontends.kernel import CommPump
 from qwen_magic.magics.base import UnansweredError, interrupted, unanswered
 from qwen_magic.options import Options
 from qwen_magic.protocol.entry import Entry
@@ -50,7 +50,7 @@ def begin(
     """Begin the output here; it goes on by itself. `settle` gives the question whole, where it
     lacks something at first; `ended` is told the answer, None where there is none; `put` shows the
     output where no cell is running. Raises `UsageError`, `ConversationError`."""
-    if kernel_of(asker.shell) is None or not asker.settings.live:
+    if not asker.views.changes_outputs:
         raise UsageError("--bg needs a notebook, and live answers switched on.")
     check_key(ask.endpoint)
     before = asker.depends_on(ask)

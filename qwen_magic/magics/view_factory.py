@@ -95,7 +95,7 @@ class ViewFactory:
         prints = self._settings.print_figures and not outlives
         if not put and (not self._sees_widgets() or self._is_redirected()):
             return StaticView(document, is_placed=outlives, prints_figures=prints)
-        reads_text = not outlives and not cell_id(shell) and writes_to_terminal(sys.stdout)
+        reads_text = not outlives and self._may_be_console
         return LiveView(
             document,
             put=put,
@@ -109,6 +109,18 @@ class ViewFactory:
             may_end_anew=may_end_anew,
             text_view=partial(_text_view, started=started) if reads_text else None,
         )
+
+    @property
+    def _may_be_console(self) -> bool:
+        return not cell_id(self._shell) and writes_to_terminal(sys.stdout)
+
+    @property
+    def changes_outputs(self) -> bool:
+        """Whether an output can change when its cell has ended, as in a notebook; not in a terminal
+        or a console of text, which `jupyter console` is until a page shows a widget."""
+        if kernel_of(self._shell) is None or not self._settings.live:
+            return False
+        return not self._may_be_console or (self._shelf is not None and self._shelf.seen)
 
     def _shown(self, facts: TurnFacts) -> TurnFacts:
         """The facts of a turn, as the user wants turns shown."""

@@ -167,11 +167,12 @@ class Asking:
         ("c1", True, 60, "absent"),  # a page that was closed: a prompt would block for ever
     ],
 )
-def test_a_question_that_no_page_takes(monkeypatch, cell, seen, patience, verdict):
+@pytest.mark.parametrize("sign", ["here", "code"])  # of a page that is still loading
+def test_a_question_that_no_page_takes(monkeypatch, cell, seen, patience, verdict, sign):
     asking = Asking(monkeypatch, cell=cell, seen=seen)
     assert asking.after(patience) is None
     assert asking.after(patience + 0.1) == verdict
-    asking.hear(op="here")
+    asking.hear(op=sign)
     assert asking.after(1000) == (verdict if not cell else None)
 
 
