@@ -222,11 +222,8 @@ def _chosen(heads: Sequence[Mapping[str, Any]], selection: Selection, here: int)
             wanted = range(selection.first, selection.to + 1)
             found = [at for at in code if heads[at].get("number") in wanted]
             numbers = str(selection).removeprefix("cells:")
-            problem = (
-                f"No cell has the number {numbers}."
-                if selection.first == selection.to
-                else (f"No cell has a number of {numbers}.")
-            )
+            article = "the number" if selection.first == selection.to else "a number of"
+            problem = f"No cell has {article} {numbers}."
         case _:
             found, problem = given, "The notebook has no other cell."
     if not found:
@@ -476,7 +473,7 @@ def _without_tags(html: str) -> str:
 
 _DATA: Final = re.compile(r"data:[\w/+.;=-]*;base64,[\w+/=]+")
 _BESIDE_WORDS: Final = frozenset(" \t\n\r\f\v\"'`,;(){}[]<>")
-_MIMES: Final = (*("text/markdown", "text/plain", "text/latex", "application/json", "text/html"),)
+_MIMES: Final = ("text/markdown", "text/plain", "text/latex", "application/json", "text/html")
 _HEADINGS: Final = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
 _LINE: Final = 200
 _MOST_NAMES: Final = 100  # of a text
