@@ -18,6 +18,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
+from html import escape
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -325,12 +326,16 @@ class Keys(NamedTuple):
     `pattern` finds one to the letter, as JSON and addresses write it, and in base64; the longest
     first, so that none is left in part by another. `opening` finds where one may begin, without
     taking a character: its first `OPENING` characters. `forms`: all that `pattern` finds.
+    It prints as `…`, as each of them does.
     """
 
     pattern: re.Pattern[str]
     opening: re.Pattern[str]
     forms: tuple[str, ...]
     openings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return "…"
 
     def may_be_in(self, text: str) -> bool:
         """False where `text` holds no key: told ten times as fast as by `pattern`, of every event
@@ -369,11 +374,21 @@ def _keys_of(values: tuple[str, ...]) -> Keys | None:
 
 
 def _forms(value: str) -> Iterator[str]:
+    """As it is, and as it stands in JSON (also inside another), Python, addresses and pages; in
+    base64 alone or behind what may stand before it (`user:key`), without the characters that hold
+    bits of its neighbours."""
     plain = str.__str__(value)
-    yield from (plain, json.dumps(plain)[1:-1], repr(plain)[1:-1], quote(plain, safe=""))
-    yield plain.replace("/", "\\/")
-    encoded = b64encode(plain.encode("utf-8", "replace")).decode().rstrip("=")
-    yield from (encoded[:-1], encoded[:-1].translate(str.maketrans("+/", "-_")))
+    octets = plain.encode("utf-8", "replace")
+    in_json, in_url = json.dumps(plain)[1:-1], quote(plain, safe="")
+    yield from (plain, in_json, json.dumps(in_json)[1:-1], repr(plain)[1:-1], repr(octets)[2:-1])
+    yield in_json.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    yield from (in_url, quote(plain), re.sub("%..", lambda found: found[0].lower(), in_url))
+    yield from (plain.replace("/", "\\/"), escape(plain), escape(plain, quote=False))
+    for before in range(3):  # bytes
+        whole = b64encode(bytes(before) + octets).decode()
+        encoded = whole[(8 * before + 5) // 6 : 8 * (before + len(octets)) // 6]
+        if len(encoded) >= LONG:
+            yield from (encoded, encoded.translate(str.maketrans("+/", "-_")))
 
 
 def redact(text: str, *secrets: str) -> str:

@@ -1,13 +1,17 @@
 """The error tree: what it says, and what it never says."""
 
+import base64
+import html
+import json
 import pickle
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_magic.errors import APIError, QwenError, RateLimitError, UsageError
-from qwen_magic.masking import redact
+from qwen_magic.masking import own_keys, redact
 
 KEY = "sk-0123456789abcdef0123456789abcdef"
 
@@ -55,3 +59,30 @@ def test_keys_never_come_out(text):
 @given(st.text(min_size=6, max_size=30), st.text("abc "), st.text("abc "))
 def test_a_given_secret_is_taken_out_wherever_it_stands(secret, before, after):
     assert secret not in redact(f"{before}{secret}{after}", secret)
+
+
+AWKWARD = "Zü7/kan+a=rie&4e<n>v9'q\"W\\x"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda key: json.dumps({"a": json.dumps({"b": key})}),
+        lambda key: (
+            json.dumps(key).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+        ),
+        lambda key: repr(key.encode()),
+        lambda key: html.escape(f"<b>{key}</b>"),
+        lambda key: f"https://e.org/{quote(key)}",
+        lambda key: f"https://e.org/?a={quote(key, safe='')}",
+        *(
+            lambda key, around=around: base64.b64encode((around + key + around).encode()).decode()
+            for around in ("", "u", "u:", "user:", "key=")
+        ),
+        lambda key: base64.urlsafe_b64encode(f"u:{key}".encode()).decode(),
+    ],
+)
+def test_a_key_is_found_as_others_write_it(written):
+    text = written(AWKWARD)
+    assert "[key]" in redact(text, AWKWARD)
+    assert "…" in repr(own_keys(AWKWARD))

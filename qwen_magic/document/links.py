@@ -19,17 +19,31 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from qwen_magic.document.blocks import NumberedSource
-from qwen_magic.document.words import escaped, revealed, script_of, shorten
+from qwen_magic.document.words import HIDDEN, escaped, revealed, script_of, shorten
 from qwen_magic.protocol.items import Item, Message, Source, WebSearchCall
 
-_LINKABLE: Final = re.compile(r"https?://[^/\s]|mailto:[^\s]", re.IGNORECASE)
-# What a reader takes for a host: behind a scheme anything, else what ends as hosts do.
+# No backslash before the path: browsers read one as a slash (`https://evil.com\@bank.com`).
+_LINKABLE: Final = re.compile(r"https?://[^/\s\\][^/?#\\]*(?:[/?#]|$)|mailto:[^\s]", re.IGNORECASE)
+# What a reader takes for a host: behind a scheme or `www.` anything, also as it is written wrongly
+# or so that nobody follows it (`hxxps:`); else what ends as hosts do, or goes on with a path.
+_ENDS: Final = (
+    "com org net edu gov mil info dev app cloud shop site online store xyz biz tech bank finance"
+    " money pay insure google apple amazon microsoft pro mobi agency company systems software"
+    " solutions international club vip website wiki blog studio"
+)
 _SHOWN_HOST: Final = re.compile(
-    r"https?://(?:[^\s/?#@]{0,200}@)?(?P<any>[^\s/?#@]+)"
-    r"|(?<![\w./@:-])(?:[\w.+-]{1,64}@)?(?P<bare>(?:[\w-]+\.)+(?:com|org|net|edu|gov|info|dev|app|cloud|"
-    r"shop|site|online|store|xyz|biz|[^\W\d_]{2}|[^\W\d_a-zA-Z]+|xn--[\w-]+)|(?:\d+\.){3}\d+)"
+    r"(?:h(?:tt|xx)ps?:[/\\]*|\b(?:s?ftp|wss?)://|(?<![\w/\\:])//(?=[^\s/]*\.[^\W\d]))"
+    r"(?:[^\s/\\?#@]{0,200}@)?(?P<any>[^\s/\\?#@]+)"
+    r"|(?<![\w./@:-])(?:[\w.+-]{1,64}@)?(?P<bare>(?:[\w-]+\.)+"
+    rf"(?:{'|'.join(_ENDS.split())}|[^\W\d_]{{2}}|(?=[a-z]*[^\W\d_a-z])[^\W\d_]+|xn--[\w-]+)"
+    r"|(?:\d+\.){3}\d+|www\.(?:[\w-]+\.)*[^\W\d_]{2,}|(?:[\w-]+\.)+[^\W\d_]{2,}(?=/))"
     r"(?![\w-]|\.\w)",
     re.IGNORECASE,
+)
+# Points that are none, between letters of ASCII: `bank·com`.
+_UNSEEN: Final = re.compile(rf"{HIDDEN.pattern}|⟨U\+[0-9A-F]{{4,6}}⟩")  # as it is, or revealed
+_POINT: Final = re.compile(
+    r"(?<=[A-Za-z0-9])[\u00b7\u0387\u2022\u2027\u2219\u22c5](?=[A-Za-z])|[。｡]"
 )
 _FILES: Final = frozenset({"py", "md", "rs", "sh", "js", "ts", "go", "pl", "cc", "so", "ps", "ml"})
 _OWN_FILES: Final = ("", "file", "sandbox", "attachment")
@@ -55,13 +69,14 @@ def misleads(text: str, url: str) -> str:
     `[bank.com](https://evil.com)`, `[bank.com@evil.com](https://bank.com@evil.com)` → evil.com;
     `[раypal.com](…)`, in two scripts → its punycode; `[python.org](https://docs.python.org)` → "".
     """
-    real = _ascii_host(_host(url) or url.rpartition("@")[2].partition("?")[0])
+    real = _ascii_host(_host(url) or unquote(url).rpartition("@")[2].partition("?")[0])
     if "@" in url.partition("://")[2].partition("/")[0]:  # a name before the host
         return real
-    said = unicodedata.normalize("NFKC", text).replace("。", ".").replace("｡", ".")
+    said = _POINT.sub(".", unicodedata.normalize("NFKC", _UNSEEN.sub("", text)))
     for found in _SHOWN_HOST.finditer(said) if real else ():
         host = (found["any"] or found["bare"]).rstrip(".")
-        if host.rpartition(".")[2].lower() in _FILES and not found["any"]:
+        is_file = host.rpartition(".")[2].lower() in _FILES and said[found.end() :][:1] != "/"
+        if is_file and not found["any"] and not host.lower().startswith("www."):
             continue
         shown = _ascii_host(host.partition(":")[0])
         is_same = real == shown or real.endswith(f".{shown}")
@@ -72,7 +87,7 @@ def misleads(text: str, url: str) -> str:
 
 def _ascii_host(host: str) -> str:
     """A host as the net knows it: lower case, punycode, without `www.`."""
-    host = host.lower().removeprefix("www.")
+    host = host.lower().removeprefix("www.").removesuffix(".")
     if host.isascii():
         return host
     labels = (

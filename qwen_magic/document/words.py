@@ -120,12 +120,15 @@ def own_name(told: str) -> str:
 
 # Characters --------------------------------------------------------------------------------------
 
-_VARIES = "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # which form the character before takes
+_VARIES = (
+    "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"  # which form the character before takes
+)
 # Nothing of these is seen, or they turn the direction of what follows: text could say one thing to
 # the eye and another to a machine (CVE-2021-42574).
 _UNSEEN = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
 # Those of ASCII and Latin-1, but for NUL, tabs and ends of lines: a terminal that a code block is
 # pasted into does what they say.

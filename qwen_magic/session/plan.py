@@ -117,6 +117,8 @@ class Ask:
                 hint="Take it out, also out of the notebook; --allow-secrets sends it.",
             )
         given, system = redacted(self.input), redact(self.system)
+        # Docstrings and types of functions are texts of the notebook; servers get their headers.
+        tools = tuple(redacted(t) if t.get("type") == "function" else t for t in self.tools)
         parts = list(self.parts)
         for place, part in enumerate(parts):
             if part.kind in ("value", "data", "file"):
@@ -126,21 +128,21 @@ class Ask:
                 parts[place] = replace(part, text=clean, told=redact(part.told))
             elif part.text:
                 parts[place] = replace(part, text=redact(part.text))
-        hidden = [mark for mark in (KEY, MASKED) if mark in f"{given} {system}"]
-        if given == self.input and system == self.system and MASKED not in hidden:
+        hidden = [mark for mark in (KEY, MASKED) if mark in f"{given} {system} {tools}"]
+        clean_ask = replace(self, input=given, system=system, tools=tools)
+        if clean_ask == self and MASKED not in hidden:
             return self
         told = f"{' and '.join(hidden)} for what looks secret (--allow-secrets sends it)"
         expanded = tuple(map(redact, self.expanded))
-        return replace(
-            self, input=given, system=system, parts=tuple(parts), expanded=(*expanded, told)
-        )
+        return replace(clean_ask, parts=tuple(parts), expanded=(*expanded, told))
 
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object.
 
         Alibaba's service ignores `text.format`, so the schema goes into the prompt; endpoints that
-        honour it get both. An answer that does not fit is asked for again (`session.turn`)."""
-        words = schema.prompt()
+        honour it get both. An answer that does not fit is asked for again (`session.turn`). Keys in
+        it are masked here too: types and their descriptions are texts of the notebook."""
+        words = schema.prompt() if self.allow_secrets else redact(schema.prompt())
         given = (
             f"{self.input}\n\n{words}"
             if isinstance(self.input, str)
@@ -154,6 +156,7 @@ class Ask:
         """The schema by the name under which the endpoint reads it; nothing where it reads none, or
         where that would keep the model from the tools."""
         form, capabilities = schema.text_format(), self.endpoint.capabilities
+        form = form if self.allow_secrets else redacted(form)
         if form is not None and capabilities.reads("text"):
             return {"text": {"format": form}}
         if form is not None and capabilities.response_format and not self.tools:

@@ -10,12 +10,12 @@ from qwen_magic.document.blocks import Code, Extract, Link, Output, Step, Text
 from qwen_magic.document.extract import tables
 from qwen_magic.document.highlight import highlight_pieces
 from qwen_magic.document.html import markup
-from qwen_magic.document.links import misleads
+from qwen_magic.document.links import is_linkable, link_open, misleads
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Question
 from qwen_magic.document.steps import find_error, parse_logs
-from qwen_magic.document.words import exposed, revealed
+from qwen_magic.document.words import escaped, exposed, revealed
 from qwen_magic.frontends.plain import printable
 from qwen_magic.masking import redact, without_named
 
@@ -23,6 +23,8 @@ HIDE = [
     *"\u061c\u200b\u200c\u200d\u200e\u200f\u2060\u2063\ufeff\u3164\U000e0041\ufe0f",
     *map(chr, range(0x202A, 0x202F)),
     *map(chr, range(0x2066, 0x206A)),
+    # Ends of lines that no reader sees; what Unicode says to leave out, given to no character yet.
+    *"\u2028\u2029\u180b\ufff0\U0001bca0\U000e0080\U000e01f0\U000e0fff",
 ]
 PLACES = [
     *("a{}b", "- a{}b", "> a{}b", "| h |\n|---|\n| a{}b |", "`a{}b`", "```py\na{}b\n```"),
@@ -101,6 +103,23 @@ def test_who_decides_sees_what_looks_like_something_else(text, seen):
         ("1.2.3.4", "http://5.6.7.8/", "5.6.7.8"),
         ("me@bank.com", "mailto:me@evil.com", "evil.com"),
         ("раypal.com", "https://xn--ypal-43d9g.com", "xn--ypal-43d9g.com"),
+        ("bank.cοm", "https://evil.com", "evil.com"),
+        ("bank\u00ad.\u200bcom", "https://evil.com", "evil.com"),
+        ("bank·com", "https://evil.com", "evil.com"),
+        ("https:/bank.com/x", "https://evil.com", "evil.com"),
+        ("http:/\\\\bank.com", "https://evil.com", "evil.com"),
+        ("hxxps://bank.com", "https://evil.com", "evil.com"),
+        ("ftp://bank.com", "https://evil.com", "evil.com"),
+        ("//bank.com", "https://evil.com", "evil.com"),
+        ("www.bank.museum", "https://evil.com", "evil.com"),
+        ("www.bank.py", "https://evil.com", "evil.com"),
+        ("bank.insure/login", "https://evil.com", "evil.com"),
+        ("bank.sh/login", "https://evil.com", "evil.com"),
+        ("me@bank.com", "mailto:me%40evil.com", "evil.com"),
+        ("bank.com", "https://bank.com./", ""),
+        ("约翰·史密斯", "https://x.com", ""),
+        ("np.array", "https://numpy.org/", ""),
+        ("http: the module", "https://docs.python.org/", ""),
         ("python.org", "https://docs.python.org/3", ""),
         ("https://bank.com:443/", "https://bank.com/", ""),
         ("bank.com", "https://www.bank.com/", ""),
@@ -116,6 +135,16 @@ def test_a_link_that_shows_another_host_names_its_own(text, url, real):
     assert misleads(text, url) == real
     html = render_markdown(f"- [**{text[0]}**{text[1:]}][r]\n\n[r]: {url}")
     assert (f"({real})" in html.partition("</a>")[2]) is bool(real)
+    written = safe_markdown(f"[**{text[0]}**{text[1:]}](<{url}>)")
+    assert written.endswith(f") ({escaped(real)})" if real else ")")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.com\\@bank.com", "https:\\\\evil.com/", "http://a\\b"]
+)
+def test_a_host_that_browsers_read_otherwise_is_none_to_link_to(url):
+    assert not is_linkable(url)
+    assert link_open(url) == ""
 
 
 def test_punycode_stays_as_it_is():

@@ -1,6 +1,7 @@
 """From a question to the exact request."""
 
 from dataclasses import replace
+from typing import Annotated, Literal
 
 import pytest
 
@@ -234,3 +235,20 @@ def test_a_files_keys_are_masked_as_all_that_is_sent(tmp_path):
     assert "sk-abcdefgh" not in sent
     assert "masked" in sent
     assert "very1secret23" in str(read_ask("Look", {**asked, "allow_secrets": True}, **place).input)
+
+
+def test_keys_in_what_tells_of_functions_and_types_are_masked():
+    key = "sk-abcdefgh12345678abcd"
+    told = f"Use {key}."
+    typed = {"type": "object", "properties": {"a": {"type": "string", "description": told}}}
+
+    def look(mode: Annotated[str, told] = key) -> str:
+        return mode
+
+    look.__doc__ = told
+    look.__annotations__["mode"] = Literal[key, "b"]
+    place = {"endpoint": find_endpoint("openai", {}, key="k-of-the-endpoint"), "model": "m"}
+    for asked, count in (({}, 0), ({"allow_secrets": True}, 1)):
+        ask = read_ask("Look", {"tools": [look], "schema": typed, **asked}, chat="main", **place)
+        for sent in (ask.input, ask.tools, ask.extra):
+            assert (key in str(sent)) == bool(count)

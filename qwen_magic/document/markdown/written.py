@@ -11,12 +11,12 @@ that: readers differ in what they take for code, a link or a tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
-from qwen_magic.document.links import is_linkable, is_picture, markdown_link, remote_host
+from qwen_magic.document.links import is_linkable, is_picture, markdown_link, misleads, remote_host
 from qwen_magic.document.markdown.parser import Token, parse, parse_structure
 from qwen_magic.document.markdown.render import text_of
 from qwen_magic.document.words import SPECIAL, escaped
@@ -30,6 +30,11 @@ _HAZARD: Final = re.compile(r"<(?=[A-Za-z/!?])|!\[|!\\?\[|&(?:lt|#0*60|#x0*3c)\b
 _ELSEWHERE: Final = re.compile(
     r"(?:\]\(|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:)\s*<?(?!\s|https?://|mailto:|(?!//)[#\w./%\-]+[\s>)])",
     re.IGNORECASE | re.MULTILINE,
+)
+# Where the words of a link may show a host, or its target begin with a name (`https://a@b`).
+_TOLD_HOST: Final = re.compile(
+    r"[^\w\s\[\]\"'(),!?-][^\[\]]{0,300}\]\s?[(\[]|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:|://[^\s/)]{0,300}@",
+    re.MULTILINE,
 )
 _BARE: Final = re.compile(r"</?[a-z]+>|<br ?/>")
 _BESIDE: Final = re.compile(r"(?![/\\])[^:\\\x00-\x20]*")
@@ -50,7 +55,7 @@ def safe_markdown(text: str, instead: Instead = lambda image: None, *, last: int
     """`text` itself where no reader of Markdown takes anything in it for HTML or a picture, else
     written anew. What stands behind it is no part of it: its last fence is closed. `last`: where
     its last block begins, or an earlier one."""
-    if _HAZARD.search(text) or _ELSEWHERE.search(text):
+    if _HAZARD.search(text) or _ELSEWHERE.search(text) or _TOLD_HOST.search(text):
         tokens = parse(text)
         if any(_is_shown(token, instead) for token in tokens) or _is_hazardous(tokens):
             return _Writer(instead).blocks(tokens)
@@ -103,7 +108,7 @@ def _is_hazardous(tokens: Sequence[Token]) -> bool:
             if mark.type == "footnote" and before.content.endswith("!"):
                 return True
         is_split = in_table or "\n" in token.content  # where readers differ in what is code
-        if any(_is_hazard(child, is_split) for child in children):
+        if any(_is_hazard(child, is_split) for child in children) or any(_misled(children)):
             return True
     return False
 
@@ -120,6 +125,18 @@ def _is_hazard(token: Token, is_split: bool) -> bool:
     if token.type == "link_open" and _leads_away(token.attrs):
         return True
     return bool(_HAZARD.search(f"{token.content} {token.attrs.get('href', '')}"))
+
+
+def _misled(tokens: Sequence[Token]) -> Iterator[str]:
+    """For each link, the host that it leads to where its words show another, else ""."""
+    opened: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.type == "link_open":
+            opened.append(place)
+        elif token.type == "link_close":
+            begun = opened.pop()
+            url = str(tokens[begun].attrs.get("href", ""))
+            yield misleads(text_of(tokens[begun + 1 : place]), url) if is_linkable(url) else ""
 
 
 def _leads_away(target: Mapping[str, object]) -> bool:
@@ -212,6 +229,7 @@ class _Writer:
         """What stands in one block."""
         parts: list[str] = []
         links: list[str] = []  # what ends each link that we are in, "" where it is none to follow
+        misled = _misled(tokens)
         for token in tokens:
             kind = token.type
             if kind == "link_open":
@@ -220,8 +238,9 @@ class _Writer:
                 links.append(markdown_link(url, "")[2:] if is_link else "")
                 parts.append("[" if is_link else "")
             elif kind == "link_close":
-                ending = links.pop()
-                parts.append(f"]{ending}" if ending else "")
+                ending, host = links.pop(), next(misled)
+                if ending:
+                    parts.append(f"]{ending}{f' ({escaped(host)})' if host else ''}")
             elif kind == "image":
                 parts.append(self._image(token, inside_link=any(links)))
             elif kind.endswith(("_open", "_close")) and token.tag in _MARKS and "html" not in kind:
