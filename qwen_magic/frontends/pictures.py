@@ -171,7 +171,7 @@ def _kitty(content: bytes, columns: int, rows: int) -> Iterator[str]:
     for at in range(0, len(data), _CHUNK):
         more = int(at + _CHUNK < len(data))
         yield f"\x1b_G{control}m={more};{data[at : at + _CHUNK]}\x1b\\"
-        control = ""
+        control = "q=2,"
 
 
 def _iterm(content: bytes, columns: int, rows: int) -> str:
