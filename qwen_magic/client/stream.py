@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _GRACE: Final = 1.0
 
 _ALONG: Final = 0.005  # seconds for reading what came while a stream was not looked at
-_BRIEF: Final = 0.002  # seconds after a batch without text
+_BRIEF: Final = 0.001  # seconds after a batch without text
 
 # Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
 _BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
