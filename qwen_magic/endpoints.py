@@ -436,14 +436,16 @@ def _variable_of(host: str) -> str:
 
 def is_open(url: str) -> bool:
     """Whether others on the network can read what is sent to `url`: plain http to another host."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "http" or host == "localhost":
-        return False
+    return urlsplit(url).scheme == "http" and not is_here(url)
+
+
+def is_here(url: str) -> bool:
+    """Whether `url` is one of this machine itself, which only it can be reached by."""
+    host = urlsplit(url).hostname or ""
     try:
-        return not ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return True
+        return host == "localhost"
 
 
 def default_endpoint_name(environ: Mapping[str, str] | None = None) -> str:

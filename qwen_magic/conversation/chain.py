@@ -29,6 +29,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import commonprefix  # of any texts
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from qwen_magic.errors import ConversationError
@@ -340,13 +341,21 @@ class TurnTree(Generic[T]):
         """Whether it is the current turn of its cell."""
         return turn.cell is not None and self._current.get(turn.cell) == turn.key
 
-    def beside_id(self, response_id: str) -> list[str]:
-        """The other response ids that come right before and after this one, in their order."""
+    def short_id(self, id: str) -> str:
+        """How the turn with that response id can be named, also beside the path: six characters of
+        it, or more where they name several, or read as a number."""
+        if not id:
+            return ""
         if self._ids is None:
             self._ids = sorted(turn.response_id for turn in self._turns.values())
-        first = bisect_left(self._ids, response_id)
-        after = bisect_right(self._ids, response_id)
-        return self._ids[max(0, first - 1) : first] + self._ids[after : after + 1]
+        first, after = bisect_left(self._ids, id), bisect_right(self._ids, id)
+        beside = self._ids[max(0, first - 1) : first] + self._ids[after : after + 1]
+        alike = [len(commonprefix([id, each])) for each in beside]  # noqa: RUF071 - no paths
+        ours = len(id) - len(id.removeprefix("resp_"))  # may be left out
+        end = max([ours + SHORTEST_ID, *(length + 1 for length in alike)])
+        while id[ours:end].isdigit() and end < len(id):
+            end += 1
+        return id[ours:end]
 
     def find(self, ref: str) -> T:
         """The turn that REF names: its number on the path to the head, a negative number from its

@@ -16,14 +16,12 @@ from typing import Any, Final, Generic, Literal, TypeAlias
 
 from qwen_magic.conversation.chain import (
     PROMPT_BEGINNING,
-    SHORTEST_ID,
     CellKey,
     T,
     Turn,
     TurnSummary,
     TurnTree,
 )
-from qwen_magic.conversation.rows import common_length
 
 MOST_ON_PATH: Final = 80  # turns of the path to the head: its first ones and its last
 FIRST_ON_PATH: Final = 10
@@ -196,25 +194,12 @@ class _Choice(Generic[T]):
         place, made = self._tree.place(turn)
         return Line(
             summary_of(turn),
-            self._short_id(turn.response_id),
+            self._tree.short_id(turn.response_id),
             place,
             made,
             depth,
             is_current=made > 1 and self._tree.is_current(turn),
         )
-
-    def _short_id(self, id: str) -> str:
-        """How a turn beside the path can be named: six characters of its response id, or more where
-        that names several, or reads as a number."""
-        if not id:
-            return ""
-        ours = len(id) - len(id.removeprefix("resp_"))  # may be left out
-        beside = self._tree.beside_id(id)
-        alike = max((common_length(id, other) for other in beside), default=0)
-        end = max(ours + SHORTEST_ID, alike + 1)
-        while id[ours:end].isdigit() and end < len(id):
-            end += 1
-        return id[ours:end]
 
 
 def summary_of(turn: Turn | TurnSummary) -> TurnSummary:

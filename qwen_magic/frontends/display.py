@@ -111,20 +111,6 @@ def _called_by(displayhook: Any) -> bool:
     return False
 
 
-def show_table(header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
-    """Show `rows` under `header`, then `note` as a paragraph."""
-    from IPython.core.getipython import get_ipython
-    from IPython.display import display
-
-    plain = printable(listing_text(header, rows) + (f"\n{note}" if note else ""))
-    if hasattr(get_ipython(), "kernel"):
-        notes = [note] if note else []
-        data = {"text/html": listing_html(header, rows, *notes), "text/plain": plain}
-        display(data, raw=True)  # type: ignore[no-untyped-call]
-    else:
-        print(plain)  # noqa: T201
-
-
 def show_html(html: str, plain: str) -> None:
     """Show HTML in a notebook, with its plain text."""
     from IPython.display import display
@@ -239,6 +225,11 @@ def listing_html(
 def listed(html: str) -> str:
     """HTML of our own with the look of the tables."""
     return f'<div class="qm-listing"><style>{_STYLE}</style>{html}</div>'
+
+
+def staged(html: str) -> str:
+    """HTML of our own as it is shown before an audience."""
+    return f'<div class="qm-staged"><style>.qm-staged{{zoom:1.4}}</style>{html}</div>'
 
 
 def _whole(cell: str) -> str:

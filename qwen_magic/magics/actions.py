@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, Final
 
 from qwen_magic.answer import Answer
@@ -34,6 +33,7 @@ class AnswerActions:
         self._conversations = conversations
         self._place: dict[str, str] = {}  # key -> chat
         self._outputs: OrderedDict[str, bytes] = OrderedDict()  # packed: HTML shrinks to a fifth
+        self._compared: set[str] = set()  # keys of answers that say whether they are kept
         self.widget = ActionsWidget(on_action=self._act, describe=self._describe)
 
     def offer(self, answer: Answer, *, prints_figures: bool) -> None:
@@ -49,12 +49,14 @@ class AnswerActions:
         while len(self._outputs) > _KEPT:
             self._outputs.popitem(last=False)
         self.widget.tell(*self._siblings_known(key))
-        chain, asked = self._find(key)
-        self._tell(_compared(chain, asked))
+        self.moved(self._find(key)[0])
 
-    def _tell(self, turns: Iterable[Turn]) -> None:
-        """Tell the page once more what these offer, as far as they were offered."""
-        self.widget.tell(*(turn.key for turn in turns if turn.key in self._outputs))
+    def moved(self, chain: Chain) -> None:
+        """The conversation goes on elsewhere: tell the page which of its compared answers is kept
+        now."""
+        shown = self._compared.intersection(self._outputs, chain.turns)
+        if shown:
+            self.widget.tell(*shown)
 
     def close(self) -> None:
         self.widget.close()
@@ -84,6 +86,7 @@ class AnswerActions:
         if turn.may_be_head and len(_compared(chain, turn)) > 1:
             is_kept = any(turn.key == each.key for each in chain.path(chain.head))
             facts["keep"] = "kept" if is_kept else "may"
+            self._compared.add(key)
         return facts
 
     def _act(self, op: str, key: str, argument: object) -> Reply | None:
@@ -98,7 +101,7 @@ class AnswerActions:
                 return Say(f"New conversation {name}: the next cell continues from here.")
             case "keep":
                 self._conversations.pick(chain, turn)
-                self._tell(_compared(chain, turn))
+                self.moved(chain)
                 return Say(f"Kept: {chain.name} goes on from here.")
             case "sibling":
                 return self._show(chain, turn, argument)
@@ -113,6 +116,7 @@ class AnswerActions:
         chosen = siblings[place - 1]
         if chosen.may_be_head:
             self._conversations.pick(chain, chosen)
+            self.moved(chain)
         if chosen.key not in self._outputs:
             facts = TurnFacts(
                 model=chosen.model,

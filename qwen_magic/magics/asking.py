@@ -253,16 +253,16 @@ class Asker:
 
     def show_differences(self, answer: Answer, edits: str) -> None:
         """How the text differs from that of the turn `edits`, which it took the place of."""
-        from qwen_magic.frontends.display import listed, show_html
+        from qwen_magic.frontends.display import listed
         from qwen_magic.frontends.plain import differences_html, differences_text
 
         before = self.session.conversations.chain(answer.chat).turns.get(edits)
         texts = (before.text if before else "", answer.text)
-        if all(texts) and kernel_of(self.shell) is None:
-            print(differences_text(*texts))
-        elif all(texts):
-            html = differences_html("The answer before → this one, in words", *texts)
-            show_html(listed(html), differences_text(*texts))
+        if all(texts):
+            words = "The answer before → this one, in words"
+            self.views.show_page(
+                lambda: listed(differences_html(words, *texts)), differences_text(*texts)
+            )
 
     def bind(self, value: object, options: Options) -> None:
         """Bind the value of a cell to the name of `--out`; in a terminal to `_` and `Out` as well,

@@ -100,7 +100,6 @@ class CodeMagics(SessionMagics):
         them. Raises `UsageError`."""
         from qwen_magic.conversation.scope import read_text
         from qwen_magic.document.words import exposed
-        from qwen_magic.frontends.display import show_table
         from qwen_magic.frontends.trace import seconds
         from qwen_magic.magics.view_factory import trace_of_recorded
         from qwen_magic.recording.file import read_recording
@@ -124,7 +123,7 @@ class CodeMagics(SessionMagics):
             for place, asked in enumerate(found, 1)
         ]
         note = f"%qwen_trace {path} N shows how one went"
-        show_table(["", "question", "model", "took"], rows, note)
+        self._asker.views.show_table(["", "question", "model", "took"], rows, note)
 
     @command
     def qwen_fix(self, line: str) -> Answer | None:

@@ -25,7 +25,7 @@ from qwen_magic.conversation.archive.notebook import METADATA_KEY
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, duration, fenced
 from qwen_magic.errors import OptionError
-from qwen_magic.frontends.display import listed, listing_html, listing_text, show_html
+from qwen_magic.frontends.display import listed, listing_html, listing_text, staged
 from qwen_magic.frontends.kernel import CommPump, kernel_of
 from qwen_magic.frontends.plain import differences_html, differences_text, printable
 from qwen_magic.magics.base import interrupted
@@ -88,7 +88,8 @@ class Comparison(Sequence["Answer"]):
     """The answers of `--compare`, in the order in which their variants were typed.
 
     `labels` name them; `costs` are what they cost, empty where that is not known; `kept` is the
-    place of the one that the conversation goes on after; `verdict` is the judge's answer.
+    place of the one that the conversation went on after at first; `verdict` is the judge's answer;
+    `refs` name them to `%qwen_pick`; `stage`: it is shown before an audience, without these.
     """
 
     labels: tuple[str, ...]
@@ -97,6 +98,8 @@ class Comparison(Sequence["Answer"]):
     kept: int | None = None
     verdict: Answer | None = None
     judged: tuple[str, ...] = ()  # the labels in the order in which the judge saw their answers
+    refs: tuple[str, ...] = ()
+    stage: bool = False
 
     def __getitem__(self, index: Any) -> Any:
         """By place, or by label."""
@@ -121,14 +124,15 @@ class Comparison(Sequence["Answer"]):
             cost = self.costs[place] if self.costs else ""
             figures = [f"{number:,}" if usage else "" for number in (taken, given)]
             spent = duration(answer.seconds) or f"0.0{NO_BREAK}s"
-            rows.append([label, spent, *figures, cost, status])
-        header = ["answer", "time", "tokens in", "out", "about", ""]
+            ref = self.refs[place] if self.refs and not self.stage else ""
+            rows.append([label, spent, *figures, cost, status, ref])
+        header = ["answer", "time", "tokens in", "out", "about", "", "%qwen_pick"]
         keep = [at for at in range(len(header)) if any(row[at] for row in rows)]
         notes = []
         if self.kept is not None:
             notes.append(
-                f"The conversation goes on after {self.labels[self.kept]}; "
-                '"Keep this one" under an answer, or %qwen_pick, chooses another.'
+                f"The conversation goes on after {self.labels[self.kept]}, until another one is "
+                'kept: by "Keep this one" under it, or by %qwen_pick.'
             )
         if self.judged:
             saw = ", ".join(f"{n} is {label}" for n, label in enumerate(self.judged, 1))
@@ -141,7 +145,8 @@ class Comparison(Sequence["Answer"]):
 
     def _repr_html_(self) -> str:
         header, rows, notes = self._table()
-        return listing_html(header, rows, *notes, more="".join(self._folded()))
+        html = listing_html(header, rows, *notes, more="".join(self._folded()))
+        return staged(html) if self.stage else html
 
     def _folded(self) -> Iterator[str]:
         """The differences between the first text and each other, behind a disclosure."""
@@ -218,11 +223,15 @@ def _compared(asker: Asker, plans: Sequence[Plan], answers: Sequence[Answer]) ->
         tuple(plan.ask.label for plan in plans),
         tuple(answers),
         tuple("" if cost is None else str(cost) for cost in costs),
+        stage=asker.views.stage,
     )
     if plans[0].chat:
         chain = asker.session.conversations.chain(plans[0].chat)
-        for place, answer in enumerate(answers):
-            turn = chain.turns.get(answer.metadata.get(METADATA_KEY, {}).get("key", ""))
+        keys = [answer.metadata.get(METADATA_KEY, {}).get("key", "") for answer in answers]
+        turns = [chain.turns.get(key) for key in keys]
+        refs = tuple(chain.short_id(turn.response_id) if turn else "" for turn in turns)
+        compared = replace(compared, refs=refs)
+        for place, turn in enumerate(turns):
             if turn is not None and turn.may_be_head:
                 asker.session.conversations.pick(chain, turn)
                 compared = replace(compared, kept=place)
@@ -257,10 +266,8 @@ def _judging(
 
 def _head(asker: Asker, words: str) -> None:
     """Show what follows as no answer of those that are compared."""
-    if kernel_of(asker.shell) is None:
-        print(f"\n{printable(words)}")
-    else:
-        show_html(listed(f"<p><b>{shown_html(words)}</b></p>"), printable(words))
+    plain = "\n" * (kernel_of(asker.shell) is None) + printable(words)
+    asker.views.show_page(lambda: listed(f"<p><b>{shown_html(words)}</b></p>"), plain)
 
 
 def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparison:

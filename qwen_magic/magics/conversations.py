@@ -138,8 +138,9 @@ class ConversationMagics(SessionMagics):
         """Step back: after %qwen_undo [N] the next question continues after the turn before the
         last N."""
         name = self._conversations.current
-        steps = read_steps(line)
-        print(_continues(self._conversations.chain(name), self._conversations.undo(name, steps)))
+        steps, chain = read_steps(line), self._conversations.chain(name)
+        print(_continues(chain, self._conversations.undo(name, steps)))
+        self._asker.views.moved(chain)
 
     @command
     def qwen_pick(self, line: str) -> None:
@@ -155,23 +156,20 @@ class ConversationMagics(SessionMagics):
             )
         chain, turn = self._find(words[0])
         self._conversations.pick(chain, turn)
+        self._asker.views.moved(chain)
         print(_continues(chain, turn))
 
     @command
     def qwen_history(self, line: str) -> None:
         """The conversation as a tree: %qwen_history [NAME]."""
-        from qwen_magic.frontends.display import show_html
         from qwen_magic.frontends.history import history_html, history_text
-        from qwen_magic.frontends.kernel import kernel_of
 
         name = read_name("qwen_history", line, aside=True) or self._conversations.current
         outline = self._conversations.outline(name)
-        now, kept = time.time(), self._conversations.whereabouts()
+        views = self._asker.views
+        now, kept = time.time(), "" if views.stage else self._conversations.whereabouts()
         text = history_text(outline, now=now, kept=kept)
-        if kernel_of(self.shell) is None:
-            print(text)
-        else:
-            show_html(history_html(outline, now=now, kept=kept), text)
+        views.show_page(lambda: history_html(outline, now=now, kept=kept), text)
 
     def _summarize(self, name: str, chain: Chain, turn: Turn) -> None:
         """Have the model summarize `chain` up to `turn`, and begin `name` with what it writes.
@@ -199,7 +197,6 @@ class ConversationMagics(SessionMagics):
         print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:
-        from qwen_magic.frontends.display import show_table
 
         there = self._conversations
         stored = there.summaries()
@@ -210,7 +207,7 @@ class ConversationMagics(SessionMagics):
         older = len(stored) - len(shown)
         note = f"and {older:,} older: %qwen_chat --all" if older else ""
         header = ["", "conversation", "turns", "continues after", "age", "tokens", "defaults"]
-        show_table(header, rows, note)
+        self._asker.views.show_table(header, rows, note)
 
     def _tokens(self, summary: ChatSummary | None) -> int:
         session = self._asker.session

@@ -277,14 +277,13 @@ class PromptMagics(SessionMagics):
         return list(list_prompts(prompt_folders(os.environ), faults.append))
 
     def _list(self) -> None:
-        from qwen_magic.frontends.display import show_table
 
         faults: list[UsageError] = []
         found = self._found(faults)
         rows = [[f"@{file.name}", file.description, _takes(file), _place(file)] for file in found]
         notes = ["-s @NAME takes one as instructions", "%qwen_prompt NAME asks what it says"]
         notes += [f"{fault.message} {fault.why}".strip() for fault in faults]
-        show_table(["prompt", "", "fields", "where"], rows, "; ".join(notes))
+        self._asker.views.show_table(["prompt", "", "fields", "where"], rows, "; ".join(notes))
 
 
 def _fields(words: list[str]) -> dict[str, str]:

@@ -43,7 +43,6 @@ class ServiceMagics(SessionMagics):
         prices (without a key, the known names); of any other server those that it lists itself.
         Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
-        from qwen_magic.frontends.display import show_table
 
         _no_words("qwen_models", line)
         endpoint = self._asker.session.endpoints.find(self._magics.endpoint)
@@ -56,17 +55,16 @@ class ServiceMagics(SessionMagics):
                 note = f"{error.message} {note}"
         elif not endpoint.capabilities.has_known_models:
             names = self._asker.list_models(self._magics.endpoint)
-            show_table(
+            self._asker.views.show_table(
                 ["model"], [[name] for name in names], f"Listed by {endpoint.server} itself."
             )
             return
         rows = [[model.name, "yes" if model.vision else "", model.note] for model in KNOWN_MODELS]
-        show_table(["model", "images", "note"], rows, note)
+        self._asker.views.show_table(["model", "images", "note"], rows, note)
 
     def _show_catalogue(self, endpoint: Endpoint) -> None:
         """The host's own list. Raises `QwenError`."""
         from qwen_magic.context.models import KNOWN_MODELS
-        from qwen_magic.frontends.display import show_table
 
         session = self._asker.session
         listed = session.catalogues.ask(session.client, endpoint)
@@ -79,7 +77,7 @@ class ServiceMagics(SessionMagics):
             window = f"{model.window:,}" if model.window else ""
             images = "yes" if about and about.vision else ""
             rows.append([model.name, images, window, *prices, about.note if about else ""])
-        show_table(
+        self._asker.views.show_table(
             ["model", "images", "window", "input", "output", "note"],
             rows,
             f"As {endpoint.server} lists them, asked on {local_day()(listed.at)}; prices for a "
@@ -91,7 +89,6 @@ class ServiceMagics(SessionMagics):
         """List the tools that -t takes: built-in ones, functions marked with @tool, variables that
         hold tool dicts, and the MCP servers of mcp.json with their state. `%qwen_tools --forget`:
         ask about every function and server again."""
-        from qwen_magic.frontends.display import show_table
         from qwen_magic.tools.selection import BUILT_IN, tool_variables
 
         if "forget" in _no_words("qwen_tools", line):
@@ -105,7 +102,7 @@ class ServiceMagics(SessionMagics):
             rows.append(
                 [name, f"{state}: {about}", "your approval to start it, and of each call", ""]
             )
-        show_table(["tool", "what it does", "needs", "cost"], rows)
+        self._asker.views.show_table(["tool", "what it does", "needs", "cost"], rows)
 
     @command
     def qwen_key(self, line: str) -> None:
@@ -142,7 +139,6 @@ class ServiceMagics(SessionMagics):
         """Tokens, tool calls and money of this notebook's turns: %qwen_usage
         [model|conversation|day]. Money is told where %qwen_models has found a price."""
         from qwen_magic.conversation.usage import usage_table
-        from qwen_magic.frontends.display import show_table
 
         group = _GROUPS.get(line.strip())
         if group is None:
@@ -157,7 +153,7 @@ class ServiceMagics(SessionMagics):
             header.append("about")
             rows = [[*row, *cost] for row, cost in zip(rows, _costs(table), strict=True)]
             notes.append("money is for tokens alone, by the price lists of the hosts")
-        show_table(header, rows, "; ".join(note for note in notes if note))
+        self._asker.views.show_table(header, rows, "; ".join(note for note in notes if note))
 
     @command
     def qwen_demo(self, line: str) -> None:

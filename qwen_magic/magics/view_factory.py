@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from qwen_magic.session.view import NoView, View, facts_of
 
 if TYPE_CHECKING:
     from qwen_magic.context.notebook import FoundCell
+    from qwen_magic.conversation.chain import Chain
     from qwen_magic.document.footer import TurnFacts
     from qwen_magic.endpoints import Endpoint
     from qwen_magic.frontends.dry_run import DryRun, Price
@@ -129,30 +130,50 @@ class ViewFactory:
 
     def show_dry_run(self, plan: Plan) -> None:
         """Show what the request would be, and send nothing."""
-        from qwen_magic.frontends.display import show_html
         from qwen_magic.frontends.dry_run import dry_run_html, dry_run_text
 
         dry = dry_run_of(plan)
-        if kernel_of(self._shell) is None:
-            print(dry_run_text(dry))
-        else:
-            show_html(dry_run_html(dry), dry_run_text(dry))
+        self.show_page(partial(dry_run_html, dry), dry_run_text(dry))
 
     def show_trace(self, page: TracePage) -> None:
         """Show how a turn went."""
-        from qwen_magic.frontends.display import show_html
         from qwen_magic.frontends.trace import trace_html, trace_text
 
+        self.show_page(partial(trace_html, page), trace_text(page))
+
+    def show_table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *notes: str) -> None:
+        """Show `rows` under `header`, then `notes`, a paragraph each."""
+        from qwen_magic.frontends.display import listing_html, listing_text
+        from qwen_magic.frontends.plain import printable
+
+        notes = tuple(filter(None, notes))
+        text = printable("\n".join([listing_text(header, rows), *notes]))
+        self.show_page(partial(listing_html, header, rows, *notes), text)
+
+    def show_page(self, html: Callable[[], str], plain: str) -> None:
+        """Show what a magic tells: `html` in a notebook, larger before an audience; else text."""
+        from qwen_magic.frontends.display import show_html, staged
+
         if kernel_of(self._shell) is None:
-            print(trace_text(page))
+            print(plain)
         else:
-            show_html(trace_html(page), trace_text(page))
+            show_html(staged(html()) if self.stage else html(), plain)
+
+    @property
+    def stage(self) -> bool:
+        """Whether all is shown as before an audience."""
+        return self._settings.stage
 
     def offer(self, answer: Answer) -> None:
         """Put the actions under an answer that stands in a notebook."""
         if not answer.bundle or not (self._actions or self._sees_widgets()):
             return
         self._page_actions().offer(answer, prints_figures=self._settings.print_figures)
+
+    def moved(self, chain: Chain) -> None:
+        """The conversation was made to go on elsewhere: answers that stand there say so."""
+        if self._actions is not None:
+            self._actions.moved(chain)
 
     def _page_actions(self) -> AnswerActions:
         from qwen_magic.magics.actions import AnswerActions

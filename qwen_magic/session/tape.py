@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import append_text, read_text, write_text
 from qwen_magic.document.words import counted, exposed
-from qwen_magic.endpoints import DEMO, TABLE, Endpoint, find_endpoint
+from qwen_magic.endpoints import DEMO, LOCAL, TABLE, Endpoint, find_endpoint, is_here
 from qwen_magic.errors import NotRecordedError, UsageError
 from qwen_magic.masking import Secret
 from qwen_magic.recording import Take, masked_body
@@ -254,7 +254,7 @@ class Tape:
         replay = self._replay
         if replay is None or replay.missing == "fail":
             return False
-        if replay.missing == "live" or (replay.is_beside and endpoint == DEMO):
+        if replay.missing == "live" or (replay.is_beside and _is_here(endpoint)):
             return True
         agreed = self.agrees((error.message, error.why), "Ask the model over the network?")
         if agreed is not None:
@@ -409,6 +409,16 @@ def exchange_of(stream: Stream) -> Exchange:
     for at, chunk in stream.came:
         take.feed(chunk, at)
     return take.ended(stream.came[-1][0] if stream.came else stream.started_at)
+
+
+def _is_here(endpoint: str) -> bool:
+    """Whether an endpoint, by its name or address, is a server of this machine."""
+    if endpoint in (DEMO, LOCAL):
+        return True
+    try:
+        return is_here(find_endpoint(endpoint, {}, allow_http=True).base_url)
+    except (UsageError, ValueError):  # no address; it is told where it is asked
+        return False
 
 
 def _row(name: str, base_url: str) -> Endpoint:

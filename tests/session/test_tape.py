@@ -154,21 +154,35 @@ class TestReplaying:
                     replayer.ask(question)
                 assert not asked(live)
 
-    @pytest.mark.parametrize(("is_beside", "asks"), [(True, True), (False, False)])
-    def test_beside_a_notebook_the_demo_answers_what_is_missing(
-        self, lesson, session, is_beside, asks
+    @pytest.mark.parametrize("where", ["demo", "its address"])
+    @pytest.mark.parametrize("is_beside", [True, False])
+    def test_beside_a_notebook_this_machine_answers_what_is_missing(
+        self, lesson, session, server, is_beside, where
     ):
         """It is no network; what differs is told with the answer."""
         tape = replaying(lesson[0], is_beside=is_beside)
         replayer = session(tape)
-        question = ask(replayer, "What is an even number?", "demo")
-        if asks:
+        place = where if where == "demo" else server.base_url
+        question = ask(replayer, "What is an even number?", place)
+        if is_beside:
             plan, _way, stream = replayer._opened(replayer.plan(question))
             stream.stop()
             assert "prime → even" in " ".join(plan.notes)
         else:
             with pytest.raises(NotRecordedError):
                 replayer.ask(question)
+
+    @pytest.mark.parametrize(
+        ("where", "goes"),
+        {
+            "local": True, "ollama": True, "http://[::1]:8000/v1": True, "https://localhost": True,
+            "singapore": False, "http://10.0.0.1/v1": False, "http://localhost.example.org": False,
+            "http://[::1": False, "nothing": False,
+        }.items(),
+    )  # fmt: skip
+    def test_unasked_to_this_machine_alone(self, lesson, where, goes):
+        tape = replaying(lesson[0], is_beside=True)
+        assert tape.goes_live(NotRecordedError("missing"), where) is goes
 
     def test_what_it_finds_out_is_forgotten(self, lesson, session):
         replayer = session(replaying(lesson[0]))
