@@ -26,7 +26,7 @@ from qwen_magic.frontends.plain import (
 
 _NUMBER: Final = re.compile(r"[-−+]?[\d.,]+(?:\s?(?:%|[A-Z]{3}|[KM]?B|s|ms|tokens))?|–|—|-|\?")
 _STYLE: Final = (
-    ".qm-listing.qm-listing{container:qm-listing/inline-size;"
+    ".qm-listing.qm-listing{container:qm-listing/inline-size;overflow-x:auto;"
     "padding-inline-start:calc(var(--jp-code-padding,-1px) + 1px);"
     "table{margin:0;border-collapse:collapse;font-size:13px}p{margin:6px 0 0}"
     "tbody tr:nth-child(n){background:none}"
@@ -34,10 +34,14 @@ _STYLE: Final = (
     "[align]{text-align:end;font-variant-numeric:tabular-nums}"
     "summary{margin:6px 0 0;font-size:13px}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
     "ins{background:#2a83;text-decoration:none}del{background:#d443}"
-    "@container qm-listing (max-width:560px){thead{display:none}"
-    "table,tbody,tr{display:block}tr{padding:4px 0;text-align:start}"
-    "td{display:inline-block;padding:0 12px 0 0;overflow-wrap:anywhere}td:empty{display:none}"
-    "td:not([data-label=''])::before{content:attr(data-label) '\\a0';opacity:.7}}}"
+    "@container qm-listing (max-width:640px){:is(td,th){padding-inline-end:12px}}"
+    "@container qm-listing (max-width:480px){thead{display:none}table,tbody{display:block}"
+    "tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(120px,1fr));gap:0 24px;"
+    "padding:5px 0;text-align:start}"
+    "td{display:block;grid-column:1/-1;padding:0;overflow-wrap:anywhere}"
+    "td[align]{display:flex;grid-column:auto;justify-content:space-between}"
+    "td:empty{display:none}td:first-child{font-weight:600}"
+    "td+td:not([data-label=''])::before{content:attr(data-label) '\\a0';opacity:.7}}}"
 )
 _SHEET: Final = Path(__file__).with_name("pages.css")
 _SHORT: Final = 12  # characters

@@ -154,8 +154,8 @@ def waterfall(trace: Trace) -> str:
     def x(at: float) -> str:
         return f"{100 * at / whole:.2f}%"
 
-    def line(at: float, look: str) -> str:
-        return f'<line x1="{x(at)}" x2="{x(at)}" y1="20" y2="{height}" stroke="{_INK}" {look}/>'
+    def line(at: float, look: str, top: int = 20) -> str:
+        return f'<line x1="{x(at)}" x2="{x(at)}" y1="{top}" y2="{height}" stroke="{_INK}" {look}/>'
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="{height}" '
@@ -166,7 +166,8 @@ def waterfall(trace: Trace) -> str:
         parts.append(line(tick, 'stroke-opacity=".3"'))
         parts.append(f'<text x="{x(tick)}" y="14" text-anchor="{anchor}">{tick / 1000:g}</text>')
     if trace.first_word is not None:
-        parts.append(line(trace.first_word, 'stroke-dasharray="2 3"'))
+        # Beside the bars alone: it strikes no name through.
+        parts.append(line(trace.first_word, f'stroke-dasharray="18 {_ROW - 18}"', 38))
     for number, span in enumerate(spans):
         parts += _bar(span, 24 + _ROW * number, x(span.start), x(max(span.end - span.start, 0.0)))
     return "".join([*parts, "</svg>"])

@@ -29,9 +29,11 @@ from qwen_magic.recording import masked_body
 from qwen_magic.recording.file import Exchange
 
 _AROUND_KEY: Final = re.compile(rf"[\w\-]{{0,200}}{re.escape(KEY)}[\w\-]{{0,200}}")
-# As context/steps.py and context/notebook.py tell of a cell.
+# As context/steps.py, context/notebook.py and context/exception tell of a cell; and the address of
+# an object of Python's.
 _OF_CELLS: Final = re.compile(
-    r"(?ms)(?P<number>^(?:Cell|Besides I ran) \[)\d+(?=\])"
+    r"(?ms)(?P<number>^(?:Cell|Besides I ran) \[(?=\d+\])"
+    r"|^ *[Cc]ell (?=\d+(?: \(`>>` marks|, line \d+, in ))| at 0x(?=[\da-f]{6,16}>))[\da-f]+"
     r"|(?P<output>^Its output:\n)(?P<fence>`{3,})text\n.*?^(?P=fence)$"
 )
 _LONGEST: Final = 2000  # characters of two prompts that are compared

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from qwen_magic.context.notebook import Masks, answer, read_selection, reading
 from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.steps import RanCell, ran
@@ -123,6 +125,22 @@ class TestFinding:
         assert find(replayer, asked, after="r1") is recorded
         asked[0]["call_id"] = "d"
         assert find(replayer, asked, after="r1") is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Cell {} (`>>` marks what was running):\n1/0\n\ncell {}, line 1, in <module>",
+            "It belongs to:\n    cell {}, line 1, in f\nx: <Model object at 0x7f0000{}>",
+        ],
+    )
+    def test_the_numbers_of_cells_may_differ(self, text):
+        recorded = answered("r1", text.replace("{}", "12"))
+        assert find(Replayer([recorded]), text.replace("{}", "34")) is recorded
+
+    @pytest.mark.parametrize("text", ["Explain cell {}", "x[{}] = 1", "line {}, in f"])
+    def test_the_numbers_that_somebody_typed_count(self, text):
+        recorded = answered("r1", text.replace("{}", "12"))
+        assert find(Replayer([recorded]), text.replace("{}", "34")) is None
 
 
 class TestWhatDiffers:
