@@ -104,9 +104,8 @@ class Replayer:
         if best is None:
             return None
         recorded = self.exchanges[best[1]].body or {}
-        return Nearest(
-            shortened(question_of(recorded)), best[1] + 2, tuple(self._differences(recorded, body))
-        )
+        differences = self._differences(_loosened(recorded), _loosened(body))
+        return Nearest(shortened(question_of(recorded)), best[1] + 2, tuple(differences))
 
     def _differences(self, recorded: JSON, asked: JSON) -> Iterator[str]:
         """What is other in `asked`, a line for each."""

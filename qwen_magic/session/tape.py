@@ -214,6 +214,10 @@ class Tape:
             if each.endpoint and each.endpoint not in endpoints:
                 known = endpoint_of(each, name)
                 endpoints |= {each.endpoint: known, each.base_url: known}
+        if not endpoints:  # nothing would stand in for where questions go, and they would go there
+            raise UsageError(
+                f"{name} has no answers in it.", hint="Record it anew, or take it away."
+            )
         made = _Replay(name, Replayer(exchanges), speed, missing, is_beside, endpoints)
         self.touched = self.active = True
         if is_own:
@@ -324,16 +328,21 @@ class Tape:
         )
 
     def _follow(self) -> None:
-        """Do what the environment says, once."""
+        """Do what the environment says, once. Raises `UsageError` where that cannot be, each time:
+        what follows is not to go to the network."""
         environ, self._environ = self._environ, None
         if environ is None or self.touched:
             return
-        if name := environ.get(RECORD, "").strip():
-            path = Path(name).expanduser().absolute()
-            check_recordable(path)
-            self._ordered = _Recorder(path, begun=is_recording(path))
-        elif name := environ.get(REPLAY, "").strip():
-            self.replay([Path(name).expanduser()], speed=math.inf)
+        try:
+            if name := environ.get(RECORD, "").strip():
+                path = Path(name).expanduser().absolute()
+                check_recordable(path)
+                self._ordered = _Recorder(path, begun=is_recording(path))
+            elif name := environ.get(REPLAY, "").strip():
+                self.replay([Path(name).expanduser()], speed=math.inf)
+        except UsageError:
+            self._environ = environ
+            raise
 
 
 def _names_one(environ: Mapping[str, str] | None) -> bool:

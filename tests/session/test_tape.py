@@ -284,6 +284,17 @@ class TestTheFile:
         lines = [each.splitlines()[1:] for each in (before, read_text(tmp_path / "own.jsonl"))]
         assert lines[0] == lines[1]
 
+    @pytest.mark.parametrize("text", ["", "no recording", '{"recording":1}\n'])
+    def test_nothing_goes_to_the_network_where_a_recording_says_nothing(self, tmp_path, text):
+        path = tmp_path / "lesson.jsonl"
+        path.write_text(text)
+        with pytest.raises(UsageError):
+            replaying(path)
+        named = Tape({REPLAY: str(path)})
+        for _ in range(2):
+            with pytest.raises(UsageError):
+                named.endpoint("singapore")
+
     def test_what_lies_beside_a_notebook(self, lesson, tmp_path):
         path, _ = lesson
         notebook = path.with_suffix(".ipynb")
