@@ -401,7 +401,8 @@ def _from_url(url: str, environ: Mapping[str, str]) -> Endpoint:
     key = ""
     if base == _said(environ, "DASHSCOPE_BASE_URL").rstrip("/"):
         # Set together with the key: a gateway or proxy that the user trusts with it.
-        key = environ.get(variable, "") or environ.get(_KEY, "")
+        variable = variable if environ.get(variable) else _KEY
+        key = environ.get(variable, "")
     return Endpoint(parts.netloc, base, key_variable=variable, key=key, key_optional=True)
 
 
@@ -427,11 +428,13 @@ def _server(parts: SplitResult) -> str:
 
 def _variable_of(host: str) -> str:
     """`<HOST>_API_KEY` with the whole host in it, no two hosts the same: my-llm.example.org is
-    MY__LLM_EXAMPLE_ORG_API_KEY, at port 8443 MY__LLM_EXAMPLE_ORG_8443_API_KEY. Empty where the host
-    has characters that no variable has."""
+    MY__LLM_EXAMPLE_ORG_API_KEY, at port 8443 MY__LLM_EXAMPLE_ORG_8443_API_KEY; one that begins with
+    a digit, as no variable of a shell may, has a _ before it. Empty where the host has characters
+    that no variable has."""
     if not _NAMED_HOST.fullmatch(host):
         return ""
-    return re.sub(r"[.:]", "_", host.replace("-", "__")).upper() + "_API_KEY"
+    name = re.sub(r"[.:]", "_", host.replace("-", "__")).upper()
+    return f"{'_' * name[0].isdigit()}{name}_API_KEY"
 
 
 def is_open(url: str) -> bool:

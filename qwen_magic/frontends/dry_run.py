@@ -143,6 +143,9 @@ class DryRun:
                 "events = client.responses.create(",
                 *lines,
                 ")",
+                "for event in events:",
+                '    if event.type == "response.output_text.delta":',
+                '        print(event.delta, end="", flush=True)',
             ]
         )
 
