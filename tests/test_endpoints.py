@@ -28,6 +28,7 @@ KEYS = {
     "LLM_EXAMPLE_ORG_8443_API_KEY": "own at 8443",
     "LLM__EXAMPLE_ORG_API_KEY": "own of llm-example",
     "VLLM_API_KEY": "local",
+    "_10_0_0_7_8000_API_KEY": "of a shell",
 }
 
 
@@ -106,6 +107,7 @@ def test_endpoints(name, url, capabilities, key):
         ("https://dashscope.aliyuncs.com.evil.example/v1", ""),
         ("https://coding-intl.dashscope.aliyuncs.com/v1", "dash"),
         ("http://127.0.0.1:8000/v1", ""),
+        ("https://10.0.0.7:8000/v1", "of a shell"),
         ("vllm", "local"),
         # Ports: another one is another server.
         ("https://api.openai.com:443/v1", "open"),
@@ -220,6 +222,7 @@ def test_what_stands_around_a_key_is_no_part_of_it(typed):
 
 def test_quotes_around_an_address_or_a_workspace_are_no_part_of_it():
     said = {"DASHSCOPE_BASE_URL": ' "https://gate.example/v1"\n', "DASHSCOPE_API_KEY": "sk-a1"}
+    assert find_endpoint("https://gate.example/v1", said).key_variable == "DASHSCOPE_API_KEY"
     assert default_endpoint_name(said) == "https://gate.example/v1"
     assert find_endpoint(default_endpoint_name(said), said).key == "sk-a1"
     assert "//ws1." in find_endpoint("tokyo", {"DASHSCOPE_WORKSPACE_ID": "'ws1' "}).base_url

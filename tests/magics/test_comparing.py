@@ -78,6 +78,14 @@ def test_a_comparison_is_a_sequence_of_answers():
     assert "goes on after b" in repr(both)
 
 
+def test_before_an_audience_it_is_larger_and_without_ids():
+    said = {stage: compared("one", "two", refs=("a1b2c3", "d4e5f6"), stage=stage)
+            for stage in (False, True)}  # fmt: skip
+    assert "a1b2c3" in said[False]._repr_html_()
+    assert "a1b2c3" not in said[True]._repr_html_() + repr(said[True])
+    assert "qm-staged" in said[True]._repr_html_()
+
+
 def test_texts_of_models_stay_text_in_the_page():
     html = compared("<script>x</script>", "<b>x</b>\n\n\u202e", "")._repr_html_()
     assert "<script" not in html

@@ -30,6 +30,10 @@ def test_side_by_side_each_with_its_stop_and_one_is_kept(open_page):
     with demo_server(delay=0.02) as demo:
         setup = f"%load_ext qwen_magic\n%config QwenMagics.endpoint = {demo.base_url!r}"
         cells = [setup, CELL, "%%qwen\nThanks", "%%qwen --compare a,b\nGive me the tour."]
+        cells += [
+            f"pick = get_ipython().run_line_magic\npick('qwen_pick', both.refs[{n}])"
+            for n in (0, 1)
+        ]
         page = open_page("lab", "compare.ipynb", cells)
         page.run(0)
         page.run(1)
@@ -41,6 +45,10 @@ def test_side_by_side_each_with_its_stop_and_one_is_kept(open_page):
         answers.nth(1).get_by_text("Keep this one").click()
         answers.nth(1).get_by_text("✓ Kept").wait_for()
         answers.nth(0).get_by_text("Keep this one").wait_for()
+        page.run(4)  # by hand, and back again
+        answers.nth(0).get_by_text("✓ Kept").wait_for()
+        page.run(5)
+        answers.nth(1).get_by_text("✓ Kept").wait_for()
         page.run(2)
         last = asked(demo)[-1]
         told = {record.body["model"]: record.response_id for record in asked(demo)}
@@ -56,5 +64,5 @@ def test_side_by_side_each_with_its_stop_and_one_is_kept(open_page):
         page.wait_for_cell(3)
         assert page.output(3).get_by_text("stopped", exact=True).count() == 2
         saved = page.save()
-        assert [len(cell.outputs) for cell in saved.cells[1:]] == [3, 1, 3]
+        assert [len(cell.outputs) for cell in saved.cells[1:4]] == [3, 1, 3]
         assert not page.errors
