@@ -300,6 +300,7 @@ class Asker:
         if found := beside(scope):
             speed = 1.0 if takes_input(self.shell) else math.inf
             tape.replay(found, speed=speed, is_beside=True)
+            self.endpoint_changed()
 
     def endpoint_changed(self) -> None:
         """Demo answers live in a conversation of their own; leaving the demo leaves it."""

@@ -152,7 +152,7 @@ class QwenSettings(HasTraits):
     )
     stage = Bool(
         False,
-        help="Show answers as before an audience: larger type and figures, and no ids.",
+        help="Show answers, tables and traces as before an audience: larger, and without ids.",
     )
     show_reasoning = Bool(
         True, help="Show the model's thinking; where it is off, `answer.reasoning` still has it."

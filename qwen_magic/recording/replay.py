@@ -43,11 +43,11 @@ _SHOWN: Final = 70  # characters of a prompt, or of a difference
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The exchange that is most like a request that was not found. `prompt`: its own; `line`: where
-    it stands in its file; `differences`: how the request differs, in words."""
+    """The exchange that is most like a request that was not found. `prompt`: its own; `number`: its
+    place, from 0; `differences`: how the request differs, in words."""
 
     prompt: str
-    line: int
+    number: int
     differences: tuple[str, ...]
 
 
@@ -86,7 +86,7 @@ class Replayer:
         self._taken[signature] = turn + 1
         return self.exchanges[found[min(turn, len(found) - 1)]]
 
-    def nearest(self, body: JSON) -> Nearest | None:
+    def nearest(self, body: JSON | None) -> Nearest | None:
         """The recorded question most like this one; None where there are no questions."""
         body = masked_body(body) or {}
         asked = question_of(body)
@@ -105,7 +105,7 @@ class Replayer:
             return None
         recorded = self.exchanges[best[1]].body or {}
         differences = self._differences(_loosened(recorded), _loosened(body))
-        return Nearest(shortened(question_of(recorded)), best[1] + 2, tuple(differences))
+        return Nearest(shortened(question_of(recorded)), best[1], tuple(differences))
 
     def _differences(self, recorded: JSON, asked: JSON) -> Iterator[str]:
         """What is other in `asked`, a line for each."""

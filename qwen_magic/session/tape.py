@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -83,16 +84,21 @@ class _Recorder:
 
 @dataclass
 class _Replay:
-    """A recording that answers. `endpoints`: those that it was made with, by name and address.
-    `is_beside`: it does so because it lies beside the notebook."""
+    """Recordings that answer. `files`: their names, each with its number of exchanges. `endpoints`:
+    those that they were made with, by name and address. `is_beside`: they do so because they lie
+    beside the notebook."""
 
-    name: str
+    files: Mapping[str, int]
     replayer: Replayer
     speed: float
     missing: str
     is_beside: bool
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.files)
 
     def opener(self, asked: Exchange, copy: _Recorder | None) -> Opener:
         """`copy`: what is replayed is kept there too. Raises `NotRecordedError`."""
@@ -112,21 +118,29 @@ class _Replay:
         return Replaying(found, self.speed, f"recorded {day(found.at)}, {model}", find)
 
     def _missing(self, asked: Exchange) -> NotRecordedError:
+        """What is not there, and what is nearest to it."""
+        nearest = self.replayer.nearest(asked.body) if asked.method == "POST" else None
+        name, line = self._place(nearest.number) if nearest else (next(iter(self.files)), 0)
         hint = (
-            f"Ask as it was recorded. %qwen_replay {self.name} --missing live asks the model over "
+            f"Ask as it was recorded. %qwen_replay {name} --missing live asks the model over "
             "the network, %qwen_replay off ends the replay."
         )
-        if asked.method != "POST" or asked.body is None:
-            return NotRecordedError(f"{self.name} does not have {asked.path}.", hint=hint)
-        nearest = self.replayer.nearest(asked.body)
+        have = "has" if len(self.files) == 1 else "have"
         if nearest is None:
-            return NotRecordedError(f"{self.name} has no answers in it.", hint=hint)
+            what = asked.path if asked.method != "POST" else "answers"
+            return NotRecordedError(f"{self.name} {have} no {what}.", hint=hint)
         differs = "; ".join(nearest.differences) or "what was asked before it"
-        told = (
-            f"The nearest is in line {nearest.line}, “{nearest.prompt}”. It differs in {differs}."
+        place = f"line {line}" + f" of {name}" * (len(self.files) > 1)
+        told = f"The nearest is in {place}, “{nearest.prompt}”. It differs in {differs}."
+        what = f"{self.name} {have} no answer to this question."
+        return NotRecordedError(what, why=exposed(told), hint=hint)
+
+    def _place(self, number: int) -> tuple[str, int]:
+        """The file and line of an exchange."""
+        places = (
+            (name, line) for name, count in self.files.items() for line in range(2, count + 2)
         )
-        name = f"{self.name} has no answer to this question."
-        return NotRecordedError(name, why=exposed(told), hint=hint)
+        return next(islice(places, number, None))
 
 
 class Tape:
@@ -207,8 +221,9 @@ class Tape:
                 f"{self._recorder.path.name} is being recorded.",
                 hint="%qwen_record off ends that; then replay.",
             )
+        read = {path: read_recording(read_text(path), path.name) for path in paths}
+        exchanges = [each for found in read.values() for each in found]
         name = ", ".join(path.name for path in paths)
-        exchanges = [each for path in paths for each in read_recording(read_text(path), path.name)]
         endpoints: dict[str, Endpoint] = {}
         for each in exchanges:
             if each.endpoint and each.endpoint not in endpoints:
@@ -218,7 +233,8 @@ class Tape:
             raise UsageError(
                 f"{name} has no answers in it.", hint="Record it anew, or take it away."
             )
-        made = _Replay(name, Replayer(exchanges), speed, missing, is_beside, endpoints)
+        files = {path.name: len(found) for path, found in read.items()}
+        made = _Replay(files, Replayer(exchanges), speed, missing, is_beside, endpoints)
         self.touched = self.active = True
         if is_own:
             self._inner = made

@@ -147,9 +147,9 @@ class TestWhatDiffers:
     def test_the_words(self):
         assert "[100 → 200]" in differences("The first 200 of them?", after="r1", temperature=0.2)
 
-    def test_the_nearest_is_named_with_its_line(self):
+    def test_the_nearest_is_named_with_its_place(self):
         nearest = Replayer(LESSON).nearest(body("The first 99 of them?", after="r1"))
-        assert (nearest.prompt, nearest.line) == ("The first 100 of them?", 3)
+        assert (nearest.prompt, nearest.number) == ("The first 100 of them?", 1)
 
     def test_the_options(self):
         told = differences(

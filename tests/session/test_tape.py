@@ -84,6 +84,19 @@ class TestReplaying:
         replayer = session(replaying(path))
         assert [replayer.ask(ask(replayer, each, "singapore")).text for each in QUESTIONS] == texts
 
+    def test_of_several_files_the_nearest_is_named(self, lesson, session, tmp_path):
+        other = shutil.copy2(lesson[0], tmp_path / "other.jsonl")
+        Path(other).write_text(
+            lesson[0].read_text("utf-8").replace("next one", "last one"), "utf-8"
+        )
+        tape = Tape()
+        tape.replay([lesson[0], other], speed=math.inf)
+        replayer = session(tape)
+        replayer.ask(ask(replayer, QUESTIONS[0], "singapore"))
+        with pytest.raises(NotRecordedError, match=r"line 3 of other\.jsonl") as caught:
+            replayer.ask(ask(replayer, "And the very last one?", "singapore"))
+        assert "%qwen_replay other.jsonl --missing live" in caught.value.hint
+
     def test_its_turns_are_a_files_and_held_nowhere(self, lesson, session):
         replayer = session(replaying(lesson[0]))
         for each in QUESTIONS:
