@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
@@ -27,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TextIO
+from urllib.parse import unquote
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
@@ -35,10 +36,13 @@ from qwen_magic.options import OPTIONS, Option, options_of
 
 NOTEBOOK: Final = "quickstart.ipynb"
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
-# What may be a file's name in a cell: a string, the target of a link, a word behind -f, -i or @.
-_PATH: Final = re.compile(
-    r"""["']([^"'\n]+)["']|\]\(([^)\s]+)\)|(?:-[fi]|--file|--image)[ =]([^\s,]+)|@([\w./-]+)"""
+# What may be a file's name in a cell: a string, the target of a link, a word behind @; in one of
+# code also any word with a dot, a module, a prompt.
+_NAMED: Final = re.compile(r"""["']([^"'\n]+)["']|\]\(<?([^)\s>]+)|@([\w./-]+)""")
+_IN_CODE: Final = re.compile(
+    r"([\w/-]+(?:\.[\w/-]+)+)|^[ \t]*(?:import|from)[ \t]+([\w.]+)|^%qwen_prompt[ \t]+(.*)", re.M
 )
+_OF_ENDING: Final = re.compile(r"\.(?!ipynb$)\w+$")
 _PLACE: Final = "--notebook"
 _SIGNALS: Final = ("SIGTERM", "SIGHUP")  # the second is not everywhere
 # What the disk, or whatever stdout leads to, has no room for: no fault of ours.
@@ -524,7 +528,7 @@ def hand_out(path: Path, folder: Path | None = None) -> int:
     tagged = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", ())]
     notebook.cells = [cell for cell in notebook.cells if cell not in tagged]
     _without_outputs(notebook)
-    named = _named_files("\n".join(cell.source for cell in notebook.cells), path.parent)
+    named = _named_files(notebook.cells, path.parent)
     recording = path.with_suffix(".jsonl")
     files = [*([recording] if recording.is_file() else []), *named]
     try:
@@ -551,17 +555,42 @@ def _without_outputs(notebook: Any) -> Any:
     return notebook
 
 
-def _named_files(source: str, folder: Path) -> list[Path]:
-    """The files in `folder` whose paths stand in a notebook's cells: as a string, a link, the value
-    of an option (`-f notes.pdf`, `@./rules.md`), or the name of a prompt file (`@tutor`)."""
-    found: dict[Path, None] = {}
-    for match in _PATH.finditer(source):
-        words = next(filter(None, match.groups()))
-        for name in (words, f"{words}.md", f"prompts/{words}.md"):
-            path = folder / name.removeprefix("./")
-            if _may_go(path, folder):
-                found[path] = None
-    return list(found)
+def _named_files(cells: Iterable[Any], folder: Path) -> list[Path]:
+    """The files in `folder` that cells name: in a string, alone or below a folder that is named
+    too, or with stars; by a link, an option or a prompt (`-f notes.pdf`, `Use data/x.csv.`), as a
+    module or as a prompt file (`@tutor`, `%qwen_prompt tutor`). A notebook is named by a string or
+    a link alone: it may be the one with the solutions."""
+    names: dict[str, None] = {}
+    for cell in cells:
+        for match in _NAMED.finditer(cell.source):
+            word = next(filter(None, match.groups()))
+            names |= dict.fromkeys((word, unquote(word), f"{word}.md", f"prompts/{word}.md"))
+        for match in _IN_CODE.finditer(cell.source) if cell.cell_type == "code" else ():
+            word, module, prompt = (each or "" for each in match.groups())
+            names |= dict.fromkeys((f"{module.replace('.', '/')}.py", word))
+            for each in prompt.split():
+                names |= dict.fromkeys((f"{each}.md", f"prompts/{each}.md"))
+            if word.endswith(".ipynb"):
+                del names[word]
+    places = [folder, *(folder / name for name in names if _is_folder(folder / name))]
+    found = (path for place in places for name in names for path in _matching(place, name))
+    return list(dict.fromkeys(path for path in found if _may_go(path, folder)))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no path at all
+        return False
+
+
+def _matching(folder: Path, name: str) -> Iterable[Path]:
+    """What a name stands for in a folder; one with stars, files of one ending."""
+    if "*" not in name:
+        return [folder / name.removeprefix("./")]
+    if name.startswith("/") or "**" in name or not _OF_ENDING.search(name):
+        return []
+    return sorted(folder.glob(name))
 
 
 def _may_go(path: Path, folder: Path) -> bool:

@@ -121,18 +121,25 @@ def notebook_of(*cells):
 def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path):
     folder = tmp_path / "lesson"
     for name in ("data/t.csv", "notes.md", ".env", "mcp.json", "unnamed.csv", "lesson.jsonl",
-                 "prompts/rules.md", "picture.png", "../outside.txt"):  # fmt: skip
+                 "prompts/rules.md", "picture.png", "../outside.txt", "a b.png", "helper.py",
+                 "data/prose.csv", "data/below.csv", "more/1.tsv", "more/2.tsv", "more/3.txt",
+                 "prompts/asked.md", "solutions.ipynb", "solved.py"):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     output = nbformat.v4.new_output("stream", text="The answer is 42")
     cells = [
-        nbformat.v4.new_markdown_cell("![a picture](picture.png) ![b](https://x.invalid/y.png)"),
+        nbformat.v4.new_markdown_cell("![a picture](picture.png) ![b](https://x.invalid/y.png) "
+                                      "![c](a%20b.png) The solutions: solved.py, solutions.ipynb."),
         nbformat.v4.new_code_cell(
             "open('data/t.csv'), open('.env'), open('mcp.json'), open('../outside.txt'), "
             f"'{'字' * 300}', '\0'",
             outputs=[output], execution_count=3,
         ),
-        nbformat.v4.new_code_cell("%%qwen -f notes.md -s @rules\nWhy?", outputs=[output]),
+        nbformat.v4.new_code_cell("%%qwen -f notes.md -s @rules\nWhy? See data/prose.csv.",
+                                  outputs=[output]),
+        nbformat.v4.new_code_cell("import helper\nPath('data') / 'below.csv', glob('more/*.tsv'), "
+                                  "glob('*'), 'solutions', '**/*.py'\n# as in solutions.ipynb"),
+        nbformat.v4.new_code_cell("%qwen_prompt asked field=1"),
         nbformat.v4.new_code_cell("42", metadata={"tags": ["solution"]}),
     ]  # fmt: skip
     nbformat.write(notebook_of(*cells), folder / "lesson.ipynb")
@@ -140,9 +147,11 @@ def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path)
     given = {str(f.relative_to(tmp_path / "out")) for f in (tmp_path / "out").rglob("*.*")}
     assert given == {
         "lesson.ipynb", "lesson.jsonl", "data/t.csv", "notes.md", "prompts/rules.md", "picture.png",
+        "a b.png", "helper.py", "data/prose.csv", "data/below.csv", "more/1.tsv", "more/2.tsv",
+        "prompts/asked.md",
     }  # fmt: skip
     copy = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4)
-    assert [cell.source for cell in copy.cells] == [cell.source for cell in cells[:3]]
+    assert [cell.source for cell in copy.cells] == [cell.source for cell in cells[:5]]
     assert "42" not in (tmp_path / "out" / "lesson.ipynb").read_text()
 
 

@@ -40,6 +40,7 @@ HINT: Final = "hint"  # the persona of `--hint`
 STEPS: Final = "steps"  # that of `--steps`
 
 _HEAD: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.M)
+_BEGINNING: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n")
 _FIELD: Final = re.compile(r"\{([^\W\d]\w*)\}")
 _NAME: Final = re.compile(r"\w[\w-]*")
 _KEYS: Final = ("description", "model", "tools", "schema", "fields")
@@ -94,7 +95,7 @@ def find_prompt(name: str, folders: Sequence[Path]) -> PromptFile:
     Raises `UsageError`."""
     if _NAME.fullmatch(name):
         for path in (folder / f"{name}.md" for folder in (*folders, BUNDLED)):
-            if path.is_file() and (text := read_small(path)) and _HEAD.match(text):
+            if path.is_file() and (text := read_small(path)) and _BEGINNING.match(text):
                 return _parsed(path, text)
     known = [each.name for each in list_prompts(folders, lambda error: None)]
     near = get_close_matches(name, known, 1)
@@ -119,7 +120,7 @@ def list_prompts(
                 continue
             try:
                 text = read_small(path)
-                if _HEAD.match(text):
+                if _BEGINNING.match(text):
                     seen.add(path.stem)
                     yield _parsed(path, text)
             except UsageError as error:
@@ -182,8 +183,9 @@ def _parsed(path: Path, text: str) -> PromptFile:
     import yaml
 
     head = _HEAD.match(text)
-    assert head is not None  # the callers looked
     try:
+        if head is None:
+            raise ValueError("it has no end: a line of --- alone")
         if len(head[1]) > _LONGEST_HEAD:
             raise ValueError(f"it has more than {_LONGEST_HEAD:,} characters")
         depth = 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from IPython.core.magic import magics_class
 
 from qwen_magic.conversation.scope import prompt_folders, read_text, write_text
-from qwen_magic.document.words import counted, exposed, plural
+from qwen_magic.document.words import counted, exposed, plural, sentence
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
 from qwen_magic.options import MISSING
@@ -262,6 +262,10 @@ class PromptMagics(SessionMagics):
             return None
         name, *given = words
         file = find_prompt(name, prompt_folders(os.environ))
+        if not file.text:
+            raise UsageError(
+                f"The prompt {name} has no text.", hint=f"It stands below the --- in {file.path}."
+            )
         ask = self._asker.questions.ask(
             options, f"%qwen_prompt {line}".strip(), file=file, fields=_fields(given)
         )
@@ -281,9 +285,9 @@ class PromptMagics(SessionMagics):
         faults: list[UsageError] = []
         found = self._found(faults)
         rows = [[f"@{file.name}", file.description, _takes(file), _place(file)] for file in found]
-        notes = ["-s @NAME takes one as instructions", "%qwen_prompt NAME asks what it says"]
-        notes += [f"{fault.message} {fault.why}".strip() for fault in faults]
-        self._asker.views.show_table(["prompt", "", "fields", "where"], rows, "; ".join(notes))
+        notes = ["-s @NAME takes one as instructions; %qwen_prompt NAME asks what it says."]
+        notes += [f"{fault.message} {sentence(fault.why)}".strip() for fault in faults]
+        self._asker.views.show_table(["prompt", "", "fields", "where"], rows, *notes)
 
 
 def _fields(words: list[str]) -> dict[str, str]:

@@ -138,10 +138,11 @@ def test_what_is_not_there(folders, name):
         "x: !!python/object/apply:os.system [true]",
         "&a [*a]",
         "[" * 3000,
+        "",  # it does not end
     ],
 )
 def test_front_matter_that_cannot_be_read(folders, head):
-    (folders[0] / "bad.md").write_text(f"---\n{head}\n---\ntext")
+    (folders[0] / "bad.md").write_text(f"---\n{head}\n---\ntext" if head else "---\nmodel: m\ntext")
     with pytest.raises(UsageError, match=r"bad\.md"):
         find_prompt("bad", folders)
     faults = []
