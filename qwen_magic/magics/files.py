@@ -285,7 +285,7 @@ class PromptMagics(SessionMagics):
         faults: list[UsageError] = []
         found = self._found(faults)
         rows = [[f"@{file.name}", file.description, _takes(file), _place(file)] for file in found]
-        notes = ["-s @NAME takes one as instructions; %qwen_prompt NAME asks what it says."]
+        notes = ["-s @NAME takes one as instructions; %qwen_prompt NAME asks what it says"]
         notes += [f"{fault.message} {sentence(fault.why)}".strip() for fault in faults]
         self._asker.views.show_table(["prompt", "", "fields", "where"], rows, *notes)
 
