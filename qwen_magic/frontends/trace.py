@@ -113,7 +113,7 @@ def trace_html(turn: TracePage) -> str:
         fold(f"The request {words}", pre(text, words)) for words, text in first.forms().items()
     ]
     exact += [
-        fold(f"Request {number}, after functions or a repair", pre(dry.forms()["as JSON"], "JSON"))
+        fold(f"Request {number} of this turn", pre(dry.forms()["as JSON"], "JSON"))
         for number, dry in enumerate(others, 2)
     ]
     body = f"{image if spans else ''}{told}{events}{''.join(exact)}"

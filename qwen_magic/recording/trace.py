@@ -86,7 +86,12 @@ def trace(exchanges: Sequence[tuple[float, Exchange]]) -> Trace:
     for asked_at, exchange in exchanges:
         start = max(asked_at, end)  # a replay is faster than what it replays
         if spans and start > end + _NOTHING:
-            spans.append(Span("yours", "functions", end, start))
+            is_yours = _brings_results(exchange)
+            about = "functions" if is_yours else "until it was asked again"
+            spans.append(Span("yours" if is_yours else "wait", about, end, start))
+        last = exchange.stream[-1][0] if exchange.stream else 0
+        if exchange.status not in (0, 200):
+            spans.append(Span("wait", f"refused ({exchange.status})", start, start + last))
         came = [(start + at, event) for at, event in _events(exchange)]
         deltas = [
             (at, e.delta) for at, e in came if isinstance(e, TextDelta) and e.kind == "output_text"
@@ -94,9 +99,8 @@ def trace(exchanges: Sequence[tuple[float, Exchange]]) -> Trace:
         if deltas and first_word is None:
             first_word = deltas[0][0]
         answer += "".join(delta for _, delta in deltas)
-        spans += _spans(start, came)
+        spans += _spans(start, came) if exchange.status in (0, 200) else ()
         moments += _moments(start, exchange)
-        last = exchange.stream[-1][0] if exchange.stream else 0
         end = max([start + last, *(span.end for span in spans)])
     return Trace(tuple(spans), tuple(moments), first_word, len(answer.split()))
 
@@ -108,8 +112,7 @@ def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     for exchange in exchanges:
         if exchange.method != "POST" or exchange.body is None:
             continue
-        given = mappings(exchange.body.get("input"))
-        goes_on = bool(given) and text(given[-1].get("type")).endswith("_call_output")
+        goes_on = _brings_results(exchange)
         before = found[-1][-1] if found else None
         if before is not None and before.status != 200:
             goes_on |= question_of(before.body or {}) == question_of(exchange.body)
@@ -118,6 +121,12 @@ def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
         else:
             found.append([exchange])
     return found
+
+
+def _brings_results(exchange: Exchange) -> bool:
+    """Whether the request gives what functions gave."""
+    given = mappings((exchange.body or {}).get("input"))
+    return bool(given) and text(given[-1].get("type")).endswith("_call_output")
 
 
 def _events(exchange: Exchange) -> Iterator[tuple[float, Event]]:

@@ -430,7 +430,7 @@ def exchange_of(stream: Stream) -> Exchange:
     if isinstance(stream.opener, Replaying):
         return stream.opener.played
     take = Take(asked_of(stream.request, stream.endpoint), stream.started_at)
-    take.answered(200 if stream.error is None else 0, {})
+    take.answered(200 if stream.error is None else getattr(stream.error, "status", 0), {})
     for at, chunk in stream.came:
         take.feed(chunk, at)
     return take.ended(stream.came[-1][0] if stream.came else stream.started_at)

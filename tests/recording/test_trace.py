@@ -1,6 +1,7 @@
 """How a turn went, out of its exchanges."""
 
 import json
+from dataclasses import replace
 
 from qwen_magic.recording.file import Exchange
 from qwen_magic.recording.trace import EXPLAINED, kinds_of, questions, trace
@@ -46,6 +47,7 @@ ANSWER = exchange(
     (3000, done("message", "m", 2)),
     (3010, ENDED),
 )
+GIVEN = replace(ANSWER, body={"input": [{"type": "function_call_output", "call_id": "c"}]})
 CALLS = exchange(
     (100, CREATED),
     (100, added("function_call", "fc", 0, name="rows", call_id="c")),
@@ -73,7 +75,7 @@ def test_a_turn_in_its_parts():
 
 
 def test_functions_run_between_two_requests():
-    made = trace([(0.0, CALLS), (1310.0, ANSWER)])
+    made = trace([(0.0, CALLS), (1310.0, GIVEN)])
     kinds = [span.kind for span in made.spans]
     assert kinds == ["wait", "write", "yours", "wait", "read", "think", "tool", "write"]
     assert made.spans[1].about == "calls rows"
@@ -81,8 +83,20 @@ def test_functions_run_between_two_requests():
     assert made.first_word == 3310
 
 
+def test_what_was_refused_and_asked_again_ran_nothing_here():
+    """As where a server had forgotten the chain, or wanted a pause."""
+    refused = Exchange("POST", "responses", {}, status=400, stream=((50, '{"error": {}}'),))
+    made = trace([(0.0, refused), (1000.0, ANSWER)])
+    assert rows(made)[:3] == [
+        ("wait", "refused (400)", 0, 50),
+        ("wait", "until it was asked again", 50, 1000),
+        ("wait", "connection, queue", 1000, 1200),
+    ]
+    assert "yours" not in kinds_of(made.spans)
+
+
 def test_a_replay_that_was_faster_has_the_times_of_the_recording():
-    made = trace([(0.0, CALLS), (5.0, ANSWER)])
+    made = trace([(0.0, CALLS), (5.0, GIVEN)])
     assert "yours" not in kinds_of(made.spans)
     assert made.first_word == 2310
 
@@ -95,8 +109,8 @@ def test_the_events_have_their_names_and_what_they_bring():
 
 
 def test_what_is_no_stream_has_no_parts():
-    refused = Exchange("POST", "responses", {}, status=401, stream=((50, "<html>No"),))
-    made = trace([(0.0, refused), (0.0, Exchange("POST", "responses"))])
+    told = Exchange("POST", "responses", {}, status=200, stream=((50, "<html>No"),))
+    made = trace([(0.0, told), (0.0, Exchange("POST", "responses"))])
     assert (made.spans, made.first_word, made.words_a_second) == ((), None, 0.0)
 
 
