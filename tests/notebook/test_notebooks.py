@@ -347,7 +347,7 @@ class TestDataAnalysis:
 
     def test_the_usage_counts_every_turn(self, analysis):
         total = printed(analysis, "data-32").splitlines()[-1].split()
-        assert total[:2] == ["total", "7"]
+        assert total[:2] == ["total", "8"]
         assert total[-4:] == ["2", "code_interpreter,", "2", "predict_orbit"]
 
 
