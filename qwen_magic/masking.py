@@ -156,16 +156,18 @@ def hidden(found: re.Match[str]) -> str:
 
 def mask_named(text: str, named: str, masked: Callable[[re.Match[str]], str] | None = None) -> str:
     """`text` without the values behind secret names. Behind another name the search goes on, since
-    its value may hold one: `Retry: password=…`, `a=b&password=…`."""
-    pattern, parts, here = re.compile(named), list[str](), 0
-    while found := pattern.search(text, here):
-        is_secret = found["value"] is not None and is_secret_name(found["name"])
-        end = found.end() if is_secret else found.end("name")
-        parts += [
-            text[here : found.start()],
-            (masked or _masked_value)(found) if is_secret else found["name"],
-        ]
-        here = end
+    its value may hold one: `Retry: password=…`, `a=b&password=…`. (So only a secret's value is read:
+    of `a=b=c=…` each would else be read to its end.)"""
+    name, pattern, parts, here = re.compile(_NAMED), re.compile(named), list[str](), 0
+    while found := name.search(text, here):
+        whole = pattern.match(text, found.start()) if is_secret_name(found["name"]) else None
+        parts.append(text[here : found.start()])
+        if whole is not None and whole["value"] is not None:
+            parts.append((masked or _masked_value)(whole))
+            here = whole.end()
+        else:
+            parts.append(found["name"])
+            here = found.end("name")
     return "".join([*parts, text[here:]])
 
 

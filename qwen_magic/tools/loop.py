@@ -35,6 +35,7 @@ Poll: TypeAlias = Callable[[], Verdict | None]
 Decision: TypeAlias = Literal["run", "refused"] | Unanswered
 
 _MOST_CALLS: Final = 50  # in one response
+LONGEST_ASKED: Final = 400_000  # characters of arguments that somebody is asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,10 @@ class TurnCalls:
         """Why this call cannot run, whatever the user would say; None where it can."""
         if self.is_last:
             why = f"not run: the limit of {self.rounds} of calls is reached; answer now"
+            return CallResult.failure(why)
+        length = len(call.arguments)
+        if length > LONGEST_ASKED and self._memory.standing(self._chat, tool) != "always":
+            why = f"not run: its {length:,} characters of arguments are more than anyone can read"
             return CallResult.failure(why)
         if self._left <= 0:
             seconds = f"{self._limits.seconds:.3g}"

@@ -107,6 +107,7 @@ def test_parallel_calls_and_what_is_wrong_with_some(server, tools, ran):
     [
         ("rows", '{"where": ', "Error: The arguments of rows are not JSON."),
         ("no_such", {}, "Error: there is no function 'no_such'; there are: rows"),
+        ("rows", {"where": "x" * 500_000}, "Error: not run: its 500,013 characters"),
     ],
 )
 def test_calls_that_cannot_be_made_ask_nobody(tools, ran, name, arguments, told):
