@@ -156,8 +156,8 @@ def hidden(found: re.Match[str]) -> str:
 
 def mask_named(text: str, named: str, masked: Callable[[re.Match[str]], str] | None = None) -> str:
     """`text` without the values behind secret names. Behind another name the search goes on, since
-    its value may hold one: `Retry: password=…`, `a=b&password=…`. (So only a secret's value is read:
-    of `a=b=c=…` each would else be read to its end.)"""
+    its value may hold one: `Retry: password=…`, `a=b&password=…`. (So a value is read behind a
+    secret's name alone: in `a=b=c=…` each would else be read to the end.)"""
     name, pattern, parts, here = re.compile(_NAMED), re.compile(named), list[str](), 0
     while found := name.search(text, here):
         whole = pattern.match(text, found.start()) if is_secret_name(found["name"]) else None

@@ -32,7 +32,7 @@ _MATHS_ENDS: Final = {"$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _TEX_OPTIONS: Final = re.compile(r"\*?(?:\[[^\]\n]*\])?")
 
 # Bounds, in characters, on the search for what closes: many openers that nothing closes stay cheap.
-_LONGEST_MATHS: Final = 10_000
+_LONGEST_MATHS: Final = 4_000
 _LONGEST_ARGUMENT: Final = 400
 
 # What may open a verbatim stretch; `end_of_verbatim` finds where it closes. An escaped character
