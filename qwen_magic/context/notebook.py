@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from qwen_magic.context.masked_names import is_masked, names_patterns
@@ -49,7 +49,6 @@ _BETWEEN: Final = 12.0  # and of those that may stand between two
 _MASKED_NAMES: Final = 5
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_OVERWRITTEN: Final = re.compile(r"[^\n]*\r(?=[^\r\n])")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FIGURES: Final = re.compile(r"image/|application/vnd\.(?:plotly|vega|bokeh|holoviews)")
 _WIDGET: Final = "application/vnd.jupyter.widget-view+json"
@@ -366,7 +365,10 @@ def _pieces(piece: Mapping[str, Any], mask: Callable[[str], str]) -> str:
 def _clean(text: str) -> str:
     """What a terminal would show: without colours, what was overwritten, and control characters."""
     text = _ESCAPES.sub("", text) if "\x1b" in text else text
-    return _CONTROL.sub("", _OVERWRITTEN.sub("", text.replace("\r\n", "\n")))
+    if "\r" in text:
+        lines = text.replace("\r\n", "\n").split("\n")
+        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return _CONTROL.sub("", text)
 
 
 def _source_of(cell: Mapping[str, Any], masks: Masks) -> str:
@@ -430,43 +432,44 @@ def _cost(text: str) -> float:
 
 _SPACES: Final = re.compile(r"\s+")
 _BESIDE_TABS: Final = re.compile(r" ?\t ?")
-
-
-class _Words(HTMLParser):
-    """The words of HTML: a cell of a table ends in a tab, a row or block in a line break."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self._hidden = 0
-        self._pre = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self._hidden += tag in ("style", "script")
-        self._pre += tag == "pre"
-        if tag in ("br", "p", "div", "tr", "li", "h1", "h2", "h3", "pre"):
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in ("style", "script") and self._hidden > 0
-        self._pre -= tag == "pre" and self._pre > 0
-        if tag in ("td", "th"):
-            self.parts.append("\t")
-
-    def handle_data(self, data: str) -> None:
-        is_between = (
-            not data.strip() and "\n" in data
-        )  # of two tags that stand in lines of their own
-        if not self._hidden and not is_between:
-            self.parts.append(data if self._pre else _SPACES.sub(" ", data))
+# Each match ends before the next `<`, or behind one text in quotes: `<a <a <a …` costs its length.
+_TAG: Final = re.compile(
+    r"<!--|<(?P<end>/?)(?P<name>[a-zA-Z][^\s/<>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+>|<[!?][^<>]*+>"
+)
+_UNSEEN: Final = {
+    "<!--": re.compile("-->"),
+    "script": re.compile(r"</script[^<>]*>", re.IGNORECASE),
+    "style": re.compile(r"</style[^<>]*>", re.IGNORECASE),
+}
+_NEW_LINE: Final = frozenset(("br", "p", "div", "tr", "li", "h1", "h2", "h3", "pre"))
 
 
 def _without_tags(html: str) -> str:
-    words = _Words()
-    words.feed(html)
-    words.close()
-    lines = _BESIDE_TABS.sub("\t", "".join(words.parts)).split("\n")
+    """The words of HTML: a cell of a table ends in a tab, a row or block in a line break."""
+    parts, here, in_pre = list[str](), 0, 0
+    while found := _TAG.search(html, here):
+        parts.append(_words_of(html[here : found.start()], is_kept=in_pre > 0))
+        here, name, is_end = found.end(), (found["name"] or "").lower(), found["end"] == "/"
+        closing = None if is_end else _UNSEEN.get(name or found[0])
+        if closing is not None:
+            closed = closing.search(html, here)
+            here = closed.end() if closed else len(html)
+        elif is_end and name in ("td", "th"):
+            parts.append("\t")
+        elif not is_end and name in _NEW_LINE:
+            parts.append("\n")
+        if name == "pre":
+            in_pre = max(0, in_pre + (-1 if is_end else 1))
+    parts.append(_words_of(html[here:], is_kept=in_pre > 0))
+    lines = _BESIDE_TABS.sub("\t", "".join(parts)).split("\n")
     return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def _words_of(text: str, *, is_kept: bool) -> str:
+    """Text between two tags; `is_kept`: with its spaces and line breaks."""
+    if not text.strip() and "\n" in text:  # between two tags that stand in lines of their own
+        return ""
+    return unescape(text) if is_kept else _SPACES.sub(" ", unescape(text))
 
 
 # The answers for a file, and for a kernel's history -----------------------------------------------

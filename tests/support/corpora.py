@@ -165,6 +165,19 @@ HOSTILE = (
     *("stars", "brackets", "ticks", "backticks", "dollars", "definitions", "deep"),
     *_REPEATED,
 )
+# Marks that cost much where each of them is looked for, or read, to the end of the text.
+MARKS = (
+    *("<!--", "<!-- a -->", "<![CDATA[", "<?", "<!A ", "<A ", "<sub>", "<br>", "<http://a", "<a@"),
+    *("*a **b ", "*a_ ", "a_b_", "**a *b", "~~a ", "*_", "`a", "``a ", "a`b``c ", "~~~a\n"),
+    *("![a](", "![[]()", "[a](b", "[](", "[[a]](", "[a][", "[^1]", "[a]: b\n", "[a]: b '\n"),
+    *("$x ", "$x$", "$$a$$\n", "\\[", "\\(a ", "\\begin{", "\\\n", "\\a{", "$$\n", "\\frac{"),
+    *("|a", "|a|\n", "-|-\n", "| `a ", "&#", "&amp;", "http://a.b ", "www.", "a@b.", "a.b.c "),
+    *("a\n", "- a\n", "- ", "1. a\n", "> ", ">\n", "# a\n", "\t", "a  \n", "\r", "\0", " \n"),
+    *("重点：**这", "a\u0301", "\u200b", "\u202e", "\U0001f468\u200d", "\x1b[31m", "\x1b]0;"),
+    *("x=", "a:b@", "?a=", "key=", "password: ", "://a:b@", "sk-", "eyJa.", "Bearer ", "a=b&"),
+    *("{a.", "{a[0]}", "{{", '{"a":', "[1,", '"\\"', "(", "f(", "%", "@a ", "<think>", "</think>"),
+    *("-----BEGIN PRIVATE KEY-----\n", "![a](http://", "Traceback (most recent call last)\n", "/a"),
+)  # fmt: skip
 _OPENINGS = {
     "newlines": "a",
     "spaces": "a",
