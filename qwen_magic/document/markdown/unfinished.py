@@ -60,6 +60,10 @@ _OPENER = re.compile(
 def pending(tokens: Sequence[Token]) -> str:
     """Return a mark in the text of these inline tokens that a later one may close, else ""."""
     depth = 0
+    said = "".join(token.content for token in tokens if token.type == "text")
+    target = said.rfind("](")
+    if target >= 0 and ")" not in said[target:]:  # `[x](https://a.b "its`
+        return "["
     for token in reversed(tokens):
         if token.type == "html_close" and not token.markup:  # an element that is not closed
             return f"<{token.tag}"
@@ -80,7 +84,7 @@ def pending(tokens: Sequence[Token]) -> str:
 def openers(tokens: Sequence[Token]) -> int:
     """How many marks in the text of these inline tokens a later one may close."""
     texts = [token.content for token in tokens if token.type == "text"]
-    return sum(len(_OPENER.findall(text)) + text.count("[") for text in texts)
+    return sum(len(_OPENER.findall(text)) + text.count("[") + text.count("](") for text in texts)
 
 
 def is_note(label: str) -> bool:
