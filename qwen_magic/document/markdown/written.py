@@ -36,6 +36,10 @@ _TOLD_HOST: Final = re.compile(
     r"[^\w\s\[\]\"'(),!?-][^\[\]]{0,300}\]\s?[(\[]|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:|://[^\s/)]{0,300}@",
     re.MULTILINE,
 )
+# What a reader without footnotes takes for the target of a definition, behind `[^1]: `.
+_AWAY: Final = re.compile(
+    r"<?(?!https?://|mailto:)(?:[a-z][a-z0-9+.\-]*(?::|&)|[/\\])", re.IGNORECASE
+)
 _BARE: Final = re.compile(r"</?[a-z]+>|<br ?/>")
 _BESIDE: Final = re.compile(r"(?![/\\])[^:\\\x00-\x20]*")
 # A file beside the notebook; no reader takes it for an address.
@@ -93,6 +97,8 @@ def _is_hazardous(tokens: Sequence[Token]) -> bool:
             in_footnote and token.type != "footnote_close"
         )
         is_code = token.type in ("fence", "code_block")
+        if in_footnote and token.type == "inline" and _AWAY.match(token.content):
+            return True
         if in_footnote and is_code and _HAZARD.search(token.content):
             return True
         in_table = token.type == "table_open" or (in_table and token.type != "table_close")
@@ -124,6 +130,8 @@ def _is_hazard(token: Token, is_split: bool) -> bool:
         return True  # the end of what is not closed
     if token.type == "link_open" and _leads_away(token.attrs):
         return True
+    if token.type == "text" and "](" in token.content:
+        return True  # a link to a reader that looks for it longer than ours does
     return bool(_HAZARD.search(f"{token.content} {token.attrs.get('href', '')}"))
 
 
@@ -185,6 +193,7 @@ class _Writer:
             # Words before code: it begins a line of its own, for every reader.
             is_code = bool(inside) and inside[0].type in ("fence", "code_block")
             said = ("Code\n\n" if is_code else "") + self.blocks(inside)
+            said = f"– {said}" if _AWAY.match(said) else said
             return f"[^{escaped(token.info)}]: " + _behind("    ", said).lstrip()
         if kind == "plain_block":
             return _text(token.content)

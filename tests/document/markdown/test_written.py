@@ -101,3 +101,15 @@ def test_a_stream_knows_enough_of_its_text_to_close_the_last_fence(pieces):
         stream.update()
     stream.finish()
     assert safe_markdown(text, last=stream.last_start(text)) == safe_markdown(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x[^1]\n\n[^1]: javascript:alert(1)",
+        "x[^1]\n\n[^1]:[x](:):",
+        '[[[[[[[[[[[[[](tp:.invalid!/x "t")\na_b_a_b_a_',
+    ],
+)
+def test_what_is_no_link_of_ours_is_none_to_other_readers(text):
+    assert markdown_faults(safe_markdown(text)) == []
