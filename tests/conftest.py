@@ -25,11 +25,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items):
-    """A kernel or a page that was late once, on cores that it shares, is asked once more (and
-    listed as RERUN); late twice is a fault."""
+    """A test that was late once, on cores that it shares, is asked once more (listed as RERUN, with
+    what failed first); late twice is a fault, and so is what fails each time."""
     for item in items:
-        if item.get_closest_marker("browser") or item.get_closest_marker("kernel"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(tryfirst=True)

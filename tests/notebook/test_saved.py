@@ -152,7 +152,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
 
 @pytest.mark.parametrize("front", ["lab", "notebook"])
 def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front):
-    with demo_server(delay=0.15) as server:
+    with demo_server(delay=0.02) as server:
         name = f"reloaded-{front}.ipynb"
         page = open_page(front, name, [
             f'%load_ext qwen_magic\n%config QwenMagics.endpoint = "{server.base_url}"',
@@ -160,7 +160,8 @@ def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front
         ])  # fmt: skip
         page.run(0)
         page.run(1, wait=False)
-        wait_until(lambda: server.requests and server.requests[-1].events > 20, 30, "streaming")
+        wait_until(lambda: server.requests and server.requests[-1].events > 60, 30, "streaming")
+        pace(server, 1.0)  # minutes
         page.save()
         page.page.reload()
         page.page.wait_for_selector(".qm-turn")
