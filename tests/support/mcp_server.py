@@ -102,6 +102,7 @@ if __name__ == "__main__":
     if how == "http":
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # before its address is told
         sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
         sys.stdout.flush()
         config = uvicorn.Config(server.streamable_http_app(), log_level="error")
