@@ -179,12 +179,14 @@ def test_code_into_the_next_cell(fresh, server):
 # What else goes along of the notebook, and what comes back for one of its cells
 
 
-def next_input(kernel, code):
-    """What the kernel puts into the next cell when it runs `code`."""
-    ran = kernel.ok(
-        f"{code}\nprint(repr(get_ipython().payload_manager.read_payload()))\n"
+def next_input(kernel, code, *, stdin=True):
+    """What the kernel puts into the next cell when it runs `code`. `stdin`: somebody is there."""
+    code += (
+        "\nprint(repr(get_ipython().payload_manager.read_payload()))\n"
         "get_ipython().payload_manager.clear_payload()"
     )
+    ran = kernel.collect(kernel.send(code, stdin=stdin))
+    assert ran.status == "ok", ran.traceback
     payload = eval(ran.stdout.strip().split("\n")[-1])
     return [(each["text"], each["replace"]) for each in payload], ran
 
@@ -225,6 +227,10 @@ def test_a_changed_cell_goes_into_the_next_one_where_no_page_is(fresh):
     sources, _ = next_input(fresh, "%qwen_edit sort it, the densest first")
     assert [replace for _, replace in sources] == [False]
     assert ".sort_values(ascending=False)" in sources[0][0]
+    fail(fresh, cell)
+    sources, ran = next_input(fresh, "%qwen_edit sort it, the densest first", stdin=False)
+    assert not sources, "nobody is there to take it"
+    assert ".sort_values(ascending=False)" in ran.displays[-1][1]["text/html"]
     fresh.ok("x = 1")
     sources, ran = next_input(fresh, "%qwen_edit make it short")
     assert not sources
