@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from IPython.core.magic import magics_class
 
 from qwen_magic.conversation.scope import prompt_folders, read_text, write_text
-from qwen_magic.document.words import counted, exposed, plural, sentence
+from qwen_magic.document.words import counted, exposed, plural, revealed, sentence
 from qwen_magic.errors import UsageError
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
 from qwen_magic.options import MISSING
@@ -59,7 +59,7 @@ class FileMagics(SessionMagics):
                 hint=".md gives a document to read, .json a file for %qwen_import.",
             )
         write_text(path, text)
-        print(f"{name} is in {path}")
+        print(f"{name} is in {revealed(str(path))}")
 
     @command
     def qwen_import(self, line: str) -> None:

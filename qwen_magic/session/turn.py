@@ -203,6 +203,8 @@ class TurnMachine:
             status = found.get("status")
             if status in ("completed", "incomplete"):
                 end = ResponseEnded(cast("EndStatus", status), found)
+                if not self._holds_what_came(end):
+                    break
                 self._rest = [Received(end, self._clock())]
                 self.feed(self._rest)
                 self._end = StreamEnd()
@@ -215,6 +217,16 @@ class TurnMachine:
             while self._clock() < pause and not self.stop_asked:
                 yield Wait()
         self._view.notice("")
+
+    def _holds_what_came(self, end: ResponseEnded) -> bool:
+        """Whether the response that the server gives out is the whole of what came, and neither
+        empty nor another text. What came may be thinking whose end was still to come."""
+        whole = ResponseState(thinks_in_text=self.plan.ask.endpoint.capabilities.thinks_in_text)
+        whole.apply(end)
+        came = _message_text(self.state).strip()
+        return any(
+            text.strip().startswith(came) for text in (_message_text(whole), whole.reasoning)
+        )
 
     def _leave_out(self) -> bool:
         """Whether to ask once more without a parameter that nobody asked for and the server
@@ -569,3 +581,8 @@ class TurnMachine:
         for words in (window_fact(full), window_warning(full)):
             if words:
                 self._view.tell(words)
+
+
+def _message_text(state: ResponseState) -> str:
+    """The text of the newest response, without what joins its messages."""
+    return "".join(entry.text for entry in state.newest if isinstance(entry.item, Message))

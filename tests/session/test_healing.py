@@ -5,6 +5,7 @@ from demo_server import asked, demo_server
 
 from qwen_magic import Qwen
 from qwen_magic.errors import ConnectionLostError
+from qwen_magic.session.turn import TurnMachine
 
 TALK = (
     "My name is John",
@@ -116,6 +117,24 @@ def test_an_answer_whose_connection_broke_is_fetched_and_paid_once(server, fault
     assert methods[0] == methods[-1] == "POST"
     assert set(methods[1:-1]) == {"GET"}, "asked again only for what is kept"
     assert asked(server)[-1].body["previous_response_id"] == answer.id
+
+
+@pytest.mark.parametrize("kept", [[], None, "Bye"], ids=str)
+def test_what_a_server_keeps_must_be_the_whole_of_what_came(server, monkeypatch, kept):
+    given_out = TurnMachine._given_out
+
+    def another(steps, id):
+        found = yield from given_out(steps, id)
+        message = {"type": "message", "content": [{"type": "output_text", "text": kept}]}
+        return {**found, "output": [message] if isinstance(kept, str) else kept}
+
+    monkeypatch.setattr(TurnMachine, "_given_out", another)
+    with Qwen(endpoint=server.base_url) as qwen:
+        with pytest.raises(ConnectionLostError):
+            qwen.ask("write at length\ndemo: error reset-mid, after 40")
+        (lost,) = qwen._session.conversations.chain("main").turns.values()
+    assert lost.status == "failed"
+    assert len(lost.text) > 80
 
 
 def test_what_came_of_an_answer_that_no_server_keeps_is_kept(server):
