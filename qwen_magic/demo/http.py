@@ -124,7 +124,17 @@ class Connection:
         path = unquote(head.target.decode("latin-1").partition("?")[0])
         self.record = RequestRecord(head.method.decode(), path, time.time())
         self.record.headers = _without_secrets(self.headers)
+        self._check([name for name, _ in head.headers])
         return True
+
+    def _check(self, names: list[bytes]) -> None:
+        """That nobody on the way can have read another request than we do."""
+        if {b"content-length", b"transfer-encoding"} <= {*names} or names.count(
+            b"authorization"
+        ) > 1:
+            raise RefusedError("The request's headers contradict each other.")
+        if int(self.headers.get("content-length", 0)) > self._limits.body:
+            raise RefusedError("The request's body is too long.", status=413)
 
     def read_body(self) -> Any:
         """What it is as JSON. Raises as `read_head`."""
