@@ -137,6 +137,8 @@ def test_a_link_that_shows_another_host_names_its_own(text, url, real):
     assert (f"({real})" in html.partition("</a>")[2]) is bool(real)
     written = safe_markdown(f"[**{text[0]}**{text[1:]}](<{url}>)")
     assert written.endswith(f") ({escaped(real)})" if real else ")")
+    nested = safe_markdown(f"[a [b] {text}, {'and more ' * 100} [c] d](<{url}>)")
+    assert nested.endswith(f") ({escaped(real)})" if real else ")")
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,11 @@ _ELSEWHERE: Final = re.compile(
     r"(?:\]\(|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:)\s*<?(?!\s|https?://|mailto:|(?!//)[#\w./%\-]+[\s>)])",
     re.IGNORECASE | re.MULTILINE,
 )
-# Where the words of a link may show a host, or its target begin with a name (`https://a@b`).
+# Where the words of a link may show a host, or its target begin with a name (`https://a@b`). From a
+# bracket to the next nothing is looked at twice.
 _TOLD_HOST: Final = re.compile(
-    r"[^\w\s\[\]\"'(),!?-][^\[\]]{0,300}\]\s?[(\[]|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:|://[^\s/)]{0,300}@",
+    r"[\[\]][\w\s\"'(),!?-]*+[^\w\s\[\]\"'(),!?-][^\[\]]*+\]\s?[(\[]"
+    r"|\][^\[\]]*+\]\s?[(\[]|^[ >\d.)*+-]{0,20}\[[^\]\n]+\]:|://[^\s/@)]{0,300}+@",
     re.MULTILINE,
 )
 # What a reader without footnotes takes for the target of a definition, behind `[^1]: `.
