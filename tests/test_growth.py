@@ -2,7 +2,8 @@
 text that tries.
 
 Each kind is a few characters, over and over. What is linear takes up to 10 µs a character here, and
-what is quadratic over 100 by this length: the bound is far from both.
+what is quadratic over 100 by this length: the bound is far from both. It is a clock's all the same,
+so that this is for a machine that does nothing else (`.ci/heavy`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 import pytest
 from corpora import HOSTILE, MARKS, document
+from fuzz import IS_HEAVY
 
 from qwen_magic.context.interpolation import interpolate
 from qwen_magic.context.notebook import _clean, _without_tags
@@ -65,6 +67,7 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+@pytest.mark.skipif(not IS_HEAVY, reason="it is timed")
 @pytest.mark.parametrize("reader", READERS)
 def test_no_kind_of_text_costs_more_than_its_length(reader: str) -> None:
     read = READERS[reader]
