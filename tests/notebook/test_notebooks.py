@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from nbclient import NotebookClient
 
@@ -281,6 +282,30 @@ class TestANotebook:
             assert "recorded" in output.data["text/plain"]
             assert turn_of(output).status == "completed"
             assert "has no lesson" not in turn_of(output).text
+
+
+@pytest.mark.kernel
+def test_by_papermill_the_lesson_shows_what_is_committed(committed, tmp_path, monkeypatch):
+    """But for the places of cells, which it does not tell."""
+
+    def placeless(notebook):
+        link = r'<a (class=\\"qm-ask\\".*?) href=\\".*?\\"(.*?)</a>'
+        unlinked = re.sub(link, r"<span \1\2</span>", nbformat.writes(notebook))
+        notebook = nbformat.reads(unlinked, 4)
+        for each in notebook.cells:
+            for output in each.get("outputs", ()):
+                output.get("metadata", {}).get("qwen_magic", {}).pop("cell", None)
+        return notebook
+
+    copied = put(FOLDER / "teaching_demo.ipynb", tmp_path, ".ipynb", ".jsonl")
+    for name, value in environ(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DASHSCOPE_API_KEY", raising=False)
+    now = papermill.execute_notebook(
+        copied, tmp_path / "ran.ipynb", cwd=tmp_path, kernel_name="python3", progress_bar=False
+    )
+    drift = differences(placeless(committed("teaching_demo")), placeless(now))
+    assert not drift, drift
 
 
 @pytest.fixture
