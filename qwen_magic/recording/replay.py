@@ -29,7 +29,7 @@ from qwen_magic.recording import masked_body
 from qwen_magic.recording.file import Exchange
 
 _AROUND_KEY: Final = re.compile(rf"[\w\-]{{0,200}}{re.escape(KEY)}[\w\-]{{0,200}}")
-# As context/steps.py, context/notebook.py and context/exception tell of a cell; and the address of
+# As `context` tells of a cell, in steps, notebook and exception_report; and the address of
 # an object of Python's.
 _OF_CELLS: Final = re.compile(
     r"(?ms)(?P<number>^(?:Cell|Besides I ran) \[(?=\d+\])"
