@@ -14,35 +14,25 @@ import errno
 import io
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TextIO
-from urllib.parse import unquote
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
 from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError, bare
+from qwen_magic.notebook_files import copy_notebooks, hand_out, record_notebook
 from qwen_magic.options import OPTIONS, Option, options_of
 
 NOTEBOOK: Final = "quickstart.ipynb"
-_COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
-# What may be a file's name in a cell: a string, the target of a link, a word behind @; in one of
-# code also any word with a dot, a module, a prompt.
-_NAMED: Final = re.compile(r"""["']([^"'\n]+)["']|\]\(<?([^)\s>]+)|@([\w./-]+)""")
-_IN_CODE: Final = re.compile(
-    r"([\w/-]+(?:\.[\w/-]+)+)|^[ \t]*(?:import|from)[ \t]+([\w.]+)|^%qwen_prompt[ \t]+(.*)", re.M
-)
-_OF_ENDING: Final = re.compile(r"\.(?!ipynb$)\w+$")
 _PLACE: Final = "--notebook"
 _SIGNALS: Final = ("SIGTERM", "SIGHUP")  # the second is not everywhere
 # What the disk, or whatever stdout leads to, has no room for: no fault of ours.
@@ -60,7 +50,7 @@ _MAGICS: Final[Mapping[str, tuple[str, str, str]]] = {
     "key": ("qwen_key", "", "ask for the API key, and keep it in the system's keyring"),
 }
 # What hints say of cells and kernels, said of a shell.
-_WORDS: Final[Mapping[str, str]] = {
+_SHELL_WORDS: Final[Mapping[str, str]] = {
     "%qwen_demo on": "--endpoint demo",
     "%%qwen": "qwen-magic ask",
     "Run the cell again|Restart the kernel": "Ask again",
@@ -108,9 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = parser.parse_args(words)
     try:
         with _signals_as_interrupt() as came:
-            return _do(given)
+            return _run_command(given)
     except QwenError as error:
-        print(_fitting(_told(error), sys.stderr), file=sys.stderr)
+        print(_wrapped(_error_text(error), sys.stderr), file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
     except KeyboardInterrupt:
         return 128 + next(iter(came), signal.SIGINT)
@@ -127,13 +117,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _do(given: argparse.Namespace) -> int:
+def _run_command(given: argparse.Namespace) -> int:
     """Raises `QwenError`, `KeyboardInterrupt`, `BrokenPipeError`."""
     match given.command:
         case "record":
-            return record_notebook(given.notebook, inplace=given.inplace)
+            print(record_notebook(given.notebook, inplace=given.inplace))
+            return 0
         case "handout":
-            return hand_out(given.notebook, given.folder)
+            print(hand_out(given.notebook, given.folder))
+            return 0
         case "demo":
             return open_demo(
                 given.folder, browser=not given.no_browser, port=given.port, local=given.local
@@ -152,13 +144,13 @@ def _do(given: argparse.Namespace) -> int:
             )
             return int(not is_well)
         magic, _, _ = _MAGICS[given.command]
-        said = _Said(sys.stdout)
+        said = _ShellWriter(sys.stdout)
         with redirect_stdout(said) if given.command in _CHECKS else nullcontext():
-            command_line.run_line(magics, magic, list(_line(given)))
+            command_line.run_line(magics, magic, list(_magic_arguments(given)))
     return int(said.is_bad)
 
 
-class _Said(io.TextIOBase):
+class _ShellWriter(io.TextIOBase):
     """Writes to `out` in the words of a shell, on a terminal cut at words. `is_bad`: the doctor
     found something to mend."""
 
@@ -172,7 +164,7 @@ class _Said(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self.is_bad |= text.startswith("✗")
-        return self._out.write(_fitting(_in_shell(text), self._out))
+        return self._out.write(_wrapped(_in_shell(text), self._out))
 
     def isatty(self) -> bool:
         return self._out.isatty()
@@ -181,7 +173,7 @@ class _Said(io.TextIOBase):
         self._out.flush()
 
 
-def _fitting(text: str, out: TextIO) -> str:
+def _wrapped(text: str, out: TextIO) -> str:
     """Cut at words where `out` is a terminal."""
     if not out.isatty():
         return text
@@ -190,7 +182,7 @@ def _fitting(text: str, out: TextIO) -> str:
     return cut_at_words(text, out)
 
 
-def _line(given: argparse.Namespace) -> Iterator[str]:
+def _magic_arguments(given: argparse.Namespace) -> Iterator[str]:
     """The words behind the magic that does what the command asks."""
     yield from filter(None, given.words)
     if given.command == "key":
@@ -201,7 +193,7 @@ def _line(given: argparse.Namespace) -> Iterator[str]:
         yield from (name, text)
 
 
-def _told(error: QwenError) -> str:
+def _error_text(error: QwenError) -> str:
     """An error in the words of a shell."""
     if isinstance(error, MissingKeyError):
         variable = re.search(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)", error.why)
@@ -215,7 +207,7 @@ def _in_shell(words: str) -> str:
     words = re.sub(r"%qwen_key without --save .*or set", "Set", words)
     for command, (magic, _, _) in _MAGICS.items():
         words = re.sub(rf"%{magic}\b", f"qwen-magic {command}", words)
-    for magic_words, shell_words in _WORDS.items():
+    for magic_words, shell_words in _SHELL_WORDS.items():
         words = re.sub(magic_words, shell_words, words)
     return re.sub(
         r"%config QwenMagics\.(\w+)", lambda found: f"QWEN_MAGIC_{found[1].upper()}", words
@@ -277,7 +269,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     value: dict[str, Any] = {"metavar": option.metavar} if option.takes_value else {}
     # `-n CELLS` is of the notebook that `--notebook FILE` names here.
     names = [each for each in option.spellings if each != _PLACE]
-    parser.add_argument(*names, action=_Typed, const=option, help=about, **value)
+    parser.add_argument(*names, action=_KeepTyped, const=option, help=about, **value)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -298,10 +290,10 @@ class _Parser(argparse.ArgumentParser):
             if wrong[1] and self.prog.endswith(" ask"):
                 message += " Behind -- all is prompt."
         message = f"{self.prog}: {message} ({self.prog} --help tells more.)\n"
-        self.exit(2, _fitting(message, sys.stderr))
+        self.exit(2, _wrapped(message, sys.stderr))
 
 
-class _Typed(argparse.Action):
+class _KeepTyped(argparse.Action):
     """Keeps each option of the table with how it was typed, in order: `(option, name, value)`."""
 
     def __init__(self, *, const: Option, **given: Any) -> None:
@@ -380,10 +372,10 @@ def open_demo(folder: Path, *, browser: bool, port: int | None, local: bool = Fa
         command.append("--no-browser")
     if port is not None:
         command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    return _run(command, environment)
+    return _run_jupyter(command, environment)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
+def _run_jupyter(command: list[str], environment: dict[str, str]) -> int:
     """Run it until it ends, or until a signal ends this process and it with it; its exit status.
 
     It runs in a session of its own: a Ctrl-C would reach it too, and JupyterLab answers one with a
@@ -449,175 +441,3 @@ def _local_model() -> dict[str, str]:
             hint='pip install "qwen-magic[local]", and %qwen_local qwen in a notebook, fetch it.',
         )
     return {"QWEN_MAGIC_ENDPOINT": LOCAL, "QWEN_MAGIC_MODEL": weights.stem}
-
-
-def copy_notebooks(folder: Path) -> None:
-    """Put the notebooks, without outputs and recordings, and their data into `folder`; what is
-    there stays as it is. Raises `UsageError` where it cannot be written."""
-    source = bundled_notebooks()
-    try:
-        for file in (file for pattern in _COPIED for file in source.glob(pattern)):
-            copied = folder / file.relative_to(source)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            if copied.exists():
-                continue
-            if file.suffix == ".ipynb":
-                _nbformat().write(_without_outputs(_read_notebook(file)), copied)
-            else:
-                shutil.copyfile(file, copied)
-    except OSError as error:
-        raise UsageError(f"The notebooks cannot be put into {folder}.", why=str(error)) from None
-
-
-def bundled_notebooks() -> Path:
-    """The notebooks' folder: in the package where it is installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "notebooks"
-    return installed if installed.exists() else package.parent / "notebooks"
-
-
-def record_notebook(path: Path, *, inplace: bool) -> int:
-    """Run the notebook at `path` and write its recording beside it, under its name; `inplace`: and
-    its outputs into it. Where a cell fails that is not marked for it, nothing is written.
-    Raises `UsageError`."""
-    if find_spec("nbclient") is None or find_spec("ipykernel") is None:
-        raise UsageError(
-            "nbclient is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
-        )
-    from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
-
-    notebook = _read_notebook(path)
-    recording = path.with_suffix(".jsonl")
-    part = path.with_name(f".{path.stem}.recording")
-    part.unlink(missing_ok=True)
-    environment = {
-        **os.environ,
-        "QWEN_MAGIC_RECORD": str(part.absolute()),
-        "QWEN_MAGIC_KEEP": "False",  # a lesson begins with nothing before it
-    }
-    resources = {"metadata": {"path": str(path.parent)}}
-    try:
-        NotebookClient(notebook, timeout=None, resources=resources).execute(env=environment)
-        if not part.exists():
-            raise UsageError(f"{path} asked nothing, so that there is nothing to record.")
-        os.replace(part, recording)
-    except NoSuchKernel as error:
-        raise UsageError(f"{path} wants a kernel that is not here: {error.name}.") from None
-    except (CellExecutionError, DeadKernelError) as error:
-        raise UsageError(f"{path} was not recorded: a cell failed.", why=str(error)) from error
-    finally:
-        part.unlink(missing_ok=True)
-    if inplace:
-        _nbformat().write(notebook, path)
-    lines = recording.read_text("utf-8").count("\n") - 1
-    print(f"{recording}: {lines} exchanges. Give it out beside {path.name}.")
-    return 0
-
-
-def hand_out(path: Path, folder: Path | None = None) -> int:
-    """Copy the notebook at `path` into a new folder, for others to work through: without outputs
-    and without cells that are tagged `solution`; with the recording beside it and the files of its
-    folder that it names. Hidden files and `mcp.json` may hold keys, and stay. Raises
-    `UsageError`."""
-    notebook = _read_notebook(path)
-    folder = folder or path.with_name(f"{path.stem}-handout")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
-    tagged = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", ())]
-    notebook.cells = [cell for cell in notebook.cells if cell not in tagged]
-    _without_outputs(notebook)
-    named = _named_files(notebook.cells, path.parent)
-    recording = path.with_suffix(".jsonl")
-    files = [*([recording] if recording.is_file() else []), *named]
-    try:
-        for file in files:
-            copied = folder / file.relative_to(path.parent)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copied)
-        folder.mkdir(parents=True, exist_ok=True)
-        _nbformat().write(notebook, folder / path.name)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written.", why=str(error)) from None
-    without = f" {len(tagged)} cells tagged solution were left out." if tagged else ""
-    along = ", ".join(str(file.relative_to(path.parent)) for file in files) or "no file"
-    print(f"{folder / path.name}: without answers; along with it {along}.{without}")
-    return 0
-
-
-def _without_outputs(notebook: Any) -> Any:
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            cell.metadata.pop("execution", None)
-    return notebook
-
-
-def _named_files(cells: Iterable[Any], folder: Path) -> list[Path]:
-    """The files in `folder` that cells name: in a string, alone or below a folder that is named
-    too, or with stars; by a link, an option or a prompt (`-f notes.pdf`, `Use data/x.csv.`), as a
-    module or as a prompt file (`@tutor`, `%qwen_prompt tutor`). A notebook is named by a string or
-    a link alone: it may be the one with the solutions."""
-    names: dict[str, None] = {}
-    for cell in cells:
-        for match in _NAMED.finditer(cell.source):
-            word = next(filter(None, match.groups()))
-            names |= dict.fromkeys((word, unquote(word), f"{word}.md", f"prompts/{word}.md"))
-        for match in _IN_CODE.finditer(cell.source) if cell.cell_type == "code" else ():
-            word, module, prompt = (each or "" for each in match.groups())
-            names |= dict.fromkeys((f"{module.replace('.', '/')}.py", word))
-            for each in prompt.split():
-                names |= dict.fromkeys((f"{each}.md", f"prompts/{each}.md"))
-            if word.endswith(".ipynb"):
-                del names[word]
-    places = [folder, *(folder / name for name in names if _is_folder(folder / name))]
-    found = (path for place in places for name in names for path in _matching(place, name))
-    return list(dict.fromkeys(path for path in found if _may_go(path, folder)))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # no path at all
-        return False
-
-
-def _matching(folder: Path, name: str) -> Iterable[Path]:
-    """What a name stands for in a folder; one with stars, files of one ending."""
-    if "*" not in name:
-        return [folder / name.removeprefix("./")]
-    if name.startswith("/") or "**" in name or not _OF_ENDING.search(name):
-        return []
-    return sorted(folder.glob(name))
-
-
-def _may_go(path: Path, folder: Path) -> bool:
-    """Whether it is a file inside `folder`, not by a link or a way up, that may hold no keys."""
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve()) and path.is_file()
-    except (OSError, ValueError):  # no path at all
-        return False
-    parts = path.parts[len(folder.parts) :]
-    return inside and not any(part.startswith(".") or part == "mcp.json" for part in parts)
-
-
-def _read_notebook(path: Path) -> Any:
-    """Raises `UsageError`."""
-    try:
-        if path.suffix == ".ipynb":
-            return _nbformat().read(path, 4)
-    except Exception as error:  # of many kinds, by what is wrong with it
-        raise UsageError(f"{path} cannot be read.", why=str(error).partition("\n")[0]) from None
-    raise UsageError(f"{path} is no notebook.")
-
-
-def _nbformat() -> Any:
-    """Its functions have no types. Raises `UsageError` where it is not installed."""
-    try:
-        return import_module("nbformat")
-    except ImportError:
-        raise UsageError(
-            "nbformat is not installed here.", hint='pip install "qwen-magic[lab]" installs it.'
-        ) from None

@@ -34,7 +34,8 @@ ROOMS = {
     "api": "masking errors endpoints options protocol conversation frontends answer tools session "
     "batch magics",
     "__init__": "errors answer tools batch api magics",
-    "cli": "errors endpoints options frontends session magics __init__",
+    "notebook_files": "errors",
+    "cli": "errors endpoints options frontends session magics notebook_files __init__",
 }
 
 HOMES = {
@@ -69,8 +70,8 @@ HOMES = {
     "stack_data": ("context/traceback_places.py",),
     "xllamacpp": ("local/program.py",),
     "tqdm": ("batch/map.py",),
-    "nbclient": ("cli.py",),
-    "jupyter_client": ("cli.py",),
+    "nbclient": ("notebook_files.py",),
+    "jupyter_client": ("notebook_files.py",),
     "mcp": ("tools/mcp.py", "tools/mcp_transport.py"),
     "mcp_types": ("tools/mcp.py", "tools/mcp_format.py", "tools/mcp_transport.py"),
     "anyio": ("tools/mcp_transport.py",),

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from qwen_magic import __version__, cli
+from qwen_magic.notebook_files import bundled_notebooks
 from qwen_magic.session.endpoint_keys import local_weights
 from tests.support.real_jupyter import wait_until
 
@@ -20,7 +21,7 @@ from tests.support.real_jupyter import wait_until
 def ran(monkeypatch):
     """What the command would have run, and in which environment."""
     called = []
-    monkeypatch.setattr(cli, "_run", lambda *given: called.append(given) or 0)
+    monkeypatch.setattr(cli, "_run_jupyter", lambda *given: called.append(given) or 0)
     return called
 
 
@@ -31,7 +32,7 @@ def test_the_version(capsys):
 
 
 def test_the_bundled_notebooks_are_there():
-    assert (cli.bundled_notebooks() / cli.NOTEBOOK).exists()
+    assert (bundled_notebooks() / cli.NOTEBOOK).exists()
 
 
 def test_the_demo_opens_jupyterlab_on_a_copy_answered_offline(tmp_path, ran):
@@ -118,7 +119,7 @@ def notebook_of(*cells):
     return nbformat.v4.new_notebook(cells=list(cells))
 
 
-def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path):
+def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path, capsys):
     folder = tmp_path / "lesson"
     for name in ("data/t.csv", "notes.md", ".env", "mcp.json", "unnamed.csv", "lesson.jsonl",
                  "prompts/rules.md", "picture.png", "../outside.txt", "a b.png", "helper.py",
@@ -140,10 +141,11 @@ def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path)
         nbformat.v4.new_code_cell("import helper\nPath('data') / 'below.csv', glob('more/*.tsv'), "
                                   "glob('*'), 'solutions', '**/*.py'\n# as in solutions.ipynb"),
         nbformat.v4.new_code_cell("%qwen_prompt asked field=1"),
-        nbformat.v4.new_code_cell("42", metadata={"tags": ["solution"]}),
+        nbformat.v4.new_code_cell("%%qwen\nIs it 42?", metadata={"tags": ["solution"]}),
     ]  # fmt: skip
     nbformat.write(notebook_of(*cells), folder / "lesson.ipynb")
     assert cli.main(["handout", str(folder / "lesson.ipynb"), str(tmp_path / "out")]) == 0
+    assert "recording still holds" in capsys.readouterr().out
     given = {str(f.relative_to(tmp_path / "out")) for f in (tmp_path / "out").rglob("*.*")}
     assert given == {
         "lesson.ipynb", "lesson.jsonl", "data/t.csv", "notes.md", "prompts/rules.md", "picture.png",
