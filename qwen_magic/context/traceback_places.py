@@ -8,6 +8,7 @@ names and attributes without running any code.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import sysconfig
 import types
@@ -93,7 +94,7 @@ class Place:
 
     def named(self) -> Iterator[tuple[str, object]]:
         """What the statement at this place names (of one with a block only its head), with the
-        values, in the order of the source: `a.b` as `a`, then `a.b`."""
+        values, in the order of the source: `a.b` as `a`, then `a.b`. No module, and no builtin."""
         pieces: list[range] = self.source.pieces  # type: ignore[misc]  # it has no types
         piece = next((piece for piece in pieces if self.line in piece), range(0))
         look_up = Evaluator.from_frame(self.frame)
@@ -108,7 +109,8 @@ class Place:
                 value = look_up[node]
             except CannotEval:  # not there, or only a property could tell
                 continue
-            if name not in _NOBODYS and not isinstance(value, types.ModuleType):
+            is_known = value is vars(builtins).get(name, look_up)  # `sum`, unless it was bound anew
+            if not (is_known or name in _NOBODYS or isinstance(value, types.ModuleType)):
                 yield name, value
 
 

@@ -116,7 +116,8 @@ def test_what_the_failing_statement_names():
         "            for part in rows) / spare; other = row"
     )
     assert {"rows", "spare", "row"} <= set(report.names)
-    assert not {"math", "total", "other"} & set(report.names)
+    assert not {"math", "total", "other", "sum"} & set(report.names)
+    assert "sum: int = 3" in Cells().report("sum = 3\nsum([1, 2])").text, "a builtin's name, bound"
 
 
 def test_a_source_that_python_warns_of_is_told_without_a_warning():
