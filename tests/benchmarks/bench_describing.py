@@ -92,7 +92,7 @@ NUMBERS = {
     "int8": column(lambda n: ints(n).astype("int8")),
     "uint64": column(lambda n: ints(n).astype("uint64")),
     "float64": column(holes),
-    "float16": column(lambda n: holes(n).astype("float16")),
+    "float16": column(lambda n: (holes(n) % 60_000).astype("float16")),
     "complex": column(lambda n: holes(n) * 1j),
     "bool": column(lambda n: ints(n) % 3 == 0),
     "Int64": column(lambda n: pd.array(ints(n), "Int64")),

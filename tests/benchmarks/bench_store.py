@@ -9,8 +9,8 @@ conversation was gone on with. Every tenth turn was asked again in its cell, so 
 
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 
 from corpora import document
 from IPython.core.displaypub import CapturingDisplayPublisher
@@ -19,12 +19,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
+from qwen_magic.frontends.kernel import LastFigure
 from qwen_magic.magics.conversations import ConversationMagics
+from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.protocol.response import Usage
 
 from .goals import Figure, Figures, benchmark
 
-RUNS = 21
 MOST = 100.0  # milliseconds
 
 
@@ -61,21 +62,20 @@ def filled(folder: Path, turns: int, each: int) -> Path:
     return path
 
 
-def kernel(path: Path, *, loaded: bool = False) -> SimpleNamespace:
-    """What the magics ask of a kernel that has just opened the file."""
-    conversations = Conversations(open_store(path, "scope")[0])
+def kernel(shell: NotebookShell, path: Path, *, loaded: bool = False) -> QwenMagics:
+    """What a kernel holds that has just opened the file."""
+    magics = QwenMagics(shell, LastFigure(shell))
+    magics.keep = False  # the file of who measures stays as it is
+    conversations = magics.asker.session.conversations = Conversations(open_store(path, "scope")[0])
     conversations.current = "chat-0"
     if loaded:
         conversations.chain(conversations.current)
-    session = SimpleNamespace(conversations=conversations)
-    asker = SimpleNamespace(session=session, questions=SimpleNamespace(defaults={}))
-    return SimpleNamespace(asker=asker)
+    return magics
 
 
-def took(shell: NotebookShell, magic: str, magics: SimpleNamespace) -> float:
+def took(shell: NotebookShell, magic: str, magics: QwenMagics) -> float:
     """Milliseconds of one run."""
-    owner = ConversationMagics
-    run = getattr(owner(shell, magics), magic)
+    run = getattr(ConversationMagics(shell, magics), magic)
     began = time.process_time()
     run("")
     seconds = time.process_time() - began
@@ -85,28 +85,36 @@ def took(shell: NotebookShell, magic: str, magics: SimpleNamespace) -> float:
     return seconds * 1000
 
 
-def compared(shell: NotebookShell, magic: str, look: str, paths: list[Path]) -> list[float]:
+def compared(
+    shell: NotebookShell, magic: str, look: str, paths: list[Path], runs: int
+) -> list[float]:
     """The medians for each file, taken by turns so that a busy moment meets them all."""
-    kept = [kernel(path, loaded=look == "loaded") for path in paths]
+    kept = [kernel(shell, path, loaded=look == "loaded") for path in paths]
     for magics in kept:
         took(shell, magic, magics)
     times: list[list[float]] = [[] for _ in paths]
-    for _ in range(RUNS):
+    for _ in range(runs):
         for path, magics, row in zip(paths, kept, times, strict=True):
-            row.append(took(shell, magic, kernel(path) if look == "first" else magics))
-    return [sorted(row)[RUNS // 2] for row in times]
+            if look != "first":
+                row.append(took(shell, magic, magics))
+            else:
+                with closing(kernel(shell, path)) as fresh:
+                    row.append(took(shell, magic, fresh))
+    for magics in kept:
+        magics.close()
+    return [sorted(row)[runs // 2] for row in times]
 
 
 @benchmark(0, "history", "10,000 kept turns")
 def history(quick: bool) -> Figures:
     shell = NotebookShell.instance()
     with tempfile.TemporaryDirectory() as name:
-        count = 1_000 if quick else 10_000
+        count, runs = (200, 3) if quick else (10_000, 21)
         sizes = ((100, 100), (count, count), (count, 100))
         paths = [filled(Path(name), turns, each) for turns, each in sizes]
         for magic in ("qwen_chat", "qwen_history"):
             for look in ("first", "again", "loaded"):
-                _, one, many = compared(shell, magic, look, paths)
+                _, one, many = compared(shell, magic, look, paths, runs)
                 yield Figure(f"`%{magic}`, {look}, in one", one, "ms", at_most=MOST)
                 yield Figure(f"`%{magic}`, {look}, in many", many, "ms", at_most=MOST)
 

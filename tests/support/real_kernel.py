@@ -49,7 +49,8 @@ class Kernel:
     def __init__(self, python: str, environ: dict[str, str], cwd: str | None = None) -> None:
         self.manager = KernelManager()
         spec = self.manager.kernel_spec
-        spec.argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        quiet = "--log-level=ERROR"  # each kernel would warn that its TCP is not encrypted
+        spec.argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", quiet]
         self.manager.start_kernel(env=environ, cwd=cwd)
         self.client = self.manager.client()
         self.client.start_channels()
