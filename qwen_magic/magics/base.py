@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from qwen_magic.magics.qwen import QwenMagics
 
 NOTEBOOK_NAME: Final = "__vsc_ipynb_file__"  # by which a namespace tells its notebook's path
+HELP: Final = ("-h", "--help")
 _Of = TypeVar("_Of")
 _Result = TypeVar("_Result")
 
@@ -60,9 +63,22 @@ class SessionMagics(Magics):
         return chain, chain.head
 
 
-def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:
+def line_command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:
     """A line magic: it gets its line to the letter, and its failures are short."""
     return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(fails_shortly(method))))
+
+
+def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result | None]:
+    """The same for one without the options of `%qwen`: its `-h` shows its docstring."""
+
+    @wraps(method)
+    def called(self: _Of, line: str) -> _Result | None:
+        if line.strip() not in HELP:
+            return method(self, line)
+        print(getdoc(method))
+        return None
+
+    return line_command(called)
 
 
 def blocking(coroutine: Coroutine[Any, Any, _Result]) -> _Result:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from IPython.core.magic import magics_class
 from qwen_magic.document.words import counted, fenced
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.kernel import takes_input
-from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
+from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly, line_command
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
 
@@ -125,7 +126,7 @@ class CodeMagics(SessionMagics):
         note = f"%qwen_trace {path} N shows how one went"
         self._asker.views.show_table(["", "question", "model", "took"], rows, note)
 
-    @command
+    @line_command
     def qwen_fix(self, line: str) -> Answer | None:
         """Explain and fix the last exception: %qwen_fix [options] [words].
 
@@ -152,7 +153,7 @@ class CodeMagics(SessionMagics):
             self._offer(block.code, *found)
         return answer
 
-    @command
+    @line_command
     def qwen_edit(self, line: str) -> Answer | None:
         """Have a cell changed: %qwen_edit [options] [cells:N | this] words.
 
@@ -192,7 +193,7 @@ class CodeMagics(SessionMagics):
 
         options, rest = read_line(line)
         if options.help:
-            print(f"{CodeMagics.qwen_edit.__doc__}\n{help_text()}")
+            print(f"{getdoc(CodeMagics.qwen_edit)}\n\n{help_text()}")
             return None
         found = _TARGET.fullmatch(rest)
         assert found is not None  # it takes any text
@@ -247,7 +248,7 @@ class CodeMagics(SessionMagics):
 
         options, words = read_line(line)
         if options.help:
-            print(f"{CodeMagics.qwen_fix.__doc__}\n{help_text()}")
+            print(f"{getdoc(CodeMagics.qwen_fix)}\n\n{help_text()}")
             return None
         report = self._report()
         asker = self._asker

@@ -13,7 +13,7 @@ from IPython.core.magic import magics_class
 
 from qwen_magic.document.words import NO_BREAK, number_of, shorten
 from qwen_magic.errors import UsageError
-from qwen_magic.magics.base import SessionMagics, command
+from qwen_magic.magics.base import SessionMagics, command, line_command
 from qwen_magic.magics.qwen import options_table
 from qwen_magic.options import OPTIONS, Options
 
@@ -48,7 +48,7 @@ def chat_help_text() -> str:
 class ConversationMagics(SessionMagics):
     """Listing, beginning and switching conversations, and stepping back in one."""
 
-    @command
+    @line_command
     def qwen_chat(self, line: str) -> None:
         """List the conversations, or go on with one.
 
@@ -121,9 +121,10 @@ class ConversationMagics(SessionMagics):
 
     @command
     def qwen_reset(self, line: str) -> None:
-        """Set the notebook's conversations aside and begin afresh, every cell as if it had never
-        been answered. Nothing is deleted: %qwen_chat --all lists them, %qwen_chat NAME goes back.
-        """
+        """Set the notebook's conversations aside and begin afresh: %qwen_reset.
+
+        Every cell is then as if it had never been answered. Nothing is deleted: %qwen_chat --all
+        lists them, and %qwen_chat NAME goes back to one."""
         from qwen_magic.magics.line import read_words
 
         read_words("qwen_reset", line)
@@ -161,7 +162,9 @@ class ConversationMagics(SessionMagics):
 
     @command
     def qwen_history(self, line: str) -> None:
-        """The conversation as a tree: %qwen_history [NAME]."""
+        """The conversation as a tree: %qwen_history [NAME].
+
+        Every turn has its number, which %qwen_pick, %qwen_fork --after and --after take."""
         from qwen_magic.frontends.history import history_html, history_text
 
         name = read_name("qwen_history", line, aside=True) or self._conversations.current
@@ -272,14 +275,10 @@ def read_steps(line: str) -> int:
 
 def read_name(magic: str, line: str, *, aside: bool = False) -> str:
     """One name, or nothing; `aside`: also of what was set aside. Raises `UsageError`."""
+    from qwen_magic.magics.line import read_words
     from qwen_magic.magics.values import check_chat_name
 
-    words = line.split()
-    if len(words) > 1:
-        raise UsageError(
-            f"%{magic} takes one name, without spaces, not {line.strip()!r}.",
-            hint=f"Write %{magic} {'-'.join(words)}",
-        )
+    words, _ = read_words(magic, line, "one name, without spaces", most=1)
     return check_chat_name(words[0], aside=aside) if words else ""
 
 

@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from IPython.core.magic import magics_class
 from qwen_magic.conversation.scope import prompt_folders, read_text, write_text
 from qwen_magic.document.words import counted, exposed, plural, revealed, sentence
 from qwen_magic.errors import UsageError
-from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly
+from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly, line_command
 from qwen_magic.options import MISSING
 
 _SHOWN: Final = 200  # characters of what a turn sends beside its prompt
@@ -228,7 +229,7 @@ def _speed(said: str) -> float:
 class PromptMagics(SessionMagics):
     """Prompts that are kept in files."""
 
-    @command
+    @line_command
     def qwen_prompt(self, line: str) -> Answer | None:
         """Ask what a prompt file says: %qwen_prompt [options] NAME field=value ….
 
@@ -255,7 +256,7 @@ class PromptMagics(SessionMagics):
 
         options, words = read_prompt_line(line)
         if options.help:
-            print(f"{PromptMagics.qwen_prompt.__doc__}\n{help_text()}")
+            print(f"{getdoc(PromptMagics.qwen_prompt)}\n\n{help_text()}")
             return None
         if not words:
             self._list()

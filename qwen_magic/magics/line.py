@@ -227,12 +227,12 @@ def read_chat(line: str) -> ChatLine:
     """The name and the defaults in a line of `%qwen_chat`, in either order. Raises `UsageError`."""
     scanner = OptionScanner(line, "qwen_chat")
     given = _given(scanner)
-    name = scanner.word() or None
+    name = scanner.shell_word() or None
     if name:
         given = _given(scanner, given)
     if left := scanner.rest().strip():
         raise UsageError(
-            f"%qwen_chat takes one name and options, and knows nothing to do with {left!r}.",
+            f"%qwen_chat takes one name, without spaces, and options, not {left!r}.",
             hint="%qwen_chat -h shows them.",
         )
     everything = "all" in given

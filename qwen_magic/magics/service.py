@@ -39,9 +39,10 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_models(self, line: str) -> None:
-        """List the models of the endpoint in use: of Model Studio its own list, with windows and
-        prices (without a key, the known names); of any other server those that it lists itself.
-        Any other name goes through too: -m NAME."""
+        """List the models of the endpoint in use: %qwen_models.
+
+        Of Model Studio its own list, with windows and prices (without a key, the known names); of
+        any other server those that it lists itself. Any other name goes through too: -m NAME."""
         from qwen_magic.context.models import KNOWN_MODELS
 
         _no_words("qwen_models", line)
@@ -106,8 +107,10 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_key(self, line: str) -> None:
-        """Ask for the API key of the endpoint in use, without showing it. It is kept in this kernel
-        only; `%qwen_key --save` keeps it in the system's keyring (an empty one takes it out)."""
+        """Ask for the API key of the endpoint in use, without showing it: %qwen_key [--save].
+
+        It is kept in this kernel only; `--save` keeps it in the system's keyring (an empty one
+        takes it out)."""
         from qwen_magic.frontends.terminal import ask_value
 
         if line.strip() not in ("", "--save"):
@@ -176,9 +179,10 @@ class ServiceMagics(SessionMagics):
 
     @command
     def qwen_doctor(self, line: str) -> None:
-        """Look at everything that an answer needs, and ask one tiny question; a server that is not
-        known, or is named by `--endpoint URL`, is tried out with a few more, and its row printed.
-        """
+        """Look at everything that an answer needs: %qwen_doctor [--endpoint URL] [-m NAME].
+
+        One tiny question is asked; a server that is not known, or is named by `--endpoint`, is
+        tried out with a few more, and its row printed."""
         from qwen_magic.magics.doctor import examine
 
         given = _no_words("qwen_doctor", line)

@@ -56,6 +56,22 @@ print(shell.check_complete("%%qwen")[0], shell.check_complete("%qwen who's there
     assert end == "incomplete complete", "whether Enter ends the cell"
 
 
+def test_every_line_magic_shows_its_help() -> None:
+    *_, told = out_of("""
+from contextlib import redirect_stdout
+from io import StringIO
+told = {}
+for name in sorted(set(shell.magics_manager.magics["line"]) - before["line"]):
+    for typed in ("-h", " --help "):
+        with redirect_stdout(StringIO()) as said:
+            shell.run_line_magic(name, typed)
+        text = said.getvalue()
+        told[name, typed] = name in text and text[0].isupper() | (text[0] == "%")
+print([each for each, is_help in told.items() if not is_help])
+""")
+    assert told == "[]"
+
+
 def test_unloading_leaves_nothing() -> None:
     _, clean = out_of("""
 shell.run_cell("%config QwenMagics.model = 'other'")

@@ -274,7 +274,8 @@ def test_a_line_of_qwen_chat(line: str, name: str | None, defaults: Options) -> 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("two words", "takes one name and options"),
+        ("two words", "takes one name, without spaces"),
+        ("'two words'", "cannot name a conversation"),
         ("sales --dry-run", "--dry-run is for one turn"),
         ("sales -c other", "-c is for one turn"),
         ("a:b", "cannot name a conversation"),
@@ -335,11 +336,10 @@ def test_a_wrong_line_of_another_magic(magic: str, line: str, said: str) -> None
 def test_a_line_of_qwen_new() -> None:
     assert read_name("qwen_new", "  ") == ""
     assert read_name("qwen_new", " plan-b ") == "plan-b"
-    with pytest.raises(UsageError) as caught:
-        read_name("qwen_new", "plan b")
-    assert caught.value.hint == "Write %qwen_new plan-b"
-    with pytest.raises(UsageError, match="cannot name"):
-        read_name("qwen_new", "-h")
+    assert read_name("qwen_new", "'plan'") == "plan"
+    for line in ("plan b", "'plan b'", "-5"):
+        with pytest.raises(UsageError, match="name"):
+            read_name("qwen_new", line)
 
 
 def test_a_line_of_qwen_undo() -> None:
