@@ -25,11 +25,11 @@ from qwen_magic.document.blocks import (
     Step,
 )
 from qwen_magic.document.footer import Outcome, OutcomeStatus, TurnFacts, turn_end
-from qwen_magic.document.groups import Groups
 from qwen_magic.document.links import all_sources, is_picture, number_sources
 from qwen_magic.document.patches import ViewPatch
 from qwen_magic.document.question import Asked, Question
 from qwen_magic.document.sections import (
+    Groups,
     ProseSection,
     Section,
     ThoughtSection,

@@ -25,7 +25,7 @@ under way, the caller calls `tick` about thirty times a second.
 - At most one stream is open. A click on Stop (`stop_asked`, from any thread) leads to the end from
   every state; whoever drives closes the stream at once, and the machine asks for no other.
 - A stream that broke is never opened anew: the rest of its answer is what the server gives out by
-  the response's id (`Capabilities.keeps_ids`), or it is missing.
+  the response's id (`Capabilities.keeps_ids`), or it is missing (`session.recovery`).
 - A response is told as text at most once: the request then names no previous response. A
   parameter is left out at most once.
 - `finish` may be called in any state, and once: a turn that is cut short by Stop, by an interrupt
@@ -36,30 +36,20 @@ under way, the caller calls `tick` about thirty times a second.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from qwen_magic.answer import Answer
 from qwen_magic.context.models import fullness, is_text_only, window_fact, window_warning
 from qwen_magic.conversation.archive.notebook import refer_to, turn_metadata
 from qwen_magic.conversation.chain import CALLS, Turn, TurnStatus
 from qwen_magic.document.footer import Outcome, failure
-from qwen_magic.document.words import plural
-from qwen_magic.errors import (
-    APIError,
-    ConnectionLostError,
-    QwenError,
-    SilenceError,
-    TransportError,
-    UnknownResponseError,
-)
+from qwen_magic.errors import APIError, QwenError
 from qwen_magic.masking import redact, redacted
 from qwen_magic.protocol.call_outputs import CallResult, images_message, items_json
 from qwen_magic.protocol.events import ItemDone, ResponseEnded
@@ -68,6 +58,7 @@ from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.session.figures import Figure, FigureFetcher
 from qwen_magic.session.plan import Plan
+from qwen_magic.session.recovery import Recovery, may_have_rest
 from qwen_magic.session.view import NoView, View
 from qwen_magic.tools.loop import Action as CallAction
 from qwen_magic.tools.loop import Poll, TurnCalls, Wait
@@ -78,13 +69,8 @@ if TYPE_CHECKING:
     from qwen_magic.document.question import Question
     from qwen_magic.protocol.entry import CallPhase, Entry
     from qwen_magic.protocol.fields import JSON
-    from qwen_magic.protocol.response import EndStatus
 
 CHECKPOINT: Final = 1.0  # seconds between two
-RECENT: Final = 3600.0  # seconds in which a server that keeps answers has not lost one
-REST_PATIENCE: Final = 60.0  # seconds that an answer whose stream broke is asked for …
-REST_PAUSE: Final = 1.0  # … so far apart …
-REST_TRIES: Final = 3  # … or until the server was out of reach so often
 FIGURE_PATIENCE: Final = 10.0  # seconds that a finished answer waits for its figures
 MOST_REPAIRS: Final = 2  # of an answer that is to be an object
 
@@ -139,15 +125,13 @@ class TurnMachine:
         thinks_in_text = plan.ask.endpoint.capabilities.thinks_in_text
         self.state = ResponseState(thinks_in_text=thinks_in_text)
         self.stop_asked = False
-        self.found: JSON = {}  # about the host (`session.host_facts`)
+        self._recovery = Recovery(look_up, lambda: self.stop_asked, clock, wall)
         self._view = view
         self._figures = figures
         self._checkpoint = checkpoint
         self._over_budget = over_budget
-        self._look_up = look_up
         self._report_errors = report_errors
         self._clock = clock
-        self._wall = wall
         self._started = clock() if started is None else started
         self._created_at = wall()
         self._calls = TurnCalls(
@@ -170,6 +154,11 @@ class TurnMachine:
         self._checked_at = self._started
         self._said: set[str] = set()
 
+    @property
+    def found(self) -> JSON:
+        """What was found out about the host (`session.host_facts`)."""
+        return self._recovery.found
+
     # what is to be done
 
     def steps(self) -> Steps:
@@ -180,158 +169,47 @@ class TurnMachine:
             yield from self._fetch_rest()
             if not (self._end.error or self._end.stopped or self.stop_asked):
                 self.state.conclude(self._clock())
-            again = self._leave_out() or (yield from self._heal())
-            if not (again or (yield from self._answer_calls()) or self._repair()):
+            goes_on = (yield from self._ask_again()) or (yield from self._answer_calls())
+            if not (goes_on or self._repair()):
                 break
         yield from self._await_figures()
 
     def _fetch_rest(self) -> Generator[Wait, None, None]:
-        """After the connection broke: the whole answer from the server that keeps it, for as long
-        as it says that it is still being written. Nothing is asked, paid or run twice."""
-        state, error = self.state, self._end.error
-        id, stores = state.id, self.plan.request.extra.get("store") is not False
-        is_new = bool(id) and id != self.plan.request.previous_response_id
-        is_broken = isinstance(error, ConnectionLostError | SilenceError) and not state.terminal
-        if not (is_broken and is_new and stores and self.plan.keeps_ids):
+        """After the connection broke: the rest of the answer from the server, where it keeps it."""
+        if not may_have_rest(self.plan, self.state, self._end.error):
             return
-        from qwen_magic.client.reader import Received
-
         self._view.notice("the connection broke; asking for the rest of the answer")
-        until, failures = self._clock() + REST_PATIENCE, 0
-        while self._clock() < until and failures < REST_TRIES and not self.stop_asked:
-            found = yield from self._given_out(id)
-            status = found.get("status")
-            if status in ("completed", "incomplete"):
-                end = ResponseEnded(cast("EndStatus", status), found)
-                if not self._holds_what_came(end):
-                    break
-                self._rest = [Received(end, self._clock())]
-                self.feed(self._rest)
-                self._end = StreamEnd()
-                self.tell("the connection broke; the rest came from what the server keeps")
-                break
-            if found and status not in ("queued", "in_progress"):
-                break
-            failures += not found
-            pause = self._clock() + REST_PAUSE
-            while self._clock() < pause and not self.stop_asked:
-                yield Wait()
+        end = yield from self._recovery.rest(self.plan, self.state)
+        if end is not None:
+            from qwen_magic.client.reader import Received
+
+            self._rest = [Received(end, self._clock())]
+            self.feed(self._rest)
+            self._end = StreamEnd()
+            self.tell("the connection broke; the rest came from what the server keeps")
         self._view.notice("")
 
-    def _holds_what_came(self, end: ResponseEnded) -> bool:
-        """Whether the response that the server gives out is the whole of what came, and neither
-        empty nor another text. What came may be thinking whose end was still to come."""
-        whole = ResponseState(thinks_in_text=self.plan.ask.endpoint.capabilities.thinks_in_text)
-        whole.apply(end)
-        came = _message_text(self.state).strip()
-        return any(
-            text.strip().startswith(came) for text in (_message_text(whole), whole.reasoning)
-        )
-
-    def _leave_out(self) -> bool:
-        """Whether to ask once more without a parameter that nobody asked for and the server
-        refused. Of one that was asked for, the error says by which option."""
-        error, ask = self._end.error, self.plan.ask
-        if error is None or self.state.newest or self.stop_asked:
+    def _ask_again(self) -> Generator[Wait, None, bool]:
+        """Whether to ask once more for the newest response, by another request; what came of it is
+        taken back."""
+        if self.stop_asked or self._end.stopped:
             return False
-        from qwen_magic.client.error_map import refused_parameter
-
-        parameter = refused_parameter(error, self.plan.request.body())
-        if not parameter:
+        plan, state, error = self.plan, self.state, self._end.error
+        retry = self._recovery.without_refused(plan, state, error)
+        retry = retry or (yield from self._recovery.told_as_text(plan, state, error))
+        if retry is None:
             return False
-        option = ask.option_behind(parameter)
-        if option:
-            if option not in error.hint:
-                error.hint = f"Leave out {option}: {ask.endpoint.name} does not take `{parameter}`."
-            return False
-        note = f"without {parameter} ({ask.endpoint.name} refused it)"
-        self.plan = self.plan.without(parameter, note)
-        self.found["rejects"] = [*self.found.get("rejects", ()), parameter]
-        self.state.again()
-        self._view.tell(note)
-        return True
-
-    def _heal(self) -> Generator[Wait, None, bool]:
-        """Whether to ask once more, with the conversation as text: the server turned out not to
-        have it.
-
-        A server of which nothing is known, and that does not have an answer of the last hour, is
-        taken to keep none (`plan.keeps_ids`). DashScope and OpenAI keep what they are told.
-        """
-        why = yield from self._lost()
-        if not why:
-            return False
-        plan = self.plan
-        is_recent = bool(plan.so_far) or (  # an answer of this very turn
-            plan.parent is not None and abs(self._wall() - plan.parent.created_at) < RECENT
-        )
-        forgets = plan.ask.endpoint.capabilities.keeps_ids == "unknown" and is_recent
-        count = len(plan.path) + bool(plan.so_far)
-        turns = plural(count, "turn was", "turns were")
-        note = f"{why}: {count} {turns} sent again as text"
-        self.plan = plan.told(note, keeps_ids=plan.keeps_ids and not forgets)
-        if forgets:
-            self.found["keeps_ids"] = "no"
+        self.plan = retry.plan
         if not plan.so_far:
-            self._previous_id = ""
-        is_shown = bool(self.state.newest)
-        self.state.again()
-        self._figures.forget_runs(self.state.entries)
+            self._previous_id = retry.plan.request.previous_response_id
+        is_shown = bool(state.newest)
+        state.again()
+        self._figures.forget_runs(state.entries)
         if is_shown:
             self._view.restart()
             self._show()
-        self._view.tell(note)
+        self._view.tell(retry.note)
         return True
-
-    def _lost(self) -> Generator[Wait, None, str]:
-        """Why the conversation must be told again as text; empty where it need not.
-
-        Either the server says so, or, where nothing is known of it, it names no previous response
-        at the end though one was given. That alone is no sign of loss (llama-stack never names
-        it): the server has the earlier turns where it read more than it was sent, or can still
-        give out the response.
-        """
-        if not self.plan.request.previous_response_id or self.stop_asked or self._end.stopped:
-            return ""
-        error = self._end.error
-        if isinstance(error, UnknownResponseError):
-            return "" if self.state.newest else "the server no longer had the earlier turns"
-        raw = self.state.raw  # empty where the server said no more than `[DONE]`
-        unnamed = bool(raw) and not raw.get("previous_response_id")
-        may_forget = self.plan.ask.endpoint.capabilities.keeps_ids == "unknown"
-        if not (may_forget and unnamed) or error:
-            return ""
-        before = self.plan.request.previous_response_id
-        if self._read_more() or (yield from self._given_out(before)).get("id"):
-            self.found["keeps_ids"] = "yes"
-            return ""
-        return "" if self.stop_asked else "the server keeps no earlier turns"
-
-    def _given_out(self, id: str) -> Generator[Wait, None, JSON]:
-        """A response as the server gives it out, if it does; empty where it does not answer."""
-        found = self._look_up(f"responses/{quote(id, safe='')}")
-        while not (found.done() or self.stop_asked):
-            yield Wait()
-        answer = found.result() if found.done() else {}
-        if isinstance(answer, TransportError):
-            return {}
-        is_it = not isinstance(answer, QwenError) and answer.get("id") == id
-        return cast("JSON", answer) if is_it else {"status": "unknown"}
-
-    def _read_more(self) -> bool:
-        """Whether the usage proves that the model read the turn before, too.
-
-        What comes to every request (the template, instructions, tools) counts in the turn before
-        as well; so a server that had lost it would count at most the tokens of this request more.
-        A token has two bytes at least, on the average of any text.
-        """
-        before, now = self.plan.parent, self.state.response_usage
-        if self.plan.so_far or before is None or before.usage is None or now is None:
-            return False
-        sent = len(
-            json.dumps(self.plan.request.body(), ensure_ascii=False).encode("utf-8", "replace")
-        )
-        return now.input_tokens > before.usage.input_tokens + sent / 2
 
     def _answer_calls(self) -> Generator[CallAction, Any, bool]:
         """Answer what the newest response called; whether the model is to go on with that."""
@@ -581,8 +459,3 @@ class TurnMachine:
         for words in (window_fact(full), window_warning(full)):
             if words:
                 self._view.tell(words)
-
-
-def _message_text(state: ResponseState) -> str:
-    """The text of the newest response, without what joins its messages."""
-    return "".join(entry.text for entry in state.newest if isinstance(entry.item, Message))

@@ -6,7 +6,7 @@ from answer_states import QUERIES, many_sources, run, search, thought
 from qwen_magic.document.blocks import Box, Figure, Panel, Step, Tally
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.document.groups import joined_step, runs_to_join
+from qwen_magic.document.sections import joined_step, runs_to_join
 from qwen_magic.frontends.static import bundle
 from qwen_magic.protocol.state import ResponseState
 

@@ -27,7 +27,6 @@ from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.endpoints import DASHSCOPE, UNKNOWN_SERVER, Endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.protocol import sse
-from qwen_magic.session import turn as turn_module
 from qwen_magic.session.plan import Ask
 from qwen_magic.session.session import Session
 from qwen_magic.session.view import NoView
@@ -303,8 +302,8 @@ def _user_text(item):
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """Small figures in place of those that suit people."""
-    monkeypatch.setattr(turn_module, "REST_PAUSE", 0.02)
-    monkeypatch.setattr(turn_module, "CHECKPOINT", 0.0)
+    monkeypatch.setattr("qwen_magic.session.recovery.REST_PAUSE", 0.02)
+    monkeypatch.setattr("qwen_magic.session.turn.CHECKPOINT", 0.0)
     monkeypatch.setattr(sse.SSEDecoder.__init__, "__defaults__", (100_000,))
 
 

@@ -5,7 +5,7 @@ from demo_server import asked, demo_server
 
 from qwen_magic import Qwen
 from qwen_magic.errors import ConnectionLostError
-from qwen_magic.session.turn import TurnMachine
+from qwen_magic.session.recovery import Recovery
 
 TALK = (
     "My name is John",
@@ -75,7 +75,7 @@ def test_a_memory_that_was_wiped_is_healed_once(server):
 def test_after_an_id_has_expired_the_chain_goes_on_by_ids(server, monkeypatch):
     """A server that keeps answers for a week, and has lost an old one."""
     with Qwen(endpoint=server.base_url) as qwen:
-        monkeypatch.setattr("qwen_magic.session.turn.RECENT", 0.0)
+        monkeypatch.setattr("qwen_magic.session.recovery.RECENT", 0.0)
         qwen.ask("My name is John")
         server.forget()
         healed = qwen.ask("hello")
@@ -121,14 +121,14 @@ def test_an_answer_whose_connection_broke_is_fetched_and_paid_once(server, fault
 
 @pytest.mark.parametrize("kept", [[], None, "Bye"], ids=str)
 def test_what_a_server_keeps_must_be_the_whole_of_what_came(server, monkeypatch, kept):
-    given_out = TurnMachine._given_out
+    given_out = Recovery._given_out
 
     def another(steps, id):
         found = yield from given_out(steps, id)
         message = {"type": "message", "content": [{"type": "output_text", "text": kept}]}
         return {**found, "output": [message] if isinstance(kept, str) else kept}
 
-    monkeypatch.setattr(TurnMachine, "_given_out", another)
+    monkeypatch.setattr(Recovery, "_given_out", another)
     with Qwen(endpoint=server.base_url) as qwen:
         with pytest.raises(ConnectionLostError):
             qwen.ask("write at length\ndemo: error reset-mid, after 40")

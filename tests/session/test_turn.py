@@ -29,7 +29,8 @@ from qwen_magic.protocol.items import parse_item
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.figures import FigureFetcher
 from qwen_magic.session.plan import Ask, plan
-from qwen_magic.session.turn import FIGURE_PATIENCE, RECENT, Open, StreamEnd, TurnMachine
+from qwen_magic.session.recovery import RECENT
+from qwen_magic.session.turn import FIGURE_PATIENCE, Open, StreamEnd, TurnMachine
 from qwen_magic.session.view import NoView
 from qwen_magic.tools.answer_schema import Schema
 from qwen_magic.tools.definition import FunctionTool
