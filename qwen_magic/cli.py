@@ -208,7 +208,7 @@ def _in_shell(words: str) -> str:
     for command, (magic, _, _) in _MAGICS.items():
         words = re.sub(rf"%{magic}\b", f"qwen-magic {command}", words)
     for magic_words, shell_words in _SHELL_WORDS.items():
-        words = re.sub(magic_words, shell_words, words)
+        words = re.sub(magic_words.replace(" ", r"\s+"), shell_words, words)
     return re.sub(
         r"%config QwenMagics\.(\w+)", lambda found: f"QWEN_MAGIC_{found[1].upper()}", words
     )

@@ -154,7 +154,7 @@ def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path,
     }  # fmt: skip
     copy = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4)
     assert [cell.source for cell in copy.cells] == [cell.source for cell in cells[:5]]
-    assert "42" not in (tmp_path / "out" / "lesson.ipynb").read_text()
+    assert " 42" not in (tmp_path / "out" / "lesson.ipynb").read_text()
 
 
 def test_what_cannot_be_handed_out_is_said(tmp_path, capsys):

@@ -20,7 +20,7 @@ from html import escape
 from pygments.lexer import ExtendedRegexLexer, Lexer, LexerContext, RegexLexer  # type: ignore[import-untyped]
 from pygments.lexers import find_lexer_class, get_all_lexers  # type: ignore[import-untyped]
 from pygments.lexers.data import YamlLexer, YamlLexerContext  # type: ignore[import-untyped]
-from pygments.token import Comment, Keyword, Operator, String, _TokenType  # type: ignore[import-untyped]
+from pygments.token import Comment, Generic, Keyword, Operator, String, _TokenType  # type: ignore[import-untyped]
 
 LONGEST_PIECE = 500
 LONGEST_LABEL = 24
@@ -205,11 +205,12 @@ def _wrapped(kind: str, run: list[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _kind(token: _TokenType) -> str:
-    if token in Comment.Preproc:
+    """Of a difference (`diff`): what was put in, what was taken out, and its headings."""
+    if token in Comment.Preproc or token in Generic.Deleted:
         return "keyword"
-    if token in Comment.PreprocFile or token in String:
+    if token in Comment.PreprocFile or token in String or token in Generic.Inserted:
         return "string"
-    if token in Comment:
+    if token in Comment or token in Generic.Heading or token in Generic.Subheading:
         return "comment"
     return "keyword" if token in Keyword or token in Operator.Word else ""
 

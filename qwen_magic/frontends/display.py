@@ -18,6 +18,8 @@ from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, counted, revealed
 from qwen_magic.frontends.plain import (
+    ROOM,
+    cells,
     printable,
     source_difference_html,
     source_difference_text,
@@ -44,6 +46,7 @@ _STYLE: Final = (
     "td+td:not([data-label=''])::before{content:attr(data-label) '\\a0';opacity:.7}}}"
 )
 _SHEET: Final = Path(__file__).with_name("pages.css")
+_GAP: Final = "  "  # between two columns of text
 _SHORT: Final = 12  # characters
 _DEPTH: Final = 15  # frames from the displayhook to an object's display method; about 8 are seen
 
@@ -184,14 +187,31 @@ def _numeric(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]
 
 
 def listing_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as plain text."""
+    """A table as plain text; in a terminal that is too narrow for one, a paragraph for each row."""
     lines = [header, *rows]
-    pads = [str.rjust if numeric else str.ljust for numeric in _numeric(header, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(map(lambda pad, cell, width: pad(cell, width), pads, line, widths)).rstrip()
-        for line in lines
-    )
+    are_right = _numeric(header, rows)
+    widths = [max(cells(line[column]) for line in lines) for column in range(len(header))]
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    if sys.stdout.isatty() and before + min(ROOM, widths[-1]) > window_size(sys.stdout)[0]:
+        return "\n".join(_stacked(header, row) for row in rows)
+    return "\n".join(_GAP.join(map(_padded, line, widths, are_right)).rstrip() for line in lines)
+
+
+def _padded(cell: str, width: int, is_right: bool) -> str:
+    space = " " * (width - cells(cell))
+    return space + cell if is_right else cell + space
+
+
+def _stacked(header: Sequence[str], row: Sequence[str]) -> str:
+    """A row as two lines: what has no name and the first that has one; the others by name."""
+    named = next((at for at, name in enumerate(header) if name), 0) + 1
+    first = " ".join(cell for cell in row[:named] if cell)
+    rest = [
+        f"{name}: {cell}" if name else cell
+        for name, cell in zip(header[named:], row[named:], strict=True)
+        if cell
+    ]
+    return f"{first}\n  {' · '.join(rest)}" if rest else first
 
 
 def listing_html(

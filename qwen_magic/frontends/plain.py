@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -93,6 +94,10 @@ WORDS: Final = re.compile(
 )
 
 
+ROOM: Final = 24  # cells in which a column of prose can be read
+_GAP: Final = re.compile(r"(?<=\S) {2,}(?=\S)")  # between two columns
+
+
 @lru_cache(maxsize=4096)
 def _width(char: str) -> int:
     if char == "\ufe0f" or unicodedata.east_asian_width(char) in "WF":
@@ -142,14 +147,32 @@ def window_size(out: TextIO) -> tuple[int, int]:
 
 
 def cut_at_words(text: str, out: TextIO) -> str:
-    """Lines for the window of `out`, in which those that go on are indented."""
-    width = window_size(out)[0] - 2
-    shown = []
-    for line in text.split("\n"):
-        ends = line_ends(line, width)
-        parts = [line[begin:end] for begin, end in pairwise((0, *ends, len(line)))]
-        shown.append("\n  ".join(part.rstrip() for part in parts))
-    return "\n".join(shown)
+    """Lines for the window of `out`. One that goes on does so below the last of its columns, where
+    that leaves room, else a little further in than it began."""
+    width = window_size(out)[0]
+    return "\n".join("\n".join(_hanging(line, width)) for line in text.split("\n"))
+
+
+def _hanging(line: str, width: int) -> Iterator[str]:
+    end, *_ = *line_ends(line, width), len(line)
+    if head := line[:end].rstrip():
+        yield head
+    rest = line[end:].lstrip(" ")
+    if not rest:
+        return
+    column = max((cells(line[: gap.end()]) for gap in _GAP.finditer(line[:end])), default=width)
+    begun = len(line) - len(line.lstrip(" "))
+    indent = column if width - column >= ROOM else min(begun + 2, width // 2)
+    for begin, stop in pairwise((0, *line_ends(rest, width - indent), len(rest))):
+        yield " " * indent + rest[begin:stop].rstrip()
+
+
+def say(*lines: str, out: TextIO | None = None) -> None:
+    """Print lines, to stdout or `out`: what a magic or a command tells. A terminal gets them cut at
+    words."""
+    out = sys.stdout if out is None else out
+    for line in map(printable, lines):
+        print(cut_at_words(line, out) if out.isatty() else line, file=out)
 
 
 # How texts differ --------------------------------------------------------------------------------

@@ -24,9 +24,9 @@ from qwen_magic.frontends.kernel import kernel_of, running_shell
 from qwen_magic.frontends.plain import (
     WORDS,
     cells,
-    cut_at_words,
     note_text,
     printable,
+    say,
     spaced,
     step_line,
     window_size,
@@ -240,12 +240,12 @@ def prompt_for(question: Question) -> Choice | None:
     is_drawn = kernel_of(running_shell()) is None and sys.stdout.isatty() and can_draw(sys.stdout)
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_drawn else ("", "")
     print(f"{bold}{printable(question.title)}{plain}")  # noqa: T201
-    _print(f"  {question.call}", f"  {question.text}")
+    say(f"  {question.call}", f"  {question.text}")
     for _ in range(_TRIES):
         try:
             typed = input(f"[y]es, once · [a]lways {scope} · [n]o · never {scope}: ")
         except EOFError:  # Ctrl-D
-            _print("")
+            say("")
             return "no"
         answer = _ANSWERS.get(typed.strip().lower())
         if answer is not None:
@@ -257,7 +257,7 @@ def agreed(lines: Iterable[str], question: str) -> bool | None:
     """Whether the user, who is shown these lines, says yes; None where nobody could."""
     if not _can_ask():
         return None
-    _print(*lines)
+    say(*lines)
     try:
         return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
     except EOFError:  # Ctrl-D
@@ -273,16 +273,10 @@ def ask_value(about: str, secret: bool) -> str | None:
         return (getpass if secret else input)(f"{printable(about)}: ").strip()
     except (EOFError, KeyboardInterrupt) as left:
         if kernel_of(running_shell()) is None:
-            _print("")  # what comes next stands in a line of its own
+            say("")  # what comes next stands in a line of its own
         if isinstance(left, EOFError):
             return None
         raise
-
-
-def _print(*lines: str) -> None:
-    """Lines of text; in a terminal cut at words."""
-    for line in map(printable, lines):
-        print(cut_at_words(line, sys.stdout) if sys.stdout.isatty() else line)  # noqa: T201
 
 
 def _can_ask() -> bool:

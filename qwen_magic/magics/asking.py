@@ -44,6 +44,7 @@ from qwen_magic.frontends.kernel import (
     kernel_of,
     takes_input,
 )
+from qwen_magic.frontends.plain import say
 from qwen_magic.frontends.terminal import agreed, ask_value, prompt_for
 from qwen_magic.magics.base import (
     UnansweredError,
@@ -282,7 +283,7 @@ class Asker:
         if edits and not options.quiet:
             self.show_differences(answer, edits)
         if options.code and not offer_code(self.shell, answer.text):
-            print("--code: the answer has no Python block to put into the next cell.")
+            say("--code: the answer has no Python block to put into the next cell.")
         return answer
 
     def _settings_changed(self, change: Any = None) -> None:
@@ -343,4 +344,4 @@ def _notebook_folder(namespace: Mapping[str, object]) -> Path:
 
 
 def _warn(line: str) -> None:
-    print(line, file=sys.stderr)
+    say(line, out=sys.stderr)

@@ -75,7 +75,7 @@ def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Resu
     def called(self: _Of, line: str) -> _Result | None:
         if line.strip() not in HELP:
             return method(self, line)
-        print(getdoc(method))
+        say(getdoc(method))
         return None
 
     return line_command(called)

@@ -17,6 +17,7 @@ from IPython.core.magic import magics_class
 from qwen_magic.document.words import counted, fenced
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.kernel import takes_input
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly, line_command
 from qwen_magic.magics.qwen import QwenMagics, help_text
 from qwen_magic.protocol.request import RequestPart
@@ -183,7 +184,7 @@ class CodeMagics(SessionMagics):
         if block := _block_of(answer):
             self._offer(block.code, cell, is_on_page)
         else:
-            print("The answer has no code to put into the cell.")
+            say("The answer has no code to put into the cell.")
         return answer
 
     def _read_edit(self, line: str) -> tuple[Options, str, str] | None:
@@ -193,7 +194,7 @@ class CodeMagics(SessionMagics):
 
         options, rest = read_line(line)
         if options.help:
-            print(f"{getdoc(CodeMagics.qwen_edit)}\n\n{help_text()}")
+            say(f"{getdoc(CodeMagics.qwen_edit)}\n\n{help_text()}")
             return None
         found = _TARGET.fullmatch(rest)
         assert found is not None  # it takes any text
@@ -235,12 +236,12 @@ class CodeMagics(SessionMagics):
         cell. Where nobody is there to take it the difference is shown."""
         shell: Any = self.shell
         if cell is not None and cell.source.rstrip() == source.rstrip():
-            print(f"That is what stands in {cell.name} already.")
+            say(f"That is what stands in {cell.name} already.")
         elif cell is not None and (is_on_page or not takes_input(shell)):
             self._asker.views.show_edit(cell, source)
         else:
             shell.set_next_input(source, replace=False)
-            print("The new source is in the next cell. It was not run.")
+            say("The new source is in the next cell. It was not run.")
 
     def _begin(self, line: str) -> tuple[Ask, Options, int | None] | None:
         """What to ask; None where that is done: help, a dry run, in the background."""
@@ -248,7 +249,7 @@ class CodeMagics(SessionMagics):
 
         options, words = read_line(line)
         if options.help:
-            print(f"{getdoc(CodeMagics.qwen_fix)}\n\n{help_text()}")
+            say(f"{getdoc(CodeMagics.qwen_fix)}\n\n{help_text()}")
             return None
         report = self._report()
         asker = self._asker
@@ -265,7 +266,7 @@ class CodeMagics(SessionMagics):
         added = (part for part in ask.parts if part.kind != "prompt")  # by -d and the like
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
         if not options.dry_run:
-            print(f"Sent with it: {report.contents}. (%qwen_fix --dry-run shows it all.)")
+            say(f"Sent with it: {report.contents}. (%qwen_fix --dry-run shows it all.)")
         return None if asker.held_back(ask, options) else (ask, options, report.cell)
 
     def _report(self) -> ExceptionReport:

@@ -30,7 +30,7 @@ from qwen_magic.conversation.scope import LARGEST, read_text
 from qwen_magic.document.footer import Outcome, turn_end
 from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.frontends.kernel import LastFigure
-from qwen_magic.frontends.plain import note_text
+from qwen_magic.frontends.plain import note_text, say
 from qwen_magic.frontends.terminal import TerminalView
 from qwen_magic.magics.base import NOTEBOOK_NAME, blocking
 from qwen_magic.magics.conversations import ConversationMagics
@@ -123,7 +123,7 @@ def ask(
     if as_json and answers:
         told = [answer_json(answer) for answer in answers]
         indent = 2 if sys.stdout.isatty() else None
-        print(json.dumps(told if options.compare else told[0], ensure_ascii=False, indent=indent))
+        print(json.dumps(told if options.compare else told[0], ensure_ascii=False, indent=indent))  # noqa: T201 - no words
     for answer in answers:
         if answer.error is not None and not options.compare:
             raise answer.error
@@ -170,7 +170,7 @@ class _TextView(TerminalView):
 
     def notice(self, text: str) -> None:
         if text:
-            print(text, file=sys.stderr)
+            say(text, out=sys.stderr)
 
     def _write_step(self, entry: Any, state: ResponseState) -> None:
         """Steps are no part of the text."""
@@ -185,7 +185,7 @@ class _TextView(TerminalView):
         note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
         told = [note_text(note)] if note and not outcome.is_raised else []
         for words in (*told, *footer.warnings):
-            print(self.in_shell(words), file=sys.stderr)
+            say(self.in_shell(words), out=sys.stderr)
         return {}
 
 
@@ -260,5 +260,5 @@ def _configuration() -> Config:
             except FileNotFoundError:
                 continue
             except Exception as error:  # whatever is wrong in the user's own file
-                print(f"{path} was left out: {type(error).__name__}: {error}", file=sys.stderr)
+                say(f"{path} was left out: {type(error).__name__}: {error}", out=sys.stderr)
     return made

@@ -27,7 +27,7 @@ from qwen_magic.document.words import NO_BREAK, duration, fenced
 from qwen_magic.errors import OptionError
 from qwen_magic.frontends.display import listed, listing_html, listing_text, staged
 from qwen_magic.frontends.kernel import CommPump, kernel_of
-from qwen_magic.frontends.plain import differences_html, differences_text, printable
+from qwen_magic.frontends.plain import differences_html, differences_text, printable, say
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.values import read_value
 from qwen_magic.options import OPTIONS, Option, Options
@@ -274,5 +274,5 @@ def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparis
     """Bound, and in a terminal shown: the call's semicolon keeps its value from being."""
     asker.bind(compared, options)
     if kernel_of(asker.shell) is None and not options.quiet:
-        print(f"\n{compared!r}")
+        say(f"\n{compared!r}")
     return compared

@@ -13,6 +13,7 @@ from IPython.core.magic import magics_class
 
 from qwen_magic.document.words import NO_BREAK, number_of, shorten
 from qwen_magic.errors import UsageError
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command, line_command
 from qwen_magic.magics.qwen import options_table
 from qwen_magic.options import OPTIONS, Options
@@ -62,7 +63,7 @@ class ConversationMagics(SessionMagics):
 
         typed = read_chat(line)
         if typed.defaults.help:
-            print(chat_help_text())
+            say(chat_help_text())
         elif typed.everything or (typed.name is None and typed.defaults == Options()):
             self._list(everything=typed.everything)
         else:
@@ -77,7 +78,7 @@ class ConversationMagics(SessionMagics):
         begun = self._conversations.begun(cell, name)
         chain = self._conversations.new(name, cell)
         self._conversations.switch(chain.name)
-        print(f"{_NEW[begun is None]}: {chain.name}")
+        say(f"{_NEW[begun is None]}: {chain.name}")
 
     @command
     def qwen_fork(self, line: str) -> None:
@@ -109,7 +110,7 @@ class ConversationMagics(SessionMagics):
             self._conversations.fork(name, chain, turn, cell)
             place = f"turn {len(chain.path(turn))} of {chain.name}"
         self._conversations.switch(name)
-        print(f"{_NEW[begun is None]}: {name}, after {place}")
+        say(f"{_NEW[begun is None]}: {name}, after {place}")
 
     def _left(self, name: str, ref: str, cell: CellKey | None) -> tuple[Chain, Turn]:
         """Where the fork `name` leaves: at REF, else where the cell that began it left before, else
@@ -130,9 +131,9 @@ class ConversationMagics(SessionMagics):
         read_words("qwen_reset", line)
         aside = self._asker.set_aside()
         count, current = number_of(len(aside), "conversation"), self._conversations.current
-        print(f"{count} set aside; the next question begins afresh in {current}")
+        say(f"{count} set aside; the next question begins afresh in {current}")
         if aside:
-            print("%qwen_chat --all lists them, and %qwen_chat NAME goes back to one")
+            say("%qwen_chat --all lists them, and %qwen_chat NAME goes back to one")
 
     @command
     def qwen_undo(self, line: str) -> None:
@@ -140,7 +141,7 @@ class ConversationMagics(SessionMagics):
         last N."""
         name = self._conversations.current
         steps, chain = read_steps(line), self._conversations.chain(name)
-        print(_continues(chain, self._conversations.undo(name, steps)))
+        say(_continues(chain, self._conversations.undo(name, steps)))
         self._asker.views.moved(chain)
 
     @command
@@ -158,7 +159,7 @@ class ConversationMagics(SessionMagics):
         chain, turn = self._find(words[0])
         self._conversations.pick(chain, turn)
         self._asker.views.moved(chain)
-        print(_continues(chain, turn))
+        say(_continues(chain, turn))
 
     @command
     def qwen_history(self, line: str) -> None:
@@ -197,7 +198,7 @@ class ConversationMagics(SessionMagics):
         outline = self._conversations.outline(name)
         turns = outline.on_path
         state = number_of(turns, "turn") if outline.turns else "new"
-        print("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
+        say("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
 
     def _list(self, *, everything: bool) -> None:
 

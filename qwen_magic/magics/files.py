@@ -18,6 +18,7 @@ from IPython.core.magic import magics_class
 from qwen_magic.conversation.scope import prompt_folders, read_text, write_text
 from qwen_magic.document.words import counted, exposed, plural, revealed, sentence
 from qwen_magic.errors import UsageError
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, blocking, command, fails_shortly, line_command
 from qwen_magic.options import MISSING
 
@@ -60,7 +61,7 @@ class FileMagics(SessionMagics):
                 hint=".md gives a document to read, .json a file for %qwen_import.",
             )
         write_text(path, text)
-        print(f"{name} is in {revealed(str(path))}")
+        say(f"{name} is in {revealed(str(path))}")
 
     @command
     def qwen_import(self, line: str) -> None:
@@ -70,7 +71,7 @@ class FileMagics(SessionMagics):
         path, name = _file("qwen_import", line)
         made = self._adopt(import_json(read_text(path)), name)
         self._conversations.switch(made)
-        print(f"Imported: {made}")
+        say(f"Imported: {made}")
 
     @command
     def qwen_restore(self, line: str) -> None:
@@ -81,9 +82,9 @@ class FileMagics(SessionMagics):
         restored = read_notebook(read_text(path))
         made = [self._adopt(one, "") for one in restored.conversations]
         self._conversations.switch(made[0])
-        print(f"Restored: {', '.join(made)}")
+        say(f"Restored: {', '.join(made)}")
         for note in restored.notes:
-            print(note)
+            say(note)
 
     @command
     def qwen_record(self, line: str) -> None:
@@ -97,11 +98,11 @@ class FileMagics(SessionMagics):
         if path == "off":
             told = tape.told()
             tape.end_recording()
-            print(told.replace("Recording into", "Recorded into").replace(" so far", ""))
+            say(told.replace("Recording into", "Recorded into").replace(" so far", ""))
             return
         if path:
             tape.record(Path(path).expanduser())
-        print(tape.told())
+        say(tape.told())
 
     @command
     def qwen_replay(self, line: str) -> None:
@@ -124,7 +125,7 @@ class FileMagics(SessionMagics):
         elif given:
             raise UsageError("%qwen_replay needs the file that is to be replayed.")
         self._asker.endpoint_changed()
-        print(session.tape.told())
+        say(session.tape.told())
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""
@@ -134,7 +135,7 @@ class FileMagics(SessionMagics):
 
         conversation = _reviewed(conversation)
         for line in _unshown(conversation):
-            print(line)
+            say(line)
         conversations = self._conversations
         wanted = name or plain_name(conversation.name)
         if not name and wanted in conversations.names() and conversations.chain(wanted).turns:
@@ -172,7 +173,7 @@ def _reviewed(conversation: Conversation) -> Conversation:
     if agreed(lines, "Send them?"):
         return conversation
     are = plural(len(found), "is", "are")
-    print(f"Left out: {told} that {are} neither a question nor an answer")
+    say(f"Left out: {told} that {are} neither a question nor an answer")
     records = tuple(
         spared(each) if isinstance(each, Turn) else each for each in conversation.records
     )
@@ -256,7 +257,7 @@ class PromptMagics(SessionMagics):
 
         options, words = read_prompt_line(line)
         if options.help:
-            print(f"{getdoc(PromptMagics.qwen_prompt)}\n\n{help_text()}")
+            say(f"{getdoc(PromptMagics.qwen_prompt)}\n\n{help_text()}")
             return None
         if not words:
             self._list()

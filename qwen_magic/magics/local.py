@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.magic import magics_class
 
 from qwen_magic.endpoints import DEFAULT_MODEL, LOCAL, default_endpoint_name
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
 
@@ -48,7 +49,7 @@ class LocalMagics(SessionMagics):
                 self._on(self._fetched(), options.get("threads", 1))
             case _:
                 self._on(Path(word).expanduser().absolute(), options.get("threads", 1))
-        print(self._state())
+        say(self._state())
 
     def _on(self, weights: Path, threads: Any) -> None:
         server = self._asker.session.endpoints.start_local(weights, threads)
@@ -73,7 +74,7 @@ class LocalMagics(SessionMagics):
         shown = _Bar()
         path = fetch_weights(self._asker.session.client, folder, hubs(os.environ), shown)
         if shown.begun:
-            print(f"\nKept as {path}; its sha256 is the one that the hub says.")
+            say(f"\nKept as {path}; its sha256 is the one that the hub says.")
         return path
 
     def _state(self) -> str:
@@ -93,7 +94,7 @@ class _Bar:
         self.begun = True
         filled = 30 * done // size
         bar = "█" * filled + "·" * (30 - filled)
-        print(f"\r{bar} {done // _MB} of {size // _MB} MB", end="", flush=True)
+        print(f"\r{bar} {done // _MB} of {size // _MB} MB", end="", flush=True)  # noqa: T201
 
 
 def said_of(server: LocalServer, cores: int) -> str:

@@ -22,6 +22,7 @@ from IPython.core.magic import (
 
 from qwen_magic.conversation import uncollected
 from qwen_magic.frontends.kernel import Requests, cell_mark, takes_input
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import blocking, fails_shortly, interrupted, short
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.options import OPTIONS, Option
@@ -163,10 +164,10 @@ class QwenMagics(Magics, QwenSettings):
 
         options, prompt = read_cell(line, cell or "")
         if options.help:
-            print(help_text())
+            say(help_text())
             return [], options
         if options.steps and not self.has_reader:
-            print(_NO_STEPS)
+            say(_NO_STEPS)
             return [], options
         asked = options
         if options.steps and self._last_figure.value is None:  # figures to come are meant

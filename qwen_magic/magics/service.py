@@ -11,6 +11,7 @@ from qwen_magic.conversation.usage import local_day
 from qwen_magic.document.words import plural
 from qwen_magic.endpoints import DEMO, default_endpoint_name
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.masking import Secret
@@ -95,7 +96,7 @@ class ServiceMagics(SessionMagics):
         if "forget" in _no_words("qwen_tools", line):
             session = self._asker.session
             count = session.tool_policy.forget() + session.servers.forget()
-            print(f"Forgotten: {count} standing {plural(count, 'answer')} about functions.")
+            say(f"Forgotten: {count} standing {plural(count, 'answer')} about functions.")
             return
         rows = [[t.name, t.summary, t.requires, t.cost] for t in BUILT_IN]
         rows += [_own_tool(name, self._namespace[name]) for name in tool_variables(self._namespace)]
@@ -121,7 +122,7 @@ class ServiceMagics(SessionMagics):
         saves = bool(line.strip())
         endpoints = self._asker.session.endpoints
         if self._magics.endpoint == DEMO:
-            print("The offline demo needs no key.")
+            say("The offline demo needs no key.")
             return
         endpoints.check_key_may_go(self._magics.endpoint)
         endpoint = endpoints.find(self._magics.endpoint)
@@ -135,7 +136,7 @@ class ServiceMagics(SessionMagics):
         endpoints.remember_key(endpoint, key)
         kept = "in the system's keyring" if saves else "for this kernel only"
         said = f"set, {kept}" if key else "nothing was typed; none is set"
-        print(f"Key for {endpoint.host}: {said}.")
+        say(f"Key for {endpoint.host}: {said}.")
 
     @command
     def qwen_usage(self, line: str) -> None:
@@ -175,7 +176,7 @@ class ServiceMagics(SessionMagics):
                 pass
             case word:
                 raise UsageError(f"%qwen_demo takes on, off or auto, not {word!r}.")
-        print(self._demo_state())
+        say(self._demo_state())
 
     @command
     def qwen_doctor(self, line: str) -> None:
@@ -188,7 +189,7 @@ class ServiceMagics(SessionMagics):
         given = _no_words("qwen_doctor", line)
         url, model = str(given.get("endpoint", "")), str(given.get("model", ""))
         for finding in examine(self._asker, url, model):
-            print(finding)
+            say(finding)
 
     def _demo_on(self) -> None:
         if self._magics.endpoint != DEMO:

@@ -51,6 +51,7 @@ from qwen_magic.document.words import shorten
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.jupyter import WAITING
 from qwen_magic.frontends.kernel import CommPump, cell_id, cell_mark, kernel_of, request_session
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command
 from qwen_magic.masking import with_texts
 from qwen_magic.options import Options
@@ -230,7 +231,7 @@ class Steps:
             return
         goal.cell, goal.paged = "", False
         self._shell.set_next_input(with_marker(goal.code, goal.number, goal.id), replace=False)
-        print(
+        say(
             f"Step {goal.number} is in the next cell, not run: read it, edit it, run it, or "
             "%qwen_step skip. Where there is none, %qwen_code puts it there."
         )
@@ -255,7 +256,7 @@ class Steps:
         if goal is None:
             self._besides(source, cell, number, is_alone=is_alone)
         elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
-            print(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
+            say(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
             if goal.cell:
                 self._later(self._ask_page(goal, do="mark", step=goal.step, open=True))
         else:
@@ -496,7 +497,7 @@ class Steps:
             answer = asker.session.ask(ask, view, step=pump.step)
             asker.views.offer(answer)
         except KeyboardInterrupt:
-            print("Stopped. %qwen_step resume goes on.")
+            say("Stopped. %qwen_step resume goes on.")
         finally:
             pump.close()
             self._answered(goal, answer)
@@ -552,7 +553,7 @@ class Steps:
 
     def _say(self, text: str, in_page: bool) -> None:
         if not in_page:
-            print(text)
+            say(text)
 
 
 def _filled(ask: Ask, goal: Goal, told: Told) -> Ask:
@@ -585,9 +586,9 @@ class StepMagics(SessionMagics):
         steps = self._asker.steps
         match word:
             case "":
-                print(steps.standing())
+                say(steps.standing())
             case "skip" | "resume" | "goal" if not self._magics.has_reader:
-                print("Nothing was asked: run this cell by itself, and not with others.")
+                say("Nothing was asked: run this cell by itself, and not with others.")
             case "skip" if not rest:
                 steps.skip(steps.newest("proposed"))
             case "stop" if not rest:

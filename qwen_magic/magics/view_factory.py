@@ -26,6 +26,7 @@ from qwen_magic.frontends.kernel import (
     takes_input,
     writes_to_terminal,
 )
+from qwen_magic.frontends.plain import say
 from qwen_magic.magics.settings import QwenSettings
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -133,7 +134,7 @@ class ViewFactory:
         from qwen_magic.frontends.dry_run import dry_run_html, dry_run_text
 
         dry = dry_run_of(plan)
-        self.show_page(partial(dry_run_html, dry), dry_run_text(dry))
+        self.show_page(partial(dry_run_html, dry), dry_run_text(dry), has_code=True)
 
     def show_trace(self, page: TracePage) -> None:
         """Show how a turn went."""
@@ -150,12 +151,13 @@ class ViewFactory:
         text = printable("\n".join([listing_text(header, rows), *notes]))
         self.show_page(partial(listing_html, header, rows, *notes), text)
 
-    def show_page(self, html: Callable[[], str], plain: str) -> None:
-        """Show what a magic tells: `html` in a notebook, larger before an audience; else text."""
+    def show_page(self, html: Callable[[], str], plain: str, *, has_code: bool = False) -> None:
+        """Show what a magic tells: `html` in a notebook, larger before an audience; else text.
+        `has_code`: lines to be copied, which are not cut."""
         from qwen_magic.frontends.display import show_html, staged
 
         if kernel_of(self._shell) is None:
-            print(plain)
+            (print if has_code else say)(plain)
         else:
             show_html(staged(html()) if self.stage else html(), plain)
 

@@ -39,6 +39,10 @@ def test_marks_keywords_strings_and_comments() -> None:
     assert html == ('<b>def</b> f():\n    <b>return</b> <span>"x"</span>  <i># why</i>\n')
 
 
+def test_a_difference_tells_what_was_put_in_and_taken_out() -> None:
+    assert highlight_pieces("- old\n+ new\n", "diff") == ["<b>- old</b>\n", "<span>+ new</span>\n"]
+
+
 def test_a_string_over_two_lines_is_one_kind() -> None:
     first, second = highlight('"""a\nimport b"""\n', "python").splitlines()
     assert "<b>" not in first + second

@@ -29,7 +29,7 @@ def last_input(server, count):
 def test_what_the_page_shows_goes_along_and_comes_back(front, kernel, open_page):
     with demo_server() as server:
         cells = [cell.replace("{url}", server.base_url) for cell in CELLS]
-        page = open_page(front, f"cells-{front}.ipynb", cells, kernel)
+        page = open_page(front, f"cells-{front}-{kernel}.ipynb", cells, kernel)
         for index in range(3):
             page.run(index)
         page.set_source(1, "# changed since\n" + cells[1])

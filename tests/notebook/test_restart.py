@@ -19,7 +19,7 @@ def setup(server):
 
 @pytest.mark.parametrize(("front", "kernel"), FIRST_PAIR)
 def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front, kernel):
-    page = open_page(front, f"restart-{kernel}.ipynb", [
+    page = open_page(front, f"restart-{front}-{kernel}.ipynb", [
         setup(server),
         "%%qwen\nMy name is John",
         "%%qwen\nDo you remember my name?",
@@ -44,7 +44,7 @@ def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front,
 
 @pytest.mark.parametrize(("front", "kernel"), OTHER_PAIR)
 def test_several_answers_in_the_background(open_page, server, front, kernel):
-    page = open_page(front, f"background-{kernel}.ipynb", [
+    page = open_page(front, f"background-{front}-{kernel}.ipynb", [
         setup(server),
         "%%qwen --bg -c one\nwrite at length",
         "%%qwen --bg -c two\nMy name is John",
