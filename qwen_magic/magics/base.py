@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
 from qwen_magic.errors import ConversationError, QwenError, bare, raising
+from qwen_magic.frontends.plain import say
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
@@ -75,7 +76,7 @@ def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Resu
     def called(self: _Of, line: str) -> _Result | None:
         if line.strip() not in HELP:
             return method(self, line)
-        say(getdoc(method))
+        say(getdoc(method) or "")
         return None
 
     return line_command(called)
