@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 from qwen_magic.answer import Answer
@@ -16,8 +16,8 @@ from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import DEMO_CHAT, FIRST_CHAT
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import STORE_NAME, data_folder
-from qwen_magic.endpoints import DEFAULT_MODEL, DEMO
-from qwen_magic.errors import bare, raising
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, find_endpoint
+from qwen_magic.errors import UsageError, bare, raising
 from qwen_magic.frontends.kernel import check_threads, running_shell
 from qwen_magic.frontends.terminal import ask_value, prompt_for
 from qwen_magic.magics.settings import shared_settings
@@ -113,9 +113,19 @@ class Qwen:
         policy.limits = limits or policy.limits
         policy.may_nest = policy.may_nest if may_nest is None else may_nest
         self._endpoint = endpoint or settings.endpoint
+        find_endpoint(self._endpoint, os.environ, allow_http=True)  # a wrong name is told here
         if api_key is not None:
             found = self._session.endpoints.find(self._endpoint)
             self._session.endpoints.remember_key(found, api_key)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "A Qwen holds connections and keys, and cannot be pickled.",
+            hint="qwen.asker() is a function of one prompt that can.",
+        )
 
     @_bare_errors
     def ask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
@@ -285,6 +295,11 @@ class Qwen:
         await self.aclose()
 
     def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
+        if prompt == "" and options.keys().isdisjoint(("data", "files", "images")):
+            raise UsageError("There is no prompt.")
+        return self._read(prompt, options)
+
+    def _read(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
         return read_ask(
             prompt,
             with_defaults(options, self._options),
@@ -296,8 +311,8 @@ class Qwen:
         )
 
     def _plan(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
-        """Of a question outside any conversation."""
-        return self._session.plan(self._ask(prompt, {**options, "history": False}))
+        """Of a question outside any conversation, such as a row, which may be empty."""
+        return self._session.plan(self._read(prompt, {**options, "history": False}))
 
     def _for_all(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options of many questions, with what is read once for all of them; and the prices of
@@ -331,6 +346,9 @@ class Chat:
     def __init__(self, qwen: Qwen, name: str) -> None:
         self._qwen = qwen
         self.name = name
+
+    def __repr__(self) -> str:
+        return f"{self._qwen!r}.chat({self.name!r})"
 
     @_bare_errors
     def ask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:

@@ -121,7 +121,7 @@ def bare(error: _Raised) -> _Raised:
         each.__suppress_context__ |= isinstance(each, QwenError)  # what led to it says no more
         frames = list(_frames(each.__traceback__))
         ours = [number for number, frame in enumerate(frames) if _is_ours(frame)]
-        places = [_place(frames[number]) for number in ours]
+        places = [_place(frames[number]) for number in ours if _module(frames[number]) != __name__]
         if places and not isinstance(each, QwenError | KeyboardInterrupt):
             each.add_note("In qwen_magic: " + " > ".join(places[-_PLACES:]))
         each.__traceback__ = None

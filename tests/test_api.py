@@ -146,6 +146,24 @@ def test_a_wrong_key(server):
         assert "canary" not in str(failed.value) + repr(failed.value) + repr(vars(failed.value))
 
 
+@pytest.mark.parametrize("prompt", [None, 5, "", b"Hi", [], {"role": "user", "content": "Hi"}])
+def test_what_is_no_prompt_is_said_and_not_sent(prompt, qwen, server):
+    with pytest.raises(UsageError):
+        qwen.ask(prompt)
+    assert not server.requests
+
+
+def test_what_cannot_be_is_said_at_once(qwen):
+    with pytest.raises(UsageError, match="nosuch"):
+        Qwen(endpoint="nosuch")
+    with pytest.raises(UsageError, match="asker"):
+        pickle.dumps(qwen)
+    with pytest.raises(TypeError) as caught:
+        Qwen(modle="x")
+    assert not hasattr(caught.value, "__notes__"), "no fault of ours"
+    assert "http" not in repr(qwen.chat("a")), "which may have a password"
+
+
 def test_an_unknown_option_is_named(qwen):
     with pytest.raises(UsageError, match="temprature"):
         qwen.ask("hello", temprature=1)

@@ -156,6 +156,7 @@ def check_size(
 
 # Lists of messages -------------------------------------------------------------------------------
 
+_MESSAGE: Final = 'A message is {"role": "user", "content": "…"}.'
 ROLES: Final = ("system", "developer", "user", "assistant")
 # Items of the Responses API beside messages that a caller may give: a call that was left to him,
 # and what he answers to it.
@@ -181,6 +182,10 @@ def check_messages(messages: Iterable[object]) -> tuple[JSON, ...]:
     for calls and outputs pass as they are: so are calls answered that no function here answers.
     Raises `UsageError`, which names the position (from 0) of the first bad message.
     """
+    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Iterable):
+        raise UsageError(
+            f"A prompt is a text or a list of messages; this is {_kind(messages)}.", hint=_MESSAGE
+        )
     checked = tuple(
         item for position, message in enumerate(messages) for item in _checked(position, message)
     )
@@ -286,5 +291,5 @@ def _bad(position: int, fault: str, why: str = "") -> UsageError:
     return UsageError(
         f"Message {position} (counted from 0) {fault}.",
         why=why,
-        hint='A message is {"role": "user", "content": "…"}.',
+        hint=_MESSAGE,
     )
