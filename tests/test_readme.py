@@ -11,7 +11,6 @@ from qwen_magic.endpoints import TABLE
 from qwen_magic.magics.code import CodeMagics
 from qwen_magic.magics.conversations import ConversationMagics
 from qwen_magic.magics.files import FileMagics, PromptMagics
-from qwen_magic.magics.local import LocalMagics
 from qwen_magic.magics.qwen import QwenMagics
 from qwen_magic.magics.service import ServiceMagics
 from qwen_magic.magics.steps import StepMagics
@@ -20,7 +19,7 @@ from qwen_magic.options import OPTIONS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 MAGICS = (
-    *(CodeMagics, ConversationMagics, FileMagics, LocalMagics, PromptMagics),
+    *(CodeMagics, ConversationMagics, FileMagics, PromptMagics),
     *(QwenMagics, ServiceMagics, StepMagics),
 )
 

@@ -34,11 +34,6 @@ from qwen_magic.protocol.request import ResponseRequest
 
 _LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
 
-# So many streams are looked at as soon as something comes; each further one makes all looks rarer
-# by so many seconds: every 56 ms for 50 streams.
-_FEW: Final = 10
-_EACH: Final = 0.0014
-
 T = TypeVar("T")
 _DOWNLOAD_REDIRECTS = 5
 
@@ -119,7 +114,7 @@ class Client:
             request.previous_response_id,
             retries=retries,
             backoff=self._backoff,
-            pace=self._pace,
+            beside=self._streams,
         )
         future = self.submit(stream.run())
         self._streams[stream] = future
@@ -233,11 +228,6 @@ class Client:
             coroutine.close()
             raise RuntimeError("The client is closed.")
         return self._engine.submit(coroutine)
-
-    def _pace(self) -> float:
-        """For how many seconds what comes to a stream may lie together: with many of them open a
-        look at each costs more than what is seen."""
-        return max(0, len(self._streams) - _FEW) * _EACH
 
     def _settle(self, stream: Stream, future: Future[None]) -> None:
         self._streams.pop(stream, None)

@@ -22,7 +22,7 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -49,6 +49,11 @@ _GRACE: Final = 1.0
 
 _ALONG: Final = 0.005  # seconds for reading what came while a stream was not looked at
 _BRIEF: Final = 0.001  # seconds after a batch without text
+
+# So many streams are looked at as soon as something comes; each further one makes all looks rarer
+# by so many seconds (every 56 ms for 50 streams): a look at each costs more than what is seen.
+_FEW: Final = 10
+_EACH: Final = 0.0014
 
 # Mean first pause is half of this many seconds; DashScope's rate limits recover within a minute.
 _BASE: Final[Mapping[RetryReason, float]] = {"connection": 0.5, "busy": 2.0, "rate": 4.0}
@@ -93,9 +98,9 @@ class Stream:
         *,
         retries: int = 2,
         backoff: Backoff | None = None,
-        pace: Callable[[], float] = lambda: 0.0,
+        beside: Sized = (),
     ) -> None:
-        """`pace`: for how many seconds what comes may lie together before it is looked at."""
+        """`beside`: the streams that are open now, this one too."""
         self.source = opener.source
         self.started_at = time.monotonic()
         self._came: list[tuple[float, bytes]] = []
@@ -113,7 +118,7 @@ class Stream:
         self._sent_id = sent_id
         self._retries = retries
         self._backoff = backoff or Backoff()
-        self._pace = pace
+        self._beside = beside
         self._queue: ThreadQueue[Received] = ThreadQueue()
         self._done = threading.Event()
         self._sent = threading.Event()
@@ -290,7 +295,8 @@ class Stream:
                             loop.call_later(_ALONG, take)
                         else:
                             loop.call_soon(take)
-                        pause = 0.0 if reader.ending else self._pace()
+                        crowd = max(0, len(self._beside) - _FEW)
+                        pause = 0.0 if reader.ending else crowd * _EACH
                     arrived.append(chunk)
         finally:
             take()

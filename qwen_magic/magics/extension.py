@@ -49,9 +49,9 @@ MAGICS: Final[Mapping[str, tuple[str, ...]]] = {
     "code.CodeMagics": ("qwen_code", "qwen_fix", "qwen_edit", "qwen_trace"),
     "files.PromptMagics": ("qwen_prompt",),
     "service.ServiceMagics": (
-        *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_doctor", "qwen_usage"),
+        *("qwen_models", "qwen_tools", "qwen_key", "qwen_demo", "qwen_local", "qwen_doctor"),
+        "qwen_usage",
     ),
-    "local.LocalMagics": ("qwen_local",),
     "steps.StepMagics": ("qwen_step",),
 }
 _LEFT_OUT: Final = (

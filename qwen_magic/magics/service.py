@@ -1,15 +1,18 @@
-"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_usage`, `%qwen_demo`, `%qwen_doctor`."""
+"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_usage`, `%qwen_demo`, `%qwen_local`,
+`%qwen_doctor`: what there is to ask, and whether it can be asked."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from IPython.core.magic import magics_class
 
 from qwen_magic.conversation.usage import local_day
 from qwen_magic.document.words import plural
-from qwen_magic.endpoints import DEMO, default_endpoint_name
+from qwen_magic.endpoints import DEFAULT_MODEL, DEMO, LOCAL, default_endpoint_name
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from qwen_magic.context.catalogue import CataloguedModel
     from qwen_magic.conversation.usage import Budget, UsageGroup, UsageRow, UsageTable
     from qwen_magic.endpoints import Endpoint
+    from qwen_magic.local import LocalServer
 
 _GROUPS: Final[Mapping[str, UsageGroup]] = {
     "": "model",
@@ -29,14 +33,19 @@ _GROUPS: Final[Mapping[str, UsageGroup]] = {
 }
 
 
+_SLOW: Final = 8.0  # tokens a second; people read about five words a second
+_MB: Final = 1_000_000
+
+
 @magics_class
 class ServiceMagics(SessionMagics):
-    """What there is to ask, and whether it can be asked."""
+    """What there is to ask, by which key and at what cost; servers of this machine."""
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
         super().__init__(shell, magics)
         self._namespace: dict[str, Any] = shell.user_ns
         self._before_demo = ""  # the endpoint that the demo took the place of
+        self._before_local: tuple[str, str] | None = None  # and that a local model did; its model
 
     @command
     def qwen_models(self, line: str) -> None:
@@ -179,6 +188,28 @@ class ServiceMagics(SessionMagics):
         say(self._demo_state())
 
     @command
+    def qwen_local(self, line: str) -> None:
+        """A model of this machine as endpoint: %qwen_local FILE.gguf | qwen | off [--threads N].
+
+        `qwen` fetches a small Qwen (0.5B, about 490 MB) from a model hub, the first time, and
+        checks its sum. Without a word it says which model is served.
+        """
+        from qwen_magic.magics.line import read_words
+
+        words, options = read_words("qwen_local", line, "FILE.gguf, qwen or off", most=1)
+        word = words[0] if words else ""
+        match word:
+            case "":
+                pass
+            case "off":
+                self._serve_no_more()
+            case "qwen":
+                self._serve(self._fetched_weights(), options.get("threads", 1))
+            case _:
+                self._serve(Path(word).expanduser().absolute(), options.get("threads", 1))
+        say(self._local_state())
+
+    @command
     def qwen_doctor(self, line: str) -> None:
         """Look at everything that an answer needs: %qwen_doctor [--endpoint URL] [-m NAME].
 
@@ -217,6 +248,37 @@ class ServiceMagics(SessionMagics):
             return f"The offline demo is off: questions go to {self._magics.endpoint}."
         url = self._asker.session.endpoints.find(DEMO).base_url
         return f"The offline demo is on: a small server inside this kernel answers, at {url}."
+
+    def _serve(self, weights: Path, threads: Any) -> None:
+        server = self._asker.session.endpoints.start_local(weights, threads)
+        settings = cast("Any", self._magics)  # its traits are made of the table of options
+        if self._before_local is None:
+            self._before_local = settings.endpoint, settings.model
+        settings.endpoint, settings.model = LOCAL, server.model
+
+    def _serve_no_more(self) -> None:
+        self._asker.session.endpoints.stop_local()
+        before = self._before_local or (default_endpoint_name(), DEFAULT_MODEL)
+        self._before_local, settings = None, cast("Any", self._magics)
+        if settings.endpoint == LOCAL:
+            settings.endpoint, settings.model = before
+
+    def _fetched_weights(self) -> Path:
+        from qwen_magic.local import fetch_weights, hubs
+        from qwen_magic.session.endpoint_keys import local_weights
+
+        folder = local_weights(os.environ).parent
+        shown = _Bar()
+        path = fetch_weights(self._asker.session.client, folder, hubs(os.environ), shown)
+        if shown.begun:
+            say(f"\nKept as {path}; its sha256 is the one that the hub says.")
+        return path
+
+    def _local_state(self) -> str:
+        server = self._asker.session.endpoints.local
+        if server is None:
+            return "No local model is served. %qwen_local FILE.gguf, or %qwen_local qwen, begins."
+        return local_state(server, os.cpu_count() or 1)
 
 
 def _own_tool(name: str, value: object) -> list[str]:
@@ -275,3 +337,33 @@ def _no_words(magic: str, line: str) -> dict[str, object]:
     from qwen_magic.magics.line import read_words
 
     return read_words(magic, line)[1]
+
+
+class _Bar:
+    """How much of a file has come, as one line that is written over."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def __call__(self, size: int, done: int) -> None:
+        self.begun = True
+        filled = 30 * done // size
+        bar = "█" * filled + "·" * (30 - filled)
+        print(f"\r{bar} {done // _MB} of {size // _MB} MB", end="", flush=True)  # noqa: T201
+
+
+def local_state(server: LocalServer, cores: int) -> str:
+    """What is served, and how fast; where it is slow, that it is, and what may help."""
+    threads = "1 thread" if server.threads == 1 else f"{server.threads} threads"
+    speed = server.tokens_per_second
+    said = (
+        f"{server.model} answers on this machine, with {threads}: about {speed:.2g} tokens a second"
+    )
+    if speed >= _SLOW:
+        return f"{said}."
+    more = (
+        f" --threads {cores} would use all of this machine's cores."
+        if (server.threads < cores)
+        else " A smaller model would be faster."
+    )
+    return f"{said}, which is slow.{more}"

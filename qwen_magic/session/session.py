@@ -1,19 +1,16 @@
 """A session: one client, its endpoints and conversations; runs turns, in a cell or in a script.
 
-The shells of `session.turn` are here. They do what a turn's machine asks for, each in its own way
-of waiting:
-
     run, ask      block
     events        block, and hand on the events as they come
     arun, aask    await, on the caller's event loop
     aevents       await, and hand on the events as they come
 
-`ask` and `aask` are a whole question, from its plan on.
+`ask` and `aask` are a whole question, from its plan on. What a turn does meanwhile is in
+`session.running`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -21,11 +18,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator
-from contextlib import aclosing, contextmanager, nullcontext
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from qwen_magic.answer import Answer
 from qwen_magic.conversation import uncollected
@@ -46,13 +43,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from qwen_magic.client import Client, Stream
-    from qwen_magic.client.reader import Received
     from qwen_magic.conversation.chain import Turn
     from qwen_magic.document.question import StartQuestion, Verdict
     from qwen_magic.errors import QwenError
     from qwen_magic.protocol.events import Event
     from qwen_magic.protocol.fields import JSON
-    from qwen_magic.session.turn import Action, StreamEnd, TurnMachine
+    from qwen_magic.session.running import RunningTurn
     from qwen_magic.tools.mcp import Offered, ToolServers
 
 _FIRST: Final = 0.25  # seconds that the first question may take to be sent
@@ -60,7 +56,6 @@ _FIRST: Final = 0.25  # seconds that the first question may take to be sent
 # Makes the view of a planned turn, which counts its seconds from the time given (`time.monotonic`).
 ViewFactory: TypeAlias = Callable[[Plan, float], View]
 
-_KEPT_WITHIN: Final = 1.5  # seconds
 _TRACED: Final = 50  # turns
 
 
@@ -226,7 +221,7 @@ class Session:
         Figures are not fetched: nobody would see them."""
         turn = self._begin(plan, _no_view, blocks=True, fetches=False)
         with self._recorded_when_left(turn, patience=1.0):
-            for batch in self._drive(turn, 0.0):
+            for batch in turn.batches_sync(0.0):
                 for received in batch:
                     yield received.event
         answer = self._record(turn)
@@ -237,7 +232,7 @@ class Session:
         """The same on the caller's event loop."""
         turn = self._begin(plan, _no_view, fetches=False)
         with self._recorded_when_left(turn, patience=0.5):
-            async with aclosing(self._adrive(turn, 0.0)) as batches:
+            async with aclosing(turn.batches(0.0)) as batches:
                 async for batch in batches:
                     for received in batch:
                         yield received.event
@@ -245,22 +240,22 @@ class Session:
         if answer.error is not None:
             raise answer.error
 
-    def _run(self, turn: _RunningTurn) -> Answer:
+    def _run(self, turn: RunningTurn) -> Answer:
         with self._recorded_when_left(turn, patience=1.0):
-            for _ in self._drive(turn, TICK):
+            for _ in turn.batches_sync(TICK):
                 pass
         return self._record(turn)
 
-    async def _arun(self, turn: _RunningTurn) -> Answer:
+    async def _arun(self, turn: RunningTurn) -> Answer:
         # What leaves it may be a cancellation, after which an `await` might not come back: closing
         # the connection is waited for by blocking the loop, for milliseconds.
         with self._recorded_when_left(turn, patience=0.5):
-            async for _ in self._adrive(turn, TICK):
+            async for _ in turn.batches(TICK):
                 pass
         return self._record(turn)
 
     @contextmanager
-    def _recorded_when_left(self, turn: _RunningTurn, *, patience: float) -> Iterator[None]:
+    def _recorded_when_left(self, turn: RunningTurn, *, patience: float) -> Iterator[None]:
         """Whatever ends the block early, ■ and a caller that reads no further too, closes the
         connection within `patience` seconds and records what came, then goes on its way."""
         try:
@@ -271,67 +266,6 @@ class Session:
             finally:  # also when ■ is clicked once more meanwhile
                 self._record(turn)
             raise
-
-    def _drive(self, turn: _RunningTurn, interval: float) -> Iterator[list[Received]]:
-        """Do what the turn asks for, blocking, and hand on what its streams bring."""
-        from qwen_magic.session.turn import Open
-        from qwen_magic.tools.execution import approve, invoke
-        from qwen_magic.tools.loop import Approve, Invoke, Wait
-
-        while (action := turn.next()) is not None:
-            yield turn.machine.fetched()
-            match action:
-                case Open(plan=plan):
-                    for batch in turn.open(plan).batches_sync(interval):
-                        turn.machine.feed(batch)
-                        turn.look()
-                        yield batch
-                    turn.reply = turn.stream_end()
-                case Approve(question=question):
-                    turn.reply = approve(question, self.tool_policy.prompt)
-                case Invoke():
-                    may_nest, warn = self.tool_policy.may_nest, turn.machine.warn
-                    with turn.watch.runs(action) if turn.watch else nullcontext():
-                        turn.reply = invoke(action, turn.look, may_nest=may_nest, warn=warn)
-                case Wait():
-                    time.sleep(TICK)
-                    turn.look()
-                case _:
-                    assert_never(action)
-        yield turn.machine.fetched()
-
-    async def _adrive(
-        self, turn: _RunningTurn, interval: float
-    ) -> AsyncGenerator[list[Received], None]:
-        """The same on the caller's event loop."""
-        from qwen_magic.session.turn import Open
-        from qwen_magic.tools.execution import ainvoke, approve, interrupt_cancels
-        from qwen_magic.tools.loop import Approve, Invoke, Wait
-
-        while (action := turn.next()) is not None:
-            yield turn.machine.fetched()
-            match action:
-                case Open(plan=plan):
-                    async for batch in turn.open(plan).batches(interval):
-                        turn.machine.feed(batch)
-                        turn.look()
-                        yield batch
-                    turn.reply = turn.stream_end()
-                case Approve(question=question):
-                    with interrupt_cancels():
-                        turn.reply = approve(question, self.tool_policy.prompt)
-                case Invoke():
-                    with (
-                        interrupt_cancels(),
-                        turn.watch.runs(action) if turn.watch else nullcontext(),
-                    ):
-                        turn.reply = await ainvoke(action, turn.look)
-                case Wait():
-                    await asyncio.sleep(TICK)
-                    turn.look()
-                case _:
-                    assert_never(action)
-        yield turn.machine.fetched()
 
     @uncollected()
     def _begin(
@@ -344,7 +278,7 @@ class Session:
         report_errors: bool = True,
         started: float | None = None,
         fetches: bool = True,
-    ) -> _RunningTurn:
+    ) -> RunningTurn:
         """Open the turn's first stream, then make what shows and decides: the request is on its way
         meanwhile, and what cannot be sent at all fails before anything is shown. Raises
         `UsageError`, `AuthenticationError`."""
@@ -363,6 +297,7 @@ class Session:
                 # thread from sending it.
                 stream.wait_until_sent(_FIRST)
             from qwen_magic.session.figures import FigureFetcher
+            from qwen_magic.session.running import RunningTurn
             from qwen_magic.session.turn import TurnMachine
 
             view = view_factory(plan, started)
@@ -381,7 +316,7 @@ class Session:
                 report_errors=report_errors,
                 started=started,
             )
-            running = _RunningTurn(machine, client, stream, step, watch)
+            running = RunningTurn(machine, client, stream, self.tool_policy, step, watch)
             view.begin(running.stop)
         except BaseException:
             stream.stop()
@@ -390,10 +325,10 @@ class Session:
             raise
         return running
 
-    def _opened(self, plan: Plan) -> tuple[Plan, _TurnClient, Stream]:
+    def _opened(self, plan: Plan) -> tuple[Plan, TurnClient, Stream]:
         """The first stream of a plan; of another one where a recording has no such question and it
         goes to the network. Raises `NotRecordedError`, where it does not."""
-        client = _TurnClient(self, plan.ask)
+        client = TurnClient(self, plan.ask)
         try:
             stream = client.open(plan)
         except NotRecordedError as error:
@@ -404,7 +339,7 @@ class Session:
             check_key(live)
             notes = (*plan.ask.notes, f"{error.message} {error.why}".strip())
             plan = self.plan(replace(plan.ask, endpoint=live, carry=True, notes=notes))
-            client = _TurnClient(self, plan.ask)
+            client = TurnClient(self, plan.ask)
             stream = client.open(plan)
         priced = None if client.is_free else plan.priced
         return replace(plan, source=stream.source, priced=priced), client, stream
@@ -421,7 +356,7 @@ class Session:
             return replace(turn, imported=False)
         return turn
 
-    def _record(self, running: _RunningTurn) -> Answer:
+    def _record(self, running: RunningTurn) -> Answer:
         answer, turn = running.machine.finish()
         if running.client.cached is not None or self.tape.is_recording:
             running.wait()
@@ -439,83 +374,7 @@ class Session:
         return answer
 
 
-class _RunningTurn:
-    """A turn's machine with what it touches of the world: its open stream."""
-
-    def __init__(
-        self,
-        machine: TurnMachine,
-        client: _TurnClient,
-        stream: Stream,
-        step: Callable[[], None] | None,
-        watch: Watch | None,
-    ) -> None:
-        """`stream`: that of the machine's first plan. `step`: what is done besides at each look.
-        `watch`: what tells of the turn where somebody hears, and has told that it is asked."""
-        self.machine = machine
-        self.watch = watch
-        self.reply: object = None  # what came of the action that was done last
-        self.client = client
-        self._steps = machine.steps()
-        self._plan = machine.plan
-        self._stream = stream
-        self._step = step
-
-    def next(self) -> Action | None:
-        """What is to be done now; None: nothing more."""
-        reply, self.reply = self.reply, None
-        try:
-            return self._steps.send(reply)
-        except StopIteration:
-            return None
-
-    def open(self, plan: Plan) -> Stream:
-        """The stream of `plan`."""
-        if plan is not self._plan:
-            if self.watch is not None:
-                self.watch.asks(plan)
-            self._plan, self._stream = plan, self.client.open(plan)
-            if self.machine.stop_asked:  # just before there was this stream
-                self._stream.stop()
-        return self._stream
-
-    def wait(self) -> None:
-        """Until the newest exchange is kept: the turn is over at its last event, and the connection
-        milliseconds later."""
-        self._stream.wait(_KEPT_WITHIN)
-
-    def stream_end(self) -> StreamEnd:
-        """How the stream ended."""
-        from qwen_magic.session.turn import StreamEnd
-
-        if self.watch is not None:
-            self.watch.answered(self.machine.state, self._stream.error)
-        return StreamEnd(self._stream.error, self._stream.stopped)
-
-    def look(self) -> bool:
-        """Look at the clock, the connection and what else there is, about thirty times a second;
-        whether the turn was stopped."""
-        self.machine.tick(self._stream.retrying)
-        if self._step is not None:
-            self._step()
-        return self.machine.stop_asked
-
-    def stop(self) -> None:
-        """End the turn, from any thread."""
-        self.machine.stop_asked = True
-        self._stream.stop()
-
-    def cut_off(self, *, patience: float) -> None:
-        """End the turn where it stands, and take what came: the connection has `patience` seconds
-        to close."""
-        self.stop()
-        self._stream.wait(patience)
-        batch, _ended = self._stream.drain()
-        self.machine.feed(batch)
-        self.machine.cut_off(self.stream_end())
-
-
-class _TurnClient:
+class TurnClient:
     """What one turn asks by: where its requests go, and what `--cache` finds and keeps of them."""
 
     def __init__(self, session: Session, ask: Ask) -> None:

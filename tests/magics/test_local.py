@@ -6,7 +6,7 @@ import pytest
 
 from qwen_magic.errors import OptionError, UsageError
 from qwen_magic.local import LocalServer
-from qwen_magic.magics.local import LocalMagics, said_of
+from qwen_magic.magics.service import ServiceMagics, local_state
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from qwen_magic.magics.local import LocalMagics, said_of
 def test_where_it_is_slow_it_says_so(threads, speed, cores, words):
     server = LocalServer(Path("/models/tiny.gguf"), threads)
     server.tokens_per_second = speed
-    assert words in said_of(server, cores)
+    assert words in local_state(server, cores)
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_where_it_is_slow_it_says_so(threads, speed, cores, words):
 )
 def test_a_wrong_line(line, error):
     with pytest.raises(error):
-        LocalMagics.qwen_local(None, line)
+        ServiceMagics.qwen_local(None, line)
