@@ -172,6 +172,13 @@ class _TextView(TerminalView):
         if text:
             say(text, out=sys.stderr)
 
+    def figure(self, url: str, data: str, reason: str) -> None:
+        """It is saved, as in a terminal that cannot draw it."""
+        if data:
+            from qwen_magic.frontends.pictures import Pictures
+
+            say(f"figure {Pictures(sys.stderr).save(data)}", out=sys.stderr)
+
     def _write_step(self, entry: Any, state: ResponseState) -> None:
         """Steps are no part of the text."""
 

@@ -86,6 +86,14 @@ def test_what_is_piped_in_as_a_file(run, server, folder):
     assert (status, "from stdin {x}" in said, "from a file" in said) == (0, True, True)
 
 
+def test_a_figure_is_no_text_and_is_saved(run, tmp_path):
+    status, out, err = run("ask", "-t", "code_interpreter", "Plot sin(x)")
+    (figure,) = (tmp_path / "home" / "figures").iterdir()
+    assert (status, figure.read_bytes()[:4]) == (0, b"\x89PNG")
+    assert figure.name in err
+    assert figure.name not in out
+
+
 def test_an_answer_as_json(run):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     with open("s.json", "w") as file:
