@@ -38,7 +38,6 @@ from qwen_magic.protocol.events import (
     KeepAlive,
     ResponseEnded,
     ResponseStarted,
-    TextDelta,
     UnknownEvent,
 )
 from qwen_magic.protocol.fields import json_text, text
@@ -135,11 +134,7 @@ class AnswerReader:
             return []
         admitted: list[Received] = []
         for event in events:
-            if self.begun and type(event) is TextDelta:  # nearly all of them
-                self._noise = ""
-                admitted.append(Received(event, at))
-            else:
-                admitted += self._admit(Received(event, at))
+            admitted += self._admit(Received(event, at))
         if self._decoder.done and self.begun:  # `[DONE]` instead of a terminal event
             self.complete = self.ending = True
         return admitted

@@ -10,6 +10,9 @@ second one, with the same `sequence_number`, is left out:
     0 created  0 created  1 delta "a"  1 delta "a"      read: created, delta "a"
     0 created  0 delta "a"  0 delta "a"                 the numbers say nothing: all are read
 
+Deltas of one part of a text that come together are one delta: servers write each as a chunk of its
+own, and those of a burst are looked at once.
+
 A key of ours that the server repeats never comes in. A delta whose end may be the beginning of one
 waits for the next delta of its text; all others pass as they are:
 
@@ -21,6 +24,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, cast
@@ -108,13 +112,11 @@ class _DeltaForm:
     def read(self, text: str) -> tuple[TextDelta, int, int] | None:
         """The delta of an event's text, its number, and where its data begins; None where it is
         another event, or JSON would read its words otherwise than they stand there."""
-        first, found, rest = text.partition(self.before)
-        after = self.after
-        if not (found and rest.endswith(after)):
+        line = text.find("\n") + 1 if text.startswith("id:") else 0
+        if not (text.startswith(self.before, line) and text.endswith(self.after)):
             return None
-        if first and (first[:3] != "id:" or first.find("\n") + 1 != len(first)):
-            return None
-        words, between, number = rest[: -len(after)].partition(self.between)
+        begins = line + len(self.before)
+        words, between, number = text[begins : -len(self.after)].partition(self.between)
         if not between or '"' in words or not words.isprintable():
             return None
         if "\\" in words:
@@ -127,12 +129,24 @@ class _DeltaForm:
         if not (number.isascii() and number.isdecimal()) or number[0] == "0":
             return None
         kind, _, item_id, at, part = self.event
-        return TextDelta(kind, words, item_id, at, part), int(number), len(first) + self.start
+        return TextDelta(kind, words, item_id, at, part), int(number), line + self.start
+
+
+def joined(events: list[Event]) -> list[Event]:
+    """The same, where deltas of one part of a text that came together are one."""
+    found: list[Event] = []
+    for place, group in groupby(events, _place):
+        run = list(group)
+        if place is not None and len(run) > 1:
+            deltas = cast("list[TextDelta]", run)
+            run = [deltas[0]._replace(delta="".join([event.delta for event in deltas]))]
+        found += run
+    return found
 
 
 def _place(event: Event) -> tuple[object, ...] | None:
-    """Which text a delta belongs to; None for other events."""
-    return (event.kind, event.item_id, event.output_index) if type(event) is TextDelta else None
+    """Which part of which text a delta belongs to; None for other events."""
+    return (event[0], event[2:]) if type(event) is TextDelta else None
 
 
 def _key_may_begin(text: str, start: int, keys: Keys) -> int:
@@ -229,32 +243,23 @@ class EventDecoder:
                 break
             if event is not None:
                 decoded.append(event)
-        events = decoded if self._keys is None else self._without_keys(decoded, self._keys)
+        events = joined(decoded)
+        if self._keys is not None:
+            events = [told for event in events for told in self._told_of(event, self._keys)]
         return events + self.release() if self.done else events
 
-    def _without_keys(self, decoded: list[Event], keys: Keys) -> list[Event]:
-        """What can be told now that these came. The deltas of a text that lie one behind the other
-        are looked through as one."""
-        events: list[Event] = []
-        for place, group in groupby(decoded, _place):
-            if place is None:
-                for event in group:
-                    events += [*self.release(), event] if isinstance(event, _ENDS) else [event]
-            else:
-                events += self._told_of(place, cast("list[TextDelta]", list(group)), keys)
-        return events
-
-    def _told_of(
-        self, place: tuple[object, ...], run: list[TextDelta], keys: Keys
-    ) -> list[TextDelta]:
-        """What can be told of a text now that these deltas of it came."""
+    def _told_of(self, event: Event, keys: Keys) -> Sequence[Event]:
+        """What can be told now that `event` came."""
+        if type(event) is not TextDelta:
+            return [*self.release(), event] if isinstance(event, _ENDS) else [event]
+        place = event.kind, event.item_id, event.output_index
         tail = self._tails.get(place) or self._tails.setdefault(place, _Tail())
         if not tail.waiting:
-            text = tail.sent + "".join([event.delta for event in run])
+            text = tail.sent + event.delta
             if not keys.may_be_in(text):
                 tail.sent = text[1 - OPENING :]
-                return run
-        return [told for event in run for told in self._told_with(tail, event, keys)]
+                return [event]
+        return self._told_with(tail, event, keys)
 
     def _told_with(self, tail: _Tail, event: TextDelta, keys: Keys) -> list[TextDelta]:
         """What can be told of the text that `tail` ends now that `event` came."""

@@ -1,4 +1,5 @@
-"""However the bytes are cut, the events are the same, so every state is."""
+"""However the bytes are cut, the events are the same, so every state is. Only the deltas of a text
+are joined where they come together, and each event counts up a version."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from fuzz import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.protocol.body import EventDecoder
+from qwen_magic.protocol.body import EventDecoder, joined
 from qwen_magic.protocol.events import Event
 from qwen_magic.protocol.state import ResponseState
 
@@ -20,7 +21,7 @@ DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(DATA.glob("streams/*.sse")) + sorted(DATA.glob("bodies/*.json"))
 
 
-INNER = ("_entries", "_texts")  # what is in them is compared below
+INNER = ("_entries", "_texts", "version")  # what is in them is compared below
 
 
 def state(pieces: Iterable[bytes]) -> tuple[object, ...]:
@@ -33,10 +34,10 @@ def state(pieces: Iterable[bytes]) -> tuple[object, ...]:
         response.apply(event)
     plain = {name: value for name, value in vars(response).items() if name not in INNER}
     entries = [
-        (e.key, e.finished(), e.phase, e.done, e.chunks, e.revision, e.version)
+        (e.key, e.finished(), e.phase, e.done, "".join(e.chunks), e.revision)
         for e in response.entries
     ]
-    return events, plain, entries, response.text, response.reasoning, decoder.done
+    return joined(events), plain, entries, response.text, response.reasoning, decoder.done
 
 
 @cache
@@ -82,5 +83,5 @@ def outcome(pieces: Iterable[bytes]) -> tuple[list[Event], str]:
         for step in steps:
             events += step()
     except Exception as error:
-        return events, str(error)
-    return events, ""
+        return joined(events), str(error)
+    return joined(events), ""
