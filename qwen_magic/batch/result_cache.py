@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 from qwen_magic.answer import Answer
-from qwen_magic.conversation.archive.checked import load
+from qwen_magic.conversation.archive import load
 from qwen_magic.conversation.archive.json_form import read_as, read_items
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.conversation.database import open_database, transaction

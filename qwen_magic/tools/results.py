@@ -13,8 +13,8 @@ from collections.abc import Set as AbstractSet
 from types import NoneType
 from typing import Any, Final
 
+from qwen_magic.context.dataframe import is_query, is_table, read_table
 from qwen_magic.context.dataframe.describing import describe_value, visible_part
-from qwen_magic.context.dataframe.frames import is_query, is_table, read_table
 from qwen_magic.context.description import describe, json_text, own_words, rows_text
 from qwen_magic.context.images import image_part
 from qwen_magic.context.masked_names import is_masked, record_fields, without_masked

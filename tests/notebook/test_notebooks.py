@@ -23,7 +23,7 @@ import papermill
 import pytest
 from nbclient import NotebookClient
 
-from qwen_magic.conversation.archive.checked import Node
+from qwen_magic.conversation.archive import Node
 from qwen_magic.conversation.archive.notebook import read_metadata
 from qwen_magic.document.extract import code_blocks, tables
 

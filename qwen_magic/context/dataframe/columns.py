@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from qwen_magic.context.dataframe.frames import Table, levels_of
+from qwen_magic.context.dataframe import Table, levels_of
 from qwen_magic.context.description import brief
 from qwen_magic.context.masked_names import is_masked
 from qwen_magic.context.time_limit import OutOfTimeError, time_limit

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final, Literal, TypeAlias
 
-from qwen_magic.context.dataframe.columns import cell_text, escape_unprintable, is_telling, schema
-from qwen_magic.context.dataframe.frames import (
+from qwen_magic.context.dataframe import (
     NEEDS_NARWHALS,
     Table,
     has_narwhals,
@@ -27,6 +26,7 @@ from qwen_magic.context.dataframe.frames import (
     levels_of,
     read_table,
 )
+from qwen_magic.context.dataframe.columns import cell_text, escape_unprintable, is_telling, schema
 from qwen_magic.context.description import (
     SECONDS,
     Description,

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 
-from qwen_magic.context.dataframe.frames import as_series, levels_of
+from qwen_magic.context.dataframe import as_series, levels_of
 from qwen_magic.context.dataframe.rebuilding import READERS
 from qwen_magic.context.time_limit import OutOfTimeError
 

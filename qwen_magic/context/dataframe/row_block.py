@@ -30,9 +30,9 @@ from typing import Any, Final
 
 import pandas as pd  # type: ignore[import-untyped]
 
+from qwen_magic.context.dataframe import levels_of
 from qwen_magic.context.dataframe.columns import escape_unprintable
 from qwen_magic.context.dataframe.encoding import Encoded, Spec, encode, same
-from qwen_magic.context.dataframe.frames import levels_of
 from qwen_magic.context.dataframe.rebuilding import (
     IMPORTS,
     READERS,

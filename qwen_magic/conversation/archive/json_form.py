@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, Final, TypeVar, get_args
 
-from qwen_magic.conversation.archive.checked import Node, load
+from qwen_magic.conversation.archive import Node, load
 from qwen_magic.conversation.chain import (
     CellKey,
     Conversation,

@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from zlib import crc32
 
-from qwen_magic.conversation.archive.checked import LONGEST_TEXT, Node, load
+from qwen_magic.conversation.archive import LONGEST_TEXT, Node, load
 from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import CellKey, Conversation, HeadMove, Turn
 from qwen_magic.document.calls import LONGEST_BLOCK, cut

@@ -8,7 +8,7 @@ from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.archive.checked import LARGEST_FILE
+from qwen_magic.conversation.archive import LARGEST_FILE
 from qwen_magic.conversation.archive.json_form import export_json, import_json
 from qwen_magic.conversation.chain import CellKey, Conversation, HeadMove, Turn
 from qwen_magic.errors import ConversationError

@@ -7,7 +7,7 @@ from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.conversation.archive.checked import LARGEST_FILE
+from qwen_magic.conversation.archive import LARGEST_FILE
 from qwen_magic.conversation.archive.notebook import read_notebook
 from qwen_magic.conversation.chain import CellKey, Chain, HeadMove
 from qwen_magic.errors import ConversationError
