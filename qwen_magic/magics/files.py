@@ -96,13 +96,13 @@ class FileMagics(SessionMagics):
         path = _word("qwen_record", line)[0]
         tape = self._asker.session.tape
         if path == "off":
-            told = tape.told()
+            told = tape.describe()
             tape.end_recording()
             say(told.replace("Recording into", "Recorded into").replace(" so far", ""))
             return
         if path:
             tape.record(Path(path).expanduser())
-        say(tape.told())
+        say(tape.describe())
 
     @command
     def qwen_replay(self, line: str) -> None:
@@ -125,7 +125,7 @@ class FileMagics(SessionMagics):
         elif given:
             raise UsageError("%qwen_replay needs the file that is to be replayed.")
         self._asker.endpoint_changed()
-        say(session.tape.told())
+        say(session.tape.describe())
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
         """Keep it under `name`, its own name, or a fresh one where that is taken."""

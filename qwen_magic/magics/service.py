@@ -243,7 +243,7 @@ class ServiceMagics(SessionMagics):
     def _demo_state(self) -> str:
         if self._asker.session.tape.is_replaying:
             who = "the offline demo" if self._magics.endpoint == DEMO else self._magics.endpoint
-            return f"{self._asker.session.tape.told()} After %qwen_replay off: from {who}."
+            return f"{self._asker.session.tape.describe()} After %qwen_replay off: from {who}."
         if self._magics.endpoint != DEMO:
             return f"The offline demo is off: questions go to {self._magics.endpoint}."
         url = self._asker.session.endpoints.find(DEMO).base_url

@@ -268,7 +268,7 @@ def _exact(endpoint: Endpoint, body: JSON, headers: Mapping[str, str] | None = N
 def trace_of(traced: TracedTurn) -> TracePage:
     """How a turn that was answered here went."""
     from qwen_magic.frontends.trace import chain_words
-    from qwen_magic.session.tape import exchange_of
+    from qwen_magic.session.exchanges import exchange_of
 
     plan, turn = traced.plan, traced.turn
     begun = [stream.started_at for stream in traced.streams]
@@ -290,7 +290,7 @@ def trace_of_recorded(name: str, number: int, asked: Sequence[Exchange]) -> Trac
     from qwen_magic.document.words import exposed
     from qwen_magic.frontends.trace import chain_words
     from qwen_magic.recording.replay import answered_model, snapshots
-    from qwen_magic.session.tape import day, endpoint_of
+    from qwen_magic.session.exchanges import day, endpoint_of
 
     first, last = asked[0], asked[-1]
     ids = [str(said.get("id") or "") for said in snapshots(last)]

@@ -32,9 +32,10 @@ from qwen_magic.document.words import number_of
 from qwen_magic.endpoints import FIGURE_HOSTS, RECORDED
 from qwen_magic.errors import NotRecordedError
 from qwen_magic.session.endpoint_keys import Endpoints
+from qwen_magic.session.exchanges import CachedAnswers
 from qwen_magic.session.host_facts import Catalogues, HostFacts, Spending
 from qwen_magic.session.plan import Ask, Plan, check_key, plan
-from qwen_magic.session.tape import TAPE, CachedAnswers, Tape
+from qwen_magic.session.tape import TAPE, Tape
 from qwen_magic.session.telemetry import LOGGER, Watch, log_end
 from qwen_magic.session.view import TICK, NoView, View
 from qwen_magic.tools.policy import ToolPolicy

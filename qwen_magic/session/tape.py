@@ -1,4 +1,4 @@
-"""What this process records or replays, and what `--cache` keeps: where each request goes.
+"""What this process records or replays: where each request goes.
 
     idle --record--> recording --stop--> idle --replay--> replaying --stop--> idle
 
@@ -16,47 +16,36 @@ A lesson may itself be about recording, and is recorded and replayed like any ot
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.scope import append_text, read_text, write_text
 from qwen_magic.document.words import counted, exposed
-from qwen_magic.endpoints import DEMO, LOCAL, TABLE, Endpoint, find_endpoint, is_here
+from qwen_magic.endpoints import DEMO, LOCAL, Endpoint, find_endpoint, is_here
 from qwen_magic.errors import NotRecordedError, UsageError
-from qwen_magic.masking import Secret
-from qwen_magic.recording import Take, masked_body
 from qwen_magic.recording.file import (
-    COMPLETE,
     Exchange,
     exchange_line,
     header_line,
-    read_exchange,
     read_recording,
 )
 from qwen_magic.recording.replay import Replayer, answered_model
-from qwen_magic.session.host_facts import findings, with_findings
+from qwen_magic.session.exchanges import CachedAnswers, asked_of, day, endpoint_of, now
 
 if TYPE_CHECKING:
     from qwen_magic.client.http import Http, HttpRequest
-    from qwen_magic.client.stream import Stream
     from qwen_magic.client.tape import Opener
 
 RECORD: Final = "QWEN_MAGIC_RECORD"
 REPLAY: Final = "QWEN_MAGIC_REPLAY"
-_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
-_NO_KEY: Final = "qz0-qz1-qz2"  # in the place of the key that was used; goes nowhere
 
 
 @dataclass
@@ -75,7 +64,7 @@ class _Recorder:
             if self.begun:
                 append_text(self.path, line)
             else:
-                write_text(self.path, header_line(_maker(), _now()) + line)
+                write_text(self.path, header_line(_maker(), now()) + line)
         except UsageError as error:  # nobody waits on this thread
             self.trouble = str(error)
         else:
@@ -323,7 +312,7 @@ class Tape:
             for recorder in recorders:
                 recorder.keep(exchange)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What is the case, in a sentence or two."""
         self._follow()
         recorder, replay = self._recorder or self._ordered, self._replay
@@ -369,73 +358,6 @@ def _names_one(environ: Mapping[str, str] | None) -> bool:
 TAPE: Final = Tape(os.environ)
 
 
-class CachedAnswers:
-    """What one question with `--cache` finds in the store, and puts there when it has ended well.
-
-    `fresh`: it finds nothing. `asked`: whether anything had to be asked of the server.
-    """
-
-    def __init__(self, conversations: Conversations, *, fresh: bool) -> None:
-        self.asked = False
-        self._conversations = conversations
-        self._fresh = fresh
-        self._new: list[Exchange] = []
-
-    def find(self, asked: Exchange) -> Exchange | None:
-        kept = None if self._fresh else self._conversations.cached(_key(asked))
-        if not isinstance(kept, str):
-            self.asked = True
-            return None
-        return read_exchange(kept)
-
-    def note(self, exchange: Exchange) -> None:
-        self._new.append(exchange)
-
-    def settle(self) -> None:
-        """The question was answered whole: keep what came."""
-        for exchange in self._new:
-            if exchange.status == 200 and exchange.end == COMPLETE:
-                self._conversations.cache(_key(exchange), exchange_line(exchange))
-
-
-def _key(asked: Exchange) -> str:
-    """What makes two requests identical: all that is sent, and to where."""
-    body = masked_body(asked.body)
-    said = json.dumps([asked.base_url, asked.method, asked.path, body], sort_keys=True)
-    return hashlib.sha256(said.encode("ascii")).hexdigest()
-
-
-def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
-    """A request as an exchange that has no answer yet. Headers are not looked at."""
-    body = json.loads(request.content) if request.content else None
-    if endpoint is None:  # a figure
-        host = urlsplit(request.url).netloc
-        return Exchange(request.method, request.url, host=host, at=_now(), encoding="base64")
-    base = endpoint.base_url
-    root = "/".join(base.split("/")[:3])
-    url = request.url
-    path = url.removeprefix(f"{base}/") if url.startswith(f"{base}/") else url.removeprefix(root)
-    row = _row(endpoint.name, base)
-    return Exchange(
-        *(request.method, path, body, endpoint.name, base, endpoint.server, _now()),
-        authorized=bool(endpoint.key),
-        found=findings(row.capabilities, endpoint.capabilities),
-    )
-
-
-def exchange_of(stream: Stream) -> Exchange:
-    """What a stream that has ended brought, without keys; of a replay, as it was recorded."""
-    from qwen_magic.client.tape import Replaying
-
-    if isinstance(stream.opener, Replaying):
-        return stream.opener.played
-    take = Take(asked_of(stream.request, stream.endpoint), stream.started_at)
-    take.answered(200 if stream.error is None else getattr(stream.error, "status", 0), {})
-    for at, chunk in stream.came:
-        take.feed(chunk, at)
-    return take.ended(stream.came[-1][0] if stream.came else stream.started_at)
-
-
 def _is_here(endpoint: str) -> bool:
     """Whether an endpoint, by its name or address, is a server of this machine."""
     if endpoint in (DEMO, LOCAL):
@@ -444,41 +366,6 @@ def _is_here(endpoint: str) -> bool:
         return is_here(find_endpoint(endpoint, {}, allow_http=True).base_url)
     except (UsageError, ValueError):  # no address; it is told where it is asked
         return False
-
-
-def _row(name: str, base_url: str) -> Endpoint:
-    """Raises `UsageError` where the address is none."""
-    row = next((row for row in TABLE if row.name == name), None)
-    return row or find_endpoint(base_url, {}, allow_http=True)
-
-
-def endpoint_of(exchange: Exchange, name: str) -> Endpoint:
-    """The endpoint that an exchange was had with, as what a recording stands in for. It has no
-    key and needs none; where one was used, it says so."""
-    base = exchange.base_url.rstrip("/")
-    try:
-        checked = urlsplit(base)
-        if checked.scheme not in ("http", "https") or not checked.hostname:
-            raise UsageError("no address")
-        row = _row(exchange.endpoint, base)
-    except (UsageError, ValueError):
-        raise UsageError(f"{name} names an endpoint without an address: {base[:80]!r}.") from None
-    key = Secret(_NO_KEY if exchange.authorized else "")
-    made = replace(row, name=exchange.endpoint, base_url=base, key=key, key_optional=True)
-    return with_findings(made, exchange.found)
-
-
-def day(at: str) -> str:
-    """ "12 Nov 2026", of an ISO 8601 time, as its clock had it."""
-    try:
-        then = datetime.fromisoformat(at)
-    except ValueError:
-        return "at some time"
-    return f"{then.day} {_MONTHS[3 * then.month - 3 :][:3]} {then.year}"
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _maker() -> str:
