@@ -1,7 +1,7 @@
-"""What a model is told of the steps towards a goal, and what it proposes. Nothing is asked here.
+"""A goal in a notebook: where it stands, what the model is told of its steps, what it proposes.
 
 goal      ->  a plan, and a cell of code                    `proposed` reads it out of the answer
-a cell was run, skipped, …  ->  `Told`: text for the model, and the same in words for the reader
+a cell was run, skipped, …  ->  `StepReport`: text for the model, and in words for the reader
 
 I ran step 2, after editing it. It ended with an error.      your cell, edited ·
                                                              72 characters of output · an error
@@ -12,11 +12,12 @@ The cell as I ran it:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from qwen_magic.document.words import counted, fenced, number_of, revealed
+from qwen_magic.document.words import counted, fenced, number_of, revealed, shorten
 
 ASKED: Final = "%qwen_step"  # begins the prompt of each turn of a goal,
 GOAL: Final = f"{ASKED} goal "  # and this that of the first
@@ -29,8 +30,82 @@ _DONE: Final = re.compile(r"^\W*done\b", re.IGNORECASE | re.MULTILINE)
 _MARKER: Final = re.compile(r"\A\s*# Qwen proposes step (\d+) of (\w+)[^\n]*\n?")
 
 
+State = Literal["asking", "proposed", "waiting", "done", "stopped"]
+
+
+@dataclass(eq=False)
+class Goal:
+    """One goal, in the conversation `chat`. `home`: the id of the cell that began it; `below`: of
+    the one in whose output the newest words stand; `cell`: of the open proposal, "" where no page
+    knows it; `code`: what is proposed, or was last. `paged`: a page takes the proposals; `session`:
+    its name to the kernel. `last`: the key of the newest turn; `asked`: how many steps since it
+    began or was resumed; `sees`: figures are sent; `between`: the number and id of each cell that
+    the reader has run besides since the newest words."""
+
+    words: str
+    chat: str
+    home: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:4])
+    state: State = "asking"
+    number: int = 0
+    code: str = ""
+    cell: str = ""
+    below: str = ""
+    paged: bool = True
+    session: str = ""
+    last: str = ""
+    asked: int = 0
+    sees: bool = False
+    between: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def step(self) -> str:
+        """The name of its newest step in the marks of cells."""
+        return f"{self.id}:{self.number}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in ("asking", "proposed", "waiting")
+
+    def standing(self) -> str:
+        """Where it stands, in a line."""
+        number = self.number
+        after = (
+            f"after step {number}: %qwen_step resume goes on" if number else "before its first step"
+        )
+        where = {
+            "asking": f"step {number + 1} is being written",
+            "proposed": f"step {number} is proposed, not run",
+            "waiting": f"it waits {after}",
+            "stopped": f"it was stopped {after}",
+            "done": f"it is reached, after step {number}",
+        }[self.state]
+        return f"“{shorten(self.words, 60)}”: {where}."
+
+    def take_answer(self, text: str, turn_key: str) -> None:
+        """The model has said the next step, or that the goal is reached; else it waits."""
+        self.last = turn_key or self.last
+        self.between.clear()
+        code = proposed(text)
+        if code:
+            self.number, self.asked, self.code = self.number + 1, self.asked + 1, code
+            self.state = "proposed"
+        elif is_done(text):
+            self.state = "done"
+
+    def is_proposal(self, source: str, cell: str, mark: Mapping[str, object]) -> bool:
+        """Whether its open proposal is this cell: by its id and the page's `mark`; where no page
+        has it, by its first line or what it says."""
+        if self.state != "proposed":
+            return False
+        if self.cell:
+            return mark.get("step") == self.step and cell in (self.cell, mark.get("cell"))
+        marker = read_marker(source)
+        return marker[:2] == (self.id, self.number) or not is_edited(source, self.code)
+
+
 @dataclass(frozen=True, slots=True)
-class Told:
+class StepReport:
     """What is sent of a step: `text` for the model, `about` for the reader."""
 
     text: str
@@ -91,7 +166,7 @@ def is_edited(source: str, code: str) -> bool:
 
 def ran(
     number: int, cell: RanCell, between: Sequence[RanCell] = (), *, figure: bool = False
-) -> Told:
+) -> StepReport:
     """Step `number` was run, and the cells `between` it and the one before. `figure`: the last one
     that it showed is sent."""
     how = ", after editing it" if cell.edited else " as it stands"
@@ -112,27 +187,27 @@ def ran(
         (counted(cell.figures, "figure") + ", not sent" * (not figure)) * bool(cell.figures),
         ", ".join(f"your cell [{other.number}]" for other in between),
     )
-    return Told("\n\n".join(text), " · ".join(filter(None, about)))
+    return StepReport("\n\n".join(text), " · ".join(filter(None, about)))
 
 
-def skipped(number: int) -> Told:
-    return Told(
+def skipped(number: int) -> StepReport:
+    return StepReport(
         f"I skipped step {number}: it was not run. Propose another way, or what comes after it.",
         f"that step {number} was skipped",
     )
 
 
-def resumed(words: str, between: Sequence[RanCell], *, is_fresh: bool) -> Told:
+def resumed(words: str, between: Sequence[RanCell], *, is_fresh: bool) -> StepReport:
     """The goal goes on, after the cells `between`. `is_fresh`: in a kernel that has run nothing of
     it."""
     fresh = "The kernel was restarted: it has no variable and no import of the steps before. "
     text = [f"Let us go on with the goal: {words}", *_besides(between), fresh * is_fresh + _GO_ON]
     about = ["that you go on", *(f"your cell [{other.number}]" for other in between)]
-    return Told("\n\n".join(text), ", ".join(about))
+    return StepReport("\n\n".join(text), ", ".join(about))
 
 
-def changed(words: str) -> Told:
-    return Told(
+def changed(words: str) -> StepReport:
+    return StepReport(
         f"The goal is another now: {words}\n\nPropose the next cell for it.", "the new goal"
     )
 

@@ -18,21 +18,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from qwen_magic.context.description import brief
+from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.context.notebook import (
     FoundCell,
     Masks,
     Seen,
     answer,
     cells_of_file,
+    figures_in,
     finding,
     finding_failed,
     read_selection,
     reading,
+    texts_of,
 )
 from qwen_magic.context.secrets import Secrets, written_secrets
+from qwen_magic.context.steps import RanCell, read_marker
 from qwen_magic.conversation.scope import read_text
 from qwen_magic.document.words import number_of
 from qwen_magic.errors import UsageError
+from qwen_magic.frontends.jupyter import WAITING
 from qwen_magic.frontends.kernel import (
     CommPump,
     cell_id,
@@ -196,6 +201,36 @@ class NotebookReader:
         budget = None if whole else self._settings.notebook_tokens
         masks = self.masks(masked)
         return reading(read_selection(selection), cell_id(self._shell), masks, budget)
+
+    async def ran(self, cells: Sequence[tuple[int, str]], session: str) -> list[RanCell]:
+        """Cells that were run, each by the number of its prompt and its id, as the page of that
+        session shows them, else as the kernel remembers them."""
+        if not cells:
+            return []
+        reply = await self._page.ask(self._wanted([id for _, id in cells]), session)
+        own = cells[-1][1]
+        if not isinstance(reply, list) or not any(each.get("id") == own for each in reply):
+            return self.ran_here(cells)
+        return [self._ran_cell(each) for each in reply]
+
+    def ran_here(self, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
+        """The same as the kernel remembers them."""
+        told = answer(self.remembered()[0], self._wanted([f"#{number}" for number, _ in cells]))
+        return [self._ran_cell(each) for each in told]
+
+    def _wanted(self, ids: Sequence[str]) -> JSON:
+        window, masks = self._settings.step_output, self.masks()
+        names = names_patterns((*masks.columns, *masks.names))
+        most = 4 * window * len(ids)
+        return {"do": "cells", "ids": ids, "most": most, "window": window, "names": names}
+
+    def _ran_cell(self, told: Mapping[str, Any]) -> RanCell:
+        outputs = [each for each in told["outputs"] if each["text"] != WAITING]  # our own words
+        cell: JSON = {**told, "outputs": outputs}
+        source, shown = texts_of(cell, self.masks(), self._settings.step_output)
+        size = sum(int(each["size"]) for each in outputs)
+        figures, number = figures_in(cell), cell["number"]
+        return RanCell(read_marker(source)[2], shown, size, figures=figures, number=number)
 
     def masks(self, masked: bool = True) -> Masks:
         """What is kept back of the notebook now."""

@@ -16,28 +16,24 @@ Nothing here may fail into the user's own output: what goes wrong in a hook is o
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import magics_class
 from IPython.display import display
 
-from qwen_magic.context.masked_names import names_patterns
-from qwen_magic.context.notebook import answer as answer_of
-from qwen_magic.context.notebook import figures_in, texts_of
 from qwen_magic.context.steps import (
     ASKED,
     GOAL,
+    Goal,
     RanCell,
-    Told,
+    State,
+    StepReport,
     changed,
-    is_done,
     is_edited,
-    proposed,
     ran,
     read_marker,
     resumed,
@@ -49,7 +45,6 @@ from qwen_magic.conversation.chain import CellKey, Turn
 from qwen_magic.document.footer import TurnFacts
 from qwen_magic.document.words import shorten
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.frontends.jupyter import WAITING
 from qwen_magic.frontends.kernel import CommPump, cell_id, cell_mark, kernel_of, request_session
 from qwen_magic.frontends.plain import say
 from qwen_magic.magics.base import SessionMagics, command
@@ -68,60 +63,6 @@ _KEPT: Final = 200  # cells whose words are kept
 _TRIES: Final = 4  # of seconds each, to reach a page that is being loaded again
 _BETWEEN: Final = 5  # cells of the reader's own that go along
 
-State = Literal["asking", "proposed", "waiting", "done", "stopped"]
-
-
-@dataclass
-class Goal:
-    """One goal, in the conversation `chat`. `home`: the id of the cell that began it; `below`: of
-    the one in whose output the newest words stand; `cell`: of the open proposal, "" where no page
-    knows it; `code`: what is proposed, or was last. `paged`: a page takes the proposals; `session`:
-    its name to the kernel. `last`: the key of the newest turn; `asked`: how many steps since it
-    began or was resumed; `sees`: figures are sent; `between`: the number and id of each cell that
-    the reader has run besides since the newest words."""
-
-    words: str
-    options: Options
-    chat: str
-    home: str = ""
-    id: str = field(default_factory=lambda: uuid.uuid4().hex[:4])
-    state: State = "asking"
-    number: int = 0
-    code: str = ""
-    cell: str = ""
-    below: str = ""
-    paged: bool = True
-    session: str = ""
-    last: str = ""
-    asked: int = 0
-    sees: bool = False
-    between: list[tuple[int, str]] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def step(self) -> str:
-        """The name of its newest step in the marks of cells."""
-        return f"{self.id}:{self.number}"
-
-    @property
-    def is_live(self) -> bool:
-        return self.state in ("asking", "proposed", "waiting")
-
-    def standing(self) -> str:
-        """Where it stands, in a line."""
-        number = self.number
-        after = (
-            f"after step {number}: %qwen_step resume goes on" if number else "before its first step"
-        )
-        where = {
-            "asking": f"step {number + 1} is being written",
-            "proposed": f"step {number} is proposed, not run",
-            "waiting": f"it waits {after}",
-            "stopped": f"it was stopped {after}",
-            "done": f"it is reached, after step {number}",
-        }[self.state]
-        return f"“{shorten(self.words, 60)}”: {where}."
-
 
 class Steps:
     """The goals of one shell."""
@@ -130,6 +71,8 @@ class Steps:
         self._asker = asker
         self._shell = asker.shell
         self._goals: dict[str, Goal] = {}  # the newest last
+        self._options: dict[str, Options] = {}  # by goal: those of its questions
+        self._asking: dict[str, asyncio.Task[None]] = {}  # by goal: what asks in the background
         self._kept: OrderedDict[str, list[Answer]] = OrderedDict()  # by the cell they stand below
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -162,7 +105,8 @@ class Steps:
         """A goal, in the running cell. What went with its first question goes no second time."""
         once = dict.fromkeys(("after", "data", "rows", "files", "images", "out"))
         kept = replace(options, **once, chat=chat, raw=True, new=False, edit=False, steps=True)  # type: ignore[arg-type]
-        goal = Goal(words, kept, chat)
+        goal = Goal(words, chat)
+        self._options[goal.id] = kept
         self._place(goal)
         in_notebook = kernel_of(self._shell) is not None and bool(goal.below)
         widget = self._asker.views.page_widget() if in_notebook else None
@@ -195,14 +139,7 @@ class Steps:
             self._keep(goal.below, answer)
         if answer.error is not None or answer.status == "stopped":
             return
-        goal.last = str(answer.metadata.get(METADATA_KEY, {}).get("key", "")) or goal.last
-        goal.between.clear()
-        code = proposed(answer.text)
-        if code:
-            goal.number, goal.asked, goal.code = goal.number + 1, goal.asked + 1, code
-            goal.state = "proposed"
-        elif is_done(answer.text):
-            goal.state = "done"
+        goal.take_answer(answer.text, str(answer.metadata.get(METADATA_KEY, {}).get("key", "")))
 
     async def _propose(
         self, goal: Goal, instead: str = "", was: str = "", *, patient: bool = False
@@ -251,7 +188,9 @@ class Steps:
         number = int(result.execution_count or 0)
         shown = self._asker.last_figure.value
         has_figure, self._figure = shown is not self._figure, shown
-        goal = self._whose(source, cell) if is_alone else None
+        mark = cell_mark(self._shell)
+        ours = (goal for goal in self._goals.values() if goal.is_proposal(source, cell, mark))
+        goal = next(ours, None) if is_alone else None
         error = result.error_in_exec or result.error_before_exec
         if goal is None:
             self._besides(source, cell, number, is_alone=is_alone)
@@ -271,16 +210,15 @@ class Steps:
         if is_alone and "%qwen" in source:  # which has shown what is there now
             self._kept.pop(cell, None)
         elif kept or (cell and cell_mark(self._shell)):
-            for bundle, metadata in [(each.bundle, each.metadata) for each in kept] or self._told(
-                cell
-            ):
+            words = [(each.bundle, each.metadata) for each in kept] or self._said_before(cell)
+            for bundle, metadata in words:
                 display(dict(bundle), raw=True, metadata=metadata)  # type: ignore[no-untyped-call]
         elif "%qwen" not in source:
             for goal in self._goals.values():
                 if goal.is_live:
                     goal.between = [*goal.between, (number, cell)][-_BETWEEN:]
 
-    def _told(self, cell: str) -> Iterator[tuple[Mapping[str, str], JSON]]:
+    def _said_before(self, cell: str) -> Iterator[tuple[Mapping[str, str], JSON]]:
         """What was said below a cell in a kernel before this, as the conversation has it."""
         from qwen_magic.frontends.static import bundle
         from qwen_magic.magics.actions import document_of
@@ -296,19 +234,6 @@ class Steps:
                     facts = replace(facts, sent=sent, proposes=True)
                     yield bundle(document_of(turn, facts)), {}
 
-    def _whose(self, source: str, cell: str) -> Goal | None:
-        """The goal whose open proposal this cell is."""
-        mark, marker = cell_mark(self._shell), read_marker(source)
-        for goal in self._goals.values():
-            if goal.state != "proposed":
-                continue
-            if goal.cell:
-                if mark.get("step") == goal.step and cell in (goal.cell, mark.get("cell")):
-                    return goal
-            elif marker[:2] == (goal.id, goal.number) or not is_edited(source, goal.code):
-                return goal
-        return None
-
     def _ran(self, goal: Goal, source: str, number: int, *, failed: bool, has_figure: bool) -> None:
         """The open proposal was run."""
         if goal.cell:
@@ -319,12 +244,12 @@ class Steps:
         step, sends = goal.number, goal.sees and has_figure
         known = self._after(goal)[1]
 
-        def told(read: list[RanCell]) -> Told:
+        def report(read: list[RanCell]) -> StepReport:
             *between, own = read
             own = replace(own, edited=edited, failed=failed, known=known)
             return ran(step, own, between, figure=sends)
 
-        self._go_on(goal, told, cells, sends_figure=sends)
+        self._go_on(goal, report, cells, sends_figure=sends)
 
     def pressed(self, what: str, step: str) -> None:
         """A button of a proposal's bar was pressed. Called on whatever thread messages arrive."""
@@ -365,8 +290,8 @@ class Steps:
         """Nothing more is sent; the proposed cell is one as any other."""
         if goal.state == "proposed" and goal.cell:
             self._later(self._ask_page(goal, do="mark", step=goal.step))
-        if goal.task is not None:
-            goal.task.cancel()
+        if goal.id in self._asking:
+            self._asking[goal.id].cancel()
         if goal.is_live:
             goal.state = "stopped"
 
@@ -374,8 +299,8 @@ class Steps:
         """Another cell in the place of the open proposal. `in_page`: no cell is running."""
         if not in_page:
             self._place(goal)
-        told = skipped(goal.number)
-        self._go_on(goal, lambda read: told, instead=True, in_page=in_page)
+        report = skipped(goal.number)
+        self._go_on(goal, lambda read: report, instead=True, in_page=in_page)
 
     def change(self, goal: Goal, words: str) -> None:
         """Another goal from here on."""
@@ -413,14 +338,14 @@ class Steps:
     def _go_on(
         self,
         goal: Goal,
-        told: Callable[[list[RanCell]], Told],
+        report: Callable[[list[RanCell]], StepReport],
         cells: Sequence[tuple[int, str]] = (),
         *,
         sends_figure: bool = False,
         instead: bool = False,
         in_page: bool = False,
     ) -> None:
-        """Ask for the next step, and show it in the output of the running cell. `told`: what is
+        """Ask for the next step, and show it in the output of the running cell. `report`: what
         sent, given these `cells` as they are read. `instead`: the next proposal takes the place of
         the open one; `in_page`: no cell is running."""
         settings, begun = self._asker.settings, goal.asked
@@ -433,10 +358,11 @@ class Steps:
         try:
             ask = self._question(goal, sends_figure)
             if goal.paged:
-                read = partial(self._read, goal, cells)
-                self._in_background(goal, ask, read, told, before, in_page)
+                read = partial(self._asker.notebook.ran, cells, goal.session)
+                self._in_background(goal, ask, read, report, before, in_page)
             else:
-                self._here(goal, _filled(ask, goal, told(self._remembered(cells))))
+                cells_read = self._asker.notebook.ran_here(cells)
+                self._here(goal, _filled(ask, goal, report(cells_read)))
         except QwenError as error:
             goal.state = "waiting"
             self._say(f"Nothing was sent. {error.message} {error.hint}", in_page)
@@ -445,7 +371,7 @@ class Steps:
         """The next question of a goal, with a place for what came of the last step."""
         after, _ = self._after(goal)
         options = replace(
-            goal.options,
+            self._options[goal.id],
             after=(after.response_id or None) if after else None,
             images=("last",) if sends_figure else None,
         )
@@ -466,14 +392,14 @@ class Steps:
         goal: Goal,
         ask: Ask,
         read: Callable[[], Awaitable[list[RanCell]]],
-        told: Callable[[list[RanCell]], Told],
+        report: Callable[[list[RanCell]], StepReport],
         before: tuple[str, str],
         in_page: bool,
     ) -> None:
         from qwen_magic.magics.background import begin
 
         async def settled() -> Ask:
-            return _filled(ask, goal, told(await read()))
+            return _filled(ask, goal, report(await read()))
 
         def ended(answer: Answer | None) -> None:
             self._answered(goal, answer)
@@ -483,7 +409,9 @@ class Steps:
                 self._later(self._ask_page(goal, do="mark", step=goal.step))
 
         put = partial(self._put, goal, goal.below) if in_page else None
-        goal.task = begin(self._asker, ask, goal.options, settle=settled, ended=ended, put=put)
+        self._asking[goal.id] = begin(
+            self._asker, ask, self._options[goal.id], settle=settled, ended=ended, put=put
+        )
 
     def _here(self, goal: Goal, ask: Ask) -> None:
         """The same where no page can be asked: the prompt comes when the answer is written."""
@@ -504,36 +432,6 @@ class Steps:
         if answer is not None and answer.error is not None:
             raise answer.error
         self._offer(goal)
-
-    async def _read(self, goal: Goal, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
-        """The cells as the page shows them, else as the kernel remembers them."""
-        if not cells:
-            return []
-        reply = await self._ask_page(goal, **self._wanted([id for _, id in cells]))
-        own = cells[-1][1]
-        if not isinstance(reply, list) or not any(each.get("id") == own for each in reply):
-            return self._remembered(cells)
-        return [self._ran_cell(each) for each in reply]
-
-    def _remembered(self, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
-        kept, _ = self._asker.notebook.remembered()
-        told = answer_of(kept, self._wanted([f"#{number}" for number, _ in cells]))
-        return [self._ran_cell(each) for each in told]
-
-    def _wanted(self, ids: Sequence[str]) -> JSON:
-        window, masks = self._asker.settings.step_output, self._asker.notebook.masks()
-        names = names_patterns((*masks.columns, *masks.names))
-        most = 4 * window * len(ids)
-        return {"do": "cells", "ids": ids, "most": most, "window": window, "names": names}
-
-    def _ran_cell(self, told: Mapping[str, Any]) -> RanCell:
-        outputs = [each for each in told["outputs"] if each["text"] != WAITING]  # our own words
-        cell: JSON = {**told, "outputs": outputs}
-        most, masks = self._asker.settings.step_output, self._asker.notebook.masks()
-        source, shown = texts_of(cell, masks, most)
-        source = read_marker(source)[2]
-        size = sum(int(each["size"]) for each in outputs)
-        return RanCell(source, shown, size, figures=figures_in(cell), number=cell["number"])
 
     # The page -----------------------------------------------------------------------------------
 
@@ -556,16 +454,16 @@ class Steps:
             say(text)
 
 
-def _filled(ask: Ask, goal: Goal, told: Told) -> Ask:
+def _filled(ask: Ask, goal: Goal, report: StepReport) -> Ask:
     """The question with what came of the step in its place."""
 
     def fill(text: str) -> str:
-        return text.replace(_PLACE, told.text)
+        return text.replace(_PLACE, report.text)
 
     parts = tuple(replace(part, text=fill(part.text)) for part in ask.parts)
-    words = f"{ASKED} {goal.number}: {told.about}".replace("\u00a0", " ")
+    words = f"{ASKED} {goal.number}: {report.about}".replace("\u00a0", " ")
     given = with_texts(ask.input, fill)
-    return replace(ask, prompt=words, sent=told.about, input=given, parts=parts).without_keys()
+    return replace(ask, prompt=words, sent=report.about, input=given, parts=parts).without_keys()
 
 
 @magics_class
