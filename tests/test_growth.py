@@ -16,8 +16,8 @@ import pytest
 from corpora import HOSTILE, MARKS, document
 from fuzz import IS_HEAVY
 
+from qwen_magic.context.cell_text import clean, words_of_html
 from qwen_magic.context.interpolation import interpolate
-from qwen_magic.context.notebook import _clean, _without_tags
 from qwen_magic.context.secrets import Secrets
 from qwen_magic.document.links import misleads
 from qwen_magic.document.markdown import MarkdownStream, render_markdown
@@ -59,7 +59,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a link's words": lambda text: misleads(text, "https://example.com"),
     "hidden characters": revealed,
     "a prompt": lambda text: interpolate(text, {"a": 1}),
-    "a cell's output": lambda text: _without_tags(_clean(text)),
+    "a cell's output": lambda text: words_of_html(clean(text)),
     "keys": redact,
     "data": without_named,
     "a traceback": Secrets(["hunter2hunter2"]).mask,

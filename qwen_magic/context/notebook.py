@@ -6,8 +6,7 @@
 
 Nothing is read, sent or waited for here, and a reply is text alone: of a figure it says that it is
 there. Whoever reads it for a question is told no more than that needs: the cells nearest to the one
-that asks come first, of a long text its two ends. What nobody typed is looked through for secrets,
-as in `context.secrets`.
+that asks come first, of a long text its two ends. What one cell says is `context.cell_text`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,21 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from html import unescape
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from qwen_magic.context.masked_names import is_masked, names_patterns
-from qwen_magic.context.secrets import Secrets, without_written, written_secrets
+from qwen_magic.context.cell_text import (
+    Masks,
+    cell_text,
+    clean,
+    head_of,
+    outputs_text,
+    source_text,
+    tail_of,
+)
+from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.document.words import counted, fenced, plural
 from qwen_magic.errors import UsageError
 from qwen_magic.protocol.fields import JSON
@@ -46,13 +52,6 @@ _NEAREST: Final = 3
 _NO_LIMITS: Final = ((WHOLE, WHOLE),)
 _AROUND: Final = 60.0  # tokens of the words around the cells
 _BETWEEN: Final = 12.0  # and of those that may stand between two
-_MASKED_NAMES: Final = 5
-
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_FIGURES: Final = re.compile(r"image/|application/vnd\.(?:plotly|vega|bokeh|holoviews)")
-_WIDGET: Final = "application/vnd.jupyter.widget-view+json"
-_OF_FIGURES: Final = re.compile(r"<(?:Figure size|PIL\.|Axes|[\w.]*(?:Figure|Image)\b)[^\n]*>")
 
 
 class Selection(NamedTuple):
@@ -95,22 +94,6 @@ class Seen:
 
     text: str
     about: str
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """What is kept back. `secrets`: texts, wherever they stand; `columns`: names or patterns
-    (`*_email`) that the user masks; `names`: further ones, of what may hold a secret."""
-
-    secrets: Secrets
-    columns: Collection[str] = ()
-    names: Collection[str] = ()
-
-    def source(self, text: str) -> str:
-        """Code without them."""
-        if self.columns:
-            text = without_written(text, lambda name: is_masked(name, self.columns))
-        return self.secrets.mask(text, code=True)
 
 
 def reading(
@@ -244,7 +227,7 @@ def _outline(
     """Headings, and of each cell of code its first line."""
     lines: dict[int, str] = {}
     left = float("inf") if budget is None else budget - _AROUND
-    titles = {at: _clean(str(heads[at].get("heading") or "")) for at in chosen}
+    titles = {at: clean(str(heads[at].get("heading") or "")) for at in chosen}
     chosen = [at for at in chosen if titles[at]]  # prose without a heading is none of it
     for at in chosen:
         line = masks.source(titles[at])
@@ -268,20 +251,19 @@ def _fitted(
 ) -> Seen:
     """Cell by cell, the nearest first: as much of each as lets all of them in, or at least many."""
     for cell in cells.values():
-        for text in (cell["source"]["text"], cell["source"]["tail"]):
-            for literal in written_secrets(_clean(text)):
-                masks.secrets.add(literal)
+        masks.learn(cell["source"]["text"])
+        masks.learn(cell["source"]["tail"])
 
     @cache
     def part(at: int) -> tuple[Mapping[str, Any], str, str]:
-        return cells[at], _source_of(cells[at], masks), _outputs_of(cells[at], masks)
+        return cells[at], source_text(cells[at], masks), outputs_text(cells[at], masks)
 
     told: dict[int, str] = {}
     for plan in _PLANS if budget else (_NO_LIMITS,):
         told, left = {}, float("inf") if budget is None else budget - _AROUND
         for rank, at in enumerate(at for at in chosen if at in cells):
             for limits in plan[min(rank // _NEAREST, len(plan) - 1) :]:
-                text = _cell_text(*part(at), *limits)
+                text = cell_text(*part(at), *limits)
                 if (cost := _cost(text) + _BETWEEN) <= left:
                     break
             else:
@@ -332,150 +314,15 @@ def _state_of(cell: Mapping[str, Any]) -> str:
     return f"  ({', '.join(states)})" if states else ""
 
 
-def _cell_text(
-    cell: Mapping[str, Any], source: str, outputs: str, of_source: int, of_outputs: int
-) -> str:
-    """One cell: its number and state, its source, what its outputs say."""
-    if cell.get("kind") != "code":
-        kind = "Markdown" if cell.get("kind") == "markdown" else "Raw text"
-        return f"{kind}:\n{fenced(_ends(source, of_source), 'markdown')}"
-    run = f"Cell [{cell['number']}]" if cell.get("number") else "Cell, not run"
-    state = ", edited since it ran" * bool(cell.get("edited"))
-    text = f"{run}{state}:\n{fenced(_ends(source, of_source), 'python')}"
-    shown = f"\nIts output:\n{fenced(_ends(outputs, of_outputs), 'text')}" if outputs else ""
-    return text + shown
-
-
-def _ends(text: str, limit: int) -> str:
-    """Its head and its tail, where it is longer than `limit`."""
-    if len(text) <= limit:
-        return text
-    head, tail = _head(text, limit * 2 // 3), _tail(text, limit // 3)
-    return f"{head}\n[… {len(text) - len(head) - len(tail):,} characters left out …]\n{tail}"
-
-
-def _pieces(piece: Mapping[str, Any], mask: Callable[[str], str]) -> str:
-    text, tail = mask(_clean(str(piece["text"]))), mask(_clean(str(piece["tail"])))
-    missing = int(piece["size"]) - len(piece["text"]) - len(piece["tail"])
-    if missing <= 0:
-        return text.rstrip()
-    return f"{text}\n[… {missing:,} characters left out …]\n{tail}".rstrip()
-
-
-def _clean(text: str) -> str:
-    """What a terminal would show: without colours, what was overwritten, and control characters."""
-    text = _ESCAPES.sub("", text) if "\x1b" in text else text
-    if "\r" in text:
-        lines = text.replace("\r\n", "\n").split("\n")
-        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-    return _CONTROL.sub("", text)
-
-
-def _source_of(cell: Mapping[str, Any], masks: Masks) -> str:
-    is_code = cell.get("kind") == "code"
-    return _pieces(cell["source"], masks.source if is_code else masks.secrets.mask)
-
-
-def _outputs_of(cell: Mapping[str, Any], masks: Masks) -> str:
-    """All outputs of a cell. One in which a masked name stands is left out whole, since what stands
-    below it cannot be told from the rest; so are those of code that names a masked column."""
-    named = {name for name in cell["source"]["names"] if is_masked(name, masks.columns)}
-    told: list[str] = []
-    for output in cell["outputs"]:
-        found = named | set(output["names"]) if output["kind"] != "error" else ()
-        if found:
-            names = ", ".join(sorted(found)[:_MASKED_NAMES])
-            is_are = plural(len(found), "which is", "which are")
-            told.append(f"[left out: it may show {names}, {is_are} masked]")
-        else:
-            told.append(_output_text(output, masks))
-    return "\n".join(filter(None, told))
-
-
-def _output_text(output: Mapping[str, Any], masks: Masks) -> str:
-    mimes = output.get("mimes") or ()
-    has_figure = any(_FIGURES.match(str(mime)) for mime in mimes)
-    if output["kind"] == "html":
-        output = {
-            **output,
-            "text": _without_tags(output["text"]),
-            "tail": _without_tags(output["tail"]),
-        }
-        output["size"] = len(output["text"]) + len(output["tail"])
-    text = _pieces(output, masks.secrets.mask)
-    if has_figure and _OF_FIGURES.fullmatch(text):
-        text = ""
-    if _WIDGET in mimes and not has_figure:
-        return "[widget]" if "\n" not in text else text
-    return "\n".join(filter(None, ("[figure]" if has_figure else "", text)))
-
-
-def texts_of(cell: Mapping[str, Any], masks: Masks, most: int) -> tuple[str, str]:
-    """The source of a cell as a page tells it, and what its outputs say; of each at most about
-    `most` characters."""
-    for literal in written_secrets(_clean(cell["source"]["text"])):
-        masks.secrets.add(literal)
-    return _ends(_source_of(cell, masks), most), _ends(_outputs_of(cell, masks), most)
-
-
-def figures_in(cell: Mapping[str, Any]) -> int:
-    """How many of a cell's outputs are figures."""
-    outputs = cell["outputs"]
-    return sum(any(map(_FIGURES.match, each.get("mimes") or ())) for each in outputs)
-
-
 def _cost(text: str) -> float:
     from qwen_magic.context.dataframe.describing import count_tokens
 
     return count_tokens(text)
 
 
-_SPACES: Final = re.compile(r"\s+")
-_BESIDE_TABS: Final = re.compile(r" ?\t ?")
-# Each match ends before the next `<`, or behind one text in quotes: `<a <a <a …` costs its length.
-_TAG: Final = re.compile(
-    r"<!--|<(?P<end>/?)(?P<name>[a-zA-Z][^\s/<>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+>|<[!?][^<>]*+>"
-)
-_UNSEEN: Final = {
-    "<!--": re.compile("-->"),
-    "script": re.compile(r"</script[^<>]*>", re.IGNORECASE),
-    "style": re.compile(r"</style[^<>]*>", re.IGNORECASE),
-}
-_NEW_LINE: Final = frozenset(("br", "p", "div", "tr", "li", "h1", "h2", "h3", "pre"))
-
-
-def _without_tags(html: str) -> str:
-    """The words of HTML: a cell of a table ends in a tab, a row or block in a line break."""
-    parts, here, in_pre = list[str](), 0, 0
-    while found := _TAG.search(html, here):
-        parts.append(_words_of(html[here : found.start()], is_kept=in_pre > 0))
-        here, name, is_end = found.end(), (found["name"] or "").lower(), found["end"] == "/"
-        closing = None if is_end else _UNSEEN.get(name or found[0])
-        if closing is not None:
-            closed = closing.search(html, here)
-            here = closed.end() if closed else len(html)
-        elif is_end and name in ("td", "th"):
-            parts.append("\t")
-        elif not is_end and name in _NEW_LINE:
-            parts.append("\n")
-        if name == "pre":
-            in_pre = max(0, in_pre + (-1 if is_end else 1))
-    parts.append(_words_of(html[here:], is_kept=in_pre > 0))
-    lines = _BESIDE_TABS.sub("\t", "".join(parts)).split("\n")
-    return "\n".join(line.strip() for line in lines if line.strip())
-
-
-def _words_of(text: str, *, is_kept: bool) -> str:
-    """Text between two tags; `is_kept`: with its spaces and line breaks."""
-    if not text.strip() and "\n" in text:  # between two tags that stand in lines of their own
-        return ""
-    return unescape(text) if is_kept else _SPACES.sub(" ", unescape(text))
-
-
 # The answers for a file, and for a kernel's history -----------------------------------------------
 
 _DATA: Final = re.compile(r"data:[\w/+.;=-]*;base64,[\w+/=]+")
-_BESIDE_WORDS: Final = frozenset(" \t\n\r\f\v\"'`,;(){}[]<>")
 _MIMES: Final = ("text/markdown", "text/plain", "text/latex", "application/json", "text/html")
 _HEADINGS: Final = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
 _LINE: Final = 200
@@ -554,21 +401,7 @@ def _piece(value: object, window: int, names: Names) -> JSON:
     told: JSON = {"size": len(text), "names": found}
     if len(text) <= 2 * window:
         return {**told, "text": text, "tail": ""}
-    return {**told, "text": _head(text, window), "tail": _tail(text, window)}
-
-
-def _head(text: str, window: int) -> str:
-    """So many characters of its beginning, up to where no word is cut in two: it may be a key."""
-    while 0 < window < len(text) and text[window] not in _BESIDE_WORDS:
-        window -= 1
-    return text[:window]
-
-
-def _tail(text: str, window: int) -> str:
-    start = max(len(text) - window, 0)
-    while 0 < start < len(text) and text[start - 1] not in _BESIDE_WORDS:
-        start += 1
-    return text[start:]
+    return {**told, "text": head_of(text, window), "tail": tail_of(text, window)}
 
 
 def _text(value: object) -> str:

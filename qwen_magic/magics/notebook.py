@@ -17,20 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from qwen_magic.context.cell_text import Masks, figures_in, texts_of
 from qwen_magic.context.description import brief
 from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.context.notebook import (
     FoundCell,
-    Masks,
     Seen,
     answer,
     cells_of_file,
-    figures_in,
     finding,
     finding_failed,
     read_selection,
     reading,
-    texts_of,
 )
 from qwen_magic.context.secrets import Secrets, written_secrets
 from qwen_magic.context.steps import RanCell, read_marker

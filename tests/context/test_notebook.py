@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwen_magic.context.cell_text import Masks
 from qwen_magic.context.dataframe.describing import count_tokens
 from qwen_magic.context.notebook import (
-    Masks,
     answer,
     cells_of_file,
     finding,

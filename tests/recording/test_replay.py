@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from qwen_magic.context.notebook import Masks, answer, read_selection, reading
+from qwen_magic.context.cell_text import Masks
+from qwen_magic.context.notebook import answer, read_selection, reading
 from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.steps import RanCell, ran
 from qwen_magic.recording.file import Exchange
