@@ -134,12 +134,12 @@ class Qwen:
 
         Blocks. Raises `QwenError`; a Ctrl-C closes the connection and records what came.
         """
-        return _checked(self._session.ask(self._ask(prompt, options)))
+        return _checked(self._session.run(self._next(prompt, options)))
 
     @_bare_errors
     async def aask(self, prompt: str | Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """The same for async code. Cancelling the task closes the connection."""
-        return _checked(await self._session.aask(self._ask(prompt, options)))
+        return _checked(await self._session.arun(self._next(prompt, options)))
 
     @_bare_errors
     def stream(
@@ -149,7 +149,7 @@ class Qwen:
 
         The turn is recorded when the stream has ended; leaving the loop early stops it.
         """
-        plan = self._session.plan(self._ask(prompt, options))
+        plan = self._next(prompt, options)
         check_key(plan.ask.endpoint)
         events = self._session.events(plan)
         _open_streams[events] = os.getpid()
@@ -161,7 +161,7 @@ class Qwen:
     ) -> AsyncGenerator[Event, None]:
         """The same for async code: `async for event in qwen.astream(…)`. Cancelling the task stops
         it; where the loop is left early, `contextlib.aclosing` around it stops it at once."""
-        plan = self._session.plan(self._ask(prompt, options))
+        plan = self._next(prompt, options)
         check_key(plan.ask.endpoint)
         return self._session.aevents(plan)
 
@@ -294,10 +294,11 @@ class Qwen:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _ask(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
+    def _next(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Plan:
+        """Of the next question of a conversation."""
         if prompt == "" and options.keys().isdisjoint(("data", "files", "images")):
             raise UsageError("There is no prompt.")
-        return self._read(prompt, options)
+        return self._session.plan(self._read(prompt, options))
 
     def _read(self, prompt: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Ask:
         return read_ask(

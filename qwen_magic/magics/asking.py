@@ -204,10 +204,11 @@ class Asker:
                 from qwen_magic.magics.background import until_done
 
                 await until_done(before, pump.step)
+            plan = self.session.plan(ask)
             answer = (
-                await self.session.aask(ask, view, step=pump.step)
+                await self.session.arun(plan, view, step=pump.step)
                 if awaits
-                else self.session.ask(ask, view, step=pump.step)
+                else self.session.run(plan, view, step=pump.step)
             )
             self.views.offer(answer)
         except (asyncio.CancelledError, KeyboardInterrupt):

@@ -154,7 +154,7 @@ def _answers(
         text.in_shell = in_shell
         return text
 
-    answer = asker.session.ask(question, view)
+    answer = asker.session.run(asker.session.plan(question), view)
     if question.edits and sys.stdout.isatty() and not options.quiet and answer.error is None:
         asker.show_differences(answer, question.edits)
     return [answer]

@@ -422,7 +422,7 @@ class Steps:
             return asker.views.view(plan, started, quiet=False, awaited=False)
 
         try:
-            answer = asker.session.ask(ask, view, step=pump.step)
+            answer = asker.session.run(asker.session.plan(ask), view, step=pump.step)
             asker.views.offer(answer)
         except KeyboardInterrupt:
             say("Stopped. %qwen_step resume goes on.")

@@ -1,12 +1,12 @@
 """A session: one client, its endpoints and conversations; runs turns, in a cell or in a script.
 
-    run, ask      block
-    events        block, and hand on the events as they come
-    arun, aask    await, on the caller's event loop
-    aevents       await, and hand on the events as they come
+    plan       where a question belongs, and what it sends
+    run        answers a plan, blocking
+    events     blocks, and hands on the events as they come
+    arun       awaits, on the caller's event loop
+    aevents    awaits, and hands on the events as they come
 
-`ask` and `aask` are a whole question, from its plan on. What a turn does meanwhile is in
-`session.running`.
+What a turn does meanwhile is in `session.running`.
 """
 
 from __future__ import annotations
@@ -171,39 +171,28 @@ class Session:
         priced = self.catalogues.find(ask.endpoint.host, ask.model)
         return replace(made, notes=(*made.notes, *notes), priced=priced)
 
-    def ask(
+    def run(
         self,
-        ask: Ask,
+        plan: Plan,
         view_factory: ViewFactory = _no_view,
         *,
         step: Callable[[], None] | None = None,
     ) -> Answer:
-        """Answer a question, blocking, as `run` does. `step` is called about thirty times a second
-        meanwhile."""
-        return self._run(self._begin(self.plan(ask), view_factory, step=step, blocks=True))
-
-    async def aask(
-        self,
-        ask: Ask,
-        view_factory: ViewFactory = _no_view,
-        *,
-        step: Callable[[], None] | None = None,
-    ) -> Answer:
-        """The same on the caller's event loop, as `arun` does."""
-        return await self._arun(self._begin(self.plan(ask), view_factory, step=step))
-
-    def run(self, plan: Plan, view_factory: ViewFactory = _no_view) -> Answer:
-        """Answer a plan, blocking.
+        """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
 
         A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
         what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
         """
-        return self._run(self._begin(plan, view_factory, blocks=True))
+        turn = self._begin(plan, view_factory, step=step, blocks=True)
+        with self._recorded_when_left(turn, patience=1.0):
+            for _ in turn.batches_sync(TICK):
+                pass
+        return self._record(turn)
 
     async def arun(
         self,
         plan: Plan,
-        view_factory: ViewFactory,
+        view_factory: ViewFactory = _no_view,
         *,
         report_errors: bool = True,
         started: float | None = None,
@@ -212,10 +201,16 @@ class Session:
         """The same on the caller's event loop. Cancelling the task stops the answer: what came is
         recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
         of a failure and could be asked by a line of text, so that the view need not tell.
-        `started`: when it was asked, on `time.monotonic`; None: now. `step`: as `ask` has it."""
-        return await self._arun(
-            self._begin(plan, view_factory, step=step, report_errors=report_errors, started=started)
+        `started`: when it was asked, on `time.monotonic`; None: now."""
+        turn = self._begin(
+            plan, view_factory, step=step, report_errors=report_errors, started=started
         )
+        # What leaves it may be a cancellation, after which an `await` might not come back: closing
+        # the connection is waited for by blocking the loop, for milliseconds.
+        with self._recorded_when_left(turn, patience=0.5):
+            async for _ in turn.batches(TICK):
+                pass
+        return self._record(turn)
 
     def events(self, plan: Plan) -> Generator[Event, None, None]:
         """The events of a plan's answer as they come; recorded at the end, or when left early.
@@ -240,20 +235,6 @@ class Session:
         answer = self._record(turn)
         if answer.error is not None:
             raise answer.error
-
-    def _run(self, turn: RunningTurn) -> Answer:
-        with self._recorded_when_left(turn, patience=1.0):
-            for _ in turn.batches_sync(TICK):
-                pass
-        return self._record(turn)
-
-    async def _arun(self, turn: RunningTurn) -> Answer:
-        # What leaves it may be a cancellation, after which an `await` might not come back: closing
-        # the connection is waited for by blocking the loop, for milliseconds.
-        with self._recorded_when_left(turn, patience=0.5):
-            async for _ in turn.batches(TICK):
-                pass
-        return self._record(turn)
 
     @contextmanager
     def _recorded_when_left(self, turn: RunningTurn, *, patience: float) -> Iterator[None]:

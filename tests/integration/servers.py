@@ -180,7 +180,7 @@ class Server:
         return replace(asked, extra={**asked.extra, **extra})
 
     def answer(self, prompt, **options):
-        answer = self.session.ask(self.ask(prompt, **options))
+        answer = self.session.run(self.session.plan(self.ask(prompt, **options)))
         if answer.error is not None:
             raise answer.error
         return answer

@@ -53,6 +53,10 @@ def ask(session, question, where, **given):
     )  # fmt: skip
 
 
+def answered(session, *args, **options):
+    return session.run(session.plan(ask(session, *args, **options)))
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """A recording of the questions, with the texts of their answers; the server has gone."""
@@ -60,7 +64,7 @@ def recorded(tmp_path_factory):
     tape.record(path)
     with demo_server() as server:
         recorder = Session(endpoints=Endpoints({}), tape=tape)
-        texts = [recorder.ask(ask(recorder, each, server.base_url)).text for each in QUESTIONS]
+        texts = [answered(recorder, each, server.base_url).text for each in QUESTIONS]
         recorder.close()
     return path, texts
 
@@ -82,7 +86,7 @@ class TestReplaying:
     def test_it_answers_in_place_of_any_endpoint_without_a_key(self, lesson, session):
         path, texts = lesson
         replayer = session(replaying(path))
-        assert [replayer.ask(ask(replayer, each, "singapore")).text for each in QUESTIONS] == texts
+        assert [answered(replayer, each, "singapore").text for each in QUESTIONS] == texts
 
     def test_of_several_files_the_nearest_is_named(self, lesson, session, tmp_path):
         other = shutil.copy2(lesson[0], tmp_path / "other.jsonl")
@@ -92,15 +96,15 @@ class TestReplaying:
         tape = Tape()
         tape.replay([lesson[0], other], speed=math.inf)
         replayer = session(tape)
-        replayer.ask(ask(replayer, QUESTIONS[0], "singapore"))
+        answered(replayer, QUESTIONS[0], "singapore")
         with pytest.raises(NotRecordedError, match=r"line 3 of other\.jsonl") as caught:
-            replayer.ask(ask(replayer, "And the very last one?", "singapore"))
+            answered(replayer, "And the very last one?", "singapore")
         assert "%qwen_replay other.jsonl --missing live" in caught.value.hint
 
     def test_its_turns_are_a_files_and_held_nowhere(self, lesson, session):
         replayer = session(replaying(lesson[0]))
         for each in QUESTIONS:
-            replayer.ask(ask(replayer, each, "singapore"))
+            answered(replayer, each, "singapore")
         turns = list(replayer.conversations.turns())
         assert [turn.imported for turn in turns] == [True, True]
         assert all(turn.host.endswith(RECORDED) for turn in turns)
@@ -111,12 +115,12 @@ class TestReplaying:
     def test_no_live_question_follows_one_unasked(self, lesson, session):
         tape = replaying(lesson[0])
         replayer = session(tape)
-        replayer.ask(ask(replayer, QUESTIONS[0], "singapore"))
+        answered(replayer, QUESTIONS[0], "singapore")
         tape.end_replay()
         with demo_server() as live:
             with pytest.raises(ConversationError, match="recorded"):
-                replayer.ask(ask(replayer, "What now?", live.base_url))
-            answer = replayer.ask(ask(replayer, "What now?", live.base_url, carry=True))
+                answered(replayer, "What now?", live.base_url)
+            answer = answered(replayer, "What now?", live.base_url, carry=True)
             (sent,) = asked(live)
         assert answer.status == "completed"
         assert "previous_response_id" not in sent.body
@@ -127,14 +131,14 @@ class TestReplaying:
         tape = Tape()
         both = session(tape)
         with demo_server() as live:
-            both.ask(ask(both, "Something else?", live.base_url))
+            answered(both, "Something else?", live.base_url)
         tape.replay([path], speed=math.inf)
-        assert both.ask(ask(both, QUESTIONS[0], "singapore")).text == texts[0]
+        assert answered(both, QUESTIONS[0], "singapore").text == texts[0]
 
     def test_another_question_says_what_differs_and_goes_nowhere(self, lesson, session):
         replayer = session(replaying(lesson[0]))
         with pytest.raises(NotRecordedError) as raised:
-            replayer.ask(ask(replayer, "What is an even number?", "singapore"))
+            answered(replayer, "What is an even number?", "singapore")
         assert "prime → even" in raised.value.why
         assert "line 2" in raised.value.why
         assert "--missing live" in raised.value.hint
@@ -155,16 +159,16 @@ class TestReplaying:
         tape.agrees = lambda lines, question: says
         replayer = session(tape)
         with demo_server() as live:
-            replayer.ask(ask(replayer, QUESTIONS[0], live.base_url))
+            answered(replayer, QUESTIONS[0], live.base_url)
             question = ask(replayer, "Something else?", live.base_url)
             if asks:
-                assert replayer.ask(question).status == "completed"
+                assert replayer.run(replayer.plan(question)).status == "completed"
                 (sent,) = asked(live)
                 assert "previous_response_id" not in sent.body  # an id of the file's
                 assert QUESTIONS[0] in str(sent.body["input"])
             else:
                 with pytest.raises(NotRecordedError):
-                    replayer.ask(question)
+                    replayer.run(replayer.plan(question))
                 assert not asked(live)
 
     @pytest.mark.parametrize("where", ["demo", "its address"])
@@ -183,7 +187,7 @@ class TestReplaying:
             assert "prime → even" in " ".join(plan.notes)
         else:
             with pytest.raises(NotRecordedError):
-                replayer.ask(question)
+                replayer.run(replayer.plan(question))
 
     @pytest.mark.parametrize(
         ("where", "goes"),
@@ -228,7 +232,7 @@ class TestTheFile:
         assert path.read_text("utf-8") == before
         with demo_server() as server:
             recorder = session(tape)
-            recorder.ask(ask(recorder, "Hello", server.base_url))
+            answered(recorder, "Hello", server.base_url)
         assert len(path.read_text("utf-8").splitlines()) == 2
 
     def test_what_is_no_recording_is_not_replaced(self, tmp_path):
@@ -273,15 +277,15 @@ class TestTheFile:
 
         def lesson(tape, where):
             here = session(tape)
-            texts = [here.ask(ask(here, QUESTIONS[0], where)).text]
+            texts = [answered(here, QUESTIONS[0], where).text]
             tape.record(tmp_path / "own.jsonl")
             given = {"history": False}
-            texts.append(here.ask(ask(here, QUESTIONS[1], where, **given)).text)
+            texts.append(answered(here, QUESTIONS[1], where, **given).text)
             tape.end_recording()
             tape.replay([tmp_path / "own.jsonl"], speed=math.inf)
-            texts.append(here.ask(ask(here, QUESTIONS[1], where, **given)).text)
+            texts.append(answered(here, QUESTIONS[1], where, **given).text)
             with pytest.raises(NotRecordedError, match=r"own\.jsonl"):
-                here.ask(ask(here, QUESTIONS[0], where, new=True))
+                answered(here, QUESTIONS[0], where, new=True)
             tape.end_replay()
             return texts
 
@@ -324,17 +328,16 @@ class TestTheCache:
     def test_an_identical_question_costs_nothing(self, server, session):
         here = session(Tape())
         kept = [
-            here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
-            for _ in range(2)
+            answered(here, "Hello", server.base_url, cache=True, history=False) for _ in range(2)
         ]
         assert len(asked(server)) == 1
         assert kept[0].text == kept[1].text
 
     def test_it_is_no_use_of_tokens(self, server, session):
         here = session(Tape())
-        here.ask(ask(here, "Hello", server.base_url, cache=True))
+        answered(here, "Hello", server.base_url, cache=True)
         before = sum(each.tokens for each in here.conversations.summaries())
-        here.ask(ask(here, "Hello", server.base_url, cache=True, new=True))
+        answered(here, "Hello", server.base_url, cache=True, new=True)
         assert before > 0
         assert sum(each.tokens for each in here.conversations.summaries()) == before
 
@@ -344,14 +347,14 @@ class TestTheCache:
     def test_what_differs_is_asked(self, server, session, other):
         here = session(Tape())
         given = {"cache": True, "history": False}
-        here.ask(ask(here, "Hello", server.base_url, **given))
-        here.ask(ask(here, "Hello", server.base_url, **given | other))
+        answered(here, "Hello", server.base_url, **given)
+        answered(here, "Hello", server.base_url, **given | other)
         assert len(asked(server)) == 2
 
     def test_it_says_so_in_a_table_of_what_was_used(self, server, session):
         here = session(Tape())
         for _ in range(2):
-            here.ask(ask(here, "Hello", server.base_url, cache=True, new=True))
+            answered(here, "Hello", server.base_url, cache=True, new=True)
         used = usage_table(here.conversations.turns(), "model", day_of=str)
         assert used.total.note == "1 turn came from the cache, at no cost"
 
@@ -372,15 +375,15 @@ class TestTheCache:
         with demo_server() as server:
             given = {"cache": True, "history": False}
             question = "Hello\ndemo: error 400"
-            first = here.ask(ask(here, question, server.base_url, **given))
-            here.ask(ask(here, question, server.base_url, **given))
+            first = answered(here, question, server.base_url, **given)
+            answered(here, question, server.base_url, **given)
             assert first.status == "failed"
             assert len(asked(server)) >= 2
 
     def test_it_is_recorded_too(self, server, session, tmp_path):
         tape = Tape()
         here = session(tape)
-        here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
+        answered(here, "Hello", server.base_url, cache=True, history=False)
         tape.record(tmp_path / "lesson.jsonl")
-        here.ask(ask(here, "Hello", server.base_url, cache=True, history=False))
+        answered(here, "Hello", server.base_url, cache=True, history=False)
         assert len((tmp_path / "lesson.jsonl").read_text("utf-8").splitlines()) == 2
