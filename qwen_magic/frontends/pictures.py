@@ -37,6 +37,7 @@ _CELL: Final = (10, 20)  # pixels, where the terminal does not tell
 _CHUNK: Final = 4096  # bytes of base64 in one escape of kitty
 _ITERM: Final = ("iTerm.app", "WezTerm", "mintty")
 _ATTRIBUTES: Final = re.compile(rb"\x1b\[\?([\d;]*)c")
+_SIXEL: Final = bytes((each + 63) % 256 for each in range(256))  # six bits -> their character
 _ENDINGS: Final = {b"\x89PNG": "png", b"\xff\xd8": "jpg", b"GIF8": "gif", b"RIFF": "webp"}
 
 
@@ -205,21 +206,27 @@ def _sixel(content: bytes, width: int, height: int) -> str:
     data = pixels.tobytes()
     parts = [f'\x1bP0;1q"1;1;{columns};{rows}']
     for at in range(0, len(palette) - 2, 3):
-        red, green, blue = (channel * 100 // 255 for channel in palette[at : at + 3])
+        red, green, blue = ((channel * 100 + 127) // 255 for channel in palette[at : at + 3])
         parts.append(f"#{at // 3};2;{red};{green};{blue}")
     for top in range(0, rows, 6):
         band = [data[row * columns : (row + 1) * columns] for row in range(top, min(top + 6, rows))]
         for colour in sorted(set(b"".join(band))):
-            bits = [
-                63 + sum(1 << at for at, row in enumerate(band) if row[x] == colour)
-                for x in range(columns)
-            ]
             drawn = re.sub(
-                r"(.)\1{3,}", lambda run: f"!{len(run[0])}{run[1]}", "".join(map(chr, bits))
+                rb"(.)\1{3,}", lambda run: b"!%d%b" % (len(run[0]), run[1]), _bits(band, colour)
             )
-            parts.append(f"#{colour}{drawn}$")
+            parts.append(f"#{colour}{drawn.decode()}$")
         parts.append("-")
     return "".join([*parts, "\x1b\\"])
+
+
+def _bits(band: list[bytes], colour: int) -> bytes:
+    """A character for each column: where this colour stands in its six rows. Whole rows at a time,
+    as numbers: a byte of `bits` is a column, and a row has its bit in it."""
+    bits = 0
+    for at, row in enumerate(band):
+        marks = bytes(256)[:colour] + bytes([1 << at]) + bytes(255)[colour:]
+        bits |= int.from_bytes(row.translate(marks), "big")
+    return bits.to_bytes(len(band[0]), "big").translate(_SIXEL)
 
 
 def _from_home(path: Path) -> str:
