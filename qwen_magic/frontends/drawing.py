@@ -245,11 +245,10 @@ def _list(element: Element, width: int, depth: int) -> Lines:
         if not isinstance(item, Element):
             continue
         mark = f"{number}. " if number is not None else f"{_BULLETS[min(depth, 2)]} "
-        if "qm-task" in item.kind:
-            mark = ""
-        inside = _blocks(item.children, max(1, width - len(mark) - 1), depth + 1) or [Text()]
-        space = " " * (len(mark) + 1)
-        lines.append(Text.assemble((f" {mark}", LIVE), inside[0]))
+        is_task = "qm-task" in item.kind  # whose mark is the first word of its text
+        space = " " * (3 if is_task else len(mark) + 1)
+        inside = _blocks(item.children, max(1, width - len(space)), depth + 1) or [Text()]
+        lines.append(Text.assemble((" " if is_task else f" {mark}", LIVE), inside[0]))
         lines += prefixed(inside[1:], space)
         number = number + 1 if number is not None else None
     return lines

@@ -213,6 +213,16 @@ def test_a_figure_is_saved_for_the_user_alone_elsewhere(turns, monkeypatch, tmp_
     assert saved.read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_item_goes_on_below_its_words():
+    window = Window(20, 24)
+    answer = Answer(window)
+    answer.say("- [ ] open as long as it is\n- [x] done\n\n10. ten and what follows it\n")
+    assert answer.end().splitlines()[:6] == [
+        *(" ☐ open as long as", "   it is", " ☑ done", ""),
+        *(" 10. ten and what", "     follows it"),
+    ]
+
+
 def test_links_are_told_whole_and_can_be_followed_where_they_lead_where_they_say():
     answer = Answer(window := Window(120, 24))
     answer.say(
