@@ -278,12 +278,6 @@ class Qwen:
     def close(self) -> None:
         self._session.close()
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A Qwen has connections and keys, and is neither copied nor pickled. "
-            "Make one in each process, or send qwen.asker()."
-        )
-
     def __enter__(self) -> Qwen:
         return self
 
