@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import queue
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 from real_kernel import Kernel, fresh_environ
+
+from qwen_magic.endpoints import find_endpoint
 
 from .goals import copied
 from .sse_server import STAMP
@@ -52,7 +52,7 @@ class FrontEnd:
     def __init__(self, url: str, folder: Path) -> None:
         environ = {**fresh_environ(folder), **copied(folder), "QWEN_MAGIC_ENDPOINT": url}
         environ |= {"IPYTHONDIR": str(folder), "QWEN_MAGIC_KEEP": "False"}
-        environ[f"{re.sub('[.:]', '_', urlsplit(url).netloc)}_API_KEY"] = "sk-0123456789abcdef"
+        environ[find_endpoint(url).key_variable] = "sk-0123456789abcdef"  # else keyring is asked
         self.kernel = Kernel(sys.executable, environ, cwd=str(folder))
         self.process = psutil.Process(self.kernel.manager.provisioner.pid)
         self._words: set[str] = set()
