@@ -214,7 +214,7 @@ class _RunningRow(NoView):
         """The view of its turn."""
         return self
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         self._stop = stop
 
     def stop(self) -> None:

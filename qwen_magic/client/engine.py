@@ -168,6 +168,7 @@ class ThreadQueue(Generic[T]):
         self._items: deque[tuple[T, ...]] = deque()
         self._pending = False
         self._closed = False  # the producer's
+        self._hurried = False  # the next look waits for no pause
         self._ready = threading.Event()
         self._wake: Callable[[], object] | None = None
 
@@ -185,6 +186,12 @@ class ThreadQueue(Generic[T]):
         self._pending = False
         self._signal()
 
+    def look(self) -> None:
+        """Wake the consumer, whatever pause it is in. From any thread."""
+        self._hurried = True
+        self._pending = False
+        self._signal()
+
     def _signal(self) -> None:
         if self._pending:
             return
@@ -199,9 +206,14 @@ class ThreadQueue(Generic[T]):
 
     # the consumer
 
+    @property
+    def _is_urgent(self) -> bool:
+        """Whether no pause is to be waited for."""
+        return self._closed or self._hurried
+
     def drain(self) -> tuple[list[T], bool]:
         """All that has come and was not taken yet, and whether that was the last. Never waits."""
-        self._pending = False
+        self._pending = self._hurried = False
         self._ready.clear()
         closed = self._closed  # read before the items: none can follow
         items = self._items
@@ -230,7 +242,7 @@ class ThreadQueue(Generic[T]):
                 finally:
                     alarm.cancel()
                 there.clear()
-                if self._items and not self._closed and loop.time() < due:
+                if self._items and not self._is_urgent and loop.time() < due:
                     continue  # the first that came in the pause woke us
                 batch, ended = self.drain()
                 if batch or not ended:
@@ -249,7 +261,7 @@ class ThreadQueue(Generic[T]):
             self._ready.wait(_IDLE)
             while self._items and (left := due - time.monotonic()) > 0:
                 self._ready.clear()
-                if self._closed:  # looked at after the clearing: `end` sets both the other way
+                if self._is_urgent:  # looked at after the clearing: `end` sets both the other way
                     break
                 self._ready.wait(left)
             batch, ended = self.drain()

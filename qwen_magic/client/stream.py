@@ -150,6 +150,10 @@ class Stream:
         has_text = any(isinstance(received.event, TextDelta) for received in batch)
         return interval if has_text else min(interval, _BRIEF)
 
+    def look(self) -> None:
+        """Have the next batch given at once, also an empty one."""
+        self._queue.look()
+
     def stop(self) -> None:
         """Close the connection soon, and keep what came. Returns at once; idempotent."""
         if not self._stop_asked:

@@ -103,7 +103,7 @@ class StaticView:
         self._data: dict[str, Any] = {}
         self._metadata: dict[str, Any] = {}
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         if self._is_placed and not self._data:
             self._send(display, {"text/plain": WAITING}, {})
 
@@ -200,18 +200,17 @@ class LiveView(StaticView):
         self._quiet_until = 0.0
         self._beat_at = 0.0
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
+        self._stop, self._look = stop, look
         if self._begun:  # in its cell, before there was a stream
-            self._stop = stop
             return
         self._begun = True
-        self._stop = stop
         self._widget = AnswerWidget(
             aid=self._display_id,
             cell_id=self._cell_id,
             session=self._session,
             look=static.STAGE if self._document.turn.stage else "",
-            on_hello=self._hello.set,
+            on_hello=self._greeted,
             on_here=self._held,
             on_stop=lambda: self._stop(),
             on_choose=self._choose,
@@ -325,6 +324,11 @@ class LiveView(StaticView):
             return "absent" if now - asked > READER_PATIENCE else None
         patience = PAGE_PATIENCE if self._cell_id else HELLO_PATIENCE
         return "nobody" if now - self._started > patience else None
+
+    def _greeted(self) -> None:
+        """A page is there. What came before it was seen by nobody, and goes out now."""
+        self._hello.set()
+        self._look()
 
     def _held(self) -> None:
         """A page has the widget. Of a console beside it (no cell's id) that says nothing."""

@@ -116,7 +116,7 @@ class LiveTerminalView:
         self._sizes = self._screen.size(), 0.0  # the last one that was seen, and when it began
         self._asked: Entry | None = None
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         """Ctrl-C stops."""
         self._silence.begin()
         self._draw(0.0)

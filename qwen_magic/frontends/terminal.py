@@ -95,7 +95,7 @@ class TerminalView:
         self._at_start = True  # of a line
         self._last = ""  # the kind of what was written last: "step" or the key of a message
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         """What the answer is one of; Ctrl-C stops."""
         if self._turn.sent:
             self._put(f"{printable(f'Sent: {self._turn.sent}')}\n")

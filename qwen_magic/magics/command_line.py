@@ -165,7 +165,7 @@ class _TextView(TerminalView):
 
     in_shell: Callable[[str], str] = str
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         """Nothing stands before the text."""
 
     def notice(self, text: str) -> None:

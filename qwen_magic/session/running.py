@@ -144,6 +144,10 @@ class RunningTurn:
         self.machine.stop_asked = True
         self._stream.stop()
 
+    def look(self) -> None:
+        """Look now at what there is, and not when the interval is over; from any thread."""
+        self._stream.look()
+
     def cut_off(self, *, patience: float) -> None:
         """End the turn where it stands, and take what came: the connection has `patience` seconds
         to close."""

@@ -299,7 +299,7 @@ class Session:
                 started=started,
             )
             running = RunningTurn(machine, client, stream, self.tool_policy, step, watch)
-            view.begin(running.stop)
+            view.begin(running.stop, running.look)
         except BaseException:
             stream.stop()
             if watch is not None:

@@ -25,8 +25,9 @@ TICK: Final = 1 / 30  # seconds between two looks, and between updates of a view
 class View(Protocol):
     """Shows one turn as it grows. All calls come from one thread, `begin` first, `finish` last."""
 
-    def begin(self, stop: Callable[[], None]) -> None:
-        """The request is on its way; `stop` ends it, from any thread."""
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
+        """The request is on its way; `stop` ends it, `look` has `tick` called at once. Both may be
+        called from any thread."""
 
     def update(self, state: ResponseState, now: float) -> None:
         """Something came. Called at most thirty times a second."""
@@ -59,7 +60,7 @@ class View(Protocol):
 class NoView:
     """Shows nothing."""
 
-    def begin(self, stop: Callable[[], None]) -> None:
+    def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
         pass
 
     def update(self, state: ResponseState, now: float) -> None:

@@ -161,6 +161,31 @@ def test_the_end_waits_for_no_pause(waits):
     assert paused == [[1]], "the test's own time limit is the pause"
 
 
+@pytest.mark.parametrize("waits", ["awaits", "blocks"])
+def test_a_look_waits_for_no_pause(waits):
+    """The test's own time limit is the pause: what came in it is given before anything ends."""
+    queue = ThreadQueue[int]()
+    got = []
+
+    def pause(batch):
+        if batch == [1]:
+            threading.Timer(0.05, lambda: (queue.put(2), queue.put(3), queue.look())).start()
+        else:
+            queue.end()
+        return 600.0
+
+    async def consume():
+        async for batch in queue.batches(pause):
+            got.extend(batch)
+
+    queue.put(1)
+    if waits == "awaits":
+        asyncio.run(consume())
+    else:
+        got = [number for batch in queue.batches_sync(pause) for number in batch]
+    assert got == [1, 2, 3]
+
+
 def test_what_comes_in_a_pause_comes_together():
     queue = ThreadQueue[int]()
     queue.put(1)

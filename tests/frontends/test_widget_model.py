@@ -144,7 +144,8 @@ class Asking:
         shelf.seen = seen
         document = Document(TurnFacts("m"))
         self.view = LiveView(document, shelf=shelf, clock=lambda: self.now, cell_id=cell)
-        self.view.begin(lambda: None)
+        self.looks = 0
+        self.view.begin(lambda: None, self.look)
         self.widget = self.view._widget
         self.poll = self.view.ask(
             Entry("e1", FunctionCall("f1", name="rows"), 0.0), Question("rows", "{}")
@@ -153,6 +154,9 @@ class Asking:
     def after(self, seconds):
         self.now = seconds
         return self.poll()
+
+    def look(self):
+        self.looks += 1
 
     def hear(self, **content):
         self.widget._handle_custom_msg(content, [])
@@ -181,7 +185,9 @@ def test_views_hear_that_the_kernel_is_there_while_a_model_is_silent(monkeypatch
     monkeypatch.setattr(asking.widget, "send", lambda content: sent.append(content["op"]))
     asking.view.tick(ResponseState(), 0.0)
     assert sent == [], "nobody listens"
+    assert asking.looks == 0
     asking.hear(op="hello")
+    assert asking.looks == 1, "what came before it is shown at once"
     for second in range(60):
         asking.view.tick(ResponseState(), float(second))
     assert sent == ["snap", *["beat"] * 12]

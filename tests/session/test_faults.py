@@ -57,7 +57,7 @@ class Watching(NoView):
     looks: int = 0
     facts: list = field(default_factory=list)
 
-    def begin(self, stop):
+    def begin(self, stop, look):
         self._stop = stop
 
     def update(self, state, now):

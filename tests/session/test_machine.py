@@ -28,7 +28,7 @@ CELLS = st.sampled_from([None, CellKey("a"), CellKey("b"), CellKey("b", 1)])
 class StopsEarly(NoView):
     """Stops the answer as soon as something has come."""
 
-    def begin(self, stop):
+    def begin(self, stop, look):
         self._stop = stop
 
     def update(self, state, now):
