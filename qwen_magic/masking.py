@@ -16,10 +16,11 @@ import json
 import os
 import re
 from base64 import b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from html import escape
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 MASKED: Final = "[masked]"
@@ -241,6 +242,7 @@ class Unshown(Mapping[str, Any]):
 
 _KNOWN: Final[dict[str, None]] = {}  # of this process, in the order in which they were told
 _MOST_KNOWN: Final = 500
+_LAYERS: Final = 4  # of JSON, one inside the other
 _SHORTEST: Final = 6  # characters: what is shorter is a word of many texts
 _NO_KEY: Final = re.compile(r"[A-Za-z]{1,11}|[\d.]{1,11}|[\W_]*|/.*")
 _PLACEHOLDER: Final = re.compile(r"[A-Za-z]{1,11}(?:[-_][A-Za-z]{1,11})*")
@@ -322,19 +324,27 @@ def without_credentials(url: str) -> str:
     return head + mark + "&".join(told)
 
 
-class Keys(NamedTuple):
+class Keys:
     """Our own keys, to be found in any text.
 
-    `pattern` finds one to the letter, as JSON and addresses write it, and in base64; the longest
-    first, so that none is left in part by another. `opening` finds where one may begin, without
-    taking a character: its first `OPENING` characters. `forms`: all that `pattern` finds.
+    `forms`: each to the letter, as JSON and addresses write it, in base64 and in hexadecimal; the
+    longest first, so that none is left in part by another. `pattern` finds them; `opening` finds
+    where one may begin, without taking a character: its first `OPENING` characters. Both are
+    compiled when they are first needed: of most texts `in` tells sooner that no key is there.
     It prints as `…`, as each of them does.
     """
 
-    pattern: re.Pattern[str]
-    opening: re.Pattern[str]
-    forms: tuple[str, ...]
-    openings: tuple[str, ...]
+    def __init__(self, forms: tuple[str, ...]) -> None:
+        self.forms = forms
+        self.openings = tuple(sorted({form[:OPENING] for form in forms}))
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self.forms)))
+
+    @cached_property
+    def opening(self) -> re.Pattern[str]:
+        return re.compile(f"(?={'|'.join(map(re.escape, self.openings))})")
 
     def __repr__(self) -> str:
         return "…"
@@ -347,13 +357,17 @@ class Keys(NamedTuple):
                 return True
         return False
 
+    def sub(self, text: str) -> str:
+        """A whole text without them, also where lines or what nobody sees split one."""
+        text = self.pattern.sub(KEY, text) if any(map(text.__contains__, self.forms)) else text
+        return _without_split(text, self.forms) if _BREAK.search(text) else text
+
     def sub_bytes(self, body: bytes) -> bytes:
-        known = self.pattern.sub(KEY, body.decode("utf-8", "surrogateescape"))
-        return known.encode("utf-8", "surrogateescape")
+        return self.sub(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def clear(self, value: Any) -> Any:
         """JSON without them, also where it spelled them by escapes."""
-        return with_texts(value, lambda text: self.pattern.sub(KEY, text), names=True)
+        return with_texts(value, self.sub, names=True)
 
 
 def own_keys(*secrets: str) -> Keys | None:
@@ -364,40 +378,89 @@ def own_keys(*secrets: str) -> Keys | None:
 @lru_cache(maxsize=16)
 def _keys_of(values: tuple[str, ...]) -> Keys | None:
     forms = sorted({form for value in values for form in _forms(value)}, key=len, reverse=True)
-    if not forms:
-        return None
-    openings = sorted({form[:OPENING] for form in forms})
-    return Keys(
-        re.compile("|".join(map(re.escape, forms))),
-        re.compile(f"(?={'|'.join(map(re.escape, openings))})"),
-        tuple(forms),
-        tuple(openings),
-    )
+    return Keys(tuple(forms)) if forms else None
 
 
 def _forms(value: str) -> Iterator[str]:
-    """As it is, and as it stands in JSON (also inside another), Python, addresses and pages; in
-    base64 alone or behind what may stand before it (`user:key`), without the characters that hold
-    bits of its neighbours."""
+    """As it is, and as it stands in JSON (also inside others), Python, addresses (also inside
+    another) and pages; in hexadecimal, together or by bytes; in base64, and in that of base64."""
     plain = str.__str__(value)
     octets = plain.encode("utf-8", "replace")
-    in_json, in_url = json.dumps(plain)[1:-1], quote(plain, safe="")
-    yield from (plain, in_json, json.dumps(in_json)[1:-1], repr(plain)[1:-1], repr(octets)[2:-1])
+    yield from (plain, repr(plain)[1:-1], repr(octets)[2:-1])
+    yield json.dumps(plain, ensure_ascii=False)[1:-1]
+    in_json = plain
+    for _ in range(_LAYERS):
+        in_json = json.dumps(in_json)[1:-1]
+        yield in_json
+    in_json = json.dumps(plain)[1:-1]
     yield in_json.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    yield from (in_url, quote(plain), re.sub("%..", lambda found: found[0].lower(), in_url))
+    for in_url in (quote(plain, safe=""), quote(plain)):
+        for each in (in_url, re.sub("%..", lambda found: found[0].lower(), in_url)):
+            yield from (each, quote(each, safe=""))
     yield from (plain.replace("/", "\\/"), escape(plain), escape(plain, quote=False))
+    if len(octets) >= LONG:
+        digits = octets.hex()
+        yield from (digits, digits.upper(), octets.hex(" "), octets.hex(":"))
+        spaced = octets.hex(" ")
+        yield from (f"\\x{spaced}".replace(" ", "\\x"), f"%{spaced}".replace(" ", "%"))
+        yield f"%{spaced.upper()}".replace(" ", "%")
+    for encoded in _in_base64(octets):
+        yield from (encoded, encoded.translate(str.maketrans("+/", "-_")))
+        yield from _in_base64(encoded.encode())
+
+
+def _in_base64(octets: bytes) -> Iterator[str]:
+    """Alone, or behind what may stand before (`user:key`), without the characters that hold bits of
+    the neighbours."""
     for before in range(3):  # bytes
         whole = b64encode(bytes(before) + octets).decode()
         encoded = whole[(8 * before + 5) // 6 : 8 * (before + len(octets)) // 6]
         if len(encoded) >= LONG:
-            yield from (encoded, encoded.translate(str.maketrans("+/", "-_")))
+            yield encoded
+
+
+# What stands between the parts of a key that is split: what nobody sees, also the zeros of UTF-16;
+# an end of a line, with what a literal, an address or a list has around it.
+_UNSEEN: Final = (
+    r"[\x00\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
+_BREAK: Final = re.compile(rf"\n|\\n|\\r|{_UNSEEN}")
+_BETWEEN: Final = re.compile(
+    rf"{_UNSEEN}++|[\s\\\"'+|>#,]{{0,40}}?(?:[\r\n]|\\[nr])[\s\\\"'+|>#,]{{0,40}}+"
+)
+
+
+def _without_split(text: str, forms: Iterable[str]) -> str:
+    """`text` without the `forms` that are whole once what stands between lines is taken out."""
+    joined = _BETWEEN.sub("", text)
+    found = [form for form in forms if len(form) >= LONG and form in joined]
+    if not found:
+        return text
+    # Where each piece of the joined text begins there and here.
+    there, here, at, end = [0], [0], 0, 0
+    for between in _BETWEEN.finditer(text):
+        at += between.start() - end
+        end = between.end()
+        there.append(at)
+        here.append(end)
+
+    def place(index: int) -> int:
+        piece = bisect_right(there, index) - 1
+        return here[piece] + index - there[piece]
+
+    parts, start = [], 0
+    for match in re.finditer("|".join(map(re.escape, found)), joined):
+        first, last = place(match.start()), place(match.end() - 1) + 1
+        parts += [text[start:first], KEY]
+        start = last
+    return "".join([*parts, text[start:]])
 
 
 def redact(text: str, *secrets: str) -> str:
     """`text` with every key replaced by `[key]`: the given ones, our own, and all that look like
     one of a known service."""
     ours = own_keys(*secrets)
-    return looks().sub(KEY, ours.pattern.sub(KEY, text) if ours else text)
+    return looks().sub(KEY, ours.sub(text) if ours else text)
 
 
 def with_texts(value: Any, change: Callable[[str], str], *, names: bool = False) -> Any:
@@ -461,12 +524,12 @@ def typed_key(text: str) -> str:
     """What in a text that somebody typed is surely a key, shortened to be named; "" without one.
     A word such as `sk-…` or `sk-learn` is none."""
     keys = own_keys()
-    ours = keys.pattern if keys else None
-    for found in (*([ours.search(text)] if ours else []), *looks().finditer(text)):
-        if found is None or found[0].startswith(("http", "ftp")):
+    if keys is not None and (ours := next(filter(text.__contains__, keys.forms), "")):
+        return f"{ours[:4]}…"
+    for found in looks().finditer(text):
+        if found[0].startswith(("http", "ftp")):
             continue
-        is_ours = ours is not None and found.re is ours
-        if is_ours or "PRIVATE KEY" in found[0] or _is_certain(found[0]):
+        if "PRIVATE KEY" in found[0] or _is_certain(found[0]):
             return f"{found[0][:4]}…"
     return ""
 

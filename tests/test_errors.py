@@ -80,9 +80,31 @@ AWKWARD = "Zü7/kan+a=rie&4e<n>v9'q\"W\\x"
             for around in ("", "u", "u:", "user:", "key=")
         ),
         lambda key: base64.urlsafe_b64encode(f"u:{key}".encode()).decode(),
+        *(
+            lambda key, around=around: base64.b64encode(
+                base64.b64encode(f"{around}{key}".encode())
+            ).decode()
+            for around in ("", "u", "u:")
+        ),
+        lambda key: base64.encodebytes(f"{'x' * 40}:{key}".encode()).decode(),
+        lambda key: json.dumps(json.dumps(json.dumps(json.dumps(key)))),
+        lambda key: quote(quote(key, safe=""), safe=""),
+        lambda key: key.encode().hex(),
+        lambda key: key.encode().hex().upper(),
+        lambda key: key.encode().hex(" "),
+        lambda key: "".join(f"\\x{octet:02x}" for octet in key.encode()),
+        lambda key: "".join(f"%{octet:02X}" for octet in key.encode()),
+        "\u200b".join,
+        lambda key: key.encode("utf-16-le").decode("latin-1"),
+        lambda key: f"{key[:9]}\n    {key[9:]}",
+        lambda key: f"> {key[:9]}\r\n> {key[9:]}",
+        lambda key: f'("{key[:9]}"\n "{key[9:]}")',
+        lambda key: json.dumps(f"{key[:9]}\n{key[9:]}", ensure_ascii=False),
     ],
 )
 def test_a_key_is_found_as_others_write_it(written):
-    text = written(AWKWARD)
-    assert "[key]" in redact(text, AWKWARD)
+    text = redact(f"before {written(AWKWARD)} after", AWKWARD)
+    assert "[key]" in text
+    assert text.startswith("before ")
+    assert text.endswith(" after")
     assert "…" in repr(own_keys(AWKWARD))

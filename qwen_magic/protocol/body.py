@@ -213,7 +213,7 @@ class EventDecoder:
             text = tail.text
             start = _key_may_begin(text, 0, self._keys)
             rest = text[start:]
-            told = KEY if len(rest) >= LONG else self._keys.pattern.sub(KEY, rest)
+            told = KEY if len(rest) >= LONG else self._keys.sub(rest)
             if told != rest:
                 told = text[min(len(tail.sent), start) : start] + told
                 tail.waiting = [tail.waiting[0]._replace(delta=told)]

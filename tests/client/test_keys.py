@@ -23,13 +23,16 @@ FORMS = {
     "as a header": f"Bearer {KEY}",
     "in an address": quote(KEY, safe=""),
     "in base64": base64.b64encode(KEY.encode()).decode(),
+    "in base64 of it": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
+    "in hexadecimal": KEY.encode().hex(),
+    "in an address of an address": quote(quote(KEY, safe=""), safe=""),
     "with escapes": json.dumps(KEY)[1:-1].replace("/", "\\/"),
 }
 
 
 def shows_it(*values: object) -> bool:
     words = " ".join(map(str, values))
-    return any(form.rstrip("=")[:-1] in words for form in FORMS.values())
+    return any(form.rstrip("=")[:-2] in words for form in FORMS.values())
 
 
 def ask(server, **options):
