@@ -33,7 +33,7 @@ def copy_notebooks(folder: Path) -> None:
         for file in (file for pattern in _COPIED for file in source.glob(pattern)):
             copied = folder / file.relative_to(source)
             copied.parent.mkdir(parents=True, exist_ok=True)
-            if copied.exists():
+            if os.path.lexists(copied):  # also a link that leads nowhere yet
                 continue
             if file.suffix == ".ipynb":
                 _nbformat().write(_without_outputs(_read_notebook(file)), copied)
@@ -103,7 +103,8 @@ def hand_out(path: Path, folder: Path | None = None) -> str:
     _without_outputs(notebook)
     named = _named_files(notebook.cells, path.parent)
     recording = path.with_suffix(".jsonl")
-    files = [*([recording] if recording.is_file() else []), *named]
+    recorded = _may_go(recording, path.parent)
+    files = [*([recording] if recorded else []), *named]
     try:
         for file in files:
             copied = folder / file.relative_to(path.parent)
@@ -114,7 +115,7 @@ def hand_out(path: Path, folder: Path | None = None) -> str:
     except OSError as error:
         raise UsageError(f"{folder} cannot be written.", why=str(error)) from None
     without = f" {len(tagged)} cells tagged solution were left out." if tagged else ""
-    if recording.is_file() and any("%%qwen" in cell.source for cell in tagged):
+    if recorded and any("%%qwen" in cell.source for cell in tagged):
         without += " The recording still holds what they asked, with the answers."
     along = ", ".join(str(file.relative_to(path.parent)) for file in files) or "no file"
     return f"{folder / path.name}: without answers; along with it {along}.{without}"
@@ -175,7 +176,9 @@ def _may_go(path: Path, folder: Path) -> bool:
     except (OSError, ValueError):  # no path at all
         return False
     parts = path.parts[len(folder.parts) :]
-    return inside and not any(part.startswith(".") or part == "mcp.json" for part in parts)
+    return inside and not any(
+        part.startswith(".") or part.casefold() == "mcp.json" for part in parts
+    )
 
 
 def _read_notebook(path: Path) -> Any:

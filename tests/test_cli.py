@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from qwen_magic import __version__, cli
-from qwen_magic.notebook_files import bundled_notebooks
+from qwen_magic.notebook_files import bundled_notebooks, copy_notebooks
 from qwen_magic.session.endpoint_keys import local_weights
 from tests.support.real_jupyter import wait_until
 
@@ -155,6 +155,28 @@ def test_a_handout_has_the_questions_and_what_they_need_but_no_answers(tmp_path,
     copy = nbformat.read(tmp_path / "out" / "lesson.ipynb", 4)
     assert [cell.source for cell in copy.cells] == [cell.source for cell in cells[:5]]
     assert " 42" not in (tmp_path / "out" / "lesson.ipynb").read_text()
+
+
+def test_a_handout_follows_no_link_out_of_its_folder(tmp_path):
+    """Somebody who gave the folder may have put them there."""
+    secret, folder = tmp_path / "id_rsa", tmp_path / "lesson"
+    secret.write_text("PRIVATE")
+    (folder / "data").mkdir(parents=True)
+    for name in ("lesson.jsonl", "notes.md", "data/x.csv"):
+        (folder / name).symlink_to(secret)
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "MCP.json").write_text("PRIVATE")
+    cell = nbformat.v4.new_code_cell("'notes.md' 'data/*.csv' 'up/id_rsa' 'up' '*' 'MCP.json'")
+    nbformat.write(notebook_of(cell), folder / "lesson.ipynb")
+    assert cli.main(["handout", str(folder / "lesson.ipynb"), str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["lesson.ipynb"]
+
+
+def test_the_demo_writes_through_no_link(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "quickstart.ipynb").symlink_to(tmp_path / "elsewhere")
+    copy_notebooks(tmp_path / "here")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_what_cannot_be_handed_out_is_said(tmp_path, capsys):

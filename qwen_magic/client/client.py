@@ -29,7 +29,7 @@ from qwen_magic.errors import (
     redact_error,
 )
 from qwen_magic.masking import own_keys
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, bounded
 from qwen_magic.protocol.request import ResponseRequest
 
 _LARGEST_JSON: Final = 16 * 1024 * 1024  # bytes
@@ -272,8 +272,8 @@ async def _get_json(opener: Opener, request: HttpRequest, endpoint: Endpoint) ->
         if reader.failure is not None:
             raise reader.failure
     try:
-        answer = json.loads(body)
-    except ValueError:
+        answer = bounded(json.loads(body), body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise ProtocolError(

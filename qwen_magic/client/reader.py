@@ -44,6 +44,10 @@ from qwen_magic.protocol.fields import json_text, text
 from qwen_magic.protocol.response import ResponseError, response_error
 
 _LARGEST: Final = 64 * 1024  # bytes that are read of an error body or a web page
+_PIECE: Final = 1024 * 1024  # bytes that are decoded at once
+_LARGEST_ANSWER: Final = 256 * 1024 * 1024  # bytes of all events; figures are a few MB each
+_MOST_EVENTS: Final = 1_000_000  # a delta is a token or more
+_MOST_HELD: Final = 10_000  # events before any output
 
 
 class Received(NamedTuple):
@@ -84,18 +88,27 @@ class AnswerReader:
         self._head = bytearray()  # the beginning of the body; the whole of an error's
         self._held: list[Received] = []
         self._came = False  # any event
+        self._size = 0  # bytes that came
+        self._events = 0
         self._at = 0.0  # when the newest bytes came
         self._noise = ""  # what came last, where that was no event of a response
 
     def feed(self, chunk: bytes, at: float) -> list[Received]:
         """The events to hand on now that `chunk` came at the time `at`."""
+        if len(chunk) > _PIECE:  # a compressed one may be a thousand times what came
+            pieces = (chunk[start : start + _PIECE] for start in range(0, len(chunk), _PIECE))
+            return [each for piece in pieces if not self.enough for each in self.feed(piece, at)]
         self._at = at
+        self._size += len(chunk)
+        if self._size > _LARGEST_ANSWER:
+            self._give_up(f"It passed {_LARGEST_ANSWER:,} bytes")
+            return []
         if self._decoder is not None:
             return self._decode(chunk, at)
         self._head += chunk
         if not self._refused:
             page = is_page(bytes(self._head))
-            if page is None:
+            if page is None and len(self._head) < _LARGEST:
                 return []
             if not page:
                 self._decoder = EventDecoder(own_keys(self._endpoint.secret))
@@ -133,6 +146,10 @@ class AnswerReader:
             self.enough = True
             return []
         admitted: list[Received] = []
+        self._events += len(events)
+        if self._events > _MOST_EVENTS:
+            self._give_up(f"It passed {_MOST_EVENTS:,} events")
+            return []
         for event in events:
             admitted += self._admit(Received(event, at))
         if self._decoder.done and self.begun:  # `[DONE]` instead of a terminal event
@@ -151,8 +168,19 @@ class AnswerReader:
             if self.begun and self.failure is not None:  # a failed response that has output
                 self.failure.retry = None
             self._held.append(received)
+            if len(self._held) > _MOST_HELD:
+                self._give_up(f"{_MOST_HELD:,} events came, and no output")
             return self._take_held() if self.begun else []
         return [received]
+
+    def _give_up(self, why: str) -> None:
+        """Nothing more is read."""
+        self.enough = True
+        self.failure = self.failure or ProtocolError(
+            f"{self._endpoint.server} answers without end.",
+            why=f"{why}: the rest was not read.",
+            hint="If it comes again, look at the server's own log.",
+        )
 
     def _judge(self, event: Event) -> None:
         """Notice an end, with what it says of a failure."""

@@ -334,7 +334,7 @@ def cells_of_file(text: str) -> list[JSON]:
     """The cells of a saved notebook. Raises `UsageError`."""
     try:
         cells = json.loads(text)["cells"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError("The saved notebook cannot be read.") from error
     if not _is_list(cells):
         raise UsageError("The saved notebook cannot be read.")

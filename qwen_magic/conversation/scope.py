@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkstemp
@@ -14,6 +15,8 @@ from qwen_magic.errors import UsageError
 
 STORE_NAME: Final = "conversations.sqlite3"
 LARGEST: Final = 256 * 1024 * 1024  # bytes of a file; a notebook with many figures is large
+# Nor is a pipe waited for that nobody reads.
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 HOME_VARIABLE: Final = "QWEN_MAGIC_HOME"
 
 # VS Code names its session for a notebook on a Jupyter server `sales-jvsc-<uuid>.ipynb`.
@@ -112,10 +115,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """The same at the end of a file of ours; never where a link leads."""
+    """The same at the end of a file of ours, and of nobody else: never where a link leads, into a
+    pipe, or into a file that another user put there, who could read it."""
     try:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK
         with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", newline="\n") as opened:
+            found = os.fstat(opened.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise ValueError("it is no file, or has another name too")
+            if found.st_uid != getattr(os, "getuid", lambda: found.st_uid)():
+                raise ValueError("it is another user's")
+            if found.st_mode & 0o077 and hasattr(os, "fchmod"):
+                os.fchmod(opened.fileno(), found.st_mode & 0o700)
             opened.write(text)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error

@@ -19,6 +19,7 @@ import yaml
 from qwen_magic.demo.matching import Pattern, Slot, Values, Words
 
 BUNDLED = Path(__file__).with_name("lessons")
+_LARGEST = 1024 * 1024  # bytes of a lesson
 _HEAD = re.compile(r"\A---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _STEP = re.compile(r"## (think|search|read|run|call|say|object)\s*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -93,6 +94,8 @@ def read_lessons(folders: Iterable[Path]) -> list[Lesson]:
             if file.stem in names:
                 raise LessonError(f"{file}: there is another lesson {file.stem} in {folder}.")
             names.add(file.stem)
+            if not file.is_file():  # to open a pipe may wait for ever
+                raise LessonError(f"{file} is no file.")
             status = file.stat()
             found.append(_read_file(file, place, status.st_mtime_ns, status.st_size))
     return found
@@ -101,6 +104,8 @@ def read_lessons(folders: Iterable[Path]) -> list[Lesson]:
 @lru_cache(maxsize=1000)
 def _read_file(file: Path, place: int, changed: int, size: int) -> Lesson:
     try:
+        if size > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST:,} bytes")
         return parse_lesson(file.stem, file.read_text("utf-8"), place)
     except (ValueError, TypeError, ArithmeticError, RecursionError, yaml.YAMLError) as error:
         raise LessonError(f"{file}: {error}") from error

@@ -262,6 +262,6 @@ def _about_file(hub: Hub, listing: bytes) -> tuple[int, str]:
                 digest = row["lfs"]["oid"] if "lfs" in row else row["Sha256"]
                 if _SUM.fullmatch(digest) and size > 0:
                     return size, digest
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"{hub.name} answered something else.") from error
     raise ProtocolError(f"{hub.name} says no sha256 of {FILE}.")

@@ -237,7 +237,7 @@ def _as_variable(typed: tuple[Option, str, str], names: dict[str, Any]) -> tuple
         return typed
     try:
         names["schema"] = json.loads(read_text(Path(text)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{text} is no JSON.", why=str(error)) from None
     return option, name, "schema"
 

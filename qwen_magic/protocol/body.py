@@ -42,7 +42,7 @@ from qwen_magic.protocol.events import (
     TextDone,
     UnknownEvent,
 )
-from qwen_magic.protocol.fields import JSON, integer
+from qwen_magic.protocol.fields import JSON, bounded, integer
 from qwen_magic.protocol.response import ResponseError
 from qwen_magic.protocol.sse import MAX_EVENT_CHARS, SSEDecoder, read_event
 from qwen_magic.protocol.text import clean
@@ -332,13 +332,13 @@ class EventDecoder:
 def _loads(data: str) -> object:
     """`json.loads`, which spends a third of its time on looking for white space."""
     value, end = _read_json(data)
-    return value if end == len(data) else json.loads(data)
+    return bounded(value if end == len(data) else json.loads(data), data)
 
 
 def _read_plain(body: bytes, keys: Keys | None) -> Event:
     data = (keys.sub_bytes(body) if keys else body).decode("utf-8-sig", "replace")
     try:
-        payload = json.loads(data)
+        payload = bounded(json.loads(data), data)
     except (ValueError, RecursionError) as error:
         raise not_json(data) from error
     payload = _encodable(keys.clear(payload) if keys else payload, data)

@@ -21,9 +21,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 JSON: TypeAlias = dict[str, Any]
+# Lists and objects within each other. What reads, masks, copies and writes JSON goes down by
+# recursion, which ends at some 300. A file holds what came over the wire, a few levels further in.
+DEEPEST: Final = 100
+DEEPEST_ON_WIRE: Final = 80
 
 
 def text(value: object) -> str:
@@ -74,6 +78,20 @@ def levels(value: object, most: int) -> Iterator[list[Any]]:
             if isinstance(each, dict | list)
             for inner in (each.values() if isinstance(each, dict) else each)
         ]
+
+
+def is_deep(value: object, most: int = DEEPEST) -> bool:
+    """Whether something stands in it below `most` levels."""
+    return sum(1 for _ in levels(value, most + 1)) > most
+
+
+def bounded(value: Any, data: str) -> Any:
+    """`value`, which is `data` as JSON out of the wire. Raises `ValueError` where it is nested
+    deeper than anybody has a use for."""
+    opened = data.count("{") + data.count("[")
+    if opened > DEEPEST_ON_WIRE and is_deep(value, DEEPEST_ON_WIRE):
+        raise ValueError(f"it is nested more than {DEEPEST_ON_WIRE} levels deep")
+    return value
 
 
 def integer(value: object) -> int | None:

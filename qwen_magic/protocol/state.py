@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from qwen_magic.protocol.call_outputs import CALL_OUTPUT, CallResult, server_result
 from qwen_magic.protocol.entries import Entries, MessageTexts, call_id_of
@@ -60,6 +60,8 @@ from qwen_magic.protocol.text import ITEM, PART_DONE, TERMINAL, TEXT_DONE
 
 __all__ = ["Entry", "ResponseError", "ResponseState", "Status"]
 
+_MOST_UNKNOWN: Final = 1_000  # events
+
 
 class ResponseState:
     """The response so far. `version` grows with every event that says anything.
@@ -67,7 +69,7 @@ class ResponseState:
     `usage`: None until the server gives one (it may be all zero: `Usage.known`); of all responses
     together, `response_usage` of the newest. `error`: why it failed. `incomplete_reason`: such as
     `max_output_tokens`. `raw`: the terminal response object as it came, {} before. `unknown`:
-    events of unknown types, in order. `entries`, `text`, `reasoning` and `items` are of all
+    the first events of unknown types. `entries`, `text`, `reasoning` and `items` are of all
     responses, everything else of the newest.
     """
 
@@ -209,7 +211,8 @@ class ResponseState:
                 self.error = event.error
                 self._close("failed", at)
             case UnknownEvent():
-                self.unknown.append(event)
+                if len(self.unknown) < _MOST_UNKNOWN:
+                    self.unknown.append(event)
             case PartAdded() | KeepAlive():
                 pass
             case _:

@@ -36,7 +36,7 @@ from qwen_magic.errors import (
     TransportError,
     UsageError,
 )
-from qwen_magic.protocol.fields import JSON, levels
+from qwen_magic.protocol.fields import JSON, is_deep
 
 VERSION: Final = 1
 COMPLETE: Final = "complete"
@@ -52,7 +52,6 @@ _FAILURES: Final[Mapping[str, type[QwenError]]] = {
     )
 }
 FAILURE_WORDS: Final = ("error", "message", "why", "hint", "retry")  # of an exchange that failed
-_DEEPEST: Final = 100  # lists and objects within each other
 _LONGEST: Final = 24 * 3600 * 1000  # milliseconds between a request and a frame
 
 Frame: TypeAlias = tuple[int, str]
@@ -190,7 +189,7 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
     def text_of(of: JSON, key: str) -> str:
         return str(checked(of.get(key, ""), str, key, "text"))
 
-    if _is_deep(said):
+    if is_deep(said):
         raise _damaged(name, number, "it is nested too deeply")
     request = checked(said.get("request"), dict, "request", "object")
     method, path = text_of(request, "method"), text_of(request, "path")
@@ -226,11 +225,6 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
         said.get("authorized") is True,
         checked(said.get("found", {}), dict, "found", "object"),
     )
-
-
-def _is_deep(value: object) -> bool:
-    """Whether what reads it by recursion could come to an end of Python's stack."""
-    return sum(1 for _ in levels(value, _DEEPEST + 1)) > _DEEPEST
 
 
 def _frame(said: object, encoding: str, name: str, number: int) -> Frame:

@@ -395,7 +395,7 @@ def is_recording(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.readline(4096)
         return "recording" in json.loads(head.decode("utf-8-sig"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

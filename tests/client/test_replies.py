@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import socket
+import zlib
 
 import pytest
 
-from qwen_magic.client import Client
+from qwen_magic.client import Client, reader
 from qwen_magic.client.http import redirected
 from qwen_magic.client.reader import AnswerReader
 from qwen_magic.client.transport_errors import is_loopback, without_password
@@ -16,6 +19,7 @@ from qwen_magic.errors import (
     ConnectionFailedError,
     ConnectionLostError,
     ProtocolError,
+    QwenError,
     RedirectRefusedError,
     ServerError,
     UsageError,
@@ -48,6 +52,47 @@ def test_an_endless_web_page(serve, wire, whole):
     endless = [wire.STREAM + PAGE, b"x" * 100_000, wire.HOLD]
     _, stream = whole(serve(endless))
     assert isinstance(stream.error, ProtocolError)
+
+
+ENDLESS = {
+    "no output": b"data: {}\n\n" * 200,
+    "events": b'data: {"type":"response.output_text.delta","delta":"a"}\n\n' * 500,
+    "bytes": b":" + b" " * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+def test_an_endless_stream(serve, wire, whole, monkeypatch, name, encoding):
+    for limit, most in {"_LARGEST_ANSWER": 1e7, "_MOST_EVENTS": 1e5, "_MOST_HELD": 1e4}.items():
+        monkeypatch.setattr(reader, limit, int(most))
+    head = wire.STREAM.replace(b"\r\n", f"\r\nContent-Encoding: {encoding}\r\n".encode(), 1)
+    wbits = {"gzip": 31, "deflate": 15}.get(encoding)
+    packer = zlib.compressobj(wbits=wbits) if wbits else None
+    pieces = [wire.created(), *[ENDLESS[name]] * 300]
+    packed = [packer.compress(piece) for piece in pieces] if packer else pieces
+    _, stream = whole(serve([head, *packed, packer.flush() if packer else b"", wire.HOLD]))
+    assert isinstance(stream.error, ProtocolError)
+    assert "without end" in stream.error.message
+
+
+@pytest.mark.parametrize("depth", [200, 600, 990, 100_000])
+def test_json_that_is_nested_without_end(serve, wire, whole, client, depth):
+    """It is none: what reads, masks and writes JSON goes down by recursion."""
+    nested = '{"a":' * depth + "[1e999]" + "}" * depth
+    item = f'{{"type":"response.output_item.done","output_index":1,"item":{nested}}}'
+    ended = f'{{"type":"response.completed","response":{nested}}}'
+    deep = "".join(f"data: {each}\n\n" for each in (item, nested, ended)).encode()
+    script = wire.STREAM + wire.created() + deep + wire.delta("Hello") + wire.completed()
+    events, stream = whole(serve(script))
+    assert stream.error is None
+    assert "Hello" in [getattr(each.event, "delta", "") for each in events]
+    pickle.dumps(events)
+    json.dumps([getattr(each.event, "raw", None) for each in events])
+    for status in (200, 400):
+        _, stream = whole(serve(wire.reply(status, f'{{"error":{nested}}}'.encode())))
+        assert isinstance(stream.error, QwenError)
+        assert "RecursionError" not in str(stream.error)
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b" \r\n\r\n"), (204, b"")])

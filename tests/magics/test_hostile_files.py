@@ -6,20 +6,23 @@ import os
 import sqlite3
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from qwen_magic.answer import Answer
 from qwen_magic.batch.result_cache import ResultCache, answer_json
+from qwen_magic.context.files import read_file
 from qwen_magic.context.images import image_part
+from qwen_magic.context.notebook import cells_of_file
 from qwen_magic.context.prompt_files import find_prompt, list_prompts, read_instructions
 from qwen_magic.conversation.archive.json_form import export_json, import_json
 from qwen_magic.conversation.archive.notebook import MOST_SHARED, read_notebook
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
-from qwen_magic.conversation.scope import read_text
-from qwen_magic.demo.lesson import LessonError, MissingValueError, fill, parse_lesson
+from qwen_magic.conversation.scope import append_text, read_text
+from qwen_magic.demo.lesson import LessonError, MissingValueError, fill, parse_lesson, read_lessons
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.recording.file import read_recording
 from qwen_magic.session.tape import is_recording
@@ -243,21 +246,52 @@ def test_a_long_mcp_json_takes_no_longer_than_it_is(tmp_path, text):
 
 # What is no file ----------------------------------------------------------------------------------
 
+LINKED = ("/dev/zero", "/dev/tty", "nowhere")
 READERS = {
     "text": read_text,
     "prompt": lambda path: read_instructions(f"@{path.name}", {}, folders=[path.parent]),
     "mcp": lambda path: read_servers([path.parent]),
     "image": lambda path: image_part("x", path),
+    "a file that is sent": lambda path: read_file(str(path)),
+    "what is recorded": lambda path: append_text(path, "x"),
+    "lessons": lambda path: read_lessons([path.rename(path.with_suffix(".md")).parent]),
 }
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, *(lambda path, to=to: path.symlink_to(to) for to in LINKED)]
+)
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_nobody_waits_for_a_pipe(tmp_path, make, read):
     path = tmp_path / "mcp.json"
     make(path)
-    with pytest.raises(UsageError):
+    with pytest.raises((UsageError, LessonError)):
         read(path)
+
+
+@pytest.mark.parametrize("make", [os.link, lambda victim, path: path.symlink_to(victim)])
+def test_nothing_is_recorded_into_another_file(tmp_path, make):
+    victim, path = tmp_path / "victim", tmp_path / "lesson.jsonl"
+    victim.write_text('{"recording": 1}\n')
+    make(victim, path)
+    with pytest.raises(UsageError, match=r"lesson\.jsonl"):
+        append_text(path, "what was said\n")
+    assert victim.read_text() == '{"recording": 1}\n'
+
+
+def test_a_recording_that_became_open_to_others_is_closed_again(tmp_path):
+    path = tmp_path / "lesson.jsonl"
+    path.touch(0o644)
+    append_text(path, "what was said\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_deep_file_beside_a_notebook_is_none_of_ours(tmp_path):
+    path = tmp_path / "lesson.jsonl"
+    path.write_text("[" * 5000)
+    assert not is_recording(path)
+    with pytest.raises(UsageError):
+        cells_of_file("[" * 100_000)
     assert not is_recording(path)
 
 

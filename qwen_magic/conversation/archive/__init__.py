@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.fields import JSON, levels
+from qwen_magic.protocol.fields import DEEPEST, JSON, levels
 from qwen_magic.protocol.text import clean, join_surrogates
 
 LARGEST_FILE: Final = 64 * 1024 * 1024  # bytes
-DEEPEST: Final = 100  # levels of lists and objects
 LONGEST_TEXT: Final = 16 * 1024 * 1024  # characters of one value
 LONGEST_NAME: Final = 512  # characters of an id, a model, a host
 _LONGEST_PLACE: Final = 40  # characters of a field's name that a message has
