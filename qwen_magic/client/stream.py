@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 # After the terminal event the server has this long to end the body, so that the connection can be
 # used again; after a bare `error`, to send the `response.failed` that belongs to it.
+_LARGE: Final = 512 * 1024  # bytes of a chunk, which the network has none of
 _GRACE: Final = 1.0
 
 _ALONG: Final = 0.005  # seconds for reading what came while a stream was not looked at
@@ -302,6 +303,9 @@ class Stream:
                         crowd = max(0, len(self._beside) - _FEW)
                         pause = 0.0 if reader.ending else crowd * _EACH
                     arrived.append(chunk)
+                    if len(chunk) >= _LARGE:  # as decompression gives them, without a pause
+                        take()
+                        await asyncio.sleep(0)
         finally:
             take()
             if grace is not None:
