@@ -56,7 +56,7 @@ def test_an_endless_web_page(serve, wire, whole):
 
 ENDLESS = {
     "no output": b"data: {}\n\n" * 200,
-    "events": b'data: {"type":"response.output_text.delta","delta":"a"}\n\n' * 500,
+    "events": b'data: {"type":"response.hologram"}\n\n' * 500,
     "bytes": b":" + b" " * 100_000 + b"\n",
 }
 
