@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwen_magic.batch.evaluate import Evaluation
-    from qwen_magic.batch.map import Asker
+    from qwen_magic.batch.map import AskFunction
     from qwen_magic.batch.rows import MapResult
     from qwen_magic.protocol.events import Event
 
@@ -257,19 +257,19 @@ class Qwen:
         return self.evaluated
 
     @_bare_errors
-    def asker(self, **options: Any) -> Asker:
+    def asker(self, **options: Any) -> AskFunction:
         """A picklable function of one prompt with these settings, for Dask and other schedulers.
 
         It carries no key: each worker reads its own environment. `options` are those of `map`.
         """
-        from qwen_magic.batch.map import Asker, check_functions
+        from qwen_magic.batch.map import AskFunction, check_functions
 
         endpoint = self._endpoint
         if "://" in endpoint:  # without what else the URL may hold
             endpoint = self._session.endpoints.find(endpoint).base_url
         # What is wrong with the options is told here, not there.
         check_functions([self._plan("", options)], decided=False)
-        return Asker(type(self), self.model, endpoint, with_defaults(options, self._options))
+        return AskFunction(type(self), self.model, endpoint, with_defaults(options, self._options))
 
     def chat(self, name: str = FIRST_CHAT) -> Chat:
         """The conversation of that name."""

@@ -151,7 +151,7 @@ class Evaluation:
         self.note = ""  # where it could not be kept
         self.last_at = 0.0  # when the last run was, in seconds since 1970
         self._scoring = read_scoring(score, has_schema=has_schema)
-        given = cases if hasattr(cases, "columns") else _listed(cases)
+        given = cases if hasattr(cases, "columns") else _reusable(cases)
         columns = [*_columns(prompts, models)]
         self._names = {label: f"{name} · {model}" for label, name, model, _template in columns}
         self._asked = [
@@ -247,13 +247,13 @@ class Evaluation:
         row, case = self._map[number], self.cases[number]
         case = replace(case, answer=row.answer, cost=row.cost)
         if row.answer is None:
-            return replace(case, error=_told(row.error) if row.error else "")
+            return replace(case, error=_error_text(row.error) if row.error else "")
         if row.error is not None:  # not the object that was asked for: the model's own failure
-            return replace(case, score=0.0, reason=_told(row.error))
+            return replace(case, score=0.0, reason=_error_text(row.error))
         try:
             score = self._scoring.score(row.answer, case.row.values.get(EXPECTED))
         except Exception as error:  # a function of the user's
-            return replace(case, error=_told(error))
+            return replace(case, error=_error_text(error))
         said = [verdict.get(number) for verdict in verdicts]
         if len(said) < len(self._scoring.judges) or None in said:
             return replace(case, error="the judge gave no verdict")
@@ -288,7 +288,7 @@ class Evaluation:
         return evaluation_html(self)
 
 
-def _listed(cases: object) -> object:
+def _reusable(cases: object) -> object:
     """Cases that can be read more than once."""
     is_many = not isinstance(cases, str | bytes | Mapping) and hasattr(cases, "__iter__")
     return list(cases) if is_many else cases  # type: ignore[call-overload]  # it is iterable
@@ -328,6 +328,6 @@ def _keys(cases: Sequence[Case]) -> list[str]:
     return keys
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     said = error.message if isinstance(error, QwenError) else str(error)
     return f"{type(error).__name__}: {said}"

@@ -223,14 +223,14 @@ class _Progress:
 
 
 class Asks(Protocol):
-    """What an `Asker` asks: a `Qwen`."""
+    """What an `AskFunction` asks: a `Qwen`."""
 
     def ask(self, prompt: Prompt, **options: Any) -> Answer: ...
 
     def close(self) -> None: ...
 
 
-class Asker:
+class AskFunction:
     """A function of one prompt, which carries its settings and never a key.
 
     Wherever it is unpickled it finds the key in that process's own environment, as a new `Qwen`
@@ -254,16 +254,16 @@ class Asker:
 
     def __call__(self, prompt: Prompt) -> Answer:
         """The answer, outside any conversation. Raises `QwenError`."""
-        return self._here().ask(prompt, history=False, **self._settings[3])
+        return self._asks_here().ask(prompt, history=False, **self._settings[3])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Asker, self._settings)
+        return (AskFunction, self._settings)
 
     def __repr__(self) -> str:
         _make, model, endpoint, options = self._settings
-        return f"Asker(model={model!r}, endpoint={endpoint!r}, options={sorted(options)})"
+        return f"AskFunction(model={model!r}, endpoint={endpoint!r}, options={sorted(options)})"
 
-    def _here(self) -> Asks:
+    def _asks_here(self) -> Asks:
         with self._lock:
             if self._asks is None:
                 make, model, endpoint, _options = self._settings

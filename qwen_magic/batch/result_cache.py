@@ -79,16 +79,16 @@ class ResultCache:
     def __init__(self, path: Path) -> None:
         """Opens the file, or makes it for the user alone. Raises `UsageError`."""
         self.path = path
-        self._connection = self._told(self._open)
+        self._connection = self._reported(self._open)
 
     def find(self, keys: Iterable[str]) -> dict[str, Answer]:
         """Those of `keys` that were answered."""
-        return self._told(lambda: dict(self._found(keys)))
+        return self._reported(lambda: dict(self._read_answers(keys)))
 
     def keep(self, key: str, answer: Answer) -> None:
         """The first answer to a key stays. Raises `UsageError` where the file fails."""
         written = answer_json(answer)
-        self._told(
+        self._reported(
             lambda: self._connection.execute(
                 "INSERT OR IGNORE INTO answers (key, answer) VALUES (?, ?)", (key, written)
             )
@@ -97,12 +97,14 @@ class ResultCache:
     def forget(self, keys: Iterable[str]) -> None:
         """Another answer to these keys may be kept."""
         given = [(key,) for key in keys]
-        self._told(lambda: self._connection.executemany("DELETE FROM answers WHERE key = ?", given))
+        self._reported(
+            lambda: self._connection.executemany("DELETE FROM answers WHERE key = ?", given)
+        )
 
     def close(self) -> None:
         self._connection.close()
 
-    def _found(self, keys: Iterable[str]) -> Iterable[tuple[str, Answer]]:
+    def _read_answers(self, keys: Iterable[str]) -> Iterable[tuple[str, Answer]]:
         for key in keys:
             query = "SELECT answer FROM answers WHERE key = ?"
             for (written,) in self._connection.execute(query, (key,)):
@@ -112,7 +114,7 @@ class ResultCache:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open_database(self.path, _prepare)
 
-    def _told(self, action: Callable[[], T]) -> T:
+    def _reported(self, action: Callable[[], T]) -> T:
         try:
             return action()
         except (sqlite3.Error, OSError, ValueError) as error:

@@ -44,7 +44,7 @@ def read_rows(prompts: object, template: str | None = None) -> tuple[Row, ...]:
     evaluated. `{{` and `}}` are literal braces. Braces around what cannot be a column's name stay.
     Raises `UsageError`, which names the row or the column.
     """
-    given, labels = _given(prompts)
+    given, labels = _rows_and_labels(prompts)
     if template is None:
         return tuple(
             Row(_prompt(number, row), {}, label)
@@ -83,7 +83,7 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     return _BRACES.sub(replace, template)
 
 
-def _given(prompts: object) -> tuple[list[object], Sequence[object]]:
+def _rows_and_labels(prompts: object) -> tuple[list[object], Sequence[object]]:
     """The rows as they are, and a label for each."""
     as_dicts = getattr(prompts, "to_dicts", None)  # polars
     if callable(as_dicts):
@@ -309,19 +309,19 @@ def summary(result: MapResult) -> str:
 
 def _cells(result: MapResult) -> list[tuple[str, str, str]]:
     """What is shown of the first and the last rows, with a gap where others are left out."""
-    cells = [(f"{row.number}", _asked(row), _told(row)) for row in result]
+    cells = [(f"{row.number}", _question_text(row), _answer_text(row)) for row in result]
     if len(cells) <= _MOST:
         return cells
     return [*cells[: _MOST // 2], ("…", "", ""), *cells[-_MOST // 2 :]]
 
 
-def _asked(row: MapRow) -> str:
+def _question_text(row: MapRow) -> str:
     if isinstance(row.prompt, str):
         return _short(row.prompt)
     return _short(str(row.prompt[-1].get("content", "")))
 
 
-def _told(row: MapRow) -> str:
+def _answer_text(row: MapRow) -> str:
     if row.error is not None:
         return _short(f"{type(row.error).__name__}: {row.error.message}")
     return "not answered" if row.answer is None else _short(row.answer.text)

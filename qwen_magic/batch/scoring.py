@@ -83,21 +83,21 @@ def judge(model: str, criterion: str) -> Judge:
 
 def exact(answer: AnswerText, expected: object) -> bool:
     """The whole text, without space around it; with a schema the object, where that is no text."""
-    parsed, expected = answer.parsed, _wanted(expected)
+    parsed, expected = answer.parsed, _expected(expected)
     if parsed is not None and not (isinstance(expected, str) and not isinstance(parsed, str)):
-        return bool(_plain(parsed) == _plain(expected))
+        return bool(_json_value(parsed) == _json_value(expected))
     return answer.strip() == str(expected).strip()
 
 
 def contains(answer: AnswerText, expected: object) -> bool:
     """The text has what is expected in it (of a list, each), whatever the case and the spaces."""
-    several = expected if isinstance(expected, list | tuple | set) else [_wanted(expected)]
-    return all(_folded(str(each)) in _folded(answer) for each in several)
+    several = expected if isinstance(expected, list | tuple | set) else [_expected(expected)]
+    return all(_normalized(str(each)) in _normalized(answer) for each in several)
 
 
 def regex(answer: AnswerText, expected: object) -> bool:
     """What is expected is a regular expression that is found in the text."""
-    return re.search(str(_wanted(expected)), answer) is not None
+    return re.search(str(_expected(expected)), answer) is not None
 
 
 def numeric(relative: float = 1e-6, absolute: float = 0.0) -> Scorer:
@@ -111,7 +111,7 @@ def numeric(relative: float = 1e-6, absolute: float = 0.0) -> Scorer:
             if not numbers:
                 return False
             found = float(_GAPS.sub("", numbers[-1]).replace("−", "-"))
-        wanted = float(str(_wanted(expected)))
+        wanted = float(str(_expected(expected)))
         return math.isclose(found, wanted, rel_tol=relative, abs_tol=absolute)
 
     return near
@@ -195,7 +195,7 @@ def is_missing(expected: object) -> bool:
         return type(expected).__name__ == "NAType"
 
 
-def _wanted(expected: object) -> object:
+def _expected(expected: object) -> object:
     if is_missing(expected):
         raise ValueError("the case has nothing that is expected")
     return expected
@@ -211,7 +211,7 @@ def _read(name: str, value: Any) -> float:
     return score
 
 
-def _plain(value: Any) -> object:
+def _json_value(value: Any) -> object:
     """An object as JSON would have it, all the way down, since what is expected is JSON
     (`tools.results` goes down by itself, and bounds what it looks at)."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -220,5 +220,5 @@ def _plain(value: Any) -> object:
     return dump() if callable(dump) else value
 
 
-def _folded(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(text.split()).casefold()

@@ -124,11 +124,11 @@ def listed_models(page: JSON) -> tuple[list[JSON], int]:
     """Of a page of the catalogue: what is worth keeping of its models, and how many there are in
     all. A model that is not for text (no window, no price of a token) is left out."""
     output = mapping(page.get("output"))
-    kept = map(_kept, mappings(output.get("models")))
+    kept = map(_stored_form, mappings(output.get("models")))
     return [each for each in kept if each is not None], integer(output.get("total")) or 0
 
 
-def _kept(model: JSON) -> JSON | None:
+def _stored_form(model: JSON) -> JSON | None:
     window = integer(mapping(model.get("model_info")).get("context_window"))
     ranges = [
         {

@@ -41,7 +41,7 @@ def too_large(ref: str, size: int, most: int, what: str = "") -> UsageError:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FileTable:
     """A table of a file, as a DataFrame: `reads` is the Python that reads the same, `sheet` its
     name where there is more than one."""
 
@@ -50,7 +50,7 @@ class Table:
     sheet: str = ""
 
 
-def read_csv(ref: str, text: str, encoding: str, *, tabs: bool) -> list[Table]:
+def read_csv(ref: str, text: str, encoding: str, *, tabs: bool) -> list[FileTable]:
     """The table that `text` is, which was written in `encoding`, between commas, semicolons, bars
     or tabs."""
     import pandas  # type: ignore[import-untyped]
@@ -65,7 +65,7 @@ def read_csv(ref: str, text: str, encoding: str, *, tabs: bool) -> list[Table]:
     if encoding != "UTF-8":
         given["encoding"] = encoding.lower()
     options = "".join(f", {name}={value!r}" for name, value in given.items())
-    return [Table(frame, f"pandas.read_csv({ref!r}{options})")]
+    return [FileTable(frame, f"pandas.read_csv({ref!r}{options})")]
 
 
 def _has_decimal_commas(text: str) -> bool:
@@ -73,7 +73,7 @@ def _has_decimal_commas(text: str) -> bool:
     return with_comma > len(re.findall(r"(?<![\d,.])\d+\.\d+(?=[;\r\n]|\Z)", text))
 
 
-def read_workbook(ref: str, path: Path) -> list[Table]:
+def read_workbook(ref: str, path: Path) -> list[FileTable]:
     """The sheets that a reader of the workbook sees, with the values that its formulas last had."""
     import openpyxl
 
@@ -92,7 +92,7 @@ def read_workbook(ref: str, path: Path) -> list[Table]:
         raise UsageError(f"{ref} has no cells with values.")
     alone = len(found) == 1 and found[0][0] == workbook.sheetnames[0]
     return [
-        Table(
+        FileTable(
             frame,
             f"pandas.read_excel({ref!r}{'' if alone else f', sheet_name={title!r}'})",
             "" if alone else title,
@@ -133,7 +133,7 @@ def _cell(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def read_parquet(ref: str, path: Path) -> list[Table]:
+def read_parquet(ref: str, path: Path) -> list[FileTable]:
     import pandas
     import pyarrow.parquet as parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
@@ -149,7 +149,7 @@ def read_parquet(ref: str, path: Path) -> list[Table]:
         )
     if sum(groups) > MAX_PACKED:
         raise too_large(ref, sum(groups), MAX_PACKED, " when unpacked")
-    return [Table(pandas.read_parquet(path), f"pandas.read_parquet({ref!r})")]
+    return [FileTable(pandas.read_parquet(path), f"pandas.read_parquet({ref!r})")]
 
 
 # Documents ---------------------------------------------------------------------------------------

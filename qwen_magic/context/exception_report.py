@@ -174,12 +174,12 @@ class _Telling:
             at = (place.filename, place.line)
             counts[at] += 1
             if counts[at] <= _REPEATS:
-                told.append(self._place(place, again=counts[at] > 1))
+                told.append(self._place_text(place, again=counts[at] > 1))
         if repeated := len(self.own) - len(told):
             told.append(f"(and {repeated:,} more times through these places)")
         return _middle_out("\n".join(told) or "(none: it was not run)")
 
-    def _place(self, place: Place, *, again: bool) -> str:
+    def _place_text(self, place: Place, *, again: bool) -> str:
         if not place.is_users or not place.source.lines:
             return place.where
         if place.filename not in self.masked:

@@ -35,8 +35,8 @@ from qwen_magic.context.dataframe.describing import (
 from qwen_magic.context.documents import (
     BETWEEN,
     READ_A_PART,
+    FileTable,
     Page,
-    Table,
     read_csv,
     read_docx,
     read_parquet,
@@ -122,7 +122,7 @@ def read_file(
     path = find_file(ref, value)
     try:
         with interruptible(), time_limit(SECONDS):
-            return _read(ref, path, sees, rows, mask)
+            return _read_file(ref, path, sees, rows, mask)
     except OutOfTimeError:
         why = f"Reading it took over {SECONDS:g} seconds."
         raise UsageError(f"The file {ref} takes too long.", why=why, hint=READ_A_PART) from None
@@ -172,7 +172,7 @@ def find_file(ref: str, value: object = None) -> Path:
             why=f"It fits {_some(found)}" if found else "It fits no file either.",
             hint="Name the files, with commas between them.",
         )
-    raise UsageError(f"There is no file {ref}.", hint=_near(path))
+    raise UsageError(f"There is no file {ref}.", hint=_similar_names(path))
 
 
 def _path(given: Any) -> Path:
@@ -191,7 +191,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _near(path: Path) -> str:
+def _similar_names(path: Path) -> str:
     """Names in its folder that are near, whatever their case."""
     folder = path.parent
     if not os.path.isdir(folder):
@@ -212,7 +212,7 @@ def _some(names: list[str]) -> str:
 # What it is ---------------------------------------------------------------------------------------
 
 
-def _read(
+def _read_file(
     ref: str, path: Path, sees: bool | None, rows: RowCount, mask: Collection[str]
 ) -> FilePart:
     size = path.stat().st_size
@@ -382,7 +382,7 @@ def _intro(path: Path, kind: str) -> str:
 
 
 def _tables(
-    ref: str, tables: list[Table], kind: str, rows: RowCount, mask: Collection[str]
+    ref: str, tables: list[FileTable], kind: str, rows: RowCount, mask: Collection[str]
 ) -> FilePart:
     texts, parts, told = [], [], []
     for table in tables:

@@ -79,15 +79,15 @@ def read_image(ref: str, value: object = None) -> tuple[JSON, RequestPart]:
     if value is None or isinstance(value, str):
         address = ref if value is None else str(value)
         if address.lower().startswith(("http://", "https://", "data:image/")):
-            return _told(ref, {"type": "input_image", "image_url": address})
+            return _item_and_part(ref, {"type": "input_image", "image_url": address})
         value = Path(address).expanduser()
     picture = _picture(ref, value)
     if len(picture.content) > MAX_BYTES:
         raise too_large(ref, len(picture.content))
-    return _told(ref, picture.part(), picture.note)
+    return _item_and_part(ref, picture.part(), picture.note)
 
 
-def _told(ref: str, item: JSON, note: str = "") -> tuple[JSON, RequestPart]:
+def _item_and_part(ref: str, item: JSON, note: str = "") -> tuple[JSON, RequestPart]:
     url = str(item["image_url"])
     about = "sent as an address"
     if url.startswith("data:"):
@@ -113,13 +113,13 @@ def newest_seeing_model() -> str:
 
 def _picture(ref: str, value: Any) -> Picture:
     if isinstance(value, os.PathLike):
-        return from_bytes(ref, _read(ref, Path(value)))
+        return from_bytes(ref, _read_file(ref, Path(value)))
     if isinstance(value, bytes | bytearray | memoryview):
         return from_bytes(ref, bytes(value))
     if hasattr(type(value), "getbuffer"):  # BytesIO, wherever it stands
         return from_bytes(ref, bytes(value.getbuffer()))
     if (figure := _figure(ref, value)) is not None:
-        return from_bytes(ref, _drawn(ref, figure))
+        return from_bytes(ref, _png_of(ref, figure))
     if all(hasattr(value, name) for name in ("mode", "size", "thumbnail", "getexif")):
         return fitted(value)  # of Pillow, then
     library = type(value).__module__.partition(".")[0]
@@ -141,7 +141,7 @@ def _picture(ref: str, value: Any) -> Picture:
     )
 
 
-def _read(ref: str, path: Path) -> bytes:
+def _read_file(ref: str, path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
             raise ValueError("it is no file")
@@ -182,7 +182,7 @@ def _figure(ref: str, value: Any, depth: int = 2) -> Any:
     return None
 
 
-def _drawn(ref: str, figure: Any) -> bytes:
+def _png_of(ref: str, figure: Any) -> bytes:
     written = io.BytesIO()
     try:
         _draw(figure, written)

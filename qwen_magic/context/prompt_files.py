@@ -221,10 +221,10 @@ def _settings(given: Any) -> dict[str, Any]:
     if not isinstance(schema, str | dict) or not _is_json(schema):
         raise ValueError("schema is neither a name nor a JSON schema")
     if "tools" in settings:
-        settings["tools"] = tuple(_words(settings["tools"], "tools"))
+        settings["tools"] = tuple(_read_names(settings["tools"], "tools"))
     fields = settings.get("fields", {})
     if not isinstance(fields, dict):  # names alone: each must be given
-        fields = dict.fromkeys(_words(fields, "fields"))
+        fields = dict.fromkeys(_read_names(fields, "fields"))
     for name, default in fields.items():
         if not (isinstance(name, str) and name.isidentifier()):
             raise ValueError(f"the field {name!r} is no name")
@@ -242,7 +242,7 @@ def _is_json(value: object) -> bool:
     return True
 
 
-def _words(value: Any, key: str) -> list[str]:
+def _read_names(value: Any, key: str) -> list[str]:
     """`a, b` or `[a, b]`. Raises `ValueError`."""
     words = value.split(",") if isinstance(value, str) else value
     if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):

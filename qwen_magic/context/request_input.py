@@ -187,7 +187,7 @@ def check_messages(messages: Iterable[object]) -> tuple[JSON, ...]:
             f"A prompt is a text or a list of messages; this is {_kind(messages)}.", hint=_MESSAGE
         )
     checked = tuple(
-        item for position, message in enumerate(messages) for item in _checked(position, message)
+        item for position, message in enumerate(messages) for item in _items_of(position, message)
     )
     if not checked:
         raise UsageError("The list of messages is empty.", hint='It needs one of role "user".')
@@ -204,7 +204,7 @@ def _is_message(item: object) -> bool:
     return "content" in item or item["role"] in (*ROLES, *_OTHER_ROLES)
 
 
-def _checked(position: int, message: object) -> list[JSON]:
+def _items_of(position: int, message: object) -> list[JSON]:
     if not isinstance(message, Mapping):
         raise _bad(position, f"is no dict but {_kind(message)}")
     role, kind = message.get("role"), message.get("type")
@@ -212,10 +212,10 @@ def _checked(position: int, message: object) -> list[JSON]:
         return [_call_item(position, message)]
     if role == "tool" and message.get("tool_call_id"):
         output = {"type": "function_call_output", "call_id": message["tool_call_id"]}
-        return [_call_item(position, {**output, "output": _words(message.get("content"))})]
+        return [_call_item(position, {**output, "output": _content_text(message.get("content"))})]
     calls = message.get("tool_calls")
     if role == "assistant" and isinstance(calls, list | tuple) and calls:
-        said = _checked(position, {**message, "tool_calls": ()}) if message.get("content") else []
+        said = _items_of(position, {**message, "tool_calls": ()}) if message.get("content") else []
         return [*said, *(_chat_call(position, call) for call in calls)]
     if role not in ROLES:
         near = get_close_matches(str(role), ROLES, n=1)
@@ -226,7 +226,7 @@ def _checked(position: int, message: object) -> list[JSON]:
         return [{"role": role, "content": content}]
     if not isinstance(content, list | tuple):
         raise _bad(position, f"has for content {_kind(content)}, not text or a list of parts")
-    return [{"role": role, "content": [_part(position, role, part) for part in content]}]
+    return [{"role": role, "content": [_checked_part(position, role, part) for part in content]}]
 
 
 def _call_item(position: int, item: Mapping[str, Any]) -> JSON:
@@ -234,7 +234,7 @@ def _call_item(position: int, item: Mapping[str, Any]) -> JSON:
         raise _bad(position, f'is a {item["type"]} without a "call_id"')
     if item["type"] in _OUTPUT_ITEMS and item.get("output") is None:
         raise _bad(position, f'is a {item["type"]} without an "output"')
-    return _plain(position, dict(item))
+    return _as_json(position, dict(item))
 
 
 def _chat_call(position: int, call: Any) -> JSON:
@@ -245,14 +245,14 @@ def _chat_call(position: int, call: Any) -> JSON:
     return _call_item(position, {"type": "function_call", "call_id": call.get("id"), **item})
 
 
-def _words(content: Any) -> Any:
+def _content_text(content: Any) -> Any:
     """Chat Completions' content of a tool: text, or a list of text parts."""
     if not isinstance(content, list | tuple):
         return content
     return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
 
 
-def _part(position: int, role: str, part: object) -> JSON:
+def _checked_part(position: int, role: str, part: object) -> JSON:
     if isinstance(part, str):
         part = {"type": "text", "text": part}
     if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
@@ -265,10 +265,10 @@ def _part(position: int, role: str, part: object) -> JSON:
             given = {"type": "input_image", **_image(part.get("image_url"))}
         case _:
             given = dict(part)
-    return _plain(position, given)
+    return _as_json(position, given)
 
 
-def _plain(position: int, given: JSON) -> JSON:
+def _as_json(position: int, given: JSON) -> JSON:
     try:
         plain: JSON = json.loads(json.dumps(given))
     except (TypeError, ValueError) as error:

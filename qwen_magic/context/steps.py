@@ -178,7 +178,7 @@ def ran(
     if cell.figures:
         seen = "the last of which comes along" if figure else "which you cannot see"
         text.append(f"It showed {number_of(cell.figures, 'figure')}, {seen}.")
-    text += _besides(between)
+    text += _between(between)
     text.append("Propose the same cell, corrected." if cell.failed else _GO_ON)
     about = (
         "your cell" + ", edited" * cell.edited,
@@ -201,7 +201,11 @@ def resumed(words: str, between: Sequence[RanCell], *, is_fresh: bool) -> StepRe
     """The goal goes on, after the cells `between`. `is_fresh`: in a kernel that has run nothing of
     it."""
     fresh = "The kernel was restarted: it has no variable and no import of the steps before. "
-    text = [f"Let us go on with the goal: {words}", *_besides(between), fresh * is_fresh + _GO_ON]
+    text = [
+        f"Let us go on with the goal: {words}",
+        *_between(between),
+        fresh * is_fresh + _GO_ON,
+    ]
     about = ["that you go on", *(f"your cell [{other.number}]" for other in between)]
     return StepReport("\n\n".join(text), ", ".join(about))
 
@@ -212,7 +216,7 @@ def changed(words: str) -> StepReport:
     )
 
 
-def _besides(cells: Sequence[RanCell]) -> list[str]:
+def _between(cells: Sequence[RanCell]) -> list[str]:
     """What the reader ran that nobody proposed."""
     return [
         f"Besides I ran [{cell.number}], a cell of my own:\n{fenced(cell.source, 'python')}\n"

@@ -158,13 +158,13 @@ def named_values(places: Iterable[Place], secrets: Secrets) -> dict[str, str]:
             seen.add(id(value))
             label = name if name not in told else f"{name} in {place.function}"
             if label not in told:
-                told[label] = _told(name, value, secrets)
+                told[label] = _typed_value(name, value, secrets)
             if len(told) == MAX_VALUES:
                 return told
     return told
 
 
-def _told(name: str, value: object, secrets: Secrets) -> str:
+def _typed_value(name: str, value: object, secrets: Secrets) -> str:
     """` = 5` for what fits a line, else the text in lines below; always with the type."""
     kind = secrets.mask(type(value).__name__)
     text = _described(name, value, secrets)

@@ -95,40 +95,40 @@ class FallbackStore:
                 self._facts[kept.namespace, kept.key] = kept
             elif not isinstance(kept, Fact) and not running and kept.chat not in self._known:
                 self.load(kept.chat, Turn)
-            self._do(lambda store: store.append(kept, running=running))
+            self._with_store(lambda store: store.append(kept, running=running))
             if not isinstance(kept, Fact) and not running:
                 self._known[kept.chat].append(kept)
 
     def load(self, chat: str, kind: type[T]) -> RecordedTurns[T]:
         with self._lock:
-            loaded = self._do(lambda store: store.load(chat, kind))
+            loaded = self._with_store(lambda store: store.load(chat, kind))
             if kind is Turn:
                 whole: Any = loaded  # of turns
                 self._known[chat], self._bases[chat] = list(whole.records), whole.base
             return loaded
 
     def chats(self) -> Sequence[ChatSummary]:
-        return self._do(lambda store: store.chats())
+        return self._with_store(lambda store: store.chats())
 
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
-        return self._do(lambda store: store.of_cell(cell_id))
+        return self._with_store(lambda store: store.of_cell(cell_id))
 
     def held_ids(self) -> Collection[HeldId]:
-        return self._do(lambda store: store.held_ids())
+        return self._with_store(lambda store: store.held_ids())
 
     def rename(self, chat: str, name: str) -> None:
         with self._lock:
-            self._do(lambda store: store.rename(chat, name))
+            self._with_store(lambda store: store.rename(chat, name))
             for known in (self._known, self._bases):
                 known.pop(chat, None)
 
     def fact(self, namespace: str, key: str) -> Any:
-        return self._do(lambda store: store.fact(namespace, key))
+        return self._with_store(lambda store: store.fact(namespace, key))
 
     def close(self) -> None:
-        self._do(lambda store: store.close())
+        self._with_store(lambda store: store.close())
 
-    def _do(self, action: Callable[[SqliteStore], Done]) -> Done:
+    def _with_store(self, action: Callable[[SqliteStore], Done]) -> Done:
         """Do it with the store; where that fails, with memory instead."""
         with self._lock:
             try:

@@ -34,7 +34,7 @@ _Place: TypeAlias = tuple[str | None, Literal["answers", "beside"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutlineLine:
     """One turn. `ref` names it: its number on the path, or the beginning of its response id; empty
     where neither does. It is the `place`th of `made` answers of its cell; `is_current`: and beside
     the path the one that later cells continue after. `depth` counts from 0 within its fold.
@@ -49,23 +49,23 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class OutlineFold:
     """`turns` beside the path, of which `lines` tells some; the `first` ones hang at the path
     itself, the others follow them."""
 
     first: int
     turns: int
-    lines: tuple[Line, ...]
+    lines: tuple[OutlineLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OutlineStep:
     """A turn of the path, with the other answers of its cell, and what else went on from it.
     `skipped`: so many turns of the path before it are not told."""
 
-    line: Line
-    answers: Fold | None = None
-    beside: Fold | None = None
+    line: OutlineLine
+    answers: OutlineFold | None = None
+    beside: OutlineFold | None = None
     skipped: int = 0
 
 
@@ -79,8 +79,8 @@ class Outline:
     turns: int
     on_path: int
     tokens: int
-    steps: tuple[Step, ...] = ()
-    beside: Fold | None = None
+    steps: tuple[OutlineStep, ...] = ()
+    beside: OutlineFold | None = None
 
     @property
     def told(self) -> int:
@@ -150,25 +150,25 @@ class _Choice(Generic[T]):
             beside=self._fold((None, "beside")),
         )
 
-    def _step(self, number: int, turn: T) -> Step:
+    def _step(self, number: int, turn: T) -> OutlineStep:
         place, made = self._tree.place(turn)
-        line = Line(summary_of(turn), str(number), place, made)
+        line = OutlineLine(summary_of(turn), str(number), place, made)
         beside = self._fold((turn.key, "beside"))
-        return Step(line, self._fold((turn.key, "answers")), beside)
+        return OutlineStep(line, self._fold((turn.key, "answers")), beside)
 
-    def _fold(self, place: _Place) -> Fold | None:
+    def _fold(self, place: _Place) -> OutlineFold | None:
         """The newest of the turns there, in the order in which they ended."""
         first = self._first.get(place)
         if not first:
             return None
         lines = self._lines(first, min(self._left, MOST_IN_FOLD))
         self._left -= len(lines)
-        return Fold(len(first), self._counts[place], tuple(lines))
+        return OutlineFold(len(first), self._counts[place], tuple(lines))
 
-    def _lines(self, first: list[T], most: int) -> list[Line]:
+    def _lines(self, first: list[T], most: int) -> list[OutlineLine]:
         """At most so many: the newest of `first`, each with what followed it as far as there is
         room, where the newest turn goes straight on and others hang deeper."""
-        lines: list[Line] = []
+        lines: list[OutlineLine] = []
         stack = [(0, turn) for turn in reversed(first[-most:] if most else [])]
         room = most - len(stack)
         while stack:
@@ -190,9 +190,9 @@ class _Choice(Generic[T]):
         found = [each for each in self._tree.children(turn.key) if each.key not in self._hanging]
         return found[-MOST_IN_FOLD:]
 
-    def _line(self, depth: int, turn: T) -> Line:
+    def _line(self, depth: int, turn: T) -> OutlineLine:
         place, made = self._tree.place(turn)
-        return Line(
+        return OutlineLine(
             summary_of(turn),
             self._tree.short_id(turn.response_id),
             place,

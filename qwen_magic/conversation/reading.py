@@ -169,12 +169,12 @@ def _records(
             elif draft is None:
                 yield read(key, chat, float(at), values, {})
             elif key not in running:
-                yield read(key, chat, float(at), values, _grown(connection, draft))
+                yield read(key, chat, float(at), values, _draft_texts(connection, draft))
     except FOREIGN as error:
         raise sqlite3.DatabaseError(f"the turn {key!r} is damaged: {error}") from error
 
 
-def _grown(connection: sqlite3.Connection, seq: int) -> dict[str, str]:
+def _draft_texts(connection: sqlite3.Connection, seq: int) -> dict[str, str]:
     """The text and the items of a draft."""
     diffs: dict[str, list[TextDiff]] = {"text": [], "items": []}
     query = "SELECT field, keep, tail FROM growth WHERE turn = ? ORDER BY id"

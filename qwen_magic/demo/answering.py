@@ -14,7 +14,7 @@ from qwen_magic.demo.lesson import Lesson, LessonError, LessonStep, MissingValue
 from qwen_magic.demo.matching import Values, normalised, read_words
 from qwen_magic.demo.response_writer import ResponseWriter
 from qwen_magic.demo.runner import Run
-from qwen_magic.demo.turn import Turn
+from qwen_magic.demo.turn import AskedTurn
 from qwen_magic.demo.wire import JSON
 
 NOTE = "*(Offline demo: this is the model `demo` of qwen_magic, not Qwen.)*"
@@ -27,7 +27,7 @@ _MOST_TURNS = 50  # before this one that are looked at
 Answer: TypeAlias = Callable[[ResponseWriter], None]
 
 
-def answer(turn: Turn, lessons: Sequence[Lesson], signs: bool) -> tuple[Answer, str]:
+def answer(turn: AskedTurn, lessons: Sequence[Lesson], signs: bool) -> tuple[Answer, str]:
     """(what writes the answer, the name of its lesson): a lesson, else a rule. Where it
     `signs`, at the end of a text stands that it is the offline demo's."""
     rest = turn.previous.rest if turn.previous else ""
@@ -48,7 +48,7 @@ def answer(turn: Turn, lessons: Sequence[Lesson], signs: bool) -> tuple[Answer, 
     return write, found[0].name if found else ""
 
 
-def find_lesson(turn: Turn, lessons: Sequence[Lesson]) -> tuple[Lesson, Values] | None:
+def find_lesson(turn: AskedTurn, lessons: Sequence[Lesson]) -> tuple[Lesson, Values] | None:
     """The lesson whose prompt this is, with the slots' values.
 
     Of several: that of the first folder; one that follows on the turn before; that lacks the fewest
@@ -87,7 +87,7 @@ def _matching(
             yield lesson, values
 
 
-def _rule(turn: Turn, lessons: Sequence[Lesson], writer: ResponseWriter) -> None:
+def _rule(turn: AskedTurn, lessons: Sequence[Lesson], writer: ResponseWriter) -> None:
     for rule in (rules.answer_call, rules.answer_name, rules.answer_summary):
         said = rule(turn, writer)
         if said is not None:
@@ -102,7 +102,7 @@ def _rule(turn: Turn, lessons: Sequence[Lesson], writer: ResponseWriter) -> None
 # A lesson, played.
 
 
-def _play(turn: Turn, lesson: Lesson, slots: Values, writer: ResponseWriter) -> None:
+def _play(turn: AskedTurn, lesson: Lesson, slots: Values, writer: ResponseWriter) -> None:
     """The lesson's steps; up to the calls, they are done where those have given something."""
     lacking = [need for need in lesson.needs if need not in turn.tools]
     if lacking and not turn.results:
@@ -160,7 +160,7 @@ def _look_up(kind: str, text: str, writer: ResponseWriter) -> None:
         writer.use_tool("web_extractor_call", begun, {"output": output})
 
 
-def _call(step: LessonStep, values: Values, turn: Turn, writer: ResponseWriter) -> None:
+def _call(step: LessonStep, values: Values, turn: AskedTurn, writer: ResponseWriter) -> None:
     calls = []
     for line in filter(None, map(str.strip, step.body.splitlines())):
         written = fill(line, values, repr)
@@ -185,7 +185,7 @@ def _object(written: str, schema: JSON) -> str:
     return f"```json\n{spread}\n```"
 
 
-def no_lesson(turn: Turn, lessons: Sequence[Lesson]) -> str:
+def no_lesson(turn: AskedTurn, lessons: Sequence[Lesson]) -> str:
     """What this is, and the three lessons that share the rarest words with the prompt; those of the
     lowest rank first."""
     open_to_all = [lesson for lesson in lessons if not lesson.hidden and not lesson.after]

@@ -24,10 +24,10 @@ from qwen_magic.demo.response_writer import ResponseWriter, StrikeError
 from qwen_magic.demo.runner import Run, Runner
 from qwen_magic.demo.turn import (
     FAULTS,
+    AskedTurn,
     Kept,
     SwitchError,
     Switches,
-    Turn,
     newest_prompt,
     prompt_switches,
 )
@@ -110,14 +110,14 @@ class Player:
         else:
             client.reply(response.as_json())
 
-    def _store(self, turn: Turn, response: Response, unsaid: str = "") -> None:
+    def _store(self, turn: AskedTurn, response: Response, unsaid: str = "") -> None:
         """Keep the response for `GET` and for the turns after it, where it was asked for."""
         stores = turn.body.get("store") is not False and turn.switches.chain != "ignores"
         if stores and response.status != "failed":
             kept = Kept(response.as_json(), turn.items, turn.previous, unsaid)
             _keep(self.responses, response.id, kept)
 
-    def _read(self, body: JSON) -> Turn:
+    def _read(self, body: JSON) -> AskedTurn:
         check_request(body)
         given = body["input"]
         items = [{"role": "user", "content": given}] if isinstance(given, str) else given
@@ -125,7 +125,7 @@ class Player:
             switches = self.switches.changed(prompt_switches(newest_prompt(items)))
         except SwitchError as error:
             raise RefusedError(str(error)) from error
-        turn = Turn(body, items, self._previous(body, switches), switches)
+        turn = AskedTurn(body, items, self._previous(body, switches), switches)
         check_outputs(turn.context)
         return turn
 
@@ -148,7 +148,7 @@ class Player:
             raise RefusedError(f"Not found previous_response_id: {id}")
         return kept
 
-    def _fault(self, turn: Turn) -> str:
+    def _fault(self, turn: AskedTurn) -> str:
         """The fault that strikes this request; empty when none does (any more)."""
         if turn.switches.error and turn.switches.fail_first:
             prompt = newest_prompt(turn.items)
@@ -208,7 +208,7 @@ def check_outputs(context: list[JSON]) -> None:
 # Faults, on request.
 
 
-def _fail(client: Connection, turn: Turn, name: str) -> None:
+def _fail(client: Connection, turn: AskedTurn, name: str) -> None:
     """Answer with the fault in place of a response. Raises `ClientGoneError`, `RefusedError`."""
     fault = FAULTS[name]
     error = {"code": fault.code, "message": fault.message}

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from qwen_magic.demo.http import Connection
 from qwen_magic.demo.runner import Run
-from qwen_magic.demo.turn import Turn
+from qwen_magic.demo.turn import AskedTurn
 from qwen_magic.demo.wire import CHARACTERS_PER_TOKEN, JSON, EventWriter, Response, like
 
 _PIECE = re.compile(r"\S{1,24}[ \t]*|\s+")  # a delta: about a word
@@ -36,7 +36,7 @@ class ResponseWriter:
     def __init__(
         self,
         response: Response,
-        turn: Turn,
+        turn: AskedTurn,
         client: Connection,
         run: RunCode,
         strike: Callable[[str], None],

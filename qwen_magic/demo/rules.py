@@ -15,7 +15,7 @@ from qwen_magic.demo.lesson import as_json
 from qwen_magic.demo.matching import normalised
 from qwen_magic.demo.response_writer import ResponseWriter
 from qwen_magic.demo.runner import fenced
-from qwen_magic.demo.turn import CallResult, Turn
+from qwen_magic.demo.turn import AskedTurn, FunctionResult
 from qwen_magic.demo.wire import JSON, read_json
 
 # A name. Questions after it are lessons (`my_name.md`), with the name as a value.
@@ -37,7 +37,7 @@ def told_name(prompt: str) -> str:
     return match["name"].strip() if match and not _NO_NAME.search(match["name"]) else ""
 
 
-def known_name(turn: Turn) -> str:
+def known_name(turn: AskedTurn) -> str:
     """The name told last in the conversation before, also in the sentences of a longer prompt."""
     for prompt, answer in reversed(turn.earlier):
         for sentence in (prompt, *re.split(r"[.!?。！？\n]+", prompt[:2000])):
@@ -48,7 +48,7 @@ def known_name(turn: Turn) -> str:
     return ""
 
 
-def answer_name(turn: Turn, writer: ResponseWriter) -> str | None:
+def answer_name(turn: AskedTurn, writer: ResponseWriter) -> str | None:
     """What is said to a name; None for another prompt."""
     name = told_name(turn.prompt)
     if not name:
@@ -71,7 +71,7 @@ _MOST_READ = 20_000
 _MOST_CLOSED = 100  # parentheses of one call
 
 
-def answer_call(turn: Turn, writer: ResponseWriter) -> str | None:
+def answer_call(turn: AskedTurn, writer: ResponseWriter) -> str | None:
     """`call NAME(…)`: what the calls gave; empty where those of the next round were made; None for
     another prompt."""
     text = _FENCED.sub("", turn.prompt[:_MOST_READ])
@@ -107,7 +107,7 @@ def call(calls: Round, writer: ResponseWriter) -> str:
     return ""
 
 
-def results_text(results: tuple[CallResult, ...]) -> str:
+def results_text(results: tuple[FunctionResult, ...]) -> str:
     """What the calls gave, as it came."""
     told = []
     for result in results:
@@ -172,7 +172,7 @@ _SUM_UP = re.compile(
 _MOST_TOLD = 600  # characters of an answer
 
 
-def answer_summary(turn: Turn, writer: ResponseWriter) -> str | None:
+def answer_summary(turn: AskedTurn, writer: ResponseWriter) -> str | None:
     """What was asked and answered; None for another prompt."""
     if not _SUM_UP.fullmatch(" ".join(normalised(turn.prompt))):
         return None
@@ -180,7 +180,7 @@ def answer_summary(turn: Turn, writer: ResponseWriter) -> str | None:
     return "\n".join(_summary_lines(turn))
 
 
-def _summary_lines(turn: Turn) -> Iterator[str]:
+def _summary_lines(turn: AskedTurn) -> Iterator[str]:
     if not turn.earlier:
         yield "Nothing has been asked in this conversation before."
         return

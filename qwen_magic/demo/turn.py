@@ -45,7 +45,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class CallResult:
+class FunctionResult:
     """What a function call of this turn gave."""
 
     name: str
@@ -58,7 +58,7 @@ class CallResult:
         return read_json(self.output, self.output)
 
 
-class Turn:
+class AskedTurn:
     """One checked request, with all that its answer depends on."""
 
     def __init__(
@@ -152,14 +152,14 @@ def _schema(body: JSON, texts: Sequence[str]) -> JSON | None:
     return next((schema for schema in told if isinstance(schema, dict)), None)
 
 
-def _results(context: Sequence[JSON], asked: int) -> tuple[CallResult, ...]:
+def _results(context: Sequence[JSON], asked: int) -> tuple[FunctionResult, ...]:
     calls = {item.get("call_id"): item for item in context if item.get("type") == "function_call"}
     found = []
     for item in context[asked + 1 :]:
         if item.get("type") == "function_call_output":
             call, output = calls.get(item.get("call_id"), {}), item.get("output")
             text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-            found.append(CallResult(call.get("name", "?"), call.get("arguments", ""), text))
+            found.append(FunctionResult(call.get("name", "?"), call.get("arguments", ""), text))
     return tuple(found)
 
 

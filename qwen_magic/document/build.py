@@ -330,18 +330,18 @@ def drawn_figures(steps: Iterable[Step]) -> list[Drawn]:
 
 def saved_names(code: str, count: int) -> list[tuple[str, ...]]:
     """The names under which code saved each of the `count` figures that it drew."""
-    saved = _names(code)
+    saved = _saved_names(code)
     parts = _SHOWN.split(code)[:-1]
     if count == 1:
         return [saved]
     if len(parts) == count:
-        return [_names(part) for part in parts]
+        return [_saved_names(part) for part in parts]
     if len(saved) == count:
         return [(name,) for name in saved]
     return [()] * count
 
 
-def _names(code: str) -> tuple[str, ...]:
+def _saved_names(code: str) -> tuple[str, ...]:
     return tuple(_file_name(found[2]) for found in _SAVED.finditer(code))
 
 
@@ -353,7 +353,11 @@ def meant_figures(addresses: Iterable[str], drawn: Sequence[Drawn]) -> dict[str,
     """The data URI of the figure that each image with one of these addresses means, by address;
     what means none, or one that could not be had, is not in it."""
     lost = dict.fromkeys(addresses)
-    meant = {address: figure for address in lost if (figure := _named(address, drawn)) is not None}
+    meant = {
+        address: figure
+        for address in lost
+        if (figure := _figure_saved_as(address, drawn)) is not None
+    }
     others = iter([each for each in drawn if all(each is not taken for taken in meant.values())])
     for address in lost:
         if address not in meant and (figure := next(others, None)) is not None:
@@ -361,7 +365,7 @@ def meant_figures(addresses: Iterable[str], drawn: Sequence[Drawn]) -> dict[str,
     return {address: figure.data for address, figure in meant.items() if is_picture(figure.data)}
 
 
-def _named(address: str, drawn: Sequence[Drawn]) -> Drawn | None:
+def _figure_saved_as(address: str, drawn: Sequence[Drawn]) -> Drawn | None:
     """The figure that was saved under this name; of several the last, which is what it holds."""
     name = _file_name(address)
     return next((figure for figure in reversed(drawn) if name in figure.names), None)

@@ -245,7 +245,7 @@ def _numbers(cells: Sequence[str]) -> Column | None:
     if len(unit) > _LONGEST_UNIT or not all(_is_balanced(match) for match in parts):
         return None
     digits = [match["digits"].strip() for match in parts]
-    plain = _read(digits, _point) or _read(digits, _comma)
+    plain = _all_or_none(digits, _point) or _all_or_none(digits, _comma)
     if plain is None:
         return None
     values = [_signed(match, text) for match, text in zip(parts, plain, strict=True)]
@@ -266,7 +266,7 @@ def _is_balanced(match: re.Match[str]) -> bool:
     return bool(match["open"]) == bool(match["close"]) and None in signed
 
 
-def _read(digits: Sequence[str], one: Callable[[str], str | None]) -> list[str] | None:
+def _all_or_none(digits: Sequence[str], one: Callable[[str], str | None]) -> list[str] | None:
     texts = [one(text) for text in digits]
     return None if None in texts else [text for text in texts if text is not None]
 

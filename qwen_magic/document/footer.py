@@ -148,7 +148,7 @@ def make_footer(
     more = [*_kinds(usage), *added, *turn.expanded, turn.endpoint]
     said, rest = (tuple(fact for fact in facts if fact) for facts in (cost, more))
     request = "" if turn.stage else turn.request
-    return Footer(said, _place(turn), id, rest, turn.warnings, request)
+    return Footer(said, _place_in_words(turn), id, rest, turn.warnings, request)
 
 
 def _tool(item: Item) -> str:
@@ -174,7 +174,7 @@ def _kinds(usage: Usage | None) -> Iterator[str]:
         yield f"{usage.reasoning_tokens:,}{NO_BREAK}out for thinking"
 
 
-def _place(turn: TurnFacts) -> tuple[str, ...]:
+def _place_in_words(turn: TurnFacts) -> tuple[str, ...]:
     place = []
     if turn.chat and turn.turn_number:
         chat = f"in {turn.chat}, as before" if turn.as_before else turn.chat
@@ -227,12 +227,12 @@ def make_note(
         case "stopped":
             after = duration(seconds)
             title = outcome.title or (f"Stopped after {after}" if after else "Stopped")
-            return Note(title, _sentences(outcome.why, outcome.hint or _kept(turn)))
+            return Note(title, _sentences(outcome.why, outcome.hint or _kept_words(turn)))
         case "incomplete":
             title = outcome.title or _cut_off(outcome, usage, reason)
             return Note(title, _sentences(outcome.why, outcome.hint or _continue(reason)))
         case "failed" if outcome.is_raised:
-            return Note(outcome.title, _kept(turn), "", True)
+            return Note(outcome.title, _kept_words(turn), "", True)
         case "failed":
             text = _sentences(outcome.why, outcome.hint)
             return Note(outcome.title or "The turn failed", text, outcome.request_id, True)
@@ -242,7 +242,7 @@ def _sentences(*texts: str) -> str:
     return " ".join(sentence(text) for text in texts if text.strip())
 
 
-def _kept(turn: TurnFacts) -> str:
+def _kept_words(turn: TurnFacts) -> str:
     if not turn.turn_number:
         return "What came is kept here."
     if turn.turn_number == 1:

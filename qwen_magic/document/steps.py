@@ -118,14 +118,14 @@ def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
     if context.cut:
         what = f"{step.what} · {context.cut}" if step.what else context.cut
         is_code = step.what_is_code and bool(step.what)
-        blocks = _settled(step.blocks)
+        blocks = _without_pending(step.blocks)
         return replace(step, what=what, what_is_code=is_code, state="done", blocks=blocks)
     seconds = _seconds(entry) if entry.done else 0.0
     took = duration(seconds)
     return replace(step, facts=(*step.facts, took), seconds=seconds) if took else step
 
 
-def _settled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+def _without_pending(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     """The blocks of a step that will not go on: nothing waits any more."""
     if blocks and isinstance(blocks[-1], Pending):
         return (*blocks[:-1], Pending("Nothing came before the end"))
@@ -327,13 +327,13 @@ def parse_logs(logs: str) -> tuple[LogPart, ...]:
 
 
 def _flush(printed: list[str], parts: list[LogPart]) -> None:
-    text = _plain("\n".join(printed))
+    text = _as_terminals_show("\n".join(printed))
     if text.strip():
         parts.append(LogText(text))
     printed.clear()
 
 
-def _plain(text: str) -> str:
+def _as_terminals_show(text: str) -> str:
     """As a terminal would leave it: no colours, and of a line drawn over only its last state."""
     lines = _ANSI.sub("", text).split("\n")
     shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]

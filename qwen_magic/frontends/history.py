@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from qwen_magic.conversation.chain import CellKey, TurnSummary
-from qwen_magic.conversation.outline import Fold, Line, Outline, Step
+from qwen_magic.conversation.outline import Outline, OutlineFold, OutlineLine, OutlineStep
 from qwen_magic.document.html import SEP
 from qwen_magic.document.markdown.render import shown_html
 from qwen_magic.document.words import NO_BREAK, counted, plural, shorten
@@ -77,16 +77,16 @@ def _not_told(outline: Outline) -> str:
     return f"… {counted(hidden, 'turn')} not shown." if hidden else ""
 
 
-def _skipped(step: Step) -> str:
+def _skipped(step: OutlineStep) -> str:
     return f"… {counted(step.skipped, 'turn')} between"
 
 
-def _more(fold: Fold) -> str:
+def _more(fold: OutlineFold) -> str:
     hidden = fold.turns - len(fold.lines)
     return f"… {hidden:,} more" if hidden else ""
 
 
-def _answers(step: Step, fold: Fold) -> str:
+def _answers(step: OutlineStep, fold: OutlineFold) -> str:
     """ "2 earlier answers, and 1 turn after them"."""
     kind = "earlier" if step.line.place > fold.first else "other"
     words = f"{fold.first:,} {kind} {plural(fold.first, 'answer')}"
@@ -95,12 +95,12 @@ def _answers(step: Step, fold: Fold) -> str:
     return f"{words}, and {counted(after, 'turn')} after {them}" if after else words
 
 
-def _others(after: str, fold: Fold) -> str:
+def _others(after: str, fold: OutlineFold) -> str:
     where = f"after turn{NO_BREAK}{after}" if after else "at the beginning"
     return f"{fold.turns:,} other {plural(fold.turns, 'turn')} {where}"
 
 
-def _facts(line: Line, now: float) -> list[str]:
+def _facts(line: OutlineLine, now: float) -> list[str]:
     turn = line.turn
     sibling = f"answer{NO_BREAK}{line.place}/{line.made}" if line.made > 1 else ""
     facts = [sibling, _STATUS.get(turn.status, ""), turn.model]
@@ -156,7 +156,7 @@ def _next_html(outline: Outline) -> str:
     return f'<div class="qm-next"><span class="qm-ref">→</span> <b>{words}</b></div>'
 
 
-def _fold(words: str, fold: Fold, now: float) -> str:
+def _fold(words: str, fold: OutlineFold, now: float) -> str:
     """The turns of a fold below their number, or the number alone where none of them is told."""
     if not fold.lines:
         return _gap(words)
@@ -168,14 +168,14 @@ def _fold(words: str, fold: Fold, now: float) -> str:
     )
 
 
-def _row(line: Line, now: float) -> str:
+def _row(line: OutlineLine, now: float) -> str:
     """A turn beside the path; what followed it stands further in."""
     depth = min(line.depth, _DEEPEST)
     opening, closing = '<div class="qm-in" style="padding: 0 0 0 24px">', "</div>"
     return opening * depth + _node(line, now) + closing * depth
 
 
-def _node(line: Line, now: float, *, is_head: bool = False) -> str:
+def _node(line: OutlineLine, now: float, *, is_head: bool = False) -> str:
     href = _href(line.turn.cell)
     tag = "a" if href else "span"
     prompt = shown_html(_prompt(line.turn, PREVIEW))
@@ -229,7 +229,7 @@ def _lines(outline: Outline, now: float) -> Iterator[str]:
         yield following
 
 
-def _fold_lines(words: str, fold: Fold, now: float) -> Iterator[str]:
+def _fold_lines(words: str, fold: OutlineFold, now: float) -> Iterator[str]:
     yield f"      {words}{':' if fold.lines else ''}"
     for line in fold.lines:
         indent = "   " * min(line.depth, _DEEPEST)
@@ -238,7 +238,7 @@ def _fold_lines(words: str, fold: Fold, now: float) -> Iterator[str]:
         yield f"        {more}"
 
 
-def _asked(line: Line, now: float) -> str:
+def _asked(line: OutlineLine, now: float) -> str:
     facts = " · ".join(_facts(line, now))
     asked = _prompt(line.turn, _TEXT_PREVIEW)
     return f"{asked}  ({facts})" if facts else asked

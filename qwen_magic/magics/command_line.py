@@ -68,7 +68,7 @@ class _Shell(Configurable):
         super().__init__(config=_configuration())
         self.user_ns: dict[str, Any] = {}
         if notebook is not None:
-            self.user_ns[NOTEBOOK_NAME] = str(_found(notebook))
+            self.user_ns[NOTEBOOK_NAME] = str(_existing_notebook(notebook))
 
 
 @contextmanager
@@ -242,7 +242,7 @@ def _as_variable(typed: tuple[Option, str, str], names: dict[str, Any]) -> tuple
     return option, name, "schema"
 
 
-def _found(notebook: Path) -> Path:
+def _existing_notebook(notebook: Path) -> Path:
     if not notebook.is_file():
         raise UsageError(f"There is no notebook {notebook}.")
     return Path(os.path.abspath(notebook))  # as Jupyter tells it to a kernel: links stay

@@ -145,10 +145,10 @@ class Comparison(Sequence["Answer"]):
 
     def _repr_html_(self) -> str:
         header, rows, notes = self._table()
-        html = listing_html(header, rows, *notes, more="".join(self._folded()))
+        html = listing_html(header, rows, *notes, more="".join(self._differences()))
         return staged(html) if self.stage else html
 
-    def _folded(self) -> Iterator[str]:
+    def _differences(self) -> Iterator[str]:
         """The differences between the first text and each other, behind a disclosure."""
         first, *others = zip(self.labels, self.answers, strict=True)
         for label, answer in others:
@@ -181,7 +181,7 @@ async def compare(
     try:
         # Plain text would go through each other.
         answers = (
-            await _all(map(answered, plans))
+            await _all_answers(map(answered, plans))
             if awaits and asker.settings.live
             else [await answered(plan) for plan in plans]
         )
@@ -195,7 +195,7 @@ async def compare(
     return _delivered(asker, options, compared)
 
 
-async def _all(answering: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+async def _all_answers(answering: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     """What all of them give, when all are over: an answer goes on also where the question of
     another cannot be asked. Raises what the first of those raised."""
     ended = await asyncio.gather(*answering, return_exceptions=True)

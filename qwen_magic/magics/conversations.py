@@ -106,13 +106,13 @@ class ConversationMagics(SessionMagics):
             self._conversations.begin(name, [summary], cell)
             place = f"a {summary.prompt.strip('()')}"
         else:
-            chain, turn = self._left(name, ref, cell)
+            chain, turn = self._fork_point(name, ref, cell)
             self._conversations.fork(name, chain, turn, cell)
             place = f"turn {len(chain.path(turn))} of {chain.name}"
         self._conversations.switch(name)
         say(f"{_NEW[begun is None]}: {name}, after {place}")
 
-    def _left(self, name: str, ref: str, cell: CellKey | None) -> tuple[Chain, Turn]:
+    def _fork_point(self, name: str, ref: str, cell: CellKey | None) -> tuple[Chain, Turn]:
         """Where the fork `name` leaves: at REF, else where the cell that began it left before, else
         where the current conversation stands."""
         before = self._conversations.left(name, cell)
@@ -198,7 +198,7 @@ class ConversationMagics(SessionMagics):
         outline = self._conversations.outline(name)
         turns = outline.on_path
         state = number_of(turns, "turn") if outline.turns else "new"
-        say("; ".join([f"Conversation: {name} ({state})", *_shown(every[name])]))
+        say("; ".join([f"Conversation: {name} ({state})", *_typed_defaults(every[name])]))
 
     def _list(self, *, everything: bool) -> None:
 
@@ -233,7 +233,7 @@ class ConversationMagics(SessionMagics):
             shorten(summary.prompt, 40) if summary else "",
             age_words(now - summary.newest) if summary else "",
             f"{tokens:,}" if (tokens := self._tokens(summary)) else "",
-            ", ".join(_shown(self._asker.questions.defaults.get(name, Options()))),
+            ", ".join(_typed_defaults(self._asker.questions.defaults.get(name, Options()))),
         ]
 
 
@@ -291,7 +291,7 @@ def _continues(chain: Chain, head: Turn | None) -> str:
     return f"{chain.name}: {words}".replace(NO_BREAK, " ")
 
 
-def _shown(defaults: Options) -> list[str]:
+def _typed_defaults(defaults: Options) -> list[str]:
     """The options that were set, as they would be typed."""
     shown = []
     for option in OPTIONS:

@@ -275,9 +275,9 @@ class PromptMagics(SessionMagics):
 
     def fields(self) -> dict[str, tuple[str, ...]]:
         """The fields of each prompt file, by its name."""
-        return {file.name: tuple(file.fields) for file in self._found([])}
+        return {file.name: tuple(file.fields) for file in self._prompt_files([])}
 
-    def _found(self, faults: list[UsageError]) -> list[PromptFile]:
+    def _prompt_files(self, faults: list[UsageError]) -> list[PromptFile]:
         from qwen_magic.context.prompt_files import list_prompts
 
         return list(list_prompts(prompt_folders(os.environ), faults.append))
@@ -285,8 +285,10 @@ class PromptMagics(SessionMagics):
     def _list(self) -> None:
 
         faults: list[UsageError] = []
-        found = self._found(faults)
-        rows = [[f"@{file.name}", file.description, _takes(file), _place(file)] for file in found]
+        found = self._prompt_files(faults)
+        rows = [
+            [f"@{file.name}", file.description, _takes(file), _source_of(file)] for file in found
+        ]
         notes = ["-s @NAME takes one as instructions; %qwen_prompt NAME asks what it says"]
         notes += [f"{fault.message} {sentence(fault.why)}".strip() for fault in faults]
         self._asker.views.show_table(["prompt", "", "fields", "where"], rows, *notes)
@@ -313,7 +315,7 @@ def _takes(file: PromptFile) -> str:
     )
 
 
-def _place(file: PromptFile) -> str:
+def _source_of(file: PromptFile) -> str:
     from qwen_magic.context.prompt_files import BUNDLED
 
     return "qwen_magic" if file.path.parent == BUNDLED else str(file.path)

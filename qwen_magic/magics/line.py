@@ -202,7 +202,7 @@ def read_line(line: str) -> tuple[Options, str]:
     The prompt may be empty. Raises `OptionError`, always one line.
     """
     scanner = OptionScanner(line)
-    options = _options(_given(scanner))
+    options = _options(_read_options(scanner))
     return options, scanner.rest()
 
 
@@ -226,10 +226,10 @@ def read_cell(line: str, body: str = "") -> tuple[Options, str]:
 def read_chat(line: str) -> ChatLine:
     """The name and the defaults in a line of `%qwen_chat`, in either order. Raises `UsageError`."""
     scanner = OptionScanner(line, "qwen_chat")
-    given = _given(scanner)
+    given = _read_options(scanner)
     name = scanner.shell_word() or None
     if name:
-        given = _given(scanner, given)
+        given = _read_options(scanner, given)
     if left := scanner.rest().strip():
         raise UsageError(
             f"%qwen_chat takes one name, without spaces, and options, not {left!r}.",
@@ -251,7 +251,7 @@ def read_words(
 
     `takes` names the words in the error. Raises `UsageError`.
     """
-    words, given = _words(OptionScanner(line, magic))
+    words, given = _words_and_options(OptionScanner(line, magic))
     if len(words) > most:
         options = [f"{option.long} {option.metavar}".rstrip() for option in options_of(magic)]
         known = " and ".join([takes, *options] if most else options or [takes])
@@ -262,7 +262,7 @@ def read_words(
 def read_prompt_line(line: str) -> tuple[Options, list[str]]:
     """The options in a line of `%qwen_prompt`, and its words: a name, and fields. Raises
     `UsageError`."""
-    words, given = _words(OptionScanner(line, "qwen_prompt"))
+    words, given = _words_and_options(OptionScanner(line, "qwen_prompt"))
     return _options(given), words
 
 
@@ -281,7 +281,7 @@ def read_arguments(typed: Iterable[tuple[Option, str, str]]) -> Options:
 _Given = dict[str, tuple[str, object]]
 
 
-def _given(scanner: OptionScanner, before: _Given | None = None) -> _Given:
+def _read_options(scanner: OptionScanner, before: _Given | None = None) -> _Given:
     """The options up to the next word, besides those `before`."""
     given = dict(before or {})
     while found := scanner.next_option():
@@ -303,13 +303,13 @@ def _take(given: _Given, option: Option, name: str, text: str, *, quoted: bool) 
     given[option.field] = (name, value)
 
 
-def _words(scanner: OptionScanner) -> tuple[list[str], _Given]:
+def _words_and_options(scanner: OptionScanner) -> tuple[list[str], _Given]:
     """All words of a line, and all options, in any order."""
     words: list[str] = []
-    given = _given(scanner)
+    given = _read_options(scanner)
     while word := scanner.shell_word():
         words.append(word)
-        given = _given(scanner, given)
+        given = _read_options(scanner, given)
     return words, given
 
 

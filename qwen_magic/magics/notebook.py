@@ -205,7 +205,7 @@ class NotebookReader:
         session shows them, else as the kernel remembers them."""
         if not cells:
             return []
-        reply = await self._page.ask(self._wanted([id for _, id in cells]), session)
+        reply = await self._page.ask(self._cells_request([id for _, id in cells]), session)
         own = cells[-1][1]
         if not isinstance(reply, list) or not any(each.get("id") == own for each in reply):
             return self.ran_here(cells)
@@ -213,10 +213,12 @@ class NotebookReader:
 
     def ran_here(self, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
         """The same as the kernel remembers them."""
-        told = answer(self.remembered()[0], self._wanted([f"#{number}" for number, _ in cells]))
+        told = answer(
+            self.remembered()[0], self._cells_request([f"#{number}" for number, _ in cells])
+        )
         return [self._ran_cell(each) for each in told]
 
-    def _wanted(self, ids: Sequence[str]) -> JSON:
+    def _cells_request(self, ids: Sequence[str]) -> JSON:
         window, masks = self._settings.step_output, self.masks()
         names = names_patterns((*masks.columns, *masks.names))
         most = 4 * window * len(ids)

@@ -100,16 +100,16 @@ class Questions:
         `fields`, and `prompt` is how that was typed. Raises `UsageError`."""
         endpoint = self._session.endpoints.find(self._settings.endpoint)
         cell, current = self._cell_key(), self._session.conversations.current
-        place = self._place(cell, endpoint)
+        place = self._chat_of_cell(cell, endpoint)
         in_place = options.history is not False and not options.new
         chat = options.chat or (place if in_place else "") or current
         typed = options
-        options, persona = self._settled(options, chat, file)
+        options, persona = self._with_defaults(options, chat, file)
         namespace = ChainMap(dict(local_names), self._shell.user_ns)
         mask = (*self._settings.masked_columns, *(() if options.allow_secrets else SECRET_NAMES))
         describe = partial(_describe, mask=mask, whole=options.send_all)
         given, parts, expanded = (
-            _read(file.filled(fields, namespace, describe))
+            _interpolated_input(file.filled(fields, namespace, describe))
             if file
             else self._input(prompt, namespace, describe, raw=options.raw)
         )
@@ -137,7 +137,7 @@ class Questions:
             whole=options.send_all,
             notebook=self._notebook(options),
         )
-        told = (*expanded, *_told(system), *attached.told)
+        told = (*expanded, *_expansions(system), *attached.told)
         if (most := self._settings.confirm_tokens) and not options.send_all:
             try:
                 check_size(attached.input, system.text, told, attached.parts, most=most)
@@ -187,7 +187,7 @@ class Questions:
             raise ConversationError(f"{chat} has no answer to edit yet.")
         return turn
 
-    def _settled(
+    def _with_defaults(
         self, typed: Options, chat: str, file: PromptFile | None
     ) -> tuple[Options, PromptFile | None]:
         """What was typed, over what a prompt file says, over the conversation's defaults, over the
@@ -231,7 +231,7 @@ class Questions:
             told = f"{prompt.strip()} → {len(messages)} messages"
             text = "\n\n".join(map(as_read, messages))
             return messages, (RequestPart("messages", text=text, told=told),), (told,)
-        return _read(
+        return _interpolated_input(
             Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
         )
 
@@ -244,7 +244,7 @@ class Questions:
             return listed.window
         return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
 
-    def _place(self, cell: CellKey | None, endpoint: Endpoint) -> str:
+    def _chat_of_cell(self, cell: CellKey | None, endpoint: Endpoint) -> str:
         """The conversation that the running cell belongs to; empty where it has none yet.
 
         It is looked up before the cell's first question is answered, since what the cell does now
@@ -278,8 +278,8 @@ def _describe(value: object, *, mask: Sequence[str], whole: bool) -> str:
     return describe_value(value, mask=mask, whole=whole)
 
 
-def _read(read: Interpolated) -> _Input:
-    return read.text, (RequestPart("prompt", text=read.text), *_values(read)), _told(read)
+def _interpolated_input(read: Interpolated) -> _Input:
+    return read.text, (RequestPart("prompt", text=read.text), *_values(read)), _expansions(read)
 
 
 def _values(read: Interpolated) -> tuple[RequestPart, ...]:
@@ -297,7 +297,7 @@ def _values(read: Interpolated) -> tuple[RequestPart, ...]:
     )
 
 
-def _told(read: Interpolated) -> tuple[str, ...]:
+def _expansions(read: Interpolated) -> tuple[str, ...]:
     """The same in words for the footer, with what was left as typed."""
     left = tuple(f"{{{name}}} {NOT_FOUND}" for name in read.unknown)
     return (*(part.told for part in _values(read)), *left)

@@ -67,10 +67,10 @@ def help_text() -> str:
 
 def options_table(magic: str) -> str:
     """The options of `%magic` with their help, a line or more each."""
-    return "\n".join(_row(option) for option in OPTIONS if magic in option.magics)
+    return "\n".join(_help_row(option) for option in OPTIONS if magic in option.magics)
 
 
-def _row(option: Option) -> str:
+def _help_row(option: Option) -> str:
     names = f"{option.short}, {option.long}" if option.short else f"    {option.long}"
     head = f"  {names} {option.metavar}".rstrip()
     about, width = option.help.replace("`", ""), _WIDTH - _COLUMN

@@ -82,32 +82,32 @@ class Steps:
 
     async def begin(self, ask: Ask, options: Options, answer: Answer, *, awaits: bool) -> None:
         """`answer` is the plan: propose its cell; in a call that cannot wait, after it."""
-        goal = self._begun(ask, options, answer)
+        goal = self._begin_goal(ask, options, answer)
         is_for_page = goal.state == "proposed" and goal.paged
         if is_for_page and not awaits:
             self._later(self._propose(goal))
         elif not (is_for_page and await self._propose(goal)):
             self._offer(goal)
 
-    def _begun(self, ask: Ask, options: Options, answer: Answer) -> Goal:
+    def _begin_goal(self, ask: Ask, options: Options, answer: Answer) -> Goal:
         home = cell_id(self._shell)
         for other in list(self._goals.values()):
             if home and other.home == home:  # asked again: that one is over
                 self.end(other)
                 del self._goals[other.id]
-        goal = self._made(ask.prompt.removeprefix(GOAL), options, answer.chat)
+        goal = self._make_goal(ask.prompt.removeprefix(GOAL), options, answer.chat)
         goal.home = home
         goal.sees = "last" in (options.images or ())
-        self._answered(goal, answer)
+        self._take_answer(goal, answer)
         return goal
 
-    def _made(self, words: str, options: Options, chat: str) -> Goal:
+    def _make_goal(self, words: str, options: Options, chat: str) -> Goal:
         """A goal, in the running cell. What went with its first question goes no second time."""
         once = dict.fromkeys(("after", "data", "rows", "files", "images", "out"))
         kept = replace(options, **once, chat=chat, raw=True, new=False, edit=False, steps=True)  # type: ignore[arg-type]
         goal = Goal(words, chat)
         self._options[goal.id] = kept
-        self._place(goal)
+        self._move_here(goal)
         in_notebook = kernel_of(self._shell) is not None and bool(goal.below)
         widget = self._asker.views.page_widget() if in_notebook else None
         goal.paged = widget is not None and self._asker.settings.live
@@ -116,7 +116,7 @@ class Steps:
             self._loop = asyncio.get_running_loop()
         return goal
 
-    def _place(self, goal: Goal) -> None:
+    def _move_here(self, goal: Goal) -> None:
         """What comes next stands in the running cell."""
         goal.below, goal.session = cell_id(self._shell), request_session(self._shell)
         self._goals[goal.id] = self._goals.pop(goal.id, goal)
@@ -128,7 +128,7 @@ class Steps:
 
     # What the model said ------------------------------------------------------------------------
 
-    def _answered(self, goal: Goal, answer: Answer | None) -> None:
+    def _take_answer(self, goal: Goal, answer: Answer | None) -> None:
         """What becomes of the goal by an answer; None: nothing was asked."""
         if goal.state == "stopped":
             return
@@ -193,15 +193,15 @@ class Steps:
         goal = next(ours, None) if is_alone else None
         error = result.error_in_exec or result.error_before_exec
         if goal is None:
-            self._besides(source, cell, number, is_alone=is_alone)
+            self._after_other_cell(source, cell, number, is_alone=is_alone)
         elif isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
             say(f"Step {goal.number} was interrupted: nothing is sent. Run it again, or skip it.")
             if goal.cell:
                 self._later(self._ask_page(goal, do="mark", step=goal.step, open=True))
         else:
-            self._ran(goal, source, number, failed=error is not None, has_figure=has_figure)
+            self._after_step(goal, source, number, failed=error is not None, has_figure=has_figure)
 
-    def _besides(self, source: str, cell: str, number: int, *, is_alone: bool) -> None:
+    def _after_other_cell(self, source: str, cell: str, number: int, *, is_alone: bool) -> None:
         """A cell that is no step: an earlier one that runs again, whose words went with its output,
         or one of the reader's own."""
         kept: Sequence[Answer] = self._kept.get(cell, ())
@@ -234,15 +234,17 @@ class Steps:
                     facts = replace(facts, sent=sent, proposes=True)
                     yield bundle(document_of(turn, facts)), {}
 
-    def _ran(self, goal: Goal, source: str, number: int, *, failed: bool, has_figure: bool) -> None:
+    def _after_step(
+        self, goal: Goal, source: str, number: int, *, failed: bool, has_figure: bool
+    ) -> None:
         """The open proposal was run."""
         if goal.cell:
             self._later(self._ask_page(goal, do="mark", step=goal.step, open=False))
-        self._place(goal)
+        self._move_here(goal)
         edited = is_edited(read_marker(source)[2], goal.code)
         cells = [*goal.between, (number, goal.below)]
         step, sends = goal.number, goal.sees and has_figure
-        known = self._after(goal)[1]
+        known = self._parent_of_next(goal)[1]
 
         def report(read: list[RanCell]) -> StepReport:
             *between, own = read
@@ -298,14 +300,14 @@ class Steps:
     def skip(self, goal: Goal, *, in_page: bool = False) -> None:
         """Another cell in the place of the open proposal. `in_page`: no cell is running."""
         if not in_page:
-            self._place(goal)
+            self._move_here(goal)
         report = skipped(goal.number)
         self._go_on(goal, lambda read: report, instead=True, in_page=in_page)
 
     def change(self, goal: Goal, words: str) -> None:
         """Another goal from here on."""
         goal.words = words
-        self._place(goal)
+        self._move_here(goal)
         self._go_on(goal, lambda read: changed(words), instead=goal.state == "proposed")
 
     def resume(self) -> None:
@@ -313,14 +315,14 @@ class Steps:
         or of the conversation that it was forked from. Raises `UsageError`."""
         current, is_fresh = self._asker.session.conversations.current, not self._goals
         is_here = any(goal.chat == current for goal in self._goals.values())
-        goal = None if is_here else self._of_conversation()
+        goal = None if is_here else self._goal_of_conversation()
         goal = goal or self.newest("waiting", "stopped")
         goal.asked = 0
-        self._place(goal)
+        self._move_here(goal)
         words = goal.words
         self._go_on(goal, lambda read: resumed(words, read, is_fresh=is_fresh), goal.between)
 
-    def _of_conversation(self) -> Goal | None:
+    def _goal_of_conversation(self) -> Goal | None:
         """The goal that the current conversation was last about, where it was."""
         conversations = self._asker.session.conversations
         chain = conversations.chain(conversations.current)
@@ -329,7 +331,7 @@ class Steps:
             path.pop()
         if chain.head is None or not path or not path[-1].prompt.startswith(GOAL):
             return None
-        goal = self._made(path[-1].prompt.removeprefix(GOAL), Options(), chain.name)
+        goal = self._make_goal(path[-1].prompt.removeprefix(GOAL), Options(), chain.name)
         goal.last, goal.number = chain.head.key, len(chain.path(chain.head)) - len(path) + 1
         return goal
 
@@ -362,14 +364,14 @@ class Steps:
                 self._in_background(goal, ask, read, report, before, in_page)
             else:
                 cells_read = self._asker.notebook.ran_here(cells)
-                self._here(goal, _filled(ask, goal, report(cells_read)))
+                self._ask_here(goal, _filled(ask, goal, report(cells_read)))
         except QwenError as error:
             goal.state = "waiting"
             self._say(f"Nothing was sent. {error.message} {error.hint}", in_page)
 
     def _question(self, goal: Goal, sends_figure: bool) -> Ask:
         """The next question of a goal, with a place for what came of the last step."""
-        after, _ = self._after(goal)
+        after, _ = self._parent_of_next(goal)
         options = replace(
             self._options[goal.id],
             after=(after.response_id or None) if after else None,
@@ -377,7 +379,7 @@ class Steps:
         )
         return self._asker.questions.ask(options, _PLACE)
 
-    def _after(self, goal: Goal) -> tuple[Turn | None, bool]:
+    def _parent_of_next(self, goal: Goal) -> tuple[Turn | None, bool]:
         """The turn that the next question of a goal continues after: its newest, with what was
         asked besides since; what was undone is left. And whether its newest is told then."""
         chain = self._asker.session.conversations.chain(goal.chat)
@@ -402,18 +404,18 @@ class Steps:
             return _filled(ask, goal, report(await read()))
 
         def ended(answer: Answer | None) -> None:
-            self._answered(goal, answer)
+            self._take_answer(goal, answer)
             if goal.state == "proposed":
                 self._later(self._propose(goal, *before, patient=True))
             elif before[0] and goal.state != "stopped":
                 self._later(self._ask_page(goal, do="mark", step=goal.step))
 
-        put = partial(self._put, goal, goal.below) if in_page else None
+        put = partial(self._put_output, goal, goal.below) if in_page else None
         self._asking[goal.id] = begin(
             self._asker, ask, self._options[goal.id], settle=settled, ended=ended, put=put
         )
 
-    def _here(self, goal: Goal, ask: Ask) -> None:
+    def _ask_here(self, goal: Goal, ask: Ask) -> None:
         """The same where no page can be asked: the prompt comes when the answer is written."""
         asker, answer = self._asker, None
         pump = CommPump(self._shell)
@@ -428,7 +430,7 @@ class Steps:
             say("Stopped. %qwen_step resume goes on.")
         finally:
             pump.close()
-            self._answered(goal, answer)
+            self._take_answer(goal, answer)
         if answer is not None and answer.error is not None:
             raise answer.error
         self._offer(goal)
@@ -438,7 +440,7 @@ class Steps:
     async def _ask_page(self, goal: Goal, **request: Any) -> Any:
         return await self._asker.page.ask(request, session=goal.session)
 
-    def _put(self, goal: Goal, cell: str, data: JSON, metadata: JSON, model: str) -> None:
+    def _put_output(self, goal: Goal, cell: str, data: JSON, metadata: JSON, model: str) -> None:
         """Show an output in a cell that does not run."""
         output = {"output_type": "display_data", "data": data, "metadata": metadata}
         self._later(self._ask_page(goal, do="output", cell=cell, output=output, model=model))

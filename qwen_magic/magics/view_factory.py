@@ -237,7 +237,7 @@ def dry_run_of(plan: Plan) -> DryRun:
     tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
     dry = replace(
         _exact(ask.endpoint, body, request.headers()),
-        place=_place(plan),
+        place=_place_in_words(plan),
         parts=parts,
         notes=(
             *(f"Added: {words}" for words in plan.added),
@@ -323,7 +323,7 @@ def _page(
     )
 
 
-def _place(plan: Plan) -> str:
+def _place_in_words(plan: Plan) -> str:
     if not plan.chat:
         return "outside any conversation"
     place = f"turn {plan.number} of {plan.chat}{', as before' * plan.ask.as_before}"

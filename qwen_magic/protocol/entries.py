@@ -77,7 +77,7 @@ class Entries:
     def added(self, item: Item, index: int | None, at: float) -> Entry:
         """The entry of an added item: one that streamed before it, or a new one."""
         kind = item_type(item)
-        entry = self._named(item)
+        entry = self._entry_named(item)
         is_same_call = entry is not None and bool(call_id_of(item)) and _is_call(entry, item)
         if entry is None:
             entry = self._waiting(kind, item.id, index)
@@ -90,7 +90,7 @@ class Entries:
     def done(self, item: Item, index: int | None, at: float) -> Entry:
         """The entry of a finished item; a new one where it was never added."""
         kind = item_type(item)
-        entry = self._named(item) or self._open_at(kind, index, item)
+        entry = self._entry_named(item) or self._open_at(kind, index, item)
         if entry is None and (index is None or not item.id):
             entry = self._alike(self.all, item) if call_text(item) else self._newest_open(kind)
         if entry is not None:
@@ -101,7 +101,7 @@ class Entries:
     def final(self, items: Iterable[Item], at: float) -> list[tuple[Entry, Item]]:
         """Each item of the terminal response with its entry: by id, else by type in order, else
         a new one at the end. A call that is listed twice is one."""
-        items, free = list(_once(items)), list(self.all)
+        items, free = list(_without_repeats(items)), list(self.all)
         found: dict[int, Entry] = {}
         for same in (self._same_item, self._alike, _same_type):
             for number, item in enumerate(items):
@@ -125,7 +125,7 @@ class Entries:
         entry = self._by_call.get(call_id) if call_id else None
         return entry if entry is not None and (not kind or _fits(entry, kind)) else None
 
-    def _named(self, item: Item) -> Entry | None:
+    def _entry_named(self, item: Item) -> Entry | None:
         """The entry that the names of `item` stand for: its `call_id`, else its id."""
         kind = item_type(item)
         call_id = call_id_of(item)
@@ -232,7 +232,7 @@ def _is_call(entry: Entry, item: Item) -> bool:
     return not (one and other) or one == other
 
 
-def _once(items: Iterable[Item]) -> Iterable[Item]:
+def _without_repeats(items: Iterable[Item]) -> Iterable[Item]:
     """`items` without calls that are listed a second time."""
     seen: set[tuple[str, str]] = set()
     for item in items:

@@ -118,12 +118,12 @@ class ResponseState:
     @property
     def text(self) -> str:
         """The answer: all messages, an empty line between them."""
-        return self._joined(Message)
+        return self._joined_text(Message)
 
     @property
     def reasoning(self) -> str:
         """All thinking, an empty line between its items."""
-        return self._joined(Reasoning)
+        return self._joined_text(Reasoning)
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -175,7 +175,7 @@ class ResponseState:
         self.version += 1
         match event:
             case TextDelta():
-                self._begun()
+                self._mark_in_progress()
                 entry = self._entries.streaming(
                     ITEM_TYPES[event.kind], event.item_id, event.output_index, at
                 )
@@ -188,7 +188,7 @@ class ResponseState:
             case PartDone():
                 self._offer(event, PART_DONE, at)
             case ItemAdded():
-                self._begun()
+                self._mark_in_progress()
                 if not self._is_output(event.item, at):
                     entry = self._entries.added(event.item, event.output_index, at)
                     entry.add(
@@ -224,11 +224,11 @@ class ResponseState:
             isinstance(event, ResponseEnded) and not self._ended
         )
 
-    def _begun(self) -> None:
+    def _mark_in_progress(self) -> None:
         if self.status == "queued":
             self.status = "in_progress"
 
-    def _joined(self, kind: type[Message] | type[Reasoning]) -> str:
+    def _joined_text(self, kind: type[Message] | type[Reasoning]) -> str:
         texts = (entry.text for entry in self.entries if isinstance(entry.item, kind))
         return "\n\n".join(each for each in texts if each)
 
@@ -244,7 +244,7 @@ class ResponseState:
             entry.version += 1
 
     def _item_done(self, event: ItemDone, at: float) -> None:
-        self._begun()
+        self._mark_in_progress()
         if self._is_output(event.item, at):
             return
         entry = self._entries.done(event.item, event.output_index, at)

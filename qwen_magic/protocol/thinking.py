@@ -101,7 +101,7 @@ class ThinkSplitter:
                 pieces.append(("thought", said.rstrip()))
             self._state, self._held = "gap", rest
             return True
-        safe = held[: len(held) - _begun(held)]
+        safe = held[: len(held) - _partial_end(held)]
         if is_open:
             self._is_quoted(safe)
             self._hand_over(pieces, safe, held[len(safe) :])
@@ -126,7 +126,7 @@ class ThinkSplitter:
             pieces.append(("answer", words))
 
 
-def _begun(text: str) -> int:
+def _partial_end(text: str) -> int:
     """How many characters at the end of `text` may begin the end's tag."""
     return next((n for n in range(len(_END) - 1, 0, -1) if text.endswith(_END[:n])), 0)
 

@@ -153,7 +153,7 @@ def read_recording(text: str, name: str) -> tuple[Exchange, ...]:
         raise _foreign(name)
     if version > VERSION:
         raise UsageError(
-            f"{name} was recorded by a later version ({_said(header.get('maker'))}).",
+            f"{name} was recorded by a later version ({_short_repr(header.get('maker'))}).",
             hint="Update qwen_magic here, or record it anew.",
         )
     return tuple(
@@ -202,10 +202,10 @@ def _exchange(said: JSON, name: str, number: int) -> Exchange:
     if isinstance(end, dict):
         end = {key: text_of(end, key) for key in FAILURE_WORDS if key in end}
     elif end not in (COMPLETE, STOPPED):
-        raise _damaged(name, number, f"`end` is {_said(end)}, not complete or stopped")
+        raise _damaged(name, number, f"`end` is {_short_repr(end)}, not complete or stopped")
     encoding = text_of(said, "encoding")
     if encoding not in ("", "base64"):
-        raise _damaged(name, number, f"`encoding` is {_said(encoding)}, not base64")
+        raise _damaged(name, number, f"`encoding` is {_short_repr(encoding)}, not base64")
     if not 0 <= status <= 599:
         raise _damaged(name, number, f"`status` is {status}, which is none of HTTP")
     stream = checked(said.get("stream", []), list, "stream", "list")
@@ -259,6 +259,6 @@ def _reason(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _said(value: object) -> str:
+def _short_repr(value: object) -> str:
     text = " ".join(str(value).split())
     return repr(text if len(text) <= 60 else text[:59] + "…")

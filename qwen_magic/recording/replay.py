@@ -62,7 +62,7 @@ class Replayer:
         self._loosely: dict[str, list[int]] = {}
         self._taken: dict[str, int] = {}
         for number, exchange in enumerate(self.exchanges):
-            place = self._place(exchange.body)
+            place = self._giver(exchange.body)
             signature = _signature(exchange.method, exchange.path, exchange.body, place)
             self._signatures.append(signature)
             self._by_signature.setdefault(signature, []).append(number)
@@ -74,7 +74,7 @@ class Replayer:
 
     def find(self, method: str, path: str, body: JSON | None = None) -> Exchange | None:
         """The exchange that answers this request now; None where there is none."""
-        body, place = masked_body(body), self._place(body)
+        body, place = masked_body(body), self._giver(body)
         signature = _signature(method, path, body, place)
         found = self._by_signature.get(signature)
         if found is None:
@@ -97,7 +97,7 @@ class Replayer:
             score = difflib.SequenceMatcher(
                 None, asked[:_LONGEST], question_of(exchange.body)[:_LONGEST], autojunk=False
             ).quick_ratio()
-            score += 0.1 * (self._place(exchange.body) == self._place(body))
+            score += 0.1 * (self._giver(exchange.body) == self._giver(body))
             score -= 0.02 * len(list(_options(exchange.body, body)))
             if best is None or score > best[0]:
                 best = score, number
@@ -114,20 +114,20 @@ class Replayer:
             yield f"the prompt: {word_difference(old, new)}"
         yield from _options(recorded, asked)
         before, now = self._before(recorded), self._before(asked)
-        if self._place(recorded) != self._place(asked):
+        if self._giver(recorded) != self._giver(asked):
             yield f"its place: recorded {before}, now {now}"
         elif old == new and recorded.get("input") != asked.get("input"):
             yield "what is sent beside the prompt: data, pictures, or turns told as text"
 
     def _before(self, body: JSON) -> str:
-        place = self._place(body)
+        place = self._giver(body)
         numbers = self._by_signature.get(place) if place else None
         if not numbers:
             return "at the beginning"
         question = shortened(question_of(self.exchanges[numbers[0]].body or {}), 40)
         return f"after “{question}”"
 
-    def _place(self, body: JSON | None) -> str:
+    def _giver(self, body: JSON | None) -> str:
         return self._givers.get(text((body or {}).get("previous_response_id")), "")
 
 
@@ -209,10 +209,10 @@ def _options(recorded: Mapping[str, object], asked: Mapping[str, object]) -> Ite
         old, new = recorded.get(name), asked.get(name)
         if name in _LONG or old == new:
             continue
-        yield f"{name}: recorded {_said(old)}, now {_said(new)}"
+        yield f"{name}: recorded {_in_words(old)}, now {_in_words(new)}"
 
 
-def _said(value: object) -> str:
+def _in_words(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, list):
@@ -228,7 +228,7 @@ def word_difference(old: str, new: str) -> str:
     told = []
     for number, (kind, i1, i2, j1, j2) in enumerate(codes):
         if kind != "equal":
-            told.append(f"[{_part(one[i1:i2])} → {_part(two[j1:j2])}]")
+            told.append(f"[{_clipped(one[i1:i2])} → {_clipped(two[j1:j2])}]")
             continue
         words = one[i1:i2]
         if len(words) > 2 * _BESIDE:
@@ -242,7 +242,7 @@ def word_difference(old: str, new: str) -> str:
     return f"“{line if len(line) <= 3 * _SHOWN else line[: 3 * _SHOWN] + '…'}”"
 
 
-def _part(words: Sequence[str]) -> str:
+def _clipped(words: Sequence[str]) -> str:
     return shortened("".join(words)) or "nothing"
 
 

@@ -182,10 +182,10 @@ def _moments(start: float, exchange: Exchange) -> Iterator[Moment]:
             if event is None:
                 yield Moment(start + at, "data", line.removeprefix("data:").strip())
             else:
-                yield Moment(start + at, text(event.get("type")), _said(event))
+                yield Moment(start + at, text(event.get("type")), _news_of(event))
 
 
-def _said(event: JSON) -> str:
+def _news_of(event: JSON) -> str:
     """What is new in an event."""
     if isinstance(event.get("delta"), str):
         return repr(event["delta"])

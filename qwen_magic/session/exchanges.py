@@ -35,7 +35,7 @@ def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
     root = "/".join(base.split("/")[:3])
     url = request.url
     path = url.removeprefix(f"{base}/") if url.startswith(f"{base}/") else url.removeprefix(root)
-    row = _row(endpoint.name, base)
+    row = _endpoint_row(endpoint.name, base)
     return Exchange(
         *(request.method, path, body, endpoint.name, base, endpoint.server, now()),
         authorized=bool(endpoint.key),
@@ -56,7 +56,7 @@ def exchange_of(stream: Stream) -> Exchange:
     return take.ended(stream.came[-1][0] if stream.came else stream.started_at)
 
 
-def _row(name: str, base_url: str) -> Endpoint:
+def _endpoint_row(name: str, base_url: str) -> Endpoint:
     """Raises `UsageError` where the address is none."""
     row = next((row for row in TABLE if row.name == name), None)
     return row or find_endpoint(base_url, {}, allow_http=True)
@@ -70,7 +70,7 @@ def endpoint_of(exchange: Exchange, name: str) -> Endpoint:
         checked = urlsplit(base)
         if checked.scheme not in ("http", "https") or not checked.hostname:
             raise UsageError("no address")
-        row = _row(exchange.endpoint, base)
+        row = _endpoint_row(exchange.endpoint, base)
     except (UsageError, ValueError):
         raise UsageError(f"{name} names an endpoint without an address: {base[:80]!r}.") from None
     key = Secret(_NO_KEY if exchange.authorized else "")

@@ -36,7 +36,7 @@ class Fetches(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class FetchedFigure:
     """One figure: its bytes, or the reason why there are none."""
 
     url: str
@@ -63,7 +63,7 @@ class FigureFetcher:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._timeout = timeout
         self._waiting: dict[str, Future[bytes]] = {}
-        self._settled: dict[str, Figure] = {}
+        self._settled: dict[str, FetchedFigure] = {}
         self._handed_over: set[str] = set()
         self._asked = self._bytes = 0
         self._runs: set[str] = set()  # keys of code runs that were looked into
@@ -104,7 +104,7 @@ class FigureFetcher:
         if not reason and self._asked >= MOST_FIGURES:
             reason = f"an answer shows {MOST_FIGURES} figures at the most"
         if reason:
-            self._settled[url] = Figure(url, reason=reason)
+            self._settled[url] = FetchedFigure(url, reason=reason)
         else:
             self._asked += 1
             self._waiting[url] = self._client.fetch(
@@ -127,7 +127,7 @@ class FigureFetcher:
     def pending(self) -> bool:
         return bool(self._waiting)
 
-    def collect(self, on_figure: Callable[[Figure], None]) -> None:
+    def collect(self, on_figure: Callable[[FetchedFigure], None]) -> None:
         """Hand over those that arrived or failed since the last call."""
         for url in [url for url, future in self._waiting.items() if future.done()]:
             figure = _outcome(url, self._waiting.pop(url))
@@ -135,7 +135,7 @@ class FigureFetcher:
             if self._bytes > LARGEST_SUM:
                 self._bytes -= len(figure.content)
                 many = f"the figures of an answer have {LARGEST_SUM // 2**20} MiB at the most"
-                figure = Figure(url, reason=many)
+                figure = FetchedFigure(url, reason=many)
             self._settled[url] = figure
         for url, figure in self._settled.items():
             if url not in self._handed_over:
@@ -147,20 +147,20 @@ class FigureFetcher:
         """Settle what is still on its way, with this reason."""
         for url, future in self._waiting.items():
             future.cancel()
-            self._settled[url] = Figure(url, reason=reason)
+            self._settled[url] = FetchedFigure(url, reason=reason)
         self._waiting.clear()
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
+    def figures(self) -> tuple[FetchedFigure, ...]:
         """All that were settled, in that order."""
         return tuple(self._settled.values())
 
 
-def _outcome(url: str, future: Future[bytes]) -> Figure:
+def _outcome(url: str, future: Future[bytes]) -> FetchedFigure:
     try:
         content = future.result()
     except QwenError as error:
-        return Figure(url, reason=error.message)
+        return FetchedFigure(url, reason=error.message)
     if not media_type(content):
-        return Figure(url, reason="what came is not a PNG, JPEG, GIF or WebP image")
-    return Figure(url, content)
+        return FetchedFigure(url, reason="what came is not a PNG, JPEG, GIF or WebP image")
+    return FetchedFigure(url, content)

@@ -59,19 +59,19 @@ class HostFacts:
     def learn(self, host: str, found: JSON, *, anew: bool = False) -> None:
         """Keep what was `found`, beside what was found before, or `anew` in place of it; rejected
         parameters add up."""
-        known = {} if anew else self._known(host)
-        rejects = dict.fromkeys([*_names(known.get("rejects")), *_names(found.get("rejects"))])
+        known = {} if anew else self._fresh_findings(host)
+        rejects = dict.fromkeys([*_texts(known.get("rejects")), *_texts(found.get("rejects"))])
         merged = {"at": self._clock(), **known, **found, "rejects": list(rejects)}
         self._conversations.learn(_FINDINGS, host, merged, lasting=not host.endswith(RECORDED))
 
     def applied(self, endpoint: Endpoint) -> Endpoint:
         """`endpoint` with what was found out about its host in place of what its row says."""
-        known = self._known(endpoint.host)
+        known = self._fresh_findings(endpoint.host)
         if not known:
             return endpoint
         return with_findings(endpoint, known)
 
-    def _known(self, host: str) -> JSON:
+    def _fresh_findings(self, host: str) -> JSON:
         """What was found; empty where that is nothing, or too old."""
         known = self._conversations.fact(_FINDINGS, host)
         at = known.get("at") if isinstance(known, dict) else None
@@ -104,13 +104,13 @@ def with_findings(endpoint: Endpoint, known: JSON) -> Endpoint:
     ):
         if known.get(name) in allowed:
             given[name] = known[name]
-    rejects = dict.fromkeys(_names(known.get("rejects")), _REJECTED)
-    ignores = row.ignores | set(_names(known.get("ignores")))
+    rejects = dict.fromkeys(_texts(known.get("rejects")), _REJECTED)
+    ignores = row.ignores | set(_texts(known.get("ignores")))
     laid = replace(row, rejects={**rejects, **row.rejects}, ignores=ignores, **given)
     return replace(endpoint, capabilities=laid)
 
 
-def _names(value: object) -> Iterable[str]:
+def _texts(value: object) -> Iterable[str]:
     return (each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
@@ -162,7 +162,7 @@ class Catalogues:
         kept: JSON = {
             "at": self._clock(),
             "currency": endpoint.capabilities.currency,
-            "models": _listed(client, endpoint),
+            "models": _fetch_models(client, endpoint),
         }
         self._conversations.learn(CATALOGUES, endpoint.host, kept, lasting=not endpoint.recorded)
         del self._read[endpoint.host]
@@ -172,7 +172,7 @@ class Catalogues:
         return asked
 
 
-def _listed(client: Client, endpoint: Endpoint) -> list[JSON]:
+def _fetch_models(client: Client, endpoint: Endpoint) -> list[JSON]:
     """The models of all pages. Raises `QwenError`."""
     found: list[JSON] = []
     for page in range(1, _MOST_PAGES + 1):

@@ -250,7 +250,7 @@ class Plan:
         """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
         whether the server will be able to continue after the answer to this."""
         notes = (*self.notes, note)
-        return replace(self, request=self._told_request(), notes=notes, keeps_ids=keeps_ids)
+        return replace(self, request=self._text_request(), notes=notes, keeps_ids=keeps_ids)
 
     def without(self, parameter: str, note: str) -> Plan:
         """The same with one parameter less in the request."""
@@ -290,11 +290,11 @@ class Plan:
         """The same, whose request sends what is `given` after that response; where the server keeps
         none, all that was said before it too."""
         if not (self.keeps_ids and response_id):
-            return replace(self, request=self._told_request())
+            return replace(self, request=self._text_request())
         request = replace(self.request, previous_response_id=response_id, input=given)
         return replace(self, request=request)
 
-    def _told_request(self) -> ResponseRequest:
+    def _text_request(self) -> ResponseRequest:
         kinds = self.ask.endpoint.capabilities.transcript_items
         now = (*as_items(self.ask.input), *self.so_far)
         told = transcript(self.path, kinds, now)
@@ -315,7 +315,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
         capabilities=capabilities,
         effort=effort or None,
     )
-    chain, parent = _place(ask, conversations)
+    chain, parent = _chain_and_parent(ask, conversations)
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     can_continue = keeps_ids and not elsewhere
@@ -408,7 +408,7 @@ def check_key(endpoint: Endpoint) -> None:
         )
 
 
-def _place(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn | None]:
+def _chain_and_parent(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn | None]:
     """The conversation that this turn joins, and the turn that it follows."""
     if not ask.history:
         return None, None

@@ -109,7 +109,7 @@ class _Replay:
     def _missing(self, asked: Exchange) -> NotRecordedError:
         """What is not there, and what is nearest to it."""
         nearest = self.replayer.nearest(asked.body) if asked.method == "POST" else None
-        name, line = self._place(nearest.number) if nearest else (next(iter(self.files)), 0)
+        name, line = self._file_and_line(nearest.number) if nearest else (next(iter(self.files)), 0)
         hint = (
             f"Ask as it was recorded. %qwen_replay {name} --missing live asks the model over "
             "the network, %qwen_replay off ends the replay."
@@ -124,7 +124,7 @@ class _Replay:
         what = f"{self.name} {have} no answer to this question."
         return NotRecordedError(what, why=exposed(told), hint=hint)
 
-    def _place(self, number: int) -> tuple[str, int]:
+    def _file_and_line(self, number: int) -> tuple[str, int]:
         """The file and line of an exchange."""
         places = (
             (name, line) for name, count in self.files.items() for line in range(2, count + 2)

@@ -64,14 +64,16 @@ class Watch:
         if trace is None:
             return
         made = trace.get_tracer("qwen_magic").start_span(
-            f"chat {plan.ask.model}", kind=trace.SpanKind.CLIENT, attributes=_asked(plan)
+            f"chat {plan.ask.model}",
+            kind=trace.SpanKind.CLIENT,
+            attributes=_of_request(plan),
         )
         self._span = made
 
     def answered(self, state: ResponseState, error: QwenError | None) -> None:
         """It has ended, whatever its reason."""
         if self._span is not None:
-            self._span.set_attributes(_said(state))
+            self._span.set_attributes(_of_response(state))
             if _captures():
                 self._span.set_attribute(
                     "gen_ai.output.messages", _message(state.text, "assistant")
@@ -117,7 +119,7 @@ def log_end(turn: Turn, error: QwenError | None) -> None:
         LOGGER.warning("%s: %s in %.1f s, %s, %s: %s", *told, failure)
 
 
-def _asked(plan: Plan) -> dict[str, Any]:
+def _of_request(plan: Plan) -> dict[str, Any]:
     """What is known of a request before its answer."""
     ask = plan.ask
     parts = urlsplit(ask.endpoint.base_url)
@@ -157,7 +159,7 @@ def _provider(endpoint: Endpoint) -> str:
     return "dashscope" if endpoint.capabilities.has_known_models else endpoint.name
 
 
-def _said(state: ResponseState) -> dict[str, Any]:
+def _of_response(state: ResponseState) -> dict[str, Any]:
     """What the newest response tells of itself."""
     told: dict[str, Any] = {}
     if state.id:

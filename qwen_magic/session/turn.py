@@ -56,7 +56,7 @@ from qwen_magic.protocol.events import ItemDone, ResponseEnded
 from qwen_magic.protocol.items import FunctionCall, Message
 from qwen_magic.protocol.response import Usage
 from qwen_magic.protocol.state import ResponseState
-from qwen_magic.session.figures import Figure, FigureFetcher
+from qwen_magic.session.figures import FetchedFigure, FigureFetcher
 from qwen_magic.session.plan import Plan
 from qwen_magic.session.recovery import Recovery, may_have_rest
 from qwen_magic.session.view import NoView, View
@@ -442,7 +442,7 @@ class TurnMachine:
     def _show(self) -> None:
         self._view.update(self.state, self._clock())
 
-    def _show_figure(self, figure: Figure) -> None:
+    def _show_figure(self, figure: FetchedFigure) -> None:
         self._view.figure(figure.url, figure.data_uri, figure.reason)
 
     def _tell_thinking(self) -> None:

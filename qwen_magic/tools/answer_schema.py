@@ -98,7 +98,7 @@ class Schema:
         found = [value for value in candidates(text) if not self._is_echo(value)]
         if not found:
             raise SchemaMismatchError("There is no JSON in the answer.", hint=_WHAT_TO_DO)
-        fitting = [value for value in found if not find_faults(self._named(value), self.json)]
+        fitting = [value for value in found if not find_faults(self._by_alias(value), self.json)]
         knowing = [value for value in fitting if self._knows_names(value)] or fitting or found
         whole = [
             value
@@ -121,7 +121,7 @@ class Schema:
 
     def _knows_names(self, value: Any) -> bool:
         """Whether the schema names all members of `value`, if it names any."""
-        named = self._named(value)
+        named = self._by_alias(value)
         if not isinstance(named, dict):
             return True
         known = [option.get("properties") or {} for option in self._options()]
@@ -137,7 +137,7 @@ class Schema:
     def validate(self, value: Any) -> Any:
         """`value` checked, as an object of the type (or as it is, for a JSON schema). Raises
         `SchemaMismatchError`, which lists the faults with their places."""
-        value = self._named(value)
+        value = self._by_alias(value)
         faults: Sequence[SchemaFault] = find_faults(value, self.json)
         if not faults:
             try:
@@ -148,7 +148,7 @@ class Schema:
             f"The answer's JSON does not fit {self.name}: {faults[0]}.", faults, hint=_WHAT_TO_DO
         )
 
-    def _named(self, value: Any) -> Any:
+    def _by_alias(self, value: Any) -> Any:
         return value if self.hint is None else by_alias(self.hint, value)
 
     def parse(self, text: str) -> Any:

@@ -64,7 +64,7 @@ def _coerced(value: Any, schema: object, root: JSON) -> Any:
         if isinstance(schema.get(keyword), list):
             return _of_options(value, schema[keyword], root)
     if isinstance(value, str) and wrong_type(value, schema):
-        value = _read(value, schema)
+        value = _read_text(value, schema)
     if schema.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -92,7 +92,7 @@ def _within(root: JSON, option: JSON) -> JSON:
     return {"$defs": root.get("$defs", {}), **option}
 
 
-def _read(text: str, schema: Mapping[str, Any]) -> Any:
+def _read_text(text: str, schema: Mapping[str, Any]) -> Any:
     kind, bare = schema.get("type"), text.strip()
     if kind == "integer" and _INTEGER.fullmatch(bare):
         return int(bare.partition(".")[0])
@@ -139,7 +139,7 @@ def _built(hint: Any, value: Any, path: str) -> Any:
     if is_record(hint):
         return _record(hint, value, path)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return list(hint)[_place(value, enum_values(hint))]
+        return list(hint)[_index_of(value, enum_values(hint))]
     simple = simple_type(hint)
     if simple is not None:
         read = simple.read
@@ -151,7 +151,7 @@ def _generic(origin: Any, arguments: tuple[Any, ...], value: Any, path: str) -> 
     if origin in (Union, types.UnionType):
         return _union(arguments, value, path)
     if origin is Literal:
-        return arguments[_place(value, [getattr(a, "value", a) for a in arguments])]
+        return arguments[_index_of(value, [getattr(a, "value", a) for a in arguments])]
     if origin is tuple and arguments and arguments[-1] is not ...:
         pairs = enumerate(zip(arguments, value, strict=True))
         return tuple(build(one, item, f"{path}[{n}]") for n, (one, item) in pairs)
@@ -167,7 +167,7 @@ def _generic(origin: Any, arguments: tuple[Any, ...], value: Any, path: str) -> 
     return _by_pydantic(origin[arguments] if arguments else origin, value, path)
 
 
-def _place(value: Any, options: list[Any]) -> int:
+def _index_of(value: Any, options: list[Any]) -> int:
     """Where it stands among the options: true is not 1."""
     return next(
         place

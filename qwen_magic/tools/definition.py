@@ -79,7 +79,7 @@ class FunctionTool:
         marked = getattr(function, _MARK, {})
         if isinstance(function, type) or not callable(function):
             raise UsageError(
-                f"{name or 'This'} is no function, but {_what(function)}.",
+                f"{name or 'This'} is no function, but {_kind_of(function)}.",
                 hint="A tool is a function with typed parameters and a docstring.",
             )
         source = _source(function)
@@ -418,5 +418,5 @@ def _name(function: Any, source: Any, variable: str) -> str:
     return "function" if own == "<lambda>" else str(getattr(named, "__name__", ""))
 
 
-def _what(value: object) -> str:
+def _kind_of(value: object) -> str:
     return "a class" if isinstance(value, type) else f"a value of type {type(value).__name__}"

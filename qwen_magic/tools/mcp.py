@@ -69,7 +69,7 @@ _TOLD_LINES: Final = 5
 _SURELY_SECRET: Final = 8  # characters; shorter values (`true`) stand in results by chance
 
 
-class ServerError(QwenError):
+class ToolServerError(QwenError):
     """An MCP server could not be started, ended, or refused a call."""
 
 
@@ -103,14 +103,14 @@ class ToolServers:
     def offer(self, reference: str, *, start: bool = True, by_line: bool = False) -> Offered:
         """The tools that `mcp:NAME` or `mcp:NAME/tool` stands for. A server that is not running is
         asked about (`by_line`: not in a view) and started, unless `start` is False. Blocks; ■ ends
-        the wait. Raises `UsageError`, `ServerError`."""
+        the wait. Raises `UsageError`, `ToolServerError`."""
         config, wanted = self._find(reference.removeprefix(PREFIX))
         server = self._servers.get(config.name)
         if server is not None and server.config != config:
             server.close()
             server = None
         if server is not None and server.is_running:
-            with suppress(ServerError, TimeoutError):  # those listed before stay
+            with suppress(ToolServerError, TimeoutError):  # those listed before stay
                 server.list_tools()
         if server is None or not server.is_running:
             if not start:
@@ -270,7 +270,7 @@ class _Server:
         return self._client is not None
 
     def start(self, filled: ServerConfig, secrets: list[str], folder: Path) -> None:
-        """Start, and list the tools. Raises `UsageError`, `ServerError`."""
+        """Start, and list the tools. Raises `UsageError`, `ToolServerError`."""
         import mcp  # noqa: F401  # takes a second, which the engine's streams need not wait
 
         self._secrets = secrets
@@ -288,7 +288,7 @@ class _Server:
             raise
 
     def list_tools(self) -> None:
-        """List them again: they may be others by now. Raises `ServerError`, `TimeoutError`."""
+        """List them again: they may be others by now. Raises `ToolServerError`, `TimeoutError`."""
         wait_for_future(self._submit(self._list()), _TO_LIST)
 
     def stop(self) -> None:
@@ -349,12 +349,12 @@ class _Server:
         result = await self._answered(self._client.call_tool(name, arguments))
         value = self._without_secrets(value_of(result))
         if result.is_error:
-            raise ServerError(value if isinstance(value, str) else json.dumps(value))
+            raise ToolServerError(value if isinstance(value, str) else json.dumps(value))
         images = images_of(result)
         return Pictured(value, images) if images else value
 
     async def _answered(self, request: Coroutine[Any, Any, T]) -> T:
-        """What the server answers. Raises `ServerError`."""
+        """What the server answers. Raises `ToolServerError`."""
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
@@ -388,14 +388,14 @@ class _Server:
             server=self.config.name,
         )
 
-    def _error(self, what: str, cause: BaseException | None = None) -> ServerError:
+    def _error(self, what: str, cause: BaseException | None = None) -> ToolServerError:
         """What happened, its cause, and what the server said last on stderr; without secrets."""
         while isinstance(cause, BaseExceptionGroup):
             cause = cause.exceptions[0]
         mask = Secrets(self._secrets).mask
         words = f"{cause}" or type(cause).__name__
         lines = [mask(line) for line in self._program.lines][-_TOLD_LINES:]
-        return ServerError(
+        return ToolServerError(
             f"The MCP server {self.config.name} {what}.",
             why=clipped(mask(words), 1_000) if cause is not None else "",
             hint=f"It wrote: {' | '.join(lines)}" if lines else "",

@@ -136,7 +136,7 @@ def _servers(file: Path) -> list[tuple[str, ServerConfig]]:
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "too deep"
         raise UsageError(f"{file} is not JSON ({where}).") from None  # its values stay untold
-    servers = _named(given, "mcpServers", "servers")
+    servers = _first_object(given, "mcpServers", "servers")
     listed = given.get("inputs") if isinstance(given, dict) else None
     inputs = {
         str(each.get("id")): each
@@ -150,7 +150,7 @@ def _servers(file: Path) -> list[tuple[str, ServerConfig]]:
     ]
 
 
-def _named(given: object, *names: str) -> dict[str, Any]:
+def _first_object(given: object, *names: str) -> dict[str, Any]:
     """The first of these members that is an object."""
     members = [given.get(name) for name in names] if isinstance(given, dict) else []
     return next((member for member in members if isinstance(member, dict)), {})
@@ -246,7 +246,7 @@ def told_apart(tools: Mapping[str, FunctionTool], server: str) -> dict[str, Func
 def value_of(result: CallToolResult) -> Any:
     """What a call gave: its structured content, where the text says no more than that; else the
     text, with a line about each image, sound and resource."""
-    texts = [_words(block) for block in result.content]
+    texts = [_block_text(block) for block in result.content]
     value = result.structured_content
     if isinstance(value, dict) and set(value) == {"result"}:  # the SDK's wrapping
         value = value["result"]
@@ -273,7 +273,7 @@ def images_of(result: CallToolResult) -> tuple[str, ...]:
     )
 
 
-def _words(block: Any) -> str:
+def _block_text(block: Any) -> str:
     """A block of a result as text."""
     match block.type:
         case "text":

@@ -131,7 +131,7 @@ def resolve_tools(
             notes += [offered.note] if offered.note else []
             found = [tool for tool in offered.tools if tool not in known]
         else:
-            found = [tool for tool in _named(name, namespace) if tool not in known]
+            found = [tool for tool in _tools_named(name, namespace) if tool not in known]
         named[name] = [*named.get(name, ()), *found]
     tools = _told_apart(named)
     definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
@@ -166,7 +166,7 @@ def _check_names(definitions: Sequence[JSON]) -> None:
         )
 
 
-def _named(name: str, namespace: Mapping[str, object]) -> Sequence[JSON | FunctionTool]:
+def _tools_named(name: str, namespace: Mapping[str, object]) -> Sequence[JSON | FunctionTool]:
     if name == "all":
         return [{"type": tool} for tool in ALL_TOOLS]
     if name in _SETTINGS and not _SETTINGS[name]:
@@ -219,11 +219,12 @@ def _from_variable(name: str, value: object) -> list[JSON | FunctionTool]:
     if not found:
         raise UsageError(f"The variable {name} is an empty list, and holds no tool.")
     return [
-        FunctionTool.of(tool, name) if callable(tool) else _checked(name, tool) for tool in found
+        FunctionTool.of(tool, name) if callable(tool) else _checked_dict(name, tool)
+        for tool in found
     ]
 
 
-def _checked(name: str, tool: object) -> JSON:
+def _checked_dict(name: str, tool: object) -> JSON:
     if not isinstance(tool, Mapping) or not isinstance(tool.get("type"), str) or not tool["type"]:
         raise UsageError(
             f'The variable {name} holds no tool: {type(tool).__name__} without a "type".',

@@ -231,7 +231,7 @@ def _limits(notes: tuple[Any, ...], schema: JSON) -> JSON:
             keywords[BOUNDS[name][0]] = limit if isinstance(limit, int) else float(limit)
         else:
             words.append(f"{BOUNDS[name][1]} {limit}")
-    told = [_told(notes), f"({', '.join(words)})" if words else ""]
+    told = [_description_in(notes), f"({', '.join(words)})" if words else ""]
     description = " ".join(part for part in told if part)
     return {**keywords, **({"description": description} if description else {})}
 
@@ -341,7 +341,7 @@ def _with_items(schema: Any) -> Any:
     return made
 
 
-def _told(notes: tuple[Any, ...]) -> str:
+def _description_in(notes: tuple[Any, ...]) -> str:
     """The text among them: "text" itself, of `Field(description=…)` or of `Doc(…)`."""
     for note in notes:
         for text in (

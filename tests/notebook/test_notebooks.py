@@ -23,7 +23,7 @@ import papermill
 import pytest
 from nbclient import NotebookClient
 
-from qwen_magic.conversation.archive import Node
+from qwen_magic.conversation.archive import PlacedValue
 from qwen_magic.conversation.archive.notebook import read_metadata
 from qwen_magic.document.extract import code_blocks, tables
 
@@ -216,7 +216,7 @@ def turns(notebook):
 def turn_of(output):
     """The turn that an output tells."""
     said = output.metadata["qwen_magic"]
-    node = Node({**said, "chat": said["chat"] or "none"}, "output")
+    node = PlacedValue({**said, "chat": said["chat"] or "none"}, "output")
     return read_metadata(node, 0, output.data["text/markdown"]).turn
 
 

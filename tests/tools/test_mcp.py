@@ -18,7 +18,7 @@ from qwen_magic.client import Client
 from qwen_magic.errors import UsageError
 from qwen_magic.tools.execution import ainvoke, invoke
 from qwen_magic.tools.loop import Invoke
-from qwen_magic.tools.mcp import ServerError, ToolServers
+from qwen_magic.tools.mcp import ToolServerError, ToolServers
 from qwen_magic.tools.mcp_format import read_servers, reference_value
 from qwen_magic.tools.policy import ToolPolicy
 from qwen_magic.tools.selection import resolve_tools
@@ -264,10 +264,10 @@ def test_a_dry_look_starts_and_asks_nothing(fresh):
 @pytest.mark.parametrize(
     ("server", "error", "told"),
     [
-        ({**OUTLINE, "args": [PROGRAM, "broken"]}, ServerError, "cannot start"),
+        ({**OUTLINE, "args": [PROGRAM, "broken"]}, ToolServerError, "cannot start"),
         ({"command": "no-such-program"}, UsageError, "not installed"),
-        ({"command": sys.executable, "cwd": "/no/such/folder"}, ServerError, "folder"),
-        ({"url": "http://127.0.0.1:9/mcp"}, ServerError, "could not be started"),
+        ({"command": sys.executable, "cwd": "/no/such/folder"}, ToolServerError, "folder"),
+        ({"url": "http://127.0.0.1:9/mcp"}, ToolServerError, "could not be started"),
         ({"url": "http://example.org/mcp", "headers": {"A": KEY}}, UsageError, "plain http"),
         ({"url": "file:///etc/passwd"}, UsageError, "none of HTTP"),
         ({"command": "x", "args": ["${env:NO_SUCH_NAME}"]}, UsageError, "NO_SUCH_NAME"),

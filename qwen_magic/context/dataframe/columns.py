@@ -77,7 +77,7 @@ def _facts(
                 gone = int(values.isna().sum()) if gone is None else gone
                 found += [f", {gone:,} missing"] if gone else []
                 present = values.dropna()
-                found += [f", {_of(values.dtype, present)}"] if len(present) else []
+                found += [f", {_statistics_of(values.dtype, present)}"] if len(present) else []
     except OutOfTimeError:
         found.append(", not looked at: it took too long")
     except Exception:  # of a cell's own methods
@@ -90,7 +90,7 @@ def _name(label: Any) -> str:
     return escape_unprintable(clipped(repr(label), 200))
 
 
-def _of(dtype: Any, present: Any) -> str:
+def _statistics_of(dtype: Any, present: Any) -> str:
     kind, name = dtype.kind, dtype.name
     if name == "category":
         return _levels(dtype)
@@ -98,13 +98,13 @@ def _of(dtype: Any, present: Any) -> str:
         return f"{int(present.sum()):,} true, {int((~present.astype(bool)).sum()):,} false"
     if kind in "iuf":
         found = {"min": present.min(), "mean": present.mean(), "median": present.median()}
-        return _listed({**found, "max": present.max(), "std": present.std()})
+        return _named_numbers({**found, "max": present.max(), "std": present.std()})
     if kind in "mM":
-        return _listed({"min": present.min(), "max": present.max()})
+        return _named_numbers({"min": present.min(), "max": present.max()})
     return _different(present)
 
 
-def _listed(found: dict[str, Any]) -> str:
+def _named_numbers(found: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_number(value)}" for name, value in found.items() if value == value)
 
 

@@ -131,7 +131,7 @@ def describe_data(
             f"{name} has no rows to send: it is of type {type(value).__name__}.",
             hint="--rows is for DataFrames and Series.",
         )
-    return _plain(name, value, mask, whole)
+    return _describe_other(name, value, mask, whole)
 
 
 @interruptible()
@@ -154,7 +154,7 @@ def describe_value(
     return told
 
 
-def _plain(name: str, value: object, mask: Collection[str], whole: bool) -> DataPart:
+def _describe_other(name: str, value: object, mask: Collection[str], whole: bool) -> DataPart:
     kind = type(value).__name__
     if isinstance(value, Mapping | AbstractSet | list | tuple):
         kind += f" of {number_of(len(value), 'item')}"

@@ -93,10 +93,10 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _as_texts(values: Any) -> Encoded:
-    return _texts([value if _missing_kind(value) else _told(value) for value in values], "object")
+    return _texts([value if _missing_kind(value) else _as_str(value) for value in values], "object")
 
 
-def _told(value: object) -> str:
+def _as_str(value: object) -> str:
     try:
         return str(value)
     except OutOfTimeError:

@@ -1,7 +1,7 @@
 """Conversations outside the store; here, the reading of JSON that nobody vouches for.
 
 Files are untrusted: sizes are bounded, every error names its place, nothing is evaluated. `load`
-turns a text into a `Node`; a node gives its value as what it must be, or raises a
+turns a text into a `PlacedValue`; a node gives its value as what it must be, or raises a
 `ConversationError` such as "records[3].parent is 5, not a text".
 
 Read on in order: json_form (the file written, the file read), notebook (what a notebook's outputs
@@ -30,7 +30,7 @@ _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class PlacedValue:
     """A value with its place in the file. Null and absent are the same."""
 
     value: object
@@ -41,13 +41,13 @@ class Node:
     def present(self) -> bool:
         return self.value is not None
 
-    def get(self, name: str) -> Node:
+    def get(self, name: str) -> PlacedValue:
         """A field of this object."""
         shown = name if name.isidentifier() else ascii(name[:_LONGEST_PLACE])
         place = f"{self.place}.{shown}" if self.place else shown
-        return Node(self.object().get(name), place, self.source)
+        return PlacedValue(self.object().get(name), place, self.source)
 
-    def each(self, most: int) -> Iterator[Node]:
+    def each(self, most: int) -> Iterator[PlacedValue]:
         """The members of this list; nothing where it is absent."""
         if not self.present:
             return
@@ -56,7 +56,7 @@ class Node:
         if len(self.value) > most:
             self.refuse(f"has {len(self.value):,} entries; at most {most:,} are read")
         for number, value in enumerate(self.value):
-            yield Node(value, f"{self.place}[{number}]", self.source)
+            yield PlacedValue(value, f"{self.place}[{number}]", self.source)
 
     def object(self) -> JSON:
         if not isinstance(self.value, dict):
@@ -106,7 +106,7 @@ class Node:
         return self.text()
 
     def wrong(self, expected: str) -> NoReturn:
-        came = "missing" if self.value is None else f"{_shown(self.value)}, not {expected}"
+        came = "missing" if self.value is None else f"{_kind_of(self.value)}, not {expected}"
         self.refuse(f"is {came}")
 
     def refuse(self, what: str) -> NoReturn:
@@ -117,11 +117,11 @@ class Node:
         )
 
 
-def load(text: str, source: str = "The file", *, exact: bool = False) -> Node:
+def load(text: str, source: str = "The file", *, exact: bool = False) -> PlacedValue:
     """The root of a JSON text. Raises `ConversationError` where it is too large, too deep or not
     JSON. Halves of surrogate pairs, which no file can hold, are joined or replaced, unless `exact`.
     """
-    root = Node(None, "", source)
+    root = PlacedValue(None, "", source)
     if len(text) > LARGEST_FILE or len(text.encode("utf-8", "replace")) > LARGEST_FILE:
         root.refuse(f"is larger than {LARGEST_FILE // 1024 // 1024} MiB")
     try:
@@ -136,8 +136,8 @@ def load(text: str, source: str = "The file", *, exact: bool = False) -> Node:
     if not _is_sound(value):
         root.refuse(f"is nested more than {DEEPEST} levels deep, or has an infinite number")
     if not isinstance(value, dict):
-        Node(value, "", source).wrong("an object")
-    return Node(clean(value) if _HALF.search(text) and not exact else value, "", source)
+        PlacedValue(value, "", source).wrong("an object")
+    return PlacedValue(clean(value) if _HALF.search(text) and not exact else value, "", source)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -154,7 +154,7 @@ def _is_sound(value: Any) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
+def _kind_of(value: object) -> str:
     match value:
         case dict():
             return "an object"

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, Final, TypeVar, get_args
 
-from qwen_magic.conversation.archive import Node, load
+from qwen_magic.conversation.archive import PlacedValue, load
 from qwen_magic.conversation.chain import (
     CellKey,
     Conversation,
@@ -91,7 +91,7 @@ def turn_json(turn: Turn) -> JSON:
     return {"record": "turn", **said}
 
 
-def read_as(kind: type[Read], node: Node) -> Read:
+def read_as(kind: type[Read], node: PlacedValue) -> Read:
     """A dataclass out of its JSON, every field checked as its annotation says. Raises
     `ConversationError` with the place of what is wrong."""
     found: dict[str, Any] = {}
@@ -103,44 +103,44 @@ def read_as(kind: type[Read], node: Node) -> Read:
     return kind(**found)
 
 
-def read_items(node: Node) -> tuple[JSON, ...]:
+def read_items(node: PlacedValue) -> tuple[JSON, ...]:
     return tuple(each.object() for each in node.each(MOST_ITEMS))
 
 
-def _key(node: Node) -> str:
+def _key(node: PlacedValue) -> str:
     return node.id() or node.refuse("is empty")
 
 
-def _input(node: Node) -> str | tuple[JSON, ...]:
+def _input(node: PlacedValue) -> str | tuple[JSON, ...]:
     return node.text() if isinstance(node.value, str) else read_items(node)
 
 
-def _counts(node: Node) -> Mapping[str, int]:
+def _counts(node: PlacedValue) -> Mapping[str, int]:
     return {name: node.get(name).count() for name in node.object()}
 
 
 # By the annotation of the field.
-_READ_AS: Final[Mapping[str, Callable[[Node], object]]] = {
+_READ_AS: Final[Mapping[str, Callable[[PlacedValue], object]]] = {
     "Key": _key,
     "Key | None": _key,
-    "Name": Node.name,
-    "Id": Node.id,
+    "Name": PlacedValue.name,
+    "Id": PlacedValue.id,
     "TurnStatus": lambda node: node.one_of(get_args(TurnStatus)),
     "MoveKind": lambda node: node.one_of(get_args(MoveKind)),
     "CellKey | None": lambda node: read_as(CellKey, node),
     "Usage | None": lambda node: read_as(Usage, node),
-    "str": Node.text,
+    "str": PlacedValue.text,
     "str | tuple[JSON, ...]": _input,
     "tuple[JSON, ...]": read_items,
     "Mapping[str, int]": _counts,
-    "int": Node.count,
-    "float": Node.number,
-    "bool": Node.flag,
-    "JSON": Node.object,
+    "int": PlacedValue.count,
+    "float": PlacedValue.number,
+    "bool": PlacedValue.flag,
+    "JSON": PlacedValue.object,
 }
 
 
-def _check_kind(root: Node) -> None:
+def _check_kind(root: PlacedValue) -> None:
     kind, version = root.get("format"), root.get("version")
     if kind.value != FORMAT:
         kind.refuse(f'is not "{FORMAT}": this is no exported conversation')
@@ -153,7 +153,7 @@ def _check_kind(root: Node) -> None:
         version.wrong(str(VERSION))
 
 
-def _record(node: Node, links: _Links) -> Record:
+def _record(node: PlacedValue, links: _Links) -> Record:
     kind = node.get("record")
     if kind.value == "turn":
         return _turn(node, links)
@@ -165,13 +165,13 @@ def _record(node: Node, links: _Links) -> Record:
     return move
 
 
-def _turn(node: Node, links: _Links) -> Turn:
+def _turn(node: PlacedValue, links: _Links) -> Turn:
     turn = read_as(Turn, node)
     links.add(turn, node)
     return turn
 
 
-def _parents(root: Node) -> dict[str, str]:
+def _parents(root: PlacedValue) -> dict[str, str]:
     """The parent of every turn, by key, as far as they are texts."""
     nodes = [*root.get("base").each(MOST_RECORDS), *root.get("records").each(MOST_RECORDS)]
     pairs = ((node.get("key").value, node.get("parent").value) for node in nodes)
@@ -185,7 +185,7 @@ class _Links:
         self.seen: set[str] = set()
         self._parents = parents
 
-    def add(self, turn: Turn, node: Node) -> None:
+    def add(self, turn: Turn, node: PlacedValue) -> None:
         if turn.key in self.seen:
             node.get("key").refuse(f"is {turn.key!r}, which another turn has already")
         if turn.parent is not None and turn.parent not in self.seen:

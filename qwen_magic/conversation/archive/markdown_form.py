@@ -125,14 +125,14 @@ def _branches(chain: Chain, path: Sequence[Turn]) -> dict[str | None, list[Turn]
 
 
 def _branch_note(turns: Sequence[Turn], where: str) -> str:
-    named = [_named(turn) for turn in turns[:MOST_BRANCHES]]
+    named = [_turn_label(turn) for turn in turns[:MOST_BRANCHES]]
     if len(turns) > MOST_BRANCHES:
         named.append(f"{len(turns) - MOST_BRANCHES:,} more")
     leave = plural(len(turns), "branch leaves", "branches leave")
     return f"*{len(turns):,} other {leave} {where}:* {'; '.join(named)}"
 
 
-def _named(turn: Turn) -> str:
+def _turn_label(turn: Turn) -> str:
     ref = turn.response_id.removeprefix("resp_")[:SHORTEST_ID]
     return f"{escaped(ref)} {escaped(shorten(turn.prompt, 40))}".strip()
 

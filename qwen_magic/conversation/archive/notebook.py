@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from zlib import crc32
 
-from qwen_magic.conversation.archive import LONGEST_TEXT, Node, load
+from qwen_magic.conversation.archive import LONGEST_TEXT, PlacedValue, load
 from qwen_magic.conversation.archive.json_form import read_as, read_items, turn_json
 from qwen_magic.conversation.chain import CellKey, Conversation, HeadMove, Turn
 from qwen_magic.document.calls import LONGEST_BLOCK, cut
@@ -133,7 +133,7 @@ def _sum(markdown: str) -> int | None:
         return None
 
 
-def _with_texts(node: Node, markdown: str) -> Node:
+def _with_texts(node: PlacedValue, markdown: str) -> PlacedValue:
     """What an output says, with the texts that its Markdown has for it."""
     text = node.get("text")
     if not isinstance(text.value, dict):
@@ -155,10 +155,10 @@ def _with_texts(node: Node, markdown: str) -> Node:
         if room < 0:
             places.refuse(f"means more than {LONGEST_TEXT:,} characters")
     said["text"] = said["text"] or None
-    return Node(said, node.place, node.source)
+    return PlacedValue(said, node.place, node.source)
 
 
-def read_metadata(node: Node, cell: int, markdown: str = "") -> SavedTurn:
+def read_metadata(node: PlacedValue, cell: int, markdown: str = "") -> SavedTurn:
     """What an output tells, of the cell with this number; `markdown` is the output's own. Raises
     `ConversationError`, also where a newer qwen_magic has written it."""
     version = node.get("version")
@@ -171,7 +171,7 @@ def read_metadata(node: Node, cell: int, markdown: str = "") -> SavedTurn:
     said["input"] = said.get("prompt")
     if not node.get("text").present:
         said["text"] = text_of(read_items(node.get("items")))
-    return SavedTurn(read_as(Turn, Node(said, node.place, node.source)), parent_id, cell)
+    return SavedTurn(read_as(Turn, PlacedValue(said, node.place, node.source)), parent_id, cell)
 
 
 # The notebook -------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def read_notebook(text: str) -> Restored:
     copies: dict[str, list[SavedTurn]] = {}
     for number, cell in enumerate(cells, 1):
         for saved in _turns(cell, number, notes):
-            placed = _placed(saved, cell.object().get("id"), ids)
+            placed = _with_present_cell(saved, cell.object().get("id"), ids)
             copies.setdefault(placed.turn.key, []).append(placed)
     if not copies:
         _refuse_empty(notes)
@@ -204,7 +204,7 @@ def read_notebook(text: str) -> Restored:
     return Restored(told, _few(notes))
 
 
-def _cells(root: Node) -> list[Node]:
+def _cells(root: PlacedValue) -> list[PlacedValue]:
     if root.get("worksheets").present:
         root.refuse("has the form of notebooks before 2015: open and save it in Jupyter first")
     cells = root.get("cells")
@@ -212,16 +212,16 @@ def _cells(root: Node) -> list[Node]:
         root.refuse("has no cells: it is no notebook")
     found = list(cells.each(MOST_CELLS))
     for number, cell in enumerate(found, 1):
-        Node(cell.value, f"cell {number}", cell.source).object()
+        PlacedValue(cell.value, f"cell {number}", cell.source).object()
     return found
 
 
-def _turns(cell: Node, number: int, notes: list[str]) -> Iterator[SavedTurn]:
+def _turns(cell: PlacedValue, number: int, notes: list[str]) -> Iterator[SavedTurn]:
     """The turns that the outputs of a cell tell, but for those outside any conversation."""
     if cell.object().get("cell_type") != "code":
         return
     place = f"cell {number}"
-    for output in Node(cell.object().get("outputs"), f"{place}, outputs", cell.source).each(
+    for output in PlacedValue(cell.object().get("outputs"), f"{place}, outputs", cell.source).each(
         MOST_OUTPUTS
     ):
         metadata = output.object().get("metadata")
@@ -229,7 +229,7 @@ def _turns(cell: Node, number: int, notes: list[str]) -> Iterator[SavedTurn]:
         if said is None or (isinstance(said, dict) and said.get("chat") == ""):
             continue
         try:
-            node = Node(said, f"{place}, {METADATA_KEY}", cell.source)
+            node = PlacedValue(said, f"{place}, {METADATA_KEY}", cell.source)
             yield read_metadata(node, number, _markdown(output.object().get("data")))
         except ConversationError as error:
             notes.append(f"Left out: {error.message}")
@@ -242,7 +242,7 @@ def _markdown(data: object) -> str:
     return "".join(line for line in lines if isinstance(line, str))
 
 
-def _placed(saved: SavedTurn, own: object, ids: set[str]) -> SavedTurn:
+def _with_present_cell(saved: SavedTurn, own: object, ids: set[str]) -> SavedTurn:
     """With the id of the cell that it now stands in, where the recorded one is not here any more
     (a notebook that was copied cell by cell, or whose ids were made anew)."""
     cell = saved.turn.cell
@@ -283,10 +283,10 @@ def _linked(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
     """The turns in order, each with a parent that is among them and before it, or none."""
     keys = {each.turn.key for each in found}
     ids = {each.turn.response_id: each.turn.key for each in found if each.turn.response_id}
-    return _ordered([_joined(each, keys, ids, notes) for each in found], notes)
+    return _ordered([_with_found_parent(each, keys, ids, notes) for each in found], notes)
 
 
-def _joined(
+def _with_found_parent(
     found: SavedTurn, keys: set[str], ids: Mapping[str, str], notes: list[str]
 ) -> SavedTurn:
     """With its parent found by key or by response id; with none where it is not here."""
