@@ -205,7 +205,7 @@ def test_nothing_else_is_begun_while_the_client_waits_to_ask_again(qwen, server)
 def run(qwen, prompts, limiter):
     """A map with a rate limiter of our own."""
     rows = read_rows(prompts)
-    plans = [qwen._session.plan(qwen._ask(row.prompt, {"history": False})) for row in rows]
+    plans = [qwen._plan(row.prompt, {}) for row in rows]
     table = MapResult(rows, plans)
     run_map(qwen._session, plans, table, MapSettings(), limiter=limiter)
     return table
