@@ -47,7 +47,7 @@ CELLS = {
     "what it raises": "%%qwen -t fails\ncall fails(where='a')",
     "Python": "q = Qwen(endpoint=os.environ['DASHSCOPE_BASE_URL'])\n"
     "print(q.ask('Say it again', data={'env': env, 'frame': frame}).raw)",
-    "pickles": "kept = pickle.dumps([answer, q._ask('x', {}).endpoint])\n"
+    "pickles": "kept = pickle.dumps([answer, q._read('x', {}).endpoint])\n"
     "pathlib.Path('answer.pickle').write_bytes(kept)",
     "exports": "%qwen_export told.md\n%qwen_export told.json\n%qwen_history\n%qwen_usage",
     "settings": "%config QwenMagics",

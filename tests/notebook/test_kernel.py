@@ -582,8 +582,8 @@ def test_unloading_puts_everything_back(process, server):
     process.ok("shell = get_ipython()")
     before = """[sorted(shell.magics_manager.magics["line"]),
         sorted(shell.magics_manager.magics["cell"]),
-        len(shell.input_transformers_cleanup), len(shell.configurables),
-        len(shell.Completer.custom_matchers)]"""
+        len(shell.input_transformers_cleanup), len(shell.Completer.custom_matchers),
+        [c for c in shell.configurables if "qwen" in type(c).__module__]]"""
     clean = process.ok(before).result["text/plain"]
     process.ok("%load_ext qwen_magic")
     process.ok(f'%config QwenMagics.endpoint = "{server.base_url}"')
