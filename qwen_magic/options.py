@@ -39,7 +39,9 @@ Kind: TypeAlias = Literal[
 # `session.plan.Ask`; it is the parameter of that name in the request's body.
 Place: TypeAlias = Literal["cell", "made", "ask", "request"]
 # What Tab offers as its value.
-Offered: TypeAlias = Literal["", "models", "tools", "choices", "chats", "names", "references"]
+Offered: TypeAlias = Literal[
+    "", "models", "tools", "choices", "chats", "names", "references", "compared"
+]
 
 # The documented ones. Any other word goes through: which model takes which changes by the month.
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -188,7 +190,7 @@ class Options:
         "--compare", "LIST",
         "answers side by side: of models (`A,B`), or with values of one option (`effort=low,high`, "
         "`system=@tutor,@reviewer`)",
-        "", "list"))
+        "", "list", offers="compared"))
     judge: str | None = _options(Option(
         "--judge", "MODEL", "let a model judge them, blind to their names", "", "text",
         offers="models"))
@@ -379,6 +381,14 @@ OTHERS: Final[Mapping[str, tuple[Option, ...]]] = {
     "qwen_tools": (
         Option("--forget", "", "ask about every function and server again", field="forget"),
     ),
+}
+
+
+# What may differ between the answers of `--compare`: a conversation's default that has one value.
+COMPARABLE: Final[Mapping[str, Option]] = {
+    option.long.removeprefix("--"): option
+    for option in OPTIONS
+    if "qwen_chat" in option.magics and option.takes_value and option.kind != "list"
 }
 
 

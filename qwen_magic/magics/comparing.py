@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +30,7 @@ from qwen_magic.frontends.kernel import CommPump, kernel_of
 from qwen_magic.frontends.plain import differences_html, differences_text, printable, say
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.values import read_value
-from qwen_magic.options import OPTIONS, Option, Options
+from qwen_magic.options import COMPARABLE, Option, Options
 from qwen_magic.session.transcript import as_read
 
 if TYPE_CHECKING:
@@ -40,12 +40,6 @@ if TYPE_CHECKING:
     from qwen_magic.session.plan import Ask, Plan
 
 _MOST: Final = 6
-# What may differ: whatever is a conversation's default and has a value.
-_DIFFERING: Final[Mapping[str, Option]] = {
-    option.long.removeprefix("--"): option
-    for option in OPTIONS
-    if "qwen_chat" in option.magics and option.takes_value and option.kind != "list"
-}
 _JUDGE: Final = """\
 Below are a question and {count} answers to it. Say which answer serves the person who asked best.
 
@@ -60,12 +54,12 @@ def variants(options: Options) -> list[tuple[str, Options]]:
     values = options.compare or ()
     name, equals, first = values[0].partition("=")
     name = name.strip().replace("_", "-")
-    if equals and name in _DIFFERING:
-        option, values = _DIFFERING[name], (first.strip(), *values[1:])
+    if equals and name in COMPARABLE:
+        option, values = COMPARABLE[name], (first.strip(), *values[1:])
     elif equals:
-        raise OptionError(f"--compare takes models, or one of {', '.join(_DIFFERING)}.")
+        raise OptionError(f"--compare takes models, or one of {', '.join(COMPARABLE)}.")
     else:
-        option = _DIFFERING["model"]
+        option = COMPARABLE["model"]
     if not 2 <= len(set(values)) == len(values) <= _MOST:
         raise OptionError(
             f"--compare takes from two to {_MOST} different values, with commas; "

@@ -15,7 +15,7 @@ from typing import Final
 from qwen_magic.context.interpolation import open_reference
 from qwen_magic.errors import OptionError
 from qwen_magic.magics.line import OptionScanner
-from qwen_magic.options import Option, options_of
+from qwen_magic.options import COMPARABLE, Option, options_of
 
 # `x = %qwen`, `a, b = %qwen`, `x["k"] = %qwen` as well.
 _LINE_MAGIC: Final = re.compile(
@@ -145,6 +145,8 @@ def _values(option: Option, word: str, cursor: int, choices: Choices) -> Complet
     earlier: list[str] = []
     if option.kind in ("list", "files"):
         *earlier, word = _COMMAS.split(word)
+    if option.offers == "compared":
+        return _compared(earlier, word, cursor, choices)
     if option.offers == "references":
         if word.startswith("@"):
             return _matching(word, [f"@{name}" for name in sorted(choices.prompts())], cursor)
@@ -160,6 +162,22 @@ def _values(option: Option, word: str, cursor: int, choices: Choices) -> Complet
         lists = {"models": models, "tools": choices.tools, "chats": choices.chats}
         offered = lists.get(option.offers, option.choices)
     return _matching(word, [name for name in offered if name not in earlier], cursor)
+
+
+def _compared(earlier: list[str], word: str, cursor: int, choices: Choices) -> Completions:
+    """Models, or values of the option that the first word of `--compare` names."""
+    named, equals, first = (earlier or [word])[0].partition("=")
+    option = COMPARABLE.get(named if equals else "model")
+    if option is None:
+        return Completions(cursor, cursor)
+    if equals and not earlier:
+        word = first
+    found = _values(option, word, cursor, choices)
+    typed = {first, *earlier}
+    matches = [match for match in found.matches if match not in typed]
+    if not equals and not earlier:
+        matches += [f"{name}=" for name in COMPARABLE if f"{name}=".startswith(word)]
+    return Completions(found.start, cursor, tuple(matches))
 
 
 def _reference(text: str, prompt_start: int, cursor: int, choices: Choices) -> Completions:
