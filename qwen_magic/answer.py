@@ -96,6 +96,8 @@ class Answer:
         load what it names."""
         from qwen_magic.document.footer import Outcome, TurnFacts
         from qwen_magic.document.markdown.written import safe_markdown
+        from qwen_magic.document.words import revealed
+        from qwen_magic.frontends.plain import printable
         from qwen_magic.frontends.static import bundle_of
         from qwen_magic.protocol.call_outputs import items_json
 
@@ -108,7 +110,8 @@ class Answer:
         response = {**self.raw, "status": "completed", "output": output}
         facts = TurnFacts(self.model, self.chat)
         made = bundle_of(response, facts, Outcome(self.status), self.seconds, self.drawn)
-        return {**made, "text/markdown": safe_markdown(self.text), "text/plain": self.text}
+        markdown, plain = revealed(safe_markdown(self.text)), printable(self.text)
+        return {**made, "text/markdown": markdown, "text/plain": plain}
 
     def _ipython_display_(self) -> None:
         from qwen_magic.frontends.display import show_answer

@@ -55,14 +55,14 @@ def redact_pieces(text: str, key: str) -> str:
     return redact(text, key)
 
 
-def _visible(text: str) -> str:
-    """`text` with an escape for each character that controls a terminal, or that nobody sees: files
-    and servers have a say in messages."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in _SPACES else ascii(char)[1:-1] for char in text
-    )
+def _told(text: str) -> str:
+    """`text` without keys, and with an escape for each character that controls a terminal, or that
+    nobody sees: files and servers have a say in messages."""
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() or char in _SPACES else ascii(char)[1:-1] for char in text
+        )
+    return redact(text)
 
 
 class QwenError(Exception):
@@ -79,9 +79,9 @@ class QwenError(Exception):
 
     def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(message)
-        self.message = redact(_visible(message))
-        self.why = redact(_visible(why))
-        self.hint = redact(_visible(hint))
+        self.message = _told(message)
+        self.why = _told(why)
+        self.hint = _told(hint)
 
     def __str__(self) -> str:
         return "\n".join(line for line in (self.message, self.why, self.hint) if line)
@@ -247,8 +247,8 @@ class _ReplyError(QwenError):
     ) -> None:
         super().__init__(message, why=why, hint=hint)
         self.status = status
-        self.code = redact(code)
-        self.request_id = redact(request_id)
+        self.code = _told(code)
+        self.request_id = _told(request_id)
 
 
 class ProtocolError(_ReplyError):

@@ -47,54 +47,93 @@ _STRONG: Final = frozenset(("api", "access", "secret", "private", "auth", "signi
 # Keys by their looks, as the detectors of Gitleaks, detect-secrets and TruffleHog have them: what
 # stands before a key's random part, and a bound on what that part is made of. These begin where a
 # word does, which one look tells for all of them: a megabyte takes 0.1 s, not 1 s.
-_WORD_SHAPES: Final = (
-    # A private key of age.
-    r"AGE-SECRET-KEY-1[0-9A-Z]{20,}",
-    # OpenAI, Anthropic, OpenRouter, DashScope; others that serve models.
-    r"sk-(?!learn\b)[\w\-]{4,}",
-    r"(?:gsk|pcsk|nvapi|xai|pplx|tvly|r8|csk|fw|tgp_v1|lsv2_(?:pt|sk))[_\-][\w\-]{20,}",
-    r"(?:hf|api_org)_(?=\w*\d)\w{8,}",
-    # Clouds: AWS, Aliyun, Google, Azure, DigitalOcean, Databricks, Yandex, Cloudflare's origin.
-    r"(?:AKIA|ASIA|ABIA|ACCA|A3T[0-9A-Z])[0-9A-Z]{12,}",
-    r"LTAI[0-9A-Za-z]{10,}",
-    r"AIza[\w\-]{16,}|ya29\.[\w\-]{16,}|GOCSPX-[\w\-]{16,}",
-    r"\w{3}\dQ~[\w.~\-]{31,34}",
-    r"do[opr]_v1_[0-9a-f]{16,}|dapi[0-9a-f]{32}|t1\.[A-Z][\w\-]{20,}|v1\.0-[0-9a-f]{20,}",
-    # Code and packages: GitHub, GitLab, npm, PyPI, RubyGems, NuGet, Docker, Clojars, SonarQube.
-    r"gh[pousr]_\w{6,}|github_pat_\w+|gl(?:pat|dt|rt|ptt|ft|imt|agent|soat|cbt)-[\w\-]+",
-    r"npm_[0-9A-Za-z]{20,}|pypi-[\w\-]{16,}|rubygems_[0-9a-f]{20,}|oy2[a-z0-9]{43}",
-    r"dckr_(?:pat|oat)_[\w\-]{16,}|CLOJARS_[a-z0-9]{20,}|sq[pua]_[0-9a-f]{20,}",
-    r"ATATT3[\w\-=]{16,}|ATCTT3[\w\-=]{16,}|AKCp\w{10,}|sgp_[\w\-]{20,}",
-    # Messages: Slack, Telegram, Discord, SendGrid, Mailgun, Mailchimp, Brevo, Twilio.
-    r"xox[a-z]-[\w\-]+|xapp-[\w\-]+|hooks\.slack\.com/services/[\w/]+",
-    r"[MNO][\w\-]{23,25}\.[\w\-]{6}\.[\w\-]{27,}|discord(?:app)?\.com/api/webhooks/[\w/\-]+",
-    r"SG\.[\w\-]{16,}(?:\.[\w\-]+)?|key-[0-9a-f]{32}|[0-9a-f]{32}-us\d{1,2}\b",
-    r"xkeysib-[\w\-]{16,}|(?:SK|AC)[0-9a-f]{32}\b",
-    # Money: Stripe, Square, Shopify, EasyPost, Flutterwave, Shippo.
-    r"[sr]k_(?:live|test|prod)_\w+|whsec_[\w+/=]{16,}|sq0[a-z]{3}-[\w\-]{16,}|EAAA\w{40,}",
-    r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{16,}|EZ[AT]K\w{20,}|FLWSECK[\w\-]{10,}",
-    r"shippo_(?:live|test)_[0-9a-f]{16,}",
-    # Running things: Vault, Terraform, Grafana, Sentry, New Relic, Heroku, Netlify, Fly, Doppler.
-    r"hv[sbr]\.[\w\-]{16,}|\w{10,20}\.atlasv1\.[\w\-]{20,}|gl(?:c|sa)_[\w+/=]{16,}",
-    r"sntr[yu]s?_[\w+/=\-]{16,}|NR(?:AK|AA|IQ|JS|II)-[\w\-]{16,}|HRKU-[\w\-]{16,}",
-    r"nfp_\w{16,}|fo1_[\w\-]{16,}|fm[12][ar]?_[\w+/=]{20,}|dp\.[a-z]{2,5}\.[\w\-]{16,}",
-    r"dt0c01\.\w{10,}(?:\.\w+)?|pul-[0-9a-f]{20,}|pscale_\w+_[\w.\-]{16,}|tskey-[\w\-]{10,}",
-    r"PMAK-[\w\-]{16,}|lin_(?:api|oauth)_\w{16,}|sbp_[0-9a-f]{16,}|sha256~[\w\-]{16,}",
-    r"ntn_\w{16,}|secret_[0-9A-Za-z]{32,}|fig[dour]_[\w\-]{16,}|tfp_[\w\-.]{16,}|pnu_\w{16,}",
-    r"pat[0-9A-Za-z]{14}\.[0-9a-f]{32,}|ops_eyJ[\w\-=]{16,}|rdme_\w{16,}|aio_\w{20,}",
+_RANDOM: Final = r"(?=[\w\-+/=.~]{0,80}?(?:\d|[a-z][A-Z]))"
+# Followed by letters and digits alone: `npm_config_registry2` is none.
+_WORD: Final = r"(?=[a-z]{0,80}[\dA-Z])[0-9A-Za-z]"
+_BEFORE_WORD: Final = (
+    # Models: Fireworks, Replicate, Kaggle.
+    "fw_ r8_ KGAT_ "
+    # Clouds: Aliyun and its STS, Tencent, Volcengine, Neon, Supabase, Vercel.
+    "LTAI STS. AKID AKLT napi_ sbp_ vc[pki]_ "
+    # Packages and machines: npm, ReadMe, Prefect, Netlify, Bitbucket, Buildkite, Artifactory.
+    "npm_ rdme_ pn[ub]_ nfp_ ATBB bkua_ AKCp cmVmd "
+    # Others: Linear, Notion, Adafruit, PostHog, SettleMint, ClickHouse, EasyPost, Infracost, Adobe.
+    "lin_(?:api|oauth)_ secret_ ntn_ aio_ ph[xc]_ sm_[aps]at_ 4b1d EZ[AT]K ico- p8e-"
+)
+# Followed by more than those.
+_BEFORE_MORE: Final = (
+    # Models: Groq, Pinecone, NVIDIA, xAI, Perplexity, Tavily, Cerebras, Together, LangSmith, W&B,
+    # Jina.
+    "jina_ (?:gsk|pcsk|nvapi|xai|pplx|tvly|csk|tgp_v1|lsv2_(?:pt|sk)|wandb_v1)[_-] "
+    # Clouds: Google, Amazon Bedrock, Yandex, Baidu, Supabase, Dropbox, Fly, Doppler, Dynatrace,
+    # Pulumi, Tailscale, OpenShift, Aiven.
+    "AIza ya29. GOCSPX- ABSK AQVN bce-v3/ALTAK- sb_secret_ sl. fo1_ fm[12][ar]?_ dp.[a-z]{2,5}. "
+    "dt0c01. pul- tskey- sha256~ AVNS_ "
+    # Code and packages: GitLab, PyPI, Docker, Jira, Sourcegraph, CircleCI, Scalingo.
+    "gl(?:dt|ft|imt|agent|oas|soat|ffct|cbt|ptt|rt)- GR1348941 pypi- dckr_[po]at_ AT[AC]TT3 sgp_ "
+    "CCIPAT_ tk-us- "
+    # Messages: SendGrid, Brevo.
+    "SG. xkeysib- "
+    # Money: Square, Facebook, Flutterwave, Duffel.
+    "sq0[a-z]{3}- EAA[ACM] FLWSECK whsec_ duffel_(?:test|live)_ "
+    # Running things: Vault, Grafana, Sentry, New Relic, Heroku, PlanetScale, Postman, Figma,
+    # Typeform.
+    "hv[sbr]. gl(?:c|sa)_ sntry[su]_ NR(?:AK|AA|IQ|JS|II)- HRKU- pscale_(?:tkn|oauth|pw)_ PMAK- "
+    "fig[dour]_ tfp_ "
+    # Others: 1Password, Stytch, Contentful, Frame.io, Defined Networking, Intra 42.
+    "ops_eyJ secret-(?:live|test)- CFPAT- fio-u- dnkey- s-s4t2(?:ud|af)-"
+)
+
+
+def _begins(before: str) -> str:
+    return f"(?:{'|'.join(before.replace('.', '[.]').split())})"
+
+
+_SHAPES_OF_WORDS: Final = (
+    rf"{_begins(_BEFORE_WORD)}{_WORD}{{16,}}|(?:hf|api_org)_{_WORD}{{8,}}",  # Hugging Face
+    rf"{_begins(_BEFORE_MORE)}{_RANDOM}[\w\-+/=.~]{{16,}}",
+    # GitHub, GitLab, Slack, Stripe.
+    rf"{_begins('gh[pousr]_ github_pat_ glpat- xox[a-z]- xoxe. xapp- [sr]k_(?:live|test|prod)_')}"
+    rf"{_RANDOM}[\w\-]{{6,}}",
+    # OpenAI, Anthropic, OpenRouter, DashScope and others that serve models; not `sk-container-id-1`
+    # of scikit-learn's HTML. ElevenLabs, ModelScope, Zhipu.
+    r"sk-(?:(?=[\w\-]{0,200}?(?:[A-Za-z]\d|\d[A-Za-z]|\d{4}))[\w\-]{4,}|[\w\-]{32,})",
+    r"sk_[0-9a-f]{32,}|ms-[0-9a-f]{8}-[0-9a-f\-]{27}|[0-9a-f]{32}\.[0-9A-Za-z]{16}\b",
+    # AWS, Azure, DigitalOcean, Databricks, Yandex, Cloudflare's origin, age, 1Password.
+    r"(?:AKIA|ABIA|ACCA|A3T[0-9A-Z]|ASIA(?=[A-Z]{0,20}\d))[0-9A-Z]{12,}|\w{3}\dQ~[\w.~\-]{31,34}",
+    r"do[opr]_v1_[0-9a-f]{16,}|dapi[0-9a-f]{32}|v1\.0-[0-9a-f]{20,}(?:-[0-9a-f]+)?",
+    r"t1\.[\w\-]{4,}={0,2}\.[\w\-]{60,}={0,2}|YC[\w\-]{38}\b",
+    r"AGE-SECRET-KEY-1[0-9A-Z]{20,}|A3-[0-9A-Z]{6}-[0-9A-Z\-]{11,12}(?:-[0-9A-Z]{5}){3}",
+    # RubyGems, NuGet, Clojars, SonarQube, MaxMind, Octopus, Airtable, Harness.
+    r"rubygems_[0-9a-f]{20,}|oy2[a-z0-9]{43}|CLOJARS_[a-z0-9]{20,}|sq[pua]_[0-9a-f]{20,}|\w{6}_\w{29}_mmk\b",
+    r"API-[A-Z0-9]{26}\b|pat[0-9A-Za-z]{14}\.[0-9a-f]{32,}|[ps]at(?:\.[\w\-]{20,24}){3}",
+    # Discord, Mailgun, Mailchimp, Twilio; addresses by which anybody can write.
+    r"[MNO][\w\-]{23,25}\.[\w\-]{6}\.[\w\-]{27,}",
+    r"(?:key-[0-9a-f]{32}|[0-9a-f]{32}-us\d{1,2}|[0-9a-h]{32}(?:-[0-9a-h]{8}){2}"
+    r"|(?:SK|AC)[0-9a-fA-F]{32})\b",
+    r"(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks"
+    r"|webhook\.office\.com/webhookb2|open\.(?:feishu|larksuite)\.\w+/open-apis/bot/v2/hook)"
+    r"/[\w+/@\-]+",
+    # Shopify, Shippo, Facebook; Terraform, Vault of old.
+    r"(?:shp(?:at|ca|pa|ss)|shippo_(?:live|test))_[0-9a-fA-F]{16,}|\d{15,16}\|[\w\-]{27,40}",
+    r"\w{10,20}\.atlasv1\.[\w\-=]{20,}|s\.(?=[A-Za-z]{0,23}\d)[0-9A-Za-z]{24}\b",
     # JSON web tokens; HTTP's two headers.
     r"eyJ[\w\-]{8,}(?:\.[\w\-]*){0,5}",
-    r"(?i:bearer\s{1,20}[\w\-+/=.~]{4,}|basic\s{1,20}(?=[\w+/]{0,400}[\d=])[\w+/=]{6,})",
+    r"(?i:bearer\s{1,20}(?=[\w\-]{0,80}?(?:[\d=]|[+/.]\w)|[\w\-]{20})[\w\-+/=.~]{4,}"
+    r"|(?:(?<=[:=]\s)|(?<=[\"':=]))bearer\s{1,20}[\w\-+/=.~]{4,})",
+    r"(?i:basic\s{1,20}(?:[\w+/]{6,}=+|(?=[\w+/]{0,80}?\d)[\w+/]{16,}))",
 )
 _SHAPES: Final = (
-    rf"\b(?:{'|'.join(_WORD_SHAPES)})",
+    rf"\b(?:{'|'.join(_SHAPES_OF_WORDS)})",
     # A private key, also one whose end is cut off; Telegram.
     r"-----BEGIN[ A-Z]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
     r"(?:[\s\S]*?-----END[ A-Z]{0,60}-----|[\s\S]*)",
-    r"(?<!\w)\d{8,10}:[\w\-]{35}(?![\w\-])",
-    # A password in an address; signatures of addresses.
+    r"(?<!\w)\d{5,16}:A[\w\-]{34}(?![\w\-])",
+    # A password in an address; signatures and keys of addresses.
     r"(?<=://)[^\s/@:'\"<>]{0,200}:[^\s/'\"<>]{1,200}(?=@)",
-    r"(?i:(?<=[?&;])(?:[\w\-]{0,20}signature|sig|[\w\-]{0,20}security-token)=[\w%+/=\-.~]+)",
+    r"(?i:(?<=[?&;])(?:(?:[\w\-]{0,20}signature|sig|[\w\-]{0,20}security-token)=[\w%+/=\-.~]+"
+    r"|(?:(?:access|api|auth)[_\-]?)?(?:key|token)=(?=[\w\-]{0,80}?\d)[\w\-]{16,})"
+    r"|(?<=AccountKey=)[\w+/=]{20,})",
 )
 # More, where nobody would miss a word: long hexadecimal.
 _HEXADECIMAL: Final = r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])"
@@ -178,7 +217,8 @@ def _masked_value(found: re.Match[str]) -> str:
         return found[0]
     opening = re.match(r"[bBfFrRuU]{0,2}(?:'''|\"\"\"|'|\")", value)
     inside = value[opening.end() :].rstrip("'\"") if opening else value
-    if not inside or inside == MASKED or is_harmless(name, inside):
+    is_end = value[-1] not in "'\"" and not re.search(r"\w", inside)  # of `getpass('Password: ')`
+    if not inside or inside == MASKED or is_end or is_harmless(name, inside):
         return found[0]
     if not opening:
         return f"{found['head']}{MASKED}"

@@ -271,8 +271,10 @@ def differences_text(old: str, new: str) -> str:
 
 def differences_html(summary: str, old: str, new: str) -> str:
     """Behind a disclosure that says `summary`; all of it is text."""
+    from qwen_magic.document.markdown.render import shown_html
+
     pieces = "".join(_marked(sign, text) for sign, text in differences(old, new))
-    return f"<details><summary>{escape(summary)}</summary><pre>{pieces}</pre></details>"
+    return f"<details><summary>{shown_html(summary)}</summary><pre>{pieces}</pre></details>"
 
 
 def _marked(sign: Sign, text: str) -> str:

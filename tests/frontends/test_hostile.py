@@ -27,16 +27,19 @@ from qwen_magic.document.html import markup
 from qwen_magic.document.markdown import render_markdown
 from qwen_magic.document.markdown.written import safe_markdown
 from qwen_magic.document.question import Asked, Question, StartQuestion
-from qwen_magic.errors import QwenError
-from qwen_magic.frontends.display import listing_html
+from qwen_magic.errors import APIError, QwenError
+from qwen_magic.frontends.display import edit_html, listed, listing_html
 from qwen_magic.frontends.dry_run import DryRun, dry_run_html, dry_run_text
 from qwen_magic.frontends.history import history_html, history_text
 from qwen_magic.frontends.live_terminal import LiveTerminalView
+from qwen_magic.frontends.plain import differences_html
 from qwen_magic.frontends.static import bundle
 from qwen_magic.frontends.terminal import TerminalView
+from qwen_magic.frontends.trace import TracePage, trace_html, trace_text
 from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.request import RequestPart
 from qwen_magic.protocol.state import ResponseState
+from qwen_magic.recording.trace import Moment, Span, Trace
 
 AT_ONCE = 24  # texts in one answer
 
@@ -120,7 +123,11 @@ def test_pages_that_are_shown_once(name):
         rows.set_error(1, QwenError(text))
         asked = Question(text, text, text, text, True, text)
         start = StartQuestion(text, text, text, text, target=text, passed=(text,))
+        trace = Trace((Span("tool", text, 0.0, 1.0),), (Moment(1.0, text, text),), 1.0, 1)
+        traced = TracePage(text, (text,), trace, (text,), (dry, dry))
         pages = [
+            *(edit_html("qm-id-a", text, text, text + text), trace_html(traced)),
+            listed(differences_html(text, text, f"x {text}")),
             *(history_html(outline, now=0.0), dry_run_html(dry), rows._repr_html_()),
             *("".join(markup(Asked(each, text))) for each in (asked, start)),
             listing_html([text], [[text]], text),
@@ -128,8 +135,15 @@ def test_pages_that_are_shown_once(name):
         for page in pages:
             found = html_faults(page, sheets=SHEETS, maths=False)
             assert not found, (found, text)
-        for words in (history_text(outline, now=0.0), dry_run_text(dry), repr(rows)):
+        error, shown = APIError(text, request_id=text), Answer(text)._repr_mimebundle_()[0]
+        told = (history_text(outline, now=0.0), dry_run_text(dry), trace_text(traced), repr(rows))
+        for words in (*told, shown["text/plain"]):
             assert not text_faults(words), text
+        assert not re.findall("a control|a hidden", str(text_faults(str(error)))), text
+        found = markdown_faults(shown["text/markdown"]) + text_faults(
+            shown["text/markdown"], "\n\t\r\0"
+        )
+        assert not found, (found, text)
         exported = export_markdown(chain)
         found = markdown_faults(exported) + text_faults(exported, "\n\t\r\0")
         assert not found, (found, text)

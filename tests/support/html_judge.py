@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from base64 import b64decode
+from xml.etree import ElementTree
 
 import mistune
 from markdown_it import MarkdownIt
@@ -19,10 +21,14 @@ from selectolax.lexbor import LexborHTMLParser
 
 _TEXT = ("class", "dir")
 ELEMENTS: dict[str, set[str]] = {
-    **{tag: set() for tag in ("em", "strong", "s", "br", "thead", "tbody", "sup", "sub", "kbd")},
+    **{
+        tag: set()
+        for tag in ("em", "strong", "s", "br", "thead", "tbody", "sup", "sub", "kbd", "ins", "del")
+    },
     "b": {*_TEXT},
     **{tag: {"class"} for tag in ("i", "hr", "table", "tr", "mark", "figure", "style")},
-    **{tag: {*_TEXT} for tag in ("p", "span", "small", "h1", "h2", "h3", "h4", "h5", "h6")},
+    "span": {*_TEXT, "style"},
+    **{tag: {*_TEXT} for tag in ("p", "small", "h1", "h2", "h3", "h4", "h5", "h6")},
     **{tag: {*_TEXT} for tag in ("ul", "blockquote", "code")},
     "li": {*_TEXT, "style"},
     "ol": {*_TEXT, "start"},
@@ -33,12 +39,15 @@ ELEMENTS: dict[str, set[str]] = {
     "th": {"class", "scope", "style", "align"},
     "td": {"class", "style", "align", "data-label"},
     "a": {*_TEXT, "href", "title", "rel", "target"},
-    "img": {"class", "src", "alt"},
+    "img": {"class", "src", "alt", "width", "height"},
     "button": {"type", "class", "value"},
 }
-STYLES = re.compile(r"text-align:center|list-style-type: none|padding: [\d px]+;?")
+STYLES = re.compile(
+    r"text-align:center|list-style-type: none|padding: [\d px]+;?|color: #[0-9a-f]{6}"
+)
 HREF = re.compile(r"(?:https?://[^/\s]|mailto:\S)[^\x00-\x1f\x7f]*|#cell-id=[\w-]+", re.IGNORECASE)
-SRC = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+", re.IGNORECASE)
+SRC = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=]+", re.IGNORECASE)
+DRAWN = {"svg", "text", "line", "rect"}  # all that a waterfall is made of
 VALUES = {
     "class": re.compile(r"(?:(?:qm-[\w-]+|[a-z][a-z0-9]?) ?)+"),
     "dir": re.compile("auto|ltr"),
@@ -101,6 +110,10 @@ def html_faults(html: str, *, sheets: tuple[str, ...] = (), maths: bool | None =
                 faults.append(f"an attribute {name} of <{tag}>")
             elif name in VALUES and not VALUES[name].fullmatch(value or ""):
                 faults.append(f"{name}={value!r} of <{tag}>")
+            elif name == "src" and "svg" in (value or ""):
+                drawn = ElementTree.fromstring(b64decode((value or "").partition(",")[2]))
+                names = {each.tag.partition("}")[2] for each in drawn.iter()} - DRAWN
+                faults += [f"an element <{each}> in a picture" for each in names]
             elif name != "value":
                 faults += _text_faults(value or "", f"{name} of <{tag}>")
         if tag == "a" and (node.attributes.get("href") or "#")[0] != "#":
