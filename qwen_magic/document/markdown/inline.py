@@ -57,6 +57,7 @@ _CUT: Final = re.compile(
 _IN_ADDRESS: Final = re.compile(r"(?:://|www\.)\S*\Z")
 _IN_TARGET: Final = re.compile(r"\]\([^\s()]*\Z")
 _TARGET: Final = re.compile(r"[^\s)]*\)?")
+_MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|[ \t]\n|\n[ \t]|://|www\.", re.IGNORECASE)
 _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _WIDE_SYMBOLS: Final = re.compile("[\u2329\u232a\u2630-\u2637\u268a-\u268f]")  # that are no emoji
 _WIDE_EMOJI: Final = re.compile(
@@ -113,6 +114,11 @@ _RULES_OF: Final[dict[str, tuple[str, ...]]] = {
     "<": ("autolink",),
     "&": ("entity",),
 }
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether `text` holds no mark that is read inside a line."""
+    return _MARKS.search(text) is None
 
 
 def add_inline(md: MarkdownIt) -> None:
@@ -216,6 +222,9 @@ class _InlineParser(ParserInline):
         return self._known
 
     def parse(self, src: str, md: MarkdownIt, env: EnvType, tokens: list[Token]) -> list[Token]:
+        if len(src) < LONGEST and is_plain(src):
+            tokens.append(Token("text", "", 0, content=src))
+            return tokens
         start = 0
         while len(src) - start > LONGEST:
             start, piece = first_piece(md, src, env, start) or (len(src), [])

@@ -14,11 +14,13 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import MD_TRIM_CHARS
 from markdown_it.parser_block import RuleFuncBlockType
+from markdown_it.ruler import Ruler
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block.reference import reference
 from markdown_it.rules_block.table import table
@@ -44,6 +46,18 @@ _CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
 _FORMULA: Final = re.compile(r"(?<![\\$])\$(?![\s$])[^$`]*?(?<![\s\\])\$(?![\d$])")
 _BEGINS: Final = frozenset("`~>#*-+_=0123456789[<$\\")  # what begins another block than a paragraph
+# The rules that know their block by its first character; the others are asked of each line.
+_RULES_OF: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys("`~", ("fence",)),
+    **dict.fromkeys("$\\", ("maths",)),
+    **dict.fromkeys("*-", ("hr", "list")),
+    **dict.fromkeys("+0123456789", ("list",)),
+    ">": ("blockquote",),
+    "_": ("hr",),
+    "[": ("aside", "reference"),
+    "<": ("aside",),
+    "#": ("heading",),
+}
 _UNDERLINE: Final = re.compile(r"(?:=+|-+)[ \t]*")
 _PIPE: Final = re.compile(r"(?<!\\)\|")
 
@@ -149,6 +163,7 @@ def _parser() -> MarkdownIt:
     md.block.ruler.after("deepest", "plain", _plain)
     md.block.ruler.at("lheading", _text)
     add_inline(md)
+    md.block.ruler = _BlockRuler(md.block.ruler)
     md.core.ruler.at("inline", _inline)
     md.core.ruler.after("inline", "complete", _complete)
     # Every address parses as one: `links` decides, when it is rendered, what becomes a link.
@@ -156,6 +171,39 @@ def _parser() -> MarkdownIt:
     md.normalizeLinkText = lambda link: link  # type: ignore[method-assign]
     md.validateLink = lambda url: True  # type: ignore[method-assign]
     return md
+
+
+class _BlockRuler(Ruler[RuleFuncBlockType]):
+    """The block rules of `all_rules`; each chain is one that asks those which a line's first
+    character allows."""
+
+    def __init__(self, all_rules: Ruler[RuleFuncBlockType]) -> None:
+        super().__init__()
+        self.__rules__ = all_rules.__rules__
+        self._chains: dict[str, list[RuleFuncBlockType]] = {}
+
+    def getRules(self, chainName: str = "") -> list[RuleFuncBlockType]:  # noqa: N802, N803
+        if chainName not in self._chains:
+            self._chains[chainName] = [self._asking(super().getRules(chainName))]
+        return self._chains[chainName]
+
+    def _asking(self, rules: Sequence[RuleFuncBlockType]) -> RuleFuncBlockType:
+        names = {rule.fn: rule.name for rule in self.__rules__}
+        known = {*chain(*_RULES_OF.values())}
+        others = tuple(rule for rule in rules if names[rule] not in known)
+        chosen = {
+            char: tuple(rule for rule in rules if rule in others or names[rule] in own)
+            for char, own in _RULES_OF.items()
+        }
+
+        def ask(state: StateBlock, line: int, end: int, silent: bool) -> bool:
+            begin = state.bMarks[line] + state.tShift[line]
+            for rule in chosen.get(state.src[begin : begin + 1], others):  # noqa: SIM110, slower
+                if rule(state, line, end, silent):
+                    return True
+            return False
+
+        return ask
 
 
 def _definition(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -203,7 +251,7 @@ def _text(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     letter, and markdown-it would ask all of them twice, of every kind of block.
     """
     kind, state.parentType = state.parentType, "paragraph"
-    rules, underline, line = state.md.block.ruler.getRules("paragraph"), "", start_line
+    (ends,), underline, line = state.md.block.ruler.getRules("paragraph"), "", start_line
     while (line := _next_begun(state, line + 1, end_line)) < end_line and not state.isEmpty(line):
         indent = state.sCount[line]
         if indent - state.blkIndent > 3:
@@ -211,7 +259,7 @@ def _text(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
         if indent >= state.blkIndent and _UNDERLINE.fullmatch(found := _line(state, line)):
             underline = found[0]
             break
-        if indent >= 0 and _ends(state, rules, line, end_line):
+        if indent >= 0 and ends(state, line, end_line, True):
             break
     state.parentType = kind
     tag = {"=": "h1", "-": "h2"}.get(underline, "p")
@@ -226,14 +274,6 @@ def _text(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     inside.children = []
     state.push(f"{name}_close", tag, -1).markup = underline
     return True
-
-
-def _ends(state: StateBlock, rules: Sequence[RuleFuncBlockType], line: int, end: int) -> bool:
-    """Whether a block of one of these kinds begins with `line`."""
-    for rule in rules:  # noqa: SIM110, a generator costs more than most rules
-        if rule(state, line, end, True):
-            return True
-    return False
 
 
 def _next_begun(state: StateBlock, line: int, end: int) -> int:
@@ -308,10 +348,10 @@ def _table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     if silent:
         return True
     columns = len(cells) + max(0, missing)
-    others = state.md.block.ruler.getRules("blockquote")  # as the table's own rule asks them
+    (ends,) = state.md.block.ruler.getRules("blockquote")  # as the table's own rule asks them
     may_lack = _LACKING + sum(map(len, meant.values())) // 4
     for line in range(start_line + 2, end_line):
-        if state.isEmpty(line) or _ends(state, others, line, end_line):
+        if state.isEmpty(line) or ends(state, line, end_line, True):
             break
         text = _line(state, line)
         may_lack += len(text) // 4 - max(0, columns - text.count("|") - 1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from qwen_magic.document.markdown.inline import LONGEST, last_cut
+from qwen_magic.document.markdown.inline import LONGEST, is_plain, last_cut
 from qwen_magic.document.markdown.maths import opened_in
 from qwen_magic.document.markdown.parser import Token, first_piece, parse_inline
 from qwen_magic.document.markdown.render import PARAGRAPH_OPEN, block_htmls, inline_html, text_html
@@ -20,7 +20,6 @@ from qwen_magic.document.markdown.rules.renderer import (
     Context,
     interrupts,
     is_blank,
-    is_plain,
     settle_text,
     text_to_html,
 )

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from qwen_magic.document.highlight import highlight_pieces
+from qwen_magic.document.markdown.inline import is_plain
 from qwen_magic.document.markdown.parser import (
     Env,
     ParsedBlock,
@@ -33,7 +34,6 @@ from qwen_magic.document.markdown.sent import Writer
 
 LARGEST: Final = 3000  # characters of a block without a renderer that are rendered again
 LONGEST_HEAD: Final = 400  # characters of what may be the head of a table
-_MARKS: Final = re.compile(r"[\\`*_~\[<&$@]|[ \t]\n|\n[ \t]")
 _CITED: Final = re.compile(r"\[[\d^]|!\[")  # citations, footnotes, pictures
 _ITEM: Final = re.compile(r" *(?:[-+*]|1[.)]) (?! *\[)[^\s*+-]")
 _PARAGRAPH: Final = re.compile(r" {0,3}(?:[^\W\d_]|\*\*[^\s*]|`[^`\s]|\d+(?![\d.)]))")
@@ -120,11 +120,6 @@ def is_blank(line: str) -> bool:
 def begins_list(line: str) -> bool:
     """Tell whether a line begins an item of a list, whatever it still grows to."""
     return _ITEM.match(line) is not None
-
-
-def is_plain(text: str) -> bool:
-    """Tell whether `text` holds no mark that inline Markdown would read."""
-    return _MARKS.search(text) is None and "://" not in text and "www." not in text.lower()
 
 
 def text_to_html(text: str, env: Env) -> str:
