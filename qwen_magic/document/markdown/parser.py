@@ -198,7 +198,7 @@ class _BlockRuler(Ruler[RuleFuncBlockType]):
 
         def ask(state: StateBlock, line: int, end: int, silent: bool) -> bool:
             begin = state.bMarks[line] + state.tShift[line]
-            for rule in chosen.get(state.src[begin : begin + 1], others):  # noqa: SIM110, slower
+            for rule in chosen.get(state.src[begin : begin + 1], others):
                 if rule(state, line, end, silent):
                     return True
             return False
