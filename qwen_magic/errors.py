@@ -30,7 +30,7 @@ None of them ever holds a key: messages that come from elsewhere pass `redact` f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
 from types import TracebackType
@@ -55,12 +55,12 @@ def redact_pieces(text: str, key: str) -> str:
     return redact(text, key)
 
 
-def _told(text: str) -> str:
-    """`text` without keys, and with an escape for each character that controls a terminal, or that
-    nobody sees: files and servers have a say in messages."""
+def printed(text: str, kept: Container[str] = "") -> str:
+    """`text` without keys, and with an escape for each character that is not `kept` and controls a
+    terminal, ends a line, or is seen by nobody: files and servers have a say in messages."""
     if not text.isprintable():
         text = "".join(
-            char if char.isprintable() or char in _SPACES else ascii(char)[1:-1] for char in text
+            char if char.isprintable() or char in kept else ascii(char)[1:-1] for char in text
         )
     return redact(text)
 
@@ -79,9 +79,9 @@ class QwenError(Exception):
 
     def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(message)
-        self.message = _told(message)
-        self.why = _told(why)
-        self.hint = _told(hint)
+        self.message = printed(message, _SPACES)
+        self.why = printed(why, _SPACES)
+        self.hint = printed(hint, _SPACES)
 
     def __str__(self) -> str:
         return "\n".join(line for line in (self.message, self.why, self.hint) if line)
@@ -247,8 +247,8 @@ class _ReplyError(QwenError):
     ) -> None:
         super().__init__(message, why=why, hint=hint)
         self.status = status
-        self.code = _told(code)
-        self.request_id = _told(request_id)
+        self.code = printed(code)
+        self.request_id = printed(request_id)
 
 
 class ProtocolError(_ReplyError):

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from qwen_magic.errors import printed
 from qwen_magic.masking import redact
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class Watch:
         self._span: Span | None = None
         ask = plan.ask
         place = f"turn {plan.number} of {plan.chat}" if plan.chat else "outside any conversation"
-        LOGGER.info("asking %s at %s, %s", ask.model, ask.endpoint.host, redact(place))
+        LOGGER.info("asking %s at %s, %s", printed(ask.model), ask.endpoint.host, printed(place))
         if LOGGER.isEnabledFor(logging.DEBUG):
-            LOGGER.debug("prompt: %s", redact(ask.prompt))
+            LOGGER.debug("prompt: %s", printed(ask.prompt))
 
     def asks(self, plan: Plan) -> None:
         """A request goes out."""
@@ -111,11 +112,11 @@ def log_end(turn: Turn, error: QwenError | None) -> None:
     """The turn is over."""
     usage = turn.usage
     tokens = f"{usage.input_tokens:,} + {usage.output_tokens:,} tokens" if usage else "no usage"
-    told = (turn.status, redact(turn.model), turn.seconds, tokens, redact(turn.response_id))
+    told = (turn.status, printed(turn.model), turn.seconds, tokens, printed(turn.response_id))
     if error is None:
         LOGGER.info("%s: %s in %.1f s, %s, %s", *told)
     else:
-        failure = f"{type(error).__name__}: {error.message}"
+        failure = f"{type(error).__name__}: {printed(error.message)}"
         LOGGER.warning("%s: %s in %.1f s, %s, %s: %s", *told, failure)
 
 

@@ -40,6 +40,7 @@ from qwen_magic.protocol.decode import decode_event
 from qwen_magic.protocol.request import RequestPart
 from qwen_magic.protocol.state import ResponseState
 from qwen_magic.recording.trace import Moment, Span, Trace
+from qwen_magic.session.telemetry import log_end
 
 AT_ONCE = 24  # texts in one answer
 
@@ -147,6 +148,18 @@ def test_pages_that_are_shown_once(name):
         exported = export_markdown(chain)
         found = markdown_faults(exported) + text_faults(exported, "\n\t\r\0")
         assert not found, (found, text)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_log_has_a_line_for_each_turn(caplog, name):
+    """No words of a server end it, or tell a terminal what to do."""
+    caplog.set_level("INFO", "qwen_magic")
+    for text in CLASSES[name]:
+        turn = Turn(key="k", chat="c", status="failed", response_id=text, model=text)
+        log_end(turn, APIError(text, request_id=text))
+    assert len(caplog.messages) == len(CLASSES[name])
+    for line in caplog.messages:
+        assert line.isprintable(), line
 
 
 @pytest.mark.parametrize(("text", "host"), LIES)
