@@ -28,7 +28,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
-from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError, bare
+from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError, bare, printed
 from qwen_magic.notebook_files import copy_notebooks, hand_out, record_notebook
 from qwen_magic.options import OPTIONS, Option, options_of
 
@@ -113,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"What was to be written could not be: {error.strerror}.", file=sys.stderr)
             return 1
         notes = getattr(bare(error), "__notes__", ())
-        print(f"{type(error).__name__}: {error}", *notes, sep="\n", file=sys.stderr)
+        said = printed(f"{type(error).__name__}: {error}", "\n")
+        print(said, *notes, sep="\n", file=sys.stderr)
         return 1
 
 
@@ -121,10 +122,10 @@ def _run_command(given: argparse.Namespace) -> int:
     """Raises `QwenError`, `KeyboardInterrupt`, `BrokenPipeError`."""
     match given.command:
         case "record":
-            print(record_notebook(given.notebook, inplace=given.inplace))
+            print(printed(record_notebook(given.notebook, inplace=given.inplace)))
             return 0
         case "handout":
-            print(hand_out(given.notebook, given.folder))
+            print(printed(hand_out(given.notebook, given.folder)))
             return 0
         case "demo":
             return open_demo(
@@ -290,7 +291,7 @@ class _Parser(argparse.ArgumentParser):
             if wrong[1] and self.prog.endswith(" ask"):
                 message += " Behind -- all is prompt."
         message = f"{self.prog}: {message} ({self.prog} --help tells more.)\n"
-        self.exit(2, _wrapped(message, sys.stderr))
+        self.exit(2, _wrapped(printed(message, "\n"), sys.stderr))
 
 
 class _KeepTyped(argparse.Action):

@@ -96,7 +96,7 @@ def hand_out(path: Path, folder: Path | None = None) -> str:
     a sentence. Raises `UsageError`."""
     notebook = _read_notebook(path)
     folder = folder or path.with_name(f"{path.stem}-handout")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already.", hint="Name a new folder.")
     tagged = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", ())]
     notebook.cells = [cell for cell in notebook.cells if cell not in tagged]

@@ -172,6 +172,20 @@ def test_a_handout_follows_no_link_out_of_its_folder(tmp_path):
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["lesson.ipynb"]
 
 
+def test_what_a_terminal_would_obey_is_spelled_out(tmp_path, capsys):
+    """In what was typed, and in names of somebody's files."""
+    (tmp_path / "x\x1b]0;y\x07.csv").touch()
+    cell = nbformat.v4.new_code_cell("'x\x1b]0;y\x07.csv'")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "lesson.ipynb")
+    assert cli.main(["handout", str(tmp_path / "lesson.ipynb")]) == 0
+    with pytest.raises(SystemExit):
+        cli.main(["ask", "--x\x1b]0;y\x07"])
+    said = capsys.readouterr()
+    for words in (said.out, said.err):
+        assert "x\\x1b]0;y\\x07" in words
+        assert "\x1b" not in words
+
+
 def test_the_demo_writes_through_no_link(tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "quickstart.ipynb").symlink_to(tmp_path / "elsewhere")

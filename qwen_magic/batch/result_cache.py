@@ -47,7 +47,7 @@ def cache_path(resume: str | Path, folder: Path) -> Path:
     if isinstance(resume, Path):
         return resume
     if "/" in resume or os.sep in resume or resume.endswith(_ENDINGS):
-        return Path(resume).expanduser()
+        return Path(os.path.expanduser(resume))
     if not _NAME.fullmatch(resume):
         raise UsageError(
             f"{resume!r} cannot be the name of a map.",

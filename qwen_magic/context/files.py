@@ -149,10 +149,10 @@ def find_file(ref: str, value: object = None) -> Path:
     """The file that `ref` names; a variable of that name counts where there is none. Raises
     `UsageError` with names that are near."""
     typed, given = _path(ref), None
-    if not _is_file(typed) and isinstance(value, str | os.PathLike):
+    if not os.path.isfile(typed) and isinstance(value, str | os.PathLike):
         given = _path(os.fspath(value))
     path = given or typed
-    if _is_file(path):
+    if os.path.isfile(path):
         return path
     if given is None and value is not None:
         raise UsageError(
@@ -178,17 +178,7 @@ def find_file(ref: str, value: object = None) -> Path:
 def _path(given: Any) -> Path:
     if str(given).lower().startswith("file://"):
         given = url2pathname(str(given)[7:])
-    try:
-        return Path(given).expanduser()
-    except (RuntimeError, TypeError):  # no such home; bytes
-        return Path(os.fsdecode(given))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
-        return False
+    return Path(os.path.expanduser(os.fsdecode(given)))
 
 
 def _similar_names(path: Path) -> str:

@@ -80,7 +80,7 @@ def read_image(ref: str, value: object = None) -> tuple[JSON, RequestPart]:
         address = ref if value is None else str(value)
         if address.lower().startswith(("http://", "https://", "data:image/")):
             return _item_and_part(ref, {"type": "input_image", "image_url": address})
-        value = Path(address).expanduser()
+        value = Path(os.path.expanduser(address))
     picture = _picture(ref, value)
     if len(picture.content) > MAX_BYTES:
         raise too_large(ref, len(picture.content))

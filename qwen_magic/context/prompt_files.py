@@ -19,6 +19,7 @@ text that somebody else may have written.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ def find_prompt(name: str, folders: Sequence[Path]) -> PromptFile:
     Raises `UsageError`."""
     if _NAME.fullmatch(name):
         for path in (folder / f"{name}.md" for folder in (*folders, BUNDLED)):
-            if path.is_file() and (text := read_small(path)) and _BEGINNING.match(text):
+            if os.path.isfile(path) and (text := read_small(path)) and _BEGINNING.match(text):
                 return _parsed(path, text)
     known = [each.name for each in list_prompts(folders, lambda error: None)]
     near = get_close_matches(name, known, 1)
@@ -145,14 +146,14 @@ def read_instructions(
     persona = persona_of(typed, folders)
     if persona is not None:
         return persona.filled()
-    return Interpolated(read_small(folders[0] / Path(typed[1:]).expanduser()))
+    return Interpolated(read_small(folders[0] / os.path.expanduser(typed[1:])))
 
 
 def persona_of(typed: str, folders: Sequence[Path]) -> PromptFile | None:
     """The prompt file that `typed` names, if it is `@name` and no file's path. Raises
     `UsageError`."""
     is_name = typed.startswith("@") and _NAME.fullmatch(typed[1:])
-    if not is_name or (folders[0] / typed[1:]).is_file():
+    if not is_name or os.path.isfile(folders[0] / typed[1:]):
         return None
     return find_prompt(typed[1:], folders)
 

@@ -62,7 +62,7 @@ class LocalServer:
                 "A model of this machine needs the library xllamacpp.",
                 hint='Install it: %pip install "qwen-magic[local]"',
             )
-        if not self.weights.is_file():
+        if not os.path.isfile(self.weights):
             raise UsageError(f"There is no file {self.weights}.", hint="Give a GGUF file.")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._process = process = subprocess.Popen(

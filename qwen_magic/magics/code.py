@@ -3,6 +3,7 @@ how an answer came about."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ class CodeMagics(SessionMagics):
         words, _ = read_words("qwen_trace", line, takes, most=2)
         kept = self._asker.session.traced
         if words and (words[0].endswith(".jsonl") or len(words) == 2):
-            self._trace_recorded(Path(words[0]).expanduser(), *words[1:])
+            self._trace_recorded(Path(os.path.expanduser(words[0])), *words[1:])
             return
         if words:
             key = self._find(words[0])[1].key

@@ -243,7 +243,7 @@ def _as_variable(typed: tuple[Option, str, str], names: dict[str, Any]) -> tuple
 
 
 def _existing_notebook(notebook: Path) -> Path:
-    if not notebook.is_file():
+    if not os.path.isfile(notebook):
         raise UsageError(f"There is no notebook {notebook}.")
     return Path(os.path.abspath(notebook))  # as Jupyter tells it to a kernel: links stay
 

@@ -101,7 +101,7 @@ class FileMagics(SessionMagics):
             say(told.replace("Recording into", "Recorded into").replace(" so far", ""))
             return
         if path:
-            tape.record(Path(path).expanduser())
+            tape.record(Path(os.path.expanduser(path)))
         say(tape.describe())
 
     @command
@@ -120,7 +120,7 @@ class FileMagics(SessionMagics):
         if word == "off":
             session.tape.end_replay()
         elif word:
-            session.tape.replay([Path(word).expanduser()], speed=speed, missing=str(missing))
+            session.tape.replay([Path(os.path.expanduser(word))], speed=speed, missing=str(missing))
             session.forget_recorded()
         elif given:
             raise UsageError("%qwen_replay needs the file that is to be replayed.")
@@ -201,7 +201,7 @@ def _file(magic: str, line: str) -> tuple[Path, str]:
     words, _ = read_words(magic, line, "a file and a conversation's name", most=2)
     if not words:
         raise UsageError(f"%{magic} needs a file, and perhaps a conversation's name after it.")
-    return Path(words[0]).expanduser(), check_chat_name(
+    return Path(os.path.expanduser(words[0])), check_chat_name(
         words[1], aside=magic == "qwen_export"
     ) if len(words) == 2 else ""
 

@@ -8,12 +8,12 @@ words (names, turns, files) and their options in any order.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
 
 from qwen_magic.errors import OptionError, UsageError
@@ -272,7 +272,7 @@ def read_arguments(typed: Iterable[tuple[Option, str, str]]) -> Options:
     given: _Given = {}
     for option, name, text in typed:
         # A shell leaves no quotes: a file with a comma in its name is one.
-        is_file = option.kind == "files" and Path(text).exists()
+        is_file = option.kind == "files" and os.path.exists(text)
         _take(given, option, name, text, quoted=is_file)
     return _options(given)
 

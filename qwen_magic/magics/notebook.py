@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -248,7 +249,7 @@ class NotebookReader:
         if kernel_of(self._shell) is None and NOTEBOOK_NAME not in names:
             return None
         path = Path(scope_of(names))
-        if path.suffix != ".ipynb" or not path.is_file():
+        if path.suffix != ".ipynb" or not os.path.isfile(path):
             return None
         saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         is_today = saved.date() == datetime.now().astimezone().date()

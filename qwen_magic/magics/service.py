@@ -206,7 +206,7 @@ class ServiceMagics(SessionMagics):
             case "qwen":
                 self._serve(self._fetched_weights(), options.get("threads", 1))
             case _:
-                self._serve(Path(word).expanduser().absolute(), options.get("threads", 1))
+                self._serve(Path(os.path.expanduser(word)).absolute(), options.get("threads", 1))
         say(self._local_state())
 
     @command

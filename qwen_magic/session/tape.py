@@ -340,11 +340,11 @@ class Tape:
             return
         try:
             if name := environ.get(RECORD, "").strip():
-                path = Path(name).expanduser().absolute()
+                path = Path(os.path.expanduser(name)).absolute()
                 check_recordable(path)
                 self._ordered = _Recorder(path, begun=is_recording(path))
             elif name := environ.get(REPLAY, "").strip():
-                self.replay([Path(name).expanduser()], speed=math.inf)
+                self.replay([Path(os.path.expanduser(name))], speed=math.inf)
         except UsageError:
             self._environ = environ
             raise
@@ -381,15 +381,15 @@ def _maker() -> str:
 def check_recordable(path: Path) -> None:
     """Raises `UsageError` where no recording can be written: what is there and is none is never
     replaced."""
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path} cannot be written: there is no such folder, or it is closed.")
-    if path.exists() and not is_recording(path):
+    if os.path.exists(path) and not is_recording(path):
         raise UsageError(f"{path} is there and is no recording.", hint="Choose another name.")
 
 
 def is_recording(path: Path) -> bool:
     """Whether the file begins as a recording does."""
-    if not path.is_file():  # to open a pipe may wait for ever
+    if not os.path.isfile(path):  # to open a pipe may wait for ever
         return False
     try:
         with path.open("rb") as file:

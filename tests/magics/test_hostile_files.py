@@ -3,6 +3,7 @@ or told as nothing but words. Nothing is run, nothing waits for ever, the file s
 
 import json
 import os
+import shlex
 import sqlite3
 from contextlib import closing
 from itertools import count
@@ -21,11 +22,13 @@ from qwen_magic.conversation.archive.notebook import MOST_SHARED, read_notebook
 from qwen_magic.conversation.chain import Turn
 from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
-from qwen_magic.conversation.scope import append_text, read_text
+from qwen_magic.conversation.scope import append_text, read_text, write_text
 from qwen_magic.demo.lesson import LessonError, MissingValueError, fill, parse_lesson, read_lessons
 from qwen_magic.errors import QwenError, UsageError
+from qwen_magic.magics.files import _file
+from qwen_magic.notebook_files import hand_out
 from qwen_magic.recording.file import read_recording
-from qwen_magic.session.tape import is_recording
+from qwen_magic.session.tape import check_recordable, is_recording
 from qwen_magic.tools.mcp import _question
 from qwen_magic.tools.mcp_format import read_servers
 
@@ -267,6 +270,26 @@ def test_nobody_waits_for_a_pipe(tmp_path, make, read):
     make(path)
     with pytest.raises((UsageError, LessonError)):
         read(path)
+
+
+NAMED = {
+    "text": lambda name: read_text(Path(name)),
+    "export": lambda name: write_text(_file("qwen_export", shlex.quote(name))[0], "x"),
+    "recording": lambda name: check_recordable(Path(name, "x")),
+    "what is recorded": lambda name: append_text(Path(name), "x"),
+    "prompt": lambda name: find_prompt(name, [Path()]),
+    "instructions": lambda name: read_instructions(f"@{name}", {}),
+    "image": lambda name: image_part(name, None),
+    "a file that is sent": read_file,
+    "handout": lambda name: hand_out(Path(f"{name}.ipynb")),
+}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/x", "a\0b", "\ud800"], ids=ascii)
+@pytest.mark.parametrize("use", NAMED.values(), ids=NAMED)
+def test_a_name_that_no_file_has_is_said(use, name):
+    with pytest.raises(UsageError):
+        use(name)
 
 
 @pytest.mark.parametrize("make", [os.link, lambda victim, path: path.symlink_to(victim)])
