@@ -81,15 +81,16 @@ _ANGLE: Final = re.compile(  # CommonMark's
     r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?)*))>"
 )
 _STOP: Final = (  # what no address holds
-    r"\s<>\"`\u2018-\u201f\u2026\u3000-\u3004\u3008-\u3020\u30fb"
+    r"\s<>\"`\u060c\u061b\u061f\u06d4\u2018-\u201f\u2026\u3000-\u3004\u3008-\u3020\u30fb"
     r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
 )
 _EAST: Final = "\u2e80-\ufaff\U00020000-\U0003ffff"
 _LABEL: Final = rf"(?:[\w-]+|(?:(?![{_STOP}])[{_EAST}])+)"
 _WRITTEN: Final = re.compile(
-    rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#](?:(?!\*\*|~~)[^{_STOP}])*)?)(?!@)",
+    rf"(?>(?:https?://|www\.){_LABEL}(?:\.{_LABEL})*(?::\d+)?(?:[/?#](?:(?!\*\*|~~)[^{_STOP}])*)?)(?!(?::[!-~]*)?@)",
     re.IGNORECASE | re.ASCII,
 )
+_LAST_ENTITY: Final = re.compile(r"&[a-z0-9]{1,31};\Z", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"(?<![a-z0-9.+-])https?\Z", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(
     r"(?<![\w./@-])www\.(?=\w)"
@@ -501,14 +502,16 @@ def _html(state: StateInline, silent: bool) -> bool:
         state.pos = end + 3 if end >= 0 else start
         return end >= 0
     found = _TAG.match(state.src, start, state.posMax)
-    if found is None or found.group(1) or state.level > DEEPEST_TAGS:
+    if found is None or state.level > DEEPEST_TAGS:
         return False
     name = found.group(2).lower()
-    if name == "br":
+    if name == "br":  # as browsers take it, also closing
         if not silent:
             state.push("hardbreak", "br", 0).markup = found.group()
         state.pos = found.end()
         return True
+    if found.group(1):
+        return False
     state.pos = found.end()
     inner, after = _closing(state, name)
     if not silent:
@@ -558,9 +561,10 @@ def _written(md: MarkdownIt, text: str) -> str:
     found = _WRITTEN.match(text)
     if found is None or md.linkify is None:
         return ""
-    scheme = "http://" if found.group()[:4].lower() == "www." else ""
-    link = md.linkify.match_at_start(scheme + found.group())
-    return link.raw[len(scheme) :].rstrip("*_~") if link else ""
+    address = _LAST_ENTITY.sub("", found.group()).rstrip("*_~\\")
+    scheme = "http://" if address[:4].lower() == "www." else ""
+    link = md.linkify.match_at_start(scheme + address)
+    return link.raw[len(scheme) :].rstrip("*_~\\") if link else ""
 
 
 def _linking(md: MarkdownIt, url: str, words: str) -> list[Token]:

@@ -44,7 +44,9 @@ FOOTNOTE: Final = re.compile(r"\[\^([^\]\s\[^]{1,40})\]:[ \t]*")
 _RULER: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?")
 _CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_BEGUN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?:(?<!`)\1(?!`)|$)")
-_FORMULA: Final = re.compile(r"(?<![\\$])\$(?![\s$])[^$`]*?(?<![\s\\])\$(?![\d$])")
+_FORMULA: Final = re.compile(
+    r"(?<![\\$])\$(?![\s$])[^$`]*?(?<![\s\\])\$(?![\d$])|\\\((?:(?!\\\)|`).)+\\\)"
+)
 _BEGINS: Final = frozenset("`~>#*-+_=0123456789[<$\\")  # what begins another block than a paragraph
 # The rules that know their block by its first character; the others are asked of each line.
 _RULES_OF: Final[dict[str, tuple[str, ...]]] = {
@@ -400,7 +402,7 @@ def as_meant(row: str, columns: int, begun: bool = False) -> str:
             return escaped
         fits = len(row_cells(row)) == columns and len(row_cells(escaped)) != columns
         row = row if fits else escaped
-    if row.count("$") > 1 and len(row_cells(row)) > columns:
+    if ("\\(" in row or row.count("$") > 1) and len(row_cells(row)) > columns:
         escaped = _escaped_in(_FORMULA, row)
         row = escaped if len(row_cells(escaped)) == columns else row
     return row

@@ -91,14 +91,15 @@ def test_definitions_of_links_are_not_shown() -> None:
 @pytest.mark.parametrize("place", ["{}", "> {}", "- {}"])
 def test_a_table_is_read_as_it_is_meant(place: str) -> None:
     rows = ["| a | b | c |", "|---|--:|", "| 1 | `x|y` | z |", "| ` | ` | `p\\|q` |"]
-    rows += ["| $|x|$ | $5 | $6 |", "| `a|b` | $P(A|B)$ | |"]
+    rows += ["| $|x|$ | $5 | $6 |", "| `a|b` | $P(A|B)$ | |", "| \\(|x|\\) | \\(a | b |"]
     begin, rest = place.format(""), place.format("").replace("-", " ")
     text = "\n".join((rest if index else begin) + row for index, row in enumerate(rows))
     (table,) = find_tables(text + "\n")
     assert table.header == ("a", "b", "c")
     assert table.rows[:2] == (("1", "x|y", "z"), ("`", "`", "p|q"))
-    assert table.rows[2:] == (("$|x|$", "$5", "$6"), ("a|b", "$P(A|B)$", ""))
-    assert streamed(text + "\n").count("</td>") == 12
+    assert table.rows[2:4] == (("$|x|$", "$5", "$6"), ("a|b", "$P(A|B)$", ""))
+    assert table.rows[4:] == (("\\(|x|\\)", "(a", "b"),)
+    assert streamed(text + "\n").count("</td>") == 15
 
 
 @pytest.mark.parametrize(

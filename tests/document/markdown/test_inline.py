@@ -103,6 +103,11 @@ def test_an_address_in_bold_ends_with_it() -> None:
         ("`https://a.b` `c@d.ee` ``www.f.g``\n\n    https://h.i", []),
         ("$https://a.b$ https:// http:/x.y ftp://a.b javascript://x", []),
         ("README.md a@b.T x@y @user git@github.com:a/b https://user@host.com/a", []),
+        ("https://user:word@host.com/a", []),
+        ("_https://a.b_ __www.c.d__ https://e.f/g_", ["https://a.b", "www.c.d", "https://e.f/g"]),
+        ("www.a.b/?q=c&hl; &lt;https://d.e/f&gt;", ["www.a.b/?q=c", "https://d.e/f"]),
+        ("https://a.b/c، و https://d.e؟", ["https://a.b/c", "https://d.e"]),
+        ("https://a.b/c\\\nd", ["https://a.b/c"]),
         ("<https://a.b> [https://c.d x](https://e.f)", ["https://a.b"]),
     ],
 )
@@ -118,7 +123,7 @@ def test_addresses_are_links_where_they_are_text(text: str, found: list[str]) ->
 @pytest.mark.parametrize(
     ("text", "html"),
     [
-        ("a<br>b<BR/>c<br class='x'>d", "a<br>b<br>c<br>d"),
+        ("a<br>b<BR/>c<br class='x'>d</br>e", "a<br>b<br>c<br>d<br>e"),
         ("H<sub>2</sub>O, x<SUP title=y>2</SUP>", "H<sub>2</sub>O, x<sup>2</sup>"),
         ("<kbd>Ctrl</kbd>+<mark>*a*</mark>", "<kbd>Ctrl</kbd>+<mark><em>a</em></mark>"),
         ("*a <sub>b</sub>*", "<em>a <sub>b</sub></em>"),
