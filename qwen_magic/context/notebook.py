@@ -31,7 +31,7 @@ from qwen_magic.context.cell_text import (
 from qwen_magic.context.masked_names import names_patterns
 from qwen_magic.document.words import counted, fenced, plural
 from qwen_magic.errors import UsageError
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, text
 
 WORDS: Final = ("outline", "errors", "last", "last:3", "cells:", "all")
 FORM: Final = "outline, errors, last, last:N, cells:A-B or all"
@@ -330,18 +330,19 @@ _MOST_NAMES: Final = 100  # of a text
 Names: TypeAlias = Sequence[tuple[str, re.Pattern[str]]]  # as of `names_patterns`
 
 
-def cells_of_file(text: str) -> list[JSON]:
+def cells_of_file(saved: str) -> list[JSON]:
     """The cells of a saved notebook. Raises `UsageError`."""
     try:
-        cells = json.loads(text)["cells"]
+        cells = json.loads(saved)["cells"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError("The saved notebook cannot be read.") from error
     if not _is_list(cells):
         raise UsageError("The saved notebook cannot be read.")
-    ids = Counter(cell.get("id") for cell in cells)
+    ids = [text(cell.get("id")) for cell in cells]
+    often = Counter(ids)
     return [
-        {**cell, "id": cell["id"] if ids[cell.get("id")] == 1 and "id" in cell else f"#{at}"}
-        for at, cell in enumerate(cells)
+        {**cell, "id": id if id and often[id] == 1 else f"#{at}"}
+        for at, (cell, id) in enumerate(zip(cells, ids, strict=True))
     ]
 
 

@@ -33,7 +33,7 @@ from os.path import commonprefix  # of any texts
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from qwen_magic.errors import ConversationError
-from qwen_magic.protocol.fields import JSON
+from qwen_magic.protocol.fields import JSON, text
 from qwen_magic.protocol.response import Usage
 
 TurnStatus: TypeAlias = Literal["completed", "incomplete", "failed", "stopped"]
@@ -101,7 +101,7 @@ class Turn:
             return False
         if self.text or any(item.get("type") == "reasoning" for item in self.items):
             return self.status == "completed" or not self.open_calls
-        return self.status == "completed" and any(_is_call(item) for item in self.items)
+        return self.status == "completed" and any(is_call(item) for item in self.items)
 
     def may_continue(self, answered: Collection[str] = ()) -> bool:
         """Whether its server can continue after its id, with a question that answers these calls.
@@ -109,7 +109,7 @@ class Turn:
         A call that nothing was sent back for would be an error there, in this turn and each later
         one; and so that "continue" makes sense, thinking without an answer is told as text.
         """
-        is_whole = bool(self.text) or any(_is_call(item) for item in self.items)
+        is_whole = bool(self.text) or any(is_call(item) for item in self.items)
         is_answered = self.open_calls <= set(answered)
         return bool(self.response_id) and self.stored and is_whole and is_answered
 
@@ -121,16 +121,17 @@ class Turn:
     @property
     def open_calls(self) -> frozenset[str]:
         """The `call_id` of each call that nothing was sent back for."""
-        answered = {item.get("call_id") for item in self.items if is_output(item)}
+        answered = {str(item.get("call_id")) for item in self.items if is_output(item)}
         return frozenset(
             str(item.get("call_id") or item.get("id"))
             for item in self.items
-            if _is_call(item) and item.get("call_id") not in answered
+            if is_call(item) and str(item.get("call_id")) not in answered
         )
 
 
-def _is_call(item: JSON) -> bool:
-    return item.get("type") in CALLS
+def is_call(item: JSON) -> bool:
+    """Whether an item is a call. (What a file has there may be no text.)"""
+    return text(item.get("type")) in CALLS
 
 
 def is_output(item: JSON) -> bool:

@@ -31,7 +31,7 @@ from qwen_magic.masking import (
 )
 from qwen_magic.options import OPTIONS
 from qwen_magic.protocol.call_outputs import output_json
-from qwen_magic.protocol.fields import JSON, mappings
+from qwen_magic.protocol.fields import JSON, mappings, text
 from qwen_magic.protocol.items import FunctionCall, Item
 from qwen_magic.protocol.request import RequestPart, ResponseRequest
 from qwen_magic.protocol.response import Usage
@@ -389,7 +389,7 @@ def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
 def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
     """Raises `UsageError` where an image would go to a server that takes none."""
     parts = [] if isinstance(given, str) else [item.get("content") for item in given]
-    types = {part.get("type") for content in parts for part in mappings(content)}
+    types = {text(part.get("type")) for content in parts for part in mappings(content)}
     if "input_image" in types and not endpoint.capabilities.images:
         raise UsageError(
             f"{endpoint.name} takes no images.",

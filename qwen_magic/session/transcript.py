@@ -19,7 +19,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from qwen_magic.conversation.chain import CALLS, Turn, is_output
+from qwen_magic.conversation.chain import CALLS, Turn, is_call, is_output
 from qwen_magic.protocol.call_outputs import output_json
 from qwen_magic.protocol.fields import JSON, mappings, text
 from qwen_magic.protocol.items import FunctionCall, Item, Message, item_json
@@ -97,12 +97,12 @@ def own_items(items: Iterable[Item]) -> Iterator[JSON]:
 
 def paired(items: Sequence[JSON]) -> list[JSON]:
     """`items` without calls that have no output, and without outputs that have no call."""
-    calls = {(CALLS[item["type"]], _call_id(item)) for item in items if _is_call(item)}
+    calls = {(CALLS[item["type"]], _call_id(item)) for item in items if is_call(item)}
     outputs = {(item["type"], _call_id(item)) for item in items if is_output(item)}
     return [
         item
         for item in items
-        if not (_is_call(item) and (CALLS[item["type"]], _call_id(item)) not in outputs)
+        if not (is_call(item) and (CALLS[item["type"]], _call_id(item)) not in outputs)
         and not (is_output(item) and (item["type"], _call_id(item)) not in calls)
     ]
 
@@ -111,8 +111,8 @@ def _items(turn: Turn, kinds: Collection[str], answered: Collection[str]) -> Ite
     yield from as_items(turn.input)
     if turn.status == "completed":  # half a call would be refused
         for item in turn.items:
-            is_answered = _is_call(item) and _call_id(item) in answered
-            is_told = item.get("type") in kinds and not turn.imported
+            is_answered = is_call(item) and _call_id(item) in answered
+            is_told = text(item.get("type")) in kinds and not turn.imported
             if is_told or is_answered:
                 yield item
     if turn.text:
@@ -129,10 +129,6 @@ def _thinking(turn: Turn) -> str:
         if item.get("type") == "reasoning"
         for part in mappings(item.get("summary"))
     )
-
-
-def _is_call(item: JSON) -> bool:
-    return item.get("type") in CALLS
 
 
 def _call_id(item: JSON) -> str:

@@ -24,10 +24,12 @@ from qwen_magic.conversation.conversations import Conversations
 from qwen_magic.conversation.fallback_store import open_store
 from qwen_magic.conversation.scope import append_text, read_text, write_text
 from qwen_magic.demo.lesson import LessonError, MissingValueError, fill, parse_lesson, read_lessons
+from qwen_magic.endpoints import DASHSCOPE, Endpoint
 from qwen_magic.errors import QwenError, UsageError
 from qwen_magic.magics.files import _file
 from qwen_magic.notebook_files import hand_out
 from qwen_magic.recording.file import read_recording
+from qwen_magic.session.plan import Ask, plan
 from qwen_magic.session.tape import check_recordable, is_recording
 from qwen_magic.tools.mcp import _question
 from qwen_magic.tools.mcp_format import read_servers
@@ -121,6 +123,7 @@ def test_it_is_refused_with_its_place(read, text):
     assert len(lines) <= 3
 
 
+HOME = Endpoint("home", "https://home.example/v1", DASHSCOPE, "DASHSCOPE_API_KEY", "k")
 ODD = [
     {"usage": {"total_tokens": 2**63 - 1, "tools": {"t": 2**63 - 1}}},
     {"created_at": 9e18, "seconds": -9e18},
@@ -128,7 +131,7 @@ ODD = [
     {"text": "\ud800", "model": CONTROLS, "host": CONTROLS},
     {"items": [{"type": 5}, {"type": ["x"]}, {"type": {"a": 1}}, {}]},
     {"items": [{"type": "function_call", "call_id": ["x"], "name": {"a": 1}, "arguments": [1]}]},
-    {"items": [{"type": "function_call_output", "call_id": {"x": 1}, "output": [1]}]},
+    {"items": [{"type": "function_call_output", "call_id": {"x": 1}, "output": [1]}], "text": ""},
     {"items": [{"type": "reasoning", "summary": 5}, {"type": "message", "content": 5}]},
     {"items": [{"type": "code_interpreter_call", "outputs": [{"url": "file:///etc/passwd"}]}]},
     {"input": [{"role": ["user"], "content": 5}, {"type": ["message"], "role": {"a": 1}}]},
@@ -146,6 +149,8 @@ def test_odd_values_are_kept_and_told(tmp_path, changed):
         again = import_json(export_json(conversations.conversation("x")))
         assert [turn.imported for turn in again.turns] == [True]
         assert not conversations.outline("x").tokens + conversations.chain("x").tokens
+        asked = Ask(prompt="y", input="y", model="m", endpoint=HOME, chat="x", carry=True)
+        assert plan(asked, conversations).request.body()["input"]
         assert not trouble + store.failure
 
 
@@ -315,6 +320,8 @@ def test_a_deep_file_beside_a_notebook_is_none_of_ours(tmp_path):
     assert not is_recording(path)
     with pytest.raises(UsageError):
         cells_of_file("[" * 100_000)
+    cells = [{"id": {"a": 1}}, {"id": ["x"]}, {}, {"id": "c"}]
+    assert [cell["id"] for cell in cells_of_file(json.dumps({"cells": cells}))][-1] == "c"
     assert not is_recording(path)
 
 
