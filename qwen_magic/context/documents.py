@@ -138,12 +138,12 @@ def read_parquet(ref: str, path: Path) -> list[FileTable]:
     import pyarrow.parquet as parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     with parquet.ParquetFile(path) as opened:
-        told = opened.metadata
-        values = told.num_rows * told.num_columns
-        groups = [told.row_group(n).total_byte_size for n in range(told.num_row_groups)]
+        metadata = opened.metadata
+        values = metadata.num_rows * metadata.num_columns
+        groups = [metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)]
     if values > MAX_VALUES:
         raise UsageError(
-            f"{ref} has {told.num_rows:,} rows and {told.num_columns:,} columns, more than "
+            f"{ref} has {metadata.num_rows:,} rows and {metadata.num_columns:,} columns, more than "
             f"{MAX_VALUES:,} values.",
             hint=READ_A_PART,
         )

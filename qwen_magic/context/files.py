@@ -90,14 +90,17 @@ _SECRET_FILES: Final = re.compile(r"\.|.*\.(?:env|pem|key|netrc)$|id_[a-z0-9]+$"
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """What one file adds to a message. `text` goes into the prompt, `content` after it; `parts` are
-    the same for a reader, `told` the lines about it. `is_table`: rows of it could be asked for;
-    `needs_vision`: only a model that sees can do with it."""
+    """What one file adds to a request.
+
+    `text` is appended to the prompt, then `content` (parts of a message). `parts` describe the same
+    for `--dry-run`, `summaries` for the footer. `is_table`: single rows can be requested;
+    `needs_vision`: only a model with vision can read it.
+    """
 
     text: str = ""
     content: tuple[JSON, ...] = ()
     parts: tuple[RequestPart, ...] = ()
-    told: tuple[str, ...] = ()
+    summaries: tuple[str, ...] = ()
     is_table: bool = False
     needs_vision: bool = False
 
@@ -135,11 +138,13 @@ def read_file(
 def _address(ref: str, url: str) -> FilePart:
     if url.lower().partition("?")[0].endswith(_PICTURES):
         item, part = read_image(ref, url)
-        return FilePart(content=(item,), parts=(part,), told=(part.told,), needs_vision=True)
+        return FilePart(
+            content=(item,), parts=(part,), summaries=(part.summary,), needs_vision=True
+        )
     about = "sent as an address"
     item = {"type": "input_file", "file_url": url}
-    part = RequestPart("file", ref, about=about, told=f"{ref}: {about}")
-    return FilePart(content=(item,), parts=(part,), told=(part.told,))
+    part = RequestPart("file", ref, about=about, summary=f"{ref}: {about}")
+    return FilePart(content=(item,), parts=(part,), summaries=(part.summary,))
 
 
 # Which file ---------------------------------------------------------------------------------------
@@ -356,9 +361,9 @@ def _told_as_text(
         about += f"; {number_of(clean.count(MASKED), 'value')} that may be secret kept back"
     language = path.suffix[1:] if path.suffix[1:].isalnum() and kind == "text" else ""
     body = f"{_intro(path, kind)}\n\n{fenced(clean, language)}"
-    told = f"{ref}: {about}; {size_words(body)}"
-    part = RequestPart("file", ref, body, about, told=told)
-    return FilePart(body, parts=(part,), told=(told,))
+    summary = f"{ref}: {about}; {size_words(body)}"
+    part = RequestPart("file", ref, body, about, summary=summary)
+    return FilePart(body, parts=(part,), summaries=(summary,))
 
 
 def _intro(path: Path, kind: str) -> str:
@@ -374,16 +379,18 @@ def _intro(path: Path, kind: str) -> str:
 def _tables(
     ref: str, tables: list[FileTable], kind: str, rows: RowCount, mask: Collection[str]
 ) -> FilePart:
-    texts, parts, told = [], [], []
+    texts, parts, summaries = [], [], []
     for table in tables:
         name = f"{ref} [{table.sheet}]" if table.sheet else ref
         part = describe_data(name, table.frame, rows=rows, mask=mask, reads=table.reads)
         summary = part.summary.replace(f"{name}: ", f"{name}: {kind}, ", 1)
         part = replace(part, summary=summary)
         texts.append(part.text)
-        told += part.told
+        summaries += part.summaries
         parts.append(part.told_as("file", name))
-    return FilePart("\n\n".join(texts), parts=tuple(parts), told=tuple(told), is_table=True)
+    return FilePart(
+        "\n\n".join(texts), parts=tuple(parts), summaries=tuple(summaries), is_table=True
+    )
 
 
 # Documents and pictures ---------------------------------------------------------------------------
@@ -392,7 +399,9 @@ def _tables(
 def _picture(ref: str, path: Path) -> FilePart:
     item, part = read_image(ref, path)
     name: JSON = {"type": "input_text", "text": f"The image {code_span(path.name)}:"}
-    return FilePart(content=(name, item), parts=(part,), told=(part.told,), needs_vision=True)
+    return FilePart(
+        content=(name, item), parts=(part,), summaries=(part.summary,), needs_vision=True
+    )
 
 
 def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:
@@ -416,13 +425,18 @@ def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:
     tokens = int(float(f"{sum(page.tokens for page in shown):.2g}"))
     how = f"1–{len(shown)} as images" if texts else "as images"
     about = f"{about} {how}, {size / 1024:,.0f} KB, about {tokens:,} tokens"
-    parts[0] = replace(parts[0], told=f"{ref}: {about}", about=about)
-    made = FilePart("", tuple(content), tuple(parts), (parts[0].told,), needs_vision=True)
+    parts[0] = replace(parts[0], summary=f"{ref}: {about}", about=about)
+    made = FilePart("", tuple(content), tuple(parts), (parts[0].summary,), needs_vision=True)
     if not texts:
         return made
     rest = f"pages {texts[0].number}–{len(pages)} as text"
     also = _told_as_text(ref, path, numbered, rest, f"PDF, {rest}")
-    return replace(made, text=also.text, parts=(*parts, *also.parts), told=(*made.told, *also.told))
+    return replace(
+        made,
+        text=also.text,
+        parts=(*parts, *also.parts),
+        summaries=(*made.summaries, *also.summaries),
+    )
 
 
 def _docx(ref: str, path: Path, read: tuple[str, int]) -> FilePart:

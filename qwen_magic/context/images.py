@@ -94,7 +94,7 @@ def _item_and_part(ref: str, item: JSON, note: str = "") -> tuple[JSON, RequestP
         head, _, data = url.partition(",")
         about = f"{head[5:].partition(';')[0]}, {len(data) * 3 // 4 / 1024:,.0f} KB"
     about += f"; {note}" if note else ""
-    return item, RequestPart("image", ref, about=about, image=url, told=f"{ref}: {about}")
+    return item, RequestPart("image", ref, about=about, image=url, summary=f"{ref}: {about}")
 
 
 def check_vision(model: str) -> None:

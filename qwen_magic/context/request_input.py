@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A prompt with all that goes with it, as `input` of the request. `told`: the lines that tell
-    the reader what was added, and how large it is; `parts`: what was added itself."""
+    """The `input` of a request: a prompt with its attachments.
+
+    `parts` describe the attachments for `--dry-run`, `summaries` (with their sizes) for the footer.
+    """
 
     input: str | tuple[JSON, ...]
-    told: tuple[str, ...] = ()
+    summaries: tuple[str, ...] = ()
     parts: tuple[RequestPart, ...] = ()
 
 
@@ -77,18 +79,18 @@ def attach(
     from qwen_magic.context.dataframe.describing import describe_data
     from qwen_magic.context.images import LAST, check_vision, read_image
 
-    text, told = prompt, []
+    text, summaries = prompt, []
     parts: list[RequestPart] = []
     if notebook:
-        text, told, parts = f"{text}\n\n{notebook.text}", [notebook.told], [notebook]
+        text, summaries, parts = f"{text}\n\n{notebook.text}", [notebook.summary], [notebook]
     for name in data:
         value = _value(name, namespace)
         part = describe_data(name, value, rows=rows, mask=mask, whole=whole)
         text += f"\n\n{part.text}"
-        told += part.told
+        summaries += part.summaries
         parts.append(part.told_as("data", name))
     text = "\n\n".join([text, *(file.text for file in read if file.text)])
-    told += [words for file in read for words in file.told]
+    summaries += [words for file in read for words in file.summaries]
     parts += [part for file in read for part in file.parts]
     content: list[JSON] = [{"type": "input_text", "text": text}]
     content += [part for file in read for part in file.content]
@@ -96,13 +98,13 @@ def attach(
         value = namespace.get(ref, shown if ref == LAST else None)
         item, image = read_image(ref, value)
         content.append(item)
-        told.append(image.told)
+        summaries.append(image.summary)
         parts.append(image)
     if images or any(file.needs_vision for file in read):
-        check_vision(model)  # a wrong name is told first
+        check_vision(model)  # a wrong name is reported first
     if len(content) == 1:
-        return Attached(text, tuple(told), tuple(parts))
-    return Attached(({"role": "user", "content": content},), tuple(told), tuple(parts))
+        return Attached(text, tuple(summaries), tuple(parts))
+    return Attached(({"role": "user", "content": content},), tuple(summaries), tuple(parts))
 
 
 def _files(refs: Sequence[str], namespace: Mapping[str, object], **how: Any) -> list[FilePart]:
@@ -131,14 +133,16 @@ def _value(name: str, namespace: Mapping[str, object]) -> object:
 def check_size(
     given: str | tuple[JSON, ...],
     system: str,
-    told: Sequence[str],
+    summaries: Sequence[str],
     parts: Sequence[RequestPart] = (),
     *,
     most: int,
 ) -> None:
-    """Raises `UsageError` with the figures where more than about `most` tokens are about to be
-    sent. `told`: the lines that tell what braces and options added; `parts`: those of the input, of
-    which pages know how many tokens their images are."""
+    """Raise `UsageError` if the request has more than about `most` tokens.
+
+    `summaries` explain in the error what braces and options added. `parts` describe the input;
+    those of PDF pages know how many tokens their images need.
+    """
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     if len(text) + len(system) <= most:  # no text has more tokens than characters
         return
@@ -149,7 +153,7 @@ def check_size(
     if tokens > most:
         raise UsageError(
             f"This would send about {tokens:,} tokens, more than {most:,}.",
-            why="; ".join(told),
+            why="; ".join(summaries),
             hint="--send-all sends it; %config QwenMagics.confirm_tokens sets the limit (0: none).",
         )
 

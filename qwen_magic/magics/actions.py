@@ -27,7 +27,7 @@ _KEPT: Final = 100  # outputs that are kept as they were, with their figures
 
 
 class AnswerActions:
-    """Answers the page's clicks, for the turns that this kernel has answered."""
+    """Handle the clicks on the buttons below the answers of this kernel."""
 
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
@@ -37,7 +37,7 @@ class AnswerActions:
         self.widget = ActionsWidget(on_action=self._act, describe=self._describe)
 
     def offer(self, answer: Answer, *, prints_figures: bool) -> None:
-        """Offer the actions of an answer that now stands in the page."""
+        """Add the buttons to an answer whose output is complete in the page."""
         turn = answer.metadata.get(METADATA_KEY, {})
         key, chat = turn.get("key", ""), turn.get("chat", "")
         if not key or not chat or not answer.bundle:
@@ -52,8 +52,7 @@ class AnswerActions:
         self.moved(self._find(key)[0])
 
     def moved(self, chain: Chain) -> None:
-        """The conversation goes on elsewhere: tell the page which of its compared answers is kept
-        now."""
+        """Tell the page which answer of a comparison the conversation now continues after."""
         shown = self._compared.intersection(self._outputs, chain.turns)
         if shown:
             self.widget.tell(*shown)
@@ -62,7 +61,9 @@ class AnswerActions:
         self.widget.close()
 
     def _siblings_known(self, key: str) -> list[str]:
-        """The turn and those of its cell: each now counts one more."""
+        """The turn and the other answers of its cell; each has to show the new number of
+        answers.
+        """
         chain, turn = self._find(key)
         keys = [sibling.key for sibling in chain.siblings(turn.cell)] or [key]
         self._place.update(dict.fromkeys(keys, chain.name))
@@ -109,7 +110,7 @@ class AnswerActions:
                 return None
 
     def _show(self, chain: Chain, turn: Turn, place: Any) -> Show:
-        """Make a sibling the current one, and show it."""
+        """Make another answer of the cell the current one, and show it."""
         siblings = chain.siblings(turn.cell)
         if not isinstance(place, int) or not 1 <= place <= len(siblings):
             raise ConversationError(f"There is no answer {place} of {len(siblings)}.")
@@ -130,8 +131,10 @@ class AnswerActions:
 
 
 def _compared(chain: Chain, turn: Turn) -> list[Turn]:
-    """The newest answers that its cell gave to one question, with its own: several, where it asked
-    more than once at a time."""
+    """The newest answers that the cell got to one question, this turn's among them.
+
+    There is more than one where the cell asked several models at a time (`--compare`).
+    """
     cell = turn.cell
     if cell is None:
         return []
@@ -145,7 +148,9 @@ def _compared(chain: Chain, turn: Turn) -> list[Turn]:
 
 
 def document_of(turn: Turn, facts: TurnFacts) -> Document:
-    """The document of `turn`: without its figures, which are not kept, and without durations."""
+    """The document of a stored turn: without figures, which are not stored, and without
+    durations.
+    """
     state = ResponseState()
     ended: EndStatus = "completed" if turn.status == "completed" else "incomplete"
     items = parse_items(turn.items)

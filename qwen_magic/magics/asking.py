@@ -1,20 +1,22 @@
-"""From a question to an answer on the screen: what `%%qwen` and `%qwen` share.
+"""Ask a question and show its answer: what `%%qwen` and `%qwen` share.
 
-    Questions.ask -> Ask -> answer | background.begin
+    Questions.ask -> Ask -> Asker.answer | background.begin
 
-There are two ways to wait for an answer, and a click on Stop (or Ctrl-C) reaches each otherwise:
+A cell waits for its answer in one of two ways, and Stop (or Ctrl-C) reaches each differently:
 
-- A cell that `awaits`: one at the top level in a kernel, where the input transformer made the call.
-  The kernel's loop goes on, so that ■ in the answer is seen at once. ipykernel cancels the cell's
-  task on an interrupt: `CancelledError`.
-- A call that blocks: nested cells, indented lines, terminals, scripts. An interrupt raises
-  `KeyboardInterrupt` wherever the main thread stands.
+- Awaiting: a top-level `%%qwen` in a kernel, which the input transformer turned into `await …`. The
+  kernel's loop keeps running, so that a click on ■ is handled at once. On an interrupt, ipykernel
+  cancels the cell's task: `CancelledError`.
+- Blocking: nested cells, indented lines, terminals, scripts. An interrupt raises
+  `KeyboardInterrupt` in the main thread.
 
-What a magic does is one coroutine for both (`base.blocking`).
+A magic is written once, as a coroutine with the argument `awaits`; `base.blocking` runs it in the
+second way.
 
-In both the session has closed the connection and recorded what came before it lets the exception
-through. What comes out here is one `KeyboardInterrupt` with one line, since only an exception ends
-Run All. ipykernel 6 handles no click while a cell runs; `CommPump` does it in between.
+Either way the session closes the connection and records the partial answer before the exception
+leaves it. This module turns both exceptions into one `KeyboardInterrupt` with a message of one
+line: only an exception ends Run All. ipykernel 6 handles no comm message while a cell runs, so
+`CommPump` does.
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ _WATCHED: Final = (
 
 
 class Asker:
-    """Asks for one shell: holds what lasts from question to question."""
+    """Ask the questions of one shell; holds the state that outlives a question."""
 
     def __init__(self, shell: Any, settings: QwenSettings, last_figure: LastFigure) -> None:
         self.shell = shell
@@ -94,7 +96,7 @@ class Asker:
             settings,
             self.session,
             last_figure,
-            lambda *wanted: blocking(self.notebook.read(*wanted, awaits=False)),
+            lambda *selection: blocking(self.notebook.read(*selection, awaits=False)),
         )
         self.listed_models: dict[str, list[str]] = {}  # by endpoint, as its server listed them
         self.running: dict[str, set[asyncio.Future[None]]] = {}  # in the background, by chat
@@ -150,17 +152,21 @@ class Asker:
         self.views.close()
 
     def list_models(self, endpoint: str) -> list[str]:
-        """What that server lists, which Tab offers from now on. Raises `QwenError`."""
+        """Ask a server for its models, and let Tab offer them. Raises `QwenError`."""
         from qwen_magic.session.server_probe import model_names
 
         found = self.session.endpoints.find(endpoint)
         self.listed_models[endpoint] = model_names(self.session.client, found)
         return self.listed_models[endpoint]
 
-    async def begun(self, begin: Callable[[], T], *, awaits: bool) -> tuple[T, StaticView | None]:
-        """What `begin` gives. In a cell that `awaits` after what it needs before: the notebook, and
-        whether an MCP server may be started. That is asked in a view, which comes along, to show
-        the answer too."""
+    async def prepare(self, begin: Callable[[], T], *, awaits: bool) -> tuple[T, StaticView | None]:
+        """Call `begin` when what it needs is there; return its result and a view that is already
+        open.
+
+        `begin` may need the notebook's cells (`UnreadError`) or the user's consent to start an MCP
+        server (`UnansweredError`). A cell that awaits gets these first, and calls `begin` again.
+        Consent is asked in a view, which is returned so that the answer appears in it too.
+        """
         if not awaits:
             return begin(), None
         calls = self.questions.calls
@@ -180,25 +186,27 @@ class Asker:
         finally:
             self.session.ask_server, self.questions.defers = None, False
         if unread:
-            part = await self.notebook.read(*unread.wanted, awaits=True)
-            self.questions.read[unread.wanted] = part
-            return await self.begun(again, awaits=True)
-        from qwen_magic.magics.background import begin_after
+            part = await self.notebook.read(*unread.selection, awaits=True)
+            self.questions.notebook_parts[unread.selection] = part
+            return await self.prepare(again, awaits=True)
+        from qwen_magic.magics.background import begin_with_consent
 
-        return await begin_after(self, again, question)
+        return await begin_with_consent(self, again, question)
 
     async def answer(
-        self, ask: Ask, options: Options, begun: StaticView | None = None, *, awaits: bool
+        self, ask: Ask, options: Options, opened: StaticView | None = None, *, awaits: bool
     ) -> Answer:
-        """Answer, in the view that is `begun`, if one is. Where the cell `awaits`, a click on Stop
-        is handled meanwhile."""
+        """Ask and wait for the answer, shown in `opened` if that view is already open.
+
+        If `awaits`, a click on Stop is handled while waiting. Raises the error of a failed answer.
+        """
         before, pump = self.depends_on(ask), CommPump(self.shell)
         if before and not awaits:
             raise UsageError(
                 f"An answer in {ask.chat} is still being written in the background.",
                 hint="Wait for it, or ask at the top of a cell of its own, which waits by itself.",
             )
-        view = partial(self.view, options=options, begun=begun, awaits=awaits)
+        view = partial(self.view, options=options, opened=opened, awaits=awaits)
         try:
             if before:
                 from qwen_magic.magics.background import until_done
@@ -225,20 +233,22 @@ class Asker:
         started: float,
         *,
         options: Options,
-        begun: StaticView | None,
+        opened: StaticView | None,
         awaits: bool,
     ) -> View:
-        """The view of a turn: the one that is `begun`, if one is."""
-        if begun is None:
+        """Return the view for a turn: `opened` if that is already open, else a new one."""
+        if opened is None:
             several, quiet = awaits and options.compare is not None, options.quiet
             return self.views.view(plan, started, quiet=quiet, awaited=awaits, outlives=several)
-        begun.settle(facts_of(plan))
-        begun.notice("")
-        return begun
+        opened.settle(facts_of(plan))
+        opened.notice("")
+        return opened
 
-    def held_back(self, ask: Ask, options: Options) -> bool:
-        """Whether nothing is to be waited for: a dry run, which is shown here, or an answer in the
-        background, which is begun."""
+    def handled_at_once(self, ask: Ask, options: Options) -> bool:
+        """Handle a question that the cell does not wait for; return whether this was one.
+
+        A dry run is shown here; an answer in the background is started.
+        """
         if options.dry_run:
             self.views.show_dry_run(self.session.plan(ask, dry=True))
             return True
@@ -250,11 +260,11 @@ class Asker:
         return True
 
     def depends_on(self, ask: Ask) -> set[asyncio.Future[None]]:
-        """The running answers that this question must wait for."""
+        """The answers in the background that this question continues after, and must wait for."""
         return set(self.running.get(ask.chat, ())) if ask.history and not ask.new else set()
 
     def show_differences(self, answer: Answer, edits: str) -> None:
-        """How the text differs from that of the turn `edits`, which it took the place of."""
+        """Show how the text differs from that of the turn it replaces, whose key is `edits`."""
         from qwen_magic.frontends.display import listed
         from qwen_magic.frontends.plain import differences_html, differences_text
 
@@ -267,16 +277,20 @@ class Asker:
             )
 
     def bind(self, value: object, options: Options) -> None:
-        """Bind the value of a cell to the name of `--out`; in a terminal to `_` and `Out` as well,
-        from which the semicolon that ends the call there (see the transformer) keeps it."""
+        """Bind the value of a cell to the name of `--out`, and in a terminal to `_` and `Out`.
+
+        In a terminal the transformed call ends with a semicolon, so IPython would not bind it
+        itself.
+        """
         if options.out:
             self.shell.user_ns[options.out] = value
         if kernel_of(self.shell) is None:
             self.shell.displayhook.update_user_ns(value)
 
     def _deliver(self, answer: Answer, options: Options, edits: str = "") -> Answer:
-        """Bind what was asked to be bound, then fail the cell if the answer failed: even then
-        the part that came is kept."""
+        """Bind the answer, also where it failed and is partial; then raise its error, if it has
+        one.
+        """
         answer = replace(answer, shown_in=self.shell.execution_count)
         self.bind(answer, options)
         if answer.error is not None:
@@ -292,8 +306,9 @@ class Asker:
         self.endpoint_changed()
 
     def _replay_beside(self) -> None:
-        """Answer from the recording that lies beside the notebook, where one does and nothing else
-        was said."""
+        """Replay the recording that lies beside the notebook, unless the user chose
+        something else.
+        """
         tape, scope = self.session.tape, Path(scope_of(self.shell.user_ns))
         if tape.touched or not (self.settings.replay_beside and tape.is_idle):
             return
@@ -305,7 +320,7 @@ class Asker:
             self.endpoint_changed()
 
     def endpoint_changed(self) -> None:
-        """Demo answers live in a conversation of their own; leaving the demo leaves it."""
+        """Switch to the demo's own conversation when the demo is on, and back when it is off."""
         replayed = self.session.tape.endpoint(self.settings.endpoint)
         endpoint = replayed.name if replayed else self.settings.endpoint
         conversations, on = self.session.conversations, endpoint == DEMO
@@ -317,9 +332,9 @@ class Asker:
 
 
 def offer_code(shell: Any, text: str) -> bool:
-    """What `--code` does with an answer's `text`: put its first Python block into the next cell.
+    """Put the first Python block of `text` into the next cell (`--code`).
 
-    False where it has none: a block of another language is not for a cell of this kernel.
+    Return False where there is none; blocks of other languages cannot run in this kernel.
     """
     from qwen_magic.document.extract import first_python
 
@@ -330,8 +345,10 @@ def offer_code(shell: Any, text: str) -> bool:
 
 
 def _open_conversations(namespace: Mapping[str, object]) -> Conversations:
-    """Those of the notebook that this kernel runs for, out of the file; or of memory, with a line
-    that says why, where the file cannot be used."""
+    """Open the conversations of this kernel's notebook from the store.
+
+    Where the file cannot be used they are held in memory only, and one line says why.
+    """
     scope = scope_of(namespace)
     store, trouble = open_store(data_folder(os.environ) / STORE_NAME, scope, _warn)
     if trouble:

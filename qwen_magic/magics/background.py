@@ -1,9 +1,8 @@
-"""Views that begin before their turn does: of `--bg`, and where something is asked first.
+"""Views that open before their turn starts: for `--bg`, and to ask for consent first.
 
-`--bg`: answers that go on after their cell has returned, one after the other in a conversation.
-Nobody waits for such an answer, so nothing can be raised to anybody: what fails is shown in its
-output. A question that continues a conversation in which an answer is still being written waits
-for that one, since its own place is behind it.
+With `--bg` the cell returns at once and the answer is written later; the answers of a conversation
+are written one after the other. No caller is left to catch an exception, so failures are shown in
+the output. A question that continues such an answer waits until it is complete.
 """
 
 from __future__ import annotations
@@ -47,9 +46,12 @@ def begin(
     ended: Callable[[Answer | None], None] = lambda answer: None,
     put: Put | None = None,
 ) -> asyncio.Task[None]:
-    """Begin the output here; it goes on by itself. `settle` gives the question whole, where it
-    lacks something at first; `ended` is told the answer, None where there is none; `put` shows the
-    output where no cell is running. Raises `UsageError`, `ConversationError`."""
+    """Open the output in this cell and return; the answer is written by a task.
+
+    `settle` completes a question of which a part is not known yet; `ended` is called with the
+    answer, or None if there is none; `put` shows the output in a cell that is not running. Raises
+    `UsageError`, `ConversationError`.
+    """
     if not asker.views.changes_outputs:
         raise UsageError("--bg needs a notebook, and live answers switched on.")
     check_key(ask.endpoint)
@@ -64,7 +66,7 @@ def begin(
         return asker.session.plan(await settle() if settle else ask)
 
     async def answered() -> Answer | None:
-        placed = plan or await _wait_for_place(planned, before, view)
+        placed = plan or await _plan_after(planned, before, view)
         if placed is None:
             return None
 
@@ -98,18 +100,20 @@ def begin(
 async def until_done(
     tasks: Collection[asyncio.Future[None]], step: Callable[[], None] | None
 ) -> None:
-    """Wait for `tasks`; `step` is called about thirty times a second meanwhile."""
+    """Wait for `tasks`, and call `step` about thirty times a second until then."""
     while any(not task.done() for task in tasks):
         if step is not None:
             step()
         await asyncio.sleep(0.03)
 
 
-async def _wait_for_place(
+async def _plan_after(
     plan: Callable[[], Awaitable[Plan]], before: Collection[asyncio.Future[None]], view: StaticView
 ) -> Plan | None:
-    """The plan of a question, made when the answers `before` it have ended; None where it was
-    stopped meanwhile or cannot be planned."""
+    """Wait for the answers `before` this question, then plan it.
+
+    Return None where it was stopped while waiting, or cannot be planned (the view says why).
+    """
     stopped = threading.Event()
     nothing = ResponseState()
     view.begin(stopped.set)
@@ -135,12 +139,14 @@ async def _wait_for_place(
     return made
 
 
-async def begin_after(
+async def begin_with_consent(
     asker: Asker, begin: Callable[[], T], question: Question
 ) -> tuple[T, StaticView]:
-    """What `begin` gives, once the user has said whether a server may be started: it ends at a
-    question that has no answer yet, and begins again with it. The view in which that was asked
-    comes along."""
+    """Ask the user `question`, then call `begin` again; return its result and the view.
+
+    `begin` raises `UnansweredError` at each question whose answer is not known yet, so this repeats
+    until all are answered.
+    """
     session, answers = asker.session, dict[Question, Verdict | None]()
     model = Options.of(asker.settings).model or DEFAULT_MODEL
     view = asker.views.live_view(TurnFacts(model), time.monotonic(), awaited=True)
@@ -151,7 +157,7 @@ async def begin_after(
     end: Outcome | None = Outcome("stopped")
     try:
         while True:
-            answers[question] = await _asked_in(view, question, asker)
+            answers[question] = await _ask_in_view(view, question, asker)
             session.ask_server = answered
             try:
                 begun, end = begin(), None
@@ -168,9 +174,11 @@ async def begin_after(
             view.finish(ResponseState(), time.monotonic(), end, {})
 
 
-async def _asked_in(view: StaticView, question: Question, asker: Asker) -> Verdict | None:
-    """What the user says by a button of `view`, else by a line. Raises what an interrupt does, also
-    for a click on Stop."""
+async def _ask_in_view(view: StaticView, question: Question, asker: Asker) -> Verdict | None:
+    """Return what the user answers, by a button of `view` or by a line of input.
+
+    An interrupt and a click on Stop raise the `KeyboardInterrupt` of `base.interrupted`.
+    """
     stopped, pump, nothing = threading.Event(), CommPump(asker.shell), ResponseState()
     view.begin(stopped.set)
     view.notice(question.waits)

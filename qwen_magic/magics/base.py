@@ -1,4 +1,4 @@
-"""What the magics share: how a line magic is made, what it works on, how a failure looks."""
+"""The base of the magics: decorators for line magics, the conversations they use, short errors."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _Result = TypeVar("_Result")
 
 
 def scope_of(namespace: Mapping[str, object]) -> str:
-    """The notebook that this shell runs for, as an absolute path; else the working folder."""
+    """The absolute path of the notebook that this shell runs; else the working folder."""
     from qwen_magic.conversation.scope import notebook_scope
 
-    told = str(namespace.get(NOTEBOOK_NAME) or "")
-    return notebook_scope(os.environ, Path.cwd(), vscode_notebook=told)
+    path = str(namespace.get(NOTEBOOK_NAME) or "")
+    return notebook_scope(os.environ, Path.cwd(), vscode_notebook=path)
 
 
 class SessionMagics(Magics):
-    """Magics that work on what `%%qwen` of the same shell holds; it is made when one needs it."""
+    """Magics that use the session of `%%qwen` in the same shell. Created when first called."""
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
         super().__init__(shell=shell)
@@ -51,8 +51,10 @@ class SessionMagics(Magics):
         return self._asker.session.conversations
 
     def _find(self, ref: str) -> tuple[Chain, Turn]:
-        """The turn that REF names, or without one the turn that the next question continues after.
-        Raises `ConversationError`."""
+        """The turn that `ref` names; without one, the turn that the next question continues after.
+
+        Raises `ConversationError`.
+        """
         conversations = self._conversations
         if ref:
             return conversations.find(ref, conversations.current)
@@ -65,12 +67,12 @@ class SessionMagics(Magics):
 
 
 def line_command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result]:
-    """A line magic: it gets its line to the letter, and its failures are short."""
+    """Make a line magic that gets its line unchanged and shows errors without a traceback."""
     return no_var_expand(cast("Callable[[_Of, str], _Result]", line_magic(fails_shortly(method))))
 
 
 def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Result | None]:
-    """The same for one without the options of `%qwen`: its `-h` shows its docstring."""
+    """Make a line magic whose `-h` prints its docstring."""
 
     @wraps(method)
     def called(self: _Of, line: str) -> _Result | None:
@@ -83,10 +85,10 @@ def command(method: Callable[[_Of, str], _Result]) -> Callable[[_Of, str], _Resu
 
 
 def blocking(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-    """What a coroutine gives whose every `await` blocks instead of suspending.
+    """Run a coroutine whose awaits all block, and return its result.
 
-    What a magic does is written once, as a coroutine with the argument `awaits`: whether its cell
-    awaits it (see `asking`). Where it does not, one step takes it to its end.
+    A magic is written once, as a coroutine with the argument `awaits` (see `asking`). Called with
+    `awaits=False` it never suspends, so one step runs it to its end.
     """
     try:
         coroutine.send(None)
@@ -98,10 +100,10 @@ def blocking(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 def shortened(error: BaseException) -> BaseException:
-    """`error`, set to render itself once as its two or three lines instead of a traceback.
+    """Return `error`, set to print two or three lines instead of a traceback, once.
 
-    IPython asks a value for `_render_traceback_`; ours takes itself away when it is called, so
-    that the next rendering (`%tb`) is IPython's own and gives the whole.
+    IPython calls `_render_traceback_` of an exception. Ours deletes itself when called, so that
+    `%tb` afterwards prints the full traceback.
     """
     if isinstance(error, QwenError):
         bare(error)
@@ -119,7 +121,7 @@ def shortened(error: BaseException) -> BaseException:
 
 
 def short(error: Exception) -> BaseException:
-    """A failure as a cell shows it."""
+    """How a cell shows this error: a `QwenError` by its message, any other by its traceback."""
     return shortened(error) if isinstance(error, QwenError) else bare(error)
 
 
@@ -127,21 +129,23 @@ def short(error: Exception) -> BaseException:
 fails_shortly: Final = raising(short)
 
 
-def interrupted(told: str = "the answer was stopped; what came of it is kept") -> BaseException:
-    """What an interrupt (■, Ctrl-C) raises, so that Run All stops."""
-    return shortened(KeyboardInterrupt(told))
+def interrupted(message: str = "the answer was stopped; what came of it is kept") -> BaseException:
+    """The exception of an interrupt (■, Ctrl-C): it ends Run All."""
+    return shortened(KeyboardInterrupt(message))
 
 
 class UnreadError(Exception):
-    """Before this can go on, the notebook has to be read (`NotebookReader.read`), as `wanted`."""
+    """The notebook has to be read first; `selection` holds the arguments for
+    `NotebookReader.read`.
+    """
 
-    def __init__(self, *wanted: Any) -> None:
-        super().__init__(wanted[0])
-        self.wanted = wanted
+    def __init__(self, *selection: Any) -> None:
+        super().__init__(selection[0])
+        self.selection = selection
 
 
 class UnansweredError(Exception):
-    """Before this can go on, the user has to be asked."""
+    """The user has to answer `question` first."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question.title)

@@ -1,5 +1,4 @@
-"""`%qwen_code`, `%qwen_fix`, `%qwen_trace`: code out of an answer, an answer to an exception, and
-how an answer came about."""
+"""`%qwen_code`, `%qwen_fix`, `%qwen_edit`, `%qwen_trace`: code, exceptions, and how a turn went."""
 
 from __future__ import annotations
 
@@ -45,9 +44,9 @@ _OWN_LINE: Final = re.compile(r"^[ \t]*(?:\w+[ \t]*=[ \t]*)?%qwen_edit\b.*\n?", 
 
 @magics_class
 class CodeMagics(SessionMagics):
-    """Code between the model and the user: it is put where it can be read first, and never run.
+    """Magics that move code between the model and the user's cells. They never run it.
 
-    `%qwen_fix` is the one magic that sends values that nobody typed: it says which.
+    `%qwen_fix` is the only magic that sends values which the user did not name: it lists them.
     """
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
@@ -140,14 +139,14 @@ class CodeMagics(SessionMagics):
 
     @fails_shortly
     async def aqwen_fix(self, line: str) -> Answer | None:
-        """The same, awaited."""
+        """`%qwen_fix` in a cell that awaits."""
         return await self._fix(line, awaits=True)
 
     async def _fix(self, line: str, *, awaits: bool) -> Answer | None:
-        begun, view = await self._asker.begun(partial(self._begin, line), awaits=awaits)
-        if not begun:
+        question, view = await self._asker.prepare(partial(self._begin, line), awaits=awaits)
+        if not question:
             return None
-        ask, options, cell = begun
+        ask, options, cell = question
         answer = await self._asker.answer(ask, options, view, awaits=awaits)
         if block := _block_of(answer):
             notebook = self._asker.notebook
@@ -168,7 +167,7 @@ class CodeMagics(SessionMagics):
 
     @fails_shortly
     async def aqwen_edit(self, line: str) -> Answer | None:
-        """The same, awaited."""
+        """`%qwen_edit` in a cell that awaits."""
         return await self._edit(line, awaits=True)
 
     async def _edit(self, line: str, *, awaits: bool) -> Answer | None:
@@ -178,10 +177,10 @@ class CodeMagics(SessionMagics):
         notebook = self._asker.notebook
         cell, is_on_page = await notebook.find(notebook.named(target), awaits=awaits)
         begin = partial(self._begin_edit, line, options, words, cell)
-        begun, view = await self._asker.begun(begin, awaits=awaits)
-        if not begun:
+        question, view = await self._asker.prepare(begin, awaits=awaits)
+        if not question:
             return None
-        answer = await self._asker.answer(*begun, view, awaits=awaits)
+        answer = await self._asker.answer(*question, view, awaits=awaits)
         if block := _block_of(answer):
             self._offer(block.code, cell, is_on_page)
         else:
@@ -189,8 +188,9 @@ class CodeMagics(SessionMagics):
         return answer
 
     def _read_edit(self, line: str) -> tuple[Options, str, str] | None:
-        """The options, which cell, and what is to become of it; None where help was asked for.
-        Raises `UsageError`."""
+        """Read the options, the cell, and the request. None if help was asked for. Raises
+        `UsageError`.
+        """
         from qwen_magic.magics.line import read_line
 
         options, rest = read_line(line)
@@ -208,7 +208,9 @@ class CodeMagics(SessionMagics):
     def _begin_edit(
         self, line: str, options: Options, words: str, cell: FoundCell | None
     ) -> tuple[Ask, Options] | None:
-        """What to ask; None where that is done: a dry run, in the background."""
+        """The question of `%qwen_edit`; None where nothing is left to wait for (dry run,
+        background).
+        """
         if cell is None:
             raise UsageError("There is no such cell.")
         source = _OWN_LINE.sub("", cell.source)
@@ -230,11 +232,13 @@ class CodeMagics(SessionMagics):
         ask = replace(
             ask, prompt=f"%qwen_edit {line}".strip(), parts=(*parts, *added), proposes=True
         )
-        return None if self._asker.held_back(ask, options) else (ask, options)
+        return None if self._asker.handled_at_once(ask, options) else (ask, options)
 
     def _offer(self, source: str, cell: FoundCell | None, is_on_page: bool) -> None:
-        """Offer `source` for the cell: as a difference where a page has it, else in the next
-        cell. Where nobody is there to take it the difference is shown."""
+        """Offer `source` as the cell's new text: as a difference with buttons where a page shows
+        the notebook, else in the next cell. Where nobody can take it (nbconvert, CI) only the
+        difference is shown.
+        """
         shell: Any = self.shell
         if cell is not None and cell.source.rstrip() == source.rstrip():
             say(f"That is what stands in {cell.name} already.")
@@ -245,7 +249,9 @@ class CodeMagics(SessionMagics):
             say("The new source is in the next cell. It was not run.")
 
     def _begin(self, line: str) -> tuple[Ask, Options, int | None] | None:
-        """What to ask; None where that is done: help, a dry run, in the background."""
+        """The question of `%qwen_fix`; None where nothing is left to wait for (help, dry run,
+        background).
+        """
         from qwen_magic.magics.line import read_line
 
         options, words = read_line(line)
@@ -268,7 +274,7 @@ class CodeMagics(SessionMagics):
         ask = replace(ask, prompt=f"%qwen_fix {line}".strip(), parts=(*parts, *added))
         if not options.dry_run:
             say(f"Sent with it: {report.contents}. (%qwen_fix --dry-run shows it all.)")
-        return None if asker.held_back(ask, options) else (ask, options, report.cell)
+        return None if asker.handled_at_once(ask, options) else (ask, options, report.cell)
 
     def _report(self) -> ExceptionReport:
         from qwen_magic.context.exception_report import exception_report
@@ -288,7 +294,7 @@ class CodeMagics(SessionMagics):
         )
 
     def _last_exception(self) -> BaseException:
-        """That of the user's code; our own failures since are no matter for a model."""
+        """The last exception of the user's code, ignoring later ones of this package."""
         last = sys.exc_info()[1] or getattr(sys, "last_value", None)
         if last is not None and not _is_ours(last):
             return last
@@ -304,13 +310,13 @@ class CodeMagics(SessionMagics):
         )
 
     def remember(self, error: BaseException) -> None:
-        """A cell failed: keep its exception, for when one of our own comes after it."""
+        """Keep the exception of a failed cell, in case one of this package follows it."""
         if not _is_ours(error):
             self._last = error
 
 
 def read_code_line(line: str) -> tuple[str, int | None]:
-    """REF ("" for the head) and N (None for the first Python block) of `[REF] [-n N]`.
+    """Read `[REF] [-n N]`: REF is "" for the last answer, N None for the first Python block.
 
     Raises `UsageError`.
     """
@@ -322,8 +328,10 @@ def read_code_line(line: str) -> tuple[str, int | None]:
 
 
 def choose(blocks: Sequence[CodeBlock], number: int | None = None) -> CodeBlock:
-    """The block of that number, from 1, or from the end where it is negative; without one the
-    first of Python, else the first. Raises `UsageError`."""
+    """The block with that number, counted from 1, or from the end if negative.
+
+    Without a number: the first Python block, else the first one. Raises `UsageError`.
+    """
     if not blocks:
         raise UsageError(
             "There is no code in that answer.", hint="%qwen_code REF takes it from another turn."
@@ -337,7 +345,7 @@ def choose(blocks: Sequence[CodeBlock], number: int | None = None) -> CodeBlock:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """A failure of this package, or its stopping of an answer."""
+    """Whether this package raised the exception, or it is the interrupt of an answer."""
     if isinstance(error, QwenError):
         return True
     step = error.__traceback__
@@ -348,7 +356,7 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _block_of(answer: Answer) -> CodeBlock | None:
-    """The code of an answer that can stand in a cell: its first Python block, or its only one."""
+    """The code of an answer that can stand in a cell: its first Python block, or its only block."""
     from qwen_magic.document.extract import code_blocks
 
     blocks = code_blocks(answer.text)

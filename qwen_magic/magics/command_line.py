@@ -1,10 +1,10 @@
-"""The magics in a shell: what `qwen-magic ask`, `doctor`, `models` and others do.
+"""The magics in a shell: `qwen-magic ask`, `doctor`, `models` and others.
 
     arguments ──cli.py──> Options or a line ──> the magic itself, with `_Shell` for IPython's shell
 
-So a question here is the question of a cell: the same options, conversations, settings and errors.
-Conversations are those of the folder, or of the notebook that `--notebook` names. The answer goes
-to stdout, and all that is said about it to stderr, where stdout is no terminal.
+A question here has the same options, conversations, settings and errors as in a cell. Conversations
+are those of the working folder, or of the notebook that `--notebook` names. If stdout is not a
+terminal it gets the answer only, and messages go to stderr.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ _STDIN: Final = "-"  # in the place of a file
 
 
 class _Shell(Configurable):
-    """What the magics need of a shell, where there is none: no kernel, cells or variables."""
+    """The attributes of IPython's shell that the magics use, without a kernel, cells or
+    variables.
+    """
 
     display_pub = None
     execution_count = 0
@@ -73,8 +75,10 @@ class _Shell(Configurable):
 
 @contextmanager
 def opened(notebook: Path | None, endpoint: str) -> Iterator[QwenMagics]:
-    """The magics of the folder, or of a notebook. `endpoint`: the one to ask, in place of the
-    configured one. Raises `UsageError`."""
+    """Open the magics of the working folder, or of a notebook.
+
+    `endpoint` replaces the configured one. Raises `UsageError`.
+    """
     shell = _Shell(notebook)
     try:
         magics = QwenMagics(shell, LastFigure(shell))
@@ -88,7 +92,7 @@ def opened(notebook: Path | None, endpoint: str) -> Iterator[QwenMagics]:
 
 
 def run_line(magics: QwenMagics, magic: str, words: Sequence[str]) -> None:
-    """Do what `%magic words` does. Raises `QwenError`."""
+    """Run `%magic words`. Raises `QwenError`."""
     for made in _CLASSES:
         if magic in made.magics["line"]:
             getattr(made(magics.shell, magics), magic)(shlex.join(words))
@@ -102,10 +106,12 @@ def ask(
     as_json: bool = False,
     in_shell: Callable[[str], str] = str,
 ) -> bool:
-    """Ask, and write the answer as it comes, or as JSON at its end; whether all is well. `typed`:
-    the options, `words`: the prompt, which what comes on stdin joins, as the body of a cell does.
-    `in_shell` says in a shell's words what is said of cells. Raises `QwenError`, and
-    `KeyboardInterrupt` with what came kept."""
+    """Ask, and write the answer as it arrives, or as JSON at the end; return whether it succeeded.
+
+    `typed`: the options; `words`: the prompt, to which the text on stdin is appended as a cell's
+    body would be; `in_shell` rewords advice about cells for a shell. Raises `QwenError`, and
+    `KeyboardInterrupt`, after which the partial answer is kept.
+    """
     asker = magics.asker
     with TemporaryDirectory() as folder:
         names, body = asker.shell.user_ns, _stdin()
@@ -133,7 +139,7 @@ def ask(
 def _answers(
     asker: Asker, options: Options, prompt: str, in_shell: Callable[[str], str]
 ) -> Sequence[Answer]:
-    """One, or one of each variant of `--compare`; none of a dry run."""
+    """One answer, or one for each variant of `--compare`; none for a dry run."""
     if options.compare:
         from qwen_magic.magics.comparing import compare, variants
 
@@ -141,10 +147,10 @@ def _answers(
             replace(asker.questions.ask(variant, prompt), label=label)
             for label, variant in variants(options)
         ]
-        asks = [each for each in asks if not asker.held_back(each, options)]
+        asks = [each for each in asks if not asker.handled_at_once(each, options)]
         return blocking(compare(asker, options, asks, awaits=False)).answers if asks else []
     question = asker.questions.ask(options, prompt)
-    if asker.held_back(question, options):
+    if asker.handled_at_once(question, options):
         return []
 
     def view(plan: Plan, started: float) -> View:
@@ -161,26 +167,26 @@ def _answers(
 
 
 class _TextView(TerminalView):
-    """The answer's text alone, for a pipe; what else there is to say goes to stderr."""
+    """Write the answer's text alone, for a pipe; notices go to stderr."""
 
     in_shell: Callable[[str], str] = str
 
     def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
-        """Nothing stands before the text."""
+        """Write nothing before the text."""
 
     def notice(self, text: str) -> None:
         if text:
             say(text, out=sys.stderr)
 
     def figure(self, url: str, data: str, reason: str) -> None:
-        """It is saved, as in a terminal that cannot draw it."""
+        """Save the figure, as a terminal that cannot draw it does."""
         if data:
             from qwen_magic.frontends.pictures import Pictures
 
             say(f"figure {Pictures(sys.stderr).save(data)}", out=sys.stderr)
 
     def _write_step(self, entry: Any, state: ResponseState) -> None:
-        """Steps are no part of the text."""
+        """Write nothing: steps are not part of the text."""
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
@@ -221,7 +227,7 @@ def answer_json(answer: Answer) -> JSON:
 
 
 def _stdin() -> bytes:
-    """What is piped into the command. Raises `UsageError` where that is too much."""
+    """Read what is piped into the command. Raises `UsageError` if it is too long."""
     if sys.stdin is None or sys.stdin.isatty():
         return b""
     piped = sys.stdin.buffer.read(LARGEST + 1)
@@ -231,7 +237,7 @@ def _stdin() -> bytes:
 
 
 def _as_variable(typed: tuple[Option, str, str], names: dict[str, Any]) -> tuple[Option, str, str]:
-    """A schema that is a file of JSON becomes a variable that holds it. Raises `UsageError`."""
+    """Load a schema that is given as a JSON file into a variable. Raises `UsageError`."""
     option, name, text = typed
     if option.field != "schema" or not text.endswith(".json"):
         return typed
@@ -249,8 +255,11 @@ def _existing_notebook(notebook: Path) -> Path:
 
 
 def _configuration() -> Config:
-    """What IPython's own files of configuration say of `QwenMagics`: the machine's, then those of
-    the default profile. Files that do not name it are not run."""
+    """The section `QwenMagics` of IPython's configuration files: the system's, then the default
+    profile's.
+
+    Files that do not mention it are not run.
+    """
     made = Config()
     home = Path(os.environ.get("IPYTHONDIR") or Path("~/.ipython")).expanduser()
     for folder in (

@@ -1,14 +1,14 @@
 """`--compare`: one question, its answers beside each other.
 
     variants(options)   [(label, options)]: a model each, or a value of one option
-    Asker.ask           of each; then a plan of each, before any is asked: they continue after the
+    Asker.ask           of each; all are planned before any is asked, so that all continue after the
                         same turn
     session.arun        all at once, each in a view with its label; one after the other where the
-                        cell cannot await
+                        cell blocks
     Comparison          the cell's value: a table, the differences of the texts
 
-Each answer is a turn of the conversation, which goes on after the first that is whole until another
-one is picked.
+Each answer is a turn of the conversation, which continues after the first complete one until the
+user picks another.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ judged."""
 
 
 def variants(options: Options) -> list[tuple[str, Options]]:
-    """What `--compare` lists, each with its label. Raises `OptionError`."""
+    """The options of each variant that `--compare` names, with its label. Raises `OptionError`."""
     values = options.compare or ()
     name, equals, first = values[0].partition("=")
     name = name.strip().replace("_", "-")
@@ -81,9 +81,12 @@ def _with(options: Options, option: Option, value: object) -> Options:
 class Comparison(Sequence["Answer"]):
     """The answers of `--compare`, in the order in which their variants were typed.
 
-    `labels` name them; `costs` are what they cost, empty where that is not known; `kept` is the
-    place of the one that the conversation went on after at first; `verdict` is the judge's answer;
-    `refs` name them to `%qwen_pick`; `stage`: it is shown before an audience, without these.
+    - `labels`: the variants' names;
+    - `costs`: what each answer cost; empty where prices are not known;
+    - `kept`: index of the answer that the conversation continued after at first;
+    - `verdict`: the judge's answer;
+    - `refs`: what `%qwen_pick` takes to choose one;
+    - `stage`: shown to an audience, so without costs and refs.
     """
 
     labels: tuple[str, ...]
@@ -96,18 +99,18 @@ class Comparison(Sequence["Answer"]):
     stage: bool = False
 
     def __getitem__(self, index: Any) -> Any:
-        """By place, or by label."""
+        """The answer at an index, or with a label."""
         return self.answers[self.labels.index(index) if isinstance(index, str) else index]
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def diff(self, one: int | str = 0, other: int | str = 1) -> str:
-        """How two texts differ: [-taken out-] and {+put in+}, word by word."""
+        """How two texts differ, word by word: [-removed-] and {+added+}."""
         return differences_text(self[one].text, self[other].text)
 
     def _table(self) -> tuple[list[str], list[list[str]], list[str]]:
-        """Header, rows, and what stands below them."""
+        """The table's header, its rows, and the notes below it."""
         rows = []
         for place, (label, answer) in enumerate(zip(self.labels, self.answers, strict=True)):
             usage = answer.usage
@@ -143,7 +146,7 @@ class Comparison(Sequence["Answer"]):
         return staged(html) if self.stage else html
 
     def _differences(self) -> Iterator[str]:
-        """The differences between the first text and each other, behind a disclosure."""
+        """How the first text differs from each other one, in a closed disclosure."""
         first, *others = zip(self.labels, self.answers, strict=True)
         for label, answer in others:
             if answer.text and first[1].text:
@@ -155,17 +158,20 @@ async def compare(
     asker: Asker,
     options: Options,
     asks: Sequence[Ask],
-    begun: StaticView | None = None,
+    opened: StaticView | None = None,
     *,
     awaits: bool,
 ) -> Comparison:
-    """Answer all at once in a cell that `awaits`, the first in the view that is `begun`, if one is;
-    else one after the other. A click on Stop in one stops that one; an interrupt stops all."""
+    """Ask all variants at once if the cell awaits, else one after the other.
+
+    The first is shown in `opened` if that view is already open. Stop in one view stops that answer;
+    an interrupt stops all.
+    """
     plans, pump, started = _plans(asker, asks), CommPump(asker.shell), time.monotonic()
 
     async def answered(plan: Plan) -> Answer:
-        first = begun if plan is plans[0] else None
-        view = partial(asker.view, options=options, begun=first, awaits=awaits)
+        first = opened if plan is plans[0] else None
+        view = partial(asker.view, options=options, opened=first, awaits=awaits)
         if not awaits:
             return asker.session.run(plan, view)
         return await asker.session.arun(
@@ -190,8 +196,7 @@ async def compare(
 
 
 async def _all_answers(answering: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """What all of them give, when all are over: an answer goes on also where the question of
-    another cannot be asked. Raises what the first of those raised."""
+    """Wait for all answers, also when one question fails; then raise the first error."""
     ended = await asyncio.gather(*answering, return_exceptions=True)
     for each in ended:
         if isinstance(each, BaseException):
@@ -200,16 +205,20 @@ async def _all_answers(answering: Iterable[Coroutine[Any, Any, Answer]]) -> list
 
 
 def _plans(asker: Asker, asks: Sequence[Ask]) -> list[Plan]:
-    """A plan of each question: they continue after the same turn, in the same conversation. Raises
-    `UsageError`, `ConversationError`."""
+    """Plan each question, so that all continue after the same turn of the same conversation.
+
+    Raises `UsageError`, `ConversationError`.
+    """
     first = asker.session.plan(asks[0])
     rest = [replace(ask, new=False, chat=first.chat) if ask.new else ask for ask in asks[1:]]
     return [first, *map(asker.session.plan, rest)]
 
 
 def _compared(asker: Asker, plans: Sequence[Plan], answers: Sequence[Answer]) -> Comparison:
-    """The answers with their actions; the first that is whole is kept. Raises the first one's
-    error where all have failed."""
+    """Return the comparison, and continue the conversation after the first complete answer.
+
+    Raises the first answer's error if all have failed.
+    """
     if answers[0].error is not None and all(answer.error for answer in answers):
         raise answers[0].error
     costs = [plan.cost(answer.usage) for plan, answer in zip(plans, answers, strict=True)]
@@ -238,8 +247,10 @@ def _compared(asker: Asker, plans: Sequence[Plan], answers: Sequence[Answer]) ->
 def _judging(
     asker: Asker, options: Options, compared: Comparison, ask: Ask
 ) -> tuple[Plan, tuple[str, ...]] | None:
-    """What the judge is asked, in an order of chance and without names, and the labels in that
-    order; None where nobody judges, or there is nothing to compare."""
+    """The judge's question, in random order and without names, and the labels in that order.
+
+    None without `--judge`, or with fewer than two answers to compare.
+    """
     answers = zip(compared.labels, compared.answers, strict=True)
     labels = [label for label, answer in answers if answer.text]
     if not options.judge or len(labels) < 2:
@@ -259,13 +270,15 @@ def _judging(
 
 
 def _head(asker: Asker, words: str) -> None:
-    """Show what follows as no answer of those that are compared."""
+    """Show a heading for an output that is not one of the compared answers."""
     plain = "\n" * (kernel_of(asker.shell) is None) + printable(words)
     asker.views.show_page(lambda: listed(f"<p><b>{shown_html(words)}</b></p>"), plain)
 
 
 def _delivered(asker: Asker, options: Options, compared: Comparison) -> Comparison:
-    """Bound, and in a terminal shown: the call's semicolon keeps its value from being."""
+    """Bind the comparison, and in a terminal print it, since the transformed call has no value
+    there.
+    """
     asker.bind(compared, options)
     if kernel_of(asker.shell) is None and not options.quiet:
         say(f"\n{compared!r}")

@@ -1,6 +1,7 @@
-"""`%qwen_chat`, `_new`, `_fork`, `_reset`, `_undo`, `_pick`, `_history`: which turn comes before.
+"""`%qwen_chat`, `_new`, `_fork`, `_reset`, `_undo`, `_pick`, `_history`: where the next question
+goes.
 
-Nothing is ever deleted by them: they name conversations, and move where one goes on.
+None of them deletes anything: they name conversations and choose the turn to continue after.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def chat_help_text() -> str:
 
 @magics_class
 class ConversationMagics(SessionMagics):
-    """Listing, beginning and switching conversations, and stepping back in one."""
+    """List, begin and switch conversations, and go back to earlier turns."""
 
     @line_command
     def qwen_chat(self, line: str) -> None:
@@ -113,8 +114,10 @@ class ConversationMagics(SessionMagics):
         say(f"{_NEW[begun is None]}: {name}, after {place}")
 
     def _fork_point(self, name: str, ref: str, cell: CellKey | None) -> tuple[Chain, Turn]:
-        """Where the fork `name` leaves: at REF, else where the cell that began it left before, else
-        where the current conversation stands."""
+        """The turn from which the fork `name` continues.
+
+        `ref` names it; else it is the one that the cell forked from before, else the current one.
+        """
         before = self._conversations.left(name, cell)
         if before is None:
             return self._find(ref)
@@ -176,10 +179,10 @@ class ConversationMagics(SessionMagics):
         views.show_page(lambda: history_html(outline, now=now, kept=kept), text)
 
     def _summarize(self, name: str, chain: Chain, turn: Turn) -> None:
-        """Have the model summarize `chain` up to `turn`, and begin `name` with what it writes.
+        """Have the model summarize `chain` up to `turn`, and begin `name` with that summary.
 
-        The question for the summary joins no conversation. The new one begins with a turn that was
-        never sent: it goes as text with the next question. Raises `QwenError`.
+        The question for the summary joins no conversation. The new conversation begins with a turn
+        that was never sent, so it goes as text with the next question. Raises `QwenError`.
         """
         asker = self._asker
         self._conversations.new(name)
@@ -221,7 +224,7 @@ class ConversationMagics(SessionMagics):
         return sum(session.as_used(turn).tokens for turn in turns if turn.chat == summary.chat)
 
     def _row(self, name: str, summary: ChatSummary | None) -> list[str]:
-        """Told from the store's summary: listing loads no conversation."""
+        """A row of the list, from the store's summary, so that no conversation has to be loaded."""
         from qwen_magic.conversation.conversations import plain_name
         from qwen_magic.frontends.history import age_words
 
@@ -238,8 +241,7 @@ class ConversationMagics(SessionMagics):
 
 
 def _beginning(name: str, turn: Turn, number: int, answer: Answer) -> Turn:
-    """A turn that stands for the conversation up to its `number`th `turn`, which `answer`
-    summarizes."""
+    """The first turn of a fork: `answer` summarizes the conversation up to its turn `number`."""
     from uuid import uuid4
 
     from qwen_magic.conversation.chain import Turn
@@ -262,7 +264,7 @@ def _beginning(name: str, turn: Turn, number: int, answer: Answer) -> Turn:
 
 
 def read_steps(line: str) -> int:
-    """How many turns `%qwen_undo` steps back: 1 where nothing was typed. Raises `UsageError`."""
+    """How many turns `%qwen_undo` goes back; 1 by default. Raises `UsageError`."""
     word = line.strip()
     if not word:
         return 1
@@ -275,7 +277,10 @@ def read_steps(line: str) -> int:
 
 
 def read_name(magic: str, line: str, *, aside: bool = False) -> str:
-    """One name, or nothing; `aside`: also of what was set aside. Raises `UsageError`."""
+    """Read a name, which may be missing. With `aside` it may be one that `%qwen_reset` set aside.
+
+    Raises `UsageError`.
+    """
     from qwen_magic.magics.line import read_words
     from qwen_magic.magics.values import check_chat_name
 
@@ -284,7 +289,7 @@ def read_name(magic: str, line: str, *, aside: bool = False) -> str:
 
 
 def _continues(chain: Chain, head: Turn | None) -> str:
-    """Where the next question goes, by number and prompt."""
+    """The turn after which the next question goes, by its number and prompt."""
     from qwen_magic.frontends.history import next_words
 
     words = next_words(len(chain.path(head)), head.prompt if head else "")
@@ -292,7 +297,7 @@ def _continues(chain: Chain, head: Turn | None) -> str:
 
 
 def _typed_defaults(defaults: Options) -> list[str]:
-    """The options that were set, as they would be typed."""
+    """The conversation's default options, as they would be typed."""
     shown = []
     for option in OPTIONS:
         value = getattr(defaults, option.field)

@@ -1,4 +1,4 @@
-"""`%qwen_doctor`: what an answer needs, looked at one by one; each line says what to do."""
+"""`%qwen_doctor`: check everything that an answer needs; each line says what to do."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ _TOKENS: Final = 64
 
 
 def examine(asker: Asker, url: str = "", model: str = "") -> Iterator[str]:
-    """The findings, one line each, as they are made. The last ones ask the service: that at `url`
-    (or of that name), which is tried out, else the one in use. `model`: which one to ask."""
+    """Check the installation and the service, and yield one line for each finding.
+
+    `url`: an address or an endpoint's name to try out; else the endpoint in use is asked. `model`:
+    the model to ask.
+    """
     yield _versions()
     yield _front_end(asker)
     yield _store(asker.session.conversations)
@@ -106,7 +109,7 @@ def _terminal() -> str:
 
 
 def _store(conversations: Conversations) -> str:
-    """Where turns are kept, after something was written there."""
+    """Whether the store of turns can be written to, and where it is."""
     conversations.learn("doctor", "looked", time.time())
     if conversations.trouble:
         return _bad("Store", conversations.trouble)
@@ -126,7 +129,9 @@ def _key(endpoint: Endpoint) -> str:
 
 
 def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iterator[str]:
-    """What the server can do, which is remembered, and its row."""
+    """Try out what the server can do, remember it, and report its row for the table of
+    endpoints.
+    """
     listed: list[str] = []
     try:
         listed = asker.list_models(named)
@@ -152,7 +157,7 @@ def _tried_out(asker: Asker, endpoint: Endpoint, named: str, model: str) -> Iter
 
 
 def _catalogue(asker: Asker, endpoint: Endpoint) -> str:
-    """What the host tells of its models, asked for at most once a week."""
+    """The host's list of models, fetched at most once a week."""
     try:
         found = asker.session.catalogues.ask(asker.session.client, endpoint)
     except QwenError as error:

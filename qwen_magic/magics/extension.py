@@ -138,8 +138,7 @@ class Extension:
         return found
 
     def _find(self, magic: str) -> Any:
-        """The method that is `%magic`. Its class is imported, made and registered when one of its
-        magics is first needed."""
+        """The method that is `%magic`. Its class is imported and registered at the first call."""
         (place,) = (place for place, names in MAGICS.items() if magic in names)
         if place not in self._made:
             self._warm_no_more()
@@ -153,7 +152,7 @@ class Extension:
         return getattr(self._made[place], magic)
 
     def _awaitable(self, magic: str) -> Callable[..., Any]:
-        """What is awaited in place of `%magic`."""
+        """The coroutine function that a top-level `%magic` becomes."""
 
         def awaited(*given: str) -> Any:
             return getattr(self._find(magic).__self__, f"a{magic}")(*given)
@@ -161,7 +160,7 @@ class Extension:
         return awaited
 
     def unload(self) -> None:
-        """Put everything back. A stream that is open ends as stopped."""
+        """Restore the shell as it was before loading. An open stream ends as stopped."""
         shell = self.shell
         self._cold.set()
         shell.Completer.custom_matchers.remove(self._complete)
@@ -199,7 +198,9 @@ class Extension:
     _transform.has_side_effects = True  # type: ignore[attr-defined]
 
     def _may_await(self) -> bool:
-        """A cell can await where a kernel runs it on a loop, at the top, unless that is off."""
+        """Whether a cell can await: a kernel runs it on an event loop, at top level, and it is not
+        disabled.
+        """
         shell = self.shell
         return bool(kernel_of(shell) is not None and shell.autoawait and self._depth == 0)
 
@@ -232,7 +233,7 @@ class Extension:
                 self.last_figure.value = result.result
 
     def _matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
-        """What joins the shell's own completers; `completion` says what Tab offers."""
+        """The completer that IPython calls beside its own; `completion` decides what Tab offers."""
 
         @context_matcher(identifier="qwen_magic")  # type: ignore[untyped-decorator]
         def match(context: CompletionContext) -> SimpleMatcherResult:
@@ -273,21 +274,27 @@ class Extension:
         return matcher
 
     def _may_warm_up(self) -> bool:
-        """The setting `warm_up`, without what all settings cost."""
+        """The setting `warm_up`, read without creating all the settings."""
         said = os.environ.get("QWEN_MAGIC_WARM_UP", "true")
         configured = self.shell.config.get("QwenMagics", {}).get("warm_up", said)
         return str(configured).lower() in ("true", "1")
 
     def _warm_no_more(self) -> None:
-        """What is being imported comes first: where two threads import one package from two ends,
-        its file and one that its front page imports, Python gives one of them half a module."""
+        """Wait for the import under way, and start no other.
+
+        If two threads import one package from two ends (a module of it, and the package that
+        imports it), Python can hand one of them a partly initialized module.
+        """
         self._cold.set()
         with self._warming:
             pass
 
     def _warm_up(self) -> None:
-        """Import what the first answer needs, on a thread: a cell interrupts it after half a
-        millisecond (`_SWITCH`), where Python would let it wait for five each time."""
+        """Import what the first answer needs, on a thread.
+
+        The thread yields to a cell after half a millisecond (`_SWITCH`) rather than Python's usual
+        five.
+        """
         if self._cold.wait(_AFTER_LOAD):
             return
         from qwen_magic.conversation import uncollected
@@ -310,7 +317,9 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Load into `shell`; loading again begins anew. Raises `UsageError`, as without threads."""
+    """Load into `shell`; loading again starts over. Raises `UsageError`, also where threads are
+    missing.
+    """
     if shell is None:  # as in marimo, whose `get_ipython` gives nothing
         from qwen_magic.errors import UsageError
 
@@ -339,7 +348,7 @@ def unload(shell: Any) -> None:
 
 
 def _unregister(shell: Any, magics: Any) -> None:
-    """IPython has no call for this: take back what `register_magics` put in."""
+    """Undo `register_magics`, for which IPython has no function."""
     shell.magics_manager.registry.pop(type(magics).__name__, None)
     if magics in shell.configurables:
         shell.configurables.remove(magics)

@@ -1,6 +1,6 @@
-"""`%qwen_export`, `%qwen_import`, `%qwen_restore`: conversations in and out of files;
-`%qwen_record`, `%qwen_replay`: what servers sent; `%qwen_prompt`: a question out of a file, with
-its fields filled in."""
+"""Files: `%qwen_export`, `_import` and `_restore` for conversations, `_record` and `_replay` for
+what servers sent, `_prompt` for questions.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class FileMagics(SessionMagics):
-    """What is kept in one file goes to others, and comes back."""
+    """Write conversations and recordings to files, and read them back."""
 
     @command
     def qwen_export(self, line: str) -> None:
@@ -128,7 +128,9 @@ class FileMagics(SessionMagics):
         say(session.tape.describe())
 
     def _adopt(self, conversation: Conversation, name: str) -> str:
-        """Keep it under `name`, its own name, or a fresh one where that is taken."""
+        """Store an imported conversation under `name`, its own name, or a new one if that
+        is taken.
+        """
         from uuid import uuid4
 
         from qwen_magic.conversation.conversations import plain_name
@@ -146,7 +148,7 @@ class FileMagics(SessionMagics):
 
 
 def _reviewed(conversation: Conversation) -> Conversation:
-    """Without what is in the turns' inputs besides words, unless the reader wants that sent."""
+    """Remove everything but text from the turns' inputs, unless the user agrees to send it."""
     from qwen_magic.conversation.chain import Turn
     from qwen_magic.frontends.terminal import agreed
     from qwen_magic.protocol.fields import json_text
@@ -181,8 +183,11 @@ def _reviewed(conversation: Conversation) -> Conversation:
 
 
 def _unshown(conversation: Conversation) -> Iterator[str]:
-    """A line for each turn that sends more words of the asker than its prompt shows, which is all
-    that lists and exports have: data that went along, or what somebody wrote into the file."""
+    """A line for each turn whose input has more of the user's text than its prompt shows.
+
+    Lists and exports show only the prompt. The rest was data, or was written into the file by
+    somebody.
+    """
     from qwen_magic.document.words import clipped
     from qwen_magic.session.transcript import words_beside
 
@@ -194,7 +199,7 @@ def _unshown(conversation: Conversation) -> Iterator[str]:
 
 
 def _file(magic: str, line: str) -> tuple[Path, str]:
-    """A file and perhaps a conversation's name. Raises `UsageError`."""
+    """Read a file name, and a conversation's name if there is one. Raises `UsageError`."""
     from qwen_magic.magics.line import read_words
     from qwen_magic.magics.values import check_chat_name
 
@@ -207,7 +212,7 @@ def _file(magic: str, line: str) -> tuple[Path, str]:
 
 
 def _word(magic: str, line: str) -> tuple[str, dict[str, object]]:
-    """The one word of a line, or none, and its options. Raises `UsageError`."""
+    """Read a line of at most one word, and its options. Raises `UsageError`."""
     from qwen_magic.magics.line import read_words
 
     words, given = read_words(magic, line, "FILE.jsonl or off", most=1)
@@ -215,7 +220,7 @@ def _word(magic: str, line: str) -> tuple[str, dict[str, object]]:
 
 
 def _speed(said: str) -> float:
-    """How many times as fast as it was. Raises `UsageError`."""
+    """Read `--speed` as a factor of the recorded speed. Raises `UsageError`."""
     named = {"original": 1.0, "instant": math.inf}
     try:
         speed = named[said] if said in named else float(said)
@@ -228,7 +233,7 @@ def _speed(said: str) -> float:
 
 @magics_class
 class PromptMagics(SessionMagics):
-    """Prompts that are kept in files."""
+    """Questions that are stored in prompt files."""
 
     @line_command
     def qwen_prompt(self, line: str) -> Answer | None:
@@ -242,15 +247,17 @@ class PromptMagics(SessionMagics):
 
     @fails_shortly
     async def aqwen_prompt(self, line: str) -> Answer | None:
-        """The same, awaited."""
+        """`%qwen_prompt` in a cell that awaits."""
         return await self._ask(line, awaits=True)
 
     async def _ask(self, line: str, *, awaits: bool) -> Answer | None:
-        begun, view = await self._asker.begun(partial(self._begin, line), awaits=awaits)
-        return await self._asker.answer(*begun, view, awaits=awaits) if begun else None
+        question, view = await self._asker.prepare(partial(self._begin, line), awaits=awaits)
+        return await self._asker.answer(*question, view, awaits=awaits) if question else None
 
     def _begin(self, line: str) -> tuple[Ask, Options] | None:
-        """What to ask; None where that is done: help, a list, a dry run, in the background."""
+        """The question of a prompt file; None where nothing is left to wait for (help, list, dry
+        run, background).
+        """
         from qwen_magic.context.prompt_files import find_prompt
         from qwen_magic.magics.line import read_prompt_line
         from qwen_magic.magics.qwen import help_text
@@ -271,7 +278,7 @@ class PromptMagics(SessionMagics):
         ask = self._asker.questions.ask(
             options, f"%qwen_prompt {line}".strip(), file=file, fields=_fields(given)
         )
-        return None if self._asker.held_back(ask, options) else (ask, options)
+        return None if self._asker.handled_at_once(ask, options) else (ask, options)
 
     def fields(self) -> dict[str, tuple[str, ...]]:
         """The fields of each prompt file, by its name."""
@@ -295,7 +302,7 @@ class PromptMagics(SessionMagics):
 
 
 def _fields(words: list[str]) -> dict[str, str]:
-    """`field=value` each. Raises `UsageError`."""
+    """Read words of the form `field=value`. Raises `UsageError`."""
     fields: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")

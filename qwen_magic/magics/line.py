@@ -1,9 +1,9 @@
-"""Reading what was typed after a magic's name: its options, then words or a prompt to the letter.
+"""Parse what follows a magic's name: its options, then words, or a prompt taken as it is.
 
-Options of `%qwen` are a prefix. What opens with `-` and a letter, or `--` and a letter, is an
-option; `--` ends them; anything else (also `-`, `-5`, `->`) begins the prompt. `%%qwen` takes a
-prompt in its first line too: it comes before the body, on a line of its own. The other magics take
-words (names, turns, files) and their options in any order.
+Options of `%qwen` come first. A word that begins with `-` and a letter, or `--` and a letter, is an
+option; `--` ends them; anything else (also `-`, `-5`, `->`) begins the prompt. A prompt in the
+first line of `%%qwen` comes before the body, on a line of its own. The other magics take words
+(names, turns, files) and their options in any order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ESCAPE: Final = re.compile(r"\\([\"'”\\])")
 
 
 class OptionScanner:
-    """Reads the line of `%magic` from the left; `position` is where it stands."""
+    """Reads the line of `%magic` from left to right; `position` is an offset into the line."""
 
     def __init__(self, line: str, magic: str = "qwen") -> None:
         self.line = line
@@ -51,10 +51,10 @@ class OptionScanner:
         self._options = {name: option for option in known for name in option.spellings}
 
     def next_option(self) -> tuple[Option, str, str | None] | None:
-        """The next option, as typed, with the value attached to it (`--x=v`, `-xv`) if any.
+        """The next option, its spelling, and the value attached to it (`--x=v`, `-xv`) if there is
+        one.
 
-        None where a word or the prompt begins. Raises `OptionError` for an option that does not
-        exist.
+        None at the first word that is no option. Raises `OptionError` for an unknown option.
         """
         self._skip_space()
         if self.ended:
@@ -70,7 +70,7 @@ class OptionScanner:
         return self._short()
 
     def value(self, typed: str, attached: str | None) -> str:
-        """The value of the option just read, without its quotes. Raises `OptionError`."""
+        """The value of the option just read, without quotes. Raises `OptionError`."""
         if attached is None:
             self._skip_space()
             if any(p.match(self.line, self.position) for p in (LOOKS_LIKE_OPTION, _END_OF_OPTIONS)):
@@ -80,13 +80,14 @@ class OptionScanner:
         return self._quoted(typed, quote) if self.quoted else self._unquoted(typed)
 
     def word(self) -> str:
-        """The next word, after white space; empty at the end."""
+        """The next word; empty at the end of the line."""
         self._skip_space()
         return self._take(_WORD)
 
     def shell_word(self) -> str:
-        """The same for a name that may hold spaces: quotes and backslashes as in a shell. Raises
-        `UsageError`."""
+        """The next word, in which quotes and backslashes work as in a shell. Raises
+        `UsageError`.
+        """
         self._skip_space()
         word = self._take(_SHELL_WORD)
         if not word and self.position < len(self.line):
@@ -94,7 +95,7 @@ class OptionScanner:
         return "".join(shlex.split(word))
 
     def rest(self) -> str:
-        """What is left, to the letter: after `--`, less the one character that separates it."""
+        """The rest of the line unchanged; after `--`, without the one separating character."""
         if self.ended:
             return self.line[self.position + 1 :]
         self._skip_space()
@@ -170,7 +171,7 @@ class OptionScanner:
         raise OptionError(f"There is no option {typed or name}; {advice}")
 
     def _nearest(self, name: str) -> str:
-        """The option most like `name`, or empty: one that it abbreviates, else by its letters."""
+        """The option that `name` abbreviates or is most similar to; empty if there is none."""
         if name.startswith("--"):
             lowered = name.lower().replace("_", "-")
             longs = [option.long for option in self._options.values()]
@@ -188,8 +189,10 @@ class OptionScanner:
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """`%qwen_chat [NAME] [options]`: without a name and options it lists the conversations, with
-    `everything` all of them."""
+    """A parsed line of `%qwen_chat [NAME] [options]`.
+
+    Without a name and options it lists the conversations; `everything` lists those set aside too.
+    """
 
     name: str | None
     defaults: Options
@@ -197,9 +200,9 @@ class ChatLine:
 
 
 def read_line(line: str) -> tuple[Options, str]:
-    """The options at the front of `line`, and the rest of it to the letter.
+    """Parse the options at the front of `line`; return them and the rest, unchanged.
 
-    The prompt may be empty. Raises `OptionError`, always one line.
+    The rest may be empty. Raises `OptionError`, always one line.
     """
     scanner = OptionScanner(line)
     options = _options(_read_options(scanner))
@@ -207,11 +210,11 @@ def read_line(line: str) -> tuple[Options, str]:
 
 
 def read_cell(line: str, body: str = "") -> tuple[Options, str]:
-    """The options and the prompt of a `%%qwen` cell, or of a `%qwen` line, which has no body.
+    """Parse a `%%qwen` cell, or a `%qwen` line, which has no body; return its options and prompt.
 
-    The prompt is the body without the blank lines around it; words of the line that are no options
-    come before it, on a line of their own. Raises `OptionError`, and `UsageError` where both are
-    empty (unless `--help` was asked for).
+    The prompt is the body without blank lines around it, after the words of the first line that are
+    no options. Raises `OptionError`, and `UsageError` for an empty prompt unless `--help` was
+    given.
     """
     options, words = read_line(line)
     prompt = "\n".join(part for part in (words, _without_blank_edges(body)) if part.strip())
@@ -247,9 +250,9 @@ def read_chat(line: str) -> ChatLine:
 def read_words(
     magic: str, line: str, takes: str = "nothing", *, most: int = 0
 ) -> tuple[list[str], dict[str, object]]:
-    """The words in the line of any other magic, at most so many, and its options by field.
+    """Parse the line of any other magic; return at most `most` words, and its options by field.
 
-    `takes` names the words in the error. Raises `UsageError`.
+    `takes` describes the words in the error message. Raises `UsageError`.
     """
     words, given = _words_and_options(OptionScanner(line, magic))
     if len(words) > most:
@@ -260,15 +263,19 @@ def read_words(
 
 
 def read_prompt_line(line: str) -> tuple[Options, list[str]]:
-    """The options in a line of `%qwen_prompt`, and its words: a name, and fields. Raises
-    `UsageError`."""
+    """Parse a line of `%qwen_prompt`; return its options and its words: a name, then fields.
+
+    Raises `UsageError`.
+    """
     words, given = _words_and_options(OptionScanner(line, "qwen_prompt"))
     return _options(given), words
 
 
 def read_arguments(typed: Iterable[tuple[Option, str, str]]) -> Options:
-    """The options that a shell has taken apart: each with how it was typed, and the text of its
-    value. Raises `OptionError`."""
+    """Parse the options of a shell's command line: each as (option, spelling, text of its value).
+
+    Raises `OptionError`.
+    """
     given: _Given = {}
     for option, name, text in typed:
         # A shell leaves no quotes: a file with a comma in its name is one.
@@ -282,7 +289,7 @@ _Given = dict[str, tuple[str, object]]
 
 
 def _read_options(scanner: OptionScanner, before: _Given | None = None) -> _Given:
-    """The options up to the next word, besides those `before`."""
+    """Read options up to the next word, and add them to those of `before`."""
     given = dict(before or {})
     while found := scanner.next_option():
         option, name, attached = found
@@ -292,7 +299,7 @@ def _read_options(scanner: OptionScanner, before: _Given | None = None) -> _Give
 
 
 def _take(given: _Given, option: Option, name: str, text: str, *, quoted: bool) -> None:
-    """Read one option, typed as `name`, with the `text` of its value."""
+    """Parse the value `text` of an option spelled `name`, and add it to `given`."""
     value: object = option.value
     if option.takes_value:
         value = read_value(option, name, text, quoted=quoted)
@@ -304,7 +311,7 @@ def _take(given: _Given, option: Option, name: str, text: str, *, quoted: bool) 
 
 
 def _words_and_options(scanner: OptionScanner) -> tuple[list[str], _Given]:
-    """All words of a line, and all options, in any order."""
+    """Read all words and all options of a line, in any order."""
     words: list[str] = []
     given = _read_options(scanner)
     while word := scanner.shell_word():
@@ -314,7 +321,7 @@ def _words_and_options(scanner: OptionScanner) -> tuple[list[str], _Given]:
 
 
 def _extended(earlier: object, names: tuple[str, ...]) -> tuple[str, ...]:
-    """A repeated list, each name once; `none` drops what came before it."""
+    """Join a repeated list option, each name once; `none` drops the names before it."""
     assert isinstance(earlier, tuple)  # only lists repeat
     joined: list[str] = [*earlier, *names]
     if "none" in joined:

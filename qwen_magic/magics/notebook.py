@@ -1,9 +1,8 @@
-"""The notebook for a question (`-n`): read out of the page that shows it, else out of its file,
-else out of what the kernel remembers.
+"""Read the notebook for a question (`-n`): from the page that shows it, its file, or the kernel.
 
-A page is asked through the hidden widget of the answers' actions, and is given a bounded time: it
-may be closed, busy, or of a front end whose notebook no script can see. Then the file speaks, which
-is as old as its last save; in a terminal, and where there is no file, the shell's history.
+A page is asked through the hidden widget of the answers' buttons, and given a few seconds: it may
+be closed, busy, or a front end whose notebook no script can read. Then the notebook's file is read,
+as last saved. In a terminal, or without a file, IPython's history is used.
 """
 
 from __future__ import annotations
@@ -67,7 +66,9 @@ _OTHERS: Final = 0.25
 
 
 class Page:
-    """The pages that show this kernel's notebook. `widget`: what reaches them, or None."""
+    """The pages that show this kernel's notebook. `widget` returns the widget that reaches them, or
+    None.
+    """
 
     def __init__(self, shell: Any, widget: Callable[[], ActionsWidget | None]) -> None:
         self._shell = shell
@@ -75,7 +76,10 @@ class Page:
         self._is_missing = False  # nobody answered the last time
 
     async def run(self, steps: Steps[T], *, awaits: bool) -> T:
-        """What `steps` come to. In a cell that `awaits` the kernel handles messages meanwhile."""
+        """Send each request of `steps` to the page; return the result of `steps`.
+
+        A cell that `awaits` lets the kernel handle messages while waiting.
+        """
         try:
             request = next(steps)
             while True:
@@ -87,9 +91,12 @@ class Page:
             raise interrupted("nothing more was sent") from None
 
     async def ask(self, request: JSON, session: str = "", *, awaits: bool = True) -> Any:
-        """The reply of the page that the cell was run from, else of another; None without one.
-        Where no cell runs, `session` is the page's, and no other answers for it, which may show an
-        older notebook."""
+        """The reply of the page that the cell was run from, else of another page; None if none
+        replies.
+
+        Where no cell runs, `session` names the page, and only its own reply counts: another page
+        may show an older state of the notebook.
+        """
         asked: list[PageRequest] = []
         for _ in self._waiting(request, asked, session, blocks=not awaits):
             if awaits:
@@ -102,9 +109,11 @@ class Page:
     def _waiting(
         self, request: JSON, made: list[PageRequest], session: str = "", *, blocks: bool
     ) -> Iterator[None]:
-        """Ask, and go on until the reply is there or is waited for no longer. What was asked last
-        of the pages is in `made`. A page that was loaded again has another session since: where
-        nobody answers, the newest page is asked."""
+        """Send a request, and yield until a reply has come or the time for one is over.
+
+        Each request sent is appended to `made`. A page that was reloaded has a new session, so if
+        the named one does not reply, the newest page is asked.
+        """
         widget = self._widget() if takes_input(self._shell) else None
         if widget is None or (blocks and not stop_reaches_sync_cell(self._shell, widget)):
             return
@@ -129,7 +138,9 @@ class Page:
     def _until(
         self, asked: PageRequest, widget: ActionsWidget, step: Callable[[], None], others: float
     ) -> Iterator[None]:
-        """`others`: seconds for the page itself, once another has answered."""
+        """Yield until the page replies. `others`: seconds left for it once another page has
+        replied.
+        """
         began = time.monotonic()
         came: float | None = None
         while not asked.is_its_own:
@@ -146,7 +157,7 @@ class Page:
 
 
 class NotebookReader:
-    """Reads the notebook for the questions of one shell."""
+    """Read cells of the notebook for the questions of one shell."""
 
     def __init__(self, shell: Any, settings: QwenSettings, page: Page) -> None:
         self._shell = shell
@@ -154,8 +165,11 @@ class NotebookReader:
         self._page = page
 
     async def read(self, selection: str, masked: bool, whole: bool, *, awaits: bool) -> RequestPart:
-        """What of the notebook goes with the question. `masked`: without what may be a secret;
-        `whole`: without a budget. Raises `UsageError`."""
+        """The part of the notebook to send with a question.
+
+        `masked`: hide what may be a secret; `whole`: without a limit of tokens. Raises
+        `UsageError`.
+        """
         steps = partial(self._steps, selection, masked, whole)
         seen, source = await self._from_page(steps, awaits), "as the page shows it"
         if seen is None:
@@ -166,26 +180,28 @@ class NotebookReader:
 
         about = f"{seen.about}, {source}"
         size = number_of(estimate_tokens(seen.text), "token")
-        told = f"notebook {selection}: {about}, about {size}"
-        return RequestPart("notebook", selection, seen.text, about, told=told)
+        summary = f"notebook {selection}: {about}, about {size}"
+        return RequestPart("notebook", selection, seen.text, about, summary=summary)
 
     def has_secret(self, source: str) -> bool:
-        """Whether anything in a cell's source would be kept back."""
+        """Whether anything in the source of a cell would be masked."""
         secrets = self.masks().secrets
         for literal in written_secrets(source):
             secrets.add(literal)
         return secrets.mask(source, code=True) != source
 
     def named(self, target: str) -> Search:
-        """For the cell that somebody names (see `finding`)."""
+        """A search for the cell that the user names (see `context.notebook.finding`)."""
         return partial(finding, target, cell_id(self._shell))
 
     def failed(self, number: int | None, source: str) -> Search:
-        """For the cell that the new `source` is to replace, where that of this number failed."""
+        """A search for the failed cell with this number, which the new `source` is to replace."""
         return partial(finding_failed, number, source)
 
     async def find(self, search: Search, *, awaits: bool) -> tuple[FoundCell | None, bool]:
-        """The cell that is looked for, and whether a page has it. Raises `UsageError`."""
+        """Run a search; return the cell, if it was found, and whether a page shows it. Raises
+        `UsageError`.
+        """
         if found := await self._from_page(search, awaits):
             return found, True
         cells, _ = self._saved() or self.remembered(1)
@@ -202,8 +218,10 @@ class NotebookReader:
         return reading(read_selection(selection), cell_id(self._shell), masks, budget)
 
     async def ran(self, cells: Sequence[tuple[int, str]], session: str) -> list[RanCell]:
-        """Cells that were run, each by the number of its prompt and its id, as the page of that
-        session shows them, else as the kernel remembers them."""
+        """Cells that were run, each given by its execution count and id.
+
+        They are read from the page of that session, else from the kernel's history.
+        """
         if not cells:
             return []
         reply = await self._page.ask(self._cells_request([id for _, id in cells]), session)
@@ -213,11 +231,11 @@ class NotebookReader:
         return [self._ran_cell(each) for each in reply]
 
     def ran_here(self, cells: Sequence[tuple[int, str]]) -> list[RanCell]:
-        """The same as the kernel remembers them."""
-        told = answer(
+        """Cells that were run, from the kernel's history."""
+        reply = answer(
             self.remembered()[0], self._cells_request([f"#{number}" for number, _ in cells])
         )
-        return [self._ran_cell(each) for each in told]
+        return [self._ran_cell(each) for each in reply]
 
     def _cells_request(self, ids: Sequence[str]) -> JSON:
         window, masks = self._settings.step_output, self.masks()
@@ -225,16 +243,18 @@ class NotebookReader:
         most = 4 * window * len(ids)
         return {"do": "cells", "ids": ids, "most": most, "window": window, "names": names}
 
-    def _ran_cell(self, told: Mapping[str, Any]) -> RanCell:
-        outputs = [each for each in told["outputs"] if each["text"] != WAITING]  # our own words
-        cell: JSON = {**told, "outputs": outputs}
+    def _ran_cell(self, shown_cell: Mapping[str, Any]) -> RanCell:
+        outputs = [
+            each for each in shown_cell["outputs"] if each["text"] != WAITING
+        ]  # our own words
+        cell: JSON = {**shown_cell, "outputs": outputs}
         source, shown = texts_of(cell, self.masks(), self._settings.step_output)
         size = sum(int(each["size"]) for each in outputs)
         figures, number = figures_in(cell), cell["number"]
         return RanCell(read_marker(source)[2], shown, size, figures=figures, number=number)
 
     def masks(self, masked: bool = True) -> Masks:
-        """What is kept back of the notebook now."""
+        """The values and names to mask now."""
         columns = tuple(self._settings.masked_columns)
         if not masked:
             return Masks(Secrets(), columns)
@@ -244,7 +264,7 @@ class NotebookReader:
         return Masks(secrets, columns, SECRET_NAMES)
 
     def _saved(self) -> tuple[list[JSON], str] | None:
-        """The cells of the notebook's file, and how old that is."""
+        """The cells of the notebook's file, and when it was saved, in words."""
         names = self._shell.user_ns
         if kernel_of(self._shell) is None and NOTEBOOK_NAME not in names:
             return None
@@ -258,8 +278,10 @@ class NotebookReader:
         )
 
     def remembered(self, newest: int = 0) -> tuple[list[JSON], str]:
-        """The inputs of this session, but for so many of the `newest`, and what IPython keeps of
-        their outputs. Raises `UsageError` where there is no session."""
+        """The inputs of this session and what IPython keeps of their outputs.
+
+        The last `newest` inputs are left out. Raises `UsageError` if there is no session.
+        """
         history = getattr(self._shell, "history_manager", None)
         if history is None:  # `qwen-magic ask`
             raise UsageError("There is no notebook here.", hint="Name one: --notebook FILE.ipynb.")
@@ -270,19 +292,19 @@ class NotebookReader:
         results: Mapping[int, Any] = {} if outputs else self._shell.user_ns.get("Out", {})
         cells: list[JSON] = []
         for number, source in inputs:
-            told = [_output(each) for each in outputs.get(number, ())]
+            shown = [_output(each) for each in outputs.get(number, ())]
             if number in results:
                 data = {"text/plain": brief(results[number])}
-                told.append({"output_type": "execute_result", "data": data})
+                shown.append({"output_type": "execute_result", "data": data})
             if number in failed:
-                told.append({"output_type": "error", **failed[number]})
+                shown.append({"output_type": "error", **failed[number]})
             cell: JSON = {"id": f"#{number}", "cell_type": "code", "execution_count": number}
-            cells.append({**cell, "source": source, "outputs": told})
+            cells.append({**cell, "source": source, "outputs": shown})
         return cells, "as this session remembers it"
 
 
 def answered(steps: Steps[T], cells: Sequence[JSON]) -> T:
-    """What `steps` come to, where these cells answer in place of a page."""
+    """Run `steps` with these cells, instead of a page, answering its requests."""
     try:
         request = next(steps)
         while True:
@@ -293,7 +315,7 @@ def answered(steps: Steps[T], cells: Sequence[JSON]) -> T:
 
 
 def _output(kept: Any) -> JSON:
-    """What IPython 9 keeps of an output, as a notebook has it."""
+    """An output as IPython 9 keeps it, in the notebook's format."""
     if kept.output_type.endswith("_stream"):
         return {"output_type": "stream", "text": kept.bundle.get("stream", "")}
     return {"output_type": kept.output_type, "data": kept.bundle}

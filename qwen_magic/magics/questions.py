@@ -1,8 +1,8 @@
-"""From options and a prompt to a question.
+"""Turn options and a prompt into a question.
 
-Options (typed, over those of a prompt file, of the conversation, of the traits)
-  + prompt, with the notebook's values for its braces
-  -> Ask (session/plan.py): a value, nothing is sent yet
+Options: typed, then those of a prompt file, of the conversation, of the traits
+  + prompt, with the notebook's values in place of its braces
+  -> Ask (session/plan.py): a value; nothing is sent yet
 """
 
 from __future__ import annotations
@@ -47,9 +47,12 @@ _Input: TypeAlias = tuple[str | tuple[JSON, ...], tuple[RequestPart, ...], tuple
 
 
 class Questions:
-    """Makes the questions of one shell. `defaults`: the options of each conversation, by its name;
-    `calls`: how many questions the running cell has asked; `defers`: it awaits, and so does whoever
-    reads the notebook for it (`UnreadError`)."""
+    """Makes the questions of one shell.
+
+    - `defaults`: the options of each conversation, by its name;
+    - `calls`: how many questions the running cell has asked;
+    - `defers`: where the notebook has to be read first, raise `UnreadError`: the caller awaits it.
+    """
 
     defers = False
 
@@ -70,18 +73,20 @@ class Questions:
         self.begin_execution()
 
     def begin_execution(self) -> None:
-        """A cell begins: count its questions anew, and the conversations that it begins."""
+        """A cell starts: reset the counters of its questions and of the conversations it begins."""
         self.calls = self._begun = 0
         self._places: dict[int, str] | None = None  # of its earlier answers, once one is needed
-        self.read: dict[tuple[Any, ...], RequestPart] = {}  # what it was told of the notebook
+        self.notebook_parts: dict[tuple[Any, ...], RequestPart] = {}  # by their selection
 
     def forget(self) -> None:
-        """All conversations were set aside."""
+        """Drop what is known of the conversations, which were all set aside."""
         self.defaults.clear()
         self._places = None
 
     def begins(self) -> CellKey | None:
-        """By what the running cell knows the conversation again that it begins now."""
+        """The key of the conversation that the running cell begins now; the same when it runs
+        again.
+        """
         cell = cell_id(self._shell)
         self._begun += 1
         return CellKey(cell, self._begun - 1) if cell else None
@@ -95,9 +100,12 @@ class Questions:
         file: PromptFile | None = None,
         fields: Mapping[str, str] = MappingProxyType({}),
     ) -> Ask:
-        """The question as it stands now, with the values that it names; those of the function that
-        it is asked in come before the notebook's. `file`: what is asked is its text with those
-        `fields`, and `prompt` is how that was typed. Raises `UsageError`."""
+        """The question, with the current values of the variables that it names.
+
+        Names are looked up in `local_names` (of the function that asks), then in the notebook. With
+        `file`, the text sent is the prompt file's with these `fields`, and `prompt` is what the
+        user typed. Raises `UsageError`.
+        """
         endpoint = self._session.endpoints.find(self._settings.endpoint)
         cell, current = self._cell_key(), self._session.conversations.current
         place = self._chat_of_cell(cell, endpoint)
@@ -137,14 +145,14 @@ class Questions:
             whole=options.send_all,
             notebook=self._notebook(options),
         )
-        told = (*expanded, *_expansions(system), *attached.told)
+        summaries = (*expanded, *_expansions(system), *attached.summaries)
         if (most := self._settings.confirm_tokens) and not options.send_all:
             try:
-                check_size(attached.input, system.text, told, attached.parts, most=most)
+                check_size(attached.input, system.text, summaries, attached.parts, most=most)
             except UsageError as error:
                 if not options.dry_run:
                     raise
-                told = (*told, f"{error.message} {error.hint}")
+                summaries = (*summaries, f"{error.message} {error.hint}")
         by_line = options.quiet or options.bg  # no view, or one that is not of this cell alone
         offer = partial(self._session.offer, start=not options.dry_run, by_line=by_line)
         tools = resolve_tools(options.tools or (), namespace, offer)
@@ -159,7 +167,7 @@ class Questions:
             window=self._window(endpoint, model),
             cell=cell,
             as_before=typed.chat is None and chat != current,
-            expanded=told,
+            expanded=summaries,
             notes=tools.notes,
             proposes=options.steps,
             edits=self._edited(chat, cell).key if options.edit else "",
@@ -172,15 +180,15 @@ class Questions:
         if options.notebook is None:
             return None
         masked, whole = not options.allow_secrets, options.send_all
-        wanted = (options.notebook, masked, whole)
-        if wanted not in self.read:
+        selection = (options.notebook, masked, whole)
+        if selection not in self.notebook_parts:
             if self.defers:
-                raise UnreadError(*wanted)
-            self.read[wanted] = self._read_notebook(*wanted)
-        return self.read[wanted]
+                raise UnreadError(*selection)
+            self.notebook_parts[selection] = self._read_notebook(*selection)
+        return self.notebook_parts[selection]
 
     def _edited(self, chat: str, cell: CellKey | None) -> Turn:
-        """The turn in whose place another answer is to come. Raises `ConversationError`."""
+        """The turn that the next answer replaces (`--edit`). Raises `ConversationError`."""
         chain = self._session.conversations.chain(chat)
         own = chain.siblings(cell)
         if (turn := own[-1] if own else chain.head) is None:
@@ -190,10 +198,12 @@ class Questions:
     def _with_defaults(
         self, typed: Options, chat: str, file: PromptFile | None
     ) -> tuple[Options, PromptFile | None]:
-        """What was typed, over what a prompt file says, over the conversation's defaults, over the
-        settings; and the persona, if the instructions name one: what its file says stands above
-        the defaults that are more general than the place that names it."""
-        options, persona = typed.merged_over(_said_in(file)), None
+        """Merge the options: typed, then of the prompt file, of the conversation, of the settings.
+
+        Where the instructions name a persona (a prompt file), its options are merged right after
+        the layer that names it. Return the options and the persona.
+        """
+        options, persona = typed.merged_over(_file_options(file)), None
         for layer in (
             Options(),
             self.defaults.get(chat, Options()),
@@ -202,13 +212,13 @@ class Questions:
             options = options.merged_over(layer)
             if persona is None and options.system:
                 persona = persona_of(options.system, prompt_folders(os.environ))
-                options = options.merged_over(_said_in(persona))
+                options = options.merged_over(_file_options(persona))
         return options, persona
 
     def _with_schema(
         self, ask: Ask, schema: str | JSON | None, namespace: Mapping[str, object]
     ) -> Ask:
-        """`schema`: a name of the notebook, or a JSON schema itself."""
+        """Add a schema: the name of a variable, or a JSON schema."""
         if schema is None:
             return ask
         name = schema if isinstance(schema, str) else "schema"
@@ -228,28 +238,39 @@ class Questions:
         value = None if raw else single_reference(prompt, namespace)
         messages = message_list(value) if isinstance(value, list | tuple) else None
         if messages is not None:
-            told = f"{prompt.strip()} → {len(messages)} messages"
+            summary = f"{prompt.strip()} → {len(messages)} messages"
             text = "\n\n".join(map(as_read, messages))
-            return messages, (RequestPart("messages", text=text, told=told),), (told,)
+            return (
+                messages,
+                (RequestPart("messages", text=text, summary=summary),),
+                (summary,),
+            )
         return _interpolated_input(
             Interpolated(prompt) if raw else interpolate(prompt, namespace, describe=describe)
         )
 
     def _window(self, endpoint: Endpoint, model: str) -> int | None:
-        """The model's context window: as the user says, as the host's own catalogue says, or as
-        documented, where the name means what that documentation says."""
-        said = self._settings.windows
+        """The model's context window in tokens, or None if it is not known.
+
+        It comes from the user's setting, the host's catalogue, or the documentation, in this order;
+        the last only for endpoints whose model names mean what that documentation says.
+        """
+        windows = self._settings.windows
         listed = self._session.catalogues.find(endpoint.host, model)
-        if model not in said and listed and listed.window:
+        if model not in windows and listed and listed.window:
             return listed.window
-        return window_of(model, said) if endpoint.capabilities.has_known_models else said.get(model)
+        return (
+            window_of(model, windows)
+            if endpoint.capabilities.has_known_models
+            else windows.get(model)
+        )
 
     def _chat_of_cell(self, cell: CellKey | None, endpoint: Endpoint) -> str:
-        """The conversation that the running cell belongs to; empty where it has none yet.
+        """The conversation that the running cell belongs to; empty if it has none yet.
 
-        It is looked up before the cell's first question is answered, since what the cell does now
-        says nothing of its next line. A question that it did not ask before (a line more, a longer
-        loop) joins the one before it.
+        It is looked up once, before the cell's first question is answered, so that answers of this
+        run do not count. A call that the cell did not make before (a new line, a longer loop) joins
+        the conversation of the call before it.
         """
         if cell is None:
             return ""
@@ -267,8 +288,8 @@ class Questions:
         return CellKey(cell, self.calls - 1)
 
 
-def _said_in(file: PromptFile | None) -> Options:
-    """What a prompt file says of the question."""
+def _file_options(file: PromptFile | None) -> Options:
+    """The options that a prompt file sets."""
     return Options(model=file.model, tools=file.tools) if file else Options()
 
 
@@ -283,14 +304,14 @@ def _interpolated_input(read: Interpolated) -> _Input:
 
 
 def _values(read: Interpolated) -> tuple[RequestPart, ...]:
-    """What a text's braces became."""
+    """The parts of the request that replaced the prompt's braces."""
     return tuple(
         RequestPart(
             "value",
             f"{{{each.name}}}",
             each.value_text,
             each.cut or "in the prompt" + f", {each.count} times" * (each.count > 1),
-            told=f"{{{each.name}}} → {each.chars:,} characters"
+            summary=f"{{{each.name}}} → {each.chars:,} characters"
             + (f": {each.cut}" * bool(each.cut)),
         )
         for each in read.expanded
@@ -298,6 +319,6 @@ def _values(read: Interpolated) -> tuple[RequestPart, ...]:
 
 
 def _expansions(read: Interpolated) -> tuple[str, ...]:
-    """The same in words for the footer, with what was left as typed."""
+    """What replaced the braces, in words for the footer; also the names that were not found."""
     left = tuple(f"{{{name}}} {NOT_FOUND}" for name in read.unknown)
-    return (*(part.told for part in _values(read)), *left)
+    return (*(part.summary for part in _values(read)), *left)

@@ -100,22 +100,22 @@ class QwenMagics(Magics, QwenSettings):
         return Asker(self.shell, self, self._last_figure)
 
     def close(self) -> None:
-        """End what the questions so far have begun."""
+        """Stop everything that questions have started."""
         if "asker" in self.__dict__:
             self.asker.close()
 
     def begin_execution(self) -> None:
-        """A cell begins."""
+        """Called before a cell runs."""
         if "asker" in self.__dict__:
             self.asker.questions.begin_execution()
 
     @property
     def has_reader(self) -> bool:
-        """Whether somebody runs the cell by itself, and could run what is proposed then."""
+        """Whether a user runs this cell alone, and so could run a proposed cell afterwards."""
         return takes_input(self.shell) and not self._requests.are_together
 
     def after(self, result: Any) -> None:
-        """A cell has ended."""
+        """Called after a cell has run."""
         has_goals = "asker" in self.__dict__ and "steps" in self.asker.__dict__
         if has_goals or cell_mark(self.shell):
             self.asker.steps.after(result, is_alone=not self._requests.are_together)
@@ -130,7 +130,9 @@ class QwenMagics(Magics, QwenSettings):
         return blocking(self._ask(line, cell, local_ns or {}, awaits=False))
 
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | Comparison | None:
-        """The same, awaited: what a top-level `%%qwen` becomes in a kernel."""
+        """`%%qwen` in a cell that awaits: what the input transformer calls at top level in a
+        kernel.
+        """
         try:  # as `fails_shortly`, which every delta would pass
             return await self._ask(line, cell, {}, awaits=True)
         except Exception as error:
@@ -141,7 +143,7 @@ class QwenMagics(Magics, QwenSettings):
         self, line: str, cell: str | None, names: Mapping[str, object], *, awaits: bool
     ) -> Answer | Comparison | None:
         begin = partial(self._begin, line, cell, names)
-        (asks, options), view = await self.asker.begun(begin, awaits=awaits)
+        (asks, options), view = await self.asker.prepare(begin, awaits=awaits)
         if not asks:
             return None
         if options.compare:
@@ -156,9 +158,11 @@ class QwenMagics(Magics, QwenSettings):
     def _begin(
         self, line: str, cell: str | None, names: Mapping[str, object]
     ) -> tuple[list[Ask], Options]:
-        """What to ask: one question, or one of each variant of `--compare`; none where all is done:
-        help, a dry run, in the background. `names`: those of the function that the line stands
-        in."""
+        """The questions of a cell: one, or one for each variant of `--compare`.
+
+        None is left where nothing is to be waited for (help, dry run, background). `names`: the
+        local variables of the function that the line stands in.
+        """
         from qwen_magic.context.steps import GOAL
         from qwen_magic.magics.line import read_cell
 
@@ -186,7 +190,7 @@ class QwenMagics(Magics, QwenSettings):
             raise interrupted("nothing was sent") from None
         if options.steps:
             asks = [replace(ask, prompt=f"{GOAL}{prompt}") for ask in asks]
-        return [ask for ask in asks if not self.asker.held_back(ask, options)], options
+        return [ask for ask in asks if not self.asker.handled_at_once(ask, options)], options
 
 
 QwenMagics.qwen.__doc__ = f"Ask the model; the answer is shown as it is written.\n\n{help_text()}"

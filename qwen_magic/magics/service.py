@@ -1,5 +1,6 @@
-"""`%qwen_models`, `%qwen_tools`, `%qwen_key`, `%qwen_usage`, `%qwen_demo`, `%qwen_local`,
-`%qwen_doctor`: what there is to ask, and whether it can be asked."""
+"""Models, tools, keys, usage, the demo and local servers: `%qwen_models`, `%qwen_tools`,
+`%qwen_key`, `%qwen_usage`, `%qwen_demo`, `%qwen_local`, `%qwen_doctor`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ _MB: Final = 1_000_000
 
 @magics_class
 class ServiceMagics(SessionMagics):
-    """What there is to ask, by which key and at what cost; servers of this machine."""
+    """What can be asked, with which key and at what cost; the servers of this machine."""
 
     def __init__(self, shell: Any, magics: QwenMagics) -> None:
         super().__init__(shell, magics)
@@ -74,7 +75,7 @@ class ServiceMagics(SessionMagics):
         self._asker.views.show_table(["model", "images", "note"], rows, note)
 
     def _show_catalogue(self, endpoint: Endpoint) -> None:
-        """The host's own list. Raises `QwenError`."""
+        """Show the host's own list of models. Raises `QwenError`."""
         from qwen_magic.context.models import KNOWN_MODELS
 
         session = self._asker.session
@@ -233,7 +234,7 @@ class ServiceMagics(SessionMagics):
             self._magics.endpoint = self._before_demo or default_endpoint_name()
 
     def _demo_auto(self) -> None:
-        """Off where a key is set, else on."""
+        """Turn the demo off if a key is set, else on."""
         if self._magics.endpoint == DEMO:
             return
         endpoint = self._asker.session.endpoints.find(self._magics.endpoint, live=True)
@@ -282,7 +283,7 @@ class ServiceMagics(SessionMagics):
 
 
 def _own_tool(name: str, value: object) -> list[str]:
-    """A row about a variable that -t takes."""
+    """A row for a variable that `-t` accepts."""
     from qwen_magic.tools.definition import FunctionTool, is_tool
 
     if not is_tool(value):
@@ -300,7 +301,7 @@ def _usage_row(row: UsageRow) -> list[str]:
 
 
 def _prices(model: CataloguedModel, row: str) -> str:
-    """ "0.80–2.40 CNY": the least and the most that it can cost."""
+    """The lowest and highest price of a model, such as "0.80–2.40 CNY"."""
     from qwen_magic.document.words import money
 
     modes = [
@@ -333,14 +334,14 @@ def _budget(total: UsageRow, budget: Budget) -> str:
 
 
 def _no_words(magic: str, line: str) -> dict[str, object]:
-    """The options in a line that takes nothing else. Raises `UsageError`."""
+    """Parse a line that has options only. Raises `UsageError`."""
     from qwen_magic.magics.line import read_words
 
     return read_words(magic, line)[1]
 
 
 class _Bar:
-    """How much of a file has come, as one line that is written over."""
+    """The progress of a download, on one line that is overwritten."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -353,7 +354,7 @@ class _Bar:
 
 
 def local_state(server: LocalServer, cores: int) -> str:
-    """What is served, and how fast; where it is slow, that it is, and what may help."""
+    """Which model is served and how fast; if it is slow, what may help."""
     threads = "1 thread" if server.threads == 1 else f"{server.threads} threads"
     speed = server.tokens_per_second
     said = (

@@ -60,7 +60,7 @@ def _trait(option: Option) -> TraitType[Any, Any]:
 
 
 class QwenSettings(HasTraits):
-    """The defaults of all magics; a flag or a conversation's default goes before them."""
+    """The defaults of all magics. Typed options and a conversation's defaults override them."""
 
     vars().update({option.field: _trait(option) for option in SETTINGS})
 
@@ -173,7 +173,7 @@ class QwenSettings(HasTraits):
 
     @validate("endpoint")
     def _without_credentials(self, proposal: Any) -> str:
-        """A setting is shown and saved. What is asked there says that none may be in it."""
+        """Refuse credentials in a setting: settings are shown and saved."""
         return without_credentials(proposal["value"])
 
     @validate("budget")
@@ -186,8 +186,10 @@ class QwenSettings(HasTraits):
         return value
 
     def apply_environment(self, configured: Any) -> None:
-        """Take defaults from the environment for all traits that no configuration file sets.
-        Raises `UsageError` where a value does not fit."""
+        """Set traits from the environment unless a configuration file sets them.
+
+        Raises `UsageError` for an invalid value.
+        """
         if "endpoint" not in configured:
             self.endpoint = default_endpoint_name()
         for name, trait in self.traits(config=True).items():
@@ -200,7 +202,7 @@ class QwenSettings(HasTraits):
                     raise UsageError(f"{variable} does not fit.", why=str(error)) from None
 
     def apply_to(self, session: Session) -> None:
-        """Have a session go by what is no matter of a single question."""
+        """Apply the settings that hold for a whole session, not for one question."""
         from qwen_magic.tools.policy import CallLimits
 
         session.figure_hosts = tuple(self.figure_hosts)
@@ -216,8 +218,11 @@ class QwenSettings(HasTraits):
 
 
 def shared_settings(shell: Any) -> tuple[QwenSettings, Endpoints | None]:
-    """What the magics of `shell` go by, and the endpoints with the keys that were typed there, if
-    it has asked any; without a shell (None) what the environment says. Raises `UsageError`."""
+    """The settings of `shell`, and its endpoints with the keys typed there if it has asked a
+    question.
+
+    Without a shell (None) the settings of the environment. Raises `UsageError`.
+    """
     extension = getattr(shell, EXTENSION, None)
     if extension is not None:
         asker = vars(extension.magics).get("asker")

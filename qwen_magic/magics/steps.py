@@ -65,7 +65,7 @@ _BETWEEN: Final = 5  # cells of the reader's own that go along
 
 
 class Steps:
-    """The goals of one shell."""
+    """The goals of one shell (`--steps`)."""
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
@@ -81,7 +81,10 @@ class Steps:
     # A goal begins -----------------------------------------------------------------------------
 
     async def begin(self, ask: Ask, options: Options, answer: Answer, *, awaits: bool) -> None:
-        """`answer` is the plan: propose its cell; in a call that cannot wait, after it."""
+        """Start a goal from the model's plan, and propose its first cell.
+
+        In a call that cannot await, the cell is proposed after the call has returned.
+        """
         goal = self._begin_goal(ask, options, answer)
         is_for_page = goal.state == "proposed" and goal.paged
         if is_for_page and not awaits:
@@ -102,7 +105,9 @@ class Steps:
         return goal
 
     def _make_goal(self, words: str, options: Options, chat: str) -> Goal:
-        """A goal, in the running cell. What went with its first question goes no second time."""
+        """Make a goal in the running cell. Data and files of its first question are not
+        sent again.
+        """
         once = dict.fromkeys(("after", "data", "rows", "files", "images", "out"))
         kept = replace(options, **once, chat=chat, raw=True, new=False, edit=False, steps=True)  # type: ignore[arg-type]
         goal = Goal(words, chat)
@@ -117,7 +122,7 @@ class Steps:
         return goal
 
     def _move_here(self, goal: Goal) -> None:
-        """What comes next stands in the running cell."""
+        """Show what comes next below the running cell."""
         goal.below, goal.session = cell_id(self._shell), request_session(self._shell)
         self._goals[goal.id] = self._goals.pop(goal.id, goal)
         self._kept.pop(goal.below, None)
@@ -129,7 +134,7 @@ class Steps:
     # What the model said ------------------------------------------------------------------------
 
     def _take_answer(self, goal: Goal, answer: Answer | None) -> None:
-        """What becomes of the goal by an answer; None: nothing was asked."""
+        """Update the goal by the model's answer; None means that nothing was asked."""
         if goal.state == "stopped":
             return
         goal.state = "waiting"
@@ -144,9 +149,11 @@ class Steps:
     async def _propose(
         self, goal: Goal, instead: str = "", was: str = "", *, patient: bool = False
     ) -> bool:
-        """Put the proposal below the newest words, or in the place of the cell `instead`, if that
-        still says what it `was`. Whether a page did. `patient`: one is there, and may be loading
-        anew."""
+        """Insert the proposed cell in the page; return whether a page did so.
+
+        It goes below the newest answer, or replaces the cell `instead` if its source is still
+        `was`. `patient`: try several times, as the page may be reloading.
+        """
         given = {
             "source": goal.code,
             "mark": {"step": goal.step, "goal": shorten(goal.words, 120), "open": True},
@@ -163,7 +170,7 @@ class Steps:
         return goal.paged
 
     def _offer(self, goal: Goal) -> None:
-        """Where no page can take it: the proposal goes into the next prompt, or the next cell."""
+        """Put the proposal into the next input, for front ends where no page can insert a cell."""
         if goal.state != "proposed":
             return
         goal.cell, goal.paged = "", False
@@ -182,8 +189,9 @@ class Steps:
     # What the reader did ------------------------------------------------------------------------
 
     def after(self, result: Any, *, is_alone: bool) -> None:
-        """A cell has ended, and all that it showed is shown. `is_alone`: it was not run together
-        with others."""
+        """Called after a cell and all its output. `is_alone`: it was not run together with
+        others.
+        """
         cell, source = cell_id(self._shell), str(result.info.raw_cell)
         number = int(result.execution_count or 0)
         shown = self._asker.last_figure.value
@@ -202,8 +210,11 @@ class Steps:
             self._after_step(goal, source, number, failed=error is not None, has_figure=has_figure)
 
     def _after_other_cell(self, source: str, cell: str, number: int, *, is_alone: bool) -> None:
-        """A cell that is no step: an earlier one that runs again, whose words went with its output,
-        or one of the reader's own."""
+        """Handle a cell that is not the proposed step: the user's own, or an earlier step run
+        again.
+
+        An earlier one loses its output when it runs, so the answers below it are shown again.
+        """
         kept: Sequence[Answer] = self._kept.get(cell, ())
         if kept and kept[-1].shown_in == self._shell.execution_count:
             return  # it has just been shown
@@ -219,7 +230,9 @@ class Steps:
                     goal.between = [*goal.between, (number, cell)][-_BETWEEN:]
 
     def _said_before(self, cell: str) -> Iterator[tuple[Mapping[str, str], JSON]]:
-        """What was said below a cell in a kernel before this, as the conversation has it."""
+        """The answers that stood below a cell in an earlier kernel, from the stored
+        conversation.
+        """
         from qwen_magic.frontends.static import bundle
         from qwen_magic.magics.actions import document_of
 
@@ -237,7 +250,7 @@ class Steps:
     def _after_step(
         self, goal: Goal, source: str, number: int, *, failed: bool, has_figure: bool
     ) -> None:
-        """The open proposal was run."""
+        """The proposed cell was run: ask for the next step with its result."""
         if goal.cell:
             self._later(self._ask_page(goal, do="mark", step=goal.step, open=False))
         self._move_here(goal)
@@ -254,7 +267,7 @@ class Steps:
         self._go_on(goal, report, cells, sends_figure=sends)
 
     def pressed(self, what: str, step: str) -> None:
-        """A button of a proposal's bar was pressed. Called on whatever thread messages arrive."""
+        """A button of a proposed cell was pressed. Called on any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._press, what, step)
 
@@ -271,7 +284,7 @@ class Steps:
     # What the reader says -----------------------------------------------------------------------
 
     def newest(self, *states: State) -> Goal:
-        """The goal of such a state that was worked on last. Raises `UsageError`."""
+        """The most recent goal in one of these states. Raises `UsageError`."""
         found = [goal for goal in self._goals.values() if goal.state in states]
         if not found:
             raise UsageError(
@@ -280,8 +293,10 @@ class Steps:
         return found[-1]
 
     def standing(self) -> str:
-        """Where the goals stand, the newest first. An open proposal that no page has is put into
-        the next prompt again."""
+        """The state of all goals in words, the newest first.
+
+        A proposal that no page shows is put into the next input again.
+        """
         for goal in self._goals.values():
             if goal.state == "proposed" and not goal.cell:
                 self._offer(goal)
@@ -289,7 +304,7 @@ class Steps:
         return "\n".join(lines) or "There is no goal."
 
     def end(self, goal: Goal) -> None:
-        """Nothing more is sent; the proposed cell is one as any other."""
+        """Stop the goal: nothing more is sent, and the proposed cell becomes an ordinary one."""
         if goal.state == "proposed" and goal.cell:
             self._later(self._ask_page(goal, do="mark", step=goal.step))
         if goal.id in self._asking:
@@ -298,21 +313,26 @@ class Steps:
             goal.state = "stopped"
 
     def skip(self, goal: Goal, *, in_page: bool = False) -> None:
-        """Another cell in the place of the open proposal. `in_page`: no cell is running."""
+        """Ask for another cell in place of the proposed one. `in_page`: by a button, so no cell is
+        running.
+        """
         if not in_page:
             self._move_here(goal)
         report = skipped(goal.number)
         self._go_on(goal, lambda read: report, instead=True, in_page=in_page)
 
     def change(self, goal: Goal, words: str) -> None:
-        """Another goal from here on."""
+        """Replace the goal's words, and ask for a step towards the new goal."""
         goal.words = words
         self._move_here(goal)
         self._go_on(goal, lambda read: changed(words), instead=goal.state == "proposed")
 
     def resume(self) -> None:
-        """Go on after a halt, in the current conversation also with a goal of a kernel before this,
-        or of the conversation that it was forked from. Raises `UsageError`."""
+        """Continue a goal that has halted. Raises `UsageError`.
+
+        After a restart of the kernel, or in a fork, the goal is restored from the current
+        conversation.
+        """
         current, is_fresh = self._asker.session.conversations.current, not self._goals
         is_here = any(goal.chat == current for goal in self._goals.values())
         goal = None if is_here else self._goal_of_conversation()
@@ -323,7 +343,7 @@ class Steps:
         self._go_on(goal, lambda read: resumed(words, read, is_fresh=is_fresh), goal.between)
 
     def _goal_of_conversation(self) -> Goal | None:
-        """The goal that the current conversation was last about, where it was."""
+        """The goal that the current conversation was last about, or None."""
         conversations = self._asker.session.conversations
         chain = conversations.chain(conversations.current)
         path = chain.path(chain.head)
@@ -347,9 +367,11 @@ class Steps:
         instead: bool = False,
         in_page: bool = False,
     ) -> None:
-        """Ask for the next step, and show it in the output of the running cell. `report`: what
-        sent, given these `cells` as they are read. `instead`: the next proposal takes the place of
-        the open one; `in_page`: no cell is running."""
+        """Ask for the next step, and show the answer in the output of the running cell.
+
+        `report` makes the text to send from the `cells` as they are read. `instead`: the next
+        proposal replaces the open one. `in_page`: no cell is running.
+        """
         settings, begun = self._asker.settings, goal.asked
         if begun >= settings.step_limit:
             goal.state, goal.asked = "waiting", 0
@@ -370,7 +392,7 @@ class Steps:
             self._say(f"Nothing was sent. {error.message} {error.hint}", in_page)
 
     def _question(self, goal: Goal, sends_figure: bool) -> Ask:
-        """The next question of a goal, with a place for what came of the last step."""
+        """The next question of a goal, with a placeholder for the result of the last step."""
         after, _ = self._parent_of_next(goal)
         options = replace(
             self._options[goal.id],
@@ -380,8 +402,12 @@ class Steps:
         return self._asker.questions.ask(options, _PLACE)
 
     def _parent_of_next(self, goal: Goal) -> tuple[Turn | None, bool]:
-        """The turn that the next question of a goal continues after: its newest, with what was
-        asked besides since; what was undone is left. And whether its newest is told then."""
+        """The turn that the goal's next question continues after, and whether its newest turn is
+        before it.
+
+        That is the newest turn of the conversation that follows the goal's last one, so the user's
+        own questions in between count; undone turns do not.
+        """
         chain = self._asker.session.conversations.chain(goal.chat)
         last, head = chain.turns.get(goal.last), chain.head
         if last is None or last in chain.path(head):
@@ -416,7 +442,7 @@ class Steps:
         )
 
     def _ask_here(self, goal: Goal, ask: Ask) -> None:
-        """The same where no page can be asked: the prompt comes when the answer is written."""
+        """Ask without a page: wait for the answer, then put the proposal into the next input."""
         asker, answer = self._asker, None
         pump = CommPump(self._shell)
 
@@ -441,7 +467,7 @@ class Steps:
         return await self._asker.page.ask(request, session=goal.session)
 
     def _put_output(self, goal: Goal, cell: str, data: JSON, metadata: JSON, model: str) -> None:
-        """Show an output in a cell that does not run."""
+        """Show an output below a cell that is not running."""
         output = {"output_type": "display_data", "data": data, "metadata": metadata}
         self._later(self._ask_page(goal, do="output", cell=cell, output=output, model=model))
 
@@ -457,7 +483,7 @@ class Steps:
 
 
 def _filled(ask: Ask, goal: Goal, report: StepReport) -> Ask:
-    """The question with what came of the step in its place."""
+    """Replace the question's placeholder by the report of the step."""
 
     def fill(text: str) -> str:
         return text.replace(_PLACE, report.text)
@@ -470,7 +496,7 @@ def _filled(ask: Ask, goal: Goal, report: StepReport) -> Ask:
 
 @magics_class
 class StepMagics(SessionMagics):
-    """What can be said about a goal besides running its cells."""
+    """Commands about a goal, besides running its cells."""
 
     @command
     def qwen_step(self, line: str) -> None:

@@ -38,10 +38,10 @@ _OPEN_AT_END: Final = ("EOF in multi-line", "unexpected EOF", "unterminated trip
 def transform(
     lines: list[str], *, may_await: Callable[[], bool], in_terminal: bool = False
 ) -> list[str]:
-    """The cell's lines (each with its newline) with our magics as calls.
+    """Rewrite the cell's lines (each with its newline) so that our magics are calls.
 
-    In a terminal the answer has been written when the call returns; a semicolon keeps IPython from
-    printing an empty `Out[n]:` below it.
+    In a terminal the answer has been printed when the call returns, so the call ends with a
+    semicolon: IPython then prints no empty `Out[n]:`.
     """
     first = _first_code_line(lines)
     if first is None:

@@ -1,4 +1,4 @@
-"""What an option's value may be."""
+"""Parse the values of options."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _CHAT_NAME: Final = re.compile(r"\w[\w.+-]{0,63}")
 
 
 def read_value(option: Option, typed: str, text: str, *, quoted: bool = False) -> object:
-    """`text` as the value of `option`, which stood as `typed`; `quoted`: it is one name of a file,
-    which may have commas. Raises `OptionError`."""
+    """Parse `text` as the value of an option spelled `typed`.
+
+    `quoted`: the text is one file name, which may contain commas. Raises `OptionError`.
+    """
     match option.kind:
         case "list":
             return read_names(typed, text)
@@ -60,8 +62,11 @@ def _cells(typed: str, text: str) -> str:
 
 
 def read_names(typed: str, text: str) -> tuple[str, ...]:
-    """The names of a list with commas. Raises `OptionError` where one is missing: in
-    `-t web_search, web_extractor` the second would be taken for the prompt."""
+    """Split a list at its commas.
+
+    Raises `OptionError` for an empty name: in `-t web_search, web_extractor` the second name would
+    become the prompt.
+    """
     names = tuple(name.strip() for name in _COMMA.split(text))
     if not all(names):
         shown = " ".join(text.split())
@@ -70,8 +75,10 @@ def read_names(typed: str, text: str) -> tuple[str, ...]:
 
 
 def check_chat_name(name: str, *, aside: bool = False) -> str:
-    """`name`, where it can name a conversation; `aside`: also one that was set aside (`main~1`).
-    Raises `UsageError`."""
+    """Return `name` if it is valid for a conversation, else raise `UsageError`.
+
+    With `aside`, a name that was set aside (`main~1`) is valid too.
+    """
     if not _CHAT_NAME.fullmatch(re.sub(r"~\d+$", "", name) if aside else name):
         raise UsageError(
             f"{name!r} cannot name a conversation.",
@@ -82,7 +89,9 @@ def check_chat_name(name: str, *, aside: bool = False) -> str:
 
 
 def _choice(option: Option, typed: str, text: str) -> str:
-    """Any word, since the service may know more than these; but not one of these mistyped."""
+    """Accept any word, as the service may know more than these; but not a misspelling of one of
+    them.
+    """
     near = get_close_matches(text.lower(), option.choices, n=1, cutoff=0.7)
     if text not in option.choices and near and len(near[0]) == len(text):
         raise OptionError(f"{typed} {text} does not exist; did you mean {near[0]}?")

@@ -1,5 +1,6 @@
-"""Where one shell shows its answers: a live view, plain text, the buttons afterwards; or what would
-be asked, in a dry run."""
+"""Choose how a shell shows an answer or a dry run: live view, plain text, buttons below the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class ViewFactory:
-    """Makes the views of a shell, by what it can show, and keeps what outlives them."""
+    """Makes the views of one shell, and keeps the widgets that outlive a view."""
 
     def __init__(self, shell: Any, settings: QwenSettings, conversations: Conversations) -> None:
         self._shell = shell
@@ -61,8 +62,11 @@ class ViewFactory:
     def view(
         self, plan: Plan, started: float, *, quiet: bool, awaited: bool, outlives: bool = False
     ) -> View:
-        """The view of a turn that was asked at `started` (`time.monotonic`). `awaited`: its cell
-        awaits, so that clicks are seen meanwhile. `outlives`: as `live_view` has it."""
+        """The view for a turn that was asked at `started` (`time.monotonic`).
+
+        `awaited`: the cell awaits, so clicks arrive while the answer is written. `outlives`: see
+        `live_view`.
+        """
         if quiet:
             return NoView()
         if kernel_of(self._shell) is None or not self._settings.live:
@@ -86,9 +90,11 @@ class ViewFactory:
         put: Put | None = None,
         may_end_anew: bool = False,
     ) -> StaticView:
-        """A live view in the running cell's output, or a static one where nobody could see that.
-        `outlives`: other outputs may come before the turn ends, of another cell too. `put`: shows
-        it in another cell than the running one. `may_end_anew`: as of `LiveView`."""
+        """A live view in the running cell's output; a static one where no page can show it.
+
+        `outlives`: the turn may end after other outputs, also of other cells. `put` shows the view
+        below another cell than the running one. `may_end_anew`: see `LiveView`.
+        """
         from qwen_magic.document.build import Document
         from qwen_magic.frontends.jupyter import LiveView, StaticView, WidgetShelf
 
@@ -118,14 +124,17 @@ class ViewFactory:
 
     @property
     def changes_outputs(self) -> bool:
-        """Whether an output can change when its cell has ended, as in a notebook; not in a terminal
-        or a console of text, which `jupyter console` is until a page shows a widget."""
+        """Whether an output can still change when its cell has ended.
+
+        It can in a notebook, but not in a terminal or a text console. `jupyter console` counts as
+        one until a page shows a widget.
+        """
         if kernel_of(self._shell) is None or not self._settings.live:
             return False
         return not self._may_be_console or (self._shelf is not None and self._shelf.seen)
 
     def _shown(self, facts: TurnFacts) -> TurnFacts:
-        """The facts of a turn, as the user wants turns shown."""
+        """Add the user's display settings to the facts of a turn."""
         settings = self._settings
         return replace(facts, thoughts=settings.show_reasoning, stage=settings.stage)
 
@@ -152,8 +161,10 @@ class ViewFactory:
         self.show_page(partial(listing_html, header, rows, *notes), text)
 
     def show_page(self, html: Callable[[], str], plain: str, *, has_code: bool = False) -> None:
-        """Show what a magic tells: `html` in a notebook, larger before an audience; else text.
-        `has_code`: lines to be copied, which are not cut."""
+        """Show the output of a magic: `html` in a notebook, else `plain`.
+
+        `has_code`: the text is meant to be copied, so its lines are not wrapped.
+        """
         from qwen_magic.frontends.display import show_html, staged
 
         if kernel_of(self._shell) is None:
@@ -163,17 +174,17 @@ class ViewFactory:
 
     @property
     def stage(self) -> bool:
-        """Whether all is shown as before an audience."""
+        """Whether everything is shown larger, for an audience."""
         return self._settings.stage
 
     def offer(self, answer: Answer) -> None:
-        """Put the actions under an answer that stands in a notebook."""
+        """Add the buttons below an answer in a notebook."""
         if not answer.bundle or not (self._actions or self._sees_widgets()):
             return
         self._page_actions().offer(answer, prints_figures=self._settings.print_figures)
 
     def moved(self, chain: Chain) -> None:
-        """The conversation was made to go on elsewhere: answers that stand there say so."""
+        """The conversation now continues after another turn: update the answers that say so."""
         if self._actions is not None:
             self._actions.moved(chain)
 
@@ -194,15 +205,15 @@ class ViewFactory:
             widget.offer_edit(mark, cell.id, cell.source, source)
 
     def page_widget(self) -> ActionsWidget | None:
-        """What reaches the pages that show the notebook, where there may be one."""
+        """The hidden widget that reaches the pages of the notebook; None where there is no page."""
         return self._page_actions().widget if self._sees_widgets() else None
 
     def _sees_widgets(self) -> bool:
-        """Whether there is a page: one would take input, or has shown a widget before."""
+        """Whether a page can show widgets: input is possible, or one has shown a widget before."""
         return takes_input(self._shell) or (self._shelf is not None and self._shelf.seen)
 
     def _is_redirected(self) -> bool:
-        """Whether what is shown now goes where no update would reach it."""
+        """Whether output is captured, so that later updates would not reach it."""
         from qwen_magic.frontends.widget import is_in_output_widget
 
         shell = self._shell
@@ -216,14 +227,14 @@ class ViewFactory:
 
 
 def _text_view(facts: TurnFacts, started: float) -> TextView:
-    """The view of a console whose terminal this kernel writes to as well."""
+    """The view for a console that runs in the terminal which this kernel writes to."""
     from qwen_magic.frontends.terminal import terminal_view
 
     return terminal_view(facts, sys.stdout, started=started, is_terminal=True)
 
 
 def dry_run_of(plan: Plan) -> DryRun:
-    """What a plan's request is, in the parts that its reader knows."""
+    """The request of a plan, split into parts that the user knows, with their tokens and price."""
     from qwen_magic.context.dataframe.describing import estimate_tokens
     from qwen_magic.frontends.dry_run import without_keys
 
@@ -233,7 +244,7 @@ def dry_run_of(plan: Plan) -> DryRun:
         replace(part, tokens=estimate_tokens(part.text)) if part.text else part
         for part in (*ask.parts, *_settings(body), *_earlier(plan))
     )
-    told = {part.told for part in parts}
+    summaries = {part.summary for part in parts}
     tokens = sum(part.tokens or 0 for part in parts if part.kind != "value")
     dry = replace(
         _exact(ask.endpoint, body, request.headers()),
@@ -242,7 +253,7 @@ def dry_run_of(plan: Plan) -> DryRun:
         notes=(
             *(f"Added: {words}" for words in plan.added),
             *plan.notes,
-            *(words for words in ask.expanded if words not in told),
+            *(words for words in ask.expanded if words not in summaries),
         ),
         price=_price(plan, tokens),
     )
@@ -250,7 +261,7 @@ def dry_run_of(plan: Plan) -> DryRun:
 
 
 def _exact(endpoint: Endpoint, body: JSON, headers: Mapping[str, str] | None = None) -> DryRun:
-    """A request to the letter."""
+    """The complete request as it would be sent."""
     from qwen_magic.frontends.dry_run import DryRun
 
     has_key = bool(endpoint.key) or endpoint.needs_key
@@ -266,7 +277,7 @@ def _exact(endpoint: Endpoint, body: JSON, headers: Mapping[str, str] | None = N
 
 
 def trace_of(traced: TracedTurn) -> TracePage:
-    """How a turn that was answered here went."""
+    """The trace of a turn that was answered in this kernel."""
     from qwen_magic.frontends.trace import chain_words
     from qwen_magic.session.exchanges import exchange_of
 
@@ -286,7 +297,7 @@ def trace_of(traced: TracedTurn) -> TracePage:
 
 
 def trace_of_recorded(name: str, number: int, asked: Sequence[Exchange]) -> TracePage:
-    """How a question of a recording went."""
+    """The trace of a question in a recording."""
     from qwen_magic.document.words import exposed
     from qwen_magic.frontends.trace import chain_words
     from qwen_magic.recording.replay import answered_model, snapshots
@@ -336,7 +347,7 @@ def _place_in_words(plan: Plan) -> str:
 
 
 def _settings(body: JSON) -> Iterator[RequestPart]:
-    """What goes along with each question: instructions, tools."""
+    """The parts that are sent with each question: instructions and tools."""
     if instructions := body.get("instructions"):
         yield RequestPart("instructions", text=instructions)
     if tools := body.get("tools"):
@@ -346,7 +357,7 @@ def _settings(body: JSON) -> Iterator[RequestPart]:
 
 
 def _earlier(plan: Plan) -> Iterator[RequestPart]:
-    """The turns before: those that the server has, and those that go as text."""
+    """The earlier turns: those that the server keeps, and those sent as text."""
     request, path = plan.request, plan.path
     ids = [turn.response_id for turn in path]
     kept = ids.index(request.previous_response_id) + 1 if request.previous_response_id else 0
@@ -356,8 +367,8 @@ def _earlier(plan: Plan) -> Iterator[RequestPart]:
         about = f"of {plan.chat}: the server has them"
         yield RequestPart("earlier turns", _numbers(1, kept), about=about, tokens=tokens)
     if kept < len(path) and not isinstance(request.input, str):
-        told = request.input[: len(request.input) - len(as_items(plan.ask.input))]
-        text = "\n\n".join(map(as_read, told))
+        earlier = request.input[: len(request.input) - len(as_items(plan.ask.input))]
+        text = "\n\n".join(map(as_read, earlier))
         yield RequestPart("earlier turns", _numbers(kept + 1, len(path)), text, "told as text")
 
 
@@ -366,7 +377,7 @@ def _numbers(first: int, last: int) -> str:
 
 
 def _price(plan: Plan, tokens: int) -> Price | None:
-    """What so many tokens of input, and those of the answer cost, where that is known."""
+    """The price of so many input tokens and of the longest answer; None where it is not known."""
     from qwen_magic.frontends.dry_run import Price
 
     priced, effort = plan.priced, plan.request.effort

@@ -105,7 +105,7 @@ class RequestPart:
     `kind`: "prompt", "data", "image", …, or "value" for what a brace of the prompt became, which is
     a part of that one; `name`: which of its kind; `about`: what to know of it, in a few words.
     `text`: as it is sent, empty where the server has it already; `image`: its data URI. `tokens`:
-    about how many, None where that is not known. `told`: the line about it in the footer.
+    about how many, None where that is not known. `summary`: the line about it in the footer.
     """
 
     kind: str
@@ -114,7 +114,7 @@ class RequestPart:
     about: str = ""
     tokens: int | None = None
     image: str = ""
-    told: str = ""
+    summary: str = ""
 
 
 def _tool(tool: JSON) -> JSON:

@@ -125,16 +125,16 @@ class Ask:
                 clean = without_named(redact(part.text))
                 if clean != (seen := redact(part.text)):
                     given = with_texts(given, partial(_replaced, seen, clean))
-                parts[place] = replace(part, text=clean, told=redact(part.told))
+                parts[place] = replace(part, text=clean, summary=redact(part.summary))
             elif part.text:
                 parts[place] = replace(part, text=redact(part.text))
         hidden = [mark for mark in (KEY, MASKED) if mark in f"{given} {system} {tools}"]
         clean_ask = replace(self, input=given, system=system, tools=tools)
         if clean_ask == self and MASKED not in hidden:
             return self
-        told = f"{' and '.join(hidden)} for what looks secret (--allow-secrets sends it)"
+        words = f"{' and '.join(hidden)} for what looks secret (--allow-secrets sends it)"
         expanded = tuple(map(redact, self.expanded))
-        return replace(clean_ask, parts=tuple(parts), expanded=(*expanded, told))
+        return replace(clean_ask, parts=tuple(parts), expanded=(*expanded, words))
 
     def asking_for(self, schema: Schema) -> Ask:
         """The same question, for an answer that is an object.
@@ -246,7 +246,7 @@ class Plan:
         amount = self.priced.cost(usage)
         return None if amount is None else Money(amount, self.priced.currency)
 
-    def told(self, note: str, *, keeps_ids: bool) -> Plan:
+    def with_history_as_text(self, note: str, *, keeps_ids: bool) -> Plan:
         """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
         whether the server will be able to continue after the answer to this."""
         notes = (*self.notes, note)
@@ -297,8 +297,8 @@ class Plan:
     def _text_request(self) -> ResponseRequest:
         kinds = self.ask.endpoint.capabilities.transcript_items
         now = (*as_items(self.ask.input), *self.so_far)
-        told = transcript(self.path, kinds, now)
-        return replace(self.request, previous_response_id="", input=tuple(told))
+        items = transcript(self.path, kinds, now)
+        return replace(self.request, previous_response_id="", input=tuple(items))
 
 
 def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> Plan:
@@ -319,7 +319,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     path = tuple(chain.path(parent)) if chain else ()
     elsewhere = _elsewhere(path, ask.endpoint)
     can_continue = keeps_ids and not elsewhere
-    previous_id, told = _continue_after(path, ask.input, can=can_continue)
+    previous_id, as_text = _continue_after(path, ask.input, can=can_continue)
     think, added = needs.think, list(needs.added)
     has_switch = capabilities.thinking not in ("effort", "")
     if has_switch and think is None and effort.isdecimal() and int(effort):
@@ -329,7 +329,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
     include = {"include": list(needs.include)} if needs.include else {}
     request = ResponseRequest(
         model=ask.model,
-        input=_input(ask, told),
+        input=_input(ask, as_text),
         instructions=ask.system,
         previous_response_id=previous_id,
         tools=needs.tools,
@@ -365,15 +365,15 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
 
 def thinking_fields(switch: ThinkingSwitch, think: bool | None, effort: str = "") -> JSON:
     """The parameters that tell a server with this `switch` whether, and how much, to think."""
-    told: JSON = {}
+    fields: JSON = {}
     match switch:
         case "enable_thinking" if think is not None:
-            told["enable_thinking"] = think
+            fields["enable_thinking"] = think
         case "effort" if think is not None and not effort:
             effort = "medium" if think else "none"
         case "chat_template_kwargs" if think is not None or effort == "none":
-            told["chat_template_kwargs"] = {"enable_thinking": bool(think)}
-    return {**told, "reasoning": {"effort": effort}} if effort else told
+            fields["chat_template_kwargs"] = {"enable_thinking": bool(think)}
+    return {**fields, "reasoning": {"effort": effort}} if effort else fields
 
 
 def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
@@ -457,6 +457,6 @@ def _continue_after(
     return "", path
 
 
-def _input(ask: Ask, told: tuple[Turn, ...]) -> str | tuple[JSON, ...]:
+def _input(ask: Ask, as_text: tuple[Turn, ...]) -> str | tuple[JSON, ...]:
     kinds = ask.endpoint.capabilities.transcript_items
-    return tuple(transcript(told, kinds, as_items(ask.input))) if told else ask.input
+    return tuple(transcript(as_text, kinds, as_items(ask.input))) if as_text else ask.input

@@ -144,7 +144,9 @@ class Recovery:
         count = len(plan.path) + bool(plan.so_far)
         turns = plural(count, "turn was", "turns were")
         note = f"{why}: {count} {turns} sent again as text"
-        return Retry(plan.told(note, keeps_ids=plan.keeps_ids and not forgets), note)
+        return Retry(
+            plan.with_history_as_text(note, keeps_ids=plan.keeps_ids and not forgets), note
+        )
 
     def _lost(
         self, plan: Plan, state: ResponseState, error: QwenError | None

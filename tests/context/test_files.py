@@ -81,11 +81,11 @@ def test_text_goes_whole_and_what_was_read_is_said(folder):
     assert text.rstrip() in part.text
     assert "````md" in part.text, "a fence that the text cannot close"
     assert "`notes.md`" in part.text
-    assert part.told[0].startswith("notes.md: text, 4,001 lines; ")
+    assert part.summaries[0].startswith("notes.md: text, 4,001 lines; ")
     (folder / "国.txt").write_bytes(CHINESE.encode("gbk"))
     part = read_file("国.txt")
     assert CHINESE.rstrip() in part.text
-    assert "2 lines, read as GB18030;" in part.told[0]
+    assert "2 lines, read as GB18030;" in part.summaries[0]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_file_of_secrets_is_told_without_them_unless_they_are_allowed(folder):
     part = read_file(".env", mask=SECRET_NAMES)
     assert "hunter2" not in part.text
     assert "PLACE=here" in part.text
-    assert "1 value that may be secret kept back" in part.told[0]
+    assert "1 value that may be secret kept back" in part.summaries[0]
     assert "hunter2" in read_file(".env").text
 
 
@@ -190,8 +190,8 @@ def test_a_table_is_told_as_data_is_with_the_code_that_reads_it():
     assert part.is_table
     assert "pandas.read_csv(" in part.text
     assert "'density'" in part.text
-    assert ": CSV, 9 rows, " in part.told[0]
-    assert "schema sent" in part.told[0]
+    assert ": CSV, 9 rows, " in part.summaries[0]
+    assert "schema sent" in part.summaries[0]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_separators(folder, content, code):
     (folder / "t.csv").write_text(content)
     part = read_file("t.csv", rows="all")
     assert code in read_file("t.csv").text
-    assert "2 rows, 2 columns" in part.told[0]
+    assert "2 rows, 2 columns" in part.summaries[0]
     assert "float64" in part.text
 
 
@@ -216,7 +216,7 @@ def test_rows_and_masks_of_a_file(folder):
     part = read_file("t.csv", rows=1, mask=["email"])
     assert "a@x.test" not in part.text
     assert "甲" in part.text
-    assert "1 row sent" in part.told[0]
+    assert "1 row sent" in part.summaries[0]
     assert "encoding='gb18030'" in read_file("t.csv").text
 
 
@@ -225,7 +225,7 @@ def test_parquet(folder):
     frame = pd.DataFrame({"n": [1, None]}, dtype="Int64", index=pd.Index(["a", "b"], name="key"))
     frame.to_parquet("t.parquet")
     part = read_file("t.parquet", rows="all")
-    assert "2 rows, 1 column" in part.told[0]
+    assert "2 rows, 1 column" in part.summaries[0]
     assert "Int64" in part.text
     assert "pandas.read_parquet('t.parquet')" in read_file("t.parquet").text
 
@@ -261,7 +261,10 @@ def test_workbooks_are_told_by_sheet_as_pandas_reads_them(folder):
     book["Hidden"].sheet_state = "hidden"
     book.save("t.xlsx")
     part = read_file("t.xlsx")
-    assert [words.partition(":")[0] for words in part.told] == ["t.xlsx [First]", "t.xlsx [第二]"]
+    assert [words.partition(":")[0] for words in part.summaries] == [
+        "t.xlsx [First]",
+        "t.xlsx [第二]",
+    ]
     assert "sheet_name='第二'" in part.text
     assert "secret" not in part.text
 
@@ -333,12 +336,12 @@ def test_pages_as_images_or_as_text(folder):
         assert "[page 1]\nHello there" in part.text
         assert "[page 2]\nSecond page" in part.text
         assert not part.content
-        assert "PDF, 2 pages as text" in part.told[0]
+        assert "PDF, 2 pages as text" in part.summaries[0]
     part = read_file("a.pdf", sees=True)
     assert [each["type"] for each in part.content] == ["input_text", "input_image"] * 2
     assert "Page 2 of the file `a.pdf`" in part.content[2]["text"]
     assert [each.tokens for each in part.parts] == [800 * 400 // 1024] * 2
-    assert "PDF, 2 pages as images" in part.told[0]
+    assert "PDF, 2 pages as images" in part.summaries[0]
     assert part.needs_vision
 
 
@@ -391,7 +394,7 @@ def test_docx_as_markdown(folder):
         in part.text
     )
     assert "\n\n| wide |  |  |\n" in part.text
-    assert "DOCX, 5 paragraphs" in part.told[0]
+    assert "DOCX, 5 paragraphs" in part.summaries[0]
 
 
 @pytest.mark.parametrize(
@@ -445,9 +448,9 @@ def test_pages_count_for_the_limit_of_tokens(folder):
     pytest.importorskip("pypdfium2")
     (folder / "a.pdf").write_bytes(pdf(*["words"] * 5))
     made = attach("?", {}, model="qwen3.7-plus", files=["a.pdf"])
-    check_size(made.input, "", made.told, made.parts, most=5_000)
+    check_size(made.input, "", made.summaries, made.parts, most=5_000)
     with pytest.raises(UsageError, match="more than 1,000"):
-        check_size(made.input, "", made.told, made.parts, most=1_000)
+        check_size(made.input, "", made.summaries, made.parts, most=1_000)
 
 
 def test_rows_need_a_table(folder):
@@ -455,7 +458,7 @@ def test_rows_need_a_table(folder):
     (folder / "t.csv").write_text("a\n1\n")
     with pytest.raises(UsageError, match="of what table"):
         attach("?", {}, model="m", files=["b.txt"], rows=1)
-    assert "1 row sent" in attach("?", {}, model="m", files=["t.csv"], rows=1).told[0]
+    assert "1 row sent" in attach("?", {}, model="m", files=["t.csv"], rows=1).summaries[0]
 
 
 def test_the_address_of_a_file_goes_only_where_it_is_taken():

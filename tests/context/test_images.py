@@ -113,13 +113,13 @@ def test_colours_for_print_and_deep_ones_are_sent_as_a_screen_shows_them():
     for value in (deep, saved(deep)):
         part, shown = read_image("x", value)
         assert [opened(part).getpixel((n, 0)) for n in (0, 1)] == [0, 255]
-        assert shown.told.endswith("; 0 is shown black, 4,095 white")
+        assert shown.summary.endswith("; 0 is shown black, 4,095 white")
 
 
 def test_of_many_frames_the_first_goes_and_that_is_said():
     frames = [PIL_Image.new("L", (5, 5), shade) for shade in (0, 255)]
     film = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert "the first of 2 images" in read_image("x", film)[1].told
+    assert "the first of 2 images" in read_image("x", film)[1].summary
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_arrays(array, pixel):
 )
 def test_arrays_are_shown_by_their_range_and_that_is_said(values, shown, words):
     part, image = read_image("x", np.array([values]))
-    told = image.told
+    told = image.summary
     assert [opened(part).getpixel((n, 0)) for n in range(3)] == shown
     assert words in told
     assert told.count(";") == bool(words)
@@ -289,8 +289,8 @@ def test_without_pillow(tmp_path):
 
 
 def test_the_visible_line():
-    assert read_image("x", PIL_Image.new("RGB", (5, 5)))[1].told == "x: image/png, 0 KB"
-    assert read_image("https://x.test")[1].told == "https://x.test: sent as an address"
+    assert read_image("x", PIL_Image.new("RGB", (5, 5)))[1].summary == "x: image/png, 0 KB"
+    assert read_image("https://x.test")[1].summary == "https://x.test: sent as an address"
 
 
 @pytest.mark.parametrize("model", ["qwen3-max-2026-01-23", "qwen3-coder-flash", "qwen3-max"])

@@ -70,14 +70,14 @@ class DataPart:
     masked: tuple[str, ...] = ()
 
     @property
-    def told(self) -> list[str]:
+    def summaries(self) -> list[str]:
         """The visible lines."""
         return [line for line in (self.summary, self.warning) if line]
 
     def told_as(self, kind: str, name: str) -> RequestPart:
         """The same for a reader of the request."""
         about = self.summary.removeprefix(f"{name}: ").removesuffix(size_words(self.text))
-        return RequestPart(kind, name, self.text, about.rstrip(",; "), told=self.summary)
+        return RequestPart(kind, name, self.text, about.rstrip(",; "), summary=self.summary)
 
 
 def estimate_tokens(text: str) -> int:
@@ -149,9 +149,9 @@ def describe_value(
     table, hidden = _without_hidden_rows(table, mask)
     shown, note = _visible(table.frame, mask, hidden)
     parts = [kind, fenced(schema(table, mask)), _sample(shown)]
-    told = Description("\n\n".join(parts).rstrip() + "\n")
-    told.cut = note
-    return told
+    description = Description("\n\n".join(parts).rstrip() + "\n")
+    description.cut = note
+    return description
 
 
 def _describe_other(name: str, value: object, mask: Collection[str], whole: bool) -> DataPart:
@@ -174,9 +174,9 @@ def _in_words(value: object, mask: Collection[str], whole: bool) -> Description:
         sized = isinstance(value, Mapping | AbstractSet | list | tuple)
         called = f"a {kind} of {len(value):,} items" if sized else ""  # type: ignore[arg-type]
         most = MOST_ITEMS if whole or mask else MOST_ITEMS // 10
-        told = partial(_table_in_words, mask=mask)
+        in_words = partial(_table_in_words, mask=mask)
         with time_limit(SECONDS):
-            kept = without_masked(value, mask, most=most, replaced=told)
+            kept = without_masked(value, mask, most=most, replaced=in_words)
         return describe(kept, whole=whole, called=called)
     except OutOfTimeError:
         return not_looked_at(value)
@@ -389,13 +389,17 @@ def _warnings(name: str, count: int, inexact: tuple[str, ...]) -> list[str]:
 
 def _foreign(name: str, value: Any) -> DataPart:
     """A table that cannot be read here: what it says of its own columns."""
-    told: Any = value.__dataframe__() if hasattr(type(value), "__dataframe__") else None
+    exchanged: Any = value.__dataframe__() if hasattr(type(value), "__dataframe__") else None
     lines = []
-    for column in told.column_names() if told is not None else ():
-        one = told.get_column_by_name(column)
+    for column in exchanged.column_names() if exchanged is not None else ():
+        one = exchanged.get_column_by_name(column)
         missing = f", {one.null_count:,} missing" if one.null_count else ""
         lines.append(f"{column!r}: {one.dtype[0].name.lower()}{missing}")
-    count = "" if told is None or told.num_rows() is None else f", {told.num_rows():,} rows"
+    count = (
+        ""
+        if exchanged is None or exchanged.num_rows() is None
+        else f", {exchanged.num_rows():,} rows"
+    )
     body = "\n".join(map(escape_unprintable, lines)) or describe(value)
     parts = [_intro(name, f"{_kind(value)}{count}"), fenced(body), _for_this_kernel(name)]
     text = "\n\n".join(parts)
