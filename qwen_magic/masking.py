@@ -16,7 +16,6 @@ import json
 import os
 import re
 from base64 import b64encode
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from html import escape
@@ -400,7 +399,7 @@ class Keys:
     def sub(self, text: str) -> str:
         """A whole text without them, also where lines or what nobody sees split one."""
         text = self.pattern.sub(KEY, text) if any(map(text.__contains__, self.forms)) else text
-        return _without_split(text, self.forms) if _BREAK.search(text) else text
+        return _without_split(text, self.forms) if _SPLIT.search(text) else text
 
     def sub_bytes(self, body: bytes) -> bytes:
         return self.sub(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
@@ -461,39 +460,37 @@ def _in_base64(octets: bytes) -> Iterator[str]:
 
 # What stands between the parts of a key that is split: what nobody sees, also the zeros of UTF-16;
 # an end of a line, with what a literal, an address or a list has around it.
-_UNSEEN: Final = (
+_UNSEEN: Final = re.compile(
     r"[\x00\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
-_BREAK: Final = re.compile(rf"\n|\\n|\\r|{_UNSEEN}")
-_BETWEEN: Final = re.compile(
-    rf"{_UNSEEN}++|[\s\\\"'+|>#,]{{0,40}}?(?:[\r\n]|\\[nr])[\s\\\"'+|>#,]{{0,40}}+"
-)
+_LINE_END: Final = re.compile(r"[\r\n]|\\[nr]")
+_SPLIT: Final = re.compile(f"{_UNSEEN.pattern}|{_LINE_END.pattern}")
+_AROUND: Final = "\\\"'+|>#," + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
 def _without_split(text: str, forms: Iterable[str]) -> str:
-    """`text` without the `forms` that are whole once what stands between lines is taken out."""
-    joined = _BETWEEN.sub("", text)
+    """`text` without the `forms` that are whole once what stands between their parts is taken out.
+    Of most texts that shows none, and only then it is told where each character stood."""
+    seen = _UNSEEN.sub("", text)
+    joined = "".join([line.strip(_AROUND) for line in _LINE_END.split(seen)])
     found = [form for form in forms if len(form) >= LONG and form in joined]
     if not found:
         return text
-    # Where each piece of the joined text begins there and here.
-    there, here, at, end = [0], [0], 0, 0
-    for between in _BETWEEN.finditer(text):
-        at += between.start() - end
-        end = between.end()
-        there.append(at)
-        here.append(end)
-
-    def place(index: int) -> int:
-        piece = bisect_right(there, index) - 1
-        return here[piece] + index - there[piece]
-
+    places = [place for place, character in enumerate(text) if not _UNSEEN.match(character)]
+    starts = [0, *(end.end() for end in _LINE_END.finditer(seen))]
+    lines = zip(starts, _LINE_END.split(seen), strict=True)
+    places = [place for start, line in lines for place in _stripped(places, start, line)]
     parts, start = [], 0
     for match in re.finditer("|".join(map(re.escape, found)), joined):
-        first, last = place(match.start()), place(match.end() - 1) + 1
-        parts += [text[start:first], KEY]
-        start = last
+        parts += [text[start : places[match.start()]], KEY]
+        start = places[match.end() - 1] + 1
     return "".join([*parts, text[start:]])
+
+
+def _stripped(places: list[int], start: int, line: str) -> list[int]:
+    """The places of what is left of a line that begins at `start`."""
+    start += len(line) - len(line.lstrip(_AROUND))
+    return places[start : start + len(line.strip(_AROUND))]
 
 
 def redact(text: str, *secrets: str) -> str:
