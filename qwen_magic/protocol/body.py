@@ -293,8 +293,8 @@ class EventDecoder:
         if data[0] != "{" and data.strip() == "[DONE]":
             self.done = True
             return None
-        if keys is not None and keys.may_be_in(data):
-            data = keys.pattern.sub(KEY, data)
+        if keys is not None:
+            data = keys.sub_unsplit(data)
         try:
             payload = _loads(data)
         except (ValueError, RecursionError):
