@@ -2,8 +2,10 @@
 
 from unittest.mock import MagicMock
 
+import nbformat
 import pytest
 from demo_server import demo_server
+from nbformat.sign import NotebookNotary
 from real_jupyter import LABEXTENSION, Page, wait_until
 
 from qwen_magic.context.interpolation import interpolate
@@ -254,6 +256,45 @@ def test_the_keys_and_the_toast(front, open_page):
     page.page.evaluate(TELL, ["answered", {"id": "q2"}])
     toast.wait_for(state="detached")
     assert not page.page.evaluate("() => window.ran")
+    assert not page.errors
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_answers_out_of_sight_cost_a_page_little(trusted, jupyter, open_page):
+    color = f"rgb(1, 2, {int(trusted)})"
+    look = f".qm-turn .qm-p{{color:{color}}}"
+    words = '<p class="qm-p">Some words.</p>' * 20
+    html = (
+        f'<div class="qm-turn qm-saved"><style>{look}</style>{words}<p class="qm-p">$x_n$</p></div>'
+    )
+    outputs = [nbformat.v4.new_output("display_data", data={"text/html": html})]
+    cells = [nbformat.v4.new_code_cell("%%qwen\nTell me", outputs=outputs) for _ in range(12)]
+    metadata = {"kernelspec": {"name": "this", "display_name": "this"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    if trusted:
+        NotebookNotary(data_dir=str(jupyter.folder / "data")).sign(notebook)
+    name = f"many-{trusted}.ipynb"
+    nbformat.write(notebook, jupyter.folder / "work" / name)
+    page = open_page("lab", name, kernel=False)
+    seen, unseen = page.output(0).locator(".qm-saved"), page.output(11).locator(".qm-saved")
+    seen.locator("mjx-container").wait_for()
+    assert unseen.locator("mjx-container").count() == 0
+    assert "$x_n$" in unseen.text_content()
+    is_drawn = "turn => turn.lastChild.checkVisibility({ contentVisibilityAuto: true })"
+    assert seen.evaluate(is_drawn)
+    assert not unseen.evaluate(is_drawn)
+    assert unseen.evaluate("turn => getComputedStyle(turn).contentVisibility") == "auto"
+
+    def comes_into_sight():  # not at once: the notebook guesses the height of what it did not draw
+        page.cell(11).scroll_into_view_if_needed()
+        return unseen.evaluate(is_drawn)
+
+    wait_until(comes_into_sight)
+    unseen.locator("mjx-container").wait_for()
+    shown = unseen.evaluate("turn => getComputedStyle(turn.lastChild).color")
+    assert (shown == color) == trusted
+    sheets = "look => [...document.querySelectorAll('style')].filter(s => s.textContent === look)"
+    assert page.page.evaluate(f"({sheets})({look!r}).length") == trusted
     assert not page.errors
 
 

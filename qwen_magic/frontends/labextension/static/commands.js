@@ -1,5 +1,4 @@
-/* Two commands (stop the answer, a new prompt cell), toasts for questions out of sight, and one style
-   for all saved answers of a page.
+/* Two commands (stop the answer, a new prompt cell), and toasts for questions out of sight.
 
    The view of an answer tells of a question by an event on `document`, `qwen-magic:question`, with
    {id, text, show, element}: who cancels it leads the reader there. `qwen-magic:answered`, {id}:
@@ -45,23 +44,6 @@ function onEscapeTwice(owner, act) {
     }
   };
   document.addEventListener("keydown", listen, true);
-}
-
-/* Each saved answer brings its style, and one more sheet makes a browser look at every answer on the
-   page again: so the first stands for all that are the same. */
-function shareStyles() {
-  const shared = new Set();
-  const take = (style) => {
-    if (shared.has(style.textContent)) return style.remove();
-    shared.add(style.textContent);
-    document.head.append(style);
-  };
-  const look = (node) => node.querySelectorAll?.(".qm-saved > style").forEach(take);
-  look(document);
-  const looking = new MutationObserver((changes) => {
-    for (const { addedNodes } of changes) addedNodes.forEach(look);
-  });
-  looking.observe(document.body, { childList: true, subtree: true });
 }
 
 /* Toasts: one for each question that waits out of sight. */
@@ -123,7 +105,6 @@ export default async function commands(take) {
     settings?.load(ID).then(follow).catch(() => {}); // without its schema: the default
     onEscapeTwice(() => tracker.currentWidget?.node, () => escapeStops && stop());
     announce(Notification, show);
-    shareStyles();
   }
 
   return {

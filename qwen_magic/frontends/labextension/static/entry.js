@@ -7,7 +7,7 @@
 
 (() => {
   const NAME = "qwen_magic";
-  const PLUGINS = ["prompts.js", "commands.js", "steps.js"];
+  const PLUGINS = ["prompts.js", "commands.js", "steps.js", "answers.js"];
   const here = new URL(document.currentScript.src);
   let shared = {};
 
