@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from html import escape
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 MASKED: Final = "[masked]"
 KEY: Final = "[key]"
@@ -285,6 +285,8 @@ _LAYERS: Final = 4  # of JSON, one inside the other
 _SHORTEST: Final = 6  # characters: what is shorter is a word of many texts
 _NO_KEY: Final = re.compile(r"[A-Za-z]{1,11}|[\d.]{1,11}|[\W_]*|/.*")
 _PLACEHOLDER: Final = re.compile(r"[A-Za-z]{1,11}(?:[-_][A-Za-z]{1,11})*")
+_ENDS_OF_VARIABLES: Final = ("PASS", "PW", "_PAT", "_SK")  # in Python names of much else
+_USER: Final = re.compile(r"(?:(?<=://)|(?<![^\s,]))(?P<name>[^\s/@:,]*)(?::(?P<word>[^\s/]*))?@")
 _NO_SECRET_HEADERS: Final = ("accept", "content-type", "user-agent")
 
 
@@ -326,28 +328,49 @@ def known_secrets(environment: Mapping[str, Any] | None = None) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _of_environment(variables: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
-    """The values that have a secret's name, and the passwords in addresses."""
+    """The values that have a secret's name, also each of a list; and in any value the passwords of
+    addresses and what stands behind a secret's name, as in `Server=h;Pwd=…`."""
     found: dict[str, None] = {}
     for name, value in variables:
         if not isinstance(value, str):
             continue
-        if "://" in value:
-            found |= dict.fromkeys(_of_url(value))
-        elif name.endswith("_API_KEY") and is_placeholder(value):
-            continue
-        elif is_secret_name(name) and len(value) >= LONG and not _NO_KEY.fullmatch(value):
-            found |= dict.fromkeys((value, str.__str__(bare_key(value))))
+        found |= dict.fromkeys(_of_url(value))
+        several, keys = [*_named_in(value)], list[str]()
+        is_secret = is_secret_name(name) or name.endswith(_ENDS_OF_VARIABLES)
+        is_plain = name.endswith("_API_KEY") and is_placeholder(value)
+        if is_secret and "://" not in value and not is_plain:
+            keys = [value, str.__str__(bare_key(value))]
+            several += re.split(r"[\s,;]+", value)
+        keys += (each for each in several if re.search(r"\d", each))  # and no word of a text
+        found |= dict.fromkeys(
+            key for key in keys if len(key) >= LONG and not _NO_KEY.fullmatch(key)
+        )
     return tuple(found)
 
 
+def _named_in(text: str) -> Iterator[str]:
+    """What stands behind secret names in a setting, and behind the word for a header's kind."""
+    found: list[str] = []
+
+    def note(match: re.Match[str]) -> str:
+        value = match["value"].strip("'\"")
+        found.extend([value] if not is_harmless(match["name"], value) else [])
+        return ""
+
+    mask_named(text, NAMED_ANY, note)
+    yield from found
+    yield from re.findall(r"(?i)\b(?:bearer|basic)\s{1,20}([\w\-+/=.~]+)", text)
+
+
 def _of_url(url: str) -> list[str]:
-    """The user's name and password in an address: as they are written, and as they are meant."""
-    try:
-        parts = urlsplit(url)
-        password = parts.password or (parts.username if parts.username else "")
-    except ValueError:
-        return []
-    return [each for each in {password or "", unquote(password or "")} if len(each) >= _SHORTEST]
+    """The passwords in addresses, or a user's name that stands there for one: as they are written,
+    and as they are meant. (Proxies are named without `http://`, too.)"""
+    found = set()
+    for user in _USER.finditer(url):
+        is_whole = url.endswith("://", 0, user.start())
+        word = user["word"] or (user["name"] if is_whole else "")
+        found |= {word, unquote(word)}
+    return [each for each in found if len(each) >= _SHORTEST]
 
 
 def without_credentials(url: str) -> str:

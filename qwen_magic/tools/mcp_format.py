@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any, Final
 from qwen_magic.context.prompt_files import read_small
 from qwen_magic.document.words import clipped, plural
 from qwen_magic.errors import UsageError
-from qwen_magic.masking import MASKED, NAMED_ANY, is_secret_name, mask_named, redact
+from qwen_magic.masking import (
+    KEY,
+    MASKED,
+    NAMED_ANY,
+    is_secret_name,
+    looks,
+    mask_named,
+    own_keys,
+)
 from qwen_magic.protocol.fields import JSON, json_value
 from qwen_magic.tools.definition import FunctionTool
 from qwen_magic.tools.validation import find_faults
@@ -38,6 +46,7 @@ _STRING: Final = r'("(?:\\.?|[^"\\])*(?:"|\Z))'
 _COMMENTS: Final = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _LAST_COMMAS: Final = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _BARE_WORD: Final = re.compile(r"[\w+/=.~\-]+")
+_BARE_KEY: Final = re.compile(r"(?:\w+ )?[\w+/=.~:%\-]+")  # also `user:password`, `Bearer key`
 _REFERENCE: Final = re.compile(r"\$\{([^}]+)\}")
 _IMAGES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _LONGEST_VALUE: Final = 200  # characters of a variable that are shown
@@ -62,9 +71,8 @@ class ServerConfig:
 
     @cached_property
     def shown(self) -> str:
-        """The command or address as the file has it, without keys. Behind a secret's name no more
-        than one bare word is kept back: what is more may be run, and has to be read."""
-        written = redact(self.url or shlex.join([self.command, *self.args]))
+        """The command or address as the file has it, without keys."""
+        written = _without_keys(self.url or shlex.join([self.command, *self.args]))
         shown = mask_named(written, NAMED_ANY, _without_word)
         return f"{shown} (in {self.cwd})" if self.cwd else shown
 
@@ -77,7 +85,7 @@ class ServerConfig:
         for name, value in (self.headers if self.url else self.env).items():
             taken = "".join(f"${{{each}}}" for each in _REFERENCE.findall(value))
             is_open = not self.url and not is_secret_name(name)
-            about = redact(clipped(value, _LONGEST_VALUE)) if is_open else taken
+            about = _without_keys(clipped(value, _LONGEST_VALUE)) if is_open else taken
             told.append(f"{name}={about}" if about else name)
         return tuple(told)
 
@@ -108,7 +116,18 @@ class ServerConfig:
         return made, [*made.env.values(), *made.headers.values(), *bare, *secret]
 
 
+def _without_keys(text: str) -> str:
+    """`text` without keys, as far as each is one bare word: what is more may be run, or lead to
+    another host (`https://evil.com:1#@bank.com`), and has to be read."""
+    ours = own_keys()
+    return looks().sub(
+        lambda found: KEY if _BARE_KEY.fullmatch(found[0]) else found[0],
+        ours.sub(text) if ours else text,
+    )
+
+
 def _without_word(found: re.Match[str]) -> str:
+    """The same behind a secret's name."""
     value = found["value"].strip("'\"")
     ends = found.string[found.end() : found.end() + 1] in ("", " ", "'", '"', ",", "&")
     is_word = ends and _BARE_WORD.fullmatch(value)

@@ -279,6 +279,37 @@ def test_secrets_of_the_environment():
     assert "no pattern here" not in report.text
 
 
+IN_VARIABLES = [
+    ("HTTPS_PROXY", "ann:hunter2xyz@proxy:3128"),
+    ("ALL_PROXY", "socks5h://ann:hunter2xyz@proxy:1"),
+    ("PIP_EXTRA_INDEX_URL", "https://a.example https://__token__:hunter2xyz@b.example/simple"),
+    ("JDBC", "jdbc:mysql://h/db?user=ann&password=hunter2xyz"),
+    ("ODBC", "Driver=x;Server=h;Uid=ann;Pwd=hunter2xyz;"),
+    ("APP_CONFIG", '{"user": "ann", "api_key": "hunter2xyz"}'),
+    ("API_KEYS", "another1key,hunter2xyz"),
+    ("GITHUB_PAT", "hunter2xyz"),
+    ("EXTRA_HEADERS", "Authorization: Bearer hunter2xyz"),
+]
+NOT_IN_VARIABLES = {
+    "PS1": "\\u@\\h:\\w$ ",
+    "GIT_AUTHOR_EMAIL": "somebody7@example.org",
+    "SSH_AUTH_SOCK": "/tmp/ssh-X7/agent.12345678",
+    "AUTH_URL": "https://login.example.org/oauth2",
+    "TOKENIZERS_PARALLELISM": "false",
+    "LS_COLORS": "rs=0:di=01;34:pi=40;33",
+    "KEY": "production",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), IN_VARIABLES)
+def test_secrets_inside_a_variable(name, value):
+    assert "hunter2xyz" in known_secrets({name: value})
+
+
+def test_what_is_no_secret_in_a_variable():
+    assert known_secrets(NOT_IN_VARIABLES) == known_secrets({})
+
+
 def test_secrets_in_source_that_does_not_parse():
     report = Cells().report("login(password='hunter2 and more', api_key=\"abc-1\"")
     assert "hunter2" not in report.text

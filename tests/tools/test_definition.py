@@ -223,7 +223,7 @@ def test_methods_partials_and_callable_objects():
     assert FunctionTool.of(wrapped).definition() == WEATHER.definition()
 
 
-SECRET = "sk-live-SECRET"
+SECRET = "sk-live-SECRET1"
 
 
 def lookup(city: str, api_key: str = "", day: str = "today") -> str:
