@@ -1,5 +1,6 @@
-"""Endpoints by name for one session: keys typed in or kept in the keyring, and the servers that run
-on its behalf."""
+"""The endpoints of a session: keys typed in or stored in the keyring, and servers started for
+it.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +27,12 @@ _SERVICE: Final = "qwen-magic"  # what the keyring knows the keys by, beside the
 
 
 class Endpoints:
-    """Finds endpoints. Keys are held here and in nothing that is saved or shown; only `save_key`
-    keeps one, in the system's keyring.
+    """Find endpoints with their keys.
 
-    `allow_http`: keys may go over plain http to other machines. `shared`: those of another session,
-    whose keys and servers serve here too, and which alone closes them.
+    Keys are held only here: they are in nothing that is saved or shown, except that `save_key`
+    writes one to the system's keyring. `allow_http`: keys may be sent over plain http to other
+    machines. `shared`: the endpoints of another session, whose keys and servers are used too but
+    not closed.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Endpoints:
         self.tape: Tape | None = None  # what stands in for endpoints while it is replayed
 
     def find(self, name_or_url: str, *, live: bool = False) -> Endpoint:
-        """With its key: typed in, else of the environment, else of the keyring; while a recording
-        is replayed, the recorded one, unless it is to be `live`. Raises `UsageError` where there is
-        no such endpoint, or where its key may not go there."""
+        """The endpoint with its key: typed in, else from the environment, else from the keyring.
+
+        While a recording is replayed this is the recorded endpoint, unless `live`. Raises
+        `UsageError` if there is no such endpoint, or its key may not be sent there.
+        """
         if self.tape is not None and self.tape.active and not live:
             replayed = self.tape.endpoint(name_or_url)
             if replayed is not None:
@@ -73,17 +77,19 @@ class Endpoints:
         return endpoint
 
     def remember_key(self, endpoint: Endpoint, key: str) -> None:
-        """Use `key` for this endpoint's host as long as the session lives; empty: forget it."""
+        """Use `key` for this endpoint's host until the session ends; an empty one removes it."""
         self._keys[endpoint.host] = Secret(key)
         know(replace(endpoint, key=Secret(key)).secret)
 
     def check_key_may_go(self, name_or_url: str) -> None:
-        """Raises `UsageError` where a key would be sent in the clear."""
+        """Raise `UsageError` if a key would be sent unencrypted."""
         find_endpoint(name_or_url, self._environ, key="any", allow_http=self.allow_http)
 
     def save_key(self, endpoint: Endpoint, key: str) -> None:
-        """Keep `key` for this endpoint's host in the system's keyring; empty: take it out. Raises
-        `UsageError` where there is no keyring."""
+        """Store `key` for this endpoint's host in the system's keyring; an empty one deletes it.
+
+        Raises `UsageError` if there is no keyring.
+        """
         keyring = _keyring()
         if keyring is None:
             raise UsageError(
@@ -104,8 +110,10 @@ class Endpoints:
             ) from None
 
     def _saved_key(self, endpoint: Endpoint) -> Secret:
-        """The key in the keyring. It is asked once for a host, and only for those that need a key
-        or have one there; a keyring that cannot be read holds none."""
+        """The key in the keyring, or an empty text, also if the keyring cannot be read.
+
+        The keyring is read once a host, and only for hosts that need a key or have one there.
+        """
         if not endpoint.key_variable or endpoint.host in self._asked:
             return Secret()
         self._asked.add(endpoint.host)
@@ -120,7 +128,7 @@ class Endpoints:
         return self._keys[endpoint.host]
 
     def _started_demo(self) -> DemoServer:
-        """The demo server, whose key nobody but this session is told."""
+        """The demo server; only this session knows its key."""
         if self._shared is not None:
             return self._shared._started_demo()
         if self._demo is None:
@@ -131,8 +139,9 @@ class Endpoints:
         return self._demo
 
     def _running_local(self) -> LocalServer:
-        """The model that is served, else the small Qwen that was fetched before. Raises
-        `UsageError`."""
+        """The local model being served, else the small Qwen if it was downloaded. Raises
+        `UsageError`.
+        """
         if self._shared is not None:
             return self._shared._running_local()
         if self.local is not None:
@@ -147,8 +156,11 @@ class Endpoints:
         return self.start_local(weights, threads=1)
 
     def start_local(self, weights: Path, threads: int) -> LocalServer:
-        """Serve the model in `weights` as endpoint `local`, in place of another. Waits until it
-        is loaded. Raises `UsageError`."""
+        """Serve the model file `weights` as endpoint `local`, replacing any other; wait until it is
+        loaded.
+
+        Raises `UsageError`.
+        """
         from qwen_magic.local import LocalServer
 
         self.stop_local()  # first: two models may be more than the memory holds
@@ -159,8 +171,9 @@ class Endpoints:
         return server
 
     def _close_when_dropped(self, server: DemoServer | LocalServer) -> None:
-        """Where nobody calls `close`. In a thread of its own: the collector of garbage does not
-        wait."""
+        """Stop the server when this object is garbage-collected, on a thread so that the collector
+        never waits.
+        """
         end = threading.Thread(target=server.close, name="qwen-close", daemon=True)
         weakref.finalize(self, end.start).atexit = False
 
@@ -178,14 +191,14 @@ class Endpoints:
 
 
 def local_weights(environ: Mapping[str, str]) -> Path:
-    """Where the small Qwen of `%qwen_local qwen` is kept; there may be no such file yet."""
+    """The path of the small Qwen of `%qwen_local qwen`; the file may not exist yet."""
     from qwen_magic.local import FILE
 
     return data_folder(environ) / "models" / FILE
 
 
 def _keyring() -> ModuleType | None:
-    """The module, where it is installed. It is imported only when a key is looked for."""
+    """The `keyring` package if it is installed; imported only when a key is looked up."""
     try:
         import keyring
         import keyring.errors

@@ -1,4 +1,4 @@
-"""Exchanges, as recordings have them, of what is asked here; and those that `--cache` keeps."""
+"""Convert live requests to the exchanges of a recording, and store those that `--cache` reuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_KEY: Final = "qz0-qz1-qz2"  # in the place of the key that was used; goes no
 
 
 def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
-    """A request as an exchange that has no answer yet. Headers are not looked at."""
+    """The exchange of a request that has no answer yet; without headers."""
     body = json.loads(request.content) if request.content else None
     if endpoint is None:  # a figure
         host = urlsplit(request.url).netloc
@@ -44,7 +44,7 @@ def asked_of(request: HttpRequest, endpoint: Endpoint | None) -> Exchange:
 
 
 def exchange_of(stream: Stream) -> Exchange:
-    """What a stream that has ended brought, without keys; of a replay, as it was recorded."""
+    """The exchange of a stream that has ended, without keys; a replayed one as it was recorded."""
     from qwen_magic.client.tape import Replaying
 
     if isinstance(stream.opener, Replaying):
@@ -63,8 +63,9 @@ def _endpoint_row(name: str, base_url: str) -> Endpoint:
 
 
 def endpoint_of(exchange: Exchange, name: str) -> Endpoint:
-    """The endpoint that an exchange was had with, as what a recording stands in for. It has no
-    key and needs none; where one was used, it says so."""
+    """The endpoint that a recorded exchange was made with. It has no key, and says whether one was
+    used.
+    """
     base = exchange.base_url.rstrip("/")
     try:
         checked = urlsplit(base)
@@ -79,7 +80,7 @@ def endpoint_of(exchange: Exchange, name: str) -> Endpoint:
 
 
 def day(at: str) -> str:
-    """ "12 Nov 2026", of an ISO 8601 time, as its clock had it."""
+    """The date of an ISO 8601 time, in its own time zone: "12 Nov 2026"."""
     try:
         then = datetime.fromisoformat(at)
     except ValueError:
@@ -92,9 +93,9 @@ def now() -> str:
 
 
 class CachedAnswers:
-    """What one question with `--cache` finds in the store, and puts there when it has ended well.
+    """The cache as one question with `--cache` uses it.
 
-    `fresh`: it finds nothing. `asked`: whether anything had to be asked of the server.
+    `fresh`: look nothing up. `asked`: whether any request had to be sent to the server.
     """
 
     def __init__(self, conversations: Conversations, *, fresh: bool) -> None:
@@ -114,7 +115,7 @@ class CachedAnswers:
         self._new.append(exchange)
 
     def settle(self) -> None:
-        """The question was answered whole: keep what came."""
+        """Store the exchanges, as the question was answered completely."""
         for exchange in self._new:
             if exchange.status == 200 and exchange.end == COMPLETE:
                 self._conversations.cache(_key(exchange), exchange_line(exchange))

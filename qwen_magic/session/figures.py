@@ -1,9 +1,9 @@
-"""Fetching the figures that the code interpreter drew, before their links die (after 12 hours).
+"""Download the figures that the code interpreter drew, before their links expire (after 12 hours).
 
-An address comes out of a sandbox's logs, and a page that the model read can put any address there.
-So only hosts of an exact list, and the endpoint's own, are asked; redirects are not followed; no
-key is sent; number, size and time are capped; and what is not an image by its own bytes is not
-embedded.
+An address comes from a sandbox's logs, so a page that the model read could have put any address
+there. Therefore only the endpoint's own host and an exact list of hosts are contacted; redirects
+are not followed; no key is sent; number, size and time are limited; and only content whose bytes
+are those of an image is embedded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGEST_SUM: Final = 20 * 1024 * 1024  # … and their bytes: a notebook has to 
 
 
 class Fetches(Protocol):
-    """The one thing needed of the client."""
+    """What `FigureFetcher` needs of a client."""
 
     def fetch(self, url: str, *, limit: int, timeout: float) -> Future[bytes]:
         """At most `limit` bytes from `url`, without a key or redirects."""
@@ -37,7 +37,7 @@ class Fetches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FetchedFigure:
-    """One figure: its bytes, or the reason why there are none."""
+    """A figure: its bytes, or the reason why it could not be fetched."""
 
     url: str
     content: bytes = b""
@@ -51,7 +51,7 @@ class FetchedFigure:
 
 
 class FigureFetcher:
-    """The figures of one turn: asked for once each, collected as they come."""
+    """Fetches the figures of one turn, each once."""
 
     def __init__(self, client: Fetches, hosts: Collection[str], *, timeout: float = 15.0) -> None:
         """`hosts`: exact host names (with a port where the address has one).
@@ -69,7 +69,7 @@ class FigureFetcher:
         self._runs: set[str] = set()  # keys of code runs that were looked into
 
     def look_into(self, entries: Iterable[Entry]) -> None:
-        """Begin to fetch what the finished code runs among `entries` drew, each run's once."""
+        """Start fetching the figures that the finished code runs among `entries` name."""
         for entry in entries:
             item = entry.item
             if not isinstance(item, CodeInterpreterCall) or entry.key in self._runs:
@@ -80,7 +80,9 @@ class FigureFetcher:
                     self.want(url)
 
     def admitted(self, figures: Iterable[str]) -> tuple[str, ...]:
-        """Those of the `figures` (`data:` addresses) of a function that the answer has room for."""
+        """Those of a function's figures (`data:` addresses) that fit into the limits of an
+        answer.
+        """
         kept = []
         for figure in figures:
             size = len(figure) * 3 // 4
@@ -92,11 +94,13 @@ class FigureFetcher:
         return tuple(kept)
 
     def forget_runs(self, but: Iterable[Entry]) -> None:
-        """A response is asked for again: other runs than `but` may come under the same keys."""
+        """Forget all code runs except `but`: the response is requested again, and may reuse their
+        keys.
+        """
         self._runs &= {entry.key for entry in but}
 
     def want(self, url: str) -> None:
-        """Begin to fetch `url`, unless that was done already or its host is not allowed."""
+        """Start fetching `url`, unless that was done before or its host is not allowed."""
         if url in self._waiting or url in self._settled:
             return
         self.busy = True
@@ -128,7 +132,7 @@ class FigureFetcher:
         return bool(self._waiting)
 
     def collect(self, on_figure: Callable[[FetchedFigure], None]) -> None:
-        """Hand over those that arrived or failed since the last call."""
+        """Call `on_figure` with each figure that arrived or failed since the last call."""
         for url in [url for url, future in self._waiting.items() if future.done()]:
             figure = _outcome(url, self._waiting.pop(url))
             self._bytes += len(figure.content)
@@ -144,7 +148,7 @@ class FigureFetcher:
         self.busy = bool(self._waiting)
 
     def give_up(self, reason: str) -> None:
-        """Settle what is still on its way, with this reason."""
+        """Fail all figures that have not arrived, with this reason."""
         for url, future in self._waiting.items():
             future.cancel()
             self._settled[url] = FetchedFigure(url, reason=reason)
@@ -152,7 +156,7 @@ class FigureFetcher:
 
     @property
     def figures(self) -> tuple[FetchedFigure, ...]:
-        """All that were settled, in that order."""
+        """All figures that arrived or failed, in this order."""
         return tuple(self._settled.values())
 
 

@@ -48,7 +48,7 @@ _REJECTED: Final = "it was refused there before"
 
 
 class HostFacts:
-    """Reads and keeps what was found out about hosts."""
+    """Read and store what was found out about hosts."""
 
     def __init__(
         self, conversations: Conversations, clock: Callable[[], float] = time.time
@@ -57,22 +57,24 @@ class HostFacts:
         self._clock = clock
 
     def learn(self, host: str, found: JSON, *, anew: bool = False) -> None:
-        """Keep what was `found`, beside what was found before, or `anew` in place of it; rejected
-        parameters add up."""
+        """Store findings about a host, merged with earlier ones, or replacing them if `anew`.
+
+        Rejected parameters add up.
+        """
         known = {} if anew else self._fresh_findings(host)
         rejects = dict.fromkeys([*_texts(known.get("rejects")), *_texts(found.get("rejects"))])
         merged = {"at": self._clock(), **known, **found, "rejects": list(rejects)}
         self._conversations.learn(_FINDINGS, host, merged, lasting=not host.endswith(RECORDED))
 
     def applied(self, endpoint: Endpoint) -> Endpoint:
-        """`endpoint` with what was found out about its host in place of what its row says."""
+        """`endpoint` with its capabilities updated by the findings about its host."""
         known = self._fresh_findings(endpoint.host)
         if not known:
             return endpoint
         return with_findings(endpoint, known)
 
     def _fresh_findings(self, host: str) -> JSON:
-        """What was found; empty where that is nothing, or too old."""
+        """The findings about a host; empty if there are none or they are too old."""
         known = self._conversations.fact(_FINDINGS, host)
         at = known.get("at") if isinstance(known, dict) else None
         is_fresh = isinstance(at, int | float) and abs(self._clock() - at) < WEEK
@@ -93,8 +95,10 @@ def findings(row: Capabilities, now: Capabilities) -> JSON:
 
 
 def with_findings(endpoint: Endpoint, known: JSON) -> Endpoint:
-    """`endpoint` with what was found out laid over its row. What does not read as a finding is
-    passed over: another version may have written it."""
+    """`endpoint` with findings applied to its capabilities.
+
+    Invalid findings are ignored: another version of the package may have written them.
+    """
     row = endpoint.capabilities
     given: dict[str, Any] = {}
     for name, allowed in (
@@ -115,10 +119,10 @@ def _texts(value: object) -> Iterable[str]:
 
 
 class Catalogues:
-    """The catalogues of models of the hosts in use: asked for at the user's word, kept for a week.
+    """The lists of models of hosts, fetched when the user asks for them and stored for a week.
 
-    A host's catalogue is a fact of the store (`"catalogue"`, the host), so that the other notebooks
-    have it too. Nothing here asks by itself: `known` reads, `ask` asks.
+    A list is a fact of the store (`"catalogue"`, the host), so all notebooks share it. Only `ask`
+    sends a request.
     """
 
     def __init__(
@@ -129,8 +133,9 @@ class Catalogues:
         self._read: dict[str, Catalogue | None] = {}  # by host
 
     def recall(self, host: str, kept: Any) -> None:
-        """Take over what other sessions keep of `host` (the value of the fact), where this one has
-        nothing of its own."""
+        """Use the stored list of `host` (`kept`, the fact's value) unless this session has
+        its own.
+        """
         if kept and self.known(host) is None:
             self._conversations.learn(CATALOGUES, host, kept)
             del self._read[host]
@@ -140,7 +145,7 @@ class Catalogues:
         self._read = {host: kept for host, kept in self._read.items() if RECORDED not in host}
 
     def known(self, host: str) -> Catalogue | None:
-        """What was kept of `host`, of whatever age; None where it was never asked."""
+        """The stored list of `host`, however old; None if it was never fetched."""
         if host not in self._read:
             kept = mapping(self._conversations.fact(CATALOGUES, host))
             models = mappings(kept.get("models"))
@@ -149,13 +154,15 @@ class Catalogues:
         return self._read[host]
 
     def find(self, host: str, model: str) -> CataloguedModel | None:
-        """What `host` is known to say of `model`."""
+        """What the list of `host` says about `model`; None if unknown."""
         known = self.known(host)
         return known.find(model) if known else None
 
     def ask(self, client: Client, endpoint: Endpoint) -> Catalogue:
-        """The catalogue of the endpoint's host, not older than a week. Waits for the server. Raises
-        `QwenError`."""
+        """The list of models of the endpoint's host, at most a week old.
+
+        Blocks while it is fetched. Raises `QwenError`.
+        """
         known = self.known(endpoint.host)
         if known is not None and 0 <= self._clock() - known.at < WEEK:
             return known
@@ -188,7 +195,7 @@ def _fetch_models(client: Client, endpoint: Endpoint) -> list[JSON]:
 
 
 class Spending:
-    """The tokens and the money of all turns that are kept. `budget` is what they may be."""
+    """Tokens and money used by all stored turns, against `budget`."""
 
     def __init__(self, conversations: Conversations, catalogues: Catalogues) -> None:
         self.budget: Budget = 0
@@ -196,8 +203,10 @@ class Spending:
         self._catalogues = catalogues
 
     def price_of(self, turn: Turn) -> Money | None:
-        """What the tokens of a turn cost, where the price list of its host is known; None for one
-        out of a file, which nobody paid for here."""
+        """What a turn's tokens cost; None if its host's prices are unknown.
+
+        None also for a turn that was imported from a file: nobody paid for it here.
+        """
         found = self._catalogues.find(turn.host, turn.model)
         if found is None or turn.usage is None or not turn.usage.known or turn.imported:
             return None
@@ -205,11 +214,11 @@ class Spending:
         return None if amount is None else Money(amount, found.currency)
 
     def state(self, ask: Ask, usage: Usage | None = None) -> BudgetState:
-        """Where the budget stands, with the `usage` of a turn that is not kept yet. Raises
-        `UsageError` where the budget is in money and the price of `ask` is not known in it.
+        """Compare all usage, and that of a turn not stored yet, with the budget.
 
-        Each turn counts by the price list of its own host; one without a known price in the
-        budget's currency does not count.
+        Each turn counts by the prices of its own host; one without a price in the budget's currency
+        does not count. Raises `UsageError` if the budget is in money and the price of `ask` is
+        unknown.
         """
         budget = self.budget
         if isinstance(budget, int):
@@ -228,7 +237,7 @@ class Spending:
         return kept + (usage.total_tokens if usage else 0)
 
     def _check_currency(self, budget: Money, endpoint: Endpoint, model: str) -> None:
-        """Raises `UsageError` where a budget in that currency cannot be kept."""
+        """Raise `UsageError` if the model has no price in the budget's currency."""
         prices = self._catalogues.find(endpoint.host, model)
         in_tokens = "%config QwenMagics.budget = N sets one in tokens (0: none)."
         if prices is None or not prices.tiers:

@@ -1,4 +1,4 @@
-"""The keywords of a Python call as a question: what `Qwen`'s methods take besides the prompt."""
+"""Turn the keywords of `Qwen`'s methods into a question."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qwen_magic.tools.selection import Offer, Tools, resolve_tools
 
 
 def read_schema(given: object) -> Schema:
-    """A schema, or what one can be made of. Raises `UsageError`."""
+    """A `Schema`, made from a type or a JSON schema if needed. Raises `UsageError`."""
     return given if isinstance(given, Schema) else Schema.of(given)
 
 
@@ -34,9 +34,11 @@ def read_ask(
     offer: Callable[[str], Offer] | None = None,
     mask: Sequence[str] = (),
 ) -> Ask:
-    """The question, with its `schema`, which may be read already. `model` and `chat` are what holds
-    where `options` name no other; `offer` gives the tools of an MCP server; `mask`: columns that
-    are never sent. Raises `UsageError`."""
+    """The question that a prompt and keyword options make.
+
+    `model` and `chat` are the defaults; `offer` returns the tools of an MCP server; `mask` names
+    columns that are never sent. Raises `UsageError`.
+    """
     _check_names(options)
     options = {"model": model, "chat": chat, **options}
     schema = options.get("schema")
@@ -70,8 +72,7 @@ def read_ask(
 
 
 def read_system(typed: str, *, hint: bool = False) -> str:
-    """The instructions that a setting names: text, `@name` or `@file`; with those for a `hint` in
-    place of the solution. Raises `UsageError`."""
+    """The instructions for text, `@name` or `@file`, plus those of `hint`. Raises `UsageError`."""
     folders = prompt_folders(os.environ)
     texts = [read_instructions(typed, {}, folders=folders).text] if typed else []
     texts += [find_prompt(HINT, folders).filled().text] if hint else []
@@ -79,8 +80,7 @@ def read_system(typed: str, *, hint: bool = False) -> str:
 
 
 def read_tools(given: Any, offer: Callable[[str], Offer] | None = None) -> Tools:
-    """Names of built-in tools and MCP servers, tool dicts and functions, mixed; or tools that are
-    read already. Raises `UsageError`."""
+    """Resolve a mix of tool names, MCP servers, tool dicts and functions. Raises `UsageError`."""
     if isinstance(given, Tools):
         return given
     if isinstance(given, str):
@@ -100,7 +100,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
 
 
 def _by_name(given: Any, kind: str) -> dict[str, object]:
-    """Images or files by a name to call them: paths and addresses by themselves."""
+    """Images or files by name; paths and addresses are their own names."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         given = [given]
     return {

@@ -1,4 +1,4 @@
-"""From a question to the exact request: which conversation, after which turn, with what added.
+"""Turn a question into a request: which conversation it joins, after which turn, with what added.
 
 Nothing is sent here; `--dry-run` shows a plan and stops.
 """
@@ -50,22 +50,24 @@ _REQUEST_OPTIONS: Final = {option.field: option.long for option in OPTIONS}
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question with everything that shapes it, all defaults settled.
+    """One question with all its options, defaults applied.
 
-    `prompt` is as typed, `input` as sent: a string or message items. `chat` is the conversation,
-    `as_before` where its cell stayed in it though another one is current; with `new` a fresh one is
-    begun instead, or again by the cell that began it; without `history` none is used. `after` is a
-    REF. `carry`: a conversation may be taken along to another host. `window`: the model's context
-    window in tokens, where it is known. `effort`: a level of thinking, or a number of tokens for
-    it. `extra`: further parameters of the request, by the wire's names. `timeout` is the longest
-    time without a byte, in seconds. `expanded`: what braces became. `functions`: those of the
-    `tools` that are answered here. `allow_secrets`: what looks like a key is sent. `cache`: an
-    identical request is answered from the store, unless it is to be asked `fresh`. `schema`: of the
-    object that the answer is to be (`asking_for` sets it). `parts`: what the `input` is made of.
-    `notes`: what was asked for and is not offered, for the reader to know. `label`: what stands
-    above the answer, where there are several to one question; `sent`: what of a step it answers, in
-    words; `proposes`: its code becomes a cell. `edits`: the key of the turn in whose place it
-    comes.
+    - `prompt`: as typed; `input`: as sent, a string or message items; `parts`: what it is made of;
+    - `chat`: the conversation; `as_before`: the cell stays in it though another is current;
+    - `new`: start a fresh one (or restart the one this cell started); `history` False: use none;
+    - `after`: the turn to continue after, as typed; `edits`: the key of the turn it replaces;
+    - `carry`: the conversation may be sent to another host;
+    - `window`: the model's context window in tokens, None if unknown;
+    - `effort`: a level of thinking, or a number of tokens for it;
+    - `extra`: further parameters of the request, by their names in the protocol;
+    - `timeout`: the longest time without a byte, in seconds;
+    - `functions`: those of the `tools` that run here;
+    - `allow_secrets`: send what looks like a key;
+    - `cache`: answer an identical request from the store, unless `fresh`;
+    - `schema`: of the object that the answer has to be (set by `asking_for`);
+    - `expanded`, `notes`: what replaced braces, and what could not be offered, for the footer;
+    - `label`: a heading above the answer, if a question has several;
+    - `sent`: in words, which step's result is sent; `proposes`: the answer's code becomes a cell.
     """
 
     prompt: str
@@ -101,13 +103,16 @@ class Ask:
 
     @property
     def retirement(self) -> str:
-        """A line where the model was retired; empty for any other, and where its name means another
-        model than Alibaba Cloud's."""
+        """A sentence if the model is retired, else empty. Only for endpoints with Alibaba Cloud's
+        model names.
+        """
         return retirement(self.model) if self.endpoint.capabilities.has_known_models else ""
 
     def without_keys(self) -> Ask:
-        """The same without the keys that values brought, which is said. Raises `UsageError` where
-        one was typed: nobody would ask about `[key]`."""
+        """The question with keys masked in values and instructions, and a note about it.
+
+        Raises `UsageError` if the user typed a key: a question about `[key]` makes no sense.
+        """
         know_tools(self.tools)
         if self.allow_secrets:
             return self
@@ -137,11 +142,12 @@ class Ask:
         return replace(clean_ask, parts=tuple(parts), expanded=(*expanded, words))
 
     def asking_for(self, schema: Schema) -> Ask:
-        """The same question, for an answer that is an object.
+        """The question with a schema for its answer.
 
-        Alibaba's service ignores `text.format`, so the schema goes into the prompt; endpoints that
-        honour it get both. An answer that does not fit is asked for again (`session.turn`). Keys in
-        it are masked here too: types and their descriptions are texts of the notebook."""
+        Alibaba's service ignores `text.format`, so the schema is also written into the prompt. An
+        answer that does not fit is requested again (`session.turn`). Keys in the schema are masked
+        too: types and their descriptions are text of the notebook.
+        """
         words = schema.prompt() if self.allow_secrets else redact(schema.prompt())
         given = (
             f"{self.input}\n\n{words}"
@@ -153,8 +159,9 @@ class Ask:
         return replace(self, schema=schema, input=given, extra=extra, parts=parts)
 
     def _schema_parameter(self, schema: Schema) -> JSON:
-        """The schema by the name under which the endpoint reads it; nothing where it reads none, or
-        where that would keep the model from the tools."""
+        """The request's parameter for a schema; empty if the endpoint reads none, or functions
+        would not work with it.
+        """
         form, capabilities = schema.text_format(), self.endpoint.capabilities
         form = form if self.allow_secrets else redacted(form)
         if form is not None and capabilities.reads("text"):
@@ -165,8 +172,11 @@ class Ask:
         return {}
 
     def option_behind(self, parameter: str) -> str:
-        """The option by which this parameter of the request was asked for; empty where it was not:
-        then it was a convenience (`include`, thinking that a tool was thought to need)."""
+        """The option that set this parameter of the request; empty if the user set none.
+
+        Without an option the parameter was added for convenience (`include`, or thinking for a
+        tool).
+        """
         switch = {None: "", True: "--think", False: "--no-think"}[self.think]
         behind = {
             "tools": "--tools" if self.tools else "",
@@ -181,9 +191,11 @@ class Ask:
         return behind.get(parameter, "")
 
     def parsed(self, answer: Answer) -> Answer:
-        """`answer` with the object that was asked for, if one was, as its `parsed`; where its text
-        has none that fits, with a `SchemaMismatchError` as its `error`. An answer that is not
-        complete stays as it is."""
+        """The answer with the object that the schema describes as its `parsed`.
+
+        If the text holds no such object, `error` is a `SchemaMismatchError`. Incomplete answers are
+        returned unchanged.
+        """
         if self.schema is None or answer.error is not None or answer.status != "completed":
             return answer
         from qwen_magic.tools.validation import SchemaMismatchError
@@ -200,16 +212,17 @@ def _replaced(old: str, new: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A question with its place in a conversation and the request to send.
+    """A question with its place in a conversation, and the request to send.
 
-    `chat` is empty outside any conversation. `number` counts from 1 along the way to this turn;
-    `earlier` is how many siblings its cell has made before. `path`: the turns before it. `added`:
-    what was not asked for but needed, `notes`: what else is to be said, both in words. `keeps_ids`:
-    the server is taken to continue after ids. `key`: the turn's own. `so_far`: what the turn has
-    called and been sent back, as input items, where the model is asked to go on with that;
-    `shown`: the messages among them that show images, or ask for a better answer.
-    `priced`: what the host is known to say of the model. `source`: where the answer comes from, in
-    words, where that is not the server.
+    - `chat`: empty outside any conversation; `path`: the turns before this one;
+    - `earlier`: how many answers its cell has already;
+    - `added`: what was added because it is needed, in words; `notes`: further remarks;
+    - `keeps_ids`: the server is assumed to continue after response ids;
+    - `key`: identifies this turn in the store;
+    - `so_far`: function calls of this turn and their results, as input items, once the model
+      continues with them; `shown`: the messages among them with images or a correction to make;
+    - `priced`: the host's catalogue entry for the model;
+    - `source`: where the answer comes from, in words, if not from the server.
     """
 
     ask: Ask
@@ -236,24 +249,28 @@ class Plan:
 
     @property
     def sibling(self) -> tuple[int, int] | None:
-        """(this one, how many), where the cell has been answered before."""
+        """(number of this answer, how many there are) if its cell was answered before, else
+        None.
+        """
         return (self.earlier + 1, self.earlier + 1) if self.earlier else None
 
     def cost(self, usage: Usage | None) -> Money | None:
-        """What these tokens cost; None where they, or the host's prices, are not known."""
+        """What these tokens cost; None if they or the host's prices are unknown."""
         if self.priced is None or usage is None or not usage.known:
             return None
         amount = self.priced.cost(usage)
         return None if amount is None else Money(amount, self.priced.currency)
 
     def with_history_as_text(self, note: str, *, keeps_ids: bool) -> Plan:
-        """The same with the whole conversation as text, and no id to continue after. `keeps_ids`:
-        whether the server will be able to continue after the answer to this."""
+        """The plan with the whole conversation sent as text instead of an id.
+
+        `keeps_ids`: whether the server will be able to continue after this answer by its id.
+        """
         notes = (*self.notes, note)
         return replace(self, request=self._text_request(), notes=notes, keeps_ids=keeps_ids)
 
     def without(self, parameter: str, note: str) -> Plan:
-        """The same with one parameter less in the request."""
+        """The plan without one parameter of the request."""
         left_out = (*self.request.left_out, parameter)
         request = replace(self.request, left_out=left_out)
         return replace(self, request=request, notes=(*self.notes, note))
@@ -267,9 +284,11 @@ class Plan:
         *,
         is_last: bool,
     ) -> Plan:
-        """The same turn after its newest response called functions, which are `answered` now.
-        `items`: all of the turn so far; `pictures`: messages with what they gave as images;
-        `is_last`: the model is to answer, and call no more."""
+        """The next request of this turn, with the results of the functions that the model called.
+
+        `items`: all output items of the turn so far; `answered`: the calls with their results;
+        `pictures`: messages with their images; `is_last`: forbid further calls.
+        """
         shown = (*self.shown, *pictures)
         made = replace(self, so_far=(*own_items(items), *shown), shown=shown)
         if is_last:
@@ -278,8 +297,10 @@ class Plan:
         return made._sending(response_id, (*(output_json(call) for call in answered), *pictures))
 
     def repaired(self, response_id: str, items: Sequence[Item], text: str, words: str) -> Plan:
-        """The same turn, asking by `words` for a better answer than its newest response, `text`.
-        `items`: all of the turn so far."""
+        """The next request of this turn, asking by `words` to correct the response `text`.
+
+        `items`: all output items of the turn so far.
+        """
         asked: JSON = {"role": "user", "content": words}
         said: list[JSON] = [{"role": "assistant", "content": text}] if text else []
         shown = (*self.shown, *said, asked)
@@ -287,8 +308,10 @@ class Plan:
         return made._sending(response_id, (asked,))
 
     def _sending(self, response_id: str, given: tuple[JSON, ...]) -> Plan:
-        """The same, whose request sends what is `given` after that response; where the server keeps
-        none, all that was said before it too."""
+        """The plan with a request that sends `given` after that response.
+
+        If the server keeps no responses, everything before is sent too.
+        """
         if not (self.keeps_ids and response_id):
             return replace(self, request=self._text_request())
         request = replace(self.request, previous_response_id=response_id, input=given)
@@ -302,9 +325,10 @@ class Plan:
 
 
 def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> Plan:
-    """Settle where `ask` belongs and what is sent. Raises `UsageError`, `ConversationError`.
+    """Decide where `ask` belongs and what is sent.
 
-    `keeps_ids`: whether the endpoint is known, or taken, to continue after response ids.
+    `keeps_ids`: the endpoint is known or assumed to continue after response ids. Raises
+    `UsageError`, `ConversationError`.
     """
     capabilities = ask.endpoint.capabilities
     effort = str(ask.effort)
@@ -364,7 +388,7 @@ def plan(ask: Ask, conversations: Conversations, *, keeps_ids: bool = True) -> P
 
 
 def thinking_fields(switch: ThinkingSwitch, think: bool | None, effort: str = "") -> JSON:
-    """The parameters that tell a server with this `switch` whether, and how much, to think."""
+    """The request's parameters that switch thinking on or off, or set its effort."""
     fields: JSON = {}
     match switch:
         case "enable_thinking" if think is not None:
@@ -377,7 +401,7 @@ def thinking_fields(switch: ThinkingSwitch, think: bool | None, effort: str = ""
 
 
 def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
-    """What was asked for and is known to change nothing there, in words."""
+    """A note for each option that is known to have no effect on this server."""
     capabilities, name = ask.endpoint.capabilities, ask.endpoint.name
     if think is not None and not capabilities.thinking:
         option = "--think" if think else "--no-think"
@@ -387,7 +411,7 @@ def _without_effect(ask: Ask, think: bool | None, body: JSON) -> Iterator[str]:
 
 
 def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
-    """Raises `UsageError` where an image would go to a server that takes none."""
+    """Raise `UsageError` if the request has images and the server takes none."""
     parts = [] if isinstance(given, str) else [item.get("content") for item in given]
     types = {text(part.get("type")) for content in parts for part in mappings(content)}
     if "input_image" in types and not endpoint.capabilities.images:
@@ -398,7 +422,7 @@ def _check_images(given: str | tuple[JSON, ...], endpoint: Endpoint) -> None:
 
 
 def check_key(endpoint: Endpoint) -> None:
-    """Raises `MissingKeyError` where this endpoint needs a key and none is set."""
+    """Raise `MissingKeyError` if the endpoint needs a key and none is set."""
     if endpoint.needs_key and not endpoint.key:
         raise MissingKeyError(
             f"There is no API key for {endpoint.name}.",
@@ -409,7 +433,9 @@ def check_key(endpoint: Endpoint) -> None:
 
 
 def _chain_and_parent(ask: Ask, conversations: Conversations) -> tuple[Chain | None, Turn | None]:
-    """The conversation that this turn joins, and the turn that it follows."""
+    """The conversation that this turn joins, and the turn that it follows; None where there is
+    none.
+    """
     if not ask.history:
         return None, None
     if ask.new:
@@ -437,7 +463,7 @@ def _chain_and_parent(ask: Ask, conversations: Conversations) -> tuple[Chain | N
 
 
 def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
-    """The host that the conversation was held with, where it is another."""
+    """The host that the conversation was held with so far, if it is another one; else empty."""
     host = path[-1].host if path else endpoint.host
     return host if host != endpoint.host else ""
 
@@ -445,8 +471,11 @@ def _elsewhere(path: tuple[Turn, ...], endpoint: Endpoint) -> str:
 def _continue_after(
     path: tuple[Turn, ...], given: str | tuple[JSON, ...], *, can: bool
 ) -> tuple[str, tuple[Turn, ...]]:
-    """The id to continue after, and the turns to be told besides: those that the server does not
-    have (stopped, failed, not stored there), or whose calls nobody answers, go as text."""
+    """The response id to continue after, and the turns to send as text after it.
+
+    As text go the turns that the server does not have (stopped, failed, not stored there), and
+    those with function calls that have no result.
+    """
     items = () if isinstance(given, str) else given
     answers = {str(item.get("call_id")) for item in items if is_output(item)}
     for place in range(len(path) - 1, -1, -1):

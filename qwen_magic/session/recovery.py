@@ -1,11 +1,11 @@
-"""What can still be made of a turn when a stream of it ended in a way that was not asked for.
+"""Continue a turn whose stream ended abnormally.
 
-    the connection broke              the rest of the answer, where the server gives it out: `rest`
+    the connection broke              fetch the rest of the answer, if the server keeps it: `rest`
     a parameter was refused           the same request without it: `without_refused`
     the earlier turns were lost       the same question, with them as text: `told_as_text`
 
-What comes out is for the machine of the turn to do (`session.turn`); nothing is shown, fed or asked
-of a model here. Whoever drives the turn does the `Wait`s.
+The results are applied by the machine of the turn (`session.turn`); nothing is shown or fed here.
+The caller performs the `Wait`s.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ REST_TRIES: Final = 3  # … or until the server was out of reach so often
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Ask once more, by this plan. `note`: why, in words for the reader."""
+    """Send another request, made by this plan. `note` tells the user why."""
 
     plan: Plan
     note: str
 
 
 class Recovery:
-    """`found`: what was found out about the host meanwhile (`session.host_facts`)."""
+    """Finds a way to continue. `found`: what was learnt about the host (see
+    `session.host_facts`).
+    """
 
     def __init__(
         self,
@@ -59,8 +61,9 @@ class Recovery:
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        """`look_up` begins to ask the server for the JSON at a path; `is_stopped`: whether the turn
-        has been stopped by now."""
+        """`look_up` starts a GET request and returns its future; `is_stopped` tells whether the
+        turn was stopped.
+        """
         self.found: JSON = {}
         self._look_up = look_up
         self._is_stopped = is_stopped
@@ -70,8 +73,10 @@ class Recovery:
     # the connection broke
 
     def rest(self, plan: Plan, state: ResponseState) -> Generator[Wait, None, ResponseEnded | None]:
-        """The whole answer from the server that keeps it, for as long as it says that it is still
-        being written; None where it does not come. Nothing is asked, paid or run twice."""
+        """Poll the server for the complete response while it is still being written.
+
+        None if it does not come. The request is not sent again, so nothing is paid or run twice.
+        """
         until, failures = self._clock() + REST_PATIENCE, 0
         while self._clock() < until and failures < REST_TRIES and not self._is_stopped():
             found = yield from self._given_out(state.id)
@@ -88,7 +93,7 @@ class Recovery:
         return None
 
     def _given_out(self, id: str) -> Generator[Wait, None, JSON]:
-        """A response as the server gives it out, if it does; empty where it does not answer."""
+        """GET a response by its id; empty if the server cannot be reached."""
         found = self._look_up(f"responses/{quote(id, safe='')}")
         while not (found.done() or self._is_stopped()):
             yield Wait()
@@ -103,8 +108,10 @@ class Recovery:
     def without_refused(
         self, plan: Plan, state: ResponseState, error: QwenError | None
     ) -> Retry | None:
-        """The same request without a parameter that nobody asked for and the server refused. Of one
-        that was asked for, the error says by which option."""
+        """Retry without the parameter that the server refused, if the user did not ask for it.
+
+        If the user did, the error's hint names the option to leave out.
+        """
         if error is None or state.newest:
             return None
         from qwen_magic.client.error_map import refused_parameter
@@ -126,11 +133,10 @@ class Recovery:
     def told_as_text(
         self, plan: Plan, state: ResponseState, error: QwenError | None
     ) -> Generator[Wait, None, Retry | None]:
-        """The same question with the conversation as text, where the server turned out not to have
-        it.
+        """Retry with the conversation as text, if the server does not have it.
 
-        A server of which nothing is known, and that does not have an answer of the last hour, is
-        taken to keep none (`plan.keeps_ids`). DashScope and OpenAI keep what they are told.
+        A server without known capabilities that has lost an answer of the last hour is assumed to
+        keep none (`plan.keeps_ids`). DashScope and OpenAI do keep them.
         """
         why = yield from self._lost(plan, state, error)
         if not why:
@@ -151,12 +157,12 @@ class Recovery:
     def _lost(
         self, plan: Plan, state: ResponseState, error: QwenError | None
     ) -> Generator[Wait, None, str]:
-        """Why the conversation must be told again as text; empty where it need not.
+        """Why the conversation has to be sent as text; empty if it has not.
 
-        Either the server says so, or, where nothing is known of it, it names no previous response
-        at the end though one was given. That alone is no sign of loss (llama-stack never names
-        it): the server has the earlier turns where it read more than it was sent, or can still
-        give out the response.
+        Either the server says that it lacks the previous response, or (if its capabilities are
+        unknown) it names none in its final object though one was sent. The latter alone proves
+        nothing (llama-stack never names it): the server has the earlier turns if it read more
+        tokens than it was sent, or can still return the previous response.
         """
         before = plan.request.previous_response_id
         if not before:
@@ -175,15 +181,17 @@ class Recovery:
 
 
 def may_have_rest(plan: Plan, state: ResponseState, error: QwenError | None) -> bool:
-    """Whether the connection broke in an answer that the server keeps."""
+    """Whether the connection broke during an answer that the server keeps."""
     is_broken = isinstance(error, ConnectionLostError | SilenceError) and not state.terminal
     is_new = bool(state.id) and state.id != plan.request.previous_response_id
     return is_broken and is_new and plan.keeps_ids and plan.request.extra.get("store") is not False
 
 
 def _holds_what_came(plan: Plan, state: ResponseState, end: ResponseEnded) -> bool:
-    """Whether the response that the server gives out is the whole of what came, and neither empty
-    nor another text. What came may be thinking whose end was still to come."""
+    """Whether the response from the server begins with the text received so far, and is not empty.
+
+    What was received may be only thinking, possibly incomplete.
+    """
     whole = ResponseState(thinks_in_text=plan.ask.endpoint.capabilities.thinks_in_text)
     whole.apply(end)
     came = _message_text(state).strip()
@@ -191,16 +199,16 @@ def _holds_what_came(plan: Plan, state: ResponseState, end: ResponseEnded) -> bo
 
 
 def _message_text(state: ResponseState) -> str:
-    """The text of the newest response, without what joins its messages."""
+    """The text of the newest response's messages, without separators."""
     return "".join(entry.text for entry in state.newest if isinstance(entry.item, Message))
 
 
 def _read_more(plan: Plan, state: ResponseState) -> bool:
-    """Whether the usage proves that the model read the turn before, too.
+    """Whether the token usage proves that the model also read the turns before.
 
-    What comes to every request (the template, instructions, tools) counts in the turn before as
-    well; so a server that had lost it would count at most the tokens of this request more. A token
-    has two bytes at least, on the average of any text.
+    Template, instructions and tools count in both turns, so a server that lost the turn before
+    would report at most this request's own tokens in addition. A token has at least two bytes on
+    average.
     """
     before, now = plan.parent, state.response_usage
     if plan.so_far or before is None or before.usage is None or now is None:

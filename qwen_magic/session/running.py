@@ -1,9 +1,9 @@
-"""A turn under way: its machine, the stream that is open, and two ways to do what the machine asks.
+"""A running turn: its machine, the open stream, and two drivers for what the machine asks.
 
     batches_sync    blocks
     batches         awaits, on the caller's event loop
 
-Both hand on what the turn's streams bring, when the machine has been fed with it.
+Both yield the events of the turn's streams after the machine was fed with them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEPT_WITHIN: Final = 1.5  # seconds
 
 
 class RunningTurn:
-    """A turn's machine with what it touches of the world: its open stream."""
+    """A turn's machine together with its open stream."""
 
     def __init__(
         self,
@@ -42,8 +42,9 @@ class RunningTurn:
         step: Callable[[], None] | None,
         watch: Watch | None,
     ) -> None:
-        """`stream`: that of the machine's first plan. `step`: what is done besides at each look.
-        `watch`: what tells of the turn where somebody hears, and has told that it is asked."""
+        """`stream`: the open stream of the machine's first plan. `step` is called at each look.
+        `watch` reports the turn to logging and OpenTelemetry, and has reported its start.
+        """
         self.machine = machine
         self.client = client
         self.watch = watch
@@ -55,8 +56,9 @@ class RunningTurn:
         self._step = step
 
     def batches_sync(self, interval: float) -> Iterator[list[Received]]:
-        """Do what the machine asks for, blocking. `interval`: the shortest time between two
-        batches, in seconds."""
+        """Drive the machine, blocking. `interval`: the shortest time between two batches, in
+        seconds.
+        """
         while (action := self._next()) is not None:
             yield self.machine.fetched()
             match action:
@@ -80,7 +82,7 @@ class RunningTurn:
         yield self.machine.fetched()
 
     async def batches(self, interval: float) -> AsyncGenerator[list[Received], None]:
-        """The same on the caller's event loop."""
+        """Drive the machine on the caller's event loop."""
         while (action := self._next()) is not None:
             yield self.machine.fetched()
             match action:
@@ -104,7 +106,7 @@ class RunningTurn:
         yield self.machine.fetched()
 
     def _next(self) -> Action | None:
-        """What is to be done now; None: nothing more."""
+        """The next action of the machine; None at the end."""
         reply, self._reply = self._reply, None
         try:
             return self._steps.send(reply)
@@ -128,29 +130,32 @@ class RunningTurn:
         return StreamEnd(self._stream.error, self._stream.stopped)
 
     def _watched(self, action: Invoke) -> AbstractContextManager[object]:
-        """Around a call of a function."""
+        """A context manager around a function call, for telemetry."""
         return self.watch.runs(action) if self.watch is not None else nullcontext()
 
     def _look(self) -> bool:
-        """Look at the clock, the connection and what else there is, about thirty times a second;
-        whether the turn was stopped."""
+        """Tick the machine and call `step`; return whether the turn was stopped.
+
+        Called about thirty times a second.
+        """
         self.machine.tick(self._stream.retrying)
         if self._step is not None:
             self._step()
         return self.machine.stop_asked
 
     def stop(self) -> None:
-        """End the turn, from any thread."""
+        """Stop the turn, from any thread."""
         self.machine.stop_asked = True
         self._stream.stop()
 
     def look(self) -> None:
-        """Look now at what there is, and not when the interval is over; from any thread."""
+        """Process what has arrived without waiting for the interval to end; from any thread."""
         self._stream.look()
 
     def cut_off(self, *, patience: float) -> None:
-        """End the turn where it stands, and take what came: the connection has `patience` seconds
-        to close."""
+        """End the turn now and feed what has arrived; wait `patience` seconds for the connection to
+        close.
+        """
         self.stop()
         self._stream.wait(patience)
         batch, _ended = self._stream.drain()
@@ -158,6 +163,5 @@ class RunningTurn:
         self.machine.cut_off(self._stream_end())
 
     def wait(self) -> None:
-        """Until the newest exchange is kept: the turn is over at its last event, and the connection
-        milliseconds later."""
+        """Wait until the newest exchange is recorded, milliseconds after the turn's last event."""
         self._stream.wait(_KEPT_WITHIN)

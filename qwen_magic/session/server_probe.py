@@ -55,7 +55,7 @@ _FUNCTION: Final[JSON] = {
 
 
 def model_names(client: Client, endpoint: Endpoint) -> list[str]:
-    """The names that `GET /models` of the endpoint gives. Raises `QwenError`."""
+    """The model names that `GET /models` lists. Raises `QwenError`."""
     answer = client.get(endpoint, "models").result()
     if isinstance(answer, QwenError):
         raise answer
@@ -75,7 +75,7 @@ class _Reply:
 
 
 class ServerProbe:
-    """Tries out one server with one model. `found` is what it has found out so far."""
+    """Tests one server with one model. `found` collects the findings."""
 
     def __init__(self, client: Client, endpoint: Endpoint, model: str) -> None:
         self.found: JSON = {"rejects": [], "ignores": []}
@@ -85,8 +85,10 @@ class ServerProbe:
         self._off: JSON = {}  # what keeps the model from thinking
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """What is found, as it is: a name, and what there is to say. Raises `QwenError` where the
-        server does not answer at all."""
+        """Run the tests, and yield (name, result in words) for each.
+
+        Raises `QwenError` if the server does not answer at all.
+        """
         first = self._ask(_REMEMBER)
         if first.error is not None:
             raise first.error
@@ -152,7 +154,7 @@ class ServerProbe:
         return "taken." if reply.error is None else f"failed ({reply.error.why or reply.error})."
 
     def _was_refused(self, reply: _Reply, parameters: Mapping[str, Any]) -> bool:
-        """Whether one of the `parameters` was refused by its name, which is noted."""
+        """Whether the error names one of `parameters`; if so it is noted as rejected."""
         refused = refused_parameter(reply.error, dict(parameters))
         if refused and refused not in self.found["rejects"]:
             self.found["rejects"].append(refused)

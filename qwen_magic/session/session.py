@@ -1,12 +1,12 @@
-"""A session: one client, its endpoints and conversations; runs turns, in a cell or in a script.
+"""A session: one client, its endpoints and conversations; it runs turns, in a cell or in a script.
 
-    plan       where a question belongs, and what it sends
-    run        answers a plan, blocking
-    events     blocks, and hands on the events as they come
-    arun       awaits, on the caller's event loop
-    aevents    awaits, and hands on the events as they come
+    plan       decide where a question belongs, and what it sends
+    run        answer a plan, blocking
+    events     the same as a generator of the events
+    arun       answer a plan on the caller's event loop
+    aevents    the same as an asynchronous generator of the events
 
-What a turn does meanwhile is in `session.running`.
+`session.running` drives the turn itself.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _TRACED: Final = 50  # turns
 
 
 class TracedTurn(NamedTuple):
-    """What is kept for `%qwen_trace` of a turn that was answered here."""
+    """What `%qwen_trace` needs of a turn that was answered here."""
 
     turn: Turn
     plan: Plan
@@ -73,8 +73,11 @@ def _no_view(plan: Plan, started: float) -> View:
 
 
 class Session:
-    """Everything that outlives a turn. What the network and the view need is imported with the
-    first question, so that loading the extension costs next to nothing."""
+    """The state that outlives a turn.
+
+    The modules for the network and the view are imported with the first question, so that loading
+    the extension is fast.
+    """
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class Session:
         figure_hosts: Collection[str] = FIGURE_HOSTS,
         tape: Tape = TAPE,
     ) -> None:
-        """`tape`: what is recorded or replayed; by default one with the other sessions here."""
+        """`tape` records or replays; by default all sessions of this process share one."""
         self.tape = tape
         self.endpoints = endpoints or Endpoints()
         self.endpoints.tape = tape
@@ -147,8 +150,10 @@ class Session:
         self.conversations.close()
 
     def plan(self, ask: Ask, *, dry: bool = False) -> Plan:
-        """Where `ask` belongs and what it sends. `dry`: it is only looked at, so that nothing is
-        begun, and what is told once is still told. Raises `UsageError`, `ConversationError`."""
+        """Decide where `ask` belongs and what it sends. Raises `UsageError`, `ConversationError`.
+
+        `dry`: change nothing; no conversation is started, and one-time notes stay due.
+        """
         notes, known = [], self.conversations.names() if dry else ()
         if self.spending.budget and not ask.endpoint.recorded:
             state = self.spending.state(ask)
@@ -180,8 +185,8 @@ class Session:
     ) -> Answer:
         """Answer a plan, blocking. `step` is called about thirty times a second meanwhile.
 
-        A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed,
-        what came is recorded as stopped, and the `KeyboardInterrupt` goes on.
+        A failure of the service is in the answer's `error`. On Ctrl-C the connection is closed, the
+        partial answer is recorded as stopped, and the `KeyboardInterrupt` is raised again.
         """
         turn = self._begin(plan, view_factory, step=step, blocks=True)
         with self._recorded_when_left(turn, patience=1.0):
@@ -198,10 +203,12 @@ class Session:
         started: float | None = None,
         step: Callable[[], None] | None = None,
     ) -> Answer:
-        """The same on the caller's event loop. Cancelling the task stops the answer: what came is
-        recorded as stopped, and the `CancelledError` goes on. `report_errors`: whoever asks is told
-        of a failure and could be asked by a line of text, so that the view need not tell.
-        `started`: when it was asked, on `time.monotonic`; None: now."""
+        """Answer a plan on the caller's event loop.
+
+        Cancelling the task stops the answer: it is recorded as stopped, and `CancelledError` is
+        raised again. `report_errors`: the caller will show a failure, and can be asked by a line of
+        input. `started`: when the question was asked, by `time.monotonic`; None: now.
+        """
         turn = self._begin(
             plan, view_factory, step=step, report_errors=report_errors, started=started
         )
@@ -213,8 +220,11 @@ class Session:
         return self._record(turn)
 
     def events(self, plan: Plan) -> Generator[Event, None, None]:
-        """The events of a plan's answer as they come; recorded at the end, or when left early.
-        Figures are not fetched: nobody would see them."""
+        """Answer a plan, and yield its events; recorded at the end, or when the caller stops
+        reading.
+
+        Figures are not fetched, since no view shows them.
+        """
         turn = self._begin(plan, _no_view, blocks=True, fetches=False)
         with self._recorded_when_left(turn, patience=1.0):
             for batch in turn.batches_sync(0.0):
@@ -238,8 +248,9 @@ class Session:
 
     @contextmanager
     def _recorded_when_left(self, turn: RunningTurn, *, patience: float) -> Iterator[None]:
-        """Whatever ends the block early, ■ and a caller that reads no further too, closes the
-        connection within `patience` seconds and records what came, then goes on its way."""
+        """If the block ends early (■, an exception, a caller that stops reading), close the
+        connection within `patience` seconds and record the partial answer.
+        """
         try:
             yield
         except BaseException:
@@ -261,9 +272,11 @@ class Session:
         started: float | None = None,
         fetches: bool = True,
     ) -> RunningTurn:
-        """Open the turn's first stream, then make what shows and decides: the request is on its way
-        meanwhile, and what cannot be sent at all fails before anything is shown. Raises
-        `UsageError`, `AuthenticationError`."""
+        """Open the turn's first stream, then make its view and its machine.
+
+        In this order the request is on its way meanwhile, and nothing is shown if it cannot be
+        sent. Raises `UsageError`, `AuthenticationError`.
+        """
         if blocks:
             self.tool_policy.check_blocking(plan.ask.functions)
         check_key(plan.ask.endpoint)
@@ -308,8 +321,11 @@ class Session:
         return running
 
     def _opened(self, plan: Plan) -> tuple[Plan, TurnClient, Stream]:
-        """The first stream of a plan; of another one where a recording has no such question and it
-        goes to the network. Raises `NotRecordedError`, where it does not."""
+        """The first stream of a plan.
+
+        If a replayed recording lacks the question and the user agrees, it is planned anew for the
+        network. Raises `NotRecordedError` otherwise.
+        """
         client = TurnClient(self, plan.ask)
         try:
             stream = client.open(plan)
@@ -327,13 +343,14 @@ class Session:
         return replace(plan, source=stream.source, priced=priced), client, stream
 
     def forget_recorded(self) -> None:
-        """A recording is replayed from its beginning: nothing was found out yet by it."""
+        """Forget what was found out from a recording, which is replayed from its start."""
         self.conversations.unlearn(RECORDED)
         self.catalogues.forget_recorded()
 
     def as_used(self, turn: Turn) -> Turn:
-        """A turn for a table of what was used: while a recording is replayed, its turns count as
-        they did when it was made."""
+        """A turn as the table of usage counts it: while a recording is replayed, as when it was
+        recorded.
+        """
         if self.tape.is_replaying and turn.host.endswith(RECORDED):
             return replace(turn, imported=False)
         return turn
@@ -357,7 +374,7 @@ class Session:
 
 
 class TurnClient:
-    """What one turn asks by: where its requests go, and what `--cache` finds and keeps of them."""
+    """Opens the streams of one turn, through the tape and the cache of `--cache`."""
 
     def __init__(self, session: Session, ask: Ask) -> None:
         self.cached = CachedAnswers(session.conversations, fresh=ask.fresh) if ask.cache else None
@@ -369,7 +386,7 @@ class TurnClient:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing was asked of a server."""
+        """Whether no request went to a server."""
         found_all = self.cached is not None and not self.cached.asked
         return bool(self._endpoint.recorded) or found_all
 

@@ -1,15 +1,15 @@
-"""What this process records or replays: where each request goes.
+"""Record or replay: where each request of this process goes.
 
     idle --record--> recording --stop--> idle --replay--> replaying --stop--> idle
 
-A recording is written line by line, each when its exchange has ended; a file that was there stays
-until the first of them. `QWEN_MAGIC_RECORD` and `QWEN_MAGIC_REPLAY` (a file each) do from outside
-what `%qwen_record` and `%qwen_replay` do, for all sessions of a kernel.
+A recording is written line by line, as each exchange ends; an existing file is replaced at the
+first. `QWEN_MAGIC_RECORD` and `QWEN_MAGIC_REPLAY` (a file each) do from outside what `%qwen_record`
+and `%qwen_replay` do, for all sessions of a kernel.
 
-A lesson may itself be about recording, and is recorded and replayed like any other:
+A notebook that itself uses recordings can be recorded and replayed like any other:
 
-    recorded from outside    what the notebook records goes into both files; what it then replays
-                             from its own file is asked of nobody, and is in no other
+    recorded from outside    what the notebook records goes into both files; what it replays from
+                             its own file sends no request, and is in no other file
     replayed                 what the notebook records is a copy of what is replayed; its own file
                              answers while it is replayed, then again the one before
 """
@@ -50,8 +50,9 @@ REPLAY: Final = "QWEN_MAGIC_REPLAY"
 
 @dataclass
 class _Recorder:
-    """Writes exchanges to a file. `begun`: it has our header; `trouble`: why it could not be
-    written, in words."""
+    """Writes exchanges to a file. `begun`: our header is written; `trouble`: why writing failed, in
+    words.
+    """
 
     path: Path
     begun: bool = False
@@ -73,9 +74,11 @@ class _Recorder:
 
 @dataclass
 class _Replay:
-    """Recordings that answer. `files`: their names, each with its number of exchanges. `endpoints`:
-    those that they were made with, by name and address. `is_beside`: they do so because they lie
-    beside the notebook."""
+    """Recordings that answer requests.
+
+    `files`: their names, with their numbers of exchanges. `endpoints`: those they were made with,
+    by name and address. `is_beside`: they were found beside the notebook, not chosen by the user.
+    """
 
     files: Mapping[str, int]
     replayer: Replayer
@@ -90,7 +93,11 @@ class _Replay:
         return ", ".join(self.files)
 
     def opener(self, asked: Exchange, copy: _Recorder | None) -> Opener:
-        """`copy`: what is replayed is kept there too. Raises `NotRecordedError`."""
+        """Return an opener that replays this request; with `copy` the exchange is recorded there
+        too.
+
+        Raises `NotRecordedError`.
+        """
         from qwen_magic.client.tape import Replaying
 
         def find() -> Exchange | None:
@@ -107,7 +114,7 @@ class _Replay:
         return Replaying(found, self.speed, f"recorded {day(found.at)}, {model}", find)
 
     def _missing(self, asked: Exchange) -> NotRecordedError:
-        """What is not there, and what is nearest to it."""
+        """The error for a question that is not recorded, naming the most similar one."""
         nearest = self.replayer.nearest(asked.body) if asked.method == "POST" else None
         name, line = self._file_and_line(nearest.number) if nearest else (next(iter(self.files)), 0)
         hint = (
@@ -133,15 +140,15 @@ class _Replay:
 
 
 class Tape:
-    """Records or replays, or does neither. Thread-safe.
+    """Records, replays, or does neither. Thread-safe.
 
-    `agrees` asks the user, who is shown some lines, a question (None: nobody can be asked).
-    `touched`: whether the user has said here what is to be recorded or replayed. `active`: whether
-    something is, or may be, recorded or replayed.
+    `agrees` shows the user some lines and a question, and returns the answer (None: nobody can be
+    asked). `touched`: the user chose in this process what to record or replay. `active`: something
+    is, or may be, recorded or replayed.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        """`environ`: where a file may be named to begin with; None: nowhere."""
+        """`environ`: where the variables are read; None: nowhere."""
         self.agrees: Callable[[Iterable[str], str], bool | None] = lambda lines, question: None
         self.touched = False
         self.active = _names_one(environ)
@@ -156,8 +163,9 @@ class Tape:
     # what is recorded
 
     def record(self, path: Path) -> None:
-        """Keep every exchange from now on in the file at `path`, in place of a recording that is
-        there. Raises `UsageError`."""
+        """Record every exchange from now on in the file at `path`, replacing a recording. Raises
+        `UsageError`.
+        """
         self._follow()
         check_recordable(path)
         self.touched = self.active = True
@@ -196,10 +204,12 @@ class Tape:
         missing: str = "ask",
         is_beside: bool = False,
     ) -> None:
-        """Answer from recordings from now on. `speed`: of their times, `math.inf`: all at once;
-        `missing`: what becomes of a question that they do not have: "ask" (the user), "live" or
-        "fail". `is_beside`: since they lie beside the notebook, not since somebody said so. Raises
-        `UsageError`."""
+        """Answer from recordings from now on. Raises `UsageError`.
+
+        `speed`: factor of the recorded speed, `math.inf` for all at once; `missing`: what happens
+        to a question that is not recorded: "ask" (the user), "live" or "fail"; `is_beside`: the
+        files were found beside the notebook, not chosen by the user.
+        """
         self._follow()
         paths = [path.absolute() for path in paths]
         is_own = self._recorded.issuperset(paths)
@@ -236,22 +246,23 @@ class Tape:
         self.active = not self.is_idle
 
     def end_replay(self) -> None:
-        """The one before it goes on, if there was one."""
+        """Stop replaying; an earlier replay continues, if there was one."""
         self._follow()
         self._outer, self._inner = (self._outer if self._inner else None), None
         self.touched = True
         self.active = not self.is_idle
 
     def reset(self) -> None:
-        """As if nothing had been said here, unless it was from outside."""
+        """Undo what was chosen in this process; what the environment says still holds."""
         self._recorder = self._outer = self._inner = None
         self._recorded.clear()
         self._environ = None if self._ordered else self._outside
         self.touched, self.active = False, self._ordered is not None or _names_one(self._outside)
 
     def endpoint(self, name_or_url: str) -> Endpoint | None:
-        """What stands in for an endpoint: the recorded one of that name or address, else the first;
-        None where nothing is replayed."""
+        """The recorded endpoint with that name or address, else the first; None if nothing is
+        replayed.
+        """
         self._follow()
         known = self._replay.endpoints if self._replay else {}
         asked = name_or_url.strip().rstrip("/")
@@ -259,7 +270,7 @@ class Tape:
         return replace(found, recorded=asked) if found else None
 
     def goes_live(self, error: NotRecordedError, endpoint: str) -> bool:
-        """Whether a question that is not recorded goes to an endpoint: by its name or address."""
+        """Whether a question that is not recorded is sent to the endpoint after all."""
         replay = self._replay
         if replay is None or replay.missing == "fail":
             return False
@@ -281,9 +292,12 @@ class Tape:
         live: bool = False,
         cached: CachedAnswers | None = None,
     ) -> Opener:
-        """The network, a recorder before it, or the recording. `live`: it goes to the network, also
-        while a recording is replayed. `cached`: what identical requests were answered is looked for
-        there, and what comes kept. Raises `NotRecordedError`."""
+        """Return what opens the stream of a request: the network, a recorder around it, or the
+        recording.
+
+        `live`: use the network even while replaying. `cached`: look the request up there first, and
+        store the answer there. Raises `NotRecordedError`.
+        """
         self._follow()
         with self._lock:
             replay, recorders = self._replay, self._recorders
@@ -313,7 +327,7 @@ class Tape:
                 recorder.keep(exchange)
 
     def describe(self) -> str:
-        """What is the case, in a sentence or two."""
+        """What is being recorded or replayed, in a sentence or two."""
         self._follow()
         recorder, replay = self._recorder or self._ordered, self._replay
         if recorder is not None:
@@ -333,8 +347,10 @@ class Tape:
         )
 
     def _follow(self) -> None:
-        """Do what the environment says, once. Raises `UsageError` where that cannot be, each time:
-        what follows is not to go to the network."""
+        """Start what the environment variables ask for, once.
+
+        Raises `UsageError` each time if that fails, so that no request goes to the network instead.
+        """
         environ, self._environ = self._environ, None
         if environ is None or self.touched:
             return
@@ -379,8 +395,7 @@ def _maker() -> str:
 
 
 def check_recordable(path: Path) -> None:
-    """Raises `UsageError` where no recording can be written: what is there and is none is never
-    replaced."""
+    """Raise `UsageError` if no recording can be written there: other files are never replaced."""
     if not os.path.isdir(path.parent) or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path} cannot be written: there is no such folder, or it is closed.")
     if os.path.exists(path) and not is_recording(path):
@@ -388,7 +403,7 @@ def check_recordable(path: Path) -> None:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether the file begins as a recording does."""
+    """Whether the file begins like a recording."""
     if not os.path.isfile(path):  # to open a pipe may wait for ever
         return False
     try:
@@ -400,7 +415,9 @@ def is_recording(path: Path) -> bool:
 
 
 def beside(scope: Path) -> list[Path]:
-    """The recordings that lie beside a notebook under its name; of a folder, where it is not known
-    which notebook runs, those of all its notebooks."""
+    """The recordings beside a notebook that bear its name.
+
+    For a folder (the notebook is not known) those of all its notebooks.
+    """
     notebooks = sorted(scope.glob("*.ipynb")) if scope.is_dir() else [scope]
     return [path for each in notebooks if is_recording(path := each.with_suffix(".jsonl"))]

@@ -49,7 +49,7 @@ _PARAMETERS: Final = {
 
 
 class Watch:
-    """Tells of one turn: `asks` and `answered` for each of its requests, then `ended`."""
+    """Reports one turn: `asks` and `answered` for each of its requests, then `ended`."""
 
     def __init__(self, plan: Plan) -> None:
         self._span: Span | None = None
@@ -60,7 +60,7 @@ class Watch:
             LOGGER.debug("prompt: %s", printed(ask.prompt))
 
     def asks(self, plan: Plan) -> None:
-        """A request goes out."""
+        """A request is sent."""
         trace = sys.modules.get("opentelemetry.trace")
         if trace is None:
             return
@@ -72,7 +72,7 @@ class Watch:
         self._span = made
 
     def answered(self, state: ResponseState, error: QwenError | None) -> None:
-        """It has ended, whatever its reason."""
+        """The request has ended, for whatever reason."""
         if self._span is not None:
             self._span.set_attributes(_of_response(state))
             if _captures():
@@ -84,14 +84,14 @@ class Watch:
         self.leave()
 
     def leave(self) -> None:
-        """Whatever is open ends here."""
+        """End all open spans."""
         if self._span is not None:
             self._span.end()
             self._span = None
 
     @contextmanager
     def runs(self, call: Invoke) -> Iterator[None]:
-        """A function is run; spans that it makes stand below its own."""
+        """A function runs; spans that it creates become children of this one."""
         trace = sys.modules.get("opentelemetry.trace")
         if trace is None:
             yield
@@ -109,7 +109,7 @@ class Watch:
 
 
 def log_end(turn: Turn, error: QwenError | None) -> None:
-    """The turn is over."""
+    """Log the end of a turn."""
     usage = turn.usage
     tokens = f"{usage.input_tokens:,} + {usage.output_tokens:,} tokens" if usage else "no usage"
     told = (turn.status, printed(turn.model), turn.seconds, tokens, printed(turn.response_id))
@@ -121,7 +121,7 @@ def log_end(turn: Turn, error: QwenError | None) -> None:
 
 
 def _of_request(plan: Plan) -> dict[str, Any]:
-    """What is known of a request before its answer."""
+    """The span's attributes that are known before the answer."""
     ask = plan.ask
     parts = urlsplit(ask.endpoint.base_url)
     body = plan.request.body()
@@ -145,23 +145,23 @@ def _of_request(plan: Plan) -> dict[str, Any]:
 
 
 def _captures() -> bool:
-    """Whether the user has what was said put into spans."""
+    """Whether the user has message content put into spans."""
     return os.environ.get(_CONTENT, "").lower() in ("true", "span_only", "span_and_event")
 
 
 def _message(text: str, role: str) -> str:
-    """As the conventions have messages in an attribute: JSON."""
+    """A message in the form of OpenTelemetry's conventions: JSON."""
     parts = [{"type": "text", "content": redact(text)}]
     return json.dumps([{"role": role, "parts": parts}], ensure_ascii=False)
 
 
 def _provider(endpoint: Endpoint) -> str:
-    """By the conventions' own name where they have one; `dashscope` for Model Studio."""
+    """The provider's name in OpenTelemetry's conventions; `dashscope` for Model Studio."""
     return "dashscope" if endpoint.capabilities.has_known_models else endpoint.name
 
 
 def _of_response(state: ResponseState) -> dict[str, Any]:
-    """What the newest response tells of itself."""
+    """The span's attributes from the newest response."""
     told: dict[str, Any] = {}
     if state.id:
         told["gen_ai.response.id"] = state.id

@@ -77,14 +77,14 @@ MOST_REPAIRS: Final = 2  # of an answer that is to be an object
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open a stream for `plan.request`, and feed what it brings to its end."""
+    """Open a stream for `plan.request`, and feed its events until it ends."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """How a stream ended: by itself, with an error, or `stopped` before its end."""
+    """How a stream ended: complete, with an error, or `stopped`."""
 
     error: QwenError | None = None
     stopped: bool = False
@@ -95,9 +95,9 @@ Steps: TypeAlias = Generator[Action, Any, None]
 
 
 class TurnMachine:
-    """One turn: what its streams bring becomes a state, a view, an answer and a record.
+    """One turn: turns the events of its streams into a state, a view, an answer and a record.
 
-    `clock` gives seconds that only grow, in the unit of what is fed; `wall`, seconds since 1970.
+    `clock`: monotonic seconds, as in the fed events; `wall`: seconds since 1970.
     """
 
     def __init__(
@@ -115,12 +115,15 @@ class TurnMachine:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`checkpoint` is given the turn as far as it has come, about once a second.
-        `over_budget` gives the error of a turn that has used so much so far, or None. `look_up`
-        begins to ask the server for the JSON at a path.
-        `report_errors`: whoever waits for the turn is told of a failure (the cell fails with it),
-        so that the view need only name it; and could be asked by a line of text. `started`: when
-        it was asked, on `clock`; None: now."""
+        """The functions that the machine calls, and its start.
+
+        - `checkpoint` is called about once a second with the turn so far;
+        - `over_budget` returns the error for this much usage, or None;
+        - `look_up` starts a GET request for JSON at a path;
+        - `report_errors`: the caller raises a failure, so the view need only name it, and the user
+          can be asked by a line of input;
+        - `started`: when the question was asked, on `clock`; None: now.
+        """
         self.plan = plan
         thinks_in_text = plan.ask.endpoint.capabilities.thinks_in_text
         self.state = ResponseState(thinks_in_text=thinks_in_text)
@@ -156,13 +159,13 @@ class TurnMachine:
 
     @property
     def found(self) -> JSON:
-        """What was found out about the host (`session.host_facts`)."""
+        """What was learnt about the host (see `session.host_facts`)."""
         return self._recovery.found
 
     # what is to be done
 
     def steps(self) -> Steps:
-        """The actions of the turn, one after another, to its end."""
+        """Yield the actions of the turn, to its end."""
         self._checkpoint(self._turn("stopped", self._clock()))  # what follows may be killed
         while True:
             self._end = yield Open(self.plan)
@@ -175,7 +178,9 @@ class TurnMachine:
         yield from self._await_figures()
 
     def _fetch_rest(self) -> Generator[Wait, None, None]:
-        """After the connection broke: the rest of the answer from the server, where it keeps it."""
+        """After a broken connection, fetch the rest of the answer from the server if it keeps
+        it.
+        """
         if not may_have_rest(self.plan, self.state, self._end.error):
             return
         self._view.notice("the connection broke; asking for the rest of the answer")
@@ -190,8 +195,9 @@ class TurnMachine:
         self._view.notice("")
 
     def _ask_again(self) -> Generator[Wait, None, bool]:
-        """Whether to ask once more for the newest response, by another request; what came of it is
-        taken back."""
+        """Whether to request the newest response again by another request; what it brought is
+        discarded.
+        """
         if self.stop_asked or self._end.stopped:
             return False
         plan, state, error = self.plan, self.state, self._end.error
@@ -212,7 +218,9 @@ class TurnMachine:
         return True
 
     def _answer_calls(self) -> Generator[CallAction, Any, bool]:
-        """Answer what the newest response called; whether the model is to go on with that."""
+        """Run the functions that the newest response called; return whether the model continues
+        with them.
+        """
         calls, state = self.state.calls, self.state
         ended_well = state.status == "completed" and not (self.stop_asked or self._end.error)
         if not ended_well or not self._calls.pending(calls):
@@ -238,8 +246,9 @@ class TurnMachine:
         return True
 
     def _repair(self) -> bool:
-        """Whether to ask for a better answer: the newest response has not the object that was
-        asked for."""
+        """Whether to ask for a correction, as the newest response lacks the object that the schema
+        describes.
+        """
         schema, state = self.plan.ask.schema, self.state
         ended_well = state.status == "completed" and not (self.stop_asked or self._end.error)
         if schema is None or not ended_well or state.calls or self._failure is not None:
@@ -277,7 +286,7 @@ class TurnMachine:
     # what came
 
     def feed(self, batch: Sequence[Received]) -> None:
-        """Apply what a stream brought, and show it."""
+        """Apply events of a stream, and show the new state."""
         if not batch:
             return
         for received in batch:
@@ -287,12 +296,12 @@ class TurnMachine:
         self._show()
 
     def fetched(self) -> list[Received]:
-        """What came of the newest response in another way than its stream; once."""
+        """Events of the newest response that came outside its stream; returned once."""
         rest, self._rest = self._rest, []
         return rest
 
     def tick(self, retrying: str = "") -> None:
-        """Time has passed. `retrying`: while the connection is tried again, a line that says so."""
+        """Called as time passes. `retrying`: a line to show while the connection is retried."""
         if retrying != self._notice:
             self._notice = retrying
             self._view.notice(retrying)
@@ -328,7 +337,7 @@ class TurnMachine:
             self._view.tell(fact)
 
     def warn(self, fact: str) -> None:
-        """In the footer; on stderr, where nothing is shown."""
+        """Show a fact in the footer; without a view, print it to stderr."""
         if fact not in self._said and isinstance(self._view, NoView):
             sys.stderr.write(f"{fact}\n")
         self.tell(fact)
@@ -336,12 +345,12 @@ class TurnMachine:
     # the end
 
     def cut_off(self, end: StreamEnd) -> None:
-        """No step follows: an interrupt or a fault ended the turn, whose newest stream ended so."""
+        """The turn was ended by an interrupt or an error; no further step follows."""
         self.stop_asked = True
         self._end = end
 
     def finish(self) -> tuple[Answer, Turn]:
-        """Show the end, and give the answer with the turn to record."""
+        """Show the end; return the answer, and the turn to record."""
         self._figures.give_up("the turn ended before it came")
         self._figures.collect(self._show_figure)
         error = None if self._stopped else self._failure or self._end.error
@@ -376,13 +385,13 @@ class TurnMachine:
 
     @property
     def _stopped(self) -> bool:
-        """Whether the turn was ended before it was over."""
+        """Whether the turn was ended before it was complete."""
         is_over = self.state.terminal and not self._is_open
         return self._end.stopped or (self.stop_asked and not is_over)
 
     @property
     def _is_open(self) -> bool:
-        """Whether calls of the newest response wait for an answer from here."""
+        """Whether function calls of the newest response have no result yet."""
         return self._answering or bool(self.plan.ask.functions and self.state.calls)
 
     def _outcome(self, error: QwenError | None) -> Outcome:
@@ -399,7 +408,7 @@ class TurnMachine:
         return Outcome("completed", lacks=self._lacks())
 
     def _lacks(self) -> Literal["", "text", "all"]:
-        """What the answer has not got. One that ends with a call has what it needs."""
+        """What a complete answer lacks: its text, or everything. An answer may end with a call."""
         state = self.state
         if state.text or any(entry.type in CALLS for entry in state.newest):
             return ""
@@ -446,7 +455,7 @@ class TurnMachine:
         self._view.figure(figure.url, figure.data_uri, figure.reason)
 
     def _tell_thinking(self) -> None:
-        """That it thought although it was asked not to."""
+        """Say so if the model thought though it was asked not to."""
         ask = self.plan.ask
         effort = str(ask.effort)
         refused = effort in ("none", "0") if effort else ask.think is False
