@@ -1,4 +1,4 @@
-"""An answer as an object: what is asked for, found in the text, checked, built."""
+"""An answer as an object: its schema, the prompt for it, finding it in the text, building it."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ _AS_SLOW: Final = 50_000  # characters that are read in the time of one Recursio
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What an answer is to look like. `json` is the JSON schema; `hint` the Python type, None where
-    a JSON schema was given (then the parsed value is plain JSON)."""
+    """The form of an answer: `json` is the JSON schema; `hint` the Python type to build.
+
+    With a `hint` of None the parsed value is plain JSON.
+    """
 
     name: str
     json: JSON
@@ -57,8 +59,10 @@ class Schema:
 
     @classmethod
     def of(cls, value: object, name: str = "") -> Schema:
-        """From a dataclass, TypedDict, pydantic model, any other type that `schema_of` knows (such
-        as `list[Item]`), or a dict that is a JSON schema. Raises `UsageError`."""
+        """Make a schema from a dataclass, TypedDict, pydantic model, any other type that
+        `schema_of` knows (such as `list[Item]`), or a dict that is a JSON schema. Raises
+        `UsageError`.
+        """
         if isinstance(value, Mapping):
             if not (any(keyword in value for keyword in _KEYWORDS) or is_schema(value)):
                 raise UsageError(
@@ -80,7 +84,7 @@ class Schema:
         return cls(_safe(getattr(value, "__name__", "") or name), _flat(written), value)
 
     def prompt(self) -> str:
-        """The words that ask for it, to stand behind the user's prompt."""
+        """The text that asks for the object, to append to the user's prompt."""
         written = json.dumps(self.json, ensure_ascii=False, indent=1)
         return (
             "Give the answer as JSON: one value, alone in a ```json code block, that is valid for "
@@ -88,12 +92,12 @@ class Schema:
         )
 
     def find(self, text: str) -> Any:
-        """The JSON value in `text`: of those that fit the nearest to its end, else the nearest to
-        its end that is any. Raises `SchemaMismatchError` where there is none.
+        """The JSON value in `text`: the last one that fits the schema, else the last one.
 
-        Passed over are the schema itself, which models repeat, where there is another; what has
-        names that the schema does not know, where another has none (an example's input fits a
-        model that asks for nothing); and what is a mere part of an earlier one, quoted from it.
+        Values that models often add are skipped if there is another: the schema itself, values with
+        names that the schema does not know (an example's input fits a schema without required
+        fields), and parts quoted from an earlier value. Raises `SchemaMismatchError` if there is no
+        JSON.
         """
         found = [value for value in candidates(text) if not self._is_echo(value)]
         if not found:
@@ -108,7 +112,7 @@ class Schema:
         return whole[-1]
 
     def _is_echo(self, value: Any) -> bool:
-        """Whether `value` is the schema, as it was told or as pydantic would write it."""
+        """Whether `value` is the schema itself, as it was sent or as pydantic would write it."""
         if value == self.json:
             return True
         return isinstance(value, dict) and any(
@@ -129,14 +133,16 @@ class Schema:
         return not any(known) or any(free) or any(set(named) <= set(names) for names in known)
 
     def _options(self) -> list[Mapping[str, Any]]:
-        """The schema itself, and those that it leaves the choice of."""
+        """The schema and its alternatives (`anyOf`, `oneOf`)."""
         root = resolve(self.json, self.json)
         options = [*(root.get("anyOf") or ()), *(root.get("oneOf") or ())]
         return [root, *(resolve(one, self.json) for one in options if isinstance(one, Mapping))]
 
     def validate(self, value: Any) -> Any:
-        """`value` checked, as an object of the type (or as it is, for a JSON schema). Raises
-        `SchemaMismatchError`, which lists the faults with their places."""
+        """Check `value`, and build an object of the type (plain JSON for a JSON schema).
+
+        Raises `SchemaMismatchError`, which lists the faults with their places.
+        """
         value = self._by_alias(value)
         faults: Sequence[SchemaFault] = find_faults(value, self.json)
         if not faults:
@@ -156,8 +162,11 @@ class Schema:
         return self.validate(self.find(text))
 
     def text_format(self) -> JSON | None:
-        """The request's `text.format`, for endpoints that honour it; None where the schema's root
-        is no object, which none of them takes. `strict` where the schema meets OpenAI's rules."""
+        """The request's `text.format`, for endpoints that honour it.
+
+        None if the schema's root is not an object, which no endpoint accepts. `strict` is set if
+        the schema meets OpenAI's rules.
+        """
         root = resolve(self.json, self.json)
         if root.get("type") != "object":
             return None
@@ -165,7 +174,7 @@ class Schema:
         return {**form, "strict": _is_strict(self.json)}
 
     def retry_prompt(self, error: SchemaMismatchError) -> str:
-        """The prompt of the turn that asks the model to mend its answer."""
+        """The prompt that asks the model to correct its answer."""
         listed = "\n".join(f"- {fault}" for fault in error.faults) or f"- {error.message}"
         return (
             "Your JSON does not fit the schema:\n\n"
@@ -174,7 +183,9 @@ class Schema:
 
 
 def _flat(schema: JSON) -> JSON:
-    """With the root's own definition at the root, where nothing else refers to it."""
+    """The schema with the definition that its root refers to put at the root, if nothing else uses
+    it.
+    """
     reference = schema.get("$ref", "")
     if set(schema) != {"$ref", "$defs"}:
         return schema
@@ -186,7 +197,9 @@ def _flat(schema: JSON) -> JSON:
 
 
 def _is_strict(schema: object) -> bool:
-    """OpenAI's rule: every object is closed, and requires all that it names; no value is free."""
+    """Whether the schema meets OpenAI's rule: all objects are closed and require all their members,
+    and every value has a type.
+    """
     if isinstance(schema, list):
         return all(map(_is_strict, schema))
     if not isinstance(schema, Mapping):
@@ -207,13 +220,16 @@ def _safe(name: str) -> str:
 
 
 def _unfenced(written: str) -> str:
-    """Without a line that would close the fence; in JSON backticks have another spelling."""
+    """Escape backticks that would close the fence; JSON can write them differently."""
     return written.replace("```", "\\u0060\\u0060\\u0060")
 
 
 def named_type(text: str, namespace: Mapping[str, object]) -> object:
-    """What `text` names: a variable, or a type written with them and with Python's own, such as
-    `list[Item]`, `Item | None`, `Literal["a", "b"]`. Nothing is called. Raises `UsageError`."""
+    """The type or variable that `text` names, such as `list[Item]`, `Item | None`, `Literal["a",
+    "b"]`.
+
+    Names come from `namespace` and from Python's types; nothing is called. Raises `UsageError`.
+    """
 
     def of(node: ast.AST) -> Any:
         match node:
@@ -246,8 +262,11 @@ def named_type(text: str, namespace: Mapping[str, object]) -> object:
 
 
 def candidates(text: str) -> Iterator[Any]:
-    """The JSON values in `text`, the likeliest last: the whole; or those in code of another
-    language, then the others in their order (fences, objects and lists in the prose)."""
+    """The JSON values in `text`, the most likely last.
+
+    That is the whole text, or values in code of other languages, then all others in their order
+    (code blocks, objects and lists in the prose).
+    """
     whole = list(_loaded(text))
     if whole:
         yield from whole
@@ -274,14 +293,14 @@ def candidates(text: str) -> Iterator[Any]:
 
 
 def _names_the_same(one: Any, other: Any) -> bool:
-    """Whether two parts of schemas have the same names, or as many options."""
+    """Whether two parts of schemas have the same names, or as many alternatives."""
     if isinstance(one, dict) and isinstance(other, dict):
         return set(one) == set(other)
     return isinstance(one, list) and isinstance(other, list) and len(one) == len(other)
 
 
 def _is_part(value: Any, whole: Any) -> bool:
-    """Whether an object has some members of another, and no other."""
+    """Whether an object has only members that the other has too."""
     return (
         isinstance(value, dict)
         and isinstance(whole, dict)

@@ -1,7 +1,7 @@
-"""Python objects out of JSON.
+"""Build Python objects from JSON.
 
-`coerce` makes right what means the right thing in the wrong type (models write `"5"` for 5); what
-then fits the schema of a type, `build` makes an object of it.
+`coerce` converts values that models write in the wrong type (`"5"` for 5); `build` then makes
+objects of a type from a value that fits the type's schema.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ _TRUTHS: Final = {"true": True, "false": False}
 
 
 def coerce(value: Any, schema: JSON) -> Any:
-    """`value` with text read as number, truth value, list or object where only that fits, and whole
-    floats as integers. What cannot be read stays, for the check to name."""
+    """Convert text to a number, truth value, list or object where the schema allows only that, and
+    whole floats to integers. Values that cannot be converted are left for validation to report.
+    """
     return _coerced(value, schema, schema)
 
 
@@ -77,9 +78,9 @@ def _coerced(value: Any, schema: object, root: JSON) -> Any:
 
 
 def _of_options(value: Any, options: list[Any], root: JSON) -> Any:
-    """As it is where it fits one of them; else as the first that it can be read as.
+    """Return the value if it fits an alternative, else convert it for the first one possible.
 
-    Of `int | list[int]` the text "6" becomes 6, "[6]" becomes [6]; of `int | str` "6" stays text.
+    For `int | list[int]` the text "6" becomes 6, and "[6]" becomes [6]; for `int | str`, "6" stays.
     """
     for made in (value, *(_coerced(value, option, root) for option in options)):
         for option in options:
@@ -110,9 +111,9 @@ def _read_text(text: str, schema: Mapping[str, Any]) -> Any:
 
 
 def build(hint: Any, value: Any, path: str = "") -> Any:
-    """`value` (JSON, valid for `schema_of(hint)`) as an object of the type `hint`.
+    """Build an object of type `hint` from `value` (JSON that is valid for `schema_of(hint)`).
 
-    Raises `SchemaMismatchError` for what only the type can tell: a date that is none, a check in
+    Raises `SchemaMismatchError` for faults that only the type can find: an invalid date, a check in
     `__post_init__`, a validator of pydantic.
     """
     bare, notes = peeled(hint)
@@ -121,8 +122,10 @@ def build(hint: Any, value: Any, path: str = "") -> Any:
 
 
 def _within_limits(hint: Any, made: Any, notes: tuple[Any, ...], path: str) -> Any:
-    """`made` checked by what is noted about its type beside the schema: limits of dates, functions
-    that check or change it (pydantic's validators, where it is installed)."""
+    """Check a built object against limits that a JSON schema cannot express.
+
+    These are limits of dates, and functions that check or change the value (pydantic's validators).
+    """
     adapter = type_adapter(hint)
     if adapter is not None and not all(isinstance(note, str) for note in notes):
         return _validated(lambda: adapter.validate_python(made), path, name_of(hint))
@@ -168,7 +171,7 @@ def _generic(origin: Any, arguments: tuple[Any, ...], value: Any, path: str) -> 
 
 
 def _index_of(value: Any, options: list[Any]) -> int:
-    """Where it stands among the options: true is not 1."""
+    """The index of `value` among the options; unlike `list.index`, true is not 1."""
     return next(
         place
         for place, option in enumerate(options)
@@ -177,7 +180,7 @@ def _index_of(value: Any, options: list[Any]) -> int:
 
 
 def _union(options: tuple[Any, ...], value: Any, path: str) -> Any:
-    """The first option that fits; whole numbers stay whole where the union has int."""
+    """Build the first alternative that fits; whole numbers stay integers if the union has int."""
     fitting = [option for option in options if _fits(value, option)]
     if isinstance(value, float) and float in fitting:
         return value
@@ -207,7 +210,7 @@ def _by_pydantic(hint: Any, value: Any, path: str) -> Any:
 
 
 def _validated(make: Callable[[], Any], path: str, name: str) -> Any:
-    """What pydantic makes; its errors as ours."""
+    """Build with pydantic, and convert its errors."""
     try:
         return make()
     except Exception as error:  # its own, or of a validator of the user's
@@ -220,8 +223,9 @@ def _validated(make: Callable[[], Any], path: str, name: str) -> Any:
 
 
 def by_alias(hint: Any, value: Any) -> Any:
-    """`value` with the fields of pydantic's models under the aliases that their schema has, where
-    it has them by the names that Python has for them, at any depth."""
+    """`value` with the names of pydantic fields replaced by their aliases, which the schema uses,
+    at any depth.
+    """
     hint = unwrapped(hint)
     arguments = get_args(hint)
     if isinstance(value, list) and arguments:

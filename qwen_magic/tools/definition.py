@@ -1,7 +1,6 @@
-"""Functions of the notebook as tools: what the model is told, what it asked for, what it gets.
+"""Functions of the notebook as tools: their definition for the model, and reading its arguments.
 
-Nothing is run here: a function is inspected, its arguments are read. Whoever calls it asks the
-user first.
+Nothing is run here. The caller asks the user before running a function.
 """
 
 from __future__ import annotations
@@ -47,14 +46,15 @@ class ArgumentsError(SchemaMismatchError):
 
 @dataclass(frozen=True, slots=True)
 class FunctionTool:
-    """A function that the model may ask to be called.
+    """A function that the model may call.
 
-    `parameters` is the JSON schema of its arguments; `is_async` is True for `async def`, whose call
-    gives what has to be awaited. `withheld` names the parameters whose defaults look like secrets,
-    and are not in the schema. `defaults`: those that are fields of pydantic's, which the function
-    must be given itself (`size: int = Field(10, le=50)`, as FastAPI has it). `server`: the MCP
-    server that runs it, empty for what runs here; its `function` gives a
-    `concurrent.futures.Future`, and its `identity` says what it is, in the place of the function.
+    - `parameters`: the JSON schema of its arguments;
+    - `is_async`: calling it returns an awaitable;
+    - `withheld`: parameters whose defaults look like secrets, and are left out of the schema;
+    - `defaults`: those that are pydantic fields (`size: int = Field(10, le=50)`, as in FastAPI),
+      which have to be passed explicitly;
+    - `server`: the MCP server that runs it, empty for a function of the notebook. Then `function`
+      returns a `concurrent.futures.Future`, and `identity` is compared instead of the function.
     """
 
     name: str
@@ -70,11 +70,10 @@ class FunctionTool:
 
     @classmethod
     def of(cls, function: object, name: str = "") -> FunctionTool:
-        """From any callable with a signature: a function, a method, a `functools.partial`, an
-        object with `__call__`; also one that `tool` has marked. `name`, of its variable, stands in
-        where it has none of its own (a partial, a lambda, an object).
+        """Make a tool from a callable with a signature, also from one that `tool` has marked.
 
-        Raises `UsageError` for what the model could not call by named arguments.
+        `name`, of its variable, is used if it has none of its own (a partial, a lambda, an object).
+        Raises `UsageError` if it cannot be called with named arguments.
         """
         marked = getattr(function, _MARK, {})
         if isinstance(function, type) or not callable(function):
@@ -106,22 +105,22 @@ class FunctionTool:
         )
 
     def definition(self) -> JSON:
-        """The tool as a request has it: flat, as the Responses API wants.
+        """The tool as the Responses API has it in a request: flat, and not strict.
 
-        Not strict: OpenAI would otherwise make every parameter with a default a required one.
+        With strict, OpenAI would require every parameter that has a default.
         """
         told = {"description": self.description} if self.description else {}
         head = {"type": "function", "name": self.name, **told}
         return {**head, "parameters": self.parameters, "strict": False}
 
     def read_arguments(self, text: str) -> dict[str, Any]:
-        """The arguments that the model wrote (a JSON object; nothing counts as `{}`), as Python
-        objects of the parameters' types, to call `function(**arguments)`.
+        """The model's arguments (JSON; empty counts as `{}`) as Python objects of the parameters'
+        types.
 
-        Mended without a word: a number, truth value, list or object written as text where the type
-        asks for it; 5.0 for an int; 5 for a float; null for a parameter with a default that takes
-        no null (left out). Everything else that does not fit raises `ArgumentsError`, whose text
-        may be sent to the model. Building objects runs their classes' own code: ask the user first.
+        Corrected silently: a number, truth value, list or object written as text; 5.0 for an int; 5
+        for a float; null for a parameter with a default that does not accept null (left out).
+        Anything else that does not fit raises `ArgumentsError`, whose text may be sent to the
+        model. Building objects runs their classes' code, so ask the user first.
         """
         arguments = self.check_arguments(text)
         try:
@@ -139,7 +138,9 @@ class FunctionTool:
             ) from error
 
     def check_arguments(self, text: str) -> JSON:
-        """The same as plain JSON values: nothing of the notebook is run for it."""
+        """The model's arguments as plain JSON; no code of the notebook is run. Raises
+        `ArgumentsError`.
+        """
         given = self._loaded(text)
         schema = self.parameters
         given = {name: value for name, value in given.items() if not self._is_absent(name, value)}
@@ -199,7 +200,7 @@ def is_tool(value: object) -> bool:
 
 
 def failure_of(error: BaseException) -> CallResult:
-    """What the model is sent where a call failed: the kind of error and its words."""
+    """What the model is sent if a call failed: the exception's type and message."""
     try:
         words = str(error) if isinstance(error, QwenError) else f"{type(error).__name__}: {error}"
     except Exception:  # its words are the user's code
@@ -255,12 +256,12 @@ def _readable(name: str, function: Callable[..., Any]) -> list[inspect.Parameter
 
 
 def _open_parameters(function: Any) -> list[inspect.Parameter]:
-    """The parameters that are left to the caller. Raises `TypeError`, `ValueError`.
+    """The parameters that a caller can still set. Raises `TypeError`, `ValueError`.
 
-    Unlike `inspect.signature`: what a partial has bound is no parameter at all (there it is one
-    with the bound value as default, an API key perhaps), also where `update_wrapper` made the
-    partial look like its function; and a wrapper that takes no `**named` tells its own parameters,
-    since it would refuse those of the function that it wraps.
+    This differs from `inspect.signature` in two ways. An argument bound by a partial is not a
+    parameter (there it would be one whose default is the bound value, perhaps an API key), even if
+    `update_wrapper` made the partial look like its function. A wrapper without `**kwargs` has its
+    own parameters, as it would refuse those of the function it wraps.
     """
     if isinstance(function, types.MethodType):
         every = _open_parameters(function.__func__)
@@ -291,8 +292,11 @@ def is_partial(function: Any) -> bool:
 
 
 def _withhold(schema: object, secrets: Secrets, name: str = "") -> Iterator[str]:
-    """Take the defaults and examples out of `schema` that look like secrets, by their text or by
-    the parameter's name; the names of those."""
+    """Remove defaults and examples that look like secrets from `schema`; return the parameters'
+    names.
+
+    They are recognized by their text or by the parameter's name.
+    """
     if isinstance(schema, list):
         for part in schema:
             yield from _withhold(part, secrets, name)
@@ -347,16 +351,17 @@ def _of_parameter(name: str, parameter: inspect.Parameter, hints: Mapping[str, A
 
 @dataclass(frozen=True, slots=True)
 class Docstring:
-    """`description` is what comes before the sections; `parameters` maps names to their words, each
-    on one line."""
+    """`description` is the text before the sections; `parameters` maps names to one line each."""
 
     description: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
 
 
 def read_docstring(text: str | None) -> Docstring:
-    """What `text` says, in the style (Google, numpy, reST) that finds most in it. Never fails: what
-    is of no known style is description."""
+    """Parse a docstring in the style (Google, numpy, reST) that recognizes most of it.
+
+    Never fails: in an unknown style all of it is description.
+    """
     from docstring_parser import Docstring as Parsed
     from docstring_parser import numpydoc, rest
 
@@ -380,7 +385,7 @@ def read_docstring(text: str | None) -> Docstring:
 
 @cache
 def _google() -> Any:
-    """Google's style, with the sections that docstring_parser does not know."""
+    """A parser for Google's style with the sections that docstring_parser lacks."""
     from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
 
     of_parameters = ("Keyword Args", "Keyword Arguments", "Other Parameters")
@@ -395,7 +400,9 @@ def _google() -> Any:
 
 
 def _source(function: Any) -> Any:
-    """What holds the docstring and annotations: behind a partial, an object, a decorator."""
+    """The object with the docstring and annotations, behind a partial, an object, or a
+    decorator.
+    """
     while True:
         if is_partial(function):
             function = function.func
@@ -408,7 +415,7 @@ def _source(function: Any) -> Any:
 
 
 def _name(function: Any, source: Any, variable: str) -> str:
-    """Its own name; else its variable's; else the name of what it calls, or is."""
+    """Its own name; else its variable's; else the name of what it calls."""
     own = getattr(function, "__name__", "")
     if isinstance(own, str) and own.isidentifier():
         return own

@@ -1,10 +1,10 @@
-"""Running one function of the notebook, on the thread that asked, within its time.
+"""Run a function of the notebook on the calling thread, within its time limit.
 
-    invoke    in a caller that blocks
-    ainvoke   in one that awaits
+    invoke    for a caller that blocks
+    ainvoke   for a caller that awaits
 
-A synchronous function blocks that thread. ■ and Ctrl-C must reach it all the same: so Python's own
-handler stands in the place of ipykernel's meanwhile (`context/time_limit.py`).
+A synchronous function blocks the thread. So that ■ and Ctrl-C reach it, Python's own signal handler
+replaces ipykernel's meanwhile (`context/time_limit.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TO_CLEAN_UP: Final = 1.0  # seconds that a cancelled function has
 
 
 class StoppedError(Exception):
-    """The turn was stopped while a function was awaited."""
+    """The turn was stopped while waiting for a function."""
 
 
 def invoke(
@@ -46,13 +46,12 @@ def invoke(
     may_nest: bool,
     warn: Callable[[str], None],
 ) -> CallResult:
-    """What is sent back for a call: what the function gave, or its failure. The time holds where
-    the platform can interrupt a function (POSIX, the main thread).
+    """Run a call, and return its result or failure for the model.
 
-    `watch` is called about thirty times a second while an asynchronous function is waited for; True
-    ends the wait. `may_nest`: a running event loop may be made re-entrant for that, which `warn` is
-    told. Raises what is no function's own: `KeyboardInterrupt`, and `UsageError` where the loop
-    cannot be re-entered.
+    The time limit holds where a function can be interrupted (POSIX, main thread). `watch` is called
+    about thirty times a second while an asynchronous function runs; returning True ends the wait.
+    `may_nest`: a running event loop may be made re-entrant, about which `warn` is called. Raises
+    `KeyboardInterrupt`, and `UsageError` if the loop cannot be re-entered.
     """
     given = _begin(call)
     if isinstance(given, CallResult):
@@ -71,7 +70,7 @@ def invoke(
 
 
 async def ainvoke(call: Invoke, watch: Callable[[], bool]) -> CallResult:
-    """The same on the caller's event loop."""
+    """`invoke` on the caller's event loop."""
     given = _begin(call)
     if isinstance(given, Future):
         given = asyncio.wrap_future(given)
@@ -79,14 +78,16 @@ async def ainvoke(call: Invoke, watch: Callable[[], bool]) -> CallResult:
 
 
 def approve(question: Question, prompt: Prompt) -> Verdict | None:
-    """Ask by `prompt`. ■ is to end the question, not only what comes after it."""
+    """Ask the user by calling `prompt`, so that ■ ends the question itself."""
     with interruptible():
         return prompt(question)
 
 
 def _begin(call: Invoke) -> CallResult | Awaitable[Any] | Future[Any]:
-    """The result of a synchronous function; what an asynchronous one gave is handed on, and so are
-    what will gather the items of an asynchronous generator, and what a server will answer."""
+    """Call the function; return its result, or what `_finish` has to wait for.
+
+    The latter is an awaitable, an asynchronous generator's items, or a server's future.
+    """
     try:
         with interruptible(), time_limit(call.seconds):
             value = call.tool.function(**call.tool.read_arguments(call.arguments))
@@ -113,8 +114,10 @@ async def _finish(call: Invoke, given: Awaitable[Any], watch: Callable[[], bool]
 def wait_for_future(
     answer: Future[T], seconds: float, watch: Callable[[], bool] = lambda: False
 ) -> T:
-    """What another thread brings, in a caller that blocks. ■ ends the wait, and so does `watch`.
-    Raises what it raises there, `StoppedError`, `OutOfTimeError`."""
+    """Block until another thread has the result, ■ is pressed, or `watch` returns True.
+
+    Raises the other thread's exception, `StoppedError`, or `OutOfTimeError`.
+    """
     ends_at = time.monotonic() + seconds
     try:
         with interruptible():
@@ -129,7 +132,7 @@ def wait_for_future(
 
 
 async def _gathered(source: AsyncIterable[Any], call: Invoke) -> Yielded:
-    """What an asynchronous iterator gives, until there is no more room or time for it."""
+    """The items of an asynchronous iterator, until the limits of size or time are reached."""
     plain, items = call.plain(), Yielded()
     try:
         async with asyncio.timeout(min(call.seconds, 1e7) * _FOR_ITEMS) as limit:
@@ -149,15 +152,17 @@ async def _gathered(source: AsyncIterable[Any], call: Invoke) -> Yielded:
 
 
 def _left_alone(awaitable: Any) -> CallResult:
-    """For a function that only when it ran turned out to be asynchronous."""
+    """Close an awaitable of a function that was not declared as asynchronous."""
     if inspect.iscoroutine(awaitable):
         awaitable.close()
     return CallResult.failure("it is asynchronous, and this blocking call may not wait for it")
 
 
 async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[], bool]) -> Any:
-    """What `awaited` gives, in time. Whatever ends the wait early cancels it, once. Raises what it
-    raises, `StoppedError`, `OutOfTimeError`."""
+    """Await with a time limit; any early end cancels `awaited`, once.
+
+    Raises its exception, `StoppedError`, or `OutOfTimeError`.
+    """
     task = asyncio.ensure_future(_contained(awaited))
     ends_at = time.monotonic() + seconds
     try:
@@ -177,7 +182,9 @@ async def _wait_for(awaited: Awaitable[Any], seconds: float, watch: Callable[[],
 
 
 async def _contained(awaited: Awaitable[Any]) -> Any:
-    """A `SystemExit` out of a task would end the event loop, and with it the kernel."""
+    """Await it, and turn `SystemExit` into an error: it would end the event loop, and so the
+    kernel.
+    """
     try:
         return await awaited
     except SystemExit as error:

@@ -40,19 +40,21 @@ LONGEST_ASKED: Final = 400_000  # characters of arguments that somebody is asked
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let a moment pass (a thirtieth of a second), and go on. Sends nothing."""
+    """Wait for a thirtieth of a second. Sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """Ask the user by a line of text. Sends the `Verdict`, None where nobody can be asked."""
+    """Ask the user by a line of input. Sends the `Verdict`; None if nobody can be asked."""
 
     question: Question
 
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Run a function with these arguments (JSON) for so many seconds. Sends a `CallResult`."""
+    """Run a function with these arguments (JSON) for at most so many seconds. Sends a
+    `CallResult`.
+    """
 
     tool: FunctionTool
     arguments: str
@@ -62,7 +64,7 @@ class Invoke:
     call_id: str = ""
 
     def result(self, value: object) -> CallResult:
-        """What is sent for the value that it gave."""
+        """The call's result for the model, made from the value that the function returned."""
         limits = self.limits
         text = result_text(value, limits.size, limits.mask, self.seconds)
         figures = result_images(value)
@@ -78,28 +80,30 @@ Action: TypeAlias = Wait | Approve | Invoke
 
 
 class CallingTurn(Protocol):
-    """What the calls need of their turn: somebody who shows what becomes of them."""
+    """The interface of a turn that `TurnCalls` needs: it shows the state of each call."""
 
     stop_asked: bool
 
     def take_call(self, entry: Entry, phase: CallPhase) -> None:
-        """A call is asked about, or runs."""
+        """The call is being asked about, or runs."""
 
     def answer_call(self, entry: Entry, result: CallResult) -> None:
-        """This is sent back for it."""
+        """This result is sent back for the call."""
 
     def ask_about(self, entry: Entry, question: Question) -> Poll | None:
-        """Ask by buttons: a function to look for the verdict with. None: there are none."""
+        """Ask by buttons; return a function that polls for the verdict, or None if there are no
+        buttons.
+        """
 
     def tell(self, fact: str) -> None:
-        """Say it in the footer."""
+        """Show a fact in the footer."""
 
     def warn(self, fact: str) -> None:
-        """Say it wherever it can be read."""
+        """Show a fact where the user can read it, even without a view."""
 
 
 class TurnCalls:
-    """Answers the calls of one turn, round by round."""
+    """Runs the function calls of one turn, round by round."""
 
     def __init__(
         self,
@@ -112,10 +116,14 @@ class TurnCalls:
         sees: bool = False,
         clock: Callable[[], float],
     ) -> None:
-        """`chat`: the conversation, empty outside any. `offered`: all tools of the request, those
-        that are answered elsewhere among them. `prompts`: somebody waits for this turn, and could
-        be asked by a line of text. `sees`: the model may be sent
-        images. `clock` gives seconds that only grow."""
+        """The turn's limits and conditions.
+
+        - `chat`: the conversation, empty outside any;
+        - `offered`: all tools of the request, also those that do not run here;
+        - `prompts`: the user waits for this turn, and can be asked by a line of input;
+        - `sees`: the model accepts images;
+        - `clock`: monotonic seconds.
+        """
         self._tools = {tool.name: tool for tool in tools}
         self._policy = policy
         self._limits = policy.limits
@@ -131,19 +139,21 @@ class TurnCalls:
         self._memory = policy if chat else ToolPolicy()
 
     def pending(self, calls: Sequence[Entry]) -> bool:
-        """Whether `calls` wait for functions of ours. A function that was offered as a bare dict is
-        answered by whoever offered it, and with it all that was called beside it."""
+        """Whether `calls` have to be answered here.
+
+        If a function that was offered as a bare dict is among them, the caller answers all of them.
+        """
         names = [entry.item.name for entry in calls if isinstance(entry.item, FunctionCall)]
         return bool(self._tools and names) and self._foreign.isdisjoint(names)
 
     @property
     def exhausted(self) -> bool:
-        """Whether the model is now asked to answer with what it has."""
+        """Whether the model now has to answer without further calls."""
         return self.is_last or self._left <= 0
 
     @property
     def is_last(self) -> bool:
-        """Whether all rounds are used: calls are answered now, but not run."""
+        """Whether all rounds are used: calls get an answer, but are not run."""
         return self._rounds > self._limits.rounds
 
     @property
@@ -190,7 +200,7 @@ class TurnCalls:
         return result
 
     def _why_not(self, call: FunctionCall, tool: FunctionTool) -> CallResult | None:
-        """Why this call cannot run, whatever the user would say; None where it can."""
+        """Why this call cannot run, whatever the user says; None if it can."""
         if self.is_last:
             why = f"not run: the limit of {self.rounds} of calls is reached; answer now"
             return CallResult.failure(why)
@@ -240,7 +250,7 @@ class TurnCalls:
     def _consult(
         self, turn: CallingTurn, entry: Entry, question: Question
     ) -> Generator[Action, Any, Verdict | None]:
-        """What the user says; None after a stop."""
+        """Ask the user; return the verdict, None after a stop."""
         poll = turn.ask_about(entry, question)
         verdict = yield from consult(poll, question, self._prompts, lambda: turn.stop_asked)
         return verdict
@@ -249,8 +259,11 @@ class TurnCalls:
 def consult(
     poll: Poll | None, question: Question, prompts: bool, is_stopped: Callable[[], bool]
 ) -> Generator[Wait | Approve, Verdict | None, Verdict | None]:
-    """What the user says: `poll` looks for a button of the view (None: there are none); where there
-    are none, or nobody sees them, by a line of text, if somebody `prompts`. None after a stop."""
+    """Ask the user, by buttons of the view or by a line of input; None after a stop.
+
+    `poll` looks for a button's click (None: there are no buttons). Without buttons, or a page that
+    shows them, the user is asked by a line if `prompts`.
+    """
     verdict: Verdict | None = "nobody"
     if poll is not None:
         while (verdict := poll()) is None and not is_stopped():

@@ -36,11 +36,15 @@ Unattended: TypeAlias = Literal["refuse", "allow"]
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """What the functions may take of one question. `rounds`: how often the model is asked on with
-    what it called; `seconds`: of all functions together; `size`: bytes of one result; `mask`:
-    columns and keys whose values are kept back (names or patterns). Besides, one response may call
-    at most 50 times. A synchronous function is ended in time where the platform can (POSIX, the
-    main thread); elsewhere it runs to its end.
+    """The limits on the functions of one question.
+
+    - `rounds`: how often the model continues with results;
+    - `seconds`: of all functions together;
+    - `size`: bytes of one result;
+    - `mask`: columns and keys (names or patterns) whose values are hidden.
+
+    One response may make at most 50 calls. A synchronous function is interrupted at the time limit
+    only on POSIX in the main thread.
     """
 
     rounds: int = 10
@@ -69,32 +73,37 @@ class ToolPolicy:
         self._standing: dict[tuple[str, str], tuple[Standing, object]] = {}
 
     def standing(self, chat: str, tool: FunctionTool) -> Standing | None:
-        """What was said of `tool` in this conversation. Another function of the same name is
-        another function, and so is this one with other values behind it (`fingerprint`)."""
+        """The lasting verdict on `tool` in this conversation, or None.
+
+        A verdict holds for one function with one state (`fingerprint`), not for its name.
+        """
         said, what = self._standing.get((chat, tool.name), (None, None))
         return said if said is not None and what == _identity(tool) else None
 
     def knows_another(self, chat: str, tool: FunctionTool) -> bool:
-        """Whether something was said of another function, or another state, of this name."""
+        """Whether there is a verdict on another function, or another state, of this name."""
         return (chat, tool.name) in self._standing and self.standing(chat, tool) is None
 
     def remember(self, chat: str, tool: FunctionTool, said: Standing) -> None:
         self._standing[chat, tool.name] = (said, _identity(tool))
 
     def keep_up(self, chat: str, tool: FunctionTool) -> None:
-        """What was said of `tool` holds for it as it is now: it ran by that word, and what it
-        changed of its own object, such as a counter, makes it no other."""
+        """Apply the verdict on `tool` to its state after it ran.
+
+        It may have changed its own object, such as a counter, which does not make it another
+        function.
+        """
         if (chat, tool.name) in self._standing:  # not forgotten meanwhile
             self.remember(chat, tool, self._standing[chat, tool.name][0])
 
     def forget(self) -> int:
-        """Ask about every function again; how many answers were forgotten."""
+        """Forget all verdicts; return how many there were."""
         count = len(self._standing)
         self._standing.clear()
         return count
 
     def check_blocking(self, functions: Iterable[FunctionTool]) -> None:
-        """Raises `UsageError` where an asynchronous function could not run in a blocking call."""
+        """Raise `UsageError` if an asynchronous function could not run in a blocking call."""
         waits = next((tool.name for tool in functions if tool.is_async), "")
         if waits and not self.may_nest and loop_runs():
             raise UsageError(
@@ -109,7 +118,7 @@ def _identity(tool: FunctionTool) -> object:
 
 
 class _Identity:
-    """One very object, kept alive, so that no other takes its place in memory."""
+    """Compares equal to the same object only, and keeps it alive so that its `id` is not reused."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -194,7 +203,7 @@ def _annotations(function: Any) -> object:
 
 
 def loop_runs() -> bool:
-    """Whether this thread's event loop is running: our caller blocks it."""
+    """Whether this thread has a running event loop, which our caller blocks."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -203,14 +212,14 @@ def loop_runs() -> bool:
 
 
 def is_nested() -> bool:
-    """Whether the running loop can be re-entered already."""
+    """Whether the running loop has been made re-entrant already."""
     return hasattr(asyncio.get_running_loop(), "_nest_patched")
 
 
 def run_here(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What `coroutine` gives, waited for on this thread. Makes the running loop re-entrant.
+    """Run `coroutine` to its end on this thread, making the running loop re-entrant.
 
-    Raises `UsageError` where that is none of asyncio's own kind (uvloop).
+    Raises `UsageError` if the loop is not asyncio's own (uvloop).
     """
     if not loop_runs():
         return asyncio.run(coroutine)

@@ -36,14 +36,14 @@ _WRITTEN: Final = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pictured:
-    """What a server gave: a value, and images beside it (`data:` addresses)."""
+    """A server's result: a value, and images (`data:` addresses)."""
 
     value: Any
     images: tuple[str, ...]
 
 
 class Yielded(list[Any]):
-    """What came of an iterator, as JSON, with `notes` about what did not."""
+    """The items of an iterator as JSON, with `notes` about those that are missing."""
 
     notes: tuple[str, ...] = ()
 
@@ -77,8 +77,10 @@ def result_text(
 
 
 class PlainValues:
-    """Makes JSON of values, and stops where they are surely longer than `limit` bytes, which is
-    seen in their text. `notes` say where it stopped for another reason."""
+    """Converts values to JSON, until the text is certainly longer than `limit` bytes.
+
+    `notes` say where it stopped for another reason.
+    """
 
     def __init__(
         self, limit: int, mask: Collection[str] = (), seconds: float = float("inf")
@@ -105,7 +107,7 @@ class PlainValues:
         return self._items(opened, depth)
 
     def has_room(self, taken: int) -> bool:
-        """Whether an iterator may go on, of which so many items were taken; says why not."""
+        """Whether to take another item from an iterator after `taken` ones; adds a note if not."""
         if time.monotonic() > self._ends_at:
             self.end_early(taken, str(OutOfTimeError(self._seconds)))
         elif taken >= MOST_YIELDED:
@@ -147,7 +149,9 @@ class PlainValues:
         return made
 
     def _opened(self, value: Any, depth: int) -> Any:
-        """`value` as a scalar, a mapping, or what gives its items; its inside as it is."""
+        """`value` as a scalar, a mapping, or an iterable of items; what is inside is not converted
+        yet.
+        """
         kind = type(value)
         if kind in _SCALARS or issubclass(kind, Iterator):
             return value
@@ -185,7 +189,7 @@ class PlainValues:
         return str(describe_value(value, mask=self._mask) if self._mask else describe(value))
 
     def _table(self, value: Any) -> str:
-        """CSV of as many whole rows as there is room for."""
+        """As many complete rows as CSV as fit."""
         if self._mask:
             value = visible_part(value, self._mask)
             if isinstance(value, str):
@@ -195,7 +199,7 @@ class PlainValues:
         return self._csv(value, value.shape[0])
 
     def _of_query(self, value: Any) -> str:
-        """A query is run for as many rows as there is room for; what has no rows is described."""
+        """Run a query for as many rows as fit; describe one that returns no rows."""
         most = min(max(self._left, 0) // 2 + 1, _MOST_RUN)
         table = read_table(value, most)
         if table is None:
@@ -270,8 +274,10 @@ def _text_of(raw: bytes) -> str:
 
 
 def _whole_rows(text: str) -> tuple[str, int]:
-    """`text` (CSV, in which a cell may have several lines, or JSON, a row a line) up to the end of
-    its last whole row, and how many rows that are."""
+    """`text` up to the end of its last complete row, and the number of rows.
+
+    `text` is CSV, whose cells may contain line breaks, or JSON lines.
+    """
     lines = [f"{line}\n" for line in text.split("\n")[:-1]]
     if lines and lines[0].startswith(("{", "[")):
         return "".join(lines).rstrip("\n"), len(lines)
@@ -301,7 +307,7 @@ def _first_bytes(text: str, limit: int) -> str:
 
 
 def figure_of(value: Any) -> Any | None:
-    """The figure that `value` is, or is a part of (axes, an array of them); None for others."""
+    """The figure that `value` is or belongs to (axes, an array of axes); None for others."""
     kind = type(value)
     if hasattr(kind, "savefig") or hasattr(kind, "to_plotly_json"):
         return getattr(value, "figure", value) if hasattr(kind, "savefig") else value
@@ -317,8 +323,10 @@ def figure_of(value: Any) -> Any | None:
 
 
 def result_images(value: Any) -> tuple[str, ...]:
-    """The figures that `value` is, or holds as its items, as `data:` addresses; at most
-    `MOST_IMAGES`. What cannot be drawn is left out: its sentence tells of it."""
+    """The figures that `value` is or contains, as `data:` addresses; at most `MOST_IMAGES`.
+
+    Figures that cannot be drawn are left out; the result's text mentions them.
+    """
     if isinstance(value, Pictured):
         return value.images[:MOST_IMAGES]
     items = list(value.values()) if type(value) is dict else value
@@ -334,7 +342,7 @@ def result_images(value: Any) -> tuple[str, ...]:
 
 
 def figure_words(figure: Any) -> str:
-    """A figure in a sentence, for a model that does not see it."""
+    """A sentence about a figure, for a model without vision."""
     if not hasattr(figure, "get_axes"):
         size = getattr(figure, "size", None)
         pixels = " of {} × {} pixels".format(*size) if isinstance(size, tuple) else ""

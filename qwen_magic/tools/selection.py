@@ -1,4 +1,4 @@
-"""Tools of a request: which were named, what they need to work."""
+"""The tools of a request: resolving names, and what each tool requires."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from qwen_magic.tools.definition import FunctionTool, is_tool
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """A tool that the service runs itself. `settings` names the fields without which it cannot
-    be used, so that it has to come out of a variable; `cost` is as of November 2026."""
+    """A tool that the service runs. `settings`: required fields, so it must come from a variable.
+
+    `cost` is as of November 2026.
+    """
 
     name: str
     summary: str
@@ -75,9 +77,9 @@ TOOL_NAMES: Final[tuple[str, ...]] = (*_SETTINGS, "all", "none")
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """A request's tools and thinking, with what they need to work.
+    """A request's tools and thinking, completed by what they require.
 
-    `added`: words for the footer; `include`: the request's field of that name.
+    `added`: what was added, in words for the footer; `include`: the request's field of that name.
     """
 
     tools: tuple[JSON, ...]
@@ -88,8 +90,10 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a request offers (`definitions`, as it has them); those of them that are `functions`
-    of the notebook, or of an MCP server, are answered here. `notes`: what is not offered, and why.
+    """The tools of a request.
+
+    `definitions`: as sent; `functions`: those that run here or on an MCP server; `notes`: which are
+    not offered, and why.
     """
 
     definitions: tuple[JSON, ...] = ()
@@ -98,7 +102,7 @@ class Tools:
 
 
 class Offer(Protocol):
-    """What an MCP server offers; `note` says why that is nothing."""
+    """The tools of an MCP server; if there are none, `note` says why."""
 
     @property
     def tools(self) -> tuple[FunctionTool, ...]: ...
@@ -253,11 +257,11 @@ def requirements(
     capabilities: Capabilities,
     effort: str | None = None,
 ) -> Requirements:
-    """What `tools` need on `model`: more tools, settings, thinking, or outputs to be asked for.
+    """What `tools` require on `model`: other tools, settings, thinking, outputs to include.
 
-    `think` is what was asked for, None for nothing; `capabilities` are the endpoint's. An `effort`
-    decides before `think`, as it does on the server. Raises `UsageError` where thinking is needed
-    and was refused.
+    `think`: what the user asked for, None for nothing; an `effort` takes precedence, as on the
+    server. `capabilities`: the endpoint's. Raises `UsageError` if thinking is required and was
+    refused.
     """
     types = {tool.get("type") for tool in tools}
     added: list[str] = []
