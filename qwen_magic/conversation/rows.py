@@ -100,7 +100,7 @@ SUMMARY_COLUMNS: Final = (
 
 def text_value(text: str) -> str | bytes:
     """`text` as SQLite can keep it: bytes where it has NUL or halves of surrogate pairs."""
-    if "\0" in text or has_surrogates(text):
+    if "\0" in text or (not text.isascii() and has_surrogates(text)):
         return text.encode("utf-8", "surrogatepass")
     return text
 
