@@ -17,9 +17,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, TextIO
 
 from qwen_magic.document.footer import Outcome, TurnFacts, turn_end
-from qwen_magic.document.links import number_sources
-from qwen_magic.document.question import Choice, Question
-from qwen_magic.document.steps import StepContext, make_step
 from qwen_magic.frontends.kernel import kernel_of, running_shell
 from qwen_magic.frontends.plain import (
     WORDS,
@@ -33,10 +30,11 @@ from qwen_magic.frontends.plain import (
 )
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.items import FunctionCall, Message, Reasoning
-from qwen_magic.protocol.state import Entry, ResponseState
 
 if TYPE_CHECKING:
+    from qwen_magic.document.question import Choice, Question
     from qwen_magic.frontends.live_terminal import LiveTerminalView
+    from qwen_magic.protocol.state import Entry, ResponseState
 
 _ANSWERS: Final[dict[str, Choice]] = {
     "y": "once",
@@ -167,6 +165,10 @@ class TerminalView:
 
     def _write_step(self, entry: Entry, state: ResponseState) -> None:
         self._told.add(_stage_of(entry))
+        # Here, so that a notebook's first question, which may ask by a line of text, need not wait.
+        from qwen_magic.document.links import number_sources
+        from qwen_magic.document.steps import StepContext, make_step
+
         is_thought = isinstance(entry.item, Reasoning)
         if is_thought and not (entry.text.strip() and self._turn.thoughts):
             return
