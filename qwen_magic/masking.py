@@ -491,7 +491,11 @@ _UNSEEN: Final = re.compile(
     r"[\x00\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 _SPLIT: Final = re.compile(rf"[\n\x0b-\r\x1c-\x1e\x85\u2028\u2029]|\\[nr]|{_UNSEEN.pattern}")
-_AROUND: Final = "\\\"'+|>#," + "".join(filter(str.isspace, map(chr, range(0x3001))))
+_SPACES: Final = (
+    " \t\n\x0b\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
+    "\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_AROUND: Final = "\\\"'+|>#," + _SPACES
 
 
 def _without_split(text: str, forms: Iterable[str]) -> str:
