@@ -38,16 +38,28 @@ from typing import Any, Final
 
 from qwen_magic.document.links import is_linkable
 from qwen_magic.document.markdown.maths import opened_in
-from qwen_magic.document.markdown.parser import Citation, ParsedBlock, blocks_of, new_env, parse
+from qwen_magic.document.markdown.parser import (
+    Bound,
+    Citation,
+    ParsedBlock,
+    Token,
+    blocks_of,
+    drawn,
+    new_env,
+    parse,
+)
 from qwen_magic.document.markdown.render import (
+    AS_WRITTEN,
     PARAGRAPH_OPEN,
     RenderedBlock,
     SandboxImage,
+    as_written,
     block_htmls,
     render_blocks,
     text_html,
 )
 from qwen_magic.document.markdown.rules import start_block
+from qwen_magic.document.markdown.rules.fence import FenceRenderer
 from qwen_magic.document.markdown.rules.renderer import (
     BlockRenderer,
     Context,
@@ -68,6 +80,8 @@ LONGEST_LINE: Final = 4096  # … from here on, what was shown of it is put away
 LONG_LINE: Final = 160  # a line that has begun and is this long counts as a line
 MOST_BLANK: Final = 30  # blank lines in a row
 _FROM_BEHIND: Final = re.compile(r"\[\^|<!--")  # of what may change blocks that are closed
+_CUT: Final = "\0\n"  # ends the line behind which nothing is drawn; no text holds it
+_NO_FENCE: Final = Token("fence", "code", 0, markup="\0\0\0")  # which no line closes
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -104,6 +118,7 @@ class MarkdownStream:
         self._writer: Writer | None = None
         self._committed = False  # the source holds a line in pieces
         self._odd = False  # a renderer was wrong about the open block
+        self._is_rest = False  # the open block is what is not drawn (`parser.Bound`)
         self._begun: tuple[str, list[str]] = "", []  # a line below the open block, as it is shown
         self._plain: Writer | None = None  # text of a large block that is not rendered yet
         self._plain_size = 0
@@ -141,27 +156,49 @@ class MarkdownStream:
         """
         lines, last = self._splitter.end()
         self._take(lines)
-        if self._renderer is not None and last:
-            self._renderer.line(last + "\n")
-        self._end_renderer()
         if not self._finished:
-            self._last = self._splitter.length - self._size - len(last)
-            self._close_all([*self._source, last])
+            self._end(last)
         if self._finished or not self._stands():
             self._closed = self._sent = self._last = 0
             self._env = new_env(self._citation)
             self.cited = set()
-            self._close_all([self._splitter.whole])
+            text, rest = drawn(self._splitter.whole)
+            self._close_all(text)
+            if rest:
+                self._close(AS_WRITTEN)
+                self._close(as_written(rest, self._highlights))
+            self._drop_open()
         self._finished = True
         self._source = []
         self._highlights.known.clear()
         return self._patches()
 
-    def _close_all(self, lines: Sequence[str]) -> None:
-        for block in blocks_of(parse("".join(lines), self._child_env())):
+    def _end(self, last: str) -> None:
+        """Close all that has come, the end of which is `last`, no whole line."""
+        if self._renderer is not None and last:
+            self._renderer.line(last + "\n")
+        self._end_renderer()
+        self._last = self._splitter.length - self._size - len(last)
+        text = "".join([*self._source, last])
+        if self._is_rest:
+            self._close(as_written(text, self._highlights))
+        else:
+            self._close_all(text)
+        self._drop_open()
+
+    def _close_all(self, text: str) -> None:
+        for block in blocks_of(parse(text, self._child_env())):
             self._close_block(block)
         self._env["settled"].clear()
-        self._drop_open()
+
+    def _begin_rest(self, last: str) -> None:
+        """All that is drawn has come, its end being `last`; what follows is shown as it is."""
+        self._end(last)
+        self._source, self._size, self._is_rest = [], 0, True
+        self._close(AS_WRITTEN)
+        self._writer = Writer()
+        context = Context(self._writer, self._env, self._highlights, start_block)
+        self._renderer = FenceRenderer(context, _NO_FENCE, "")
 
     def _stands(self) -> bool:
         """Whether a whole parse gives the closed blocks: the text has no definitions, footnotes and
@@ -211,6 +248,9 @@ class MarkdownStream:
         """Take complete lines."""
         before = len(self._source)
         for line in lines:
+            if line.endswith(_CUT):
+                self._begin_rest(line.removesuffix(_CUT))
+                continue
             if self._renderer is not None and self._renderer.line(line):
                 self._end_renderer()
                 before = len(self._source)
@@ -421,9 +461,11 @@ class LineSplitter:
     r"""Cuts text into lines as the parser does: "\r\n" and "\r" end one too, NUL is replaced.
 
     Characters that hide have their names instead (`words.revealed`), all of which a look at the
-    whole may take back: the tags of a flag that came in pieces."""
+    whole may take back: the tags of a flag that came in pieces. A line that ends with `_CUT` is
+    the last that is drawn."""
 
     def __init__(self) -> None:
+        self._bound = Bound()
         self.partial = ""  # the line that has begun
         self.length = 0  # of what came, as it was revealed
         self._fed: list[str] = []
@@ -447,6 +489,8 @@ class LineSplitter:
         if not (text.isascii() and text.isprintable()):  # else nothing hides, as nearly always
             text = revealed(text, before)
         self.length += len(text)
+        if (end := self._bound.cut(text)) >= 0:
+            text = text[:end] + _CUT + text[end:]
         if "\n" not in text:
             self.partial += text
             return []

@@ -111,7 +111,7 @@ _RULES_OF: Final[dict[str, tuple[str, ...]]] = {
     "*": ("emphasis",),
     "_": ("emphasis",),
     "[": ("link",),
-    "!": ("image",),
+    "!": ("image", "text"),
     "<": ("autolink",),
     "&": ("entity",),
 }
@@ -178,7 +178,9 @@ class _InlineParser(ParserInline):
 
     def __init__(self) -> None:
         super().__init__()
-        self.terminator_re = re.compile(f"[{re.escape(''.join(_RULES_OF))}\\]]")
+        self.terminator_re = re.compile(
+            f"[{re.escape(''.join(_RULES_OF).replace('!', ''))}\\]]|!(?=\\[)"
+        )
         self._known: dict[str, tuple[RuleFuncInlineType, ...]] = {}
 
     def tokenize(self, state: StateInline) -> None:

@@ -28,8 +28,30 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token as Token
 
 from qwen_magic.document.markdown import inline
-from qwen_magic.document.markdown.inline import LONGEST_EXPANSION, add_inline, linked
+from qwen_magic.document.markdown.inline import LONGEST, LONGEST_EXPANSION, add_inline, linked
 from qwen_magic.document.markdown.maths import FIRST_LINES, add_maths, may_hold_display, tame
+
+MOST_DRAWN: Final = 27_000  # what the elements of a text may weigh (`Bound`) …
+DRAWN_EACH: Final = 8  # … and one more for each so many characters
+_WEIGHTS: Final = {  # of what may become an element, by the time that takes
+    **dict.fromkeys("&<>", 1),
+    **dict.fromkeys("_~`|\\", 2),
+    **dict.fromkeys("*$", 3),
+    "**": -3,
+    **dict.fromkeys(("[", "]("), 3),
+    "@": 7,
+    **dict.fromkeys(("ww.", "WW."), 9),
+    "://": 11,
+    "](http": -11,  # the address is the link's own
+}
+_ITEM_WEIGHT: Final = 7  # of a mark that begins an item or a quote …
+_LINE_WEIGHT: Final = 4  # … of a line that may begin another block, or end a paragraph
+_BEGUN: Final = re.compile(
+    r"^((?:[ \t]*(?:[-+*>]|\d{1,9}[.)])(?=\s))*)[ \t]*([-+*#>=|`~<\[$\\_:\d\n]?)", re.MULTILINE
+)
+_ANY_MARK: Final = b"*_~`$|\\&<>[]@-+.):/\n"  # what weighs has one of them for each 9 or less
+# What is weighed together: lines, or so much of one.
+_LINES: Final = re.compile(rf"(?s:.{{100,{LONGEST - 1}}}?\n|.{{{LONGEST}}})")
 
 MAX_NESTING: Final = 60  # the parser drops without a word what lies deeper …
 _LACKING: Final = 40  # cells that rows may lack, and one more for each four characters of a table
@@ -103,6 +125,58 @@ def first_piece(text: str, env: Env, is_whole: bool) -> tuple[int, list[Token]] 
         _complete(StateCore("", _parser(), env, [whole]))
         found = found[0], whole.children or []
     return found
+
+
+class Bound:
+    """How much of a text is drawn: a page of 20,000 items is no good to anybody, and takes a second
+    to make. What a text holds is weighed as it comes, by the marks in its lines; what follows the
+    line where that is too much is shown as it was written.
+
+    4,000 short items are drawn, 1,500 rows of six short cells, 3,000 items with a link, and of
+    longer ones more; so is a book of prose, or code of any length but the oddest.
+    """
+
+    def __init__(self) -> None:
+        self._is_spent = self._is_cut = False
+        self._weight = self._length = 0  # of the text so far
+        self._begun = ""  # what is not weighed yet
+
+    def cut(self, text: str) -> int:
+        """Where what is drawn ends in `text`, which goes on with what came before; -1: not in it,
+        with more behind."""
+        end = 0
+        if not self._is_spent:
+            before, text = len(self._begun), self._begun + text
+            for found in _LINES.finditer(text) if "\n" in text or len(text) >= LONGEST else ():
+                end = found.end()
+                self._weight += _weight(found[0])
+                self._length += len(found[0])
+                if self._weight > MOST_DRAWN + self._length // DRAWN_EACH:
+                    self._is_spent = True
+                    break
+            self._begun = text[end:]
+            end, text = end - before, text[before:]
+        if self._is_cut or not self._is_spent or end == len(text):
+            return -1
+        self._is_cut = True
+        return end
+
+
+def _weight(lines: str) -> int:
+    marks = sum(weight * lines.count(mark) for mark, weight in _WEIGHTS.items())
+    begun = (
+        _ITEM_WEIGHT * len(items.split()) or _LINE_WEIGHT * bool(other)
+        for items, other in _BEGUN.findall(lines)
+    )
+    return marks + sum(begun)
+
+
+def drawn(text: str) -> tuple[str, str]:
+    """Of a whole text, what is drawn, and what is shown as it was written."""
+    written = text.encode(errors="replace")
+    marks = len(written) - len(written.translate(None, _ANY_MARK))
+    end = Bound().cut(text) if 9 * (marks + 1) > MOST_DRAWN else -1
+    return (text, "") if end < 0 else (text[:end], text[end:])
 
 
 def parse_structure(text: str) -> list[Token]:

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from qwen_magic.document.highlight import highlight_pieces, language_label, pieces
 from qwen_magic.document.links import is_picture, is_sandbox_file, link_open, misleads, remote_host
-from qwen_magic.document.markdown.parser import Citation, Token, new_env, parse
+from qwen_magic.document.markdown.parser import Citation, Token, drawn, new_env, parse
 from qwen_magic.document.words import counted, revealed
 
 # (code, language) -> the HTML of its `pieces`; one that remembers gives what the highlighter gives.
@@ -155,12 +155,28 @@ class RenderedBlock:
         return "".join(self.pieces)
 
 
+AS_WRITTEN: Final = RenderedBlock(
+    (
+        f"{PARAGRAPH_OPEN}<em>What follows is shown as it was written: the text has more parts "
+        "than a page can show.</em></p>",
+    )
+)
+
+
 def render_markdown(text: str, citation: Citation | None = None) -> str:
     """The safe HTML of a whole Markdown text, one root element per block (`citation`: as of
     `new_env`)."""
-    text = revealed(text.replace("\0", "\ufffd"))
+    text = re.sub("\r\n?", "\n", revealed(text.replace("\0", "\ufffd")))
+    text, rest = drawn(text)
     blocks = render_blocks(parse(text, new_env(citation)))
+    if rest:
+        blocks += [AS_WRITTEN, as_written(rest)]
     return "".join(f"{block.html}\n" for block in blocks)
+
+
+def as_written(rest: str, highlighted: Highlighted = highlight_pieces) -> RenderedBlock:
+    """What is not drawn of a text (`parser.Bound`); before it stands `AS_WRITTEN`."""
+    return RenderedBlock((CodeHtml.of(rest, "", highlighted(rest, "")),))
 
 
 def block_htmls(tokens: Iterable[Token], highlighted: Highlighted = highlight_pieces) -> list[str]:

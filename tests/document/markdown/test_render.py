@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from html import unescape
 
-from qwen_magic.document.markdown import render_markdown
+import pytest
+from corpora import HOSTILE, MARKS, OTHER, USUAL, document
+
+from qwen_magic.document.markdown import parser, render_markdown
 
 P = '<p class="qm-p" dir="auto">'
 LI = '<li class="qm-li">'
@@ -134,3 +138,42 @@ def test_a_picture_in_the_text_is_shown() -> None:
 def test_what_is_nested_too_deeply_is_still_there() -> None:
     assert "the bottom" in render_markdown("- " * 300 + "the bottom")
     assert "the bottom" in render_markdown("> " * 300 + "the bottom")
+
+
+WANTED = {
+    "a table": "| a | b | c | d | e | f |\n|---|---|---|---|---|---|\n"
+    + "| 1 | 2 | `3` | 4 | five | 6 |\n" * 1_250,
+    "items": "- one more\n" * 4_000,
+    "items with a term": "- **One term**: and what there is to say of it in a few words.\n" * 3_400,
+    "items with many marks": "1. **one** more of `these` in *many* words, as it goes\n" * 1_600,
+    "links": "- [one](https://example.com/one) is a page\n" * 3_000,
+    "addresses": "See https://example.com/one for it.\n\n" * 2_000,
+    "code": "```html\n" + '  <a href="x_y">*b* | `c` [d]</a>\n' * 5_000 + "```\n",
+    **{kind: document(kind, 200_000) for kind in (*USUAL, *OTHER)},
+}
+
+
+@pytest.mark.parametrize("kind", WANTED)
+def test_all_that_somebody_may_want_is_drawn(kind: str) -> None:
+    assert parser.drawn(WANTED[kind])[1] == ""
+
+
+@pytest.mark.parametrize("kind", [*MARKS, *HOSTILE])
+def test_no_text_makes_a_page_of_more_than_can_be_shown(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a twentieth of the size."""
+    monkeypatch.setattr(parser, "MOST_DRAWN", parser.MOST_DRAWN // 20)
+    text = document(kind, 5_000) if kind in HOSTILE else kind * (5_000 // len(kind))
+    assert render_markdown(text).count("<") < 2_450
+
+
+def test_what_is_too_much_to_draw_stands_as_it_was_written() -> None:
+    text = "- a *b* &\n" * 9_000
+    html = render_markdown(text)
+    drawn, rest = html.split("What follows is shown as it was written")
+    items = drawn.count(LI)
+    assert 2_000 < items < 5_000
+    code = re.search("<code>(.*)</code>", rest, re.DOTALL)
+    assert code is not None
+    assert unescape(code[1]) == "- a *b* &\n" * (9_000 - items)

@@ -14,7 +14,7 @@ from fuzz import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_magic.document.markdown import MarkdownStream, render_markdown
+from qwen_magic.document.markdown import MarkdownStream, parser, render_markdown
 from qwen_magic.document.patches import Add, Extend, Grow, Patch, Remove, Replace
 
 PIECES = (
@@ -210,6 +210,35 @@ def test_any_cutting_of_a_document_ends_as_a_whole_render(
             break
     stream.finish()
     assert stream.html == render_markdown(text)
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.one_of(texts, st.sampled_from((*USUAL, *OTHER, *HOSTILE)).map(lambda k: document(k, 1500))),
+    st.integers(0, 999),
+    st.sampled_from((60, 300)),
+)
+def test_what_is_too_much_to_draw_comes_as_it_was_written(text: str, seed: int, most: int) -> None:
+    stream, size, position, closed = MarkdownStream(), sizes(seed), 0, list[str]()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parser, "MOST_DRAWN", most)
+        while position < len(text):
+            step = size()
+            stream.append(text[position : position + step])
+            position += step
+            stream.update()
+            before, closed = closed, [block.html for block in stream.blocks if block.closed]
+            assert closed[: len(before)] == before
+        stream.finish()
+        assert stream.html == render_markdown(text)
+
+
+def test_what_is_not_drawn_grows_as_one_block() -> None:
+    stream, patches = run("- a\n" * 10_000, 400)
+    assert [block.closed for block in stream.blocks] == [True, True, False]
+    assert max(characters(patch) for patch in patches) < 5_000
+    stream.finish()
+    assert stream.html == render_markdown("- a\n" * 10_000)
 
 
 @pytest.mark.parametrize(
