@@ -52,14 +52,15 @@ _SCALE: Final[Mapping[str, int]] = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class Tier(NamedTuple):
-    """The prices of requests whose input has at most `up_to` tokens: by type, for a million."""
+    """Prices for requests with at most `up_to` input tokens: by type, per million tokens."""
 
     up_to: float
     rows: Mapping[str, float]
 
     def price(self, *types: str, thinking: bool) -> float | None:
-        """The price of the first of these types that has one. What a model does while it thinks
-        may have a row of its own."""
+        """The price of the first of these types that has one; a model may have another while it
+        thinks.
+        """
         modes = ("thinking_", "") if thinking else ("", "thinking_")
         found = (self.rows.get(mode + each) for each in types for mode in modes)
         return next((price for price in found if price is not None), None)
@@ -67,8 +68,10 @@ class Tier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CataloguedModel:
-    """What the catalogue says of one model; None and empty where it says nothing. `currency` is an
-    ISO 4217 code, `window` in tokens."""
+    """What the catalogue says about a model; None or empty if it says nothing.
+
+    `currency` is an ISO 4217 code, `window` is in tokens.
+    """
 
     name: str
     window: int | None
@@ -76,13 +79,15 @@ class CataloguedModel:
     tiers: tuple[Tier, ...]
 
     def tier(self, input_tokens: int) -> Tier | None:
-        """The prices of a request of that size."""
+        """The prices for a request of that many input tokens."""
         fitting = (tier for tier in self.tiers if input_tokens <= tier.up_to)
         return next(fitting, self.tiers[-1] if self.tiers else None)
 
     def cost(self, usage: Usage) -> float | None:
-        """What these tokens cost, without the tools' own prices; None where a price is missing.
-        Where `usage` is the sum of several requests, the tier is that of the sum."""
+        """What these tokens cost, without the price of tools; None if a price is missing.
+
+        If `usage` is the sum of several requests, the tier is that of the sum.
+        """
         tier, thinking = self.tier(usage.input_tokens), usage.reasoning_tokens > 0
         if tier is None:
             return None
@@ -109,20 +114,22 @@ class CataloguedModel:
 
 
 class Catalogue:
-    """The models of one host. `at`: when it was asked for, in seconds since 1970."""
+    """The models of a host. `at`: when they were fetched, in seconds since 1970."""
 
     def __init__(self, models: Iterable[CataloguedModel], at: float) -> None:
         self.models = {model.name: model for model in models}
         self.at = at
 
     def find(self, model: str) -> CataloguedModel | None:
-        """The model of that name; a snapshot that is not listed has what its model has."""
+        """The model of that name; a snapshot that is not listed has the values of its model."""
         return self.models.get(model) or self.models.get(base_name(model))
 
 
 def listed_models(page: JSON) -> tuple[list[JSON], int]:
-    """Of a page of the catalogue: what is worth keeping of its models, and how many there are in
-    all. A model that is not for text (no window, no price of a token) is left out."""
+    """Read a page of the catalogue: the models with what is stored of them, and the total number.
+
+    Models without a window or a price of tokens (not for text) are left out.
+    """
     output = mapping(page.get("output"))
     kept = map(_stored_form, mappings(output.get("models")))
     return [each for each in kept if each is not None], integer(output.get("total")) or 0
@@ -144,7 +151,9 @@ def _stored_form(model: JSON) -> JSON | None:
 
 
 def read_catalogue(models: Iterable[JSON], currency: str, at: float) -> Catalogue:
-    """The catalogue out of what `listed_models` kept. `currency`: of prices that name none."""
+    """Build a catalogue from what `listed_models` returned. `currency`: of prices that name
+    none.
+    """
     return Catalogue((_model(each, currency) for each in models), at)
 
 
@@ -161,7 +170,7 @@ def _model(raw: JSON, currency: str) -> CataloguedModel:
 
 
 def _prices(rows: list[JSON]) -> dict[str, float]:
-    """By type, for a million tokens."""
+    """Prices by type, per million tokens."""
     found: dict[str, float] = {}
     for band in reversed(_BANDS):  # a better one takes the place of what was found before
         for row in rows:
@@ -172,7 +181,7 @@ def _prices(rows: list[JSON]) -> dict[str, float]:
 
 
 def _price(row: JSON) -> float | None:
-    """For a million tokens; None where it is no price, or not of tokens."""
+    """The price per million tokens; None for other units or an invalid price."""
     unit = text(row.get("price_unit"))
     per = next((tokens for pattern, tokens in _PER if pattern.search(unit)), 0)
     try:
@@ -188,8 +197,7 @@ def _currency(rows: list[JSON]) -> str:
 
 
 def _up_to(range_name: str) -> float:
-    """The largest input of a tier: `输入<=256k`, `32k<输入<=128k`; without end: `256k<输入`,
-    `输入>256k`, `Default`."""
+    """The largest input of a tier: `输入<=256k`, `32k<输入<=128k`; no limit: `256k<输入`."""
     sizes = [float(n) * _SCALE[unit.lower()] for n, unit in _SIZE.findall(range_name)]
     is_lower = bool(re.match(r"\s*\d", range_name)) or bool(re.search("[>＞]", range_name))
     if not sizes or (len(sizes) == 1 and is_lower):

@@ -31,21 +31,22 @@ _BESIDE_WORDS: Final = frozenset(" \t\n\r\f\v\"'`,;(){}[]<>")
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """What is kept back. `secrets`: texts, wherever they stand; `columns`: names or patterns
-    (`*_email`) that the user masks; `names`: further ones, of what may hold a secret."""
+    """What is masked: `secrets` are texts; `columns` are names or patterns (`*_email`) that the
+    user set; `names` are others that may hold a secret.
+    """
 
     secrets: Secrets
     columns: Collection[str] = ()
     names: Collection[str] = ()
 
     def source(self, text: str) -> str:
-        """Code without them."""
+        """Code with its secrets masked."""
         if self.columns:
             text = without_written(text, lambda name: is_masked(name, self.columns))
         return self.secrets.mask(text, code=True)
 
     def learn(self, code: str) -> None:
-        """Keep back what is written in `code` as a secret, wherever else it stands."""
+        """Mask the secrets written in `code` wherever else they occur."""
         for literal in written_secrets(clean(code)):
             self.secrets.add(literal)
 
@@ -53,8 +54,9 @@ class Masks:
 def cell_text(
     cell: Mapping[str, Any], source: str, outputs: str, of_source: int, of_outputs: int
 ) -> str:
-    """One cell: its number and state, its `source` and what its `outputs` say, of which so many
-    characters are told."""
+    """The text of a cell: its number and state, its `source` and its `outputs`, each cut to a limit
+    of characters.
+    """
     if cell.get("kind") != "code":
         kind = "Markdown" if cell.get("kind") == "markdown" else "Raw text"
         return f"{kind}:\n{fenced(_ends(source, of_source), 'markdown')}"
@@ -66,7 +68,7 @@ def cell_text(
 
 
 def _ends(text: str, limit: int) -> str:
-    """Its head and its tail, where it is longer than `limit`."""
+    """The beginning and end of a text that is longer than `limit`."""
     if len(text) <= limit:
         return text
     head, tail = head_of(text, limit * 2 // 3), tail_of(text, limit // 3)
@@ -82,7 +84,7 @@ def _pieces(piece: Mapping[str, Any], mask: Callable[[str], str]) -> str:
 
 
 def clean(text: str) -> str:
-    """What a terminal would show: without colours, what was overwritten, and control characters."""
+    """The text as a terminal would show it: no colours, overwritten text, or control characters."""
     text = _ESCAPES.sub("", text) if "\x1b" in text else text
     if "\r" in text:
         lines = text.replace("\r\n", "\n").split("\n")
@@ -96,8 +98,11 @@ def source_text(cell: Mapping[str, Any], masks: Masks) -> str:
 
 
 def outputs_text(cell: Mapping[str, Any], masks: Masks) -> str:
-    """All outputs of a cell. One in which a masked name stands is left out whole, since what stands
-    below it cannot be told from the rest; so are those of code that names a masked column."""
+    """The text of a cell's outputs.
+
+    An output that contains a masked name is left out entirely, as the values below it cannot be
+    told from the rest; so are all outputs of code that names a masked column.
+    """
     named = {name for name in cell["source"]["names"] if is_masked(name, masks.columns)}
     told: list[str] = []
     for output in cell["outputs"]:
@@ -130,20 +135,19 @@ def _output_text(output: Mapping[str, Any], masks: Masks) -> str:
 
 
 def texts_of(cell: Mapping[str, Any], masks: Masks, most: int) -> tuple[str, str]:
-    """The source of a cell as a page tells it, and what its outputs say; of each at most about
-    `most` characters."""
+    """The source of a cell and the text of its outputs, each of at most about `most` characters."""
     masks.learn(cell["source"]["text"])
     return _ends(source_text(cell, masks), most), _ends(outputs_text(cell, masks), most)
 
 
 def figures_in(cell: Mapping[str, Any]) -> int:
-    """How many of a cell's outputs are figures."""
+    """How many outputs of a cell are figures."""
     outputs = cell["outputs"]
     return sum(any(map(_FIGURES.match, each.get("mimes") or ())) for each in outputs)
 
 
 def head_of(text: str, window: int) -> str:
-    """So many characters of its beginning, up to where no word is cut in two: it may be a key."""
+    """The first `window` characters, up to a word's end: a cut word could be part of a key."""
     while 0 < window < len(text) and text[window] not in _BESIDE_WORDS:
         window -= 1
     return text[:window]
@@ -173,7 +177,7 @@ _NEW_LINE: Final = frozenset(("br", "p", "div", "tr", "li", "h1", "h2", "h3", "p
 
 
 def words_of_html(html: str) -> str:
-    """The words of HTML: a cell of a table ends in a tab, a row or block in a line break."""
+    """The text of HTML: table cells end with a tab, rows and blocks with a line break."""
     parts, here, in_pre = list[str](), 0, 0
     while found := _TAG.search(html, here):
         parts.append(_between_tags(html[here : found.start()], is_kept=in_pre > 0))

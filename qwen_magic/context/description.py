@@ -55,7 +55,7 @@ _COUNTS: Final = 12  # of what a report counts: one number for each value, or ea
 
 
 class Description(str):
-    """Text for a prompt. `cut` says what of the value it holds, where it does not hold all."""
+    """Text for a prompt. `cut` says which part of the value it shows, if not all."""
 
     cut: str = ""
 
@@ -91,7 +91,7 @@ def describe(value: object, *, whole: bool = False, called: str = "") -> Descrip
 
 
 def not_looked_at(value: object) -> Description:
-    """What stands for a value whose methods took too long."""
+    """The text for a value whose methods took too long."""
     kind = _type_name(value)
     told = Description(f"an object of type {kind}; looking at it took over {SECONDS:g} s")
     told.cut = "not looked at: it took too long"
@@ -99,7 +99,7 @@ def not_looked_at(value: object) -> Description:
 
 
 def cut(text: str, whole: str = "", limit: int = MAX_CHARS) -> Description:
-    """`text` no longer than `limit` characters, with a word about `whole` where it was cut."""
+    """Cut `text` to `limit` characters, and say how long the whole is."""
     if len(text) <= limit:
         return _as_description(text)
     held = f"the first {limit:,} characters of {whole or 'it'}"
@@ -117,8 +117,10 @@ def _cut_text(text: str, whole: bool) -> Description:
 
 
 def own_words(value: object) -> Callable[[], object] | None:
-    """How `value` tells itself to a model, if its type has a way for that (`OWN_WORDS`, methods
-    without arguments): asked of the type, since a proxy may have any attribute."""
+    """The text from a type's own method for this purpose (`OWN_WORDS`), or None.
+
+    The method is looked up on the type, since a proxy may have any attribute.
+    """
     kind = type(value)
     for name in OWN_WORDS:
         method = getattr(kind, name, None)
@@ -128,14 +130,14 @@ def own_words(value: object) -> Callable[[], object] | None:
 
 
 def is_report(value: object) -> bool:
-    """True for what a library found out about a table: skrub's TableReport, ydata's
-    ProfileReport."""
+    """Whether `value` is a library's report about a table: skrub's TableReport, ydata's
+    ProfileReport.
+    """
     return type(value).__name__.endswith("Report") and _json_method(value) is not None
 
 
 def report_content(value: Any) -> Any:
-    """What `is_report` holds, as JSON: without its pictures, and of long lists and counts only the
-    first, since each may be as long as the table."""
+    """The JSON of a report, without pictures, and with long lists and counts shortened."""
     method = _json_method(value)
     assert method is not None
     return _abridged(json.loads(method(value)))
@@ -171,7 +173,7 @@ def _is_picture(part: object) -> bool:
 
 
 def _own_words(value: object) -> str | None:
-    """IPython lets such a method give (text, metadata) as well, or None."""
+    """Call the method. As in IPython it may return (text, metadata), or None."""
     tell = own_words(value)
     told = tell() if tell else None
     told = told[0] if isinstance(told, tuple) else told
@@ -203,7 +205,7 @@ def _container(
     limit: int,
     called: str,
 ) -> str:
-    """JSON where it says the same; Python's notation where it would not."""
+    """A container as JSON if JSON can represent it, else in Python's notation."""
     whole = called or f"a {_type_name(value)} of {len(value):,} items"
     part = partial(_json_part, limit=limit)
     try:
@@ -213,8 +215,10 @@ def _container(
 
 
 def json_text(value: object, limit: int, part: Callable[[Any], object]) -> str:
-    """JSON of `value`, written no further than needed to know that it is longer than `limit`
-    characters. `part` gives what stands for a value that JSON does not know."""
+    """JSON of `value`, written only until it is longer than `limit` characters.
+
+    `part` returns a replacement for a value that JSON cannot represent.
+    """
     written, size = [], 0
     for chunk in json.JSONEncoder(ensure_ascii=False, default=part).iterencode(value):
         written.append(chunk)
@@ -225,7 +229,7 @@ def json_text(value: object, limit: int, part: Callable[[Any], object]) -> str:
 
 
 def _as_json(value: object, limit: int) -> object:
-    """`value` with its first items only, as many as can show; sets in a stable order."""
+    """`value` with only as many first items as can be shown; sets in a stable order."""
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in islice(value, limit)):
             raise TypeError("JSON would turn the keys into strings")
@@ -236,7 +240,7 @@ def _as_json(value: object, limit: int) -> object:
 
 
 def _json_part(value: object, limit: int) -> object:
-    """What JSON does not know, inside a container."""
+    """The text for a value inside a container that JSON cannot represent."""
     if isinstance(value, Mapping | AbstractSet):
         return _as_json(value, limit)
     return describe(value, whole=limit > MAX_CHARS)
@@ -275,12 +279,12 @@ class _Brief(reprlib.Repr):
 
 
 def brief(value: object, limit: int = MAX_CHARS) -> str:
-    """`repr(value)`, of which no more is written than about `limit` characters a part."""
+    """`repr(value)`, cut to about `limit` characters a part while it is written."""
     return _Brief(max(limit // 10, 6), limit).repr(value)
 
 
 def is_described_by_signature(value: object) -> bool:
-    """True for functions, classes, and what stands for a function: of numpy, of `functools`."""
+    """True for functions, classes, and function-like objects of numpy and `functools`."""
     if isinstance(value, CALLABLE):
         return True
     # Asked without running anything: a proxy may give any attribute.
@@ -307,7 +311,7 @@ def _callable(value: Any) -> str:
 
 
 def _module(value: types.ModuleType) -> str:
-    """Its docstring, and the names that it offers."""
+    """A module's docstring and public names."""
     names = getattr(value, "__all__", None) or [n for n in vars(value) if not n.startswith("_")]
     doc, offered = inspect.getdoc(value) or "", ", ".join(map(str, islice(names, MAX_CHARS)))
     told = (f"module {value.__name__}", doc[: MAX_CHARS // 2], offered and f"It offers: {offered}")
@@ -315,8 +319,9 @@ def _module(value: types.ModuleType) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    """Tables and columns: DataFrame and Series of pandas or polars, tables of pyarrow. Not the
-    relations of duckdb, whose shape would be a query."""
+    """True for tables and columns of pandas, polars, pyarrow; not for duckdb's, whose shape is a
+    query.
+    """
     if _has(value, "limit") and not _has(value, "to_pandas"):
         return False
     return _has(value, "shape") and any(
@@ -325,12 +330,12 @@ def _is_table(value: Any) -> bool:
 
 
 def _has(value: object, name: str) -> bool:
-    """Asks the type: asking a proxy of something remote could make it work."""
+    """Whether the type has the attribute; asking a remote proxy itself could start work."""
     return hasattr(type(value), name)
 
 
 def _table(value: Any) -> str:
-    """Ends in a line break, so that words that follow in the prompt are not one more cell."""
+    """The text of a table. It ends with a line break, so that following text is not part of it."""
     shape = tuple(value.shape)
     if len(shape) == 1:
         name = "" if value.name is None else f" {value.name!r}"
@@ -358,8 +363,7 @@ def _first_rows(value: Any) -> str:
 
 
 def rows_text(head: Any) -> str:
-    """A table or column as CSV; where it cannot write that (lists in cells, such as), as JSON, a
-    row a line."""
+    """A table as CSV, or as JSON lines if it cannot be written as CSV (lists in cells)."""
     if hasattr(head, "to_csv"):
         return str(head.to_csv(index=type(head.index).__name__ != "RangeIndex"))
     if hasattr(head, "write_csv"):

@@ -1,8 +1,8 @@
-"""What is in a file of a kind that takes a library to read: tables, pages, words.
+"""Read files that need a library: tables, pages, documents.
 
-Each library is imported when a file needs it. Nothing of a file is run: formulas are known by the
-values that they last had, macros are not looked at. Each kind has bounds, since a few bytes can
-stand for a billion cells.
+Each library is imported when a file needs it. Nothing in a file is run: formulas are read by their
+last values, macros are ignored. Each kind of file has size limits, since a few bytes can stand for
+a billion cells.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ READ_A_PART: Final = "Read what matters of it yourself, and name that variable w
 
 
 def too_large(ref: str, size: int, most: int, what: str = "") -> UsageError:
-    """The refusal of `size` bytes where there may be `most`."""
+    """The error for a file of `size` bytes where at most `most` are allowed."""
     large = f"{size / 1e6:,.1f} MB{what}, of {most / 1e6:,.0f} MB at most"
     return UsageError(f"The file {ref} is too large: {large}.", hint=READ_A_PART)
 
@@ -42,8 +42,10 @@ def too_large(ref: str, size: int, most: int, what: str = "") -> UsageError:
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """A table of a file, as a DataFrame: `reads` is the Python that reads the same, `sheet` its
-    name where there is more than one."""
+    """A table of a file as a DataFrame.
+
+    `reads`: Python code that reads the same table; `sheet`: its name if the file has several.
+    """
 
     frame: Any
     reads: str
@@ -51,8 +53,7 @@ class FileTable:
 
 
 def read_csv(ref: str, text: str, encoding: str, *, tabs: bool) -> list[FileTable]:
-    """The table that `text` is, which was written in `encoding`, between commas, semicolons, bars
-    or tabs."""
+    """Parse `text` as a table; the separator is a comma, semicolon, bar or tab."""
     import pandas  # type: ignore[import-untyped]
 
     first = next((line for line in text[:100_000].splitlines() if line.strip()), "")
@@ -74,7 +75,7 @@ def _has_decimal_commas(text: str) -> bool:
 
 
 def read_workbook(ref: str, path: Path) -> list[FileTable]:
-    """The sheets that a reader of the workbook sees, with the values that its formulas last had."""
+    """The visible sheets of a workbook, with the last values of formulas."""
     import openpyxl
 
     workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
@@ -102,8 +103,10 @@ def read_workbook(ref: str, path: Path) -> list[FileTable]:
 
 
 def _frame(ref: str, sheet: Any) -> Any:
-    """A sheet as `pandas.read_excel` has it, which would make a table of a billion cells of one
-    cell in the last corner. None where it is empty."""
+    """A sheet as `pandas.read_excel` returns it; None if it is empty.
+
+    Only the used cells are read: one cell in the far corner would make a billion of them.
+    """
     from pandas.io.parsers import TextParser  # type: ignore[import-untyped]
 
     sheet.reset_dimensions()  # what the file says of its size may be wrong
@@ -157,7 +160,7 @@ def read_parquet(ref: str, path: Path) -> list[FileTable]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a PDF: its text, or its picture with about how many `tokens` that is."""
+    """A page of a PDF: its text, or its image and the number of tokens that takes."""
 
     number: int
     text: str = ""
@@ -166,9 +169,11 @@ class Page:
 
 
 def read_pdf(ref: str, path: Path, *, sees: bool | None) -> list[Page]:
-    """The pages: the first as pictures for a model that `sees`, all others as text. A model of
-    which nothing is known gets text, and so does a blind one, unless there is none: scanned pages
-    are pictures."""
+    """The pages of a PDF, the first as images if the model `sees`, the others as text.
+
+    A model without vision, or not known to have it, gets text, unless there is none (scanned
+    pages).
+    """
     import pypdfium2
 
     document = pypdfium2.PdfDocument(path)
@@ -216,7 +221,9 @@ def _picture(document: Any, number: int) -> Page:
 
 
 def read_docx(ref: str, path: Path) -> tuple[str, int]:
-    """Its text, with headings, lists and tables as Markdown, and how many pictures it has."""
+    """The text of a document with headings, lists and tables as Markdown; and its number of
+    images.
+    """
     import docx
 
     document = docx.Document(str(path))

@@ -1,6 +1,6 @@
-"""An exception, as it is told to a model: its cell, traceback and the values that it names.
+"""Describe an exception to a model: the cell, the traceback and the values that it names.
 
-It tells what nobody typed, so that it keeps back what looks like a secret, and says what is in it.
+The user has typed none of this, so secrets are masked, and the report lists what it contains.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ _PLACES: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class ExceptionReport:
-    """`text`: Markdown for the model. `title`: the exception's type. `cell`: the number of the
-    cell that failed, or None. `names`: those whose values are in the text. `has_source`: the cell,
-    or the last input, is in it."""
+    """The report about an exception.
+
+    `text`: Markdown for the model; `title`: the exception's type; `cell`: the failed cell's number,
+    or None; `names`: variables whose values are included; `has_source`: the cell's source is
+    included.
+    """
 
     text: str
     title: str
@@ -38,7 +41,7 @@ class ExceptionReport:
 
     @property
     def contents(self) -> str:
-        """What is in it, in words: "cell 5, the traceback, the values of x, df"."""
+        """What the report includes: "cell 5, the traceback, the values of x, df"."""
         parts = ["the traceback"]
         if self.has_source:
             parts.insert(0, f"cell {self.cell}" if self.cell is not None else "the last input")
@@ -70,7 +73,7 @@ def exception_report(
 
 @dataclass
 class _Telling:
-    """One report in the making."""
+    """Builds one report."""
 
     error: BaseException
     cells: Mapping[str, int]
@@ -108,7 +111,7 @@ class _Telling:
         )
 
     def _failing_cell(self) -> tuple[int | None, str, set[int]]:
-        """The number, the source and the failing lines of the cell that was run."""
+        """The number, source and failing lines of the cell that was run."""
         first = next((place for place in self.own if place.cell is not None), None)
         if first is not None:
             lines = {p.line for p in self.own if p.filename == first.filename}
@@ -121,7 +124,7 @@ class _Telling:
         return None, self.last_input, set()
 
     def _as_typed(self, number: int | None, ran: list[str]) -> str:
-        """As typed, where only magics differ in what ran, so that the lines are the same."""
+        """The cell as typed, if it differs from the executed code only in its magics."""
         lines = self.typed.get(number, "").rstrip().split("\n") if number is not None else [""]
         same = len(lines) == len(ran) and all(
             typed.rstrip() == line.rstrip() or "get_ipython()" in line or "__qwen__(" in line
@@ -130,7 +133,7 @@ class _Telling:
         return "\n".join(lines if same or not ran else ran)
 
     def _find_secrets(self) -> None:
-        """In the sources and the variables along the way, before anything is told."""
+        """Collect secrets of the sources and variables before any text is written."""
         users = [place for of in self.places.values() for place in of if place.is_users]
         sources = {"\n".join(place.source.lines) for place in users} | {self.source}
         for literal in (each for source in sources for each in written_secrets(source)):
@@ -139,7 +142,7 @@ class _Telling:
         self.secrets.search([_of_user(scope) for scope in scopes.values()])
 
     def _innermost_first(self) -> list[Place]:
-        """The places whose values are told: each line once, however often it recurs."""
+        """The places whose values are described; each line once, also in a recursion."""
         found: dict[tuple[str, int], Place] = {}
         for chain in self.places.values():  # in the order of `errors`
             for place in reversed(chain):
@@ -167,7 +170,7 @@ class _Telling:
         return _numbered(lines, 1, self.marked)
 
     def _traceback(self) -> str:
-        """The user's functions whole, a library's places in one line each."""
+        """The traceback: the user's functions complete, a library's in one line each."""
         told: list[str] = []
         counts: Counter[tuple[str, int]] = Counter()
         for place in self.own:
@@ -203,14 +206,14 @@ class _Telling:
 
 
 def _title(error: BaseException) -> str:
-    """The exception's type, as Python's own tracebacks name it."""
+    """The exception's type as Python's tracebacks name it."""
     module = type(error).__module__
     prefix = "" if module in ("builtins", "__main__") else f"{module}."
     return prefix + type(error).__qualname__
 
 
 def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
-    """Causes, what was being handled, and the members of groups; each once."""
+    """The exception's causes, contexts, and members of groups; each once."""
     seen = {id(error)}
     waiting = [error]
     while waiting:
@@ -228,7 +231,7 @@ def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
 
 
 def _of_user(scope: Mapping[str, object]) -> dict[str, object]:
-    """Without what IPython and Python put there."""
+    """The variables without those that IPython and Python define."""
     return {
         name: value
         for name, value in list(scope.items())
@@ -252,7 +255,7 @@ def _numbered(lines: list[str], first: int, marked: set[int]) -> str:
 
 
 def _middle_out(text: str) -> str:
-    """The beginning and the end of a text that is too long: the last lines tell the most."""
+    """The beginning and end of a text that is too long."""
     if len(text) <= MAX_CHARS:
         return text
     return f"{text[: MAX_CHARS // 3]}\n… (left out) …\n{text[-MAX_CHARS * 2 // 3 :]}"

@@ -1,15 +1,15 @@
-"""Files in a prompt, each told to the model as what it is.
+"""Files in a prompt, each converted according to its type.
 
-    text                   as it reads, between fences
-    CSV, Excel, Parquet    as a table, as `-d` tells one (of a workbook, each sheet that shows)
-    PDF                    its pages: as images to a model that sees, else as text
+    text                   unchanged, in a code block
+    CSV, Excel, Parquet    as a table, like `-d` (of a workbook, each visible sheet)
+    PDF                    its pages: as images for a model with vision, else as text
     DOCX                   its text, with headings and tables as Markdown
-    image                  as `-i` sends it
-    address                by itself, for a service that fetches it
+    image                  like `-i`
+    address                unchanged, for a service that downloads it
 
-What a file is, its first bytes say, and then its name's ending. Nothing in one is ever run. Reading
-has bounds, in bytes as stored and as unpacked, in pages and in seconds; past one it is an error
-that says which.
+The type is recognized by the first bytes, then by the name's ending. Nothing in a file is run.
+Reading is limited in bytes (stored and unpacked), pages and seconds; a larger file is an error that
+names the limit.
 """
 
 from __future__ import annotations
@@ -151,8 +151,10 @@ def _address(ref: str, url: str) -> FilePart:
 
 
 def find_file(ref: str, value: object = None) -> Path:
-    """The file that `ref` names; a variable of that name counts where there is none. Raises
-    `UsageError` with names that are near."""
+    """The path that `ref` names; if there is no such file, the one in the variable of that name.
+
+    Raises `UsageError`, which lists similar names.
+    """
     typed, given = _path(ref), None
     if not os.path.isfile(typed) and isinstance(value, str | os.PathLike):
         given = _path(os.fspath(value))
@@ -187,7 +189,7 @@ def _path(given: Any) -> Path:
 
 
 def _similar_names(path: Path) -> str:
-    """Names in its folder that are near, whatever their case."""
+    """Similar names in the same folder, ignoring case."""
     folder = path.parent
     if not os.path.isdir(folder):
         return f"There is no folder {folder} either; it is looked for from {Path.cwd()}."
@@ -244,7 +246,9 @@ def _read_file(
 
 
 def _tried(ref: str, kind: str, read: Callable[[], _T]) -> _T:
-    """What `read` gives; what is broken in a file has as many exceptions as libraries read it."""
+    """Call `read`, and turn any exception into a `UsageError`: each library has its own for broken
+    files.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles that a library does not know
@@ -405,7 +409,7 @@ def _picture(ref: str, path: Path) -> FilePart:
 
 
 def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:
-    """Each page that is a picture with words on which it is; the text of the others."""
+    """Each page that is an image, after a line with its number; the text of the others."""
     shown = [page for page in pages if page.picture is not None]
     texts = [page for page in pages if page.picture is None]
     about = f"PDF, {number_of(len(pages), 'page')}"

@@ -1,10 +1,11 @@
 """Images in a prompt: files, addresses, figures, arrays, as parts of a message.
 
-Pictures are sent inside the request, so they are made no larger than a model looks at. That needs
-Pillow (or a figure that draws itself); without it files and bytes go as they are, if small enough.
+Images are sent inside the request, so they are scaled down to what a model looks at. This needs
+Pillow (or a figure that draws itself); without it, files and bytes are sent unchanged if they are
+small enough.
 
-A figure looks as the notebook shows it. What has no range of its own that everybody knows (an array
-of 12 bits, a mask of 0 and 1) is shown from black to white, and a word says what that stands for.
+A figure is drawn as the notebook shows it. Values without a usual range (12-bit arrays, masks of 0
+and 1) are scaled from black to white, and a note says which values these are.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _PLAIN_MODES: Final = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An encoded picture. `note`: what was done to what it shows, in words, or empty."""
+    """An encoded image. `note`: how it was changed, in words, or empty."""
 
     content: bytes
     media_type: str
@@ -98,7 +99,7 @@ def _item_and_part(ref: str, item: JSON, note: str = "") -> tuple[JSON, RequestP
 
 
 def check_vision(model: str) -> None:
-    """Raises `UsageError` where `model` is known to see no images."""
+    """Raise `UsageError` if `model` is known to have no vision."""
     if is_text_only(model):
         raise UsageError(
             f"{model} sees no images.",
@@ -107,7 +108,7 @@ def check_vision(model: str) -> None:
 
 
 def newest_seeing_model() -> str:
-    """The newest known model that sees images: the table begins with the newest."""
+    """The newest known model with vision."""
     return next(each.name for each in KNOWN_MODELS if each.vision and not each.date)
 
 
@@ -162,8 +163,9 @@ def _read_file(ref: str, path: Path) -> bytes:
 
 
 def _figure(ref: str, value: Any, depth: int = 2) -> Any:
-    """The matplotlib figure that `value` is, stands in, or is an array or list of the parts of;
-    None where there is none."""
+    """The matplotlib figure that `value` is, belongs to, or is a list or array of parts of; else
+    None.
+    """
     is_array = getattr(getattr(value, "dtype", None), "kind", "") == "O" and hasattr(value, "flat")
     if is_array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
         parts = islice(value.flat if is_array else value, _MOST_PARTS if depth else 0)
@@ -193,8 +195,10 @@ def _png_of(ref: str, figure: Any) -> bytes:
 
 
 def _draw(figure: Any, written: io.BytesIO) -> None:
-    """A figure as the notebook shows it: with all that stands beside its axes. Its size in inches
-    bounds the pixels."""
+    """Draw a figure as the notebook shows it, including what is outside its axes.
+
+    Its size in inches limits the pixels.
+    """
     own = max(max(figure.get_size_inches()), 0.01)
     box = figure.get_tightbbox()
     inches = max(box.width, box.height) if box is not None else own
@@ -204,7 +208,7 @@ def _draw(figure: Any, written: io.BytesIO) -> None:
 
 
 def may_be_image(value: object) -> bool:
-    """Whether `image_part` would take `value`, an object of the notebook, for one to look at."""
+    """Whether `image_part` would accept `value`."""
     kind = type(value)
     if kind.__module__.partition(".")[0] in _DRAWN_BY or hasattr(kind, "_repr_png_"):
         return True
@@ -238,7 +242,7 @@ def _drawn_by_another(ref: str, value: Any, library: str) -> bytes:
 
 
 def media_type(content: bytes) -> str:
-    """The media type that the first bytes tell, or empty."""
+    """The media type according to the first bytes, or empty."""
     for signature, name in _SIGNATURES:
         if content.startswith(signature):
             return name
@@ -246,7 +250,7 @@ def media_type(content: bytes) -> str:
 
 
 def from_bytes(ref: str, content: bytes) -> Picture:
-    """As they are where they are small in every sense; else drawn anew by Pillow."""
+    """The bytes unchanged if they are small enough, else re-encoded with Pillow."""
     kind = media_type(content)
     try:
         opened = _opened(content)
@@ -280,7 +284,7 @@ def _opened(content: bytes) -> Image:
 
 
 def fitted(picture: Any) -> Picture:
-    """No larger than is looked at: PNG where that keeps sharp edges cheaply, else JPEG."""
+    """Scale an image down; PNG for sharp edges if that is small, else JPEG."""
     from PIL import ImageOps
 
     upright: Any = ImageOps.exif_transpose(picture)
@@ -305,7 +309,7 @@ def fitted(picture: Any) -> Picture:
 
 
 def _eight_bits(picture: Any) -> tuple[Any, str]:
-    """A picture of one channel of more than eight bits (I, I;16, F) in eight, and a word on it."""
+    """Convert one channel of more than eight bits (I, I;16, F) to eight, with a note."""
     if not picture.mode.startswith(("I", "F")):
         return picture, ""
     wide = picture.convert("F")
@@ -314,7 +318,7 @@ def _eight_bits(picture: Any) -> tuple[Any, str]:
 
 
 def _flat(picture: Any) -> Any:
-    """Without transparency, which JPEG has not: on white."""
+    """Put an image on white, as JPEG has no transparency."""
     import PIL.Image
 
     if not _has_transparency(picture):
@@ -365,7 +369,7 @@ def _scale(
 
 
 def _as_array(ref: str, value: Any) -> Any:
-    """As an array of numpy; what a masked one hides becomes no number."""
+    """`value` as a numpy array; masked values become NaN."""
     try:
         if hasattr(value, "filled") and hasattr(value, "mask"):
             value = value.astype("float64").filled(float("nan"))
@@ -378,8 +382,7 @@ def _as_array(ref: str, value: Any) -> Any:
 
 
 def from_array(ref: str, array: Any) -> Picture:
-    """An array of numpy, shown by the range of its values: height × width, or with 1, 3 or 4
-    channels."""
+    """An image of a numpy array: height × width, or with 1, 3 or 4 channels."""
     try:
         import PIL.Image
     except ImportError:
@@ -411,8 +414,7 @@ def _shape_hints(ref: str, shape: tuple[int, ...]) -> Iterator[str]:
 
 
 def _as_bytes(array: Any) -> tuple[Any, str]:
-    """From 0 to 255; what is no number is black. With words on what is shown otherwise than meant
-    by everybody."""
+    """Scale values to 0–255, NaN as black; with a note if the scale is unusual."""
     import numpy
 
     if array.dtype.kind == "b":
@@ -446,7 +448,7 @@ def _needs_pillow(ref: str, words: str) -> UsageError:
 
 
 def too_large(ref: str, size: int) -> UsageError:
-    """The refusal of `size` bytes."""
+    """The error for an image of `size` bytes."""
     return UsageError(
         f"The image {ref} is too large: {size / 1024 / 1024:,.1f} MB.",
         hint=f"At most {MAX_BYTES // 1024 // 1024} MB are sent; with Pillow (pip install pillow) "

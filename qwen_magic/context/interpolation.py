@@ -52,9 +52,11 @@ _ONLY: Final = re.compile(r"\s*\{" + _REFERENCE + r"\}\s*")
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """One reference that was expanded. `name` is as typed, without braces; `chars` is the length of
-    `value_text`; `count` says how often it stood in the text; `cut` what of the value it is, where
-    that is not all."""
+    """A reference that was replaced.
+
+    `name`: as typed, without braces; `chars`: the length of `value_text`; `count`: how often it
+    occurs; `cut`: which part of the value is shown, if not all.
+    """
 
     name: str
     value_text: str
@@ -65,7 +67,7 @@ class Expansion:
 
 @dataclass(frozen=True, slots=True)
 class Interpolated:
-    """The text to send; what was expanded; references that were left as typed."""
+    """The text to send, the references replaced, and those left as typed."""
 
     text: str
     expanded: tuple[Expansion, ...] = ()
@@ -73,7 +75,7 @@ class Interpolated:
 
 
 class _NoValueError(LookupError):
-    """A reference leads nowhere, or to what may not be shown."""
+    """A reference has no value, or one that must not be shown."""
 
 
 def interpolate(
@@ -82,10 +84,10 @@ def interpolate(
     *,
     describe: Callable[[object], str] = describe_value,
 ) -> Interpolated:
-    """Expand the references of `text` out of `namespace`, with `describe` for their values.
+    """Replace the references in `text` by values of `namespace`, described by `describe`.
 
-    A reference whose first name is unknown, or whose lookup fails for any reason, stays as typed
-    and is listed in `unknown`. Never raises, unless `describe` does.
+    A reference whose name is unknown, or whose lookup fails, stays as typed and is listed in
+    `unknown`. Raises only what `describe` raises.
     """
     values: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -120,7 +122,7 @@ def interpolate(
 
 
 def single_reference(text: str, namespace: Mapping[str, object]) -> object | None:
-    """The value where `text` is one `{reference}` alone, around it only white space; else None."""
+    """The value if `text` is a single `{reference}`, apart from white space; else None."""
     try:
         return look_up(text, namespace)
     except LookupError:
@@ -128,7 +130,7 @@ def single_reference(text: str, namespace: Mapping[str, object]) -> object | Non
 
 
 def look_up(text: str, namespace: Mapping[str, object]) -> object:
-    """The value where `text` is one `{reference}` alone. Raises `LookupError`."""
+    """The value if `text` is a single `{reference}`. Raises `LookupError`."""
     reference = _ONLY.fullmatch(text)
     if reference is None or reference["root"] not in namespace or _is_private(reference):
         raise _NoValueError
@@ -136,9 +138,9 @@ def look_up(text: str, namespace: Mapping[str, object]) -> object:
 
 
 def open_reference(text: str) -> str | None:
-    """The letters typed so far of a reference that is open at the end of `text`, for completion.
+    """The part of a reference typed so far at the end of `text`, for completion.
 
-    None where nothing is open there: no brace, doubled braces, code, maths.
+    None if no reference is open there: no brace, doubled braces, code, maths.
     """
     found = re.search(r"(?<!\{)\{((?:[^\W\d]\w*)?)\Z", text)
     if found is None:
@@ -149,7 +151,7 @@ def open_reference(text: str) -> str | None:
 
 
 def _parts(text: str) -> Iterator[str | re.Match[str]]:
-    """`text` in pieces: literal strings, and matches that have the shape of a reference."""
+    """Split `text` into literal strings and matches that look like references."""
     position = 0
     for start, end in [*fences(text), (len(text), len(text))]:
         yield from _parts_outside_fences(text, position, start)
@@ -173,7 +175,9 @@ def _parts_outside_fences(text: str, start: int, end: int) -> Iterator[str | re.
 
 
 def _is_private(reference: re.Match[str]) -> bool:
-    """Dunder names and private attributes are nobody's data; `_` and `_3` are outputs."""
+    """Whether the reference has a dunder or private name; `_` and `_3` are outputs, so they do not
+    count.
+    """
     return reference["root"].startswith("__") or any(
         (step["attribute"] or "").startswith("_") for step in _STEP.finditer(reference["path"])
     )
@@ -212,7 +216,7 @@ def _follow(value: object, step: re.Match[str]) -> object:
 
 
 def fences(text: str) -> list[tuple[int, int]]:
-    """The stretches of `text` that are fenced code, as (start, end) offsets in order."""
+    """The fenced code in `text`, as (start, end) offsets in order."""
     found: list[tuple[int, int]] = []
     position = 0
     while opening := _FENCE.search(text, position):
@@ -226,7 +230,9 @@ def fences(text: str) -> list[tuple[int, int]]:
 
 
 def end_of_verbatim(text: str, opener: re.Match[str], limit: int) -> int:
-    """The offset after the stretch that `opener` begins, or after `opener` where it begins none."""
+    """The offset after the code or maths that `opener` starts, or after `opener` if it starts
+    none.
+    """
     mark, after = opener[0], opener.end()
     if mark[0] == "`":
         return _end_of_code(text, mark, after, limit)
@@ -270,7 +276,7 @@ def _end_at(text: str, closing: str, after: int, limit: int) -> int:
 
 
 def _end_of_arguments(text: str, after: int, limit: int) -> int:
-    """After the balanced groups on this line that follow a TeX command."""
+    """The offset after the `{…}` arguments of a TeX command on this line."""
     options = _TEX_OPTIONS.match(text, after, limit)
     position = options.end() if options else after
     if text[position : position + 1] != "{":
@@ -283,7 +289,7 @@ def _end_of_arguments(text: str, after: int, limit: int) -> int:
 
 
 def _end_of_group(text: str, start: int, stop: int) -> int:
-    """The offset after the brace that closes the one at `start`; 0 where none does."""
+    """The offset after the brace that closes the one at `start`; 0 if there is none."""
     depth = 0
     for position in range(start, stop):
         if text[position] == "{":

@@ -22,15 +22,18 @@ MOST_ITEMS: Final = 100_000  # of a container: no more than a few thousand can e
 
 
 def is_masked(label: object, mask: Collection[str]) -> bool:
-    """True where `label` (any part of a nested one) is in `mask`: a name, or a pattern with `*`
-    or `?`. Upper and lower case count as the same: too much kept back does no harm."""
+    """Whether `label` (or a part of a nested one) matches `mask`: names, or patterns with `*` or
+    `?`.
+
+    Case is ignored, to mask rather too much.
+    """
     if isinstance(label, tuple):
         return any(is_masked(part, mask) for part in label)
     return bool(mask) and bool(masked_among([label], mask))
 
 
 def masked_among(labels: Iterable[object], mask: Collection[str]) -> list[object]:
-    """Those of `labels`, of which there may be many, that are in `mask`."""
+    """Those of `labels` that match `mask`; efficient for many labels."""
     every = list(labels)
     texts = [str(label).casefold() for label in every]
     together = "\n".join(texts)  # most names in a mask are in no label: told at a glance
@@ -43,7 +46,7 @@ def masked_among(labels: Iterable[object], mask: Collection[str]) -> list[object
 
 @lru_cache(maxsize=16)
 def _parts(mask: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Each name of a mask with the longest text that is in all that it fits."""
+    """Each name of a mask, with the longest text that all its matches contain."""
     names = [given.casefold() for given in mask]
     return tuple(
         (name, "" if "[" in name else max(re.split(r"[*?]", name), key=len)) for name in names
@@ -52,7 +55,7 @@ def _parts(mask: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=64)
 def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    """One for all: of a long table there are many labels to look at."""
+    """One regular expression for all names, for tables with many labels."""
     return re.compile("|".join([*map(re.escape, names), *map(translate, names)]))
 
 
@@ -91,12 +94,12 @@ def without_masked(
     most: int = MOST_ITEMS,
     replaced: Callable[[Any], Any] = lambda part: part,
 ) -> Any:
-    """`value` with `[masked]` for what is called by a masked name: keys of dicts, fields of
-    records and of arrays, named indexes, at any depth. Records become dicts; an object with
-    own words is left to tell what it tells. Every other part goes through `replaced`.
+    """`value` with `[masked]` in place of the values under masked names, at any depth.
 
-    No more than `most` parts are looked at, and the rest is left out. Raises `RecursionError` for
-    what holds itself.
+    Masked are keys of dicts, fields of records and arrays, and named indexes. Records become dicts;
+    an object with its own description is replaced by that. Other parts are passed through
+    `replaced`. At most `most` parts are processed, the rest is left out. Raises `RecursionError`
+    for a value that contains itself.
     """
     parts_left = most
 
@@ -136,7 +139,7 @@ def _masked_keys(found: Mapping[Any, Any], mask: Collection[str]) -> frozenset[A
 
 
 def _without_columns(content: Any, mask: Collection[str]) -> Any:
-    """A report that lists its columns, each with its name."""
+    """Remove masked columns from a report that lists columns by name."""
     listed = content.get("columns") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         return content
@@ -148,8 +151,9 @@ def _without_columns(content: Any, mask: Collection[str]) -> Any:
 
 
 def record_fields(value: Any) -> Mapping[Any, Any] | None:
-    """The fields of a record by name: of a dataclass, a model of pydantic's, a named tuple, a class
-    of attrs', a namespace; None for what is none."""
+    """The fields of a dataclass, pydantic model, named tuple, attrs class or namespace; None for
+    others.
+    """
     kind = type(value)
     if dataclasses.is_dataclass(kind):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

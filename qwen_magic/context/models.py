@@ -24,8 +24,11 @@ from qwen_magic.protocol.response import Usage
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One known model. `window` is in tokens, None where no sound source was found. `snapshots` is
-    what follows the name in theirs; `date` is a snapshot's own (`2026-01-23`), else empty."""
+    """A known model. `window` is in tokens, None if not documented.
+
+    `snapshots`: the suffixes of its snapshots' names; `date`: of a snapshot (`2026-01-23`), else
+    empty.
+    """
 
     name: str
     note: str = ""
@@ -99,7 +102,7 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _with_snapshots(model: Model) -> list[Model]:
-    """The model, and each of its snapshots as one of its own."""
+    """The model, followed by a model for each snapshot."""
     return [
         model,
         *(
@@ -150,7 +153,7 @@ def sees_images(model: str) -> bool | None:
 
 
 def retirement(model: str) -> str:
-    """A line about a model that was retired; empty for any other, such as its snapshots."""
+    """A sentence if the model is retired; empty for any other."""
     day = RETIRED.get(model, "")
     return f"{model} was retired on {day}: take another, such as qwen3.7-plus (-m)" if day else ""
 
@@ -163,15 +166,15 @@ _NO_BREAK: Final = "\u00a0"
 
 
 def base_name(model: str) -> str:
-    """The model that a snapshot's name belongs to; any other name as it is."""
+    """The model that a snapshot's name belongs to; any other name unchanged."""
     return _SNAPSHOT.sub("", model)
 
 
 def window_of(model: str, extra: Mapping[str, int] | None = None) -> int | None:
-    """The window in tokens; None where it is not known, and nothing should be shown.
+    """The window in tokens, or None if it is not known.
 
-    `extra` (what the user has set) comes first; a snapshot has its base name's window unless it is
-    listed itself. A window that is not positive counts as unknown.
+    `extra` (the user's setting) comes first; a snapshot has its model's window unless it is listed
+    itself. A window that is not positive counts as unknown.
     """
     given = extra or {}
     base = base_name(model)
@@ -182,9 +185,9 @@ def window_of(model: str, extra: Mapping[str, int] | None = None) -> int | None:
 
 
 def fullness(usage: Usage | None, window: int | None) -> float | None:
-    """The share of the window that the next turn begins with: what went in and the answer.
+    """The share of the window that the next turn starts with: this turn's input and answer.
 
-    Thinking is not carried over. None where either is unknown. It may be above 1.
+    Thinking is not carried over. None if unknown; may be above 1.
     """
     if usage is None or not usage.known or not window:
         return None
@@ -192,19 +195,21 @@ def fullness(usage: Usage | None, window: int | None) -> float | None:
 
 
 def carried_tokens(usage: Usage) -> int:
-    """What the next turn begins with: the input of this one, and its answer without thinking."""
+    """The tokens that the next turn starts with: this one's input, and its answer without
+    thinking.
+    """
     return usage.input_tokens + max(0, usage.output_tokens - usage.reasoning_tokens)
 
 
 def window_fact(full: float | None) -> str:
-    """For the footer: "window 62 % full" once past half, else nothing."""
+    """For the footer: "window 62 % full" above one half, else empty."""
     if full is None or full < SHOWN_FROM:
         return ""
     return f"window{_NO_BREAK}{int(100 * full)}{_NO_BREAK}%{_NO_BREAK}full"
 
 
 def window_warning(full: float | None) -> str:
-    """A line to say before the service begins to cut, else nothing."""
+    """A warning before the service starts to cut the conversation, else empty."""
     if full is None or full < WARNED_FROM:
         return ""
     if full < CUT_FROM:

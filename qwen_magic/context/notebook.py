@@ -1,12 +1,12 @@
-"""The notebook as its reader sees it, as text for a model: which cells, how much of each.
+"""The notebook as text for a model: which cells, and how much of each.
 
     reading(…)  yields a request            {"do": "outline"} | {"do": "cells", "ids": […], …}
     the page    answers it (notebook.js), or `answer` does, for a file or a kernel's history
     reading(…)  returns `Seen`: the text, within its budget, and what was left out
 
-Nothing is read, sent or waited for here, and a reply is text alone: of a figure it says that it is
-there. Whoever reads it for a question is told no more than that needs: the cells nearest to the one
-that asks come first, of a long text its two ends. What one cell says is `context.cell_text`.
+This module does no input or output. A reply has text only; a figure is merely mentioned. Only as
+much is requested as is needed: the cells nearest to the asking one first, and of a long text its
+beginning and end. `context.cell_text` writes a single cell.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ _BETWEEN: Final = 12.0  # and of those that may stand between two
 
 
 class Selection(NamedTuple):
-    """What of the notebook is wanted. `first` and `to`: numbers of cells, as their prompts show
-    them; `first` of "last": how many."""
+    """The cells to read. `first` and `to`: execution counts; for "last", `first` is how many."""
 
     word: str
     first: int = 0
@@ -72,7 +71,7 @@ class Selection(NamedTuple):
 
 
 def read_selection(text: str) -> Selection:
-    """Raises `UsageError`."""
+    """Parse a selection such as `last:3`. Raises `UsageError`."""
     found = _SELECTION.fullmatch(text)
     if found is None:
         raise UsageError(f"takes {FORM}, not {text!r}.")
@@ -90,7 +89,7 @@ def read_selection(text: str) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What of the notebook goes to the model. `about`: the same in words, for people."""
+    """The text of the notebook for the model. `about`: what it contains, in words."""
 
     text: str
     about: str
@@ -99,8 +98,11 @@ class Seen:
 def reading(
     selection: Selection, cell_id: str, masks: Masks, budget: int | None
 ) -> Generator[JSON, Any, Seen | None]:
-    """Read what is wanted, for a question of the cell `cell_id`, in about `budget` tokens (None:
-    all of it). None where nobody answers. Raises `UsageError` where nothing is there to be read."""
+    """Read a selection of cells, for a question of the cell `cell_id`.
+
+    `budget`: about how many tokens, None for no limit. Returns None if no page replies. Raises
+    `UsageError` if there is nothing to read.
+    """
     heads = yield {"do": "outline"}
     if not _is_list(heads):
         return None
@@ -123,7 +125,7 @@ def reading(
 
 
 class FoundCell(NamedTuple):
-    """A cell of code, its prompt's `number` (0: not run), and all of its `source`."""
+    """A code cell, with its execution `number` (0: not run) and complete `source`."""
 
     id: str
     number: int
@@ -135,8 +137,10 @@ class FoundCell(NamedTuple):
 
 
 def finding(target: str, cell_id: str) -> Generator[JSON, Any, FoundCell | None]:
-    """Find a cell of code: `cells:N`, `this` one (of the id), or "", the one above. None where
-    nobody answers. Raises `UsageError` where there is no such cell."""
+    """Find a code cell: `cells:N`, `this` (the cell `cell_id`), or "" for the one above.
+
+    Returns None if no page replies. Raises `UsageError` if there is no such cell.
+    """
     heads = yield {"do": "outline"}
     if not _is_list(heads):
         return None
@@ -155,8 +159,10 @@ def finding(target: str, cell_id: str) -> Generator[JSON, Any, FoundCell | None]
 
 
 def finding_failed(number: int | None, source: str) -> Generator[JSON, Any, FoundCell | None]:
-    """The cell that the new `source` is to replace: the one with the number of the cell that
-    failed, unless another has much more of its lines. None where there is none."""
+    """Find the cell that the new `source` replaces: the failed one with this number.
+
+    If another cell shares many more lines with it, that one is returned. None if there is none.
+    """
     heads = yield {"do": "outline"}
     if not _is_list(heads) or number is None:
         return None
@@ -189,8 +195,10 @@ def _is_list(reply: object) -> bool:
 
 
 def _chosen(heads: Sequence[Mapping[str, Any]], selection: Selection, here: int) -> list[int]:
-    """The places of the cells that are wanted, those nearest to `here` first; never the cell that
-    asks, nor an empty one. Raises `UsageError` where there is none."""
+    """The indexes of the selected cells, nearest to `here` first.
+
+    The asking cell and empty cells are left out. Raises `UsageError` if none is left.
+    """
     given = [at for at, head in enumerate(heads) if at != here and not head.get("empty")]
     code = [at for at in given if heads[at].get("kind") == "code"]
     match selection.word:
@@ -224,7 +232,7 @@ def _chosen(heads: Sequence[Mapping[str, Any]], selection: Selection, here: int)
 def _outline(
     heads: Sequence[Mapping[str, Any]], chosen: list[int], masks: Masks, budget: int | None
 ) -> Seen:
-    """Headings, and of each cell of code its first line."""
+    """The headings, and the first line of each code cell."""
     lines: dict[int, str] = {}
     left = float("inf") if budget is None else budget - _AROUND
     titles = {at: clean(str(heads[at].get("heading") or "")) for at in chosen}
@@ -249,7 +257,7 @@ def _fitted(
     masks: Masks,
     budget: int | None,
 ) -> Seen:
-    """Cell by cell, the nearest first: as much of each as lets all of them in, or at least many."""
+    """Read the cells, nearest first, with a share of the budget for each."""
     for cell in cells.values():
         masks.learn(cell["source"]["text"])
         masks.learn(cell["source"]["tail"])
@@ -287,7 +295,7 @@ def _about(told: Mapping[int, str], chosen: list[int], all_cells: Sequence[objec
 
 
 def _in_order(told: Mapping[int, str], chosen: list[int], count: int, between: str = "\n") -> str:
-    """In the notebook's order; where chosen cells are left out, how many."""
+    """The cells in the notebook's order, with a line where selected cells are left out."""
     parts: list[str] = []
     missing = 0
     wanted = set(chosen)
@@ -347,7 +355,7 @@ def cells_of_file(saved: str) -> list[JSON]:
 
 
 def answer(cells: Sequence[Mapping[str, Any]], request: Mapping[str, Any]) -> list[JSON]:
-    """What a page with these cells (of nbformat 4, each with an `id`) would answer."""
+    """The reply that a page with these cells (nbformat 4, each with an `id`) would give."""
     if request["do"] == "outline":
         return [_head_of(cell) for cell in cells]
     by_id = {cell["id"]: cell for cell in cells}

@@ -69,8 +69,11 @@ class PromptFile:
         namespace: Mapping[str, object] = MappingProxyType({}),
         describe: Describe = describe_in_short,
     ) -> Interpolated:
-        """The text with its fields filled in; `{name}` in a value is one of the notebook's, as in a
-        prompt. Raises `UsageError` where a field is missing or is none of the file's."""
+        """The text with its fields filled in; `{name}` in a field's value is a variable of the
+        notebook.
+
+        Raises `UsageError` if a field is missing or unknown.
+        """
         given = {**self.fields, **values}
         missing = [name for name, value in given.items() if value is None]
         unknown = [name for name in values if name not in self.fields]
@@ -92,8 +95,9 @@ class PromptFile:
 
 
 def find_prompt(name: str, folders: Sequence[Path]) -> PromptFile:
-    """The prompt file of that name, in the first of the folders that has one, else of the package.
-    Raises `UsageError`."""
+    """The prompt file of that name, from the first folder that has it, else the package. Raises
+    `UsageError`.
+    """
     if _NAME.fullmatch(name):
         for path in (folder / f"{name}.md" for folder in (*folders, BUNDLED)):
             if os.path.isfile(path) and (text := read_small(path)) and _BEGINNING.match(text):
@@ -112,8 +116,9 @@ def find_prompt(name: str, folders: Sequence[Path]) -> PromptFile:
 def list_prompts(
     folders: Sequence[Path], report: Callable[[UsageError], None]
 ) -> Iterator[PromptFile]:
-    """All prompt files, of each name the first. `report` is given the error of one that cannot be
-    read."""
+    """All prompt files; of those with one name, the first. `report` is called with errors in a
+    file.
+    """
     seen: set[str] = set()
     for folder in (*folders, BUNDLED):
         for path in sorted(folder.glob("*.md")) if folder.is_dir() else ():
@@ -159,7 +164,7 @@ def persona_of(typed: str, folders: Sequence[Path]) -> PromptFile | None:
 
 
 def read_small(path: Path) -> str:
-    """The text of a file that somebody else may have made. Raises `UsageError`."""
+    """Read a file that is not trusted, up to a limit of size. Raises `UsageError`."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
             raise ValueError("it is no file")
@@ -209,7 +214,7 @@ def _parsed(path: Path, text: str) -> PromptFile:
 
 
 def _settings(given: Any) -> dict[str, Any]:
-    """The front matter's values as those of `PromptFile`. Raises `ValueError`."""
+    """Convert the front matter to the fields of `PromptFile`. Raises `ValueError`."""
     if not isinstance(given, dict):
         raise ValueError("it has no names")
     if unknown := [str(key) for key in given if key not in _KEYS]:

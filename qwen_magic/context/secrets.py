@@ -43,7 +43,7 @@ _NO_PYTHON: Final = r"(?m)#.*|^[^\S\n]*[%!].*|^.*get_ipython\(\).*"
 
 
 class Secrets:
-    """What is to be kept back; grows by `add` and `search`."""
+    """Texts to mask, collected by `add` and `search`."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._values: set[str] = set()
@@ -51,7 +51,7 @@ class Secrets:
             self.add(value)
 
     def add(self, value: object) -> None:
-        """Keep `value` back, if it is a text of at least three characters."""
+        """Mask `value` if it is a text of at least three characters."""
         if isinstance(value, bytes | bytearray):
             value = bytes(value[:10_000]).decode("latin-1")
         if not isinstance(value, str) or len(text := str.__str__(value).strip()) < 3:
@@ -64,8 +64,10 @@ class Secrets:
             self._values.add(json.dumps(part, ensure_ascii=False)[1:-1])
 
     def search(self, value: object) -> None:
-        """Keep back what stands behind secret names inside `value`: dicts, lists, attributes.
-        The nearest first, so many that it is soon done. Nothing of the value's own code runs."""
+        """Mask the values under secret names inside `value`: dicts, lists, attributes.
+
+        Breadth first, up to a limit. No code of the value is run.
+        """
         left = _NODES
         waiting: deque[tuple[object, int, bool]] = deque([(value, 0, False)])
         seen: set[int] = set()
@@ -84,8 +86,9 @@ class Secrets:
                 waiting.append((part, depth + 1, strong))
 
     def mask(self, text: str, *, code: bool = False) -> str:
-        """`text` without secrets, with as many lines. In `code`, what is computed stays:
-        `key = input()`."""
+        """Mask secrets in `text`, keeping its number of lines. In `code`, expressions stay: `key =
+        input()`.
+        """
         text = looks(hexadecimal=True).sub(hidden, self._without_known(text))
         if code:
             text = mask_named(text, NAMED_QUOTED)
@@ -95,7 +98,7 @@ class Secrets:
         return re.sub(_WORD, lambda word: MASKED if _is_random(word[0]) else word[0], text)
 
     def mask_cut(self, text: str) -> str:
-        """The same for a text that was cut at its end, perhaps in the middle of a secret."""
+        """Mask secrets in a text whose end may be in the middle of one."""
         masked = self.mask(text)
         for value in self._values:
             start = masked.find(value[:3], max(0, len(masked) - min(len(value), _LONGEST_CUT)))
@@ -115,8 +118,9 @@ class Secrets:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
-    """Items and attributes, each with its name there (a dict's key), or "". None of the value's
-    own code is run for it."""
+    """The items and attributes of a value with their names (keys of a dict), else "". Runs none of
+    its code.
+    """
     kind = type(value)
     base: Any = next((base for base in _CONTAINERS if issubclass(kind, base)), None)
     if base is dict:
@@ -131,7 +135,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
 
 
 def attributes(value: object) -> Iterator[tuple[str, object]]:
-    """An object's own attributes, in its `__dict__` and slots. None of its code is run for it."""
+    """The attributes in an object's `__dict__` and slots. Runs none of its code."""
     try:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
@@ -148,7 +152,9 @@ def attributes(value: object) -> Iterator[tuple[str, object]]:
 
 
 def without_secrets(value: object, depth: int = 0) -> object:
-    """Plain containers with `[masked]` behind secret names; other values as they are."""
+    """Plain containers with `[masked]` in place of values under secret names; other values
+    unchanged.
+    """
     if depth > _DEPTH:
         return value
     if type(value) is dict:
@@ -180,7 +186,7 @@ def _masked_words(line: str) -> str:
 
 
 def _is_random(word: str) -> bool:
-    """Whether a long word without spaces looks drawn by lot: base64, base36, and the like."""
+    """Whether a long word looks random: base64, base36, and the like."""
     digits = len(re.findall(r"\d", word))
     upper = len(re.findall(r"[A-Z]", word))
     lower = len(re.findall(r"[a-z]", word))
@@ -216,8 +222,9 @@ def written_secrets(source: str) -> Iterator[str | bytes]:
 
 
 def without_written(source: str, is_named: Callable[[str], bool]) -> str:
-    """`source` without the literals, also numbers, that are given to a name for which `is_named`
-    holds, compared with one, or passed beside one. As it is where it does not parse."""
+    """`source` without the literals that are assigned to, compared with, or passed under a name for
+    which `is_named` is true. Unchanged if it cannot be parsed.
+    """
     try:
         tree = ast.parse(_MAGIC_LINE.sub(r"\1pass", source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -242,7 +249,7 @@ def without_written(source: str, is_named: Callable[[str], bool]) -> str:
 
 
 def _given(node: ast.AST) -> Iterator[tuple[Iterable[ast.AST], Iterable[ast.AST]]]:
-    """Pairs of what may be named like a secret, and what then is one."""
+    """Pairs of a name that may be secret and the expression that has its value."""
     match node:
         case ast.Assign():
             yield node.targets, [node.value]
@@ -289,7 +296,7 @@ def _names(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _literals(node: ast.AST) -> Iterator[ast.Constant]:
-    """Texts that the value is made of; not the names that it is looked up by."""
+    """The string literals that an expression's value is built from, without subscripts."""
     match node:
         case ast.Constant(value=str() | bytes() as text):
             if isinstance(text, bytes) or not _is_name(text):

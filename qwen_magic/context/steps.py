@@ -60,7 +60,7 @@ class Goal:
 
     @property
     def step(self) -> str:
-        """The name of its newest step in the marks of cells."""
+        """The id of the goal's newest step, as cells are marked with it."""
         return f"{self.id}:{self.number}"
 
     @property
@@ -68,7 +68,7 @@ class Goal:
         return self.state in ("asking", "proposed", "waiting")
 
     def standing(self) -> str:
-        """Where it stands, in a line."""
+        """The state of the goal, in a line."""
         number = self.number
         after = (
             f"after step {number}: %qwen_step resume goes on" if number else "before its first step"
@@ -83,7 +83,9 @@ class Goal:
         return f"“{shorten(self.words, 60)}”: {where}."
 
     def take_answer(self, text: str, turn_key: str) -> None:
-        """The model has said the next step, or that the goal is reached; else it waits."""
+        """Update the state by the model's answer: a proposal, the goal reached, or neither
+        (waiting).
+        """
         self.last = turn_key or self.last
         self.between.clear()
         code = proposed(text)
@@ -94,8 +96,11 @@ class Goal:
             self.state = "done"
 
     def is_proposal(self, source: str, cell: str, mark: Mapping[str, object]) -> bool:
-        """Whether its open proposal is this cell: by its id and the page's `mark`; where no page
-        has it, by its first line or what it says."""
+        """Whether a cell is the open proposal.
+
+        It is recognized by its id and the page's `mark`, or without a page by its first line or its
+        source.
+        """
         if self.state != "proposed":
             return False
         if self.cell:
@@ -106,7 +111,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What is sent of a step: `text` for the model, `about` for the reader."""
+    """The result of a step: `text` for the model, `about` for the user."""
 
     text: str
     about: str
@@ -114,9 +119,12 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class RanCell:
-    """A cell that was run. `source` and `shown`, its outputs as text: cut, and without secrets.
-    `size`: how many characters it showed; `edited`: whether it is another than was proposed;
-    `known`: whether the model has been told what was; `number`: that of its prompt."""
+    """A cell that was run.
+
+    `source`, and `shown`, the text of its outputs: both cut and without secrets. `size`: characters
+    of output in full; `edited`: it differs from the proposal; `known`: the model has seen the
+    proposal; `number`: its execution count.
+    """
 
     source: str
     shown: str
@@ -129,8 +137,11 @@ class RanCell:
 
 
 def proposed(answer: str) -> str:
-    """The cell that an answer proposes, every character of it plain to see: its first block that
-    says it is Python, else the first that may be. "" where there is none."""
+    """The code that an answer proposes: its first Python block, else its first that may be Python;
+    or "".
+
+    Invisible characters in it are spelled out.
+    """
     # Here: the first question of a kernel looks for `GOAL` before it is sent.
     from qwen_magic.document.extract import code_blocks
 
@@ -140,25 +151,29 @@ def proposed(answer: str) -> str:
 
 
 def is_done(answer: str) -> bool:
-    """Whether an answer says that the goal is reached."""
+    """Whether the answer says that the goal is reached."""
     return bool(_DONE.search(answer))
 
 
 def with_marker(code: str, number: int, goal: str) -> str:
-    """`code` below the line by which it is known again where a cell has no more than its text."""
+    """`code` below a first line that identifies it as a step, for front ends without cell
+    metadata.
+    """
     if code.startswith("%%"):  # it must stand in the first line
         return code
     return f"# Qwen proposes step {number} of {goal}: read it, edit it, run it or not\n{code}"
 
 
 def read_marker(source: str) -> tuple[str, int, str]:
-    """The goal and the number of a marked proposal, and its code; "" and 0 for any other cell."""
+    """Read the first line of a marked step: goal, number, and its code; "" and 0 for any other
+    cell.
+    """
     found = _MARKER.match(source)
     return (found[2], int(found[1]), source[found.end() :]) if found else ("", 0, source)
 
 
 def is_edited(source: str, code: str) -> bool:
-    """Whether a cell is another than was proposed; spaces at the ends of lines say nothing."""
+    """Whether a cell differs from the proposal, ignoring spaces at line ends."""
     return [line.rstrip() for line in source.strip().split("\n")] != [
         line.rstrip() for line in code.strip().split("\n")
     ]
@@ -167,8 +182,11 @@ def is_edited(source: str, code: str) -> bool:
 def ran(
     number: int, cell: RanCell, between: Sequence[RanCell] = (), *, figure: bool = False
 ) -> StepReport:
-    """Step `number` was run, and the cells `between` it and the one before. `figure`: the last one
-    that it showed is sent."""
+    """The report that step `number` was run, with the user's own cells `between` it and the step
+    before.
+
+    `figure`: the step's last figure is sent too.
+    """
     how = ", after editing it" if cell.edited else " as it stands"
     end = "It ended with an error." if cell.failed else "It ran without an error."
     text = [f"I ran step {number}{how}. {end}"]
@@ -198,8 +216,9 @@ def skipped(number: int) -> StepReport:
 
 
 def resumed(words: str, between: Sequence[RanCell], *, is_fresh: bool) -> StepReport:
-    """The goal goes on, after the cells `between`. `is_fresh`: in a kernel that has run nothing of
-    it."""
+    """The report that the goal continues, with the cells `between`. `is_fresh`: the kernel is a new
+    one.
+    """
     fresh = "The kernel was restarted: it has no variable and no import of the steps before. "
     text = [
         f"Let us go on with the goal: {words}",
@@ -217,7 +236,7 @@ def changed(words: str) -> StepReport:
 
 
 def _between(cells: Sequence[RanCell]) -> list[str]:
-    """What the reader ran that nobody proposed."""
+    """The text about the user's own cells."""
     return [
         f"Besides I ran [{cell.number}], a cell of my own:\n{fenced(cell.source, 'python')}\n"
         f"{_outcome(cell)}"

@@ -1,7 +1,7 @@
-"""What runs code of the user's, on the main thread: it can be interrupted, and its time ends.
+"""Time limits and interrupts for the user's code on the main thread.
 
-Without these neither holds in a cell that awaits: ipykernel's own SIGINT handler cancels such a
-cell, which synchronous code notices only at its end (seen on 6.31 and 7.4).
+Without this, neither works in a cell that awaits: ipykernel's SIGINT handler cancels the cell's
+task, which synchronous code notices only at its end (seen with 6.31 and 7.4).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST: Final = 1e7  # seconds that a timer takes
 
 
 class OutOfTimeError(TimeoutError):
-    """A function took longer than it may."""
+    """A function took longer than allowed."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not finished after {seconds:.3g} s, and ended")
@@ -28,8 +28,11 @@ class OutOfTimeError(TimeoutError):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTimeError` inside the block after so many seconds, where a timer can (POSIX, the
-    main thread); again each second, should the block swallow it."""
+    """Raise `OutOfTimeError` inside the block after so many seconds, and again every second if
+    caught.
+
+    Only where a timer signal exists (POSIX, main thread).
+    """
     on_main = threading.current_thread() is threading.main_thread()
     if not on_main or not hasattr(signal, "setitimer"):
         yield
@@ -62,7 +65,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT raises `KeyboardInterrupt` at once; outside the main thread there is none to raise."""
+    """Let SIGINT raise `KeyboardInterrupt` at once (main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -40,7 +40,7 @@ _NOBODYS: Final = ("get_ipython",)  # what magics became
 
 @dataclass(frozen=True)
 class Place:
-    """One line on the way of an exception. `cell` is the number of its notebook cell, or None."""
+    """A line of a traceback. `cell` is the number of its notebook cell, or None."""
 
     filename: str
     line: int
@@ -53,7 +53,7 @@ class Place:
 
     @cached_property
     def is_users(self) -> bool:
-        """Whether it is in a cell or module of the user's, not in a library."""
+        """Whether it is in the user's own cell or module, not in a library."""
         if self.cell is not None or _CELL.search(self.filename):
             return True
         module = str(self.frame.f_globals.get("__name__", ""))
@@ -63,7 +63,7 @@ class Place:
 
     @property
     def where(self) -> str:
-        """The place in words, without the folders that a person's name may be in."""
+        """The place in words, without folders that may contain a person's name."""
         if self.cell is not None:
             return f"cell {self.cell}, line {self.line}, in {self.function}"
         name = self.filename
@@ -89,12 +89,15 @@ class Place:
 
     @property
     def scopes(self) -> tuple[Mapping[str, object], ...]:
-        """Its variables: the local ones, then those of its module."""
+        """The variables visible there: local ones, then the module's."""
         return self.frame.f_locals, self.frame.f_globals
 
     def named(self) -> Iterator[tuple[str, object]]:
-        """What the statement at this place names (of one with a block only its head), with the
-        values, in the order of the source: `a.b` as `a`, then `a.b`. No module, and no builtin."""
+        """The names in the statement at this place, with their values, in the order of the source.
+
+        `a.b` gives `a`, then `a.b`; of a compound statement only the header counts. Modules and
+        builtins are left out.
+        """
         pieces: list[range] = self.source.pieces  # type: ignore[misc]  # it has no types
         piece = next((piece for piece in pieces if self.line in piece), range(0))
         look_up = Evaluator.from_frame(self.frame)
@@ -148,7 +151,7 @@ _CODE_TYPES: Final = (bool, types.ModuleType, *CALLABLE)
 
 
 def named_values(places: Iterable[Place], secrets: Secrets) -> dict[str, str]:
-    """Name → description, of the user's places in the order given; each object once."""
+    """Descriptions by name, of the user's places in this order; each object once."""
     told: dict[str, str] = {}
     seen: set[int] = set()
     for place in places:
@@ -203,7 +206,7 @@ def _is_secret(name: str, value: object) -> bool:
 
 
 def _search_table(value: Any, secrets: Secrets) -> None:
-    """Keep back the first cells of a table's columns that have a secret's name."""
+    """Mask the first values of table columns with a secret name."""
     if not hasattr(type(value), "shape"):
         return
     arrow = hasattr(type(value), "column_names")  # whose `columns` are the data
@@ -216,7 +219,7 @@ def _search_table(value: Any, secrets: Secrets) -> None:
 
 
 def _search_fields(value: Any, secrets: Secrets) -> None:
-    """The same for fields of an array, and for what an index names."""
+    """Mask values in array fields, and in an index, with a secret name."""
     names = getattr(getattr(value, "dtype", None), "names", None) or ()
     for name in names if hasattr(value, "ravel") else ():
         if is_secret_name(str(name)):

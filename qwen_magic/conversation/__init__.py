@@ -9,10 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the collector of garbage. What is imported stays, and thousands of small objects that
-    are read are soon gone: to look through a notebook's whole heap for cycles again and again
-    meanwhile takes up to as long as the work, in pauses that every thread waits for. Afterwards all
-    of it counts as old, or the next object that is made would have it looked through at once."""
+    """Disable the garbage collector inside the block.
+
+    Imports and the rows of a large conversation create many objects and no cyclic garbage, so
+    scanning a notebook's heap meanwhile can take as long as the work itself. Afterwards all objects
+    count as old; otherwise the next allocation would trigger a scan.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

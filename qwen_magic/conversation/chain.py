@@ -54,7 +54,9 @@ SHORTEST_ID: Final = 6  # characters of a response id that may name a turn
 
 @dataclass(frozen=True, slots=True)
 class CellKey:
-    """The cell of a turn: its id, and how many calls came before within one execution."""
+    """The call that made a turn: the cell's id, and the number of calls before it in one
+    execution.
+    """
 
     cell_id: Id
     call: int = 0
@@ -62,14 +64,15 @@ class CellKey:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question with its answer, as it ended.
+    """A question with its answer, after it has ended.
 
-    `key` is ours and unique; `response_id` the server's, empty where none came. `prompt` is as
-    typed, `input` as sent (a string, or message items). `host` is where it was held. `seconds` is
-    how long it took; `created_at` is in seconds since 1970. `stored`: the server was taken to keep
-    it, so that its id can be continued; else it goes as text. `imported`: it came out of a file, so
-    that nothing but its words is believed: what it says that it used was not used here. `cached`:
-    the answer was in the store already (`--cache`), so that it used nothing.
+    - `key`: our unique id; `response_id`: the server's, empty if none came;
+    - `prompt`: as typed; `input`: as sent (a string, or message items);
+    - `host`: where it was sent; `seconds`: how long it took; `created_at`: seconds since 1970;
+    - `stored`: the server is assumed to keep it, so the conversation can continue after its id;
+      otherwise it is sent as text;
+    - `imported`: it comes from a file, so only its text is trusted, and its usage does not count;
+    - `cached`: it was answered from the store (`--cache`), so it used nothing.
     """
 
     key: Key
@@ -95,8 +98,7 @@ class Turn:
 
     @property
     def may_be_head(self) -> bool:
-        """Whether there is something to continue: a text, a call, or thinking without an answer
-        (which is then told as text)."""
+        """Whether the conversation can continue after it: there is text, a call, or thinking."""
         if self.status not in ("completed", "incomplete"):
             return False
         if self.text or any(item.get("type") == "reasoning" for item in self.items):
@@ -104,10 +106,11 @@ class Turn:
         return self.status == "completed" and any(is_call(item) for item in self.items)
 
     def may_continue(self, answered: Collection[str] = ()) -> bool:
-        """Whether its server can continue after its id, with a question that answers these calls.
+        """Whether the server can continue after its id, with a question that has results for these
+        calls.
 
-        A call that nothing was sent back for would be an error there, in this turn and each later
-        one; and so that "continue" makes sense, thinking without an answer is told as text.
+        It cannot if a call has no result, which would be an error in this and all later turns.
+        Thinking without an answer is sent as text too, so that "continue" makes sense.
         """
         is_whole = bool(self.text) or any(is_call(item) for item in self.items)
         is_answered = self.open_calls <= set(answered)
@@ -115,12 +118,12 @@ class Turn:
 
     @property
     def tokens(self) -> int:
-        """All that this turn used here; 0 where that is not known."""
+        """All tokens that this turn used here; 0 if unknown."""
         return self.usage.total_tokens if self.usage and not self.imported else 0
 
     @property
     def open_calls(self) -> frozenset[str]:
-        """The `call_id` of each call that nothing was sent back for."""
+        """The `call_id` of each call without a result."""
         answered = {str(item.get("call_id")) for item in self.items if is_output(item)}
         return frozenset(
             str(item.get("call_id") or item.get("id"))
@@ -135,15 +138,15 @@ def is_call(item: JSON) -> bool:
 
 
 def is_output(item: JSON) -> bool:
-    """Whether an input item answers a call."""
+    """Whether an input item is the result of a call."""
     return item.get("type") in CALLS.values()
 
 
 class TurnSummary(NamedTuple):
-    """A turn as far as a line tells it; read without its texts. `prompt` is its beginning, at most
-    `PROMPT_BEGINNING` characters.
+    """The fields of a turn that a list needs, read without its texts.
 
-    A tuple, since a first look at a conversation may make ten thousand of them.
+    `prompt` is cut to `PROMPT_BEGINNING` characters. A tuple is faster to create than a dataclass:
+    listing a conversation may create ten thousand.
     """
 
     key: Key
@@ -163,12 +166,12 @@ class TurnSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HeadMove:
-    """A decision about a conversation, kept in the order of its turns.
+    """A decision of the user, stored among the turns.
 
-    `head`: the turn `key` is the head from here on, and the current one of its cell; None: the
-    conversation stands before its first turn. `fork`: the conversation begins after the turn
-    `key` of another one, or empty (None); the first of its records, and again where the cell that
-    began it is run again. `at` is in seconds since 1970. `cell`: where it was begun, if by a cell.
+    - `head`: the turn `key` becomes the head, and current in its cell; None: before the first turn;
+    - `fork`: the conversation starts after the turn `key` of another one, or empty (None). It is
+      the first record, and is repeated when the cell that started the fork runs again;
+    - `at`: seconds since 1970; `cell`: the call that did it, if any.
     """
 
     chat: Name
@@ -184,9 +187,10 @@ Record: TypeAlias = Turn | HeadMove
 
 @dataclass(frozen=True)  # no slots: Python 3.11 cannot call `RecordedTurns[Turn]` with them
 class RecordedTurns(Generic[T]):
-    """A conversation as it travels between stores and files: its records in the order in which
-    they were appended. `base`: the turns that a fork shares with the conversation it leaves, first
-    to last."""
+    """A conversation as stored in a store or file: its records in the order of their creation.
+
+    `base`: the turns that a fork shares with the conversation it leaves, first to last.
+    """
 
     name: str
     records: tuple[T | HeadMove, ...]
@@ -194,12 +198,12 @@ class RecordedTurns(Generic[T]):
 
     @property
     def turns(self) -> Iterator[T]:
-        """All turns, those of the base first."""
+        """All turns, starting with those of the base."""
         yield from self.base
         yield from (each for each in self.records if not isinstance(each, HeadMove))
 
     def check(self) -> None:
-        """Raises `ValueError` where a turn stands twice, or before its parent."""
+        """Raise `ValueError` if a turn occurs twice, or before its parent."""
         seen = {turn.key for turn in self.base}
         for each in self.records:
             if not isinstance(each, HeadMove):
@@ -216,11 +220,12 @@ class RecordedTurns(Generic[T]):
         new_key: Callable[[], str],
         held: Collection[HeldId] = (),
     ) -> tuple[Record, ...]:
-        """The records out of a file as a conversation `name` of its own: every turn with a new key,
-        those of the base included, so that nothing meets what a store already has; and marked.
+        """The records of a file as a new conversation `name`: with new keys, and marked as
+        imported.
 
-        `held`: the ids that servers gave here. A file may name anybody's, and a server would go on
-        with what stands behind it, unseen: such a turn goes as text."""
+        `held`: the ids that servers really gave to this store. A file may name any id, and a server
+        would continue after whatever it stands for; turns with other ids are sent as text.
+        """
         keys = {turn.key: new_key() for turn in self.turns}
         own: list[Record] = []
         for record in (*self.base, *self.records):
@@ -237,12 +242,14 @@ class RecordedTurns(Generic[T]):
 
 
 class TurnTree(Generic[T]):
-    """The turns of one conversation. Changed only by `append` and `move`."""
+    """The turns of one conversation. Changed only by `append`, `move` and `share`."""
 
     def __init__(
         self, name: str, records: Sequence[T | HeadMove] = (), *, base: Sequence[T] = ()
     ) -> None:
-        """`records` as they were appended; `base`: the turns that a fork shares, first to last."""
+        """`records`: in the order of their creation; `base`: the turns that a fork shares, first to
+        last.
+        """
         self.name = name
         self.tokens = 0  # of the turns of this conversation, not of those that a fork shares
         self._turns: dict[str, T] = {}
@@ -258,7 +265,7 @@ class TurnTree(Generic[T]):
                 self.move(record.key)
 
     def move(self, key: str | None) -> None:
-        """Make another turn the head (None: the conversation stands before its first)."""
+        """Make another turn the head; None: continue before the first turn."""
         if key is None:
             self._head = None
             return
@@ -268,7 +275,9 @@ class TurnTree(Generic[T]):
             self._current[turn.cell] = key
 
     def append(self, turn: T) -> None:
-        """Add an ended turn; it becomes the head if it may. Its parent must be here already."""
+        """Add a turn that has ended; it becomes the head if possible. Its parent must be in the
+        tree.
+        """
         if turn.key in self._turns:
             raise ValueError(f"turn {turn.key} is in {self.name} already")
         if turn.parent is not None and turn.parent not in self._turns:
@@ -286,8 +295,11 @@ class TurnTree(Generic[T]):
                 self._current[turn.cell] = turn.key
 
     def share(self, path: Sequence[T]) -> None:
-        """Begin after the last turn of `path`, which belongs to another conversation too; without
-        one, empty. A cell that was run here before then follows the answers of that path."""
+        """Start again after the last turn of `path`, which belongs to another conversation too, or
+        empty.
+
+        Cells that were answered before then continue after that path.
+        """
         for turn in path:
             if turn.key not in self._turns:
                 self.append(turn)
@@ -303,7 +315,7 @@ class TurnTree(Generic[T]):
         return self._turns[self._head] if self._head is not None else None
 
     def parent_for(self, cell: CellKey | None) -> T | None:
-        """The turn after which a call from `cell` continues (None: it begins the conversation)."""
+        """The turn that a call from `cell` continues after; None: it starts the conversation."""
         made = self._made.get(cell) if cell is not None else None
         if not made:
             return self.head
@@ -311,13 +323,13 @@ class TurnTree(Generic[T]):
         return self.current_of(self._turns[parent]) if parent is not None else None
 
     def current_of(self, turn: T) -> T:
-        """The current sibling in `turn`'s cell, or the turn itself where it has no cell."""
+        """The current turn of this turn's cell; the turn itself if it has no cell."""
         if turn.cell is None or turn.cell not in self._current:
             return turn
         return self._turns[self._current[turn.cell]]
 
     def path(self, turn: T | None) -> list[T]:
-        """From the first turn of the conversation to `turn`."""
+        """The turns from the first of the conversation to `turn`."""
         path: list[T] = []
         while turn is not None:
             path.append(turn)
@@ -325,16 +337,16 @@ class TurnTree(Generic[T]):
         return path[::-1]
 
     def siblings(self, cell: CellKey | None) -> list[T]:
-        """All turns that this cell made here, oldest first."""
+        """All turns of this cell, oldest first."""
         made = self._made.get(cell, ()) if cell is not None else ()
         return [self._turns[key] for key in made]
 
     def children(self, key: str | None) -> list[T]:
-        """The turns that follow the turn `key`, oldest first; None: that begin the conversation."""
+        """The turns after the turn `key`, oldest first; None: those that start the conversation."""
         return [self._turns[each] for each in self._children.get(key, ())]
 
     def place(self, turn: T) -> tuple[int, int]:
-        """As which of how many turns its cell made it; (1, 1) without a cell."""
+        """Its number among the turns of its cell, and their count; (1, 1) without a cell."""
         made = self._made[turn.cell] if turn.cell is not None else [turn.key]
         return made.index(turn.key) + 1, len(made)
 
@@ -343,8 +355,9 @@ class TurnTree(Generic[T]):
         return turn.cell is not None and self._current.get(turn.cell) == turn.key
 
     def short_id(self, id: str) -> str:
-        """How the turn with that response id can be named, also beside the path: six characters of
-        it, or more where they name several, or read as a number."""
+        """The shortest name for a turn by its response id: six characters, or more to be unique and
+        not a number.
+        """
         if not id:
             return ""
         if self._ids is None:
@@ -359,8 +372,11 @@ class TurnTree(Generic[T]):
         return id[ours:end]
 
     def find(self, ref: str) -> T:
-        """The turn that REF names: its number on the path to the head, a negative number from its
-        end, or a response id (at least six characters of it). Raises `ConversationError`."""
+        """The turn that `ref` names. Raises `ConversationError`.
+
+        `ref` is its number on the path to the head, a negative number from its end, or at least six
+        characters of a response id.
+        """
         number = int(ref) if ref.lstrip("-").isdecimal() else None
         if number is not None and (len(ref) < SHORTEST_ID or abs(number) <= len(self._turns)):
             return self._by_number(number)  # an id may begin with digits only

@@ -55,7 +55,9 @@ _FileState: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class Conversations:
-    """Chains by name over a store (None: in memory). `clock` gives seconds since 1970."""
+    """The conversations of a store (None: in memory), by name. `clock` returns seconds since
+    1970.
+    """
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Conversations:
         self.current = FIRST_CHAT
 
     def chain(self, name: str) -> Chain:
-        """The conversation of that name, created where it is new."""
+        """The conversation of that name, created if needed."""
         if name not in self._chains:
             chain = self._chains[name] = self.conversation(name).chain()
             if chain.turns:
@@ -81,15 +83,18 @@ class Conversations:
         return self._chains[name]
 
     def found(self, name: str, *, keep: bool = False) -> int:
-        """How many turns `name` went on with from an earlier session: told once, then 0, unless it
-        is to be kept for the next time."""
+        """How many turns `name` had from an earlier session; 0 from the second call on, unless
+        `keep`.
+        """
         self.chain(name)
         return self._found.get(name, 0) if keep else self._found.pop(name, 0)
 
     def catch_up(self, name: str) -> int:
-        """Take in what another process, such as `qwen-magic ask` beside a notebook, has added to a
-        conversation since it was loaded here; how many turns. Only where that follows after the
-        head that it has here: two that go on from one turn are two ways, and each keeps its own.
+        """Load turns that another process has added to a conversation since it was loaded; return
+        how many.
+
+        Only if they follow the head known here. If both processes continued after the same turn,
+        these are two branches, and each process keeps its own.
         """
         state = self._file_state()
         if not state or state == self._seen.get(name):  # in memory there is no other process
@@ -110,8 +115,7 @@ class Conversations:
         return len(path) - (path.index(chain.head.key) + 1 if chain.head else 0)
 
     def _file_state(self) -> _FileState:
-        """Times and sizes of the store's file and of its write-ahead log, which each write changes;
-        empty where there is no file."""
+        """Times and sizes of the store's file and its write-ahead log; empty without a file."""
         if (path := self._file) is None:
             return ()
         return tuple(
@@ -121,7 +125,7 @@ class Conversations:
         )
 
     def _keep(self, kept: Kept, *, running: bool = False) -> None:
-        """Write to the store; what others have written before is still to be caught up with."""
+        """Write to the store, without hiding what other processes wrote before from `catch_up`."""
         before = self._file_state()
         self._store.append(kept, running=running)
         self._file = self._store.path  # None, once that has failed
@@ -131,11 +135,11 @@ class Conversations:
                 self._seen[name] = after
 
     def forget(self, name: str) -> None:
-        """Let go of a conversation that was only looked at: it is loaded again, or begun anew."""
+        """Unload a conversation that was only looked at."""
         self._chains.pop(name, None)
 
     def append(self, turn: Turn) -> None:
-        """Keep an ended turn."""
+        """Store a turn that has ended."""
         self.chain(turn.chat).append(turn)
         self._found.pop(turn.chat, None)
         self._keep(turn)
@@ -161,13 +165,14 @@ class Conversations:
         return [each for each in found if each.chat in newest or each.chat == self.current]
 
     def empty(self) -> Sequence[str]:
-        """The conversations that were begun here, or are the current one, and have no turns yet."""
+        """The conversations that were started here, or are current, and have no turns yet."""
         begun = dict.fromkeys([*self._chains, self.current])
         return [name for name in begun if not self._has_turns(name)]
 
     def outline(self, name: str) -> Outline:
-        """What a page tells of `name`, without loading it. Raises `ConversationError` where there
-        is no such conversation."""
+        """The outline of `name` for a page, without loading it. Raises `ConversationError` if
+        unknown.
+        """
         self._check_known(name)
         if name in self._chains:  # another kernel may have moved the head that the file has
             return outline_of(self._chains[name])
@@ -175,15 +180,16 @@ class Conversations:
             return outline_of(self._store.load(name, TurnSummary).chain())
 
     def switch(self, name: str) -> None:
-        """Make `name` the current conversation, created where it is new; it is loaded once it is
-        continued."""
+        """Make `name` the current conversation; it is loaded or created when it is continued."""
         self.current = name
         if not self._is_stored(name):
             self.chain(name)
 
     def places(self, cell_id: str, host: str) -> dict[int, str]:
-        """The conversation of each call of a cell that was answered, by the number of the call.
-        `host`: that of the question; the demo's claims count for the demo, and others for others.
+        """The conversation of each answered call of a cell, by the call's number.
+
+        `host`: the question's. Answers of the demo count only for the demo, and others only for
+        others.
         """
         newest: dict[int, TurnSummary] = {}
         for turn in self._turns_of(cell_id, host):
@@ -196,13 +202,15 @@ class Conversations:
         return {call: turn.chat for call, turn in newest.items()}
 
     def begun_with(self, cell: CellKey | None, host: str) -> str:
-        """The conversation that begins with a turn of this cell; empty where there is none."""
+        """The conversation that starts with a turn of this cell; empty if there is none."""
         turns = self._turns_of(cell.cell_id, host) if cell else ()
         begun = [turn.chat for turn in turns if turn.cell == cell and turn.parent is None]
         return begun[-1] if begun else ""
 
     def begun(self, cell: CellKey | None, name: str = "") -> HeadMove | None:
-        """How this cell began the conversation `name`, or an unnamed one; None where it did not."""
+        """The record by which this cell started the conversation `name` (or an unnamed one); None
+        if it did not.
+        """
         for made in reversed(self._store.of_cell(cell.cell_id) if cell else ()):
             is_named = made.chat == name if name else _UNNAMED.fullmatch(made.chat)
             if isinstance(made, HeadMove) and made.cell == cell and is_named:
@@ -217,8 +225,10 @@ class Conversations:
                 yield made
 
     def set_aside(self) -> Sequence[str]:
-        """Take everything out of the way, for the notebook to begin afresh; what it is called now.
-        Nothing may be being answered."""
+        """Rename all conversations, so that the notebook starts afresh; return their new names.
+
+        No answer may be in progress.
+        """
         names = [each.chat for each in self.summaries()]
         aside = [self._rename(name, "~", 1) for name in names if not _ASIDE.fullmatch(name)]
         self._chains.clear()
@@ -227,11 +237,11 @@ class Conversations:
         return aside
 
     def enter(self, name: str, cell: CellKey | None = None) -> str:
-        """Make `name` the current conversation, created where it is new; the name that it has then.
+        """Make `name` current, created if needed; return its name.
 
-        What was set aside is taken back, under its present name or its old one; but a cell that
-        began it then begins it anew now. It has its old name again, or a like one where that is in
-        use. Raises `ConversationError` where nothing of such a name was set aside.
+        A conversation that was set aside is restored, by its new or old name, with its old name if
+        that is free. But if `cell` started it, it is started again. Raises `ConversationError` if
+        no such conversation was set aside.
         """
         if _ASIDE.fullmatch(name):
             self._check_known(name)
@@ -246,7 +256,7 @@ class Conversations:
         return name
 
     def _rename(self, chat: str, mark: str, first: int) -> str:
-        """Change between `main` and `main~1`; back to `main-2` where there is a `main`."""
+        """Rename between `main` and `main~1`; back to `main-2` if `main` exists."""
         plain = plain_name(chat)
         if mark == "-" and not self._is_stored(plain):
             name = plain
@@ -258,7 +268,7 @@ class Conversations:
         return name
 
     def fresh_name(self) -> str:
-        """The first of `chat-2`, `chat-3`, … that is not in use."""
+        """The first unused name of `chat-2`, `chat-3`, …"""
         return self._numbered("chat-", 2)
 
     def _numbered(self, stem: str, number: int) -> str:
@@ -268,8 +278,10 @@ class Conversations:
         return f"{stem}{number}"
 
     def new(self, name: str = "", cell: CellKey | None = None) -> Chain:
-        """Begin an empty conversation; where `cell` has begun it before, begin it again: the next
-        question has nothing before it. Raises `ConversationError` where `name` has turns."""
+        """Start an empty conversation; if `cell` has started it before, start it again.
+
+        Raises `ConversationError` if `name` has turns.
+        """
         begun = self.begun(cell, name)
         if begun is None:
             name = name or self.fresh_name()
@@ -282,9 +294,12 @@ class Conversations:
         return self.begin(name, (), cell) if cell else self.chain(name)
 
     def fork(self, name: str, source: Chain, turn: Turn, cell: CellKey | None = None) -> Chain:
-        """Begin a conversation that continues after `turn` of `source`, and shares the turns up to
-        it; where `cell` has begun it before, begin it again: its cells follow `turn` then. Raises
-        `ConversationError` where `name` has turns, or `turn` itself comes after some of them."""
+        """Start a conversation that continues after `turn` of `source`, and shares the turns up to
+        it.
+
+        If `cell` has started it before, start it again: its cells then follow `turn`. Raises
+        `ConversationError` if `name` has turns, or `turn` comes after some of them.
+        """
         path = source.path(turn)
         if self.begun(cell, name) is None:
             self.new(name)
@@ -296,8 +311,7 @@ class Conversations:
         return self.begin(name, path, cell)
 
     def begin(self, name: str, path: Sequence[Turn], cell: CellKey | None = None) -> Chain:
-        """Have `name` go on after the last turn of `path`, or before its first; and `cell` be where
-        that was begun."""
+        """Let `name` continue after the last turn of `path` (or empty), as started by `cell`."""
         chain = self.chain(name)
         key = path[-1].key if path else None
         self._keep(HeadMove(name, "fork", key, self._clock(), cell))
@@ -305,8 +319,11 @@ class Conversations:
         return chain
 
     def left(self, name: str, cell: CellKey | None) -> tuple[Chain, Turn] | None:
-        """Where the fork `name` left another conversation, if `cell` began it: that conversation,
-        and what its cell answers now."""
+        """The conversation that the fork `name` left, and the turn it continues after, if `cell`
+        started it.
+
+        The turn is the current one of its cell, which may have been answered again since.
+        """
         begun = self.begun(cell, name)
         turn = self.chain(name).turns.get(begun.key) if begun and begun.key else None
         if turn is None:
@@ -315,11 +332,11 @@ class Conversations:
         return source, source.current_of(turn)
 
     def held_ids(self) -> Collection[HeldId]:
-        """The ids that servers gave for turns of any notebook; none that only a file told."""
+        """The response ids that servers gave to turns of any notebook, without those from files."""
         return self._store.held_ids()
 
     def adopt(self, name: str, records: Sequence[Record]) -> Chain:
-        """Keep records of elsewhere as the new conversation `name`."""
+        """Store imported records as the new conversation `name`."""
         self.new(name)
         for record in records:
             self._keep(record)
@@ -327,8 +344,10 @@ class Conversations:
         return self._chains[name]
 
     def undo(self, name: str, steps: int) -> Turn | None:
-        """Step the head back; the new head, None where the conversation stands before its first
-        turn. Raises `ConversationError` where it has fewer turns."""
+        """Move the head back by `steps` turns; return it, None if before the first turn.
+
+        Raises `ConversationError` if there are fewer turns.
+        """
         chain = self.chain(name)
         path = chain.path(chain.head)
         if steps > len(path):
@@ -342,69 +361,73 @@ class Conversations:
         return head
 
     def pick(self, chain: Chain, turn: Turn | None) -> None:
-        """Make `turn` the head of `chain`, and the current one of its cell; None: the conversation
-        stands before its first turn."""
+        """Make `turn` the head of `chain`, and current in its cell; None: before the first turn."""
         key = turn.key if turn is not None else None
         chain.move(key)
         self._keep(HeadMove(chain.name, "head", key, self._clock()))
 
     def find(self, ref: str, chat: str) -> tuple[Chain, Turn]:
-        """The turn that REF names, in `chat` unless REF says `other:3`."""
+        """The turn that `ref` names, in `chat` unless it says `other:3`. Raises
+        `ConversationError`.
+        """
         name, colon, rest = ref.rpartition(":")
         chain = self.known(name) if colon else self.chain(chat)
         return chain, chain.find(rest)
 
     def known(self, name: str) -> Chain:
-        """The conversation of that name. Raises `ConversationError` where there is none."""
+        """The conversation of that name. Raises `ConversationError` if there is none."""
         self._check_known(name)
         return self.chain(name)
 
     def turns(self) -> Iterator[Turn]:
-        """All turns that are kept, of all conversations."""
+        """All stored turns of all conversations."""
         for name in self.names():
             records = self.conversation(name).records
             yield from (each for each in records if isinstance(each, Turn))
 
     def conversation(self, name: str) -> Conversation:
-        """All that is kept of `name`, as it was stored."""
+        """The stored records of `name`."""
         return self._store.load(name, Turn)
 
     def fact(self, namespace: str, key: str) -> Any:
-        """What was found out by this or another notebook, such as whether a host keeps ids
-        (`"keeps_ids"`, the host); None where nothing was."""
+        """A stored fact, such as whether a host keeps ids (`"keeps_ids"`, the host); None if
+        unknown.
+        """
         if (namespace, key) not in self._facts:
             self._facts[namespace, key] = self._store.fact(namespace, key)
         return self._facts[namespace, key]
 
     def learn(self, namespace: str, key: str, value: Any, *, lasting: bool = True) -> None:
-        """Keep a fact, in place of an earlier one; not `lasting`: as long as this object lives, or
-        to `unlearn`. `value`: any JSON, never a secret."""
+        """Store a fact (any JSON, never a secret), replacing an earlier one.
+
+        Unless `lasting` it is kept in memory only, until `unlearn`.
+        """
         if lasting:
             self._keep(Fact(namespace, key, value, self._clock()))
         self._facts[namespace, key] = value
 
     def cached(self, key: str) -> Any:
-        """What was cached under `key`, which is its newest use; None where nothing is."""
+        """The cached value under `key`, marked as just used; None if there is none."""
         kept = self._store.fact(_CACHE, key)
         if kept is not None:
             self.cache(key, kept)
         return kept
 
     def cache(self, key: str, value: Any) -> None:
-        """Keep any JSON, for all notebooks, until what was used later fills the cache."""
+        """Cache any JSON for all notebooks, until newer entries fill the cache."""
         self._keep(Fact(_CACHE, key, value, self._clock(), most=_CACHE_BYTES))
 
     def unlearn(self, key_end: str) -> None:
-        """Let go of all facts in memory whose key ends so."""
+        """Forget all facts in memory whose key ends so."""
         self._facts = {k: fact for k, fact in self._facts.items() if not k[1].endswith(key_end)}
 
     @property
     def trouble(self) -> str:
-        """Why turns are in memory only, though they were to be kept: a line; else empty."""
+        """Why turns are stored in memory only although they should be in a file; else empty."""
         return self._store.failure
 
     def whereabouts(self) -> str:
-        """Where turns are kept, in a sentence."""
+        """Where turns are stored, in a sentence."""
         if self.trouble:
             return self.trouble
         if self._store.path is None:
@@ -428,7 +451,7 @@ class Conversations:
 
 
 def plain_name(name: str) -> str:
-    """What a conversation was called before it was set aside; its name, if it was not."""
+    """The name that a conversation had before it was set aside."""
     found = _ASIDE.fullmatch(name)
     return found[1] if found else name
 

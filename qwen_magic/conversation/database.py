@@ -28,19 +28,17 @@ _PAUSE: Final = 0.02  # seconds between two attempts to open
 
 
 class FileLostError(OSError):
-    """The file is no more what was opened; `strerror` says what became of it."""
+    """The file is no longer the one that was opened; `strerror` says what happened."""
 
 
 class Database:
-    """A file and this process's connection to it; without a path a database in memory, which is
-    there for as long as this object.
+    """A SQLite file with this process's connection to it; without a path, a database in memory.
 
-    One connection under a lock: two threads seldom write at once. None is open while the process
-    forks: SQLite keeps what it has locked in the process, so that a child that inherits a
-    connection, even if it opens another, takes its parent's locks for its own.
-
-    SQLite goes on writing into a file that was deleted or replaced, where nobody finds it: before
-    each write it is looked at, and `FileLostError` raised. Reading goes on.
+    One connection under a lock serves all threads; they seldom write at once. It is closed while
+    the process forks: SQLite holds its locks by process, so a child with an inherited connection
+    would take its parent's locks for its own. SQLite keeps writing to a file that was deleted or
+    replaced, so the file is checked before each write, which raises `FileLostError`. Reading
+    continues.
     """
 
     def __init__(self, path: Path | None, prepare: Callable[[sqlite3.Connection], None]) -> None:
@@ -56,9 +54,8 @@ class Database:
 
     @contextmanager
     def writing(self, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed whole, or not at all. Not to be nested.
-
-        `patience`: seconds to wait for other writers before `sqlite3.OperationalError`.
+        """A transaction; not nestable. Waits `patience` seconds for other writers before
+        `sqlite3.OperationalError`.
         """
         with self._locked() as connection:
             self._check_file()
@@ -68,13 +65,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The file as it is at one moment. Not to be nested. Raises `sqlite3.DatabaseError` for
-        values that cannot have been written by us."""
+        """A consistent read transaction; not nestable.
+
+        Raises `sqlite3.DatabaseError` for values that this package cannot have written.
+        """
         with self._locked() as connection, transaction(connection, "BEGIN"), as_damage():
             yield connection
 
     def close(self) -> None:
-        """Give the file back. The next use opens it again."""
+        """Close the file. The next use opens it again."""
         with self._lock:
             if self._connection is not None and self.path is not None:
                 self._connection.close()
@@ -86,7 +85,7 @@ class Database:
             yield self._use()
 
     def before_fork(self) -> None:
-        """Wait for what runs, and give the file back until the fork is done."""
+        """Wait for running transactions, and close the file until the fork is done."""
         self._lock.acquire()
         self.close()
 
@@ -110,8 +109,9 @@ class Database:
         return self._connection
 
     def _check_file(self) -> None:
-        """Raises `FileLostError` where the file is not the one that was opened first, or may not be
-        written any more."""
+        """Raise `FileLostError` if the file is not the one first opened, or is no longer
+        writable.
+        """
         if self.path is None or self._opened is None:
             return
         if (found := _identity(self.path)) is None:
@@ -150,7 +150,7 @@ def _let_go_at_forks(reference: weakref.ref[Database]) -> None:
 
 @contextmanager
 def as_damage() -> Iterator[None]:
-    """What fails at values of other kinds than are written here is told as a damaged file."""
+    """Report errors caused by values of unexpected types as a damaged file."""
     try:
         yield
     except FOREIGN as error:
@@ -158,9 +158,12 @@ def as_damage() -> Iterator[None]:
 
 
 def check_plain(connection: sqlite3.Connection, *, triggers: bool = False) -> None:
-    """Raises `sqlite3.DatabaseError` where the file has more than plain tables. A view (and with
-    `triggers` one of those) is somebody's program, which would run with every use of the file, and
-    may never end. Values without end are not made either."""
+    """Raise `sqlite3.DatabaseError` if the file has views, virtual tables, or (with `triggers`)
+    triggers.
+
+    They are code that somebody put into the file, would run with every use, and may never end.
+    Values are limited in size too.
+    """
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
     query = "SELECT type, sql FROM main.sqlite_master"
@@ -172,7 +175,7 @@ def check_plain(connection: sqlite3.Connection, *, triggers: bool = False) -> No
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Committed whole, or not at all where an exception ends it, or a `ROLLBACK`."""
+    """Commit at the end of the block, or roll back if an exception ends it."""
     connection.execute(begin)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The store that a session uses: the file for as long as it works, from then on memory."""
+"""The store that a session uses: the file while it works, from then on memory."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ _FAILURES: Final = (sqlite3.Error, OSError, NewerStoreError)
 def open_store(
     path: Path, scope: str, on_failure: Callable[[str], None] | None = None
 ) -> tuple[FallbackStore, str]:
-    """The conversations of `scope` in the file at `path`, and one line about it: empty when all
-    is well, else why they are in memory only.
+    """Open the conversations of `scope` in the file at `path`; return the store, and a line if it
+    failed.
 
-    Never raises for what is wrong with the file: the store works either way. Its folder is made
-    where it is missing, for the user alone. `on_failure` is told, once, of what goes wrong later.
+    Never raises for problems of the file: conversations are then in memory only, and the line says
+    why. A missing folder is created for the user alone. `on_failure` is called once with a later
+    problem.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,16 +61,17 @@ def open_store(
 
 
 class FallbackStore:
-    """A `SqliteStore` that goes on in memory, with all that was known, once its file fails.
+    """A `SqliteStore` that continues in memory, with all known records, once its file fails.
+    Thread-safe.
 
-    It does not try the file again: what was kept there stays there, and two places that each hold
-    a part would be worse than one line that says so. Safe to use from several threads.
+    The file is not tried again: records in two places, each incomplete, would be worse than one
+    message.
     """
 
     def __init__(
         self, store: SqliteStore, path: Path, on_failure: Callable[[str], None] | None = None
     ) -> None:
-        """`on_failure` is called once, with one line, in the thread that met the failure."""
+        """`on_failure` is called once, with one line, in the thread where the failure occurred."""
         self._store = store
         self._path = path
         self._on_failure = on_failure
@@ -81,7 +83,7 @@ class FallbackStore:
 
     @property
     def path(self) -> Path | None:
-        """The file, for as long as it works."""
+        """The file, while it works."""
         return self._store.path
 
     @property
@@ -129,7 +131,7 @@ class FallbackStore:
         self._with_store(lambda store: store.close())
 
     def _with_store(self, action: Callable[[SqliteStore], Done]) -> Done:
-        """Do it with the store; where that fails, with memory instead."""
+        """Run `action` with the store; if that fails, with memory instead."""
         with self._lock:
             try:
                 return action(self._store)
@@ -144,7 +146,7 @@ class FallbackStore:
         return done
 
     def _go_on_in_memory(self) -> None:
-        """Take along what was used here, and what can still be read of the rest."""
+        """Copy what was used here, and what can still be read, into memory."""
         failed = self._store
         chats: list[str] = []
         with suppress(*_FAILURES):
@@ -170,11 +172,10 @@ def _in_memory(scope: str, known: Iterable[Kept]) -> SqliteStore:
 
 
 def readable_records(path: Path, scope: str) -> Sequence[Record]:
-    """All records of `scope` in a file that can be read, though not written: conversation by
-    conversation, without changing anything.
+    """All records of `scope` in a file that cannot be written, by conversation.
 
-    Empty where the file is missing, damaged, or of a later version than this package writes; an
-    earlier one has its records in the same tables.
+    Empty if the file is missing, damaged, or of a later version; earlier versions have the same
+    tables.
     """
     with suppress(OSError):
         for options in _ways_to_read(path):
@@ -206,7 +207,7 @@ def _read(uri: str, scope: str) -> Iterator[Record]:
 
 
 def explain(error: Exception, path: Path) -> str:
-    """One line for the reader: the consequence, what happened, where, what to do."""
+    """One line for the user: the consequence, what happened, where, what to do."""
     what, advice = _cause(error, path)
     return redact(f"{_CONSEQUENCE}: {what}. {advice}")
 

@@ -131,7 +131,7 @@ class NewerStoreError(Exception):
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """How many steps this file has been through."""
+    """How many migrations this file has had."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 

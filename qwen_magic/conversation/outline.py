@@ -1,11 +1,11 @@
-"""What is told of a conversation in a page: the path to its head, with what stands beside it.
+"""The outline of a conversation for a page: the path to its head, and the turns beside it.
 
     path   1 ── 2 ── 3          the turns that the next question continues after, numbered
-           │    ╰ answers       further answers of turn 2's cell, with what went on from them
-           ╰ beside             other turns that went on from turn 1, with what followed them
+           │    ╰ answers       further answers of turn 2's cell, with the turns after them
+           ╰ beside             other turns after turn 1, with the turns after them
 
-However long the conversation, only so many turns are chosen, the newest first: the first and the
-last of the path, and some of what stands beside each of them. All of them are counted.
+The number of lines is limited: the first and last turns of the path, and some of the turns beside
+each, the newest first. All turns are counted.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _Place: TypeAlias = tuple[str | None, Literal["answers", "beside"]]
 
 @dataclass(frozen=True, slots=True)
 class OutlineLine:
-    """One turn. `ref` names it: its number on the path, or the beginning of its response id; empty
-    where neither does. It is the `place`th of `made` answers of its cell; `is_current`: and beside
-    the path the one that later cells continue after. `depth` counts from 0 within its fold.
+    """A turn. `ref` names it: its number on the path, or the start of its response id; else empty.
+
+    It is number `place` of the `made` answers of its cell; `is_current`: later cells continue after
+    it. `depth` counts from 0 within its fold.
     """
 
     turn: TurnSummary
@@ -50,8 +51,9 @@ class OutlineLine:
 
 @dataclass(frozen=True, slots=True)
 class OutlineFold:
-    """`turns` beside the path, of which `lines` tells some; the `first` ones hang at the path
-    itself, the others follow them."""
+    """`turns` beside the path, some of which have `lines`; the first `first` ones follow the path
+    itself.
+    """
 
     first: int
     turns: int
@@ -60,8 +62,10 @@ class OutlineFold:
 
 @dataclass(frozen=True, slots=True)
 class OutlineStep:
-    """A turn of the path, with the other answers of its cell, and what else went on from it.
-    `skipped`: so many turns of the path before it are not told."""
+    """A turn of the path, with its cell's other answers, and other turns that follow it.
+
+    `skipped`: how many turns of the path before it have no line.
+    """
 
     line: OutlineLine
     answers: OutlineFold | None = None
@@ -71,9 +75,10 @@ class OutlineStep:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """`turns` counts all of the conversation, `on_path` those on the path to its head, both with
-    the ones that a fork shares; `tokens` is what was used in this conversation alone. `beside`:
-    what begins the conversation otherwise."""
+    """`turns` counts all turns of the conversation, `on_path` those on the path to its head, both
+    with those that a fork shares; `tokens` counts this conversation only. `beside`: other first
+    turns.
+    """
 
     name: str
     turns: int
@@ -91,7 +96,7 @@ class Outline:
 
 
 def outline_of(tree: TurnTree[T]) -> Outline:
-    """Choose what is told of `tree`, whether its turns were read whole or as summaries."""
+    """Choose the lines for `tree`, whose turns may be complete or summaries."""
     return _Choice(tree).outline()
 
 

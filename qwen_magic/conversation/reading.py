@@ -126,7 +126,7 @@ def select_conversation(
 def select_cell(
     connection: sqlite3.Connection, scope: str, cell_id: str
 ) -> list[TurnSummary | HeadMove]:
-    """What a cell has made, in whichever conversation."""
+    """The records that a cell made, in any conversation."""
     found = connection.execute(
         _OF_CELL, {"scope": text_value(scope), "cell": text_value(cell_id)}
     ).fetchall()

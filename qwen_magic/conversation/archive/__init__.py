@@ -31,7 +31,7 @@ _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 @dataclass(frozen=True, slots=True)
 class PlacedValue:
-    """A value with its place in the file. Null and absent are the same."""
+    """A JSON value with its place in the file. Null and absent are the same."""
 
     value: object
     place: str
@@ -48,7 +48,9 @@ class PlacedValue:
         return PlacedValue(self.object().get(name), place, self.source)
 
     def each(self, most: int) -> Iterator[PlacedValue]:
-        """The members of this list; nothing where it is absent."""
+        """The items of this list; none if it is absent. Raises `ConversationError` for more than
+        `most`.
+        """
         if not self.present:
             return
         if not isinstance(self.value, list):
@@ -71,11 +73,11 @@ class PlacedValue:
         return self.value
 
     def id(self) -> str:
-        """A short text that somebody else has chosen: a response id, a model, a host."""
+        """A short text chosen by somebody else: a response id, a model, a host."""
         return self.text(LONGEST_NAME)
 
     def name(self) -> str:
-        """A conversation's name: short, not empty, to be typed on one line."""
+        """A conversation's name: short, not empty, on one line."""
         text = self.text(LONGEST_NAME)
         if not text.strip() or not text.isprintable():
             self.refuse("is no name that can be typed")
@@ -110,7 +112,7 @@ class PlacedValue:
         self.refuse(f"is {came}")
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise a `ConversationError` that says where, and `what` of it is wrong."""
+        """Raise a `ConversationError` that names the place, and `what` is wrong there."""
         raise ConversationError(
             f"{self.source} cannot be read: {self.place or 'it'} {what}.",
             hint="Nothing was taken from it. Correct that place, or export the conversation again.",
@@ -118,8 +120,10 @@ class PlacedValue:
 
 
 def load(text: str, source: str = "The file", *, exact: bool = False) -> PlacedValue:
-    """The root of a JSON text. Raises `ConversationError` where it is too large, too deep or not
-    JSON. Halves of surrogate pairs, which no file can hold, are joined or replaced, unless `exact`.
+    """Parse a JSON text. Raises `ConversationError` if it is too large, nested too deep, or
+    invalid.
+
+    Unless `exact`, halves of surrogate pairs (which no file can store) are joined or replaced.
     """
     root = PlacedValue(None, "", source)
     if len(text) > LARGEST_FILE or len(text.encode("utf-8", "replace")) > LARGEST_FILE:
@@ -145,7 +149,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _is_sound(value: Any) -> bool:
-    """Whether what follows may walk through it by recursion, and write it again."""
+    """Whether the value is nested shallowly enough for recursive functions."""
     for depth, level in enumerate(levels(value, DEEPEST + 1)):
         if depth == DEEPEST:
             return False

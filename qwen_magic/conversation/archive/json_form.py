@@ -46,7 +46,7 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def export_json(conversation: Conversation) -> str:
-    """The file's text, one field a line. It can be encoded whatever a server has sent."""
+    """The text of the file, one field a line; always encodable as UTF-8."""
     said: JSON = {
         "format": FORMAT,
         "version": VERSION,
@@ -65,8 +65,11 @@ def export_json(conversation: Conversation) -> str:
 
 
 def import_json(text: str) -> Conversation:
-    """Read what `export_json` wrote, or anybody else. Raises `ConversationError` that names the
-    place: a wrong type, a key that comes twice, a parent that is missing, later or a descendant."""
+    """Parse a file of `export_json`, which need not be trusted.
+
+    Raises a `ConversationError` that names the place of a wrong type, a duplicate key, or a parent
+    that is missing or comes later.
+    """
     root = load(text)
     _check_kind(root)
     name = root.get("name").name()
@@ -82,7 +85,7 @@ def import_json(text: str) -> Conversation:
 
 
 def turn_json(turn: Turn) -> JSON:
-    """Every field of a turn; `raw` only where there is one."""
+    """All fields of a turn; `raw` only if there is one."""
     said: JSON = {field.name: getattr(turn, field.name) for field in fields(Turn)}
     said["cell"] = asdict(turn.cell) if turn.cell else None
     said["usage"] = asdict(turn.usage) if turn.usage else None
@@ -92,8 +95,10 @@ def turn_json(turn: Turn) -> JSON:
 
 
 def read_as(kind: type[Read], node: PlacedValue) -> Read:
-    """A dataclass out of its JSON, every field checked as its annotation says. Raises
-    `ConversationError` with the place of what is wrong."""
+    """Build a dataclass from JSON, each field checked by its annotation.
+
+    Raises a `ConversationError` with the place of a fault.
+    """
     found: dict[str, Any] = {}
     for field in fields(kind):
         said = node.get(field.name)
@@ -172,14 +177,14 @@ def _turn(node: PlacedValue, links: _Links) -> Turn:
 
 
 def _parents(root: PlacedValue) -> dict[str, str]:
-    """The parent of every turn, by key, as far as they are texts."""
+    """The parent of each turn, by key."""
     nodes = [*root.get("base").each(MOST_RECORDS), *root.get("records").each(MOST_RECORDS)]
     pairs = ((node.get("key").value, node.get("parent").value) for node in nodes)
     return {key: up for key, up in pairs if isinstance(key, str) and isinstance(up, str)}
 
 
 class _Links:
-    """The turns so far, and whether the next one fits to them."""
+    """Checks that each turn fits to those before it."""
 
     def __init__(self, parents: dict[str, str]) -> None:
         self.seen: set[str] = set()

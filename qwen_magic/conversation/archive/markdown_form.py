@@ -52,8 +52,10 @@ _ENDINGS: Final = {
 
 
 def export_markdown(chain: Chain, *, zone: tzinfo = UTC) -> str:
-    """The turns from the first to the head: prompt, steps, answer, sources, facts. What lies on
-    other branches is named after the turn it leaves from. Dates are in `zone`."""
+    """The turns up to the head as a document: prompt, steps, answer, sources, facts.
+
+    Turns on other branches are listed after the turn they follow. Dates are in `zone`.
+    """
     path = chain.path(chain.head)
     beside = _branches(chain, path)
     parts = [f"# {escaped(chain.name)}", _about(chain, path)]
@@ -115,7 +117,7 @@ def _date(at: float, zone: tzinfo) -> str:
 
 
 def _branches(chain: Chain, path: Sequence[Turn]) -> dict[str | None, list[Turn]]:
-    """The turns off the path that leave from it, by the key of the turn they follow."""
+    """The turns that are not on the path, by the key of the turn they follow."""
     on_path = {turn.key for turn in path}
     found: dict[str | None, list[Turn]] = {}
     for turn in chain.turns.values():
@@ -138,7 +140,7 @@ def _turn_label(turn: Turn) -> str:
 
 
 def _step(item: Item) -> str:
-    """One step: what happened as a line, the rest folded below; empty for messages."""
+    """A step: a line about it, and its details folded below; empty for messages."""
     match item:
         case Message() | McpListTools():
             return ""
@@ -198,7 +200,7 @@ def _output(text: str) -> str:
 
 
 def _logs(logs: str) -> str:
-    """What a run printed. The addresses of its figures die within hours: only their names stay."""
+    """The output of a code run. Figures are only named, as their addresses expire within hours."""
     parts = []
     for part in parse_logs(logs):
         if isinstance(part, LogFigure):
@@ -209,11 +211,13 @@ def _logs(logs: str) -> str:
 
 
 def quoted(markdown: str) -> str:
-    """Somebody's Markdown as a quotation."""
+    """Markdown as a block quotation."""
     return "\n".join(f"> {line}".rstrip() for line in contained(markdown).split("\n"))
 
 
 def contained(markdown: str) -> str:
-    """Somebody's Markdown, made to stay where it is put: whoever opens the document would load what
-    is in it, and a page that the model read could have chosen the addresses."""
+    """Markdown that cannot affect the document around it, nor load anything.
+
+    A page that the model read may have chosen the addresses of images.
+    """
     return safe_markdown(markdown.strip("\n").replace("\r\n", "\n"))

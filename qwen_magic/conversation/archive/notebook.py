@@ -49,8 +49,10 @@ MOST_SHARED: Final = 100_000  # turns of all forks, each counted once for every 
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """A turn as an output tells it. `parent_response_id`: the server's id of its parent; `cell`:
-    the number of the output's cell, from 1."""
+    """A turn as read from an output.
+
+    `parent_response_id`: its parent's response id; `cell`: the index of the output's cell, from 1.
+    """
 
     turn: Turn
     parent_response_id: str
@@ -58,9 +60,9 @@ class SavedTurn:
 
 
 def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
-    """`{"qwen_magic": {…}}`: the turn as typed and answered, its ids and place. Never a key.
+    """The metadata of a turn's output: `{"qwen_magic": {…}}`, with prompt, answer, ids and place.
 
-    `parent` is the turn that it follows, `number` its place on its path, from 1.
+    It never holds a key. `parent`: the turn before; `number`: its place on the path, from 1.
     """
     parent_id = parent.response_id if parent else ""
     previous_id = turn.previous_response_id
@@ -81,7 +83,7 @@ def turn_metadata(turn: Turn, *, parent: Turn | None, number: int) -> JSON:
 
 
 def _shortened(item: JSON) -> JSON:
-    """What a tool gave back can be larger than a notebook: of that, what is shown of it."""
+    """An item with its tool output cut to what is shown, as it can be larger than a notebook."""
     if item.get("type") in (None, "message", "reasoning"):
         return item
     shortened: JSON = with_texts(item, lambda text: cut(text, LONGEST_BLOCK))
@@ -89,7 +91,9 @@ def _shortened(item: JSON) -> JSON:
 
 
 def refer_to(markdown: str, metadata: JSON) -> JSON:
-    """`turn_metadata` as it stands beside this Markdown: without the long texts that are in it."""
+    """The metadata of an output with this Markdown: long texts that the Markdown has are replaced
+    by references.
+    """
     said: JSON = deepcopy(metadata.get(METADATA_KEY, {}))
     found: dict[str, list[int]] = {}
     for pointer, holder, name in _texts(said, ("items", "text")):
@@ -108,7 +112,7 @@ def refer_to(markdown: str, metadata: JSON) -> JSON:
 def _texts(
     holder: Any, names: tuple[str, ...] = (), path: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Every text within: its pointer, what holds it, and its name or place there."""
+    """All texts inside: JSON pointer, container, and key or index in it."""
     if isinstance(holder, dict):
         inner = [(name, holder[name]) for name in names or holder if name in holder]
     else:
@@ -126,7 +130,7 @@ def _escaped(name: str | int) -> str:
 
 
 def _sum(markdown: str) -> int | None:
-    """None where it cannot be written to a file as it is."""
+    """The checksum of a text; None if it cannot be encoded."""
     try:
         return crc32(markdown.encode())
     except UnicodeEncodeError:
@@ -134,7 +138,7 @@ def _sum(markdown: str) -> int | None:
 
 
 def _with_texts(node: PlacedValue, markdown: str) -> PlacedValue:
-    """What an output says, with the texts that its Markdown has for it."""
+    """The metadata of an output with its references replaced by texts of the Markdown."""
     text = node.get("text")
     if not isinstance(text.value, dict):
         return node
@@ -159,8 +163,10 @@ def _with_texts(node: PlacedValue, markdown: str) -> PlacedValue:
 
 
 def read_metadata(node: PlacedValue, cell: int, markdown: str = "") -> SavedTurn:
-    """What an output tells, of the cell with this number; `markdown` is the output's own. Raises
-    `ConversationError`, also where a newer qwen_magic has written it."""
+    """Read the turn in an output of the cell with this index.
+
+    Raises `ConversationError`, also for the format of a newer qwen_magic.
+    """
     version = node.get("version")
     if version.count() > METADATA_VERSION:
         version.refuse(f"is {version.value}: a newer qwen_magic has written this turn")
@@ -179,16 +185,20 @@ def read_metadata(node: PlacedValue, cell: int, markdown: str = "") -> SavedTurn
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`conversations`: those first that others are forks of. `notes`: what could not be told or
-    was left out, a sentence each with its place."""
+    """`conversations`: forks come after those they leave. `notes`: a sentence for each turn that
+    could not be read or was left out.
+    """
 
     conversations: tuple[Conversation, ...]
     notes: tuple[str, ...] = ()
 
 
 def read_notebook(text: str) -> Restored:
-    """The conversations that a notebook's outputs tell. A turn that cannot be read is left out
-    with a note. Raises `ConversationError` where it is no notebook, or has no turn to read."""
+    """Read the conversations from a notebook's outputs.
+
+    A turn that cannot be read is left out with a note. Raises `ConversationError` if the text is
+    not a notebook, or holds no readable turn.
+    """
     notes: list[str] = []
     cells = _cells(load(text, "The notebook"))
     ids = {id for cell in cells if isinstance(id := cell.object().get("id"), str)}
@@ -217,7 +227,7 @@ def _cells(root: PlacedValue) -> list[PlacedValue]:
 
 
 def _turns(cell: PlacedValue, number: int, notes: list[str]) -> Iterator[SavedTurn]:
-    """The turns that the outputs of a cell tell, but for those outside any conversation."""
+    """The turns in a cell's outputs, except those outside any conversation."""
     if cell.object().get("cell_type") != "code":
         return
     place = f"cell {number}"
@@ -236,15 +246,16 @@ def _turns(cell: PlacedValue, number: int, notes: list[str]) -> Iterator[SavedTu
 
 
 def _markdown(data: object) -> str:
-    """The Markdown of an output, which a notebook keeps as a text or as its lines."""
+    """The Markdown of an output: a text, or a list of lines."""
     said = data.get("text/markdown") if isinstance(data, dict) else None
     lines = said if isinstance(said, list) else [said]
     return "".join(line for line in lines if isinstance(line, str))
 
 
 def _with_present_cell(saved: SavedTurn, own: object, ids: set[str]) -> SavedTurn:
-    """With the id of the cell that it now stands in, where the recorded one is not here any more
-    (a notebook that was copied cell by cell, or whose ids were made anew)."""
+    """The turn with its present cell's id if the recorded cell is gone (a copied notebook, new
+    ids).
+    """
     cell = saved.turn.cell
     if cell is not None and cell.cell_id not in ids and isinstance(own, str) and own:
         return replace(saved, turn=replace(saved.turn, cell=CellKey(own, cell.call)))
@@ -252,7 +263,7 @@ def _with_present_cell(saved: SavedTurn, own: object, ids: set[str]) -> SavedTur
 
 
 def _best(copies: list[SavedTurn], notes: list[str]) -> SavedTurn:
-    """One of the outputs that tell the same turn: a copied cell has its outputs copied too."""
+    """One of several outputs with the same turn: copying a cell copies its outputs."""
     best = max(copies, key=lambda one: (one.turn.created_at + one.turn.seconds, -one.cell))
     for other in copies:
         same = replace(other.turn, cell=best.turn.cell) == best.turn
@@ -280,7 +291,7 @@ def _few(notes: list[str]) -> tuple[str, ...]:
 
 
 def _linked(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
-    """The turns in order, each with a parent that is among them and before it, or none."""
+    """The turns in order, each with an earlier one of them as parent, or none."""
     keys = {each.turn.key for each in found}
     ids = {each.turn.response_id: each.turn.key for each in found if each.turn.response_id}
     return _ordered([_with_found_parent(each, keys, ids, notes) for each in found], notes)
@@ -289,7 +300,7 @@ def _linked(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
 def _with_found_parent(
     found: SavedTurn, keys: set[str], ids: Mapping[str, str], notes: list[str]
 ) -> SavedTurn:
-    """With its parent found by key or by response id; with none where it is not here."""
+    """The turn with its parent found by key or response id; without one if it is not there."""
     turn, parent_id = found.turn, found.parent_response_id
     if turn.parent in keys and turn.parent != turn.key:
         return found
@@ -331,9 +342,9 @@ def _ordered(found: Sequence[SavedTurn], notes: list[str]) -> list[SavedTurn]:
 
 
 def _conversations(ordered: Sequence[SavedTurn], notes: list[str]) -> tuple[Conversation, ...]:
-    """The turns by conversation, those first that others leave from.
+    """The turns grouped by conversation; forks after those they leave.
 
-    A turn whose parent stands in another conversation tells a fork.
+    A turn whose parent is in another conversation starts a fork.
     """
     by_key = {each.turn.key: each.turn for each in ordered}
     chats: dict[str, list[SavedTurn]] = {}
