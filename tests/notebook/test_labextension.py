@@ -291,6 +291,7 @@ def test_answers_out_of_sight_cost_a_page_little(trusted, jupyter, open_page):
 
     wait_until(comes_into_sight)
     unseen.locator("mjx-container").wait_for()
+    assert unseen.evaluate("turn => getComputedStyle(turn).contentVisibility") == "visible"
     shown = unseen.evaluate("turn => getComputedStyle(turn.lastChild).color")
     assert (shown == color) == trusted
     sheets = "look => [...document.querySelectorAll('style')].filter(s => s.textContent === look)"

@@ -7,7 +7,8 @@
 
 const HTML = "text/html";
 const BEGINNING = /^(<div class="qm-turn qm-saved[^>]*>)<style>([^<]*)<\/style>/;
-const UNSEEN = `.jp-content-visibility-mode .qm-saved {
+const UNSEEN = "qm-is-unseen"; // the class of an output that nobody has seen
+const UNDRAWN = `.jp-content-visibility-mode .${UNSEEN} .qm-saved {
   content-visibility: auto; contain-intrinsic-size: auto 400px;
 }`;
 
@@ -15,7 +16,7 @@ const UNSEEN = `.jp-content-visibility-mode .qm-saved {
 class Sheets {
   constructor() {
     this.known = new Set();
-    this.add(UNSEEN);
+    this.add(UNDRAWN);
   }
 
   add(css) {
@@ -39,7 +40,7 @@ class Sheets {
 /* Sets the formulas of what is in sight, or comes into it. */
 class Typesetting {
   constructor() {
-    this.waiting = new WeakMap(); // what nobody has seen -> its typesetter
+    this.waiting = new WeakMap(); // an unseen output -> its typesetter
     this.sight = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) if (isIntersecting) this.set(target);
     }, { scrollMargin: "50%" });
@@ -47,10 +48,11 @@ class Typesetting {
 
   set(node) {
     this.sight.unobserve(node);
+    node.classList.remove(UNSEEN);
     this.waiting.get(node).typeset(node);
   }
 
-  /* The same typesetter, in no hurry with answers. */
+  /* The same typesetter, in no hurry with answers. A notebook asks it when an output is attached. */
   patient(typesetter) {
     const typeset = (node) => {
       if (!node.querySelector(".qm-saved")) return typesetter.typeset(node);
@@ -79,6 +81,7 @@ export default async function answers(take) {
     const createRenderer = (options) => {
       const latexTypesetter = typesetting.patient(options.latexTypesetter);
       const renderer = usual.createRenderer({ ...options, latexTypesetter });
+      if (latexTypesetter) renderer.node.classList.add(UNSEEN); // until it is asked
       const render = renderer.renderModel.bind(renderer);
       renderer.renderModel = (model, ...rest) => render(sheets.takeFrom(model), ...rest);
       return renderer;
