@@ -111,17 +111,15 @@ class _DeltaForm:
 
     def read(self, text: str) -> tuple[TextDelta, int, int] | None:
         """The delta of an event's text, its number, and where its data begins; None where it is
-        another event, or JSON would read its words otherwise than they stand there."""
+        another event, or no JSON."""
         line = text.find("\n") + 1 if text.startswith("id:") else 0
         if not (text.startswith(self.before, line) and text.endswith(self.after)):
             return None
         begins = line + len(self.before)
         words, between, number = text[begins : -len(self.after)].partition(self.between)
-        if not between or '"' in words or not words.isprintable():
+        if not between or not words.isprintable():
             return None
-        if "\\" in words:
-            if "\\u" in words or words.endswith("\\"):
-                return None
+        if "\\" in words or '"' in words:
             try:
                 words = json.loads(f'"{words}"')
             except ValueError:
@@ -313,7 +311,7 @@ class EventDecoder:
             payload = _encodable(payload, data)
         decoded = decode_event(payload, frame.event)
         if type(decoded) is TextDelta:
-            self._form = _DeltaForm.of(text, decoded)
+            self._form = _DeltaForm.of(text, decoded) or self._form
         return decoded
 
     def _is_repeated(self, number: int | None, data: str) -> bool:
