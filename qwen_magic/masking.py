@@ -304,9 +304,11 @@ def know(*values: str) -> None:
 
 
 def know_tools(tools: Iterable[Mapping[str, Any]]) -> None:
-    """The same for what tools carry for their servers: headers, tokens, passwords in addresses."""
+    """The same for what tools carry for their servers: headers, tokens, passwords in addresses. (Of
+    a header whose name is no secret's not a mere word, such as a region's.)"""
     for tool in tools:
-        know(*_of_url(str(tool.get("server_url") or "")))
+        url = str(tool.get("server_url") or "")
+        know(*_of_url(url), *_named_in(url))
         headers = tool.get("headers")
         given = dict(headers) if isinstance(headers, Mapping) else {}
         given["authorization"] = (
@@ -317,7 +319,9 @@ def know_tools(tools: Iterable[Mapping[str, Any]]) -> None:
                 continue
             for line in str(value).split("\n"):
                 scheme, _, rest = line.partition(" ")
-                know(rest if rest and scheme.lower() in ("bearer", "basic", "token") else line)
+                word = rest if rest and scheme.lower() in ("bearer", "basic", "token") else line
+                if is_secret_name(str(name)) or re.search(r"\d", word):
+                    know(word)
 
 
 def known_secrets(environment: Mapping[str, Any] | None = None) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_magic.errors import APIError, QwenError, RateLimitError, UsageError
-from qwen_magic.masking import own_keys, redact
+from qwen_magic.masking import know_tools, own_keys, redact
 
 KEY = "sk-0123456789abcdef0123456789abcdef"
 
@@ -111,3 +111,11 @@ def test_a_key_is_found_as_others_write_it(written):
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert "…" in repr(own_keys(AWKWARD))
+
+
+def test_what_tools_carry_is_known_but_for_words():
+    headers = {"X-Birds": "pieps7pieps", "X-Region": "singapore", "X-Api-Key": "nachtigall"}
+    url = "https://ann:amsel4amsel@birds.example/mcp?token=drossel5drossel"
+    know_tools([{"type": "mcp", "server_url": url, "headers": headers}])
+    told = redact("pieps7pieps singapore nachtigall amsel4amsel drossel5drossel")
+    assert told == "[key] singapore [key] [key] [key]"

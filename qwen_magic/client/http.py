@@ -45,7 +45,8 @@ _PIECE: Final = 64 * 1024  # bytes of a request's body
 _KEEP_METHOD: Final = frozenset({301, 307, 308})
 _REDIRECTS: Final = _KEEP_METHOD | {302, 303}
 _PORTS: Final = {"http": 80, "https": 443}
-_LOGGERS: Final = ("httpx2", *(f"httpcore2.{part}" for part in ("connection", "http11", "proxy")))
+_PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
+_LOGGERS: Final = ("httpx2", *(f"httpcore2.{part}" for part in _PARTS))
 
 
 def _log_without_keys(record: logging.LogRecord) -> bool:
