@@ -19,8 +19,11 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from logging import LogRecord
 
 MASKED: Final = "[masked]"
 KEY: Final = "[key]"
@@ -528,6 +531,18 @@ def redact(text: str, *secrets: str) -> str:
     one of a known service."""
     ours = own_keys(*secrets)
     return looks().sub(KEY, ours.sub(text) if ours else text)
+
+
+def log_without_keys(record: LogRecord) -> bool:
+    """A filter for what libraries log: servers repeat keys in headers and in what cannot be read,
+    which an exception tells."""
+    record.msg, record.args = redact(record.getMessage()), ()
+    if record.exc_info:
+        from logging import Formatter
+
+        record.exc_text = redact(Formatter().formatException(record.exc_info))
+        record.exc_info = None
+    return True
 
 
 def with_texts(value: Any, change: Callable[[str], str], *, names: bool = False) -> Any:

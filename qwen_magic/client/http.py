@@ -32,7 +32,7 @@ import httpx2
 
 from qwen_magic.client import transport_errors
 from qwen_magic.errors import ProtocolError, QwenError, RedirectRefusedError, UsageError
-from qwen_magic.masking import redact
+from qwen_magic.masking import log_without_keys
 
 Transport: TypeAlias = httpx2.AsyncBaseTransport
 Trace: TypeAlias = Callable[[str, object], Awaitable[None]]
@@ -49,14 +49,8 @@ _PARTS: Final = ("connection", "http11", "http2", "proxy", "socks")
 _LOGGERS: Final = ("httpx2", *(f"httpcore2.{part}" for part in _PARTS))
 
 
-def _log_without_keys(record: logging.LogRecord) -> bool:
-    """What a server repeats in its headers is logged at the level DEBUG."""
-    record.msg, record.args = redact(record.getMessage()), ()
-    return True
-
-
 for _each in _LOGGERS:
-    logging.getLogger(_each).addFilter(_log_without_keys)
+    logging.getLogger(_each).addFilter(log_without_keys)
 
 
 @dataclass(frozen=True, slots=True)

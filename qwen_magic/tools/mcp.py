@@ -34,7 +34,7 @@ from qwen_magic.document.question import StartQuestion, Verdict
 from qwen_magic.document.words import clipped, wire_name
 from qwen_magic.endpoints import is_open
 from qwen_magic.errors import QwenError, UsageError
-from qwen_magic.masking import MASKED, know, with_texts
+from qwen_magic.masking import MASKED, know, log_without_keys, with_texts
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.tools.definition import LONGEST_DESCRIPTION, FunctionTool
 from qwen_magic.tools.execution import approve, wait_for_future
@@ -61,6 +61,7 @@ Submit: TypeAlias = Callable[[Coroutine[Any, Any, Any]], "Future[Any]"]
 
 logging.getLogger("mcp").addHandler(logging.NullHandler())  # not to stderr, into some cell
 
+_LOGGERS: Final = ("mcp", "client")  # those of the library, and all below them
 _TO_START: Final = 60.0  # seconds: a package may have to be downloaded first
 _TO_LIST: Final = 10.0
 _TO_READ: Final = 0.05
@@ -273,6 +274,9 @@ class _Server:
         """Start, and list the tools. Raises `UsageError`, `ToolServerError`."""
         import mcp  # noqa: F401  # takes a second, which the engine's streams need not wait
 
+        for name in [*logging.root.manager.loggerDict]:
+            if name.partition(".")[0] in _LOGGERS:
+                logging.getLogger(name).addFilter(log_without_keys)
         self._secrets = secrets
         know(*(each for each in secrets if re.search(r"\d", each) and len(each) >= _SURELY_SECRET))
         _check(filled)

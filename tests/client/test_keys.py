@@ -15,10 +15,10 @@ import httpx2
 import pytest
 
 from qwen_magic import Qwen
-from qwen_magic.client import http
 from qwen_magic.endpoints import find_endpoint
 from qwen_magic.errors import QwenError
 from qwen_magic.magics.settings import QwenSettings
+from qwen_magic.masking import know, log_without_keys
 from qwen_magic.protocol.events import TextDelta
 
 KEY = "Zu7/kanarie4+env9qWx"
@@ -136,7 +136,19 @@ def test_each_log_of_the_library_is_looked_through():
     for package in (httpx2, httpcore2):
         for module in Path(package.__file__).parent.rglob("*.py"):
             for name in re.findall(r'getLogger\("(.+?)"\)', module.read_text()):
-                assert http._log_without_keys in logging.getLogger(name).filters, name
+                assert log_without_keys in logging.getLogger(name).filters, name
+
+
+def test_an_exception_that_is_logged(caplog):
+    know(KEY)
+    logger = logging.getLogger("qwen_magic.a_library")
+    logger.addFilter(log_without_keys)
+    try:
+        raise ValueError(f"no JSON: {KEY}")
+    except ValueError:
+        logger.exception("what came was %s", KEY)
+    assert "no JSON: [key]" in caplog.text
+    assert not shows_it(caplog.text)
 
 
 def test_what_libraries_log(serve, wire, caplog):

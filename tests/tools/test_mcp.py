@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from demo_server import asked, demo_server
 from qwen_magic import CallLimits, Qwen
 from qwen_magic.client import Client
 from qwen_magic.errors import UsageError
+from qwen_magic.masking import log_without_keys
 from qwen_magic.tools.execution import ainvoke, invoke
 from qwen_magic.tools.loop import Invoke
 from qwen_magic.tools.mcp import ToolServerError, ToolServers
@@ -146,6 +148,15 @@ def test_what_a_server_gives(running, server):
     failed = running.call("fails", server=server)
     assert failed.status == "failed"
     assert KEY not in failed.text
+
+
+def test_its_library_logs_no_keys(running):
+    """A server repeats them in what cannot be read, which an error tells."""
+    assert running.servers.offer("mcp:tests").tools
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("mcp.client.")]
+    assert names
+    for name in names:
+        assert log_without_keys in logging.getLogger(name).filters, name
 
 
 @pytest.mark.parametrize("server", ["tests", "web"])
