@@ -1,2 +1,1 @@
-"""Many prompts at once, each outside any conversation (`map`), and cases with scores on top of that
-(`evaluate`)."""
+"""Many prompts at once, outside any conversation (`map`); cases with scores on top (`evaluate`)."""

@@ -1,8 +1,8 @@
-"""Evaluations: cases asked with several prompts or models, scored, and compared with the last run.
+"""Evaluations: ask cases with several prompts or models, score them, compare with the last run.
 
 cases × columns (a prompt and a model each) -> one map -> judges, a map each -> scores
 
-What each case came to is a fact of the store (`"evaluation"`, the name), for all notebooks:
+The outcome of each case is a fact of the store (`"evaluation"`, the name), for all notebooks:
 
     {"at": 1790000000.0, "columns": {"short · qwen-plus": {"3f2a…:0": true}}}
 """
@@ -43,9 +43,11 @@ _Z: Final = 1.959964  # of 95 %
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What one case came to in one column. `score` is from 0 to 1, None where it has none: it was
-    not answered, or there is an `error` in words. `reason`: a judge's. `before`: whether it passed
-    in the last run, None where it was not in that."""
+    """The outcome of a case in one column.
+
+    `score`: 0 to 1, None without an answer or with an `error`; `reason`: a judge's; `before`:
+    whether it passed in the last run, None if it was not part of that.
+    """
 
     column: str
     row: Row
@@ -68,7 +70,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """All cases with one prompt and one model."""
+    """The outcomes of all cases with one prompt and one model."""
 
     label: str
     cases: tuple[Case, ...]
@@ -83,23 +85,23 @@ class Column:
 
     @property
     def errors(self) -> int:
-        """Cases without a score for a reason; they count neither as passed nor as failed."""
+        """Cases without a score because of an error; they count neither as passed nor as failed."""
         return sum(bool(case.error) for case in self.cases)
 
     @property
     def rate(self) -> float:
-        """The share of the scored cases that passed; NaN where none is scored."""
+        """The share of scored cases that passed; NaN if there are none."""
         return self.passed / self.scored if self.scored else math.nan
 
     @property
     def score(self) -> float:
-        """The mean score; NaN where none is scored."""
+        """The mean score; NaN if no case is scored."""
         given = [case.score for case in self.cases if case.score is not None]
         return sum(given) / len(given) if given else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the rate of many more such cases lies (95 %, Wilson)."""
+        """The 95 % confidence interval of the rate (Wilson)."""
         return wilson(self.passed, self.scored)
 
     @property
@@ -113,13 +115,13 @@ class Column:
 
     @property
     def seconds(self) -> float:
-        """The mean of an answer."""
+        """The mean time of an answer."""
         taken = [case.answer.seconds for case in self.cases if case.answer]
         return sum(taken) / len(taken) if taken else 0.0
 
 
 def wilson(passed: int, scored: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927); from 0 to 1 where nothing is scored."""
+    """The 95 % confidence interval of a rate (Wilson 1927); 0 to 1 if nothing is scored."""
     if not scored:
         return 0.0, 1.0
     rate, spread = passed / scored, _Z * _Z / scored
@@ -146,7 +148,7 @@ class Evaluation:
         name: str = "",
         has_schema: bool = False,
     ) -> None:
-        """Raises `UsageError` for cases that have not what the templates or the score need."""
+        """Raises `UsageError` if cases lack a column that the templates or the score need."""
         self.name = name
         self.note = ""  # where it could not be kept
         self.last_at = 0.0  # when the last run was, in seconds since 1970
@@ -183,8 +185,9 @@ class Evaluation:
 
     @property
     def new(self) -> tuple[Case, ...]:
-        """Those with a score that the last run had no such case for: other data (or another
-        expected answer), prompt or model."""
+        """Scored cases that the last run did not have: other data, expected answer, prompt or
+        model.
+        """
         scored = (case for case in self.cases if case.passed is not None)
         return tuple(case for case in scored if self.last_at and case.before is None)
 
@@ -206,7 +209,7 @@ class Evaluation:
     def run(
         self, session: Session, plan_of: PlanOf, options: Mapping[str, Any], settings: MapSettings
     ) -> None:
-        """Ask and score. What came is scored however it ends; only a whole run is kept."""
+        """Ask and score. Partial results are scored too; only a complete run is stored."""
         plans = [
             plan_of(row.prompt, {**options, "model": model}) for _label, model, row in self._asked
         ]
@@ -225,7 +228,7 @@ class Evaluation:
     def _judge(
         self, judge: Judge, session: Session, plan_of: PlanOf, settings: MapSettings
     ) -> dict[int, tuple[bool, str]]:
-        """What a judge says of each answer, by its number."""
+        """Let a judge assess each answer, by its number."""
         answered = [row for row in self._map if row.answer is not None and row.error is None]
         prompts = []
         for row in answered:
@@ -263,8 +266,10 @@ class Evaluation:
         return replace(case, score=min(scores), reason=" ".join(reason for _, reason in judged))
 
     def _compare(self) -> None:
-        """With the last run of this name, in whose place this one is kept. A case that has no
-        score now keeps the one that it had."""
+        """Compare with the last run of this name, and store this one in its place.
+
+        A case without a score now keeps its last outcome.
+        """
         store, self.note = open_store(data_folder(os.environ) / STORE_NAME, "")
         with closing(store):
             kept = mapping(store.fact(_FACTS, self.name))
@@ -289,7 +294,7 @@ class Evaluation:
 
 
 def _reusable(cases: object) -> object:
-    """Cases that can be read more than once."""
+    """The cases as something that can be iterated several times."""
     is_many = not isinstance(cases, str | bytes | Mapping) and hasattr(cases, "__iter__")
     return list(cases) if is_many else cases  # type: ignore[call-overload]  # it is iterable
 
@@ -297,8 +302,10 @@ def _reusable(cases: object) -> object:
 def _columns(
     prompts: str | Sequence[str] | Mapping[str, str] | None, models: Sequence[str]
 ) -> Iterator[tuple[str, str, str, str]]:
-    """The label, the prompt's name, the model and the template of each column. A label has no more
-    than tells it apart here; a column is kept by both names."""
+    """For each column: label, prompt's name, model, template.
+
+    The label has only what distinguishes the columns here; in the store both names are used.
+    """
     if prompts is None or isinstance(prompts, str):
         templates = {"prompt": prompts or "{prompt}"}
     elif isinstance(prompts, Mapping):
@@ -315,8 +322,10 @@ def _columns(
 
 
 def _keys(cases: Sequence[Case]) -> list[str]:
-    """What each case is kept under: a digest of its data, and how many like it come before in its
-    column. Its prompt is none of that: another prompt's outcome is to be compared."""
+    """The key of each case in the store: a digest of its data, and how many equal cases precede it.
+
+    The prompt is not part of it, so that outcomes of different prompts can be compared.
+    """
     seen: Counter[tuple[str, str]] = Counter()
     keys = []
     for case in cases:

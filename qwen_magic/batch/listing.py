@@ -1,4 +1,4 @@
-"""How an evaluation reads: a table with a bar for each column, and lines about single cases."""
+"""Display an evaluation: a table with a bar for each column, and lines about single cases."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _span(interval: tuple[float, float]) -> str:
 
 
 def _changes(cases: Sequence[Case]) -> str:
-    """ "+2 −1": so many are right now, so many wrong."""
+    """ "+2 −1": how many cases pass now that failed before, and the reverse."""
     changed = Counter(case.passed for case in cases if case.changed)
     told = [f"+{changed[True]}" * bool(changed[True]), f"−{changed[False]}" * bool(changed[False])]
     return " ".join(filter(None, told)) or "–"
@@ -113,7 +113,7 @@ def _bar_text(rate: float) -> str:
 
 
 def _bar_html(column: Column) -> str:
-    """In padding, which a sanitizer leaves, where it takes widths away."""
+    """A bar as padding, since sanitizers remove widths."""
     if not column.scored:
         return ""
     (low, high), rate = column.interval, column.rate

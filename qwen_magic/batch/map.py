@@ -1,4 +1,4 @@
-"""Runs a map: the scheduler on a thread of its own, progress and interrupts on the caller's.
+"""Run a map: the scheduler on a thread of its own, progress and interrupts on the caller's thread.
 
 rows.read_rows -> a Plan for each
   -> scheduler.Scheduler, as many at once as its RateLimiter allows
@@ -33,7 +33,7 @@ _CONVERSATION: Final = ("chat", "new", "after", "history", "carry")
 
 
 def check_options(options: Mapping[str, object]) -> None:
-    """Raises `UsageError` for those of a conversation: each prompt of a map is outside any."""
+    """Raise `UsageError` for options of a conversation: the prompts of a map are outside any."""
     for name in _CONVERSATION:
         if name in options:
             raise UsageError(
@@ -45,9 +45,11 @@ def check_options(options: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MapSettings:
-    """How a map runs: so many prompts at once, with a bar, into the file that `resume` means.
-    `retry_errors`: how often a row that failed is asked again, after all others. `prompts`: the
-    policy's `prompt` decides about calls of functions, and need not be asked in a cell."""
+    """How a map runs.
+
+    `retry_errors`: how often a failed row is asked again, after all others. `prompts`: the policy's
+    `prompt` decides on function calls, and works outside a cell.
+    """
 
     concurrency: int = 8
     progress: bool = False
@@ -56,14 +58,17 @@ class MapSettings:
     prompts: bool = False
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what is no number."""
+        """Raises `UsageError` for invalid numbers."""
         _check_number("concurrency", self.concurrency, 1)
         _check_number("retry_errors", self.retry_errors, 0)
 
 
 def check_functions(plans: Sequence[Plan], *, decided: bool) -> None:
-    """Raises `UsageError` for functions among the tools, unless it is `decided` by a policy which
-    of their calls run: with many rows at once, nobody could be asked about each."""
+    """Raise `UsageError` for functions among the tools unless a policy has `decided` on their
+    calls.
+
+    With many rows at once the user cannot be asked about each call.
+    """
     if plans and plans[0].ask.functions and not decided:
         name = plans[0].ask.functions[0].name
         raise UsageError(
@@ -74,7 +79,7 @@ def check_functions(plans: Sequence[Plan], *, decided: bool) -> None:
 
 
 def _check_number(name: str, value: int, least: int) -> None:
-    """Raises `UsageError` where the option's `value` is no whole number from `least`."""
+    """Raise `UsageError` unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} is a whole number from {least}, not {value!r}.")
 
@@ -121,8 +126,10 @@ def run_map(
 def _reuse(
     plans: Sequence[Plan], result: MapResult, cache: ResultCache, *, only_fitting: bool
 ) -> Keep:
-    """Take over what the cache has; a function that keeps what comes. `only_fitting`: answers
-    without the object that was asked for are given up."""
+    """Take answers from the cache; return a function that stores an answer there.
+
+    `only_fitting`: discard stored answers that lack the object which the schema describes.
+    """
     seen: Counter[str] = Counter()
     keys = []
     for plan in plans:
@@ -142,11 +149,11 @@ def _reuse(
 
 
 def _forget(number: int, answer: Answer) -> None:
-    """Keep it in the result only."""
+    """Keep an answer in the result only, without a cache."""
 
 
 def _run(scheduler: Scheduler, look: Callable[[], None]) -> None:
-    """Run the scheduler in a thread, and look at it until it ends."""
+    """Run the scheduler on a thread, and call `look` until it ends."""
     ended: Future[None] = Future()
 
     def work() -> None:
@@ -171,7 +178,7 @@ def _run(scheduler: Scheduler, look: Callable[[], None]) -> None:
 
 
 def _ended_early(error: QwenError, result: MapResult, cache: ResultCache | None) -> QwenError:
-    """The same error, which also says how far the map came and how it goes on."""
+    """The same error, with a note about how many rows are done and how to continue."""
     told = copy.copy(error)
     told.message = f"{error.message} The map ended early: {summary(result)}."
     again = (
@@ -182,8 +189,9 @@ def _ended_early(error: QwenError, result: MapResult, cache: ResultCache | None)
 
 
 class _Progress:
-    """How far a map is, when it will be done and what it costs: tqdm's bar where that is installed
-    (a widget in a notebook, a line in a terminal), else one line on stderr at the end."""
+    """Progress, remaining time and cost: a tqdm bar if tqdm is installed, else a line on stderr at
+    the end.
+    """
 
     def __init__(self, result: MapResult) -> None:
         self._result = result
@@ -196,7 +204,7 @@ class _Progress:
             self._bar = tqdm(total=len(result), initial=done, unit="prompt")
 
     def show(self) -> None:
-        """Some time has passed."""
+        """Update the bar."""
         if self._bar is None:
             return
         failed = self._result.failed
@@ -210,7 +218,7 @@ class _Progress:
             self._bar.update(grown)
 
     def close(self) -> None:
-        """The map has ended, in whatever way."""
+        """Close the bar, however the map ended."""
         self.show()
         if self._bar is None:
             sys.stderr.write(summary(self._result) + "\n")
@@ -223,7 +231,7 @@ class _Progress:
 
 
 class Asks(Protocol):
-    """What an `AskFunction` asks: a `Qwen`."""
+    """The methods that an `AskFunction` needs: those of a `Qwen`."""
 
     def ask(self, prompt: Prompt, **options: Any) -> Answer: ...
 
@@ -231,10 +239,10 @@ class Asks(Protocol):
 
 
 class AskFunction:
-    """A function of one prompt, which carries its settings and never a key.
+    """A picklable function of one prompt, with its settings and without a key. Thread-safe.
 
-    Wherever it is unpickled it finds the key in that process's own environment, as a new `Qwen`
-    does. Safe to call from several threads; its connections end when it is forgotten.
+    Where it is unpickled it uses the key of that process's environment, as a new `Qwen` does. Its
+    connections are closed when it is garbage-collected.
     """
 
     def __init__(
@@ -244,8 +252,10 @@ class AskFunction:
         endpoint: str,
         options: Mapping[str, Any],
     ) -> None:
-        """`make`: importable, called with model and endpoint (a name or URL). Raises `UsageError`
-        for options of a conversation, and for tools that carry a secret."""
+        """`make` must be importable; it is called with model and endpoint (a name or URL).
+
+        Raises `UsageError` for options of a conversation, and for tools that contain a secret.
+        """
         check_options(options)
         _refuse_secrets(options.get("tools", ()))
         self._settings = (make, model, endpoint, dict(options))

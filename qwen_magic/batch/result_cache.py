@@ -1,8 +1,8 @@
-"""The finished rows of a map in a small file, so that none is paid for twice.
+"""The finished rows of a map in a file, so that none is paid for twice.
 
-Each is kept as JSON, under a hash of its exact request. No pickle: to open a file must not run what
-is in it. Without the terminal response (`raw`), which may repeat the headers of a tool, and so a
-key.
+Each row is stored as JSON under a hash of its request. Not as a pickle, since opening a file must
+not run code; and without the terminal response (`raw`), which may repeat the headers of a tool, and
+so a key.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ _ENDINGS: Final = (".sqlite3", ".sqlite", ".db")
 
 
 def cache_path(resume: str | Path, folder: Path) -> Path:
-    """The file that `resume` means: a path as it is; a name in `maps` below the data `folder`.
+    """The path that `resume` means: a path as it is; a name as a file in `maps` in the data
+    `folder`.
 
-    A string is a path where it has a separator or ends like a database. Raises `UsageError`.
+    A string with a separator or a database's suffix is a path. Raises `UsageError`.
     """
     if isinstance(resume, Path):
         return resume
@@ -58,7 +59,7 @@ def cache_path(resume: str | Path, folder: Path) -> Path:
 
 @contextmanager
 def open_cache(resume: str | Path | None) -> Iterator[ResultCache | None]:
-    """The file that `resume` means, open meanwhile; nothing for None. Raises `UsageError`."""
+    """Open the file that `resume` means for the block; None gives None. Raises `UsageError`."""
     if resume is None:
         yield None
         return
@@ -70,23 +71,23 @@ def open_cache(resume: str | Path | None) -> Iterator[ResultCache | None]:
 
 
 class ResultCache:
-    """Answers by `request_key`. Each is there for good once `keep` has returned, also
-    where the process is killed after that. Several processes may use one file.
+    """Answers by `request_key`.
 
-    May go from one thread to another, but is used by one at a time.
+    An answer is durable once `keep` returns, even if the process is killed. Several processes may
+    use one file. Not for several threads at once.
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, or makes it for the user alone. Raises `UsageError`."""
+        """Open the file, or create it for the user alone. Raises `UsageError`."""
         self.path = path
         self._connection = self._reported(self._open)
 
     def find(self, keys: Iterable[str]) -> dict[str, Answer]:
-        """Those of `keys` that were answered."""
+        """The stored answers to these keys."""
         return self._reported(lambda: dict(self._read_answers(keys)))
 
     def keep(self, key: str, answer: Answer) -> None:
-        """The first answer to a key stays. Raises `UsageError` where the file fails."""
+        """Store an answer, unless there is one. Raises `UsageError` if the file fails."""
         written = answer_json(answer)
         self._reported(
             lambda: self._connection.execute(
@@ -95,7 +96,7 @@ class ResultCache:
         )
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Another answer to these keys may be kept."""
+        """Delete the answers to these keys."""
         given = [(key,) for key in keys]
         self._reported(
             lambda: self._connection.executemany("DELETE FROM answers WHERE key = ?", given)
@@ -126,7 +127,7 @@ class ResultCache:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table in an empty file; refuse what is no file of this kind."""
+    """Create the table in an empty file; refuse other files."""
     with transaction(connection):
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -144,10 +145,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def request_key(plan: Plan, repeat: int = 0) -> str:
-    """What a row's answer is kept under: a hash of its exact request and of the host that is asked.
+    """The key of a row: a hash of its complete request and of the host.
 
-    `repeat`: how many rows before it ask the very same. Raises `UsageError` for what JSON cannot
-    carry.
+    `repeat`: how many rows before it send the same request. Raises `UsageError` for values that
+    JSON cannot represent.
     """
     body = {name: value for name, value in plan.request.body().items() if name != "stream"}
     asked = {"host": plan.ask.endpoint.host, "repeat": repeat, "body": body}
@@ -163,7 +164,7 @@ def request_key(plan: Plan, repeat: int = 0) -> str:
 
 
 def answer_json(answer: Answer) -> str:
-    """In ASCII: half of a surrogate pair has no UTF-8."""
+    """The JSON of an answer in ASCII, as half of a surrogate pair has no UTF-8."""
     return json.dumps(
         {
             "text": answer.text,
@@ -180,7 +181,7 @@ def answer_json(answer: Answer) -> str:
 
 
 def read_answer(text: str) -> Answer:
-    """Raises `ValueError` where this is no answer: the file may be somebody else's."""
+    """Parse a stored answer. Raises `ValueError` if it is invalid: the file need not be ours."""
     if not isinstance(text, str):
         raise ValueError("an answer that is no text")
     try:

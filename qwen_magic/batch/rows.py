@@ -1,4 +1,4 @@
-"""The rows of a map: data as prompts; and what each gave, in the order of the prompts."""
+"""The rows of a map: data as prompts, and their results in the order of the prompts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ _WIDTH: Final = 60  # characters of a cell
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its `prompt`, the `values` of its columns (none where no template was given), and
-    its `label` in the data (a DataFrame's index), else its number from 0."""
+    """A row: its `prompt`, the `values` of its columns (empty without a template), and its `label`.
+
+    The label is a DataFrame's index, else the row's number from 0.
+    """
 
     prompt: Prompt
     values: Mapping[str, object]
@@ -37,12 +39,10 @@ class Row:
 
 
 def read_rows(prompts: object, template: str | None = None) -> tuple[Row, ...]:
-    """The rows of `prompts`: strings, lists of messages, or with a `template` a DataFrame (pandas,
-    polars) or dicts.
+    """Make rows of strings, lists of messages, or with a `template` of a DataFrame or dicts.
 
-    `{name}` in the template is the column of that name, as `str` gives its value; nothing is
-    evaluated. `{{` and `}}` are literal braces. Braces around what cannot be a column's name stay.
-    Raises `UsageError`, which names the row or the column.
+    `{name}` in the template is replaced by `str` of the column's value; nothing is evaluated. `{{`
+    and `}}` are literal braces. Braces around anything that cannot be a column's name stay.
     """
     given, labels = _rows_and_labels(prompts)
     if template is None:
@@ -63,7 +63,9 @@ def read_rows(prompts: object, template: str | None = None) -> tuple[Row, ...]:
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
-    """The template with the values in its braces. Raises `UsageError` for an unknown column."""
+    """The template with its braces replaced by values. Raises `UsageError` for an unknown
+    column.
+    """
 
     def replace(found: re.Match[str]) -> str:
         name = found[1]
@@ -123,9 +125,12 @@ def _kind(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MapRow:
-    """One row: `answer` or `error`; neither, where it was not asked or not answered to the end;
-    both, where the answer is not the object that was asked for. `cost`: of the answer's tokens, as
-    far as they and the prices are known."""
+    """The result of a row.
+
+    It has an `answer` or an `error`; neither if it was not asked or not completed; both if the
+    answer lacks the object that the schema describes. `cost`: of the tokens, None if prices are
+    unknown.
+    """
 
     number: int
     prompt: Prompt
@@ -139,14 +144,14 @@ class MapRow:
 
 
 class MapResult(Sequence[MapRow]):
-    """A row for each prompt, in their order; filled while the map runs.
+    """The results of all rows, in the order of the prompts; filled while the map runs.
 
-    `reused`: how many of the answers were kept from an earlier call, and cost nothing now. Those
-    are without `raw`.
+    `reused`: how many answers were stored by an earlier call, and cost nothing now. They have no
+    `raw`.
     """
 
     def __init__(self, rows: Sequence[Row], plans: Sequence[Plan] = ()) -> None:
-        """`plans`: of the rows, which know whether objects are asked for, and the prices."""
+        """`plans`: of the rows; they know the prices, and whether objects are expected."""
         self._plans = plans
         self._has_objects = bool(plans) and plans[0].ask.schema is not None
         self._reused_cost = 0.0
@@ -168,30 +173,29 @@ class MapResult(Sequence[MapRow]):
 
     @property
     def parsed(self) -> list[object]:
-        """The objects that a schema asked for; None where there is none."""
+        """The objects that the schema describes; None where there is none."""
         return [row.answer.parsed if row.answer else None for row in self._rows]
 
     @property
     def usage(self) -> Usage:
-        """The sum over all answers, the reused ones among them."""
+        """The sum over all answers, including reused ones."""
         found = [row.answer.usage for row in self._rows if row.answer and row.answer.usage]
         return sum(found, Usage())
 
     @property
     def cost(self) -> Money | None:
-        """What all answers cost together, the reused ones among them; None where no price is
-        known."""
+        """What all answers cost, including reused ones; None if no price is known."""
         return total_cost(row.cost for row in self._rows)
 
     @property
     def spent(self) -> Money | None:
-        """What they cost in this call."""
+        """What this call has cost."""
         cost = self.cost
         return cost and Money(max(0.0, cost.amount - self._reused_cost), cost.currency)
 
     @property
     def expected_cost(self) -> Money | None:
-        """What this call will cost in all, if the rows to come are like those that came."""
+        """An estimate of what this call will cost, by the rows done so far."""
         spent, done = self.spent, self.answered + self.failed - self.reused
         left = len(self) - self.answered - self.failed
         return spent and Money(spent.amount * (1 + left / max(1, done)), spent.currency)
@@ -218,7 +222,7 @@ class MapResult(Sequence[MapRow]):
         return self._rows[place]
 
     def set_answer(self, number: int, answer: Answer, *, reused: bool = False) -> None:
-        """The map's own: row `number` is answered."""
+        """Internal to the map: row `number` has an answer."""
         prompt = self._given[number].prompt
         cost = self._plans[number].cost(answer.usage) if self._plans else None
         self._rows[number] = MapRow(number, prompt, answer, answer.error, cost)
@@ -226,7 +230,7 @@ class MapResult(Sequence[MapRow]):
         self._reused_cost += cost.amount if reused and cost else 0.0
 
     def set_error(self, number: int, error: QwenError) -> None:
-        """The map's own: row `number` has failed."""
+        """Internal to the map: row `number` has failed."""
         self._rows[number] = MapRow(number, self._given[number].prompt, error=error)
 
     def to_frame(self, more: Mapping[str, list[Any]] | None = None) -> Any:
@@ -283,7 +287,7 @@ class MapResult(Sequence[MapRow]):
 
 
 def total_cost(costs: Iterable[Money | None]) -> Money | None:
-    """Together, those that are known; None where none is. All are of one host, in one currency."""
+    """The sum of the known costs; None if none is known. All are in one currency."""
     known = [cost for cost in costs if cost is not None]
     return Money(sum(cost.amount for cost in known), known[0].currency) if known else None
 
@@ -308,7 +312,7 @@ def summary(result: MapResult) -> str:
 
 
 def _cells(result: MapResult) -> list[tuple[str, str, str]]:
-    """What is shown of the first and the last rows, with a gap where others are left out."""
+    """The cells of the first and last rows, with a gap where rows are left out."""
     cells = [(f"{row.number}", _question_text(row), _answer_text(row)) for row in result]
     if len(cells) <= _MOST:
         return cells

@@ -58,7 +58,7 @@ Keep = Callable[[int, "Answer"], None]
 
 
 class Scheduler:
-    """Runs once. `fatal`: the error that ended the map early, or None."""
+    """Asks all rows; runs once. `fatal`: the error that ended the map early, or None."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Scheduler:
         self._fault: BaseException | None = None
 
     async def run(self) -> None:
-        """Until every row is answered or has failed, or after `stop`."""
+        """Run until every row has an answer or an error, or until `stop`."""
         self._loop = asyncio.get_running_loop()
         while self._running or (self._queue and not self._stopping):
             self._begin()
@@ -103,7 +103,7 @@ class Scheduler:
             raise self._fault
 
     def stop(self) -> None:
-        """Close every stream at once, and begin no other. From any thread; idempotent."""
+        """Close all streams, and start no more. Thread-safe; idempotent."""
         self._stopping = True
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended meanwhile
@@ -174,7 +174,7 @@ class Scheduler:
             self._end_early(error)
 
     def _ask_again(self, number: int) -> bool:
-        """Ask a row that failed anew, after all others; whether it may still be."""
+        """Queue a failed row again, after all others; return whether it has attempts left."""
         if self._stopping or self.fatal is not None or not self._left[number]:
             return False
         self._left[number] -= 1
@@ -200,7 +200,7 @@ class Scheduler:
 
 
 class _RunningRow(NoView):
-    """One running row: it can be stopped, and tells when the client waits to ask again."""
+    """A row being asked. It can be stopped, and reports when the client waits before a retry."""
 
     def __init__(self, number: int, limiter: RateLimiter, clock: Callable[[], float]) -> None:
         self.number = number
@@ -211,7 +211,7 @@ class _RunningRow(NoView):
         self._stop: Callable[[], None] | None = None
 
     def of(self, plan: Plan, started: float) -> _RunningRow:
-        """The view of its turn."""
+        """The view for its turn."""
         return self
 
     def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
@@ -232,7 +232,7 @@ class _RunningRow(NoView):
 
 
 def _with_all_spent(answer: Answer, before: Sequence[Answer]) -> Answer:
-    """`answer` with the tokens and the seconds of those `before` it as well."""
+    """The answer with the tokens and seconds of earlier attempts added."""
     if not before:
         return answer
     usages = [each.usage for each in (*before, answer) if each.usage]
@@ -241,7 +241,7 @@ def _with_all_spent(answer: Answer, before: Sequence[Answer]) -> Answer:
 
 
 def _passes(error: RateLimitError) -> bool:
-    """Whether waiting helps: not where one request is more than a minute's tokens."""
+    """Whether waiting helps; it does not if one request exceeds the tokens of a minute."""
     return "too large" not in error.why.lower()
 
 
@@ -274,34 +274,36 @@ class RateLimiter:
         self._waiting = 0
 
     def allowed(self, now: float) -> int:
-        """How many may run now. With 0 nothing is begun; what runs goes on."""
+        """How many rows may run at once now; with 0 none is started, and running ones continue."""
         if self._waiting or now < self._rest_until:
             return 0
         return max(1, int(self._window))
 
     def answered(self) -> None:
-        """One was answered: after as many as run at once, one more may."""
+        """A row was answered; after as many as run at once, the limit grows by one."""
         self._refusals = 0
         self._window = min(float(self.limit), self._window + 1 / self._window)
 
     def wait(self, begun_at: float, now: float) -> None:
-        """The client begins to wait before it repeats what was asked at `begun_at`."""
+        """The client waits before it repeats a request that was sent at `begun_at`."""
         self._waiting += 1
         self._slow(begun_at, now)
 
     def resume(self) -> None:
-        """That wait is over."""
+        """The client's wait is over."""
         self._waiting -= 1
 
     def refused(self, begun_at: float, now: float) -> None:
-        """What was asked at `begun_at` met the rate limit, after all that the client tried."""
+        """A request sent at `begun_at` met the rate limit in all the client's attempts."""
         if self._slow(begun_at, now):
             longest = min(self._base * 2.0**self._refusals, LONGEST_REST)
             self._rest_until = now + longest * (0.5 + self._random() / 2)
             self._refusals += 1
 
     def _slow(self, begun_at: float, now: float) -> bool:
-        """Halve, once for all that was under way. A second look at the same one may rest again."""
+        """Halve the limit, once for all requests sent before; a later overload adds another
+        rest.
+        """
         if begun_at > self._slowed_at:
             self._slowed_at = now
             self._window = max(1.0, self._window / 2)

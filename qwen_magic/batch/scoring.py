@@ -1,11 +1,11 @@
-"""Whether an answer is right: what an evaluation's `score` may be.
+"""The scorers of an evaluation: what its `score` may be.
 
     "exact", "contains", "regex", "numeric", "schema"      by name
-    numeric(0.01), schema(Orbit), judge("qwen-max", "…")   with settings of one's own
+    numeric(0.01), schema(Orbit), judge("qwen-max", "…")   with settings
     any function of (answer, expected)                     True, False, or a number from 0 to 1
 
-A scorer gets the answer as an `AnswerText`, and what the case expects. A judge is a model, which is
-asked once the answers are there.
+A scorer gets the answer as an `AnswerText`, and the expected value of the case. A judge is a model;
+judges are asked after all answers are there.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _GAPS: Final = re.compile(r"[,   ]")
 
 
 class AnswerText(str):
-    """An answer as a scorer gets it: its text, with all that the `Answer` has besides (`parsed`,
-    `tool_calls`, `usage`, …)."""
+    """An answer for a scorer: a string with the attributes of `Answer` (`parsed`, `tool_calls`,
+    `usage`, …).
+    """
 
     answer: Answer
 
@@ -54,13 +55,13 @@ class AnswerText(str):
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A model that says whether an answer meets a criterion."""
+    """A model that decides whether an answer meets a criterion."""
 
     model: str
     criterion: str
 
     def prompt(self, question: str, answer: str, expected: object) -> str:
-        """What it is asked."""
+        """The judge's prompt."""
         parts = {"Question": question, "Answer": answer}
         if not is_missing(expected):
             parts["Expected"] = str(expected)
@@ -142,15 +143,17 @@ _NAMED: Final[Mapping[str, Scorer]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """The scorers of an evaluation, by name: an answer's score is the lowest that any gives it."""
+    """The scorers of an evaluation, by name. The lowest score of an answer counts."""
 
     scorers: Mapping[str, Scorer]
     judges: Sequence[Judge]
     compares: bool  # whether every case needs something that is expected
 
     def score(self, answer: Answer, expected: object) -> float | None:
-        """From 0 to 1; None where only judges say. Raises whatever a scorer raises, `ValueError`
-        where it gives something else than a score."""
+        """The score from 0 to 1; None if there are only judges.
+
+        Raises what a scorer raises, and `ValueError` if its result is not a score.
+        """
         given = AnswerText(answer)
         return min(
             (_read(name, scorer(given, expected)) for name, scorer in self.scorers.items()),
@@ -159,7 +162,7 @@ class Scoring:
 
 
 def read_scoring(given: object, *, has_schema: bool) -> Scoring:
-    """One scorer or several. `has_schema`: an object is asked for. Raises `UsageError`."""
+    """Read one scorer or several. `has_schema`: answers are objects. Raises `UsageError`."""
     several = list(given) if isinstance(given, list | tuple) else [given]
     if not several:
         raise UsageError("An evaluation needs a score.")
@@ -186,7 +189,7 @@ def read_scoring(given: object, *, has_schema: bool) -> Scoring:
 
 
 def is_missing(expected: object) -> bool:
-    """Whether nothing is expected: None, or one of pandas's missing values (none equals itself)."""
+    """Whether nothing is expected: None, or a missing value of pandas."""
     if expected is None:
         return True
     try:
@@ -212,8 +215,7 @@ def _read(name: str, value: Any) -> float:
 
 
 def _json_value(value: Any) -> object:
-    """An object as JSON would have it, all the way down, since what is expected is JSON
-    (`tools.results` goes down by itself, and bounds what it looks at)."""
+    """An object as plain JSON at all depths, for comparison with what is expected."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     dump = getattr(value, "model_dump", None)

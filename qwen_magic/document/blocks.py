@@ -1,7 +1,7 @@
-"""What an answer shows, as values that every form of it renders in its own way.
+"""The parts of a displayed answer, as values that each output format renders in its own way.
 
-A `Step` is one thing that the model did; a `Block` is a part of what an opened step shows. The rest
-are places and lines of the answer's tree (`tree`), beside `Note` and `Footer` (`footer`).
+A `Step` is one action of the model; a `Block` is part of what an opened step shows. The others are
+places and lines of the answer's tree (`tree`), beside `Note` and `Footer` (`footer`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A word above the block that follows: "Queries", "Goal", "Output"; `sent`: above an answer,
-    what it answers."""
+    """A heading above the next block: "Queries", "Goal", "Output"; `sent`: above an answer, what it
+    answers.
+    """
 
     text: str
     look: Literal["label", "sent"] = "label"
@@ -48,22 +49,21 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a run printed, or a call gave back: text to the letter."""
+    """The output of a code run or the result of a call, unchanged."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """A long text that scrolls inside itself."""
+    """A long text in a scrolling box."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that code drew, or a function gave. `data` is its data URI; where it is empty,
-    `reason` says why."""
+    """A figure from code or a function. `data`: its data URI; if empty, `reason` says why."""
 
     url: str
     alt: str = ""
@@ -73,8 +73,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class NumberedSource:
-    """A page that was found. `number` is what `[n]` in the answer means by it; 0 where the answer
-    names it in another way."""
+    """A web page. `number`: as `[n]` in the answer refers to it; 0 if the answer refers to it
+    otherwise.
+    """
 
     number: int
     url: str
@@ -92,7 +93,7 @@ class SourceGroups:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What has not come yet, or never came."""
+    """A placeholder for content that has not arrived, or never will."""
 
     text: str
 
@@ -105,7 +106,7 @@ StepState: TypeAlias = Literal["live", "done", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a step counts as where many are told together: "2 pages"."""
+    """How a step is counted in a summary of many: "2 pages"."""
 
     count: int = 1
     one: str = "call"
@@ -114,10 +115,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that the model did: a line (verb, telling detail, facts) that opens to blocks.
+    """One action of the model: a line (verb, detail, facts) that opens to blocks.
 
-    `what_is_code`: the detail is code or output. `figures` stand below the line even when it is
-    folded: they were drawn to be seen. `seconds`: how long it took, 0 where that is not known.
+    `what_is_code`: the detail is code or output. `figures` are shown below the line even if it is
+    closed. `seconds`: how long it took, 0 if unknown.
     """
 
     verb: str
@@ -133,7 +134,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What opens below its first child, the line of a step. `is_joined`: it holds steps."""
+    """The content that opens below its first child, the line of a step. `is_joined`: it contains
+    steps.
+    """
 
     is_open: bool = False
     is_joined: bool = False
@@ -141,7 +144,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A place for others, or for a Markdown text, whose `source` it has when that has ended."""
+    """A container for other nodes, or for Markdown, whose complete text is in `source`."""
 
     kind: Literal["steps", "body", "thought", "figures", "answer"]
     source: str = ""
@@ -149,14 +152,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class LiveLine:
-    """What goes on now, where there is nothing to open yet: "Waiting for qwen3-max"."""
+    """The current activity, before there is a step: "Waiting for qwen3-max"."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a screen reader is told."""
+    """Text for screen readers."""
 
     text: str
 
@@ -166,7 +169,7 @@ Place: TypeAlias = Panel | Box | LiveLine | Spoken
 
 @dataclass(frozen=True, slots=True)
 class SourceList:
-    """The pages that the answer rests on."""
+    """The web pages that the answer is based on."""
 
     sources: tuple[NumberedSource, ...]
 

@@ -98,25 +98,28 @@ class Document:
         self._wait(self.status)
 
     def figure(self, url: str, data: str = "", reason: str = "") -> None:
-        """A figure has come (`data`: its data URI), or cannot (`reason`: why, in a few words).
-        The next `update` or `finish` shows it."""
+        """A figure has arrived (`data`: its data URI), or cannot (`reason`: why, in a few words).
+
+        The next `update` or `finish` shows it.
+        """
         self._figures[url] = FigureState(data, reason)
         self._seen.pop(self._drawn_by.get(url, ""), None)
 
     def notice(self, text: str) -> list[ViewPatch]:
-        """Show a line about the connection ("Trying again in 4 s") until something comes; empty
-        takes it back."""
+        """Show a line about the connection ("Trying again in 4 s"); an empty text removes it."""
         if text or not self._sections:
             return self._wait(text or f"Waiting for {self.turn.model}")
         return self._wait("")
 
     def ask(self, entry: Entry, question: Question) -> list[ViewPatch]:
-        """Ask whether a function call may run. The question goes when the call goes on."""
+        """Ask whether a function call may run. The question disappears when the call continues."""
         self._asked.add(entry.key)
         return self.tree.put(_question_id(entry), ROOT, Asked(question, entry.key))
 
     def update(self, state: ResponseState, now: float) -> list[ViewPatch]:
-        """The patches since the last call. Costs what changed, not what is there."""
+        """The patches since the last call. The cost depends on what changed, not on the total
+        size.
+        """
         self.seconds = max(0.0, now - self.started)
         patches = self._tell_sent() + self._update_entries(state)
         if self._sections and not state.newest:  # after function calls
@@ -124,8 +127,10 @@ class Document:
         return patches + self._say(self._activity(state))
 
     def finish(self, state: ResponseState, now: float, outcome: Outcome) -> list[ViewPatch]:
-        """The last patches: what was still open is closed, then sources, note and footer. May be
-        called again when a figure has come since."""
+        """The last patches: close what is open, add sources, note and footer.
+
+        May be called again when a figure has arrived since.
+        """
         self.seconds = max(0.0, now - self.started)
         self._outcome = outcome
         self._seen = {entry.key: entry.version for entry in state.entries if self._is_shown(entry)}
@@ -139,7 +144,7 @@ class Document:
         return patches + self._say(_ENDED[outcome.status])
 
     def snapshot(self) -> list[ViewPatch]:
-        """The patches that build the whole view, as of the last call, from nothing."""
+        """The patches that build the whole view from nothing, as of the last call."""
         return self.tree.snapshot()
 
     def _is_shown(self, entry: Entry) -> bool:
@@ -167,8 +172,11 @@ class Document:
         return self._groups.join(is_over=is_over) if self._joins else []
 
     def _make_room(self, state: ResponseState) -> list[ViewPatch]:
-        """Where the text of a message turned out to be thinking, that has an entry of its own
-        before the message: this is taken out, and placed anew behind it."""
+        """Move a message below the thinking that was found in its text.
+
+        That thinking has an entry of its own before the message, so the message is removed and
+        added again.
+        """
         patches: list[ViewPatch] = []
         for entry, after in pairwise(state.entries):
             section = self._sections.get(after.key)
@@ -203,7 +211,7 @@ class Document:
         return patches
 
     def _tell_sent(self) -> list[ViewPatch]:
-        """What this answers stands above it, from when that is known."""
+        """Show above the answer which step's result it answers, once that is known."""
         if not self.turn.sent or "sent" in self.tree:
             return []
         label, below = Label(f"Sent: {self.turn.sent}", "sent"), self.tree.root.children
@@ -234,12 +242,12 @@ class Document:
                 before += len(entry.item.sources)
 
     def _cite(self, number: int) -> str | None:
-        """The address that `[number]` stands for."""
+        """The address that `[number]` refers to."""
         found = 1 <= number <= len(self._numbered)
         return self._numbered[number - 1].url if found else None
 
     def _show_sandbox_images(self) -> list[ViewPatch]:
-        """Put figures that runs drew where the prose shows files of the sandbox."""
+        """Show figures from code runs where the prose has images of the sandbox's files."""
         prose = self._of_type(ProseSection)
         addresses = [address for section in prose for address in section.images]
         if not addresses:
@@ -249,8 +257,10 @@ class Document:
         return [patch for section in prose for patch in section.show_figures(figures)]
 
     def _mark_cited(self, state: ResponseState) -> list[ViewPatch]:
-        """Tell the sources that the prose cites, here and in the searches that found them.
-        Without prose there is nothing that they would be the sources of."""
+        """Mark the sources that the prose cites, in the list and in the searches that found them.
+
+        Without prose there are no sources to list.
+        """
         prose = [section for section in self._of_type(ProseSection) if section.is_shown]
         if not prose:
             return []
@@ -269,7 +279,7 @@ class Document:
         return [section for section in self._groups.sections if isinstance(section, kind)]
 
     def _activity(self, state: ResponseState) -> str:
-        """What goes on now: the words of the last section that is not done."""
+        """The current activity, in the words of the last unfinished section."""
         for entry in reversed(state.entries):
             section = self._sections.get(entry.key)
             if section is not None and not entry.done:
@@ -283,7 +293,9 @@ class Document:
         return self.tree.put("say.0", SAY, Spoken(status))
 
     def _thought_tokens(self, state: ResponseState) -> list[ViewPatch]:
-        """The reasoning tokens, on the line of the only thought; of several, none is known."""
+        """Show the reasoning tokens on the only thought; for several, the tokens of each are
+        unknown.
+        """
         thoughts = self._of_type(ThoughtSection)
         tokens = state.usage.reasoning_tokens if state.usage is not None else 0
         if len(thoughts) != 1 or not tokens:
@@ -312,7 +324,9 @@ _SHOWN: Final = re.compile(r"\bshow\(")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure of a run: its data URI ("" where it could not be had), the names of its files."""
+    """A figure of a code run: its data URI (empty if it failed), the file names it was saved
+    under.
+    """
 
     data: str
     names: tuple[str, ...] = ()
@@ -329,7 +343,7 @@ def drawn_figures(steps: Iterable[Step]) -> list[Drawn]:
 
 
 def saved_names(code: str, count: int) -> list[tuple[str, ...]]:
-    """The names under which code saved each of the `count` figures that it drew."""
+    """The file names under which `code` saved each of its `count` figures."""
     saved = _saved_names(code)
     parts = _SHOWN.split(code)[:-1]
     if count == 1:
@@ -350,8 +364,10 @@ def _file_name(address: str) -> str:
 
 
 def meant_figures(addresses: Iterable[str], drawn: Sequence[Drawn]) -> dict[str, str]:
-    """The data URI of the figure that each image with one of these addresses means, by address;
-    what means none, or one that could not be had, is not in it."""
+    """Map image addresses in the prose to the data URIs of the figures they refer to.
+
+    Addresses without a figure, or whose figure failed, are left out.
+    """
     lost = dict.fromkeys(addresses)
     meant = {
         address: figure
@@ -366,6 +382,6 @@ def meant_figures(addresses: Iterable[str], drawn: Sequence[Drawn]) -> dict[str,
 
 
 def _figure_saved_as(address: str, drawn: Sequence[Drawn]) -> Drawn | None:
-    """The figure that was saved under this name; of several the last, which is what it holds."""
+    """The figure saved under this name; the last one if there are several."""
     name = _file_name(address)
     return next((figure for figure in reversed(drawn) if name in figure.names), None)

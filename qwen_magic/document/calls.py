@@ -1,4 +1,4 @@
-"""The steps of calls that are not the three tools of the service: functions, MCP, files, images."""
+"""The steps of other calls than the service's three tools: functions, MCP, files, images."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ def quoted(queries: tuple[str, ...]) -> str:
 
 
 def call_text(name: str, arguments: str) -> str:
-    """A call as code: `rows(where="region = 'EMEA'")`; arguments that are no object stay as
-    written."""
+    """A call as code: `rows(where="region = 'EMEA'")`; arguments that are not an object stay
+    unchanged.
+    """
     return shorten(whole_call(name, arguments), LONGEST_DETAIL)
 
 
 def whole_call(name: str, arguments: str) -> str:
-    """`call_text`, however long it is."""
+    """`call_text` without a limit of length."""
     name, values = own_name(name), json_value(arguments or "{}")
     if not isinstance(values, dict):
         return f"{name}({arguments})"
@@ -61,8 +62,7 @@ def whole_call(name: str, arguments: str) -> str:
 
 
 def function_step(item: items.FunctionCall, *, phase: str, is_done: bool) -> Step:
-    """The call of a function on this side: as the model writes it, then what became of it.
-    `phase` is the entry's."""
+    """The step of a function call that runs here. `phase` is the entry's."""
     arguments = item.arguments
     verb, state = _function_verb(item, phase, is_done)
     what = call_text(item.name, arguments)
@@ -98,15 +98,16 @@ def _first_line(item: items.FunctionCall) -> str:
 
 
 def cut(text: str, longest: int = LONGEST_RAW) -> str:
-    """`text`, or its beginning and how much more there is."""
+    """`text`, or its beginning and how much is left out."""
     if len(text) <= longest:
         return text
     return f"{text[:longest]}\n… ({len(text) - longest:,} more characters)"
 
 
 def bounded(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The blocks of a step as they are shown: a view gets a step as one message, and a notebook has
-    to be opened again, so that what is longer than anybody reads is cut."""
+    """The blocks of a step, with long ones cut: a step is sent to the view as one message, and
+    stored in the notebook.
+    """
     left, every = LONGEST_STEP, tuple(blocks)
     for block in every[:MOST_ROWS]:
         match block:
@@ -229,7 +230,7 @@ def _arguments(arguments: str) -> tuple[Block, ...]:
 
 
 def _pretty(text: str) -> str:
-    """JSON text indented; anything else as it is."""
+    """JSON text, indented; other text unchanged."""
     value = json_value(text)
     return text if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -243,7 +244,7 @@ def _queries(arguments: str) -> tuple[str, ...]:
 
 
 def _found_images(output: str) -> tuple[NumberedSource, ...]:
-    """The list of `{title, url, index}` that the image tools send as text."""
+    """The list of `{title, url, index}` in the text that image tools return."""
     values = json_value(output)
     return tuple(
         NumberedSource(0, url, str(value.get("title") or page_of(url)), host_of(url))

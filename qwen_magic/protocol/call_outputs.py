@@ -1,7 +1,7 @@
-"""What is sent back for function calls; and sequences of items, in which each output is an item.
+"""Results of function calls, and item sequences in which each result is an item.
 
-On the wire the output of a call (`function_call_output`) follows the call as an item of its own;
-here it is a field of the `FunctionCall`.
+In the protocol the result of a call (`function_call_output`) follows the call as an item of its
+own; here it is a field of the `FunctionCall`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class CallResult:
 
     @classmethod
     def failure(cls, why: str) -> CallResult:
-        """The function raised, or could not be run."""
+        """The result of a function that raised or could not run."""
         return cls(CALL_FAILED + why, "failed")
 
     @classmethod
     def refusal(cls, why: str) -> CallResult:
-        """Nobody allowed the call."""
+        """The result of a call that the user did not allow."""
         return cls(f"{CALL_FAILED}not allowed: {why}", "refused")
 
 
 def server_result(raw: JSON) -> CallResult | None:
-    """What a server says that a function gave which it ran itself; None while it says nothing."""
+    """The result of a function that the server ran itself; None if it has none yet."""
     if raw.get("output") is None:
         return None
     failed = raw.get("status") in ("failed", "incomplete")
@@ -52,8 +52,10 @@ def server_result(raw: JSON) -> CallResult | None:
 
 
 def parse_items(raws: Iterable[JSON]) -> tuple[Item, ...]:
-    """Items in order, with each `function_call_output` put into the call that it answers (kept
-    whole where there is none)."""
+    """Parse items, and put each `function_call_output` into the call it belongs to.
+
+    Outputs without a call are kept as they are.
+    """
     items: list[Item] = []
     for raw in raws:
         if raw.get("type") != CALL_OUTPUT or not _answer(items, raw):
@@ -62,8 +64,11 @@ def parse_items(raws: Iterable[JSON]) -> tuple[Item, ...]:
 
 
 def items_json(items: Iterable[Item]) -> tuple[JSON, ...]:
-    """Items as records keep them. The output of a function call is an item of its own, directly
-    behind the call, with how the call ended; the service is sent `output_json`, without."""
+    """Items in the form in which records store them.
+
+    The result of a function call is an item of its own right after the call, with the way it ended.
+    The service is sent `output_json`, without that.
+    """
     written: list[JSON] = []
     for item in items:
         written.append(item_json(item))
@@ -73,12 +78,12 @@ def items_json(items: Iterable[Item]) -> tuple[JSON, ...]:
 
 
 def output_json(call: FunctionCall) -> JSON:
-    """The `function_call_output` of an answered call, as it is sent."""
+    """The `function_call_output` of a call, as it is sent."""
     return {"type": CALL_OUTPUT, "call_id": call.call_id, "output": call.output or ""}
 
 
 def images_message(call: Item, images: Iterable[str]) -> JSON:
-    """The message that shows the model what a call gave."""
+    """A message with the images that a call returned."""
     name = call.name if isinstance(call, FunctionCall) else "the function"
     parts = [{"type": "input_image", "image_url": image} for image in images]
     told = {"type": "input_text", "text": f"What {name} returned, as an image:"}
@@ -86,7 +91,7 @@ def images_message(call: Item, images: Iterable[str]) -> JSON:
 
 
 def _answer(items: list[Item], raw: JSON) -> bool:
-    """Put an output into its call. False where there is no such call."""
+    """Put an output into its call; return False if there is no such call."""
     wanted = text(raw.get("call_id"))
     for place, item in enumerate(items):
         if isinstance(item, FunctionCall) and item.call_id == wanted and item.output is None:
@@ -97,16 +102,15 @@ def _answer(items: list[Item], raw: JSON) -> bool:
 
 
 def _output_text(output: object) -> str:
-    """Text, or the text of its parts (OpenAI also takes a list of content parts)."""
+    """The output's text, which may be in a list of content parts."""
     if isinstance(output, list):
         return "".join(text(part.get("text")) for part in mappings(output))
     return json_text(output)
 
 
 def _output_status(raw: JSON, output: str) -> CallStatus:
-    """How the call ended, which records keep as `status`.
-
-    Records of earlier versions have none: of those the text tells.
+    """How the call ended, which records store as `status`; for older records, guessed by the
+    text.
     """
     match text(raw.get("status")):
         case "completed" | "failed" | "refused" as status:

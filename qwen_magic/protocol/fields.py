@@ -31,7 +31,7 @@ DEEPEST_ON_WIRE: Final = 80
 
 
 def text(value: object) -> str:
-    """A string; a number as its digits (some servers give error codes as numbers)."""
+    """A string; a number as text (some servers send numeric error codes)."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -40,14 +40,14 @@ def text(value: object) -> str:
 
 
 def json_text(value: object) -> str:
-    """JSON as text, also where a server gives the object itself."""
+    """JSON as text, also if the server sends the object itself."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return text(value)
 
 
 def json_value(text: str) -> Any:
-    """The value that `text` is as JSON; None where it is none. (`NaN` is no JSON.)"""
+    """Parse JSON text; None if it is invalid. (`NaN` is not JSON.)"""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ def json_value(text: str) -> Any:
 
 
 def json_object(text: str) -> JSON | None:
-    """The same of an object alone."""
+    """Parse JSON text that must be an object; None otherwise."""
     value = json_value(text)
     return value if isinstance(value, dict) else None
 
@@ -65,8 +65,10 @@ def _no_constant(name: str) -> None:
 
 
 def levels(value: object, most: int) -> Iterator[list[Any]]:
-    """What stands in JSON at each depth, the value itself first; `most` levels. Without recursion,
-    so that what somebody nested without end can be looked at before it is read."""
+    """The values at each depth of a JSON value, starting with itself; at most `most` levels.
+
+    Not recursive, so that deeply nested values can be examined.
+    """
     level = [value]
     for _ in range(most):
         if not level:
@@ -81,13 +83,12 @@ def levels(value: object, most: int) -> Iterator[list[Any]]:
 
 
 def is_deep(value: object, most: int = DEEPEST) -> bool:
-    """Whether something stands in it below `most` levels."""
+    """Whether the value is nested more than `most` levels deep."""
     return sum(1 for _ in levels(value, most + 1)) > most
 
 
 def bounded(value: Any, data: str) -> Any:
-    """`value`, which is `data` as JSON out of the wire. Raises `ValueError` where it is nested
-    deeper than anybody has a use for."""
+    """Return `value` (parsed from `data`), or raise `ValueError` if it is nested too deep."""
     opened = data.count("{") + data.count("[")
     if opened > DEEPEST_ON_WIRE and is_deep(value, DEEPEST_ON_WIRE):
         raise ValueError(f"it is nested more than {DEEPEST_ON_WIRE} levels deep")
@@ -95,7 +96,7 @@ def bounded(value: Any, data: str) -> Any:
 
 
 def integer(value: object) -> int | None:
-    """An integer, also written as `3.0`; None for anything else."""
+    """An integer, also if written as `3.0`; None for anything else."""
     if type(value) is int:
         return value
     if isinstance(value, float) and value.is_integer():
@@ -104,24 +105,24 @@ def integer(value: object) -> int | None:
 
 
 def count(value: object) -> int:
-    """A number of things: an integer that is not negative, else 0."""
+    """A non-negative integer; 0 for anything else."""
     return max(0, integer(value) or 0)
 
 
 def number(value: object) -> float:
-    """A finite or infinite float, else 0.0."""
+    """A float; 0.0 for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return 0.0
 
 
 def mapping(value: object) -> JSON:
-    """An object, else an empty one."""
+    """An object; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def mappings(value: object) -> list[JSON]:
-    """The objects of a list; what else is in it is left out."""
+    """The objects in a list; other elements are left out."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
@@ -163,7 +164,7 @@ def wire(
 
 
 def read_fields(cls: type, raw: JSON) -> Any:
-    """The dataclass `cls` out of `raw`, by what its fields declare. Never raises."""
+    """Build a dataclass from `raw` as its fields declare. Never raises."""
     values: dict[str, Any] = {}
     for name, how in _wires(cls):
         if how.read is not None:

@@ -57,9 +57,9 @@ _PLACE: Final = ("type", "item_id", "output_index", "content_index", "summary_in
 
 
 class Take:
-    """One exchange while it is recorded: give it what comes, in order, then `ended`.
+    """An exchange while it is recorded: call `feed` for each chunk, then `ended`.
 
-    Times are in seconds on any one clock.
+    Times are in seconds of any one clock.
     """
 
     def __init__(self, asked: Exchange, started: float) -> None:
@@ -79,7 +79,7 @@ class Take:
         }
 
     def feed(self, chunk: bytes, at: float) -> None:
-        """Bytes of the body came."""
+        """A chunk of the body arrived."""
         if self._raw is not None:
             self._raw += chunk
             return
@@ -90,7 +90,7 @@ class Take:
         self._rest = text[start:]
 
     def ended(self, at: float, end: End | QwenError = COMPLETE) -> Exchange:
-        """The whole exchange. `end`: how it ended."""
+        """The complete exchange. `end`: how it ended."""
         rest = self._rest + self._decoder.decode(b"", final=True)
         if self._raw:
             rest = base64.b64encode(self._raw).decode("ascii")
@@ -116,8 +116,10 @@ class Take:
 
 
 def masked_body(body: JSON | None) -> JSON | None:
-    """A request's body as it is kept: without keys, and without all that tools carry for their
-    servers. A recorded body and one that is matched with it are both masked so."""
+    """A request's body as it is stored: without keys, and without the tools' server settings.
+
+    A request is compared with recorded ones in this form.
+    """
     if body is None:
         return None
     tools = body.get("tools")
@@ -142,15 +144,17 @@ def _without_passwords(text: str) -> str:
 
 
 def masked_frame(frame: str) -> str:
-    """A frame of a stream, or a whole body, without keys; as it came where there is none. Masked
-    inside its JSON: a pattern may take what follows a key, and so the end of a string."""
+    """A frame of a stream, or a whole body, without keys; unchanged if it has none.
+
+    Keys are masked inside the parsed JSON: a pattern on the text could remove the end of a string.
+    """
     if _DATA.search(frame):
         return _DATA.sub(lambda line: line[1] + _masked_json(line[2]), frame)
     return _masked_json(frame)
 
 
 def without_spread_keys(frames: Sequence[Frame]) -> tuple[Frame, ...]:
-    """`frames` without the keys that several deltas of a text spell: "sk-ab", "cd12"."""
+    """Remove keys that are spread over several deltas of a text: "sk-ab", "cd12"."""
     texts: dict[tuple[object, ...], list[tuple[int, JSON]]] = {}
     for number, (_, piece) in enumerate(frames):
         found = _DATA.search(piece) if '"delta"' in piece else None
@@ -179,7 +183,7 @@ def without_spread_keys(frames: Sequence[Frame]) -> tuple[Frame, ...]:
 
 
 def _cut(text: str, start: int, spans: Sequence[tuple[int, int]]) -> str:
-    """`text`, which begins at `start`, with KEY where a span begins, and without the spans."""
+    """`text` (at offset `start`) with KEY in place of each span."""
     kept = [
         KEY * any(first == place for first, _ in spans)
         or char * (not any(first < place < last for first, last in spans))

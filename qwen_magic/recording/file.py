@@ -61,7 +61,7 @@ End: TypeAlias = str | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request with its response, without keys. `status` 0: no response came."""
+    """A request with its response, without keys. `status` 0: no response came."""
 
     method: str
     path: str
@@ -83,13 +83,13 @@ class Exchange:
         return str((self.body or {}).get("model") or "")
 
     def content(self, piece: str) -> bytes:
-        """A piece of the stream as it came."""
+        """The bytes of one chunk of the stream."""
         if self.encoding == "base64":
             return base64.b64decode(piece)
         return piece.encode("utf-8", "surrogatepass")
 
     def failure(self) -> QwenError | None:
-        """The error that ended it, if one did."""
+        """The error that ended it, or None."""
         if isinstance(self.end, str):
             return None
         kind = _FAILURES.get(self.end.get("error", ""), TransportError)
@@ -137,15 +137,17 @@ def _line(value: JSON) -> str:
 
 
 def json_of(value: object) -> str:
-    """Half of a surrogate pair has no UTF-8, and goes as an escape; a reader that cuts lines at
-    U+2028 or U+0085 must not meet one."""
+    """JSON in one line. Surrogates, and characters that some readers split lines at, are
+    escaped.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return re.sub("[\ud800-\udfff\u2028\u2029\x85]", lambda c: f"\\u{ord(c[0]):04x}", text)
 
 
 def read_recording(text: str, name: str) -> tuple[Exchange, ...]:
-    """The exchanges of a file's `text`. Raises `UsageError`, which names the line, for one that is
-    damaged, foreign or of a later version."""
+    """Parse the text of a file. Raises `UsageError` with the line of a fault, or for a later
+    version.
+    """
     lines = text.removeprefix("\ufeff").split("\n")
     header = _object(lines[0], name, 1, is_header=True)
     version = header.get("recording")

@@ -43,8 +43,10 @@ _SHOWN: Final = 70  # characters of a prompt, or of a difference
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The exchange that is most like a request that was not found. `prompt`: its own; `number`: its
-    place, from 0; `differences`: how the request differs, in words."""
+    """The exchange most similar to a request that was not found.
+
+    `prompt`: its prompt; `number`: its index from 0; `differences`: between the two, in words.
+    """
 
     prompt: str
     number: int
@@ -52,7 +54,7 @@ class Nearest:
 
 
 class Replayer:
-    """Gives the exchanges of a recording. Not thread-safe."""
+    """Finds the exchanges of a recording. Not thread-safe."""
 
     def __init__(self, exchanges: Sequence[Exchange]) -> None:
         self.exchanges = tuple(exchanges)
@@ -73,7 +75,7 @@ class Replayer:
                     self._givers[id] = signature
 
     def find(self, method: str, path: str, body: JSON | None = None) -> Exchange | None:
-        """The exchange that answers this request now; None where there is none."""
+        """The next exchange that answers this request; None if there is none."""
         body, place = masked_body(body), self._giver(body)
         signature = _signature(method, path, body, place)
         found = self._by_signature.get(signature)
@@ -87,7 +89,7 @@ class Replayer:
         return self.exchanges[found[min(turn, len(found) - 1)]]
 
     def nearest(self, body: JSON | None) -> Nearest | None:
-        """The recorded question most like this one; None where there are no questions."""
+        """The recorded question most similar to this one; None if there are no questions."""
         body = masked_body(body) or {}
         asked = question_of(body)
         best: tuple[float, int] | None = None
@@ -108,7 +110,7 @@ class Replayer:
         return Nearest(shortened(question_of(recorded)), best[1], tuple(differences))
 
     def _differences(self, recorded: JSON, asked: JSON) -> Iterator[str]:
-        """What is other in `asked`, a line for each."""
+        """How `asked` differs, a line for each difference."""
         old, new = question_of(recorded), question_of(asked)
         if old != new:
             yield f"the prompt: {word_difference(old, new)}"
@@ -137,7 +139,7 @@ def _signature(method: str, path: str, body: JSON | None, place: str) -> str:
 
 
 def _key_of(body: JSON | None) -> JSON | None:
-    """What makes two requests the same, besides their place."""
+    """The parts of a request that must be equal, besides its place."""
     if body is None:
         return None
     return {n: v for n, v in body.items() if n not in ("previous_response_id", "stream")}
@@ -167,7 +169,7 @@ def _loosened(value: object) -> JSON:
 
 
 def snapshots(exchange: Exchange) -> Iterator[JSON]:
-    """The states of the response that a question brought, as the server sent them."""
+    """The response objects in a stream, as the server sent them."""
     for _, piece in exchange.stream if exchange.method == "POST" else ():
         for line in piece.splitlines():
             data = line.removeprefix("data:")
@@ -178,13 +180,13 @@ def snapshots(exchange: Exchange) -> Iterator[JSON]:
 
 
 def answered_model(exchange: Exchange) -> str:
-    """The model that answered, as the server names it; else the one that was asked."""
+    """The model named in the response, else in the request."""
     said = (text(response.get("model")) for response in snapshots(exchange))
     return next(filter(None, said), exchange.model)
 
 
 def question_of(body: JSON) -> str:
-    """The text that was asked last."""
+    """The newest user text of a request."""
     given = body.get("input", body.get("messages"))
     if isinstance(given, str):
         return given

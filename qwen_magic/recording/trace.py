@@ -1,9 +1,9 @@
-"""How one turn went: its exchanges as spans of time, each of which can be explained to a learner.
+"""The timeline of a turn: its exchanges as spans of time, each with an explanation.
 
     sent ── wait ──> first event ── read ──> think, tool, write … ──> the terminal event
                                                 '-- yours: functions of the notebook, between two
 
-Times are in milliseconds from the moment in which the turn's first request was made.
+Times are in milliseconds since the turn's first request.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NOTHING: Final = 20.0  # milliseconds between two requests in which no function
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a turn. `about`: what happens in it, in a word or two."""
+    """A part of the turn's time. `about`: what happens in it, in a word or two."""
 
     kind: Kind
     about: str
@@ -50,7 +50,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An event of the stream, by its name on the wire. `says`: what is new in it."""
+    """An event of the stream, by its name in the protocol. `says`: what is new in it."""
 
     at: float
     name: str
@@ -59,8 +59,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A turn. `first_word`: when the first of the answer's text came, None where none did.
-    `words`: of the answer, in all."""
+    """The timeline of a turn.
+
+    `first_word`: when the answer's text began, None if none came; `words`: in the answer.
+    """
 
     spans: tuple[Span, ...]
     moments: tuple[Moment, ...]
@@ -73,13 +75,13 @@ class Trace:
 
     @property
     def words_a_second(self) -> float:
-        """While the answer was being written; 0 where that cannot be told."""
+        """The speed while the answer was written; 0 if unknown."""
         spent = sum(span.end - span.start for span in self.spans if span.kind == "write")
         return self.words / spent * 1000 if spent > 0 and self.words > 1 else 0.0
 
 
 def trace(exchanges: Sequence[tuple[float, Exchange]]) -> Trace:
-    """The turn that these exchanges made, each with the time at which its request was made."""
+    """The timeline of these exchanges, each given with the time of its request."""
     spans: list[Span] = []
     moments: list[Moment] = []
     end, first_word, answer = 0.0, None, ""
@@ -106,8 +108,9 @@ def trace(exchanges: Sequence[tuple[float, Exchange]]) -> Trace:
 
 
 def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
-    """The questions of a recording, each with what was asked besides to answer it: once more after
-    a failure, or with what functions gave."""
+    """The exchanges of a recording, grouped by question: retries and function results belong to
+    one.
+    """
     found: list[list[Exchange]] = []
     for exchange in exchanges:
         if exchange.method != "POST" or exchange.body is None:
@@ -124,13 +127,13 @@ def questions(exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
 
 
 def _brings_results(exchange: Exchange) -> bool:
-    """Whether the request gives what functions gave."""
+    """Whether the request carries results of functions."""
     given = mappings((exchange.body or {}).get("input"))
     return bool(given) and text(given[-1].get("type")).endswith("_call_output")
 
 
 def _events(exchange: Exchange) -> Iterator[tuple[float, Event]]:
-    """The events of a stream with their times; none of what is no stream of a response."""
+    """The events of a stream with their times; empty for other bodies."""
     decoder = EventDecoder()
     try:
         for at, piece in exchange.stream:
@@ -143,7 +146,7 @@ def _events(exchange: Exchange) -> Iterator[tuple[float, Event]]:
 
 
 def _spans(start: float, came: Sequence[tuple[float, Event]]) -> Iterator[Span]:
-    """What one response did, in the order in which its items began."""
+    """The spans of one response, in the order in which its items began."""
     if not came:
         return
     state, (first, _), (last, _) = ResponseState(), came[0], came[-1]
@@ -173,7 +176,7 @@ def _kind(item: Item) -> tuple[Kind, str]:
 
 
 def _moments(start: float, exchange: Exchange) -> Iterator[Moment]:
-    """The events by their names on the wire."""
+    """The events by their names in the protocol."""
     for at, piece in exchange.stream:
         for line in piece.splitlines():
             if not line.startswith("data:"):
@@ -198,5 +201,5 @@ def _news_of(event: JSON) -> str:
 
 
 def kinds_of(spans: Iterable[Span]) -> list[Kind]:
-    """The kinds that there are, in the order in which they first come."""
+    """The kinds of spans, in the order of their first occurrence."""
     return list(dict.fromkeys(span.kind for span in spans))
