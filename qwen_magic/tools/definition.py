@@ -32,12 +32,22 @@ _MARK: Final = "__qwen_tool__"
 MAX_RESULT_BYTES: Final = 100_000  # of UTF-8, about 30,000 tokens
 LONGEST_DESCRIPTION: Final = 1_000  # characters; OpenAI refuses more than 1,024
 _LONGEST_FAILURE: Final = 2_000  # characters
-_BULLET: Final = re.compile(r"^([ \t]+)[-*] (?=\w+ *(?:\([^)\n]*\))?:)", re.MULTILINE)
+_BULLET: Final = re.compile(
+    r"^([ \t]+)(?:[-*] )?[`*]{0,2}(\w+)[`*]{0,2}(?= *(?:\([^)\n]*\))?:)", re.MULTILINE
+)
+# A type beside a parameter's name that goes on in the next line, or holds a string.
+_TYPE: Final = re.compile(
+    r"^([ \t]+(?:[-*] )?[`*]{0,2}\w+[`*]{0,2}) *\((?=[^)]*['\"\n])"
+    r"(?:[^()\n]|\n(?![ \t]*\n)|\([^()\n]*\))*\)(?= *:)",
+    re.MULTILINE,
+)
+_NUMPY_TYPE: Final = re.compile(r"^(\w[\w, ]*: [^\n]*[\[{(][^\]})\n]*)\n[ \t]+", re.MULTILINE)
 # Parameters as a list that is not indented below its section's name.
 _LISTED: Final = re.compile(
     r"^(?:Args|Arguments|Parameters|Params):[ \t]*\n(?:[-*] .*(?:\n[ \t]+\S.*)*(?:\n|\Z))+",
     re.MULTILINE,
 )
+_ONLY_PARAMETERS: Final = re.compile(r"((?:Args|Arguments|Parameters|Params):[ \t]*\n)(?=\w)")
 
 
 class ArgumentsError(SchemaMismatchError):
@@ -366,12 +376,15 @@ def read_docstring(text: str | None) -> Docstring:
     from docstring_parser import numpydoc, rest
 
     text = inspect.cleandoc(text or "")
-    text = _BULLET.sub(r"\1", _LISTED.sub(lambda found: indent(found[0], " " * 4).lstrip(), text))
+    if begun := _ONLY_PARAMETERS.match(text):  # whose indentation was taken for the docstring's
+        text = begun[1] + indent(text[begun.end() :], " " * 4)
+    text = _LISTED.sub(lambda found: indent(found[0], " " * 4).lstrip(), text)
+    text = _BULLET.sub(r"\1\2", _TYPE.sub(r"\1", _NUMPY_TYPE.sub(r"\1 ", text)))
     best = Parsed()
     best.short_description = text
     for parse in (_google().parse, numpydoc.parse, rest.parse):
         try:
-            found = parse(text)
+            found = parse(f"\n{text}")  # a first line would have no indentation
         except Exception:  # odd text: ParseError, but IndexError and others too
             continue
         best = found if len(found.meta) > len(best.meta) else best

@@ -60,7 +60,7 @@ def result_text(
     with their type, shape and every number; figures in a sentence (`result_images` has them as
     images); what JSON can hold as JSON (dataclasses, models and named tuples as objects; dates,
     Decimal and paths as text; bytes as text or base64); others described. Generators and other
-    iterators are run to their end: until they gave what `limit` has room for, `MOST_YIELDED` items,
+    iterators, and what has items and no words of its own, are run to their end: until they gave what `limit` has room for, `MOST_YIELDED` items,
     or for so many `seconds`; what came until then is sent, with a note. Columns and keys that
     `mask` names are kept back. Raises only what an iterator raises.
     """
@@ -181,8 +181,12 @@ class PlainValues:
             return None
         if hasattr(kind, "isoformat"):
             return value.isoformat()
+        if hasattr(kind, "as_py"):  # a number of pyarrow's
+            return value.as_py()
         if kind.__name__ in _WRITTEN or hasattr(kind, "__fspath__"):
             return str(value)
+        if kind.__repr__ is object.__repr__ and issubclass(kind, Iterable):  # of one's own class
+            return iter(value)
         return self._described(value)
 
     def _described(self, value: object) -> str:

@@ -111,3 +111,35 @@ def test_a_list_that_is_not_indented():
     assert found.parameters == {"mode": "How it runs.", "n": "Count."}
     assert "- fast: not slow" in found.description
     assert read_docstring("Run.\n\nArgs:\n- mode: How.").parameters == {"mode": "How."}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """Run.
+
+        Args:
+            mode (Literal["a",
+                "b",
+                "c"]): How.
+            n (int, default="a:b"): Count.
+        """,
+        "Run.\n\nArgs:\n- `mode`: How.\n- **n** (int): Count.",
+        """Run.
+
+        Parameters
+        ----------
+        mode : {"a",
+            "b"}
+            How.
+        n : int
+            Count.
+        """,
+        """Args:
+            mode: How.
+            n: Count.
+        """,
+    ],
+)
+def test_types_over_lines_and_names_in_marks(text):
+    assert read_docstring(text).parameters == {"mode": "How.", "n": "Count."}

@@ -16,6 +16,7 @@ import types
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pydantic
 import pytest
 from hypothesis import given, settings
@@ -53,6 +54,11 @@ class Own:
         return "in my words"
 
 
+class Two:
+    def __iter__(self):
+        return yielding(2)
+
+
 class Bad:
     def __repr__(self):
         raise ValueError
@@ -69,6 +75,8 @@ class Bad:
         ([Point(1, datetime.date(2024, 1, 2))], '[{"x": 1, "when": "2024-01-02"}]'),
         ({"n": np.int64(3), "s": {2, 1}}, '{"n": 3, "s": [1, 2]}'),
         (Own(), "in my words"),
+        (Two(), '[{"n": 0}, {"n": 1}]'),
+        ({"sum": pa.scalar(5)}, '{"sum": 5}'),
         (datetime.date(2024, 1, 2), "2024-01-02"),
         (pd.DataFrame({"a": [1, 2]}), "a\n1\n2\n"),
         (pd.Series([1, 2], name="a", index=["x", "y"]), ",a\nx,1\ny,2\n"),
