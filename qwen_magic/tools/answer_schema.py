@@ -96,10 +96,15 @@ class Schema:
 
         Values that models often add are skipped if there is another: the schema itself, values with
         names that the schema does not know (an example's input fits a schema without required
-        fields), and parts quoted from an earlier value. Raises `SchemaMismatchError` if there is no
-        JSON.
+        fields), and parts quoted from an earlier value. A value may stand under a name of its own:
+        `{"Answer": {…}}`. Raises `SchemaMismatchError` if there is no JSON.
         """
-        found = [value for value in candidates(text) if not self._is_echo(value)]
+        found = list[Any]()
+        for value in candidates(text):
+            if not self._is_echo(value):
+                inside = list(value.values()) if isinstance(value, dict) else []
+                is_name = len(inside) == 1 and isinstance(inside[0], dict)
+                found += [value, *(inside if is_name and not self._knows_names(value) else ())]
         if not found:
             raise SchemaMismatchError("There is no JSON in the answer.", hint=_WHAT_TO_DO)
         fitting = [value for value in found if not find_faults(self._by_alias(value), self.json)]

@@ -60,9 +60,10 @@ def result_text(
     with their type, shape and every number; figures in a sentence (`result_images` has them as
     images); what JSON can hold as JSON (dataclasses, models and named tuples as objects; dates,
     Decimal and paths as text; bytes as text or base64); others described. Generators and other
-    iterators, and what has items and no words of its own, are run to their end: until they gave what `limit` has room for, `MOST_YIELDED` items,
-    or for so many `seconds`; what came until then is sent, with a note. Columns and keys that
-    `mask` names are kept back. Raises only what an iterator raises.
+    iterators, and what has items and no words of its own, are run to their end: until they gave
+    what `limit` has room for, `MOST_YIELDED` items, or for so many `seconds`; what came until then
+    is sent, with a note. Columns and keys that `mask` names are kept back. Raises only what an
+    iterator raises.
     """
     plain = PlainValues(limit, mask, seconds)
     value = value.value if isinstance(value, Pictured) else value

@@ -323,6 +323,8 @@ VALUE = '{"a": 5, "b": "x"}'
         "```python\nd = VALUE\n```",
         "$\\{x\\}$ " * 300 + "VALUE",
         '{"a": 5, "b": "x", "because": "it is extra"}',
+        '{"O": VALUE}',
+        'So:\n\n```json\n{"answer": VALUE}\n```',
     ],
 )
 def test_the_value_nearest_the_end_that_is_no_echo(text):
