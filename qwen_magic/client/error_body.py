@@ -18,7 +18,7 @@ from typing import Final
 
 from qwen_magic.protocol.response import read_reason
 
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(rb"<(title|message)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MESSAGE = re.compile(rb'"(?:message|detail|msg)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-dashscope-request-id", "x-dashscope-requestid")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -89,9 +89,9 @@ def is_page(head: bytes) -> bool | None:
 
 
 def page_title(body: bytes) -> str:
-    """The title of a web page, or empty."""
+    """The title of a web page, the message of an error in XML, or empty."""
     match = _TITLE.search(body)
-    return one_line(html.unescape(match[1].decode("utf-8", "replace")))[:100] if match else ""
+    return one_line(html.unescape(match[2].decode("utf-8", "replace")))[:100] if match else ""
 
 
 def excerpt(body: bytes) -> str:

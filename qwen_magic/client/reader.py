@@ -254,7 +254,7 @@ class AnswerReader:
                 hint="Run the cell again. It is not repeated by itself: the answer had begun.",
             )
         if self._noise:
-            return not_json(self._noise)
+            return not_json(self._noise, "events that are not of the Responses API")
         if not self._head.strip():
             return ProtocolError(
                 f"{host} answered {self._status} with nothing in it.",

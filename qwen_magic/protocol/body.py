@@ -288,9 +288,11 @@ class EventDecoder:
         if frame is None:
             return None
         data, keys = frame.data, self._keys
-        if data[0] != "{" and data.strip() == "[DONE]":
-            self.done = True
-            return None
+        if data[0] != "{":  # proxies that write events anew may write their prefix twice
+            data = data.strip().removeprefix("data:").lstrip()
+            if data == "[DONE]":
+                self.done = True
+                return None
         if keys is not None:
             data = keys.sub_unsplit(data)
         try:
@@ -357,10 +359,12 @@ def _encodable(payload: JSON, data: str) -> JSON:
     return payload
 
 
-def not_json(data: str) -> ProtocolError:
+def not_json(data: str, what: str = "data that is not JSON") -> ProtocolError:
     """The server sent nothing but this."""
     return ProtocolError(
-        "The server sent data that is not JSON.", why=f"It begins: {_excerpt(data)}"
+        f"The server sent {what}.",
+        why=f"It begins: {_excerpt(data)}",
+        hint="Check that the endpoint's URL is the base URL of a Responses API.",
     )
 
 

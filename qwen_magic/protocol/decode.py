@@ -179,7 +179,10 @@ def read_whole(body: JSON) -> Event | None:
         if body.get("status") in ("queued", "in_progress"):
             return _started("in_progress", payload)
         return _ended("failed" if body.get("error") else "completed", payload)
-    if body.get("error") or body.get("detail") or ("message" in body and "code" in body):
+    if (
+        any(body.get(key) for key in ("error", "detail", "error_msg", "errmsg"))
+        or {"message", "code"} <= body.keys()
+    ):
         return _error(body)
     return None
 

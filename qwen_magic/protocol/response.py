@@ -28,7 +28,9 @@ Status: TypeAlias = Literal[
 EndStatus: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
 
 _WORDS: Final = ("message", "Message", "msg", "error_description", "error_message", "errorMessage",
-                 "faultstring", "reason", "detail", "title", "description")  # fmt: skip
+                 "error_msg", "errmsg", "faultstring", "reason", "detail", "title",
+                 "description")  # fmt: skip
+_CODES: Final = ("code", "error_code", "errcode", "__type")
 _INSIDE: Final = ("error", "errors", "detail", "message", "fault", "response", "body", "data")
 _WHERE: Final = ("loc", "field", "pointer", "name", "path")
 _DEEPEST: Final = 10  # a gateway's body inside another's takes two or three
@@ -221,7 +223,7 @@ def _is_words(value: object) -> bool:
 
 
 def _code(payload: JSON) -> str:
-    code = text(payload.get("code"))
+    code = next((text(payload[key]) for key in _CODES if payload.get(key)), "")
     kind = text(payload.get("type"))
     is_code = kind not in ("error", "about:blank") and "://" not in kind
     is_code = is_code and not kind.startswith("response.")  # the event's name

@@ -186,7 +186,9 @@ class PlainValues:
             return value.as_py()
         if kind.__name__ in _WRITTEN or hasattr(kind, "__fspath__"):
             return str(value)
-        if kind.__repr__ is object.__repr__ and issubclass(kind, Iterable):  # of one's own class
+        if getattr(kind, "__repr__", None) is object.__repr__ and issubclass(
+            kind, Iterable
+        ):  # of one's own class
             return iter(value)
         return self._described(value)
 

@@ -210,6 +210,8 @@ BODIES = [
     (b'{"error":{"error":{"error":{"message":"X"}}}}', ("", "X", "head")),
     (b'{"error":"Bad Request","message":"M"}', ("", "M", "head")),
     (b'{"error":"invalid_request","error_description":"M"}', ("", "M", "head")),
+    (b'{"error_code":17,"error_msg":"M"}', ("17", "M", "head")),
+    (b'{"__type":"ThrottlingException","message":"M"}', ("ThrottlingException", "M", "head")),
     (b'{"fault":{"faultstring":"X"}}', ("", "X", "head")),
     (b'{"message":{"message":"X"}}', ("", "X", "head")),
     (b'{"Message":"X"}', ("", "X", "head")),

@@ -48,6 +48,14 @@ def test_a_web_page_of_a_gateway(serve, wire, whole):
     assert stream.error.why == "A web page: 502, “502 Bad Gateway”."
 
 
+def test_an_error_in_xml(serve, wire, whole):
+    body = (
+        b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Expired</Message></Error>'
+    )
+    _, stream = whole(serve(wire.reply(403, body)))
+    assert stream.error.why == "The page: 403, “Expired”."
+
+
 def test_an_endless_web_page(serve, wire, whole):
     endless = [wire.STREAM + PAGE, b"x" * 100_000, wire.HOLD]
     _, stream = whole(serve(endless))

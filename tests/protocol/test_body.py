@@ -49,7 +49,13 @@ def test_data_that_is_no_event_is_kept_and_the_stream_goes_on(data: str, name: s
     assert events == [KeepAlive(), UnknownEvent(name, {"data": data}), KeepAlive()]
 
 
-@pytest.mark.parametrize("done", ["[DONE]", "[DONE] ", " [DONE]"])
+@pytest.mark.parametrize("prefix", ["data:", "data:  ", "data: data: ", "data:\t"])
+def test_data_may_have_space_and_its_prefix_before_it(prefix: str) -> None:
+    events = EventDecoder().feed(PING + PING.replace(b"data: ", prefix.encode()))
+    assert events == [KeepAlive(), KeepAlive()]
+
+
+@pytest.mark.parametrize("done", ["[DONE]", "[DONE] ", " [DONE]", "data: [DONE]"])
 def test_done_may_have_space_around_it(done: str) -> None:
     decoder = EventDecoder()
     assert decoder.feed(f"data: {done}\n\n".encode() + PING) == []
