@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, ValuesView
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -77,6 +77,8 @@ def read_image(ref: str, value: object = None) -> tuple[JSON, RequestPart]:
     width, with 1, 3 or 4 channels). The longest edge is at most `MAX_EDGE` pixels, the size at most
     `MAX_BYTES`. Raises `UsageError`.
     """
+    if hasattr(type(value), "_repr_png_") and isinstance(url := getattr(value, "url", None), str):
+        value = url  # of IPython's Image
     if value is None or isinstance(value, str):
         address = ref if value is None else str(value)
         if address.lower().startswith(("http://", "https://", "data:image/")):
@@ -113,6 +115,8 @@ def newest_seeing_model() -> str:
 
 
 def _picture(ref: str, value: Any) -> Picture:
+    if isinstance(value, io.BufferedReader):
+        value = Path(str(value.name))
     if isinstance(value, os.PathLike):
         return from_bytes(ref, _read_file(ref, Path(value)))
     if isinstance(value, bytes | bytearray | memoryview):
@@ -128,11 +132,7 @@ def _picture(ref: str, value: Any) -> Picture:
         return from_bytes(ref, _drawn_by_another(ref, value, library))
     if hasattr(type(value), "__array__"):
         return from_array(ref, _as_array(ref, value))
-    own = getattr(type(value), "_repr_png_", None) or getattr(type(value), "_repr_jpeg_", None)
-    content = own(value) if callable(own) else None
-    content = content[0] if isinstance(content, tuple) else content  # with metadata
-    content = base64.b64decode(content) if isinstance(content, str) else content
-    if isinstance(content, bytes):
+    if (content := _displayed(ref, value)) is not None:
         return from_bytes(ref, content)
     if isinstance(content := getattr(value, "data", None), bytes):  # of IPython's Image
         return from_bytes(ref, content)
@@ -140,6 +140,25 @@ def _picture(ref: str, value: Any) -> Picture:
         f"{ref} is no image, but of type {type(value).__name__}.",
         hint="--image takes a path, a URL, bytes, a figure, a PIL image, an array, or last.",
     )
+
+
+def _displayed(ref: str, value: Any) -> bytes | None:
+    """The picture as which a notebook would display `value`."""
+    bundle = getattr(type(value), "_repr_mimebundle_", None)
+    try:
+        found = bundle(value, include={"image/png", "image/jpeg"}) if callable(bundle) else None
+        data = found[0] if isinstance(found, tuple) else found  # with metadata
+        for kind, method in (("image/png", "_repr_png_"), ("image/jpeg", "_repr_jpeg_")):
+            own = getattr(type(value), method, None)
+            content = (data or {}).get(kind) or (own(value) if callable(own) else None)
+            content = content[0] if isinstance(content, tuple) else content
+            content = base64.b64decode(content) if isinstance(content, str) else content
+            if isinstance(content, bytes):
+                return content
+    except Exception as error:  # its methods are the user's, or a library's
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError(f"The picture {ref} could not be drawn.", why=why) from error
+    return None
 
 
 def _read_file(ref: str, path: Path) -> bytes:
@@ -163,12 +182,14 @@ def _read_file(ref: str, path: Path) -> bytes:
 
 
 def _figure(ref: str, value: Any, depth: int = 2) -> Any:
-    """The matplotlib figure that `value` is, belongs to, or is a list or array of parts of; else
-    None.
+    """The matplotlib figure that `value` is, belongs to, or is a list, array or dict of parts of;
+    else None.
     """
-    is_array = getattr(getattr(value, "dtype", None), "kind", "") == "O" and hasattr(value, "flat")
-    if is_array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
-        parts = islice(value.flat if is_array else value, _MOST_PARTS if depth else 0)
+    value = value.values() if type(value) is dict else getattr(value, "wedges", value)  # of a pie
+    is_array = getattr(getattr(value, "dtype", None), "kind", "") == "O"
+    is_list = isinstance(value, Sequence | ValuesView) and not isinstance(value, str | bytes)
+    if is_array or is_list:
+        parts = islice(getattr(value, "flat", value), _MOST_PARTS if depth else 0)
         inner = [_figure(ref, part, depth - 1) for part in parts]
         found = {id(figure): figure for figure in inner if figure is not None}
         if len(found) > 1:
@@ -179,7 +200,7 @@ def _figure(ref: str, value: Any, depth: int = 2) -> Any:
     while value is not None and not isinstance(value, type):
         if hasattr(value, "savefig") and hasattr(value, "get_size_inches"):
             return value
-        outer = getattr(value, "figure", None)  # of a subfigure the whole
+        outer = getattr(value, "figure", getattr(value, "figure_", None))  # the latter: sklearn's
         value = outer if outer is not value else None
     return None
 

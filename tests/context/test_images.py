@@ -6,9 +6,11 @@ import base64
 import io
 import subprocess
 import sys
+import types
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from qwen_magic.context.images import (
@@ -198,9 +200,12 @@ def test_figures_and_their_axes():
     figure = Figure(figsize=(4, 2))
     axes = figure.subplots()
     axes.plot([1, 2])
+    pie = axes.pie([1, 2])
     shown = io.BytesIO()
     figure.savefig(shown, dpi=110, bbox_inches="tight")
-    for value in (figure, axes, axes.lines[0], axes.lines, np.array([axes, axes])):
+    series, drawn = pd.Series([axes, axes]), types.SimpleNamespace(figure_=figure)
+    parts = (pie, axes.lines, np.array([axes, axes]), {"A": axes, "B": [axes]}, series)
+    for value in (figure, axes, axes.lines[0], *parts, drawn):
         assert opened(image_part("fig", value)).size == PIL_Image.open(shown).size
         assert may_be_image(value)
     assert max(opened(image_part("fig", Figure(figsize=(100, 50)))).size) <= MAX_EDGE
@@ -231,13 +236,25 @@ def test_a_subfigure_is_shown_whole_and_two_figures_are_refused():
     assert not may_be_image([1, "a", None])
 
 
-def test_pictures_in_memory_and_of_ipython():
+def test_pictures_in_memory_and_of_ipython(tmp_path):
     from IPython.display import Image
 
     content = saved(PIL_Image.new("RGB", (7, 5)))
-    for value in (io.BytesIO(content), Image(data=content), memoryview(content)):
-        assert opened(image_part("x", value)).size == (7, 5)
+    (tmp_path / "x.png").write_bytes(content)
+    chart = displayed({"image/png": base64.b64encode(content).decode()})
+    values = (io.BytesIO(content), Image(data=content), memoryview(content), chart)
+    with (tmp_path / "x.png").open("rb") as file:
+        for value in (*values, displayed(({"image/png": content}, {})), file):
+            assert opened(image_part("x", value)).size == (7, 5)
     assert may_be_image(Image(data=content))
+    assert image_part("x", Image(url="https://a.b/c.png"))["image_url"] == "https://a.b/c.png"
+    with pytest.raises(UsageError, match="could not be drawn"):
+        image_part("x", displayed([0]))
+
+
+def displayed(bundle):
+    """An object of a library that notebooks show as `bundle`."""
+    return type("Chart", (), {"_repr_mimebundle_": lambda self, include: bundle})()
 
 
 @pytest.mark.parametrize("library", ["plotly", "altair"])
