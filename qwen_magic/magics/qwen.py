@@ -6,10 +6,12 @@ it is asked, or before in the background.
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import (
@@ -80,6 +82,16 @@ def _help_row(option: Option) -> str:
     return head.ljust(_COLUMN if lines[0] else 0) + ("\n" + " " * _COLUMN).join(lines)
 
 
+def _names_of_caller() -> Mapping[str, object]:
+    """The local variables of the function that called `run_cell_magic`, which IPython does not
+    give to cell magics."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "run_cell_magic":
+        frame = frame.f_back
+    caller = frame and frame.f_back
+    return caller.f_locals if caller is not None else {}
+
+
 @magics_class
 class QwenMagics(Magics, QwenSettings):
     """The defaults of %%qwen and %qwen."""
@@ -127,7 +139,8 @@ class QwenMagics(Magics, QwenSettings):
     def qwen(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, object] | None = None
     ) -> Answer | Comparison | None:
-        return blocking(self._ask(line, cell, local_ns or {}, awaits=False))
+        names = (local_ns if cell is None else _names_of_caller()) or {}
+        return blocking(self._ask(line, cell, names, awaits=False))
 
     async def aqwen(self, line: str, cell: str | None = None) -> Answer | Comparison | None:
         """`%%qwen` in a cell that awaits: what the input transformer calls at top level in a

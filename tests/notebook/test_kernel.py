@@ -481,6 +481,8 @@ LOCALS = {
     "'about {topic}')):\n    ask()\nf()",
     "a comprehension": "[get_ipython().run_line_magic('qwen', 'about {topic}') for topic in "
     "['cats']];",
+    "a cell in a function": "topic = 'dogs'\ndef f(topic):\n"
+    "    get_ipython().run_cell_magic('qwen', '', 'about {topic}')\nf('cats')",
     "async": "async def f(topic):\n    %qwen about {topic}\nawait f('cats')",
     "an option": "def f(topic):\n    %qwen -s {topic} hello\nf('about cats')",
 }
