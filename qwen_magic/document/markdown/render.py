@@ -31,6 +31,7 @@ BULLETS_OPEN: Final = '<ul class="qm-list" dir="auto">'
 TABLE_OPEN: Final = '<div class="qm-scroll" tabindex="0"><table class="qm-table">'
 NOTE_OPEN: Final = '<div class="qm-fn" dir="auto">'
 TASK_OPEN: Final = '<li class="qm-li qm-task" style="list-style-type: none">'
+_BLANK_LINES: Final = re.compile(r"\n(?:[ \t]*\n)+")
 MATHS_OPEN: Final = '<div class="qm-math" dir="ltr">'
 _CODE_APART: Final = ' style="padding: 4px 0 12px 0"'
 _PRE_OPEN: Final = '<pre class="qm-pre" tabindex="0"><code>'
@@ -351,7 +352,9 @@ def _leaf(token: Token, inside_link: bool) -> str:
 
 
 def _tex(token: Token) -> str:
-    return escape(str(token.meta.get("shown", token.content)), quote=False)
+    """A formula. The newlines of its blank lines are references, as in code (see `highlight`)."""
+    html = escape(str(token.meta.get("shown", token.content)), quote=False)
+    return _BLANK_LINES.sub(lambda found: "\n" + "&#10;" * (found[0].count("\n") - 1), html)
 
 
 def _image(token: Token, inside_link: bool) -> str:

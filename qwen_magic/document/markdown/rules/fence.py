@@ -93,7 +93,7 @@ class MathsRenderer(BlockRenderer):
         rest = ""
         if not self._first:
             if not text.strip():
-                self._before += "" if self._ended else "\n"
+                self._before += "" if self._ended else "&#10;"
                 return ""
             if not self._is_own(text):
                 return text
