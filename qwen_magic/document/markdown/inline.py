@@ -355,6 +355,7 @@ def is_cjk(char: str) -> bool:
     return east_asian_width(char) in "WFH" and not _WIDE_EMOJI.match(char)
 
 
+@lru_cache(maxsize=4096)
 def _is_punctuation(char: str) -> bool:
     return isMdAsciiPunct(ord(char)) or isPunctChar(char)
 

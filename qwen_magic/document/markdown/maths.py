@@ -256,19 +256,20 @@ def paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -
     near = state.src[begin : begin + FIRST_LINES]
     if silent or not may_hold_display(near) or not _OPENING.search(near):
         return False
-    line, opened, first = start_line, None, start_line
+    line, opened, first, ticks = start_line, None, start_line, 0
     inside: list[int] = []  # the lines that go on with maths, in which nothing ends a paragraph
     while line < end_line and not state.isEmpty(line):
         text = _line(state, line)
         if opened is None:
             if line > start_line and _UNDERLINE.fullmatch(text) and not inside:
                 return False  # what is above it is a heading, whatever comes
-            opened, first = opened_in(text), line + 1
+            opened, first = opened_in("`" * (ticks % 2) + text), line + 1
         elif state.sCount[line] < state.blkIndent:
             break
         elif opened.end(text) >= 0:
             opened, last = None, _last_inside(state, first, line)
             inside += range(first, last + 1)
+        ticks += text.count("`")  # of code that lines above may have opened
         line += 1
     counts = [state.sCount[line] for line in inside]
     for line in inside:

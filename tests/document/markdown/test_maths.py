@@ -147,8 +147,8 @@ def test_lengths_and_sizes_are_bounded() -> None:
     assert shown(fine) == fine
 
 
-@pytest.mark.parametrize("below", [">\n$$", "> b\n$$ z", "- b\n$$", "# b\n$$"])
-@pytest.mark.parametrize("above", ["x $$\npt PT\n", "$$$\nof it\n", "x $$\na\n"])
+@pytest.mark.parametrize("below", [">\n$$", "> b\n$$ z", "$$\n\\] so ", "- b\n$$", "# b\n$$"])
+@pytest.mark.parametrize("above", ["x $$\npt PT\n", "$$$\nof it\n", "x $$\na\n", "x ```\nb \\[\n"])
 def test_what_turned_out_to_be_prose_ends_where_another_block_begins(
     above: str, below: str
 ) -> None:

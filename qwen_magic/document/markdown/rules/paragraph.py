@@ -62,6 +62,7 @@ class ParagraphRenderer(BlockRenderer):
         self._due = 0  # the length of the rest from which it is rendered again
         self._blocked = 0  # the length of the rest from which a cut is tried again
         self._shown = ("", 0)  # its HTML when it was last rendered, its length then
+        self._blank = 0  # its length up to which only spaces came since then
         if not bare:
             context.writer.open(*self._tags())
 
@@ -123,8 +124,12 @@ class ParagraphRenderer(BlockRenderer):
         self._taken = len(text)
 
     def _render(self) -> str:
+        html, length = self._shown
+        blank, self._blank = self._blank, len(self._rest)
+        if blank and self._rest[blank:].isspace():
+            return html
         if len(self._rest) < self._due:
-            html, length = self._shown
+            self._blank = 0
             return html if _TARGET.search(self._rest) else html + text_html(self._rest[length:])
         self._end_pieces()
         self._cut()
