@@ -27,17 +27,17 @@ def duration(seconds: float) -> str:
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """The noun for so many: "turn", "turns"; `many` where it is not `one` with an s."""
+    """The noun for a count: "turn", "turns"; `many` is its plural if not `one` with an s."""
     return one if number == 1 else many or one + "s"
 
 
-def number_of(number: int, one: str, many: str = "") -> str:
-    """ "1 row", "1,204 rows"."""
-    return f"{number:,} {plural(number, one, many)}"
+def number_of(number: int, one: str) -> str:
+    """A count with its noun: "1 row", "1,204 rows"."""
+    return f"{number:,} {plural(number, one)}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """The same with a no-break space, as the view has it."""
+    """A count with its noun and a no-break space, for the view."""
     return f"{number:,}{NO_BREAK}{plural(number, one, many)}"
 
 

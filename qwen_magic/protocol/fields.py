@@ -139,7 +139,6 @@ class _Wire:
 
     read: Callable[[object], Any] | None = text
     write: Callable[[Any], object] | None = None
-    other_key: str = ""
     optional: bool = False
 
 
@@ -148,18 +147,17 @@ def wire(
     default: Any = "",
     *,
     write: Callable[[Any], object] | None = None,
-    other_key: str = "",
     optional: bool = False,
     streams: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field that stands in JSON under its own name.
+    """Declare a dataclass field that is read from and written to JSON under its own name.
 
-    `read`: makes its value out of what stands there, a tuple of a list (None: the field is not on
-    the wire); `write`: what to write for a value, where that is not the value itself; `other_key`:
-    where to look when the field's own key gives nothing; `optional`: an empty value is not written;
-    `streams`: the kinds of text (`items.TextKind`) that come into it piece by piece.
+    - `read`: converts the JSON value; a list becomes a tuple. None: the field is not in the JSON;
+    - `write`: converts the value back, if it is not written as it is;
+    - `optional`: an empty value is not written;
+    - `streams`: the kinds of text (`items.TextKind`) whose deltas are appended to it.
     """
-    how = _Wire(read, write, other_key, optional)
+    how = _Wire(read, write, optional)
     return field(default=default, metadata={"wire": how, "streams": streams})
 
 
@@ -169,8 +167,6 @@ def read_fields(cls: type, raw: JSON) -> Any:
     for name, how in _wires(cls):
         if how.read is not None:
             value = how.read(raw.get(name))
-            if how.other_key:
-                value = value or how.read(raw.get(how.other_key))
             values[name] = tuple(value) if isinstance(value, list) else value
     return cast(Any, cls)(**values)
 

@@ -165,9 +165,9 @@ def read_recording(text: str, name: str) -> tuple[Exchange, ...]:
     )
 
 
-def read_exchange(line: str, name: str = "the cache") -> Exchange:
-    """The exchange of one line. Raises `UsageError`."""
-    return _exchange(_object(line, name, 1), name, 1)
+def read_exchange(line: str) -> Exchange:
+    """Parse an exchange that the cache stores. Raises `UsageError`."""
+    return _exchange(_object(line, "the cache", 1), "the cache", 1)
 
 
 def _object(line: str, name: str, number: int, *, is_header: bool = False) -> JSON:

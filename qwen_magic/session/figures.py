@@ -23,6 +23,7 @@ from qwen_magic.protocol.items import CodeInterpreterCall
 if TYPE_CHECKING:
     from qwen_magic.protocol.entry import Entry
 
+_TIMEOUT: Final = 15.0  # seconds for one figure
 LARGEST_FIGURE: Final = 8 * 1024 * 1024  # bytes
 MOST_FIGURES: Final = 40  # of a turn …
 LARGEST_SUM: Final = 20 * 1024 * 1024  # … and their bytes: a notebook has to be opened again
@@ -53,7 +54,7 @@ class FetchedFigure:
 class FigureFetcher:
     """Fetches the figures of one turn, each once."""
 
-    def __init__(self, client: Fetches, hosts: Collection[str], *, timeout: float = 15.0) -> None:
+    def __init__(self, client: Fetches, hosts: Collection[str]) -> None:
         """`hosts`: exact host names (with a port where the address has one).
 
         `busy`: whether something was wanted that was not handed over yet.
@@ -61,7 +62,6 @@ class FigureFetcher:
         self.busy = False
         self._client = client
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._timeout = timeout
         self._waiting: dict[str, Future[bytes]] = {}
         self._settled: dict[str, FetchedFigure] = {}
         self._handed_over: set[str] = set()
@@ -111,9 +111,7 @@ class FigureFetcher:
             self._settled[url] = FetchedFigure(url, reason=reason)
         else:
             self._asked += 1
-            self._waiting[url] = self._client.fetch(
-                url, limit=LARGEST_FIGURE, timeout=self._timeout
-            )
+            self._waiting[url] = self._client.fetch(url, limit=LARGEST_FIGURE, timeout=_TIMEOUT)
 
     def _refusal(self, url: str) -> str:
         try:
