@@ -413,13 +413,6 @@ def _ink() -> Ink:
     return Ink(has_colour=not os.environ.get("NO_COLOR"))
 
 
-def whole_lines(document: Document, width: int) -> list[str]:
-    """A finished document as it stands in a terminal."""
-    drawer = Drawer(_ink(), Pictures(sys.stdout))
-    parts = drawer.parts(document, (width, 24))
-    return [line.text for part in parts for line in part.lines]
-
-
 def drawn_markdown(text: str, width: int) -> str:
     """A Markdown text as it stands in a terminal."""
     stream = MarkdownStream()

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 pytest.importorskip("rich")
 
 import corpora
+from terminal_answer import whole_lines
 from terminal_window import Window
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
 from qwen_magic.document.question import Question
-from qwen_magic.frontends.live_terminal import FRAME, LiveTerminalView, whole_lines
+from qwen_magic.frontends.live_terminal import FRAME, LiveTerminalView
 from qwen_magic.protocol.events import ItemAdded, ItemDone, TextDelta
 from qwen_magic.protocol.items import parse_item
 from qwen_magic.protocol.state import ResponseState

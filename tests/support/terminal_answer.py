@@ -3,6 +3,7 @@
 Run as a program: the text is always the same; `whole(width)` is what has to stand there then.
 """
 
+import os
 import sys
 import time
 
@@ -11,7 +12,9 @@ from terminal_window import Window
 
 from qwen_magic.document.build import Document
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.frontends.live_terminal import whole_lines
+from qwen_magic.frontends.drawing import Ink
+from qwen_magic.frontends.live_terminal import Drawer
+from qwen_magic.frontends.pictures import Pictures
 from qwen_magic.frontends.terminal import terminal_view
 from qwen_magic.protocol.events import TextDelta
 from qwen_magic.protocol.state import ResponseState
@@ -25,6 +28,12 @@ TEXT = (
     + f"\n{corpora.document('mixed', 9000)}"
 )
 TURN = TurnFacts("qwen3-max")
+
+
+def whole_lines(document, width):
+    """The lines of a finished document in a terminal."""
+    drawer = Drawer(Ink(has_colour=not os.environ.get("NO_COLOR")), Pictures(sys.stdout))
+    return [line.text for part in drawer.parts(document, (width, 24)) for line in part.lines]
 
 
 def whole(width):
