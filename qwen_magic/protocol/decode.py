@@ -43,13 +43,13 @@ _Reader: TypeAlias = Callable[[JSON], Event]
 
 
 class _MalformedError(Exception):
-    """A known event lacks what it is about."""
+    """A known event lacks required data."""
 
 
 def decode_event(payload: JSON, name: str = "") -> Event:
-    """The event of one payload. `name`: the SSE event's name, for payloads without a `type`.
+    """Decode one payload. `name`: the SSE event's name, for payloads without a `type`.
 
-    A whole response, or an error body, in place of an event is read as what it is.
+    A complete response, or an error body, in place of an event is decoded as such.
     """
     kind = payload.get("type") or name
     read = _READERS.get(kind) if isinstance(kind, str) else None
@@ -86,7 +86,7 @@ def _string(payload: JSON, key: str) -> str:
 
 
 def _started(named: Status, payload: JSON) -> Event:
-    """A running response, with its own status where that is a running one."""
+    """A running response; the status is its own if that is a running one."""
     response = _response(payload)
     said = response.get("status")
     status = cast(Status, said) if said in ("queued", "in_progress") else named
@@ -94,7 +94,7 @@ def _started(named: Status, payload: JSON) -> Event:
 
 
 def _ended(named: EndStatus, payload: JSON) -> Event:
-    """An ended response, with its own status where that says how it ended."""
+    """An ended response; the status is its own if that is a final one."""
     response = _response(payload)
     said = response.get("status")
     status = cast(EndStatus, said) if said in get_args(EndStatus) else named
@@ -102,7 +102,7 @@ def _ended(named: EndStatus, payload: JSON) -> Event:
 
 
 def _response(payload: JSON) -> JSON:
-    """Empty where it is missing: that the response ended, the event's name says too."""
+    """The response object; empty if missing, as the event's name alone says that it ended."""
     return mapping(payload.get("response"))
 
 
@@ -169,7 +169,7 @@ def _keep_alive(_payload: JSON) -> Event:
 
 
 def read_whole(body: JSON) -> Event | None:
-    """The one event that a whole object stands for; None where it is neither kind."""
+    """The event for a complete object (response or error); None for other objects."""
     if (
         body.get("object") == "response"
         or isinstance(body.get("output"), list)

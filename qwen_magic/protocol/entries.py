@@ -45,7 +45,7 @@ from qwen_magic.protocol.thinking import Piece, ThinkSplitter, split_thinking
 
 
 class Entries:
-    """The output items of one response, in the order of first sight."""
+    """The output items of one response, in the order in which they were first mentioned."""
 
     def __init__(self, first_key: int = 0) -> None:
         """`first_key`: how many entries the turn had before this response."""
@@ -56,8 +56,10 @@ class Entries:
         self._by_index: dict[int, Entry] = {}
 
     def streaming(self, kind: str, item_id: str, index: int | None, at: float) -> Entry:
-        """The entry that a delta or progress event of an item of type `kind` belongs to; one of
-        its own where no item was added for it."""
+        """The entry that a delta or progress event for an item of type `kind` belongs to.
+
+        A new one is made if no item was added for it.
+        """
         entry = self._by_id.get(item_id)
         if entry is not None and _fits(entry, kind):
             return entry
@@ -75,7 +77,7 @@ class Entries:
         return entry
 
     def added(self, item: Item, index: int | None, at: float) -> Entry:
-        """The entry of an added item: one that streamed before it, or a new one."""
+        """The entry of an added item: one that already streams, or a new one."""
         kind = item_type(item)
         entry = self._entry_named(item)
         is_same_call = entry is not None and bool(call_id_of(item)) and _is_call(entry, item)
@@ -88,7 +90,7 @@ class Entries:
         return entry
 
     def done(self, item: Item, index: int | None, at: float) -> Entry:
-        """The entry of a finished item; a new one where it was never added."""
+        """The entry of a finished item; a new one if it was never added."""
         kind = item_type(item)
         entry = self._entry_named(item) or self._open_at(kind, index, item)
         if entry is None and (index is None or not item.id):
@@ -99,8 +101,11 @@ class Entries:
         return entry or self._new(item, None, at, added=True)
 
     def final(self, items: Iterable[Item], at: float) -> list[tuple[Entry, Item]]:
-        """Each item of the terminal response with its entry: by id, else by type in order, else
-        a new one at the end. A call that is listed twice is one."""
+        """The items of the terminal response with their entries: by id, else by type in order, else
+        new.
+
+        A call that is listed twice counts once.
+        """
         items, free = list(_without_repeats(items)), list(self.all)
         found: dict[int, Entry] = {}
         for same in (self._same_item, self._alike, _same_type):
@@ -121,12 +126,12 @@ class Entries:
         return new
 
     def call(self, call_id: str, kind: str = "") -> Entry | None:
-        """The call of that `call_id` (of type `kind`, where one is given)."""
+        """The entry of the call with that `call_id` (and of type `kind`, if given)."""
         entry = self._by_call.get(call_id) if call_id else None
         return entry if entry is not None and (not kind or _fits(entry, kind)) else None
 
     def _entry_named(self, item: Item) -> Entry | None:
-        """The entry that the names of `item` stand for: its `call_id`, else its id."""
+        """The entry that the item's `call_id`, or else its id, refers to."""
         kind = item_type(item)
         call_id = call_id_of(item)
         entry = (
@@ -148,8 +153,9 @@ class Entries:
 
     @staticmethod
     def _alike(among: list[Entry], item: Item) -> Entry | None:
-        """A call that has no other name than `item`: one of the same function and arguments, else
-        the first that is open."""
+        """The entry of a call that has only its function and arguments in common with `item`; else
+        the first open one.
+        """
         if not call_text(item):
             return None
         calls = [
@@ -177,7 +183,7 @@ class Entries:
         return entry if item is None or _is_call(entry, item) else None
 
     def _only_call(self, kind: str, index: int | None) -> Entry | None:
-        """Where a delta of a call comes under an unknown name: the call that it must belong to."""
+        """The call that a delta with an unknown name must belong to."""
         if index is not None or kind not in _CALLS:
             return None
         calls = [each for each in self.all if each.added and _is_open(each, kind)]
@@ -187,7 +193,7 @@ class Entries:
         return next((each for each in reversed(self.all) if _is_open(each, kind)), None)
 
     def _waiting(self, kind: str, item_id: str, index: int | None) -> Entry | None:
-        """An entry that was spoken of, but not added yet, and may be this item."""
+        """An entry that was mentioned but not added yet, and may be this item."""
         entry = self._open_at(kind, index)
         if entry is not None and not entry.added:
             return entry
@@ -214,7 +220,7 @@ _CALLS: Final = ("function_call", "custom_tool_call")
 
 
 def call_id_of(item: Item) -> str:
-    """The `call_id` of a call that is the caller's to answer; of other items "" ."""
+    """The `call_id` of a call that the caller has to answer; "" for other items."""
     return item.call_id if isinstance(item, FunctionCall | CustomToolCall) else ""
 
 
@@ -227,13 +233,13 @@ def call_text(item: Item) -> tuple[str, str] | None:
 
 
 def _is_call(entry: Entry, item: Item) -> bool:
-    """Whether nothing says that `item` is another call than the entry's."""
+    """Whether `item` may be the same call as the entry's."""
     one, other = call_id_of(entry.item), call_id_of(item)
     return not (one and other) or one == other
 
 
 def _without_repeats(items: Iterable[Item]) -> Iterable[Item]:
-    """`items` without calls that are listed a second time."""
+    """`items` without calls that are listed twice."""
     seen: set[tuple[str, str]] = set()
     for item in items:
         called = call_text(item)
@@ -260,9 +266,9 @@ def _fits(entry: Entry, kind: str) -> bool:
 
 
 class MessageTexts:
-    """Takes in what a server says of the texts of messages among `entries`.
+    """Collects the texts of messages, and separates thinking from them.
 
-    `may_lack_start`: it is known to leave out the tag that begins the thinking.
+    `may_lack_start`: the server is known to omit the tag that begins the thinking.
     """
 
     def __init__(self, entries: Entries, *, may_lack_start: bool) -> None:
@@ -270,7 +276,7 @@ class MessageTexts:
         self._may_lack_start = may_lack_start
 
     def extend(self, entry: Entry, part: int, delta: str, at: float) -> None:
-        """More of a message's text, as long as it is not known to be plain."""
+        """Append a delta to a message's text."""
         splitter = entry.splitter
         if splitter is None:
             splitter = ThinkSplitter(may_lack_start=self._may_lack_start)
@@ -280,7 +286,7 @@ class MessageTexts:
         entry.is_plain = splitter.is_plain
 
     def offer(self, entry: Entry, part: int, text: str, source: int, at: float) -> None:
-        """The whole of a part, as a stream says it."""
+        """Set the complete text of a part, as a stream reports it."""
         self.flush(entry, at)
         thought, words = self._split(text)
         if thought and self._thinking_of(entry).growing.offer("reasoning_text", 0, thought, source):
@@ -291,8 +297,7 @@ class MessageTexts:
     def without_thinking(
         self, entry: Entry, item: Item, source: int, at: float, *, is_last: bool = True
     ) -> Item:
-        """`item`, a whole value of the entry's, without the thinking in its text. `is_last`: no
-        delta is still to come."""
+        """A complete item without the thinking in its text. `is_last`: no more deltas follow."""
         if not isinstance(item, Message):
             return item
         if is_last:
@@ -304,7 +309,7 @@ class MessageTexts:
         return replace(item, text=words) if words != item.text else item
 
     def flush(self, entry: Entry, at: float) -> None:
-        """A whole text comes, or the end: nothing is held back any longer."""
+        """Release text that was held back, as the complete text or the end has come."""
         if entry.splitter is not None:
             for piece in entry.splitter.close():
                 self._take(entry, 0, piece, at)

@@ -1,4 +1,4 @@
-"""One output item of a response as it grows: its newest whole value, its text, how far it is."""
+"""An output item of a response while it grows: its newest value, its text, its phase."""
 
 from __future__ import annotations
 
@@ -74,17 +74,19 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The chunks, joined; kept until more come."""
+        """The chunks, joined and cached until more arrive."""
         return self.growing.text
 
     @property
     def revision(self) -> int:
-        """Grows where `chunks` was replaced, because a better source of the text came."""
+        """Increases when `chunks` is replaced because a better source of the text came."""
         return self.growing.revision
 
     def take(self, item: Item, source: int, *, is_last: bool = True) -> None:
-        """A newer whole value of the item. What it leaves empty keeps its earlier value.
-        `is_last`: no delta is still to come."""
+        """Set a newer value of the item; empty fields keep their earlier values.
+
+        `is_last`: no more deltas follow.
+        """
         merged = _merge(self.item, item)
         grown = self.growing.replace(_texts(item), source, is_last=is_last)
         if grown or merged != self.item:
@@ -106,7 +108,7 @@ class Entry:
             self.version += 1
 
     def finish(self, phase: str, at: float) -> None:
-        """Nothing more comes for this item. `phase`: how it ended, where the item does not say."""
+        """The item is complete. `phase`: how it ended, if the item itself does not say."""
         self.growing.close()
         if self.done:
             return
@@ -120,14 +122,14 @@ class Entry:
         self.version += 1
 
     def call(self, phase: CallPhase, at: float) -> None:
-        """A finished function call is taken up here: its user is asked, or it runs."""
+        """Start to handle a finished function call: ask the user, or run it."""
         self.phase = phase
         self.done = False
         self.started_at, self.ended_at = at, None
         self.version += 1
 
     def answer(self, result: CallResult, at: float) -> None:
-        """What became of a function call that was taken up."""
+        """Set the result of a function call."""
         assert isinstance(self.item, FunctionCall)
         self.item = replace(
             self.item,
@@ -141,14 +143,14 @@ class Entry:
         self.version += 1
 
     def set_aside(self, fault: str) -> None:
-        """A message that ended turned out not to be what was asked for."""
+        """A finished message is not the object that was asked for."""
         self.item = AnswerAttempt(self.item.id, self.text, fault, self.item.status)
         self.type = item_type(self.item)
         self.version += 1
 
     @property
     def answered(self) -> bool:
-        """Whether it is a function call that something was sent back for."""
+        """Whether it is a function call with a result."""
         return isinstance(self.item, FunctionCall) and self.item.output is not None
 
     def finished(self) -> Item:
@@ -165,13 +167,13 @@ class Entry:
 
 
 def _texts(item: Item) -> list[tuple[TextKind, str]]:
-    """The streamed texts that a whole item holds, each in its usual kind."""
+    """The streamed texts that a complete item holds, by kind."""
     usual = {name: kind for kind, name in reversed(STREAMED.get(type(item), ()))}
     return [(kind, getattr(item, name)) for name, kind in usual.items()]
 
 
 def _merge(old: Item, new: Item) -> Item:
-    """`new`, with `old`'s value in each field that it leaves empty."""
+    """`new`, with the values of `old` in its empty fields."""
     if type(old) is not type(new):
         return new
     empty = {

@@ -69,7 +69,7 @@ class TextDelta(NamedTuple):  # made faster than a dataclass, thousands of times
 
 @dataclass(frozen=True, slots=True)
 class TextDone:
-    """The whole of a text. Where its deltas differ they win, unless they are its beginning."""
+    """A complete text. If it differs from its deltas, they win, unless they are its beginning."""
 
     kind: TextKind
     text: str
@@ -80,7 +80,7 @@ class TextDone:
 
 @dataclass(frozen=True, slots=True)
 class PartDone:
-    """A part of an item as the server holds it at its end."""
+    """A complete part of an item."""
 
     kind: TextKind
     text: str
@@ -98,8 +98,9 @@ class AnnotationAdded:
 
 @dataclass(frozen=True, slots=True)
 class ToolProgress:
-    """A tool call moved on. `tool`: the item's type; `phase`: in_progress, searching,
-    interpreting, generating, completed, failed or incomplete."""
+    """A tool call reached a phase: in_progress, searching, interpreting, generating, completed,
+    failed or incomplete. `tool`: the item's type.
+    """
 
     tool: str
     phase: str
@@ -115,8 +116,7 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """Terminal. `status` is what the response itself says, where it says how it ended, else what
-    the event's name says."""
+    """Terminal. `status`: from the response itself, else from the event's name."""
 
     status: EndStatus
     response: JSON
@@ -131,7 +131,7 @@ class ErrorEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """Nothing new; the connection is held."""
+    """No news; the connection is alive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,16 @@
-"""What is asked of the service, as a value; its input as the strictest server takes it.
+"""A request to the service as a value; its input in the form that the strictest server accepts.
 
-Input items have one form, in which anything is sent: what is told in place of an id (a heal,
-another host, a server that keeps nothing), message arrays, images and outputs of calls. What each
-server insists on (November 2026):
+All input items are sent in one form: transcripts (after lost turns, for another host, for a server
+that keeps nothing), message lists, images, and results of calls. What servers require (November
+2026):
 
 - llama.cpp: `"type": "message"` and a list of parts, on items of the assistant;
-- vLLM, which reads with the official client's types: `id`, `status` and `annotations` on them, and
-  `detail` on images; a bridge that reads user items without `type` as empty;
-- OpenAI: no item id that it did not give itself. So calls go by `call_id` alone, and the id of an
-  assistant's item is made here out of its place and words: the same told twice is the same;
-- llama.cpp, Ollama, vLLM: `arguments` of calls that are JSON. The model's own words, where they are
-  none, are left out: the error beside them says so.
-
-    {"role": "assistant", "content": "Hi"}  ->
-        {"type": "message", "id": "msg_…", "role": "assistant", "status": "completed",
-         "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}
+- vLLM, which parses with the official client's types: `id`, `status` and `annotations` on them, and
+  `detail` on images; a bridge that treats user items without `type` as empty;
+- OpenAI: no item id that it did not assign itself. Therefore calls have a `call_id` only, and the
+  id of an assistant's item is derived from its place and words, so that it is always the same;
+- llama.cpp, Ollama, vLLM: `arguments` of calls that are valid JSON. Invalid ones are left out: the
+  error that was sent back for them says what was wrong.
 """
 
 from __future__ import annotations

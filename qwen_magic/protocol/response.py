@@ -1,7 +1,7 @@
-"""What a response object says of itself: its status, its error, its usage.
+"""The status, error and usage of a response object.
 
-An error is read out of any shape of JSON that was seen. The same come as the body of an HTTP error,
-as an event of a stream, and as the `error` of a response:
+An error is read from any JSON shape that servers use. The same shapes come as the body of an HTTP
+error, as an event of a stream, and as the `error` of a response:
 
     OpenAI, vLLM      {"error": {"message", "type", "code", "param"}}
     DashScope         {"code", "message", "request_id"}
@@ -39,8 +39,10 @@ _MOST: Final = 3  # complaints of a list that are told
 
 @dataclass(frozen=True, slots=True)
 class ResponseError:
-    """Why a request or a response failed, in the service's words; each field may be empty.
-    `message` names the parameter that it is about, where the server says so."""
+    """Why a request or response failed, in the service's words; any field may be empty.
+
+    `message` names the parameter concerned if the server does.
+    """
 
     code: str = ""
     message: str = ""
@@ -48,7 +50,7 @@ class ResponseError:
 
 
 def response_error(raw: object) -> ResponseError | None:
-    """A response's `error` field, or a whole error body; None where it is null or says nothing."""
+    """Read a response's `error`, or an error body; None if it is null or says nothing."""
     reason = read_reason(raw)
     if not reason.code and not reason.message:
         return None
@@ -79,7 +81,7 @@ class Usage:
         return bool(self.input_tokens or self.output_tokens or self.total_tokens)
 
     def __add__(self, other: Usage) -> Usage:
-        """Both together: the usage of several responses."""
+        """The sum of both, for several responses."""
         names = [each.name for each in fields(self) if each.name != "tools"]
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         calls = (*self.tools, *other.tools)
@@ -124,7 +126,7 @@ def parse_usage(raw: JSON | None) -> Usage:
 
 
 def read_reason(payload: object) -> ResponseError:
-    """The reason that an error object, a list of such, or a text gives."""
+    """The reason in an error object, a list of such objects, or a text."""
     return _read(payload, 0)
 
 
@@ -151,7 +153,7 @@ def _of_text(words: str, depth: int) -> ResponseError:
 
 
 def _of_list(values: Iterable[object], depth: int) -> ResponseError:
-    """The first few complaints, each with the place that it is about."""
+    """The first few errors of a list, each with the field it concerns."""
     told: list[str] = []
     first = ResponseError()
     for value in values:
@@ -210,7 +212,7 @@ def _complaints(said: object, depth: int) -> str:
 
 
 def _of_provider(metadata: JSON, depth: int) -> ResponseError:
-    """OpenRouter: what the provider behind it said."""
+    """OpenRouter: the error of the provider behind it."""
     raw = _read(metadata.get("raw"), depth + 1)
     provider = text(metadata.get("provider_name"))
     if raw.message and provider and provider not in raw.message:
