@@ -11,6 +11,10 @@ that keeps nothing), message lists, images, and results of calls. What servers r
   id of an assistant's item is derived from its place and words, so that it is always the same;
 - llama.cpp, Ollama, vLLM: `arguments` of calls that are valid JSON. Invalid ones are left out: the
   error that was sent back for them says what was wrong.
+
+    {"role": "assistant", "content": "Hi"}  ->
+        {"type": "message", "id": "msg_…", "role": "assistant", "status": "completed",
+         "content": [{"type": "output_text", "text": "Hi", "annotations": []}]}
 """
 
 from __future__ import annotations
