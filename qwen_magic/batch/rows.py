@@ -42,7 +42,8 @@ def read_rows(prompts: object, template: str | None = None) -> tuple[Row, ...]:
     """Make rows of strings, lists of messages, or with a `template` of a DataFrame or dicts.
 
     `{name}` in the template is replaced by `str` of the column's value; nothing is evaluated. `{{`
-    and `}}` are literal braces. Braces around anything that cannot be a column's name stay.
+    and `}}` are literal braces. Braces around anything that cannot be a column's name stay. Raises
+    `UsageError`, which names the row or the column.
     """
     given, labels = _rows_and_labels(prompts)
     if template is None:

@@ -96,10 +96,10 @@ def without_masked(
 ) -> Any:
     """`value` with `[masked]` in place of the values under masked names, at any depth.
 
-    Masked are keys of dicts, fields of records and arrays, and named indexes. Records become dicts;
-    an object with its own description is replaced by that. Other parts are passed through
-    `replaced`. At most `most` parts are processed, the rest is left out. Raises `RecursionError`
-    for a value that contains itself.
+    Masked are keys of dicts, fields of records and arrays, and named indexes. Records become dicts,
+    except for objects that describe themselves. Other parts are passed through `replaced`. At most
+    `most` parts are processed, the rest is left out. Raises `RecursionError` for a value that
+    contains itself.
     """
     parts_left = most
 

@@ -52,7 +52,7 @@ _NO_REFLOW: Final = ("XTERM_VERSION", "STY")
 
 
 class Line(NamedTuple):
-    """A line with its escapes, and how many cells it takes."""
+    """A line with its escape sequences, and its width in cells."""
 
     text: str
     width: int
@@ -67,7 +67,7 @@ _GONE: Final = Line("\0", 0)  # what stands in a row that is to be written over:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What makes the terminal draw a picture at the cursor, which takes so many rows."""
+    """A picture: what to write at the cursor to draw it, and how many rows it takes."""
 
     escape: str
     rows: int
@@ -75,8 +75,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Lines that belong together. `is_open`: they may change. `is_firm`: while more lines come at
-    the end, those before stay."""
+    """Lines that belong together. `is_open`: they may change. `is_firm`: lines are only
+    appended.
+    """
 
     key: str
     lines: tuple[Line, ...]
@@ -86,8 +87,11 @@ class Part:
 
 
 class Screen:
-    """Writes parts to `out`. `size`: columns and rows of the window as they are now; `above`: how
-    many rows are above the cursor, if that can be told."""
+    """Draws parts to `out`.
+
+    `size` returns the window's columns and rows; `above` returns how many rows are above the
+    cursor, or None if that cannot be found out.
+    """
 
     def __init__(
         self,
@@ -112,7 +116,9 @@ class Screen:
         return self.size() != (self._width, self._height)
 
     def draw(self, parts: Sequence[Part], size: tuple[int, int]) -> None:
-        """Let the window end in these parts, which are laid out for a window of this `size`."""
+        """Show these parts at the end of the window. They are laid out for a window of this
+        `size`.
+        """
         if size != (self._width, self._height):
             self._fit(*size)
         parts = [part for part in parts if part.key not in self._kept]
@@ -127,32 +133,32 @@ class Screen:
         self._write(parts[begun:])
 
     def step_aside(self) -> None:
-        """Take back what is open and forget the rest: others write next, and end with a line."""
+        """Erase the open parts and forget the rest: others write next, and end with a new line."""
         closed = self._closed()
         self._write(closed)
         self._forget(len(closed))
         self._lines, self._fixed = [], 0
 
     def restart(self) -> None:
-        """Take back what can be taken back; the same keys may come again."""
+        """Erase what can be erased; parts with the same keys may come again."""
         self._write([])
         self._kept.clear()
         self._said.clear()
         self._lines, self._fixed, self._parts = [], 0, []
 
     def size(self) -> tuple[int, int]:
-        """Columns and rows of the window as it is now."""
+        """The current columns and rows of the window."""
         width, height = self._get_size()
         return max(_NARROWEST, width), max(_LOWEST, height)
 
     def _closed(self) -> list[Part]:
-        """The parts before the first that is open."""
+        """The parts before the first open one."""
         parts = [part for part, _ in self._parts]
         count = next((at for at, part in enumerate(parts) if part.is_open), len(parts))
         return parts[:count]
 
     def _write(self, parts: Sequence[Part]) -> None:
-        """Write what differs from the lines that are there."""
+        """Write the lines that differ from those shown."""
         old, fixed = self._lines, self._fixed
         shown = self._fitting(parts)
         self._parts = [(part, len(lines)) for part, lines in shown]
@@ -178,8 +184,7 @@ class Screen:
         self._drop_fixed()
 
     def _fitting(self, parts: Sequence[Part]) -> list[tuple[Part, Sequence[Line]]]:
-        """The lines of each part: of one that is not firm as many as the window has room for,
-        without what is below it where that takes all of it."""
+        """The lines of each part; of one that is not firm, only as many as fit into the window."""
         shown = [(part, self._rest(part)) for part in parts]
         for place, (part, lines) in enumerate(shown):
             if part.is_open and not part.is_firm:
@@ -195,7 +200,7 @@ class Screen:
         return shown
 
     def _rest(self, part: Part) -> Sequence[Line]:
-        """The lines of a part that do not stand above in another layout."""
+        """The lines of a part that are not shown above in another layout."""
         said = self._said.get(part.key)
         if said is None:
             return part.lines
@@ -207,7 +212,7 @@ class Screen:
         return ()
 
     def _drop_fixed(self) -> None:
-        """Forget the closed parts of which no line can be reached."""
+        """Forget closed parts whose lines are all out of reach."""
         count = taken = 0
         for part, lines in self._parts:
             if part.is_open or taken + lines > self._fixed:
@@ -222,8 +227,9 @@ class Screen:
         del self._parts[:count]
 
     def _paint(self, picture: Picture) -> None:
-        """Draw a picture below the lines, and forget all that is above it: it cannot be drawn
-        over."""
+        """Draw a picture below the lines, and forget everything above it: it cannot be
+        overwritten.
+        """
         self._forget(len(self._parts))
         self._lines, self._fixed = [], 0
         down = "\r\n" * picture.rows
@@ -233,7 +239,7 @@ class Screen:
         self._out.flush()
 
     def _fit(self, width: int, height: int) -> None:
-        """Take in that the window has another size than at the last drawing."""
+        """Adjust to a window whose size has changed since the last drawing."""
         self._height = height
         if width == self._width:
             self._fixed = max(self._fixed, len(self._lines) - (height - 1))
@@ -264,7 +270,7 @@ class Screen:
 
 
 def _end_of(lines: Sequence[Line], room: int) -> Sequence[Line]:
-    """The last lines, for which there is room, below one that says how many are left out."""
+    """The last lines that fit into `room`, below a line that counts those left out."""
     if len(lines) <= room:
         return lines
     end = lines[len(lines) - max(1, room - 1) :]
@@ -273,7 +279,7 @@ def _end_of(lines: Sequence[Line], room: int) -> Sequence[Line]:
 
 
 def _without(line: Line, count: int) -> Line:
-    """A line without its first characters that are of the text."""
+    """A line without its first `count` characters of text."""
     kept = []
     for found in _PIECES.finditer(line.text):
         if found[0].startswith("\x1b") or count <= 0:
@@ -284,13 +290,15 @@ def _without(line: Line, count: int) -> Line:
 
 
 def _length(line: Line) -> int:
-    """The characters of a line that are of the text, in any layout."""
+    """The number of text characters in a line, in any layout."""
     return len(_FRAMES.sub("", _ESCAPES.sub("", line.text)))
 
 
 class Silence:
-    """Keys that are typed while an answer is written are not echoed into it; they come to the next
-    prompt, but not to a question, which nobody has read yet."""
+    """Suppresses the echo of keys typed while an answer is written.
+
+    They go to the next prompt, but not to a question, which the user has not read yet.
+    """
 
     def __init__(self) -> None:
         self._before: list[Any] | None = None
@@ -322,8 +330,9 @@ class Silence:
 
 
 class Guests:
-    """What others print while a function of the user's runs: the screen steps aside before their
-    first word, and goes on below the last."""
+    """Handles output of a function of the user's: the screen steps aside before it, and continues
+    below.
+    """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -363,7 +372,7 @@ class _Guest(io.TextIOBase):
 
 
 def rows_above(out: TextIO) -> int | None:
-    """How many rows of the window are above the cursor; None where nothing tells."""
+    """How many rows of the window are above the cursor; None if unknown."""
     if not out.isatty():
         return None
     found = _POSITION.search(asked(b"\x1b[6n", b"R"))
@@ -371,8 +380,10 @@ def rows_above(out: TextIO) -> int | None:
 
 
 def asked(question: bytes, end: bytes) -> bytes:
-    """What the terminal answers within a moment, up to the byte `end`; nothing where keys that were
-    typed could be taken for it, or there is no terminal to be asked."""
+    """The terminal's reply to an escape sequence, up to the byte `end`.
+
+    Empty if it does not reply in time, is no terminal, or typed keys could be mistaken for a reply.
+    """
     try:
         import select
         import termios

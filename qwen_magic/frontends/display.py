@@ -52,11 +52,11 @@ _DEPTH: Final = 15  # frames from the displayhook to an object's display method;
 
 
 class Shown(Protocol):
-    """What is needed of an `Answer`."""
+    """The attributes of an `Answer` that are needed here."""
 
     @property
     def shown_in(self) -> int | None:
-        """The execution whose live output shows it."""
+        """The execution count of the cell whose live output shows it."""
 
     def _repr_mimebundle_(self) -> tuple[Mapping[str, str], dict[str, Any]]: ...
 
@@ -93,8 +93,10 @@ def show_answer(answer: Shown) -> None:
 
 
 def _write(data: Mapping[str, str]) -> None:
-    """To a terminal: drawn, where it can be; else as plain text. Without control characters: with
-    them a model could write to the terminal what it likes."""
+    """Write to a terminal, formatted if possible, else as plain text.
+
+    Without control characters, by which a model could control the terminal.
+    """
     from qwen_magic.frontends.terminal import can_draw
 
     if sys.stdout.isatty() and can_draw(sys.stdout):
@@ -106,8 +108,11 @@ def _write(data: Mapping[str, str]) -> None:
 
 
 def _called_by(displayhook: Any) -> bool:
-    """Whether we are below a call of `displayhook`. IPython does not tell an object's display
-    method whether it is asked as an expression's value or by `display(…)`."""
+    """Whether the call stack contains a call of `displayhook`.
+
+    IPython does not tell an object's display method whether it is the value of an expression or an
+    argument of `display(…)`.
+    """
     frame: FrameType | None = sys._getframe(2)
     for _ in range(_DEPTH):
         if frame is None:
@@ -126,14 +131,14 @@ def show_html(html: str, plain: str) -> None:
 
 
 def show_edit(mark: str, name: str, old: str, new: str) -> None:
-    """Show how the source `new` differs from the `old` one of the cell `name`."""
+    """Show how the source `new` differs from the source `old` of the cell `name`."""
     plain = source_difference_text(old, new)
     html = edit_html(mark, name, old, new)
     show_html(html, f"A new source for {name}: {_changes(plain)}\n\n{plain}")
 
 
 def edit_html(mark: str, name: str, old: str, new: str) -> str:
-    """The same as HTML. The page finds it by the class `mark`, and offers to accept it there."""
+    """The difference as HTML. The page finds it by the class `mark`, and offers to accept it."""
     title = f"A new source for {name}"
     changes = _changes(source_difference_text(old, new))
     lines = (
@@ -144,9 +149,10 @@ def edit_html(mark: str, name: str, old: str, new: str) -> str:
 
 
 def page(title: str, facts: Iterable[str], body: str, *, label: str = "", kind: str = "") -> str:
-    """A page that is shown once, in need of nothing: `title`, beside it the `facts` (HTML), below
-    it the `body` (HTML). `label`: what a screen reader calls it, where that is not the title;
-    `kind`: further classes."""
+    """A self-contained page: `title`, beside it the `facts` (HTML), below it the `body` (HTML).
+
+    `label`: its name for screen readers, if not the title; `kind`: further CSS classes.
+    """
     told = escape(revealed(label or title))
     return (
         f'<div class="qm-page{kind}" role="region" aria-label="{told}">{page_style()}'
@@ -157,7 +163,7 @@ def page(title: str, facts: Iterable[str], body: str, *, label: str = "", kind: 
 
 @lru_cache(maxsize=1)
 def page_style() -> str:
-    """The style sheet of such pages, to be written into them."""
+    """The style sheet of such pages."""
     return f"<style>{' '.join(_SHEET.read_text('utf-8').split())}</style>"
 
 
@@ -169,7 +175,7 @@ def fold(summary: str, inside: str) -> str:
 
 
 def pre(text: str, label: str) -> str:
-    """Without blank lines: in Markdown one would end the HTML that this stands in."""
+    """Preformatted text without blank lines, which would end an HTML block in Markdown."""
     shown = escape(revealed(text), quote=False).replace("\n", "&#10;")
     opening = f'<pre class="qm-pre" tabindex="0" role="region" aria-label="{escape(label)}">'
     return f"{opening}{shown}</pre>"
@@ -181,13 +187,13 @@ def _changes(plain: str) -> str:
 
 
 def _numeric(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:
-    """Which columns hold numbers, and stand at their right edge."""
+    """Whether each column holds numbers, which are right-aligned."""
     columns = [[row[at] for row in rows if row[at]] for at in range(len(header))]
     return [bool(column) and all(map(_NUMBER.fullmatch, column)) for column in columns]
 
 
 def listing_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as plain text; in a terminal that is too narrow for one, a paragraph for each row."""
+    """A table as plain text; in a narrow terminal, a paragraph for each row."""
     lines = [header, *rows]
     are_right = _numeric(header, rows)
     widths = [max(cells(line[column]) for line in lines) for column in range(len(header))]
@@ -203,7 +209,9 @@ def _padded(cell: str, width: int, is_right: bool) -> str:
 
 
 def _stacked(header: Sequence[str], row: Sequence[str]) -> str:
-    """A row as two lines: what has no name and the first that has one; the others by name."""
+    """A row as two lines: the unnamed cells and the first named one; then the others with their
+    names.
+    """
     named = next((at for at, name in enumerate(header) if name), 0) + 1
     first = " ".join(cell for cell in row[:named] if cell)
     rest = [
@@ -247,12 +255,12 @@ def listing_html(
 
 
 def listed(html: str) -> str:
-    """HTML of our own with the look of the tables."""
+    """Our own HTML with the style of the tables."""
     return f'<div class="qm-listing"><style>{_STYLE}</style>{html}</div>'
 
 
 def staged(html: str) -> str:
-    """HTML of our own as it is shown before an audience."""
+    """Our own HTML, larger for an audience."""
     return f'<div class="qm-staged"><style>.qm-staged{{zoom:1.4}}</style>{html}</div>'
 
 

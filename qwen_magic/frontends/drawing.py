@@ -83,7 +83,7 @@ _INLINE: Final = frozenset(
 
 @dataclass(slots=True)
 class Element:
-    """One element; `children` are elements and texts."""
+    """An HTML element; `children` are elements and texts."""
 
     tag: str
     attrs: dict[str, str] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Element:
         return self.attrs.get("class", "")
 
     def first(self, tag: str) -> Element | None:
-        """The first element of this tag in it, at any depth."""
+        """The first descendant with this tag."""
         for child in self.children:
             if isinstance(child, Element):
                 found = child if child.tag == tag else child.first(tag)
@@ -104,7 +104,7 @@ class Element:
 
 
 class _Builder(HTMLParser):
-    """Our own HTML, which is always nested right, as elements below `root`."""
+    """Parses our own HTML, which is always well-formed, into elements below `root`."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -136,7 +136,7 @@ Lines: TypeAlias = list[Text]
 
 
 def draw_block(html: str, width: int) -> Lines:
-    """The lines of one block of the tree, none wider than `width` cells."""
+    """The lines of one block of the tree, at most `width` cells wide."""
     code = _CODE_BLOCK.fullmatch(html)
     if code is not None:
         return draw_code(code[1], code[2], width)
@@ -144,8 +144,7 @@ def draw_block(html: str, width: int) -> Lines:
 
 
 def draw_code(label: str, html: str, width: int, *, most: int = 0) -> Lines:
-    """Lines of code, of which each is drawn once. `most`: lines that are shown, all where it is
-    0."""
+    """Lines of code; each is drawn once. `most`: how many are shown, 0 for all."""
     lines = html.replace("&#10;", "\n").removesuffix("\n").split("\n")
     more = len(lines) - most if 0 < most < len(lines) else 0
     drawn = [Text(f"  {_plain(label)}", DIM)] if label else []
@@ -169,7 +168,7 @@ def _code_text(children: Iterable[Element | str]) -> Text:
 
 
 def _laid_code(line: Text, width: int) -> Lines:
-    """A line of code: where it is cut, it goes on a little further in than it began."""
+    """A line of code, wrapped with a hanging indent."""
     indent = len(line.plain) - len(line.plain.lstrip())
     return prefixed(hanging(line, width - 2, min(indent + 2, width // 2)), "  ")
 
@@ -183,8 +182,9 @@ def _plain(html: str) -> str:
 
 
 def _blocks(children: Iterable[Element | str], width: int, depth: int = 0) -> Lines:
-    """What stands in an element that holds blocks: an empty line between two paragraphs, and around
-    what is no paragraph, but not between the items of lists."""
+    """The lines of an element's blocks, with empty lines between paragraphs but not between list
+    items.
+    """
     lines: Lines = []
     inline: list[Element | str] = []
     last = ""
@@ -255,7 +255,7 @@ def _list(element: Element, width: int, depth: int) -> Lines:
 
 
 def _table(element: Element, width: int) -> Lines:
-    """Columns, where each has room for its words; else a line "head: cell" for each cell."""
+    """A table in columns if they are wide enough, else a line "head: cell" for each cell."""
     rows = [
         [cell for cell in row.children if isinstance(cell, Element)]
         for part in element.children
@@ -289,7 +289,7 @@ def _table(element: Element, width: int) -> Lines:
 
 
 def _least(column: Sequence[Text]) -> int:
-    """The cells that a column needs so that no usual word of it is cut."""
+    """The width at which a column breaks no ordinary word."""
     words = (cells(word) for text in column for word in text.plain.split())
     return min(_NARROWEST, max(words, default=1))
 
@@ -357,8 +357,10 @@ def _append_link(text: Text, link: Element, style: Style) -> None:
 def append_link(
     text: Text, said: Text, url: str, style: Style = _PLAIN, *, with_address: bool = True
 ) -> None:
-    """A link's words, and the address where they are not that. One to click it is only where they
-    show no other host."""
+    """Append a link's text, and its address if the text differs.
+
+    It is clickable only if the text does not show another host.
+    """
     url = printable(url)
     words = said.plain
     is_web = url.lower().startswith(("http://", "https://")) and is_linkable(url)
@@ -377,12 +379,12 @@ def _bare(url: str) -> str:
 
 
 def prefixed(lines: Iterable[Text], prefix: str, style: Style = _PLAIN) -> Lines:
-    """The lines with something in front of each."""
+    """Put `prefix` before each line."""
     return [Text.assemble((prefix, style), line) for line in lines]
 
 
 def wrap(text: Text, width: int) -> Lines:
-    """Cut at words, and between the characters of scripts that set no spaces."""
+    """Wrap at words, and between characters of scripts without spaces."""
     lines = []
     for line in text.divide(line_ends(text.plain, width)) if text else ():
         line.rstrip()
@@ -391,7 +393,7 @@ def wrap(text: Text, width: int) -> Lines:
 
 
 def hanging(text: Text, width: int, indent: int = 2) -> Lines:
-    """Lines of which all but the first are indented; one empty line of an empty text."""
+    """Wrap with a hanging indent; an empty text gives one empty line."""
     first, *rest = wrap(text, width) or [Text()]
     if not rest:
         return [first]
@@ -402,12 +404,12 @@ def hanging(text: Text, width: int, indent: int = 2) -> Lines:
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """How styles are written: in the sixteen colours, or without (`NO_COLOR`)."""
+    """Writes styles in the sixteen colours, or without colour (`NO_COLOR`)."""
 
     has_colour: bool = True
 
     def line(self, text: Text) -> str:
-        """One line with its escapes, and with no control character but those."""
+        """A line with its escape sequences, and without any other control character."""
         parts = []
         for segment in Text().append_text(text).render(_ruler()):  # its own style as a span
             said, style = segment.text, segment.style

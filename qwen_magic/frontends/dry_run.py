@@ -59,7 +59,7 @@ _INSIDE: Final = ' class="qm-value" style="padding: 0 0 0 18px"'
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a token of input costs, and a million of the answer's, in `currency`."""
+    """The price of an input token, and of a million output tokens, in `currency`."""
 
     token: float
     answer: float
@@ -68,10 +68,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """A request as its reader sees it before it goes.
+    """A request as shown before it is sent.
 
-    `headers` are those beside the key; `key_variable` is where a reader has the key, empty where
-    none is needed. `place`: where in which conversation; `notes`: what else is to be said.
+    `headers`: without the key; `key_variable`: the environment variable with the key, or empty;
+    `place`: where in which conversation; `notes`: further remarks.
     """
 
     url: str
@@ -96,8 +96,10 @@ class DryRun:
             yield f"The answer costs {answer} for each million tokens."
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """The heads of the columns of numbers, and the numbers of each part, then of all. A value
-        counts with the prompt that it stands in."""
+        """The number columns: their heads, and the numbers of each part and of the total.
+
+        A value is counted in the prompt that contains it.
+        """
         heads = ["characters", "about tokens"]
         rows = [(len(part.text), part.tokens) for part in self.parts]
         whole = [part for part in self.parts if part.kind != "value"]
@@ -111,7 +113,7 @@ class DryRun:
         return heads, cells
 
     def forms(self) -> Mapping[str, str]:
-        """The request to the letter, in three forms."""
+        """The complete request in three forms: JSON, curl, Python."""
         body = with_texts(self.body, _short_data)
         return {
             "as JSON": _json(body, indent=2),
@@ -151,7 +153,7 @@ class DryRun:
 
 
 def _aligned(costs: list[float]) -> list[str]:
-    """Each with as many decimals as the last, their sum, needs: their points stand in a line."""
+    """Costs with equal decimals, as many as their sum needs."""
     decimals = len(money(costs[-1], "").strip().rpartition(".")[2])
     least = 10.0**-decimals
     return [
@@ -169,14 +171,14 @@ def _json(value: object, indent: int | None = None) -> str:
 
 
 def _short_data(text: str) -> str:
-    """A text, or the beginning of one that is an address with long data in it."""
+    """A text; of a long `data:` address only the beginning."""
     if text.startswith("data:") and len(text) > _LONGEST_DATA:
         return f"{text[:40]}… ({len(text):,} characters)"
     return text
 
 
 def without_keys(dry: DryRun, key: str) -> DryRun:
-    """The same without this key, and all that looks like one: a page is saved, and shown around."""
+    """Remove this key, and everything that looks like one: pages are saved and shared."""
 
     def masked(text: str) -> str:
         return redact(text, key)
@@ -192,7 +194,7 @@ def without_keys(dry: DryRun, key: str) -> DryRun:
 
 
 def _literal(value: object) -> str:
-    """`value` in Python; a text of several lines between three quotes, with its line breaks."""
+    """`value` as Python code; multi-line text in triple quotes."""
     match value:
         case dict():
             return (
@@ -212,7 +214,7 @@ def _literal(value: object) -> str:
 
 
 def dry_run_html(dry: DryRun) -> str:
-    """The page, for a `text/html` output: escaped, and in need of nothing."""
+    """The page for a `text/html` output: escaped and self-contained."""
     address = dry.url.partition("://")[2]
     where = [f"POST <code>{shown_html(address)}</code>", *map(shown_html, (dry.model, dry.place))]
     said = "".join(f'<p class="qm-said" dir="auto">{shown_html(words)}</p>' for words in dry.said())
@@ -240,7 +242,7 @@ def _cells(numbers: list[str]) -> str:
 
 
 def _part(part: RequestPart) -> str:
-    """What it is; below it, folded, what it says."""
+    """The description of a part; below it its text, folded."""
     name = f" <code>{shown_html(part.name)}</code>" if part.name else ""
     about = f' {SEP}<small class="qm-meta" dir="auto">{shown_html(part.about)}</small>' * bool(
         part.about

@@ -48,7 +48,7 @@ def age_words(seconds: float) -> str:
 
 
 def next_words(number: int, prompt: str = "") -> str:
-    """Where the next question goes: after the turn of that number, 0 where it is the first."""
+    """Where the next question goes: after the turn of that number, 0 for the start."""
     if not number:
         return "the next question begins the conversation"
     named = f" “{shorten(prompt, 60)}”" if prompt else ""
@@ -125,8 +125,10 @@ def _prompt(turn: TurnSummary, length: int) -> str:
 
 
 def history_html(outline: Outline, *, now: float, kept: str = "") -> str:
-    """The tree with its style, for a `text/html` output. `now` is in seconds since 1970; `kept`
-    says where the turns are kept."""
+    """The tree with its style, for a `text/html` output.
+
+    `now`: seconds since 1970; `kept`: says where the turns are stored.
+    """
     body = "".join(_nodes(outline, now)) if outline.turns else _gap(_EMPTY)
     body += _gap(_not_told(outline)) + _gap(kept)
     told = shown_html(_summary(outline))
@@ -157,7 +159,7 @@ def _next_html(outline: Outline) -> str:
 
 
 def _fold(words: str, fold: OutlineFold, now: float) -> str:
-    """The turns of a fold below their number, or the number alone where none of them is told."""
+    """The turns of a fold below their count; only the count if none has a line."""
     if not fold.lines:
         return _gap(words)
     rows = "".join(_row(line, now) for line in fold.lines)
@@ -169,7 +171,7 @@ def _fold(words: str, fold: OutlineFold, now: float) -> str:
 
 
 def _row(line: OutlineLine, now: float) -> str:
-    """A turn beside the path; what followed it stands further in."""
+    """A turn beside the path; those that follow it are indented."""
     depth = min(line.depth, _DEEPEST)
     opening, closing = '<div class="qm-in" style="padding: 0 0 0 24px">', "</div>"
     return opening * depth + _node(line, now) + closing * depth
@@ -188,7 +190,7 @@ def _node(line: OutlineLine, now: float, *, is_head: bool = False) -> str:
 
 
 def _href(cell: CellKey | None) -> str:
-    """The link to the cell, where its id is one that a page can have."""
+    """The link to the cell, if its id is valid in a page."""
     return f' href="#cell-id={cell.cell_id}"' if cell and _CELL_ID.fullmatch(cell.cell_id) else ""
 
 
@@ -204,7 +206,7 @@ def _gap(words: str) -> str:
 
 
 def history_text(outline: Outline, *, now: float, kept: str = "") -> str:
-    """The same as lines of text, safe to print to a terminal."""
+    """The tree as text, safe to print to a terminal."""
     lines = [f"{outline.name} · {_summary(outline)}"]
     lines += _lines(outline, now) if outline.turns else [_EMPTY]
     lines += [words for words in (_not_told(outline), kept) if words]

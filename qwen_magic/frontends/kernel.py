@@ -28,7 +28,7 @@ EXTENSION: Final = "_qwen_magic"  # where a shell keeps its extension
 
 
 def running_shell() -> Any:
-    """The IPython that runs here, where there is one: a script need not load it to find out."""
+    """The IPython shell of this process, or None; IPython is not imported for it."""
     if "IPython" not in sys.modules:
         return None
     from IPython.core.getipython import get_ipython
@@ -37,12 +37,12 @@ def running_shell() -> Any:
 
 
 def kernel_of(shell: Any) -> Any | None:
-    """The kernel that runs `shell`, or None in a terminal or script."""
+    """The kernel that runs `shell`; None in a terminal or script."""
     return getattr(shell, "kernel", None)
 
 
 def check_threads() -> None:
-    """Raise `UsageError` where Python has no threads, which every answer needs."""
+    """Raise `UsageError` if Python has no threads, which every answer needs."""
     try:
         threading.Thread(target=int, name="qwen-probe").start()
     except RuntimeError as error:  # Pyodide's words: "can't start new thread"
@@ -71,23 +71,28 @@ def request_session(shell: Any) -> str:
 
 
 def cell_mark(shell: Any) -> Mapping[str, Any]:
-    """What the page says of the cell being executed, where it is a proposed one or begins steps:
-    `step`, `cell`, `open` as its metadata has them, and `run`: "alone" or "together" with others
-    (labextension/static/steps.js)."""
+    """What the page reports about the executing cell if it is a proposed step or starts a goal.
+
+    `step`, `cell`, `open`: its metadata; `run`: "alone" or "together" with others
+    (labextension/static/steps.js).
+    """
     mark = (_request(shell).get("metadata") or {}).get("qwen")
     return mark if isinstance(mark, Mapping) else {}
 
 
 class Requests:
-    """Whether cells are run one by one, or together (Run All): then the requests are made within
-    milliseconds, by the page's clock, where people take a fifth of a second."""
+    """Tells whether cells are run one by one or together (Run All).
+
+    Together, the requests are milliseconds apart by the page's clock; people take a fifth of a
+    second.
+    """
 
     def __init__(self) -> None:
         self.are_together = False
         self._newest: tuple[str, datetime | None] = ("", None)
 
     def look(self, shell: Any) -> None:
-        """A cell is about to be run."""
+        """Called before a cell runs."""
         header = _request(shell).get("header") or {}
         id, date = message_id(shell), header.get("date")
         if id == self._newest[0]:
@@ -99,9 +104,11 @@ class Requests:
 
 
 def takes_input(shell: Any) -> bool:
-    """Whether whoever sent the cell could be asked for input: a front end could; nbclient,
-    papermill, `jupyter execute` and Voila could not, and nobody sees what they run. A widget's
-    message does not say so; ipykernel keeps what the last cell said."""
+    """Whether the sender of the cell can be asked for input.
+
+    A front end can; nbclient, papermill, `jupyter execute` and Voila cannot, and nobody sees what
+    they run. Messages of widgets do not say; ipykernel keeps the last cell's setting.
+    """
     said = (_request(shell).get("content") or {}).get("allow_stdin")
     return bool(getattr(kernel_of(shell), "_allow_stdin", True) if said is None else said)
 
@@ -116,15 +123,15 @@ def writes_to_terminal(out: TextIO) -> bool:
 
 
 def is_captured(shell: Any) -> bool:
-    """Whether what is shown now is kept for later (`%%capture`, `capture_output`)."""
+    """Whether output is being captured (`%%capture`, `capture_output`)."""
     return isinstance(shell.display_pub, CapturingDisplayPublisher)
 
 
 class LastFigure:
-    """The picture that the notebook has shown last, for `-i last`.
+    """The figure that the notebook showed last, for `-i last`.
 
-    matplotlib's figures are closed when their cell ends, and what is left of one is what was
-    published: ipykernel lets each message pass through hooks. Elsewhere only results are seen.
+    matplotlib closes figures when their cell ends, so what was published is kept: ipykernel passes
+    each message through hooks. Without a kernel only results are seen.
     """
 
     def __init__(self, shell: Any) -> None:
@@ -214,8 +221,10 @@ def let_pages_in(shell: Any) -> Callable[[], None]:
 
 
 def _answer_comm(kernel: Any, frames: Any) -> bool:
-    """Handle a message of the shell channel at once, if it is a comm's; whether it was. Its
-    handlers never suspend, so that no cell begins or ends meanwhile."""
+    """Handle a message of the shell channel at once if it is a comm's; return whether it was.
+
+    Its handlers never suspend, so no cell starts or ends meanwhile.
+    """
     session = kernel.session
     try:
         ident, signed = session.feed_identities(frames, copy=False)
@@ -273,8 +282,9 @@ class CommPump:
         )
 
     def _step(self) -> None:
-        """Dispatch what waits. Comm handlers of ipykernel 6 never suspend, so that none is awaited:
-        it works in a cell that blocks as in one that awaits."""
+        """Dispatch the waiting messages. ipykernel 6's comm handlers never suspend, so none is
+        awaited.
+        """
         coroutine = self._dispatch()
         try:
             coroutine.send(None)
@@ -293,7 +303,7 @@ class CommPump:
                 await dispatch(*args)
 
     def close(self) -> None:
-        """Put back what was held. Call it before the cell ends."""
+        """Put back the messages that were held. Call it before the cell ends."""
         for item in self._held:
             self._kernel.msg_queue.put_nowait(item)  # type: ignore[union-attr]
         self._held.clear()

@@ -42,7 +42,7 @@ _ENDINGS: Final = {b"\x89PNG": "png", b"\xff\xd8": "jpg", b"GIF8": "gif", b"RIFF
 
 
 class Pictures:
-    """Draws figures to `out`, or saves them."""
+    """Draws figures to the terminal `out`, or saves them as files."""
 
     def __init__(self, out: TextIO, environ: Mapping[str, str] = os.environ) -> None:
         self._out = out
@@ -50,7 +50,9 @@ class Pictures:
         self._way: Way | None = None
 
     def show(self, data_uri: str, width: int, height: int) -> Picture | None:
-        """What draws the figure in a window of so many columns and rows; None where it cannot."""
+        """What draws the figure in a window of so many columns and rows; None if the terminal
+        cannot.
+        """
         content = _bytes_of(data_uri)
         size = _size_of(content)
         if size is None or not 0 < size[0] * size[1] <= _LARGEST:
@@ -76,7 +78,9 @@ class Pictures:
         return Picture(drawn, rows)
 
     def save(self, data_uri: str) -> str:
-        """Save the figure for the user alone; what to say of it: its path, or a reason."""
+        """Save the figure in a file for the user alone; return its path, or why it failed, in
+        words.
+        """
         content = _bytes_of(data_uri)
         if not content:
             return "broken"
@@ -98,7 +102,7 @@ class Pictures:
 
 
 def known_way(environ: Mapping[str, str]) -> Way | None:
-    """How this terminal draws; None where only it could tell."""
+    """The protocol of this terminal according to the environment; None if it has to be asked."""
     term = environ.get("TERM", "")
     if environ.get("TMUX") or environ.get("STY") or term.startswith(("tmux", "screen")):
         return None
@@ -112,7 +116,7 @@ def known_way(environ: Mapping[str, str]) -> Way | None:
 
 
 def _can_sixel() -> bool:
-    """Whether the terminal says that it draws sixels, and pixels can be read."""
+    """Whether the terminal reports sixel support, and its size in pixels is known."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError:
@@ -129,7 +133,7 @@ def _bytes_of(data_uri: str) -> bytes:
 
 
 def _size_of(content: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels; None where nothing here reads them."""
+    """Width and height in pixels; None for unknown formats."""
     if content.startswith(b"\x89PNG") and len(content) >= 24:
         width, height = struct.unpack(">II", content[16:24])
         return (width, height) if width and height else None
@@ -158,7 +162,7 @@ def _cell_size(out: TextIO) -> tuple[int, int]:
 
 
 def _fit(size: tuple[int, int], cell: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-    """The columns and rows of a picture of this size, made smaller where the window is."""
+    """The columns and rows for a picture of this size, scaled down to the window."""
     scale = min(1.0, width * cell[0] / size[0], height * cell[1] / size[1])
     return max(1, int(size[0] * scale / cell[0])), max(1, -int(-size[1] * scale // cell[1]))
 

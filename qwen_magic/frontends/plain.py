@@ -28,13 +28,18 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: str, before: str = "") -> str:
-    """`text` without control characters but tab and newline, and with what hides made visible.
-    `before`: the character that stands in front of it."""
+    """`text` without control characters except tab and newline, and with invisible characters
+    spelled out.
+
+    `before`: the character before it.
+    """
     return revealed(_CONTROL.sub("", text), before)
 
 
 def plain_of(document: Document) -> str:
-    """The whole turn: a line for each step, the answer as written, sources, note, footer."""
+    """The complete turn as text: a line for each step, the answer as written, sources, note,
+    footer.
+    """
     parts = map(_node, document.tree.root.children)
     return spaced("\n\n".join(part for part in parts if part))
 
@@ -106,14 +111,15 @@ def _width(char: str) -> int:
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal `text` takes, at most: terminals differ in what they make of
-    emoji that are joined."""
+    """The largest width of `text` in terminal cells; terminals differ for joined emoji."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def line_ends(text: str, width: int) -> list[int]:
-    """Where to cut `text` so that no line is wider than `width` cells; its own ends are among them.
-    Spaces at which a line is cut stay at its end and do not count."""
+    """The offsets at which to break `text` into lines of at most `width` cells.
+
+    Its own line ends are included. Spaces at a break stay at the line's end and do not count.
+    """
     ends: list[int] = []
     column = 0
     for found in WORDS.finditer(text):
@@ -138,7 +144,7 @@ def line_ends(text: str, width: int) -> list[int]:
 
 
 def window_size(out: TextIO) -> tuple[int, int]:
-    """The columns and rows of the window that `out` writes to, as they are now."""
+    """The current columns and rows of the window that `out` writes to."""
     try:
         columns, rows = os.get_terminal_size(out.fileno())
     except (OSError, ValueError):
@@ -168,8 +174,7 @@ def _hanging(line: str, width: int) -> Iterator[str]:
 
 
 def say(*lines: str, out: TextIO | None = None) -> None:
-    """Print lines, to stdout or `out`: what a magic or a command tells. A terminal gets them cut at
-    words."""
+    """Print lines to stdout or `out`; in a terminal they are wrapped at words."""
     out = sys.stdout if out is None else out
     for line in map(printable, lines):
         print(cut_at_words(line, out) if out.isatty() else line, file=out)
@@ -188,8 +193,7 @@ _PLAIN: Final[Mapping[str, str]] = {" ": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}
 
 
 def differences(old: str, new: str) -> list[tuple[Sign, str]]:
-    """What turns `old` into `new`, by words; of long texts by lines, since the time grows with the
-    product of both."""
+    """The differences by words, or for long texts by lines, as the time is quadratic."""
     before, after = _WORD.findall(old), _WORD.findall(new)
     if len(before) * len(after) > _LARGE:
         before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
@@ -204,7 +208,7 @@ def differences(old: str, new: str) -> list[tuple[Sign, str]]:
 
 
 def changed_lines(old: str, new: str) -> list[tuple[Sign, str]]:
-    """What turns the source `old` into `new`, by lines."""
+    """The differences of two sources, by lines."""
     before, after = old.split("\n"), new.split("\n")
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     lines: list[tuple[Sign, str]] = []
@@ -217,7 +221,7 @@ def changed_lines(old: str, new: str) -> list[tuple[Sign, str]]:
 
 
 def _in_sight(lines: list[tuple[Sign, str]]) -> Iterator[tuple[Sign, str] | int]:
-    """The lines that changed, with those around them; of others how many."""
+    """The changed lines with their context; of the others only the count."""
     changed = [at for at, (sign, _) in enumerate(lines) if sign != " "]
     near = {each for at in changed for each in range(at - _AROUND, at + _AROUND + 1)}
     hidden = 0
@@ -242,13 +246,15 @@ def source_difference_text(old: str, new: str) -> str:
 
 
 def _line(sign: Sign, text: str) -> str:
-    """With a name for each character that is not seen: it is accepted by its looks."""
+    """A line with invisible characters spelled out, as the user accepts it by its looks."""
     shown = revealed(text).replace("\r", "⟨U+000D⟩").replace("\0", "⟨U+0000⟩")
     return f"{sign} {shown}"
 
 
 def source_difference_html(old: str, new: str) -> str:
-    """The same as HTML, all of it text, without a line break: a blank line would end the HTML."""
+    """The difference of two sources as escaped HTML without blank lines, which would end it in
+    Markdown.
+    """
     return "".join(
         f"<i>… {counted(each, 'line')} as before …&#10;</i>"
         if isinstance(each, int)
@@ -264,13 +270,13 @@ def _marked_line(sign: Sign, text: str) -> str:
 
 
 def differences_text(old: str, new: str) -> str:
-    """In plain text: [-taken out-] and {+put in+}."""
+    """The differences as plain text: [-removed-] and {+added+}."""
     pieces = differences(old, new)
     return printable("".join(_PLAIN[sign].format(text) for sign, text in pieces))
 
 
 def differences_html(summary: str, old: str, new: str) -> str:
-    """Behind a disclosure that says `summary`; all of it is text."""
+    """The differences in a closed disclosure with the title `summary`; escaped."""
     from qwen_magic.document.markdown.render import shown_html
 
     pieces = "".join(_marked(sign, text) for sign, text in differences(old, new))
