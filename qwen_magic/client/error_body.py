@@ -13,11 +13,18 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from qwen_magic.protocol.response import read_reason
 
+_PAUSE = re.compile(
+    r"\b(?:again|retry) (?:in|after) ((?:(?:and )?\d+(?:\.\d+)? ?"
+    r"(?:ms|[dhms]|days?|hours?|min(?:ute)?s?|sec(?:ond)?s?)(?![a-z]),? ?)+)",
+    re.IGNORECASE,
+)
+_UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _TITLE = re.compile(rb"<(title|message)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MESSAGE = re.compile(rb'"(?:message|detail|msg)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 _REQUEST_ID_HEADERS: Final = ("x-request-id", "x-dashscope-request-id", "x-dashscope-requestid")
@@ -66,10 +73,19 @@ def retry_after(value: str, date: str = "", now: Callable[[], float] = time.time
 
 
 def _unix_time(date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            return read(date).timestamp()
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def told_pause(message: str) -> float | None:
+    """Seconds out of a message's own words: "Please try again in 7m12.5s"."""
+    found = _PAUSE.search(message)
+    parts = re.findall(r"([\d.]+) ?(ms|[dhms])", found[1].lower()) if found else []
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else None
 
 
 def span(seconds: float) -> str:

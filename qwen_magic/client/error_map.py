@@ -78,14 +78,15 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         UnknownResponseError,
         "{host} does not know the earlier answer (any more).",
         "Answers are kept 7 days at most; %qwen_new starts afresh.",
-        pattern=r"previous[_ ]response",
+        pattern=r"previous[_ ]?response",
         statuses=(200, 400, 404, 422, 501),
     ),
     ErrorRule(
         UnknownResponseError,
         "{host} does not know the earlier answer (any more).",
         "%qwen_new starts afresh.",
-        pattern=r"\bresponse\b.{0,120}\bnot[ _]found|response_not_found|parameter: response_id"
+        pattern=r"\b(response|conversation)\b.{0,120}\bnot([ _]| be )found|response_not_found"
+        r"|parameter: response_id"
         r"|history node|not_found_error(?!.*model)",
         statuses=(200, 400, 404, 410, 422, 501),
         is_of_id=True,
@@ -150,6 +151,13 @@ RULES: Final[tuple[ErrorRule, ...]] = (
         "The request is larger than the tokens allowed in a minute.",
         "Send less (%qwen_new leaves earlier turns out), or choose another model (-m).",
         pattern=r"request too large",
+    ),
+    ErrorRule(
+        RateLimitError,
+        "The limit of a day is reached.",
+        "Run the cell again tomorrow, or choose another model (-m).",
+        pattern=r"\b(daily|(per|a)[- ]day|[RT]PD)\b|每日|每天",
+        statuses=(200, 429),
     ),
     ErrorRule(
         RateLimitError,

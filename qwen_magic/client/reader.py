@@ -26,6 +26,7 @@ from qwen_magic.client.error_body import (
     request_id,
     retry_after,
     span,
+    told_pause,
 )
 from qwen_magic.client.error_map import PLAIN_HTTP, classify
 from qwen_magic.endpoints import Endpoint
@@ -215,9 +216,10 @@ class AnswerReader:
         error = classify(body, self._endpoint, self._model, self._sent_id)
         headers = self._headers
         said = retry_after(headers.get("retry-after", ""), headers.get("date", ""))
+        said = told_pause(body.message) if said is None and error.retry == "rate" else said
         pause = error.retry_after = said
         is_long = pause is not None and pause > LONGEST_PAUSE
-        if is_long and error.retry is not None:
+        if is_long and (error.retry is not None or self._status == 429):
             error.hint = f"It asks to wait {span(pause or 0.0)}: run the cell again then."
         if is_long or not again:
             error.retry = None

@@ -97,6 +97,8 @@ CASES = [
         "minute",
     ),
     (200, "rate_limit_exceeded", "Request too large for x on TPM", "RateLimitError", "less"),
+    (400, "", "previousResponseId does not exist", "UnknownResponseError", ""),
+    (429, "", "Rate limit reached for x on requests per day (RPD)", "RateLimitError", "tomorrow"),
     (
         400,
         "",
@@ -321,6 +323,8 @@ NO_SUCH_ID = [
     (400, "invalid_value", f"Invalid 'response_id': '{ID}'. Expected an ID that begins with 'r'."),
     (404, "", "Not found (parameter: response_id)"),
     (400, "", f"Aucune réponse {ID}"),
+    (404, "", "The response could not be found."),
+    (404, "", "Conversation not found"),
     (400, "", "No tool call found for function call output with call_id call_1."),
     (400, "", "No tool call found for custom tool call output with call_id call_1."),
     (400, "", "No tool output found for function call call_1."),

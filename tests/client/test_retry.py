@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from qwen_magic.client import Backoff
-from qwen_magic.client.error_body import retry_after
+from qwen_magic.client.error_body import retry_after, told_pause
 from qwen_magic.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -208,12 +208,30 @@ def test_retry_after_in_words():
     assert retry_after("-3") == 0.0
     assert retry_after("soon") is None
     assert retry_after("") is None
+    assert retry_after("1970-01-01T00:00:09Z", "", lambda: 0.0) == 9.0
     at = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
     assert retry_after(format_datetime(at, usegmt=True), "", lambda: at.timestamp() - 9) == 9.0
     assert retry_after(format_datetime(at, usegmt=True)) is not None
     # The server's own clock counts, however far ours is from it.
     said = format_datetime(at - timedelta(seconds=9), usegmt=True)
     assert retry_after(format_datetime(at, usegmt=True), said, lambda: 0.0) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("Rate limit reached. Please try again in 7h12m0s. Visit https://x.org", 25920.0),
+        ("Please try again in 860ms.", 0.86),
+        ("Please retry in 36.5s", 36.5),
+        ("try again in 1 minute and 5 seconds", 65.0),
+        ("Try again in 2 days, 3 hours", 183600.0),
+        ("retry after 20 seconds", 20.0),
+        ("try again in 7 models", None),
+        ("try again later, in 5 s or so", None),
+    ],
+)
+def test_a_pause_in_a_messages_words(words, seconds):
+    assert told_pause(words) == seconds
 
 
 def test_backoff_grows_and_is_capped():
