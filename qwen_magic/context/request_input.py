@@ -181,10 +181,11 @@ def message_list(value: Sequence[object]) -> tuple[JSON, ...] | None:
 def check_messages(messages: Iterable[object]) -> tuple[JSON, ...]:
     """`messages` as input items: `{"role": …, "content": text or list of parts}`.
 
-    The parts of Chat Completions (`text`, `image_url`) are given the names of the Responses API,
-    and so are its calls (`tool_calls`) and their outputs (role `tool`). Items of the Responses API
-    for calls and outputs pass as they are: so are calls answered that no function here answers.
-    Raises `UsageError`, which names the position (from 0) of the first bad message.
+    The parts of Chat Completions (`text`, `image_url`, `file`, a `refusal`) are given the names of
+    the Responses API, and so are its calls (`tool_calls`) and their outputs (role `tool`). Items of
+    the Responses API for calls, outputs and reasoning pass as they are: so are calls answered that
+    no function here answers. Raises `UsageError`, which names the position (from 0) of the first
+    bad message.
     """
     if isinstance(messages, Mapping | bytes) or not isinstance(messages, Iterable):
         raise UsageError(
@@ -214,6 +215,8 @@ def _items_of(position: int, message: object) -> list[JSON]:
     role, kind = message.get("role"), message.get("type")
     if role is None and kind in (*_CALL_ITEMS, *_OUTPUT_ITEMS):
         return [_call_item(position, message)]
+    if role is None and (kind == "reasoning" or str(kind).endswith("_call")):
+        return [_as_json(position, dict(message))]
     if role == "tool" and message.get("tool_call_id"):
         output = {"type": "function_call_output", "call_id": message["tool_call_id"]}
         return [_call_item(position, {**output, "output": _content_text(message.get("content"))})]
@@ -226,6 +229,8 @@ def _items_of(position: int, message: object) -> list[JSON]:
         wanted = f"did you mean {near[0]!r}" if near else f"the roles are {', '.join(ROLES)}"
         raise _bad(position, f"has the role {role!r}; {wanted}" if role else "has no role")
     content = message.get("content")
+    if content is None and role == "assistant" and message.get("refusal"):
+        content = [{"type": "refusal", "refusal": message["refusal"]}]
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     if not isinstance(content, list | tuple):
@@ -265,6 +270,8 @@ def _checked_part(position: int, role: str, part: object) -> JSON:
         case "text":
             kind = "output_text" if role == "assistant" else "input_text"
             given: JSON = {"type": kind, "text": part.get("text", "")}
+        case "file" if isinstance(part.get("file"), Mapping):
+            given = {"type": "input_file", **part["file"]}
         case "image_url":
             given = {"type": "input_image", **_image(part.get("image_url"))}
         case _:

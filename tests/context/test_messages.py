@@ -81,6 +81,7 @@ def test_parts_of_chat_completions_are_renamed() -> None:
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "input_image", "image_url": "https://example.com/b.png"},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,AA==", "filename": "a.txt"}},
     ]
     [message] = check_messages([{"role": "user", "content": parts, "name": "Ada"}])
     assert message == {
@@ -90,10 +91,17 @@ def test_parts_of_chat_completions_are_renamed() -> None:
             {"type": "input_text", "text": "What is this?"},
             {"type": "input_image", "image_url": "https://example.com/a.png"},
             {"type": "input_image", "image_url": "https://example.com/b.png"},
+            {
+                "type": "input_file",
+                "file_data": "data:text/plain;base64,AA==",
+                "filename": "a.txt",
+            },
         ],
     }
     [answer] = check_messages([{"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}])
     assert answer["content"] == [{"type": "output_text", "text": "Hi"}]
+    [answer] = check_messages([{"role": "assistant", "content": None, "refusal": "No."}])
+    assert answer["content"] == [{"type": "refusal", "refusal": "No."}]
 
 
 def test_the_detail_of_an_image_is_kept() -> None:
@@ -110,6 +118,8 @@ OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
     ("given", "expected"),
     [
         ([OUTPUT], [OUTPUT]),
+        ([{"type": "reasoning", "id": "r", "summary": []}, OUTPUT], None),
+        ([{"type": "web_search_call", "id": "w", "action": {}}, OUTPUT], None),
         ([{**OUTPUT, "output": [{"type": "input_text", "text": "42"}]}], None),
         ([{"type": "custom_tool_call_output", "call_id": "c1", "output": ""}], None),
         ([{"type": "function_call", "call_id": "c1", "name": "f"}, OUTPUT], None),
