@@ -28,7 +28,15 @@ from typing import Any, Final, NoReturn, TextIO
 
 from qwen_magic import __version__
 from qwen_magic.endpoints import DEMO, LOCAL
-from qwen_magic.errors import MissingKeyError, OptionError, QwenError, UsageError, bare, printed
+from qwen_magic.errors import (
+    MissingKeyError,
+    OptionError,
+    QwenError,
+    UsageError,
+    bare,
+    printed,
+    reason_of,
+)
 from qwen_magic.notebook_files import copy_notebooks, hand_out, record_notebook
 from qwen_magic.options import OPTIONS, Option, options_of
 
@@ -95,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = ask.parse_intermixed_args(words[1:end], argparse.Namespace(command="ask"))
         given.prompt += words[end + 1 :]
     else:
+        if words[:1] and words[0].startswith("-") and words[0] not in parser._option_string_actions:
+            parser.error("options stand behind the command: qwen-magic ask [options] PROMPT.")
         given = parser.parse_args(words)
     try:
         with _signals_as_interrupt() as came:
@@ -426,7 +436,7 @@ def _check_free(port: int) -> None:
         except (OSError, OverflowError) as error:
             raise UsageError(
                 f"Port {port} cannot be used.",
-                why=str(error),
+                why=reason_of(error),
                 hint="Give another with --port, or none: JupyterLab finds a free one.",
             ) from None
 

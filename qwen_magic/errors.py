@@ -135,6 +135,11 @@ def bare(error: _Raised) -> _Raised:
     return error
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file could not be used: the system's words without its number, else the error's."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def raising(clean: Callable[[Exception], BaseException]) -> Callable[[_Method], _Method]:
     """Decorates methods and coroutine methods, which then raise what `clean` makes of their errors,
     and show nothing of what they were given: a verbose traceback has the variables of each frame.

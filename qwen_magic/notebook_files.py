@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import UsageError, reason_of
 
 _COPIED: Final = ("*.ipynb", "data/*")  # of the notebooks' folder
 # What may be a file's name in a cell: a string, the target of a link, a word behind @; in one of
@@ -40,7 +40,9 @@ def copy_notebooks(folder: Path) -> None:
             else:
                 shutil.copyfile(file, copied)
     except OSError as error:
-        raise UsageError(f"The notebooks cannot be put into {folder}.", why=str(error)) from None
+        raise UsageError(
+            f"The notebooks cannot be put into {folder}.", why=reason_of(error)
+        ) from None
 
 
 def bundled_notebooks() -> Path:
@@ -113,7 +115,7 @@ def hand_out(path: Path, folder: Path | None = None) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         _nbformat().write(notebook, folder / path.name)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written.", why=str(error)) from None
+        raise UsageError(f"{folder} cannot be written.", why=reason_of(error)) from None
     without = f" {len(tagged)} cells tagged solution were left out." if tagged else ""
     if recorded and any("%%qwen" in cell.source for cell in tagged):
         without += " The recording still holds what they asked, with the answers."
@@ -187,7 +189,9 @@ def _read_notebook(path: Path) -> Any:
         if path.suffix == ".ipynb":
             return _nbformat().read(path, 4)
     except Exception as error:  # of many kinds, by what is wrong with it
-        raise UsageError(f"{path} cannot be read.", why=str(error).partition("\n")[0]) from None
+        raise UsageError(
+            f"{path} cannot be read.", why=reason_of(error).partition("\n")[0]
+        ) from None
     raise UsageError(f"{path} is no notebook.")
 
 

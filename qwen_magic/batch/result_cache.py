@@ -25,7 +25,7 @@ from qwen_magic.conversation.archive.json_form import read_as, read_items
 from qwen_magic.conversation.chain import TurnStatus
 from qwen_magic.conversation.database import open_database, transaction
 from qwen_magic.conversation.scope import data_folder
-from qwen_magic.errors import ConversationError, UsageError
+from qwen_magic.errors import ConversationError, UsageError, reason_of
 from qwen_magic.protocol.call_outputs import items_json, parse_items
 from qwen_magic.protocol.response import Usage
 from qwen_magic.session.figures import MOST_FIGURES
@@ -121,7 +121,7 @@ class ResultCache:
         except (sqlite3.Error, OSError, ValueError) as error:
             raise UsageError(
                 f"The answers of this map cannot be kept in {self.path}.",
-                why=str(error),
+                why=reason_of(error),
                 hint="Give another name or path as resume=, or leave it out.",
             ) from error
 

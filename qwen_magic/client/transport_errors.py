@@ -24,6 +24,7 @@ from qwen_magic.errors import (
     ProtocolError,
     QwenError,
     SilenceError,
+    reason_of,
 )
 
 # Which certificates to trust, in the order in which they are looked at.
@@ -57,7 +58,7 @@ def not_connected(cause: BaseException, url: str) -> QwenError:
     if any(isinstance(root, ConnectionRefusedError) for root in roots):
         return _failed(f"{_place(url)} refused the connection.", hint=_start_hint(url))
     system = next((root for root in roots if isinstance(root, OSError) and root.errno), None)
-    why = one_line(system.strerror or str(system)) if system else ""
+    why = one_line(reason_of(system)) if system else ""
     return _failed(f"{_place(url)} cannot be reached.", why, _start_hint(url))
 
 
@@ -94,7 +95,7 @@ def proxy_unusable(cause: BaseException) -> QwenError:
 def certificates_unusable(cause: OSError) -> QwenError:
     """The environment names certificates that cannot be read, or the machine has none."""
     named = named_certificates()
-    why = cause.strerror or str(cause)
+    why = reason_of(cause)
     if isinstance(cause, ssl.SSLError):
         why = "It holds no certificate in the form PEM."
     return _failed(

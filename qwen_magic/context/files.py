@@ -48,7 +48,7 @@ from qwen_magic.context.images import media_type, read_image
 from qwen_magic.context.secrets import Secrets
 from qwen_magic.context.time_limit import OutOfTimeError, interruptible, time_limit
 from qwen_magic.document.words import fenced, number_of
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import UsageError, reason_of
 from qwen_magic.masking import MASKED, SECRET_NAMES
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
@@ -130,9 +130,7 @@ def read_file(
         why = f"Reading it took over {SECONDS:g} seconds."
         raise UsageError(f"The file {ref} takes too long.", why=why, hint=READ_A_PART) from None
     except OSError as error:
-        raise UsageError(
-            f"The file {ref} cannot be read.", why=error.strerror or str(error)
-        ) from error
+        raise UsageError(f"The file {ref} cannot be read.", why=reason_of(error)) from error
 
 
 def _address(ref: str, url: str) -> FilePart:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qwen_magic.context.models import KNOWN_MODELS, is_text_only
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import UsageError, reason_of
 from qwen_magic.protocol.fields import JSON
 from qwen_magic.protocol.request import RequestPart
 
@@ -171,7 +171,7 @@ def _read_file(ref: str, path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The image {ref} cannot be read.",
-            why=getattr(error, "strerror", None) or str(error),
+            why=reason_of(error),
             hint="This notebook has shown no figure yet, since qwen_magic was loaded."
             if ref == LAST
             else f"It is looked for from {Path.cwd()}; a variable is named without quotes.",

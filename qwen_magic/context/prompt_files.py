@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from qwen_magic.context.description import describe as describe_in_short
 from qwen_magic.context.interpolation import Interpolated, interpolate
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import UsageError, reason_of
 from qwen_magic.protocol.fields import JSON
 
 MAX_FILE_BYTES: Final = 1_000_000
@@ -178,7 +178,7 @@ def read_small(path: Path) -> str:
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"The file {path} cannot be read.",
-            why=getattr(error, "strerror", None) or str(error),
+            why=reason_of(error),
             hint=f"It is looked for from {path.parent.absolute()}; in --system, begin with another "
             "character than @ for text.",
         ) from error

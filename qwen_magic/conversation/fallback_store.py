@@ -30,6 +30,7 @@ from qwen_magic.conversation.reading import select_chats, select_conversation
 from qwen_magic.conversation.rows import MOVE_CELL, ChatSummary, Fact, Kept, default_columns
 from qwen_magic.conversation.scope import HOME_VARIABLE
 from qwen_magic.conversation.sqlite import SqliteStore
+from qwen_magic.errors import reason_of
 from qwen_magic.masking import redact
 
 Done = TypeVar("Done")
@@ -225,8 +226,7 @@ def _cause(error: Exception, path: Path) -> tuple[str, str]:
             "%qwen_export keeps a conversation; a new kernel opens the file anew.",
         )
     if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        return f"{path} could not be made ({reason})", f"To keep them, {_ELSEWHERE}."
+        return f"{path} could not be made ({reason_of(error)})", f"To keep them, {_ELSEWHERE}."
     return _sqlite_cause(error, path)
 
 

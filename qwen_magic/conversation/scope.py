@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Final
 
-from qwen_magic.errors import UsageError
+from qwen_magic.errors import UsageError, reason_of
 
 STORE_NAME: Final = "conversations.sqlite3"
 LARGEST: Final = 256 * 1024 * 1024  # bytes of a file; a notebook with many figures is large
@@ -96,7 +96,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text.") from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read.", why=_reason(error)) from error
+        raise UsageError(f"{path} cannot be read.", why=reason_of(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -111,7 +111,7 @@ def write_text(path: Path, text: str) -> None:
     except (OSError, ValueError) as error:
         if made:
             Path(made).unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
+        raise UsageError(f"{path} cannot be written.", why=reason_of(error)) from error
 
 
 def append_text(path: Path, text: str) -> None:
@@ -129,8 +129,4 @@ def append_text(path: Path, text: str) -> None:
                 os.fchmod(opened.fileno(), found.st_mode & 0o700)
             opened.write(text)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be written.", why=_reason(error)) from error
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{path} cannot be written.", why=reason_of(error)) from error

@@ -132,11 +132,13 @@ def line_ends(text: str, width: int) -> list[int]:
         if column + size <= width or word.isspace():
             column += size
             continue
-        if column:
+        if column and size <= width:
             ends.append(found.start())
-        column = 0
-        for place, char in enumerate(word, found.start()):  # most often the word fits now
-            if column and column + _width(char) > width and size > width:
+            column = 0
+        for place, char in enumerate(
+            word, found.start()
+        ):  # one that fits no line is cut at its edge
+            if column and column + _width(char) > width:
                 ends.append(place)
                 column = 0
             column += _width(char)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from qwen_magic.client import Client
-from qwen_magic.errors import ProtocolError, QwenError, TransportError, UsageError
+from qwen_magic.errors import ProtocolError, QwenError, TransportError, UsageError, reason_of
 
 _PROGRAM: Final = Path(__file__).with_name("program.py")
 # A line of llama.cpp's log: `0.00.016.773 E gguf_init_from_reader: invalid magic characters: …`
@@ -205,7 +205,7 @@ def fetch_weights(client: Client, folder: Path, where: tuple[Hub, ...], progress
                 )
             part.replace(target)
     except OSError as error:
-        raise UsageError(f"{FILE} cannot be written to {folder}.", why=str(error)) from error
+        raise UsageError(f"{FILE} cannot be written to {folder}.", why=reason_of(error)) from error
     return target
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from terminal_window import Window
 
 from qwen_magic.document.footer import Outcome, TurnFacts
-from qwen_magic.frontends.plain import cells, printable
+from qwen_magic.frontends.plain import cells, line_ends, printable
 from qwen_magic.frontends.terminal import TerminalView, terminal_view
 from qwen_magic.protocol.events import TextDelta, TextDone
 from qwen_magic.protocol.state import ResponseState
@@ -111,6 +111,12 @@ def test_without_rich_no_word_is_cut(monkeypatch):
     assert all(cells(line.rstrip()) <= 24 for line in lines)
     assert "".join(out.getvalue().split()).startswith("".join((words * 4).split()))
     assert all(out.getvalue().count(word) == 4 for word in ("Seven", "something,"))
+
+
+def test_a_word_that_fits_no_line_begins_where_it_stands():
+    assert line_ends("11 " + "x" * 30, 20) == [20]
+    assert line_ends("11 " + "x" * 20, 20) == [3]
+    assert line_ends("11 " + "质" * 30, 20) == [11, 21, 31]
 
 
 def test_a_figure_is_saved_where_a_terminal_cannot_draw(turns, monkeypatch, tmp_path):

@@ -126,6 +126,7 @@ def test_an_answer_as_json(run):
         (("ask", "--schema", "none.json", "x"), 1, "none.json cannot be read"),
         (("history", "nobody"), 1, "qwen-magic chats lists them"),
         (("export", "x.txt"), 1, "neither in .md nor in .json"),
+        (("record", "none.ipynb"), 1, "No such file or directory"),
     ],
 )
 def test_what_is_wrong_is_told_in_short_words(run, words, status, told):
@@ -133,7 +134,9 @@ def test_what_is_wrong_is_told_in_short_words(run, words, status, told):
     assert (found, out) == (status, "")
     assert told in err
     assert len(err.splitlines()) <= 3
-    assert not any(word in err for word in ("%config", "%qwen_chat", "%%qwen", "cell", "kernel"))
+    assert not any(
+        word in err for word in ("[Errno", "%config", "%qwen_chat", "%%qwen", "cell", "kernel")
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,14 @@ def test_what_cannot_be_typed(run, words, near, capsys):
     told = capsys.readouterr().err
     assert (f"did you mean {near}?" in told) == bool(near)
     assert len(told.splitlines()) == 1
+
+
+def test_options_stand_behind_the_command(run, capsys):
+    for words in (["--endpoint", "demo", "ask", "x"], ["--notebook", "a.ipynb", "history"]):
+        with pytest.raises(SystemExit) as left:
+            run(*words)
+        assert left.value.code == 2
+        assert "behind the command" in capsys.readouterr().err
 
 
 def test_a_key_is_asked_for_where_somebody_can_type_it(run):
