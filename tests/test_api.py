@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 import time
+import weakref
 
 import pytest
 from demo_server import demo_server, wait_for_requests
@@ -207,6 +208,36 @@ def test_those_that_are_dropped_leave_nothing_open(server, monkeypatch):
         while (now := opened()) > before and time.monotonic() < until:
             time.sleep(0.05)
         assert now <= before
+
+
+async def _half(qwen):
+    async for _ in qwen.astream("write at length"):
+        break
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda qwen: qwen.ask("hello"),
+        lambda qwen: asyncio.run(qwen.aask("hello")),
+        lambda qwen: next(qwen.stream("write at length")),
+        lambda qwen: asyncio.run(_half(qwen)),
+        lambda qwen: qwen.map(["hello", "hello"], progress=False),
+    ],
+)
+def test_one_that_is_dropped_waits_for_no_collector(server, ask):
+    qwen = Qwen(endpoint=server.base_url)
+    gc.disable()
+    try:
+        ask(qwen)
+        session = weakref.ref(qwen._session)
+        del qwen
+        until = time.monotonic() + 20
+        while session() is not None and time.monotonic() < until:  # another thread has it yet
+            time.sleep(0.01)
+        assert session() is None
+    finally:
+        gc.enable()
 
 
 def opened():

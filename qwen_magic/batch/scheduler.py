@@ -137,7 +137,7 @@ class Scheduler:
         )
         for task in done:
             row = self._running.pop(task)
-            row.notice("")
+            row.end()
             self._settle(row, task)
 
     def _settle(self, row: _RunningRow, task: asyncio.Task[Answer]) -> None:
@@ -220,6 +220,11 @@ class _RunningRow(NoView):
     def stop(self) -> None:
         if self._stop is not None:
             self._stop()
+
+    def end(self) -> None:
+        """It is in no cycle any more with the turn that it was the view of."""
+        self.notice("")
+        self._stop = None
 
     def notice(self, text: str) -> None:
         if bool(text) == self._waits:

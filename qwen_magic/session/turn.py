@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -128,7 +129,8 @@ class TurnMachine:
         thinks_in_text = plan.ask.endpoint.capabilities.thinks_in_text
         self.state = ResponseState(thinks_in_text=thinks_in_text)
         self.stop_asked = False
-        self._recovery = Recovery(look_up, lambda: self.stop_asked, clock, wall)
+        turn = weakref.proxy(self)  # in no cycle: a Qwen that is dropped closes at once
+        self._recovery = Recovery(look_up, lambda: turn.stop_asked, clock, wall)
         self._view = view
         self._figures = figures
         self._checkpoint = checkpoint
