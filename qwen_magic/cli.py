@@ -183,6 +183,9 @@ class _ShellWriter(io.TextIOBase):
     def flush(self) -> None:
         self._out.flush()
 
+    def close(self) -> None:
+        """Nothing: what it writes to is another's, and may be closed when this is dropped."""
+
 
 def _wrapped(text: str, out: TextIO) -> str:
     """Cut at words where `out` is a terminal."""

@@ -76,7 +76,7 @@ def test_the_cell_the_way_and_the_values():
 
 def test_libraries_take_one_line_each():
     report = Cells().report("import json\njson.loads('{')")
-    assert "json/decoder.py:353, in JSONDecoder.raw_decode" in report.text
+    assert re.search(r"json/decoder\.py:\d+, in JSONDecoder\.raw_decode", report.text)
     assert "def raw_decode" not in report.text
     assert "/lib/" not in report.text
 

@@ -281,6 +281,14 @@ def test_a_reader_who_goes_away(server):
     wait_for_requests(server, lambda records: records[-1].closed_at is not None)
 
 
+def test_what_writes_in_the_words_of_a_shell_outlives_what_it_writes_to():
+    """Python 3.13 tells it when an object like that cannot be closed."""
+    out = io.StringIO()
+    writer = cli._ShellWriter(out)
+    out.close()
+    writer.close()
+
+
 def test_on_a_terminal_it_is_told_what_the_answer_cost(server):
     ours, theirs = pty.openpty()
     with started("ask", "My name is John", stdout=theirs, stderr=theirs) as process:
