@@ -14,11 +14,11 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
-from qwen_magic.document.blocks import Box, Figure, NumberedSource, Panel, SourceList, Step
 from qwen_magic.document.footer import Footer, Note
 from qwen_magic.document.words import NO_BREAK, counted, revealed
 
 if TYPE_CHECKING:
+    from qwen_magic.document.blocks import Figure, NumberedSource, Step
     from qwen_magic.document.build import Document
     from qwen_magic.document.tree import Node
 
@@ -45,6 +45,9 @@ def plain_of(document: Document) -> str:
 
 
 def _node(node: Node) -> str:
+    # Here, so that a notebook's first question, which says a line at most, need not wait.
+    from qwen_magic.document.blocks import Box, Panel, SourceList, Step
+
     match node.value:
         case Box(kind="answer", source=source):
             return source.strip()
