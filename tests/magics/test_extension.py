@@ -38,6 +38,17 @@ def test_loading_imports_three_files() -> None:
     }
 
 
+def test_a_question_is_sent_before_what_shows_its_answer_is_imported() -> None:
+    _, shown = out_of("""
+import qwen_magic.client
+import qwen_magic.magics.asking
+new = set(sys.modules) - known
+print(*(name for name in sorted(new) if name.startswith(("qwen_magic.doc", "markdown_it"))))
+""")
+    words = ("document", "document.footer", "document.words")
+    assert shown.split() == [f"qwen_magic.{name}" for name in words]
+
+
 def test_what_is_asked_finds_the_real_one() -> None:
     _, listed, doc, whole, model, made, end = out_of("""
 find = shell.find_line_magic
