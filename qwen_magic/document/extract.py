@@ -40,7 +40,9 @@ _TRUTHS: Final = (
     ("✅", "❌"),
     ("☑", "☐"),
 )
-_MONEY: Final = r"[$€£¥₹₩₽₺฿₫₴₪]|(?:US|A|C|NZ|HK|S)\$|(?:USD|EUR|GBP|JPY|CNY|CHF|INR|RMB)(?=[\s\d])"
+_MONEY: Final = (
+    r"[$€£¥￥₹₩₽₺฿₫₴₪]|(?:US|A|C|NZ|HK|S)\$|(?:USD|EUR|GBP|JPY|CNY|CHF|INR|RMB)(?=[\s\d])"
+)
 _NUMBER: Final = re.compile(
     rf"(?P<open>\()?[~≈]?\s*(?P<sign>[-+−])?\s*(?P<money>{_MONEY})?\s*(?P<sign2>[-+−])?"
     r"(?P<digits>\.\d+|\d(?:[\d.,_'’\u00a0\u202f ]*\d)?\.?)(?P<power>[eE][-+]?\d+)?"

@@ -202,6 +202,7 @@ _TEXTS: Final[Mapping[str, tuple[TextKind, str, str]]] = {
     "refusal": ("refusal", "content_index", "refusal"),
     "reasoning_text": ("reasoning_text", "", "text"),
     "reasoning": ("reasoning_text", "", "text"),
+    "reasoning_content": ("reasoning_text", "", "text"),
     "reasoning_summary_text": ("reasoning_summary_text", "summary_index", "text"),
     "reasoning_summary": ("reasoning_summary_text", "summary_index", "text"),
     "code_interpreter_call_code": ("code_interpreter_call_code", "", "code"),

@@ -183,8 +183,8 @@ class Reasoning:
 
     @classmethod
     def from_json(cls, raw: JSON) -> Reasoning:
-        content = "".join(text(part.get("text")) for part in mappings(raw.get("content")))
-        summary = (text(part.get("text")) for part in mappings(raw.get("summary")))
+        content = "".join(_texts(raw.get("content")))
+        summary = _texts(raw.get("summary"))
         return cls(
             id=text(raw.get("id")),
             text=content or "\n\n".join(part for part in summary if part),
@@ -197,6 +197,12 @@ class Reasoning:
         summary = [{"type": "summary_text", "text": self.text}] if self.text else []
         sealed = {"encrypted_content": self.encrypted_content} if self.encrypted_content else {}
         return {"summary": summary, **sealed}
+
+
+def _texts(parts: object) -> list[str]:
+    """The texts of parts, some of which may be mere texts, or all one."""
+    given = parts if isinstance(parts, list) else [parts]
+    return [text(part.get("text")) if isinstance(part, dict) else text(part) for part in given]
 
 
 @_item("web_search_call")

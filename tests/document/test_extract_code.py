@@ -20,6 +20,7 @@ from qwen_magic.document.extract import CodeBlock, code_blocks
         ("1. x\n\n       indented\n", (CodeBlock("", "indented"),)),
         ("text\n\n    indented\n", (CodeBlock("", "indented"),)),
         ("```{.python .numberLines}\nx\n```", (CodeBlock("python", "x"),)),
+        ("```python:main.py\nx\n```", (CodeBlock("python", "x"),)),
         ("```python\nx = 1\ny", (CodeBlock("python", "x = 1\ny"),)),
         ("```python\n```\n```r\nz\n```", (CodeBlock("r", "z"),)),
     ],

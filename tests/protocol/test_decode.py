@@ -32,6 +32,7 @@ TEXTS = {
     "refusal": ("refusal", "refusal"),
     "reasoning_text": ("reasoning_text", "text"),
     "reasoning": ("reasoning_text", "text"),
+    "reasoning_content": ("reasoning_text", "text"),
     "reasoning_summary_text": ("reasoning_summary_text", "text"),
     "reasoning_summary": ("reasoning_summary_text", "text"),
     "code_interpreter_call_code": ("code_interpreter_call_code", "code"),

@@ -142,6 +142,8 @@ def test_a_message_without_a_type() -> None:
         ({"summary": [{"text": "a"}, {"text": ""}, {"text": "b"}]}, "a\n\nb"),
         ({"summary": [], "content": [{"type": "reasoning_text", "text": "c"}]}, "c"),
         ({"summary": [{"text": "a"}], "content": [{"text": "c"}, {"text": "d"}]}, "cd"),
+        ({"summary": ["a", "b"]}, "a\n\nb"),
+        ({"summary": "a", "content": "c"}, "c"),
         ({"summary": None, "content": None, "encrypted_content": None}, ""),
     ],
 )

@@ -78,7 +78,7 @@ BOXES: Final = {" ": "☐ ", "x": "☑ ", "X": "☑ "}
 _RAISED: Final = "0123456789+-=()n"
 _SUPERSCRIPT: Final = str.maketrans(_RAISED, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
 _TEX_MARK: Final = re.compile(r"\\([(\[]|begin|(?:eq)?ref)")
-_LANGUAGE: Final = re.compile(r"\{?\.?([^\s{},]*)")
+_LANGUAGE: Final = re.compile(r"\{?\.?([^\s{},:]*)")
 
 
 class CodeHtml(str):
