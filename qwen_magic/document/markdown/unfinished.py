@@ -201,10 +201,31 @@ def _closing_tick(text: str, tick: str, position: int) -> int:
 def _toggle(marks: list[str], mark: str, text: str, start: int, end: int) -> None:
     opens = end < len(text) and not text[end].isspace()
     closes = start > 0 and not text[start - 1].isspace()
-    if closes and mark in marks:
-        del marks[len(marks) - 1 - marks[::-1].index(mark) :]
-    elif opens:
+    while closes and mark:
+        found = _opened_by(marks, mark, is_inside=opens)
+        if found < 0:
+            break
+        opening = marks[found]
+        used = min(len(opening), len(mark))
+        marks[found:] = [opening[used:]] if used < len(opening) else []
+        mark = mark[used:]
+    if opens and mark:
         marks.append(mark)
+
+
+def _opened_by(marks: list[str], mark: str, is_inside: bool) -> int:
+    """Which of the open marks is closed by this one, or by a part of it, or is in part: `***`
+    closes a `*` in a `**`, and either closes a part of `***`. -1: none. `is_inside`: it stands in a
+    word, and by CommonMark's rule of three may begin something there."""
+    for place in reversed(range(len(marks))):
+        if marks[place] == mark:
+            return place
+    for place in reversed(range(len(marks))):
+        size = len(marks[place])
+        fits = size < len(mark) or size == 3
+        if marks[place][0] == mark[0] and fits and not (is_inside and (size + len(mark)) % 3 == 0):
+            return place
+    return -1
 
 
 def _toggle_tag(marks: list[str], tag: str) -> None:
