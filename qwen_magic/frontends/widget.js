@@ -573,6 +573,7 @@ class View {
     cancelAnimationFrame(this.frame);
     document.removeEventListener("scroll", this.follower.onScroll, true);
     this.sight.disconnect();
+    this.formulas.disconnect();
     this.bar.remove();
     views.delete(this);
     looks.get(this.model.get("mid"))?.();
@@ -591,6 +592,9 @@ class View {
     this.unseen = new Set(); // of the head and the question
     this.sight = new IntersectionObserver((entries) => this.sighted(entries));
     this.sight.observe(head);
+    this.formulas = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) if (isIntersecting) this.typeset(target);
+    }, { scrollMargin: "25%" });
     this.el.append(this.turn);
     this.follower = new Follower(this.turn);
     this.page = new Page({ turn: main, say });
@@ -751,7 +755,8 @@ class View {
       if (!block.isConnected) continue;
       const codes = block.matches(".qm-code") ? [block] : block.querySelectorAll(".qm-code");
       for (const code of codes) if (this.mayFold(code)) foldCode(code);
-      if (block.parentElement.matches(".qm-answer, .qm-think")) this.typeset(block);
+      const isText = block.parentElement.matches(".qm-answer, .qm-think");
+      if (isText && TEX.test(block.textContent)) this.formulas.observe(block);
     }
   }
 
@@ -762,10 +767,12 @@ class View {
     return !isHeld(code) && !(isSeen && this.running && !this.follower.on);
   }
 
+  /* Of a block in sight: to measure it, the typesetter lets the whole page be laid out. */
   async typeset(block) {
+    this.formulas.unobserve(block);
     this.manager ??= managerOf(this.model);
     const typesetter = (await this.manager)?.rendermime?.latexTypesetter;
-    if (!typesetter?.typeset || !block.isConnected || !TEX.test(block.textContent)) return;
+    if (!typesetter?.typeset || !block.isConnected) return;
     this.sources.set(block, block.innerHTML);
     block.classList.add("qm-is-typeset");
     typesetter.typeset(block);

@@ -336,16 +336,16 @@ def test_no_picture_is_loaded_from_elsewhere(page, give):
     assert [url for url in asked if not url.startswith("blob:")] == []
 
 
+TYPESETTER = """() => {
+  window.typeset = [];
+  const note = (node) => typeset.push(node.textContent.trim().slice(0, 8));
+  const manager = { rendermime: { latexTypesetter: { typeset: note } } };
+  model.values.layout = { widget_manager: manager };
+}"""
+
+
 def test_maths_is_typeset_when_its_block_is_complete(page, give, kernel):
-    page.evaluate(
-        """() => {
-          window.typeset = [];
-          const note = (node) => typeset.push(node.textContent.trim().slice(0, 8));
-          const typesetter = { typeset: note };
-          const manager = { rendermime: { latexTypesetter: typesetter } };
-          model.values.layout = { widget_manager: manager };
-        }"""
-    )
+    page.evaluate(TYPESETTER)
     talk = kernel()
     give(talk.snap())
     give(talk.advance(21.12))
@@ -355,6 +355,22 @@ def test_maths_is_typeset_when_its_block_is_complete(page, give, kernel):
     give(talk.advance())
     give(talk.finish(Outcome()))
     page.evaluate("model.set('done', true)")
+    assert page.evaluate("typeset") == ["$$\n\\sigm"]
+
+
+def test_maths_out_of_sight_waits(page, give, kernel):
+    """To measure a formula, the typesetter lets the whole page be laid out: for each of hundreds
+    that rush by, it would do nothing else."""
+    page.evaluate(TYPESETTER)
+    page.evaluate("document.querySelector('.qm-turn').style.marginTop = '5000px'")
+    talk = kernel()
+    give(talk.snap())
+    give(talk.advance())
+    give(talk.finish(Outcome()))
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("typeset") == []
+    page.evaluate("document.querySelector('.qm-math').scrollIntoView()")
+    page.wait_for_function("typeset.length > 0")
     assert page.evaluate("typeset") == ["$$\n\\sigm"]
 
 
