@@ -31,14 +31,15 @@ from qwen_magic.document.markdown import inline
 from qwen_magic.document.markdown.inline import LONGEST, LONGEST_EXPANSION, add_inline, linked
 from qwen_magic.document.markdown.maths import FIRST_LINES, add_maths, may_hold_display, tame
 
-MOST_DRAWN: Final = 27_000  # what the elements of a text may weigh (`Bound`) …
+MOST_DRAWN: Final = 25_000  # what the elements of a text may weigh (`Bound`) …
 DRAWN_EACH: Final = 8  # … and one more for each so many characters
 _WEIGHTS: Final = {  # of what may become an element, by the time that takes
     **dict.fromkeys("&<>", 1),
     **dict.fromkeys("_~`|\\", 2),
     **dict.fromkeys("*$", 3),
-    "**": -3,
-    **dict.fromkeys(("[", "]("), 3),
+    "**": -2,
+    "[": 3,
+    "](": 4,
     "@": 7,
     **dict.fromkeys(("ww.", "WW."), 9),
     "://": 11,
@@ -47,11 +48,11 @@ _WEIGHTS: Final = {  # of what may become an element, by the time that takes
 _ITEM_WEIGHT: Final = 7  # of a mark that begins an item or a quote …
 _LINE_WEIGHT: Final = 4  # … of a line that may begin another block, or end a paragraph
 _BEGUN: Final = re.compile(
-    r"^((?:[ \t]*(?:[-+*>]|\d{1,9}[.)])(?=\s))*)[ \t]*([-+*#>=|`~<\[$\\_:\d\n]?)", re.MULTILINE
+    r"((?:[ \t]*(?:[-+*>]|\d{1,9}[.)])(?=\s|$))*)[ \t]*([-+*#>=|`~<\[$\\_:\d]|$)?"
 )
-_ANY_MARK: Final = b"*_~`$|\\&<>[]@-+.):/\n"  # what weighs has one of them for each 9 or less
+_ANY_MARK: Final = b"*_~`$|\\&<>[]@-+.):/\n"  # what weighs has one of them for each 10 or less
 # What is weighed together: lines, or so much of one.
-_LINES: Final = re.compile(rf"(?s:.{{100,{LONGEST - 1}}}?\n|.{{{LONGEST}}})")
+_LINES: Final = re.compile(rf"(?s:.{{100}})[^\n]{{0,{LONGEST - 101}}}\n|(?s:.{{{LONGEST}}})")
 
 MAX_NESTING: Final = 60  # the parser drops without a word what lies deeper …
 _LACKING: Final = 40  # cells that rows may lack, and one more for each four characters of a table
@@ -132,7 +133,7 @@ class Bound:
     to make. What a text holds is weighed as it comes, by the marks in its lines; what follows the
     line where that is too much is shown as it was written.
 
-    4,000 short items are drawn, 1,500 rows of six short cells, 3,000 items with a link, and of
+    3,500 short items are drawn, 1,300 rows of six short cells, 2,800 items with a link, and of
     longer ones more; so is a book of prose, or code of any length but the oddest.
     """
 
@@ -163,19 +164,19 @@ class Bound:
 
 
 def _weight(lines: str) -> int:
-    marks = sum(weight * lines.count(mark) for mark, weight in _WEIGHTS.items())
-    begun = (
-        _ITEM_WEIGHT * len(items.split()) or _LINE_WEIGHT * bool(other)
-        for items, other in _BEGUN.findall(lines)
-    )
-    return marks + sum(begun)
+    weight = sum(weight * lines.count(mark) for mark, weight in _WEIGHTS.items())
+    for line in lines.removesuffix("\n").split("\n"):
+        if not line[:1].isalpha() and (found := _BEGUN.match(line)):
+            items = len(found[1].split())
+            weight += _ITEM_WEIGHT * items or _LINE_WEIGHT * (found[2] is not None)
+    return weight
 
 
 def drawn(text: str) -> tuple[str, str]:
     """Of a whole text, what is drawn, and what is shown as it was written."""
     written = text.encode(errors="replace")
     marks = len(written) - len(written.translate(None, _ANY_MARK))
-    end = Bound().cut(text) if 9 * (marks + 1) > MOST_DRAWN else -1
+    end = Bound().cut(text) if 10 * (marks + 1) > MOST_DRAWN else -1
     return (text, "") if end < 0 else (text[:end], text[end:])
 
 
