@@ -158,8 +158,10 @@ def window_size(out: TextIO) -> tuple[int, int]:
 
 
 def cut_at_words(text: str, out: TextIO) -> str:
-    """Lines for the window of `out`. One that goes on does so below the last of its columns, where
-    that leaves room, else a little further in than it began."""
+    """Lines for the window of `out`, if it is a terminal. One that goes on does so below the last
+    of its columns, where that leaves room, else a little further in than it began."""
+    if not out.isatty():
+        return text
     width = window_size(out)[0]
     return "\n".join("\n".join(_hanging(line, width)) for line in text.split("\n"))
 
@@ -182,7 +184,7 @@ def say(*lines: str, out: TextIO | None = None) -> None:
     """Print lines to stdout or `out`; in a terminal they are wrapped at words."""
     out = sys.stdout if out is None else out
     for line in map(printable, lines):
-        print(cut_at_words(line, out) if out.isatty() else line, file=out)
+        print(cut_at_words(line, out), file=out)
 
 
 # How texts differ --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from inspect import getdoc
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from IPython.core.magic import Magics, line_magic, no_var_expand
 
 from qwen_magic.errors import ConversationError, QwenError, bare, raising
-from qwen_magic.frontends.plain import say
+from qwen_magic.frontends.plain import cut_at_words, say
 
 if TYPE_CHECKING:
     from qwen_magic.conversation.chain import Chain, Turn
@@ -114,7 +115,7 @@ def shortened(error: BaseException) -> BaseException:
 
     def render() -> list[str]:
         del error._render_traceback_  # type: ignore[attr-defined]
-        return lines
+        return [cut_at_words(line, sys.stdout) for line in lines]
 
     error._render_traceback_ = render  # type: ignore[attr-defined]
     return error

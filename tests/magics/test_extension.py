@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import pytest
+from terminal_window import Window
 
 import qwen_magic
 from qwen_magic.errors import UsageError
+from qwen_magic.magics.base import shortened
 
 SCRIPT = """
 import os, sys
@@ -117,3 +120,14 @@ except qwen_magic.QwenError as error:
 def test_without_ipython_the_python_api_is_named() -> None:
     with pytest.raises(UsageError, match="Qwen"):
         qwen_magic.load_ipython_extension(None)
+
+
+def test_an_error_is_cut_at_words_in_a_terminal_alone(monkeypatch):
+    why = "a word and another " * 8
+    for out, count in ((Window(), 3), (io.StringIO(), 2)):
+        error = shortened(UsageError("Short.", why=why.strip()))
+        monkeypatch.setattr(sys, "stdout", out)
+        told = "\n".join(error._render_traceback_())
+        monkeypatch.undo()
+        assert len(told.split("\n")) == count
+        assert " ".join(told.split()) == f"UsageError: Short. {why.strip()}"
