@@ -179,13 +179,13 @@ def _run(scheduler: Scheduler, look: Callable[[], None]) -> None:
 
 def _ended_early(error: QwenError, result: MapResult, cache: ResultCache | None) -> QwenError:
     """The same error, with a note about how many rows are done and how to continue."""
-    told = copy.copy(error)
-    told.message = f"{error.message} The map ended early: {summary(result)}."
+    ended = copy.copy(error)
+    ended.message = f"{error.message} The map ended early: {summary(result)}."
     again = (
         "the same call asks only the rest" if cache else "resume= would have kept them in a file"
     )
-    told.hint = f"{error.hint} What is done is in .mapped; {again}.".strip()
-    return told
+    ended.hint = f"{error.hint} What is done is in .mapped; {again}.".strip()
+    return ended
 
 
 class _Progress:
@@ -209,11 +209,11 @@ class _Progress:
             return
         failed = self._result.failed
         grown = self._result.answered + failed - self._bar.n
-        told: dict[str, object] = {"failed": failed} if failed else {}
+        postfix: dict[str, object] = {"failed": failed} if failed else {}
         if spent := self._result.spent:
-            told["cost"] = f"{spent} of about {self._result.expected_cost}"
-        if told and grown:
-            self._bar.set_postfix(told, refresh=False)
+            postfix["cost"] = f"{spent} of about {self._result.expected_cost}"
+        if postfix and grown:
+            self._bar.set_postfix(postfix, refresh=False)
         if grown:
             self._bar.update(grown)
 

@@ -275,8 +275,8 @@ class MapResult(Sequence[MapRow]):
 
     def __repr__(self) -> str:
         lines = (
-            f"{number:>5}  {asked} -> {told}" if asked else f"{number:>5}"
-            for number, asked, told in _cells(self)
+            f"{number:>5}  {asked} -> {answered}" if asked else f"{number:>5}"
+            for number, asked, answered in _cells(self)
         )
         return "\n".join([f"MapResult of {summary(self)}", *lines])
 
@@ -307,9 +307,9 @@ def summary(result: MapResult) -> str:
     parts += [f"{result.failed:,} failed"] if result.failed else []
     parts += [f"{left:,} not answered"] if left else []
     tokens = result.usage.total_tokens
-    told = f"; {tokens:,} tokens" if tokens else ""
-    told += f", {cost}" if (cost := result.cost) else ""
-    return f"{number_of(len(result), 'row')}: {', '.join(parts)}{told}"
+    amounts = f"; {tokens:,} tokens" if tokens else ""
+    amounts += f", {cost}" if (cost := result.cost) else ""
+    return f"{number_of(len(result), 'row')}: {', '.join(parts)}{amounts}"
 
 
 def _cells(result: MapResult) -> list[tuple[str, str, str]]:

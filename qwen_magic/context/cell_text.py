@@ -104,16 +104,16 @@ def outputs_text(cell: Mapping[str, Any], masks: Masks) -> str:
     told from the rest; so are all outputs of code that names a masked column.
     """
     named = {name for name in cell["source"]["names"] if is_masked(name, masks.columns)}
-    told: list[str] = []
+    texts: list[str] = []
     for output in cell["outputs"]:
         found = named | set(output["names"]) if output["kind"] != "error" else ()
         if found:
             names = ", ".join(sorted(found)[:_MASKED_NAMES])
             is_are = plural(len(found), "which is", "which are")
-            told.append(f"[left out: it may show {names}, {is_are} masked]")
+            texts.append(f"[left out: it may show {names}, {is_are} masked]")
         else:
-            told.append(_output_text(output, masks))
-    return "\n".join(filter(None, told))
+            texts.append(_output_text(output, masks))
+    return "\n".join(filter(None, texts))
 
 
 def _output_text(output: Mapping[str, Any], masks: Masks) -> str:

@@ -93,9 +93,9 @@ def describe(value: object, *, whole: bool = False, called: str = "") -> Descrip
 def not_looked_at(value: object) -> Description:
     """The text for a value whose methods took too long."""
     kind = _type_name(value)
-    told = Description(f"an object of type {kind}; looking at it took over {SECONDS:g} s")
-    told.cut = "not looked at: it took too long"
-    return told
+    description = Description(f"an object of type {kind}; looking at it took over {SECONDS:g} s")
+    description.cut = "not looked at: it took too long"
+    return description
 
 
 def cut(text: str, whole: str = "", limit: int = MAX_CHARS) -> Description:
@@ -175,9 +175,9 @@ def _is_picture(part: object) -> bool:
 def _own_words(value: object) -> str | None:
     """Call the method. As in IPython it may return (text, metadata), or None."""
     tell = own_words(value)
-    told = tell() if tell else None
-    told = told[0] if isinstance(told, tuple) else told
-    return None if told is None else str(told)
+    words = tell() if tell else None
+    words = words[0] if isinstance(words, tuple) else words
+    return None if words is None else str(words)
 
 
 def _description(value: Any, limit: int, called: str) -> str:
@@ -314,8 +314,8 @@ def _module(value: types.ModuleType) -> str:
     """A module's docstring and public names."""
     names = getattr(value, "__all__", None) or [n for n in vars(value) if not n.startswith("_")]
     doc, offered = inspect.getdoc(value) or "", ", ".join(map(str, islice(names, MAX_CHARS)))
-    told = (f"module {value.__name__}", doc[: MAX_CHARS // 2], offered and f"It offers: {offered}")
-    return cut("\n".join(part for part in told if part), "what it says of itself")
+    parts = (f"module {value.__name__}", doc[: MAX_CHARS // 2], offered and f"It offers: {offered}")
+    return cut("\n".join(part for part in parts if part), "what it says of itself")
 
 
 def _is_table(value: Any) -> bool:

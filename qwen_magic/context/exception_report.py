@@ -99,7 +99,7 @@ class _Telling:
             "The traceback, outermost first:": self._traceback(),
             "It belongs to:": self._related_text(),
             "Values now, of what the failing lines name:": "\n".join(
-                f"{name}: {told}" for name, told in values.items()
+                f"{name}: {text}" for name, text in values.items()
             ),
         }
         text = "\n\n".join(
@@ -171,16 +171,16 @@ class _Telling:
 
     def _traceback(self) -> str:
         """The traceback: the user's functions complete, a library's in one line each."""
-        told: list[str] = []
+        lines: list[str] = []
         counts: Counter[tuple[str, int]] = Counter()
         for place in self.own:
             at = (place.filename, place.line)
             counts[at] += 1
             if counts[at] <= _REPEATS:
-                told.append(self._place_text(place, again=counts[at] > 1))
-        if repeated := len(self.own) - len(told):
-            told.append(f"(and {repeated:,} more times through these places)")
-        return _middle_out("\n".join(told) or "(none: it was not run)")
+                lines.append(self._place_text(place, again=counts[at] > 1))
+        if repeated := len(self.own) - len(lines):
+            lines.append(f"(and {repeated:,} more times through these places)")
+        return _middle_out("\n".join(lines) or "(none: it was not run)")
 
     def _place_text(self, place: Place, *, again: bool) -> str:
         if not place.is_users or not place.source.lines:
@@ -243,15 +243,15 @@ def _numbered(lines: list[str], first: int, marked: set[int]) -> str:
     """Lines with their numbers; of a long text only those near the marked ones."""
     near = {n for line in marked for n in range(line - _NEAR, line + _NEAR + 1)}
     whole = sum(min(len(line), _LINE) + 8 for line in lines) <= MAX_CHARS // 2
-    told: list[str] = []
+    numbered: list[str] = []
     for number, line in enumerate(lines, first):
         if whole or number in near or (not marked and number <= 2 * _NEAR):
             mark = ">>" if number in marked else "  "
             shown = line if len(line) <= _LINE else f"{line[:_LINE]}… (cut)"
-            told.append(f"{mark} {number:>3}  {shown}".rstrip())
-        elif told[-1:] != ["   …"]:
-            told.append("   …")
-    return _middle_out("\n".join(told))
+            numbered.append(f"{mark} {number:>3}  {shown}".rstrip())
+        elif numbered[-1:] != ["   …"]:
+            numbered.append("   …")
+    return _middle_out("\n".join(numbered))
 
 
 def _middle_out(text: str) -> str:

@@ -347,10 +347,10 @@ def _text(ref: str, path: Path, size: int, mask: Collection[str]) -> FilePart:
     text, encoding = _decoded(ref, path)
     lines = number_of(text.count("\n") + (not text.endswith("\n")), "line")
     about = f"text, {lines}" + (f", read as {encoding}" if encoding != "UTF-8" else "")
-    return _told_as_text(ref, path, text, about, "text", mask)
+    return _text_part(ref, path, text, about, "text", mask)
 
 
-def _told_as_text(
+def _text_part(
     ref: str, path: Path, text: str, about: str, kind: str, mask: Collection[str] = ()
 ) -> FilePart:
     """Text between fences. In a file that is there to hold secrets each is masked, where `mask` has
@@ -413,7 +413,7 @@ def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:
     about = f"PDF, {number_of(len(pages), 'page')}"
     numbered = "\n\n".join(f"[page {page.number}]\n{page.text}" for page in texts)
     if not shown:
-        return _told_as_text(ref, path, numbered, f"{about} as text", f"{about}, as text")
+        return _text_part(ref, path, numbered, f"{about} as text", f"{about}, as text")
     content: list[JSON] = []
     parts: list[RequestPart] = []
     for page in shown:
@@ -432,7 +432,7 @@ def _pdf(ref: str, path: Path, pages: list[Page]) -> FilePart:
     if not texts:
         return made
     rest = f"pages {texts[0].number}–{len(pages)} as text"
-    also = _told_as_text(ref, path, numbered, rest, f"PDF, {rest}")
+    also = _text_part(ref, path, numbered, rest, f"PDF, {rest}")
     return replace(
         made,
         text=also.text,
@@ -445,4 +445,4 @@ def _docx(ref: str, path: Path, read: tuple[str, int]) -> FilePart:
     text, pictures = read
     about = f"DOCX, {number_of(len(text.split(BETWEEN)), 'paragraph')}"
     about += f", without its {number_of(pictures, 'picture')}" if pictures else ""
-    return _told_as_text(ref, path, text, about, "DOCX, as Markdown")
+    return _text_part(ref, path, text, about, "DOCX, as Markdown")

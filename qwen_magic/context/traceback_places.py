@@ -152,19 +152,19 @@ _CODE_TYPES: Final = (bool, types.ModuleType, *CALLABLE)
 
 def named_values(places: Iterable[Place], secrets: Secrets) -> dict[str, str]:
     """Descriptions by name, of the user's places in this order; each object once."""
-    told: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     seen: set[int] = set()
     for place in places:
         for name, value in place.named() if place.is_users else ():
-            if id(value) in seen and name in told:
+            if id(value) in seen and name in descriptions:
                 continue
             seen.add(id(value))
-            label = name if name not in told else f"{name} in {place.function}"
-            if label not in told:
-                told[label] = _typed_value(name, value, secrets)
-            if len(told) == MAX_VALUES:
-                return told
-    return told
+            label = name if name not in descriptions else f"{name} in {place.function}"
+            if label not in descriptions:
+                descriptions[label] = _typed_value(name, value, secrets)
+            if len(descriptions) == MAX_VALUES:
+                return descriptions
+    return descriptions
 
 
 def _typed_value(name: str, value: object, secrets: Secrets) -> str:

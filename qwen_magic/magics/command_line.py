@@ -127,9 +127,10 @@ def ask(
         options = replace(options, raw=True, quiet=options.quiet or as_json)
         answers = _answers(asker, options, prompt, in_shell)
     if as_json and answers:
-        told = [answer_json(answer) for answer in answers]
+        objects = [answer_json(answer) for answer in answers]
         indent = 2 if sys.stdout.isatty() else None
-        print(json.dumps(told if options.compare else told[0], ensure_ascii=False, indent=indent))  # noqa: T201 - no words
+        output = objects if options.compare else objects[0]
+        print(json.dumps(output, ensure_ascii=False, indent=indent))  # noqa: T201 - no words
     for answer in answers:
         if answer.error is not None and not options.compare:
             raise answer.error
@@ -196,8 +197,8 @@ class _TextView(TerminalView):
             self._put("\n")
         self._out.flush()
         note, footer = turn_end(self._turn, outcome, state, max(0.0, now - self._started))
-        told = [note_text(note)] if note and not outcome.is_raised else []
-        for words in (*told, *footer.warnings):
+        notes = [note_text(note)] if note and not outcome.is_raised else []
+        for words in (*notes, *footer.warnings):
             say(self.in_shell(words), out=sys.stderr)
         return {}
 
@@ -205,7 +206,7 @@ class _TextView(TerminalView):
 def answer_json(answer: Answer) -> JSON:
     """An answer as one JSON object; its figures in base64."""
     error = answer.error
-    told = error and {
+    failure = error and {
         "type": type(error).__name__,
         **{name: getattr(error, name) for name in ("message", "why", "hint")},
     }
@@ -222,7 +223,7 @@ def answer_json(answer: Answer) -> JSON:
         "sources": [asdict(source) for source in answer.sources],
         "figures": [b64encode(figure).decode() for figure in answer.figures],
         "parsed": answer.parsed,
-        "error": told,
+        "error": failure,
     }
 
 

@@ -96,9 +96,9 @@ class FileMagics(SessionMagics):
         path = _word("qwen_record", line)[0]
         tape = self._asker.session.tape
         if path == "off":
-            told = tape.describe()
+            state = tape.describe()
             tape.end_recording()
-            say(told.replace("Recording into", "Recorded into").replace(" so far", ""))
+            say(state.replace("Recording into", "Recorded into").replace(" so far", ""))
             return
         if path:
             tape.record(Path(os.path.expanduser(path)))
@@ -167,15 +167,15 @@ def _reviewed(conversation: Conversation) -> Conversation:
     ]
     if not found:
         return conversation
-    told = counted(len(found), "item")
+    items = counted(len(found), "item")
     lines = (
-        f"The file has {told} besides questions and answers; each would be sent to the model:",
+        f"The file has {items} besides questions and answers; each would be sent to the model:",
         *found,
     )
     if agreed(lines, "Send them?"):
         return conversation
     are = plural(len(found), "is", "are")
-    say(f"Left out: {told} that {are} neither a question nor an answer")
+    say(f"Left out: {items} that {are} neither a question nor an answer")
     records = tuple(
         spared(each) if isinstance(each, Turn) else each for each in conversation.records
     )
@@ -193,9 +193,9 @@ def _unshown(conversation: Conversation) -> Iterator[str]:
 
     for number, turn in enumerate(conversation.turns, 1):
         if words := words_beside(turn):
-            told = exposed(" ".join(clipped(words, _SHOWN).split()))
+            shown = exposed(" ".join(clipped(words, _SHOWN).split()))
             size = counted(len(words), "character")
-            yield f"Turn {number} sends {size} more than its prompt shows (--dry-run): {told}"
+            yield f"Turn {number} sends {size} more than its prompt shows (--dry-run): {shown}"
 
 
 def _file(magic: str, line: str) -> tuple[Path, str]:

@@ -154,16 +154,16 @@ def _of_text(words: str, depth: int) -> ResponseError:
 
 def _of_list(values: Iterable[object], depth: int) -> ResponseError:
     """The first few errors of a list, each with the field it concerns."""
-    told: list[str] = []
+    reasons: list[str] = []
     first = ResponseError()
     for value in values:
         reason = _read(value, depth + 1)
         first = first if first.code or first.request_id else reason
-        if reason.message and len(told) < _MOST:
+        if reason.message and len(reasons) < _MOST:
             where = _where(mapping(value))
             is_named = not where or where in reason.message
-            told.append(reason.message if is_named else f"{where}: {reason.message}")
-    return ResponseError(first.code, "; ".join(told), first.request_id)
+            reasons.append(reason.message if is_named else f"{where}: {reason.message}")
+    return ResponseError(first.code, "; ".join(reasons), first.request_id)
 
 
 def _of_object(payload: JSON, depth: int) -> ResponseError:
@@ -198,8 +198,8 @@ def _inside(key: str, value: object, depth: int) -> ResponseError:
         inner = _of_text(value, depth + 1)
         return inner if inner.message != value else ResponseError()
     if key == "errors" and isinstance(value, dict) and not _is_reason(value):
-        told = [f"{field}: {_complaints(said, depth)}" for field, said in list(value.items())]
-        return ResponseError(message="; ".join(told[:_MOST]))
+        reasons = [f"{field}: {_complaints(said, depth)}" for field, said in list(value.items())]
+        return ResponseError(message="; ".join(reasons[:_MOST]))
     return _read(value, depth + 1)
 
 

@@ -2,7 +2,7 @@
 
     the connection broke              fetch the rest of the answer, if the server keeps it: `rest`
     a parameter was refused           the same request without it: `without_refused`
-    the earlier turns were lost       the same question, with them as text: `told_as_text`
+    the earlier turns were lost       the same question, with them as text: `with_history_as_text`
 
 The results are applied by the machine of the turn (`session.turn`); nothing is shown or fed here.
 The caller performs the `Wait`s.
@@ -130,7 +130,7 @@ class Recovery:
 
     # the earlier turns were lost
 
-    def told_as_text(
+    def with_history_as_text(
         self, plan: Plan, state: ResponseState, error: QwenError | None
     ) -> Generator[Wait, None, Retry | None]:
         """Retry with the conversation as text, if the server does not have it.

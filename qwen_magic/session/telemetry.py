@@ -112,12 +112,12 @@ def log_end(turn: Turn, error: QwenError | None) -> None:
     """Log the end of a turn."""
     usage = turn.usage
     tokens = f"{usage.input_tokens:,} + {usage.output_tokens:,} tokens" if usage else "no usage"
-    told = (turn.status, printed(turn.model), turn.seconds, tokens, printed(turn.response_id))
+    facts = (turn.status, printed(turn.model), turn.seconds, tokens, printed(turn.response_id))
     if error is None:
-        LOGGER.info("%s: %s in %.1f s, %s, %s", *told)
+        LOGGER.info("%s: %s in %.1f s, %s, %s", *facts)
     else:
         failure = f"{type(error).__name__}: {printed(error.message)}"
-        LOGGER.warning("%s: %s in %.1f s, %s, %s: %s", *told, failure)
+        LOGGER.warning("%s: %s in %.1f s, %s, %s: %s", *facts, failure)
 
 
 def _of_request(plan: Plan) -> dict[str, Any]:
@@ -162,20 +162,20 @@ def _provider(endpoint: Endpoint) -> str:
 
 def _of_response(state: ResponseState) -> dict[str, Any]:
     """The span's attributes from the newest response."""
-    told: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if state.id:
-        told["gen_ai.response.id"] = state.id
+        attributes["gen_ai.response.id"] = state.id
     if state.model:
-        told["gen_ai.response.model"] = state.model
+        attributes["gen_ai.response.model"] = state.model
     if state.status:
-        told["gen_ai.response.finish_reasons"] = (state.incomplete_reason or state.status,)
+        attributes["gen_ai.response.finish_reasons"] = (state.incomplete_reason or state.status,)
     if (usage := state.response_usage) is not None and usage.known:
-        told |= {
+        attributes |= {
             "gen_ai.usage.input_tokens": usage.input_tokens,
             "gen_ai.usage.output_tokens": usage.output_tokens,
             "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
         }
-    return told
+    return attributes
 
 
 def _failed(span: Span, error: QwenError) -> None:

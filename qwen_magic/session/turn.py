@@ -204,7 +204,7 @@ class TurnMachine:
             return False
         plan, state, error = self.plan, self.state, self._end.error
         retry = self._recovery.without_refused(plan, state, error)
-        retry = retry or (yield from self._recovery.told_as_text(plan, state, error))
+        retry = retry or (yield from self._recovery.with_history_as_text(plan, state, error))
         if retry is None:
             return False
         self.plan = retry.plan

@@ -99,13 +99,13 @@ class FunctionTool:
         hints = resolved_hints(source)
         hints |= {name: Annotated[hints.get(name, Any), field] for name, field in fields.items()}
         parameters = _parameters(own, readable, hints, docstring.parameters)
-        told = marked.get("description") or docstring.description
+        description = marked.get("description") or docstring.description
         if wire_name(own) != own and not own.isascii():
-            told = f"{own}: {told}" if told else own
+            description = f"{own}: {description}" if description else own
         withheld = tuple(_withhold(parameters, Secrets(known_secrets())))
         return cls(
             wire_name(own),
-            told[:LONGEST_DESCRIPTION],
+            description[:LONGEST_DESCRIPTION],
             parameters,
             function,
             inspect.iscoroutinefunction(source) or inspect.isasyncgenfunction(source),
@@ -119,8 +119,8 @@ class FunctionTool:
 
         With strict, OpenAI would require every parameter that has a default.
         """
-        told = {"description": self.description} if self.description else {}
-        head = {"type": "function", "name": self.name, **told}
+        described = {"description": self.description} if self.description else {}
+        head = {"type": "function", "name": self.name, **described}
         return {**head, "parameters": self.parameters, "strict": False}
 
     def read_arguments(self, text: str) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _parameters(
     name: str,
     readable: Sequence[inspect.Parameter],
     hints: Mapping[str, Any],
-    told: Mapping[str, str],
+    descriptions: Mapping[str, str],
 ) -> JSON:
     properties: JSON = {}
     required: list[str] = []
@@ -241,8 +241,8 @@ def _parameters(
             parameter = parameter.replace(default=default)
         schema = _of_parameter(name, parameter, hints)
         definitions |= schema.pop("$defs", {})
-        if parameter.name in told:
-            schema = {"description": told[parameter.name], **schema}
+        if parameter.name in descriptions:
+            schema = {"description": descriptions[parameter.name], **schema}
         properties[parameter.name] = schema
         if parameter.default is _Kind.empty:
             required.append(parameter.name)

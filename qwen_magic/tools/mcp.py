@@ -44,8 +44,8 @@ from qwen_magic.tools.mcp_format import (
     parameters_of,
     read_servers,
     reference_value,
-    told_apart,
     value_of,
+    with_distinct_names,
 )
 from qwen_magic.tools.mcp_transport import TO_END, Program, over_http
 from qwen_magic.tools.policy import ToolPolicy
@@ -338,7 +338,9 @@ class _Server:
                 break
             page = await self._answered(client.list_tools(cursor=page.next_cursor))
             found += page.tools
-        made = told_apart({tool.name: self._tool(tool) for tool in found}, self.config.name)
+        made = with_distinct_names(
+            {tool.name: self._tool(tool) for tool in found}, self.config.name
+        )
         # One that is as it was is the very same, also for a list of tools that names it twice.
         kept = {
             own: tool

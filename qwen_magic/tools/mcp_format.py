@@ -246,7 +246,7 @@ def parameters_of(given: Any) -> JSON:
     return schema if is_whole and schema["type"] == "object" else bare
 
 
-def told_apart(tools: Mapping[str, FunctionTool], server: str) -> dict[str, FunctionTool]:
+def with_distinct_names(tools: Mapping[str, FunctionTool], server: str) -> dict[str, FunctionTool]:
     """With a name each that the model can call: where several would be one, it is for the tool of
     exactly that name, else the first; the others end in a digest of their own."""
     exact = {tool.name for own, tool in tools.items() if tool.name == f"{server}__{own}"}

@@ -137,14 +137,16 @@ def resolve_tools(
         else:
             found = [tool for tool in _tools_named(name, namespace) if tool not in known]
         named[name] = [*named.get(name, ()), *found]
-    tools = _told_apart(named)
+    tools = _with_distinct_names(named)
     definitions = [t.definition() if isinstance(t, FunctionTool) else t for t in tools]
     _check_names(definitions)
     functions = tuple(t for t in tools if isinstance(t, FunctionTool))
     return Tools(tuple(definitions), functions, tuple(notes))
 
 
-def _told_apart(named: Mapping[str, Sequence[JSON | FunctionTool]]) -> list[JSON | FunctionTool]:
+def _with_distinct_names(
+    named: Mapping[str, Sequence[JSON | FunctionTool]],
+) -> list[JSON | FunctionTool]:
     """The tools of each variable; functions of one name (made by one function, say) by the names of
     their variables, unless `tool` has named them."""
     every = [(variable, tool) for variable, tools in named.items() for tool in tools]
