@@ -28,8 +28,10 @@ Answer: TypeAlias = Callable[[ResponseWriter], None]
 
 
 def answer(turn: AskedTurn, lessons: Sequence[Lesson], signs: bool) -> tuple[Answer, str]:
-    """(what writes the answer, the name of its lesson): a lesson, else a rule. Where it
-    `signs`, at the end of a text stands that it is the offline demo's."""
+    """Find the lesson or rule that answers; return what writes the answer, and the lesson's name.
+
+    With `signs`, the text ends by saying that it comes from the offline demo.
+    """
     rest = turn.previous.rest if turn.previous else ""
     name = rules.known_name(turn)
     turn.tools |= {"a name"} if name else set()
@@ -49,10 +51,10 @@ def answer(turn: AskedTurn, lessons: Sequence[Lesson], signs: bool) -> tuple[Ans
 
 
 def find_lesson(turn: AskedTurn, lessons: Sequence[Lesson]) -> tuple[Lesson, Values] | None:
-    """The lesson whose prompt this is, with the slots' values.
+    """The lesson for this prompt, with the values of its slots.
 
-    Of several: that of the first folder; one that follows on the turn before; that lacks the fewest
-    tools; that uses the most; that asks the most of its slots; that has the fewest.
+    If several match, in this order: the first folder's; one that follows the turn before; fewest
+    missing tools; most tools used; most conditions on slots; fewest slots.
     """
     before: set[str] = set()
     for prompt, _ in turn.earlier[-_MOST_TURNS:]:
@@ -103,7 +105,9 @@ def _rule(turn: AskedTurn, lessons: Sequence[Lesson], writer: ResponseWriter) ->
 
 
 def _play(turn: AskedTurn, lesson: Lesson, slots: Values, writer: ResponseWriter) -> None:
-    """The lesson's steps; up to the calls, they are done where those have given something."""
+    """Write the lesson's steps. Those before a function call are skipped once its result is
+    there.
+    """
     lacking = [need for need in lesson.needs if need not in turn.tools]
     if lacking and not turn.results:
         writer.say(rules.needed(lacking))
@@ -144,7 +148,7 @@ def _play(turn: AskedTurn, lesson: Lesson, slots: Values, writer: ResponseWriter
 
 
 def _look_up(kind: str, text: str, writer: ResponseWriter) -> None:
-    """A search, or the reading of pages, as the lesson has it."""
+    """A search, or reading pages, as the lesson describes it."""
     lines = text.splitlines()
     if kind == "search":
         queries = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
@@ -186,8 +190,7 @@ def _object(written: str, schema: JSON) -> str:
 
 
 def no_lesson(turn: AskedTurn, lessons: Sequence[Lesson]) -> str:
-    """What this is, and the three lessons that share the rarest words with the prompt; those of the
-    lowest rank first."""
+    """Say what this is, and name the three lessons that share the rarest words with the prompt."""
     open_to_all = [lesson for lesson in lessons if not lesson.hidden and not lesson.after]
     asked = set(normalised(turn.prompt))
     count = Counter(word for lesson in open_to_all for word in lesson.words & asked)

@@ -37,7 +37,7 @@ def set_limits(memory: int, file_size: int, seconds: int) -> None:
 
 
 def run_cell(source: str, namespace: dict[str, Any]) -> BaseException | None:
-    """Run it. Returns what it raised, which stands in the output too."""
+    """Run the code; return the exception it raised, whose traceback is part of the output."""
     linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)
     try:
         exec(compile(source, FILE, "exec"), namespace)
@@ -50,7 +50,7 @@ def run_cell(source: str, namespace: dict[str, Any]) -> BaseException | None:
 
 
 def save_figures(folder: Path) -> None:
-    """The figures still open, in order; a closed one is not shown."""
+    """Save the open figures in order; closed ones are not shown."""
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     for number in pyplot.get_fignums() if pyplot is not None else ():
         path = folder / f"fig-{number:03}.png"
@@ -58,7 +58,7 @@ def save_figures(folder: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """What JSON does not know: arrays, numbers and dates of numpy and pandas; else its text."""
+    """Convert numpy and pandas values for JSON; others become text."""
     for name in ("tolist", "isoformat"):
         if hasattr(value, name):
             return getattr(value, name)()

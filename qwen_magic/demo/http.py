@@ -1,6 +1,6 @@
-"""HTTP/1.1 on one client's connection: h11 reads and writes it, within limits of time and size.
+"""HTTP/1.1 on one client's connection, by h11, with limits on time and size.
 
-A record says of each request what it was, and what became of it.
+A record is kept of each request and its outcome.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request and what became of it. Times are `time.time()` seconds."""
+    """A request and its outcome. Times are `time.time()` seconds."""
 
     method: str = ""
     path: str = ""  # decoded, without its query
@@ -62,7 +62,7 @@ class RequestRecord:
 
 
 def _without_secrets(value: dict[str, Any]) -> dict[str, Any]:
-    """Without what may hold a key: some headers, and those of a request's mcp tools."""
+    """Remove values that may hold a key: some headers, and those of mcp tools in a request."""
     tools = value.get("tools")
     public = {k: each for k, each in value.items() if k.lower() not in ("headers", *_SECRET)}
     if isinstance(tools, list):
@@ -72,7 +72,7 @@ def _without_secrets(value: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """What a client may take up: seconds, and bytes."""
+    """Limits for a client, in seconds and bytes."""
 
     idle_seconds: float = 300.0  # between two requests, of who had the key; and for each write
     head_seconds: float = 10.0  # for a request's head; before it, of who has shown no key
@@ -101,12 +101,13 @@ class Connection:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether another request may come, now that none is being answered."""
+        """Whether another request may follow."""
         return self._http.our_state is self._http.their_state in (h11.IDLE, h11.DONE)
 
     def read_head(self) -> bool:
-        """Read the next request, but for its body; false when the client was idle for too long.
-        Raises `RefusedError`, after which the connection is of no more use, and `ClientGoneError`.
+        """Read the next request's head; return False if the client was idle for too long.
+
+        Raises `ClientGoneError`, and `RefusedError`, after which the connection cannot be used.
         """
         is_known = bool(self.record.path) and self.record.key in ("right", "unchecked")
         idle = self._limits.idle_seconds if is_known else self._limits.head_seconds
@@ -128,7 +129,7 @@ class Connection:
         return True
 
     def _check(self, names: list[bytes]) -> None:
-        """That nobody on the way can have read another request than we do."""
+        """Refuse headers that another HTTP parser on the way could interpret differently."""
         if {b"content-length", b"transfer-encoding"} <= {*names} or names.count(
             b"authorization"
         ) > 1:
@@ -137,7 +138,7 @@ class Connection:
             raise RefusedError("The request's body is too long.", status=413)
 
     def read_body(self) -> Any:
-        """What it is as JSON. Raises as `read_head`."""
+        """The request's body as JSON. Raises like `read_head`."""
         end = time.monotonic() + self._limits.body_seconds
         body = bytearray()
         while isinstance(event := self._next_event(end), h11.Data):
@@ -161,7 +162,7 @@ class Connection:
             raise RefusedError(said, status=error.error_status_hint) from error
 
     def _receive(self, end: float) -> None:
-        """Take in bytes. Raises `TimeoutError`, `ClientGoneError`."""
+        """Receive bytes. Raises `TimeoutError`, `ClientGoneError`."""
         try:
             self._socket.settimeout(max(end - time.monotonic(), 0.0))
             data = self._socket.recv(_PIECE)
@@ -240,8 +241,10 @@ class Connection:
         self._gone()  # it sends without end
 
     def linger(self) -> None:
-        """Let the client read what was sent, although it may still be sending: a close with unread
-        bytes is a reset, which takes the answer from it."""
+        """Wait until the client has read the answer, though it may still be sending.
+
+        Closing with unread bytes would reset the connection, and the client would lose the answer.
+        """
         end = time.monotonic() + 1.0
         with suppress(OSError):  # a TimeoutError is one
             self._socket.shutdown(socket.SHUT_WR)
@@ -251,7 +254,7 @@ class Connection:
                     return
 
     def end(self) -> None:
-        """Break off what the connection's thread does."""
+        """Interrupt the connection's thread."""
         self._ended = True
         with suppress(OSError):  # it is closed already
             self._socket.shutdown(socket.SHUT_RDWR)

@@ -34,26 +34,26 @@ _KEY = re.compile(r'\[(?:(-?\d+)|"([^"\n]*)")\]')
 
 
 class LessonError(ValueError):
-    """A file that is no lesson."""
+    """The file is not a valid lesson."""
 
 
 @dataclass(frozen=True, slots=True)
 class LessonStep:
-    """One step as written."""
+    """A step as written."""
 
     kind: str
     body: str
 
     @property
     def block(self) -> str:
-        """What stands in its fence."""
+        """The content of its code block."""
         match = _BLOCK.fullmatch(self.body)
         return match[2] if match else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`folder` is the place of its folder among those looked at."""
+    """A lesson. `folder`: the index of its folder."""
 
     name: str
     patterns: tuple[Pattern, ...]
@@ -75,14 +75,16 @@ class Lesson:
         return self.steps[calls[0] :] if calls else self.steps
 
     def match(self, prompt: Words) -> Values | None:
-        """The slots' values, where the prompt is this lesson's."""
+        """The values of the slots if the prompt matches, else None."""
         found = (pattern.match(prompt) for pattern in self.patterns)
         return next((values for values in found if values is not None), None)
 
 
 def read_lessons(folders: Iterable[Path]) -> list[Lesson]:
-    """All lessons of the folders, in which each name stands once. A file that has not changed is
-    not read again. Raises `LessonError`, `OSError`."""
+    """Read all lessons of the folders; names must be unique within a folder.
+
+    Unchanged files are not read again. Raises `LessonError`, `OSError`.
+    """
     found: list[Lesson] = []
     for place, folder in enumerate(folders):
         if not folder.is_dir():
@@ -112,7 +114,7 @@ def _read_file(file: Path, place: int, changed: int, size: int) -> Lesson:
 
 
 def parse_lesson(name: str, text: str, folder: int = 0) -> Lesson:
-    """Raises `ValueError` or `yaml.YAMLError` where it is none."""
+    """Parse a lesson. Raises `ValueError` or `yaml.YAMLError`."""
     text = text.replace("\r\n", "\n")
     match = _HEAD.match(text)
     if match is None:
@@ -139,7 +141,7 @@ _KEYS = {"prompts", "slots", "needs", "after", "rank", "hidden"}
 
 
 def _texts(head: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """A key's value as texts; one text alone is a list of it."""
+    """The value of a key as a tuple of texts; a single text counts as one."""
     value = head.get(key, [])
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
 
@@ -157,7 +159,7 @@ def _slots(specs: object) -> dict[str, Slot]:
 
 
 def _steps(text: str) -> Iterator[LessonStep]:
-    """The parts between the step's headings; headings in fences are text."""
+    """Split the text at the steps' headings, ignoring those in code blocks."""
     parts: list[tuple[str, list[str]]] = [("", [])]
     fence = ""
     for line in text.split("\n"):
@@ -187,7 +189,7 @@ def _steps(text: str) -> Iterator[LessonStep]:
 
 
 class MissingValueError(LookupError):
-    """A text names a value that there is not."""
+    """A text refers to a value that does not exist."""
 
 
 def fill(text: str, values: Mapping[str, Any], written: Callable[[Any], str] | None = None) -> str:
@@ -233,7 +235,7 @@ def as_json(value: Any, indent: int | None = None) -> str:
 
 
 def markdown_table(rows: Any) -> str:
-    """A table of objects. Raises `TypeError`, `ValueError` where they are none."""
+    """A Markdown table of objects. Raises `TypeError`, `ValueError`."""
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise ValueError("a list of objects was expected")
     columns = {name: [row.get(name) for row in rows] for row in rows for name in row}

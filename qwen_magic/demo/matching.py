@@ -53,19 +53,19 @@ _POLITE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text as its words; `places` tells where each stands in `text`, as it was prepared."""
+    """The words of a text; `places` are their positions in the normalized `text`."""
 
     text: str
     words: tuple[str, ...]
     places: tuple[tuple[int, int], ...]
 
     def is_set_off(self, at: int) -> bool:
-        """Whether a colon, a quotation mark or a new line stands before word `at`."""
+        """Whether a colon, a quotation mark or a new line precedes word `at`."""
         between = self.text[self.places[at - 1][1] : self.places[at][0]] if at else ""
         return not _SETS_OFF.isdisjoint(between)
 
     def raw(self, start: int, end: int) -> str:
-        """What was typed, from word `start` up to, but without, word `end`."""
+        """The text from word `start` up to word `end`, as typed."""
         return self.text[self.places[start][0] : self.places[end - 1][1]]
 
 
@@ -127,7 +127,7 @@ class Slot:
 
 
 class Pattern:
-    """One prompt of a lesson, with its slots."""
+    """A prompt of a lesson, with its slots."""
 
     def __init__(self, prompt: str, slots: Mapping[str, Slot]) -> None:
         self.prompt = self.example = marked = prompt
@@ -139,7 +139,7 @@ class Pattern:
         self.words = normalised(marked)
 
     def match(self, prompt: Words) -> Values | None:
-        """The slots' values; None where the prompt is another."""
+        """The values of the slots; None if the prompt does not match."""
         if not self.slots:
             return {} if prompt.words == self.words else None
         return self._search(prompt, 0, 0, {}, [_MAX_STEPS])

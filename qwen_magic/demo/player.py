@@ -1,6 +1,6 @@
-"""Answers one request to `/responses`, from its body to the response that is kept.
+"""Answer one request to `/responses`, from its body to the stored response.
 
-What is wrong with a request is said in the service's own words; `request.yaml` has the rules.
+Invalid requests are refused in the service's own words; `request.yaml` has the rules.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Player:
             client.reply(response.as_json())
 
     def _store(self, turn: AskedTurn, response: Response, unsaid: str = "") -> None:
-        """Keep the response for `GET` and for the turns after it, where it was asked for."""
+        """Store the response for `GET` and for later turns, if the request asked for it."""
         stores = turn.body.get("store") is not False and turn.switches.chain != "ignores"
         if stores and response.status != "failed":
             kept = Kept(response.as_json(), turn.items, turn.previous, unsaid)
@@ -149,7 +149,7 @@ class Player:
         return kept
 
     def _fault(self, turn: AskedTurn) -> str:
-        """The fault that strikes this request; empty when none does (any more)."""
+        """The fault that is due for this request; empty for none."""
         if turn.switches.error and turn.switches.fail_first:
             prompt = newest_prompt(turn.items)
             self.failures[prompt] += 1
@@ -158,7 +158,7 @@ class Player:
         return turn.switches.error
 
     def _run(self, code: str, given: Mapping[str, Any], look: Callable[[], None]) -> Run:
-        """The run, with links to its figures in the logs. `look` is called meanwhile."""
+        """Run the code, and link its figures in the logs. `look` is called meanwhile."""
         run = self._runner.run(code, given, look)
         blocks = [run.logs] if run.logs else []
         for number, png in enumerate(run.figures, 1):
@@ -184,7 +184,7 @@ def _validator() -> Any:
 
 
 def check_request(body: JSON) -> None:
-    """Raises `RefusedError` for the first thing that is wrong."""
+    """Raise `RefusedError` for the first fault of the request."""
     sent = {name: value for name, value in body.items() if value not in (None, "", [])}
     for error in sorted(_validator().iter_errors(sent), key=lambda each: len(each.absolute_path)):
         path = list(error.absolute_path)
@@ -195,7 +195,7 @@ def check_request(body: JSON) -> None:
 
 
 def check_outputs(context: list[JSON]) -> None:
-    """A function's output must follow its call. Raises `RefusedError`."""
+    """Raise `RefusedError` for a function output that does not follow its call."""
     calls: set[Any] = set()
     for item in context:
         id = item.get("call_id")

@@ -26,7 +26,7 @@ RunCode: TypeAlias = Callable[[str, Mapping[str, Any], Callable[[], None]], Run]
 
 
 class StrikeError(Exception):
-    """The fault of the middle of the stream strikes now."""
+    """A fault in the middle of the stream is due now."""
 
 
 class ResponseWriter:
@@ -68,7 +68,7 @@ class ResponseWriter:
             self._client.send(self._events.event(kind, response=body))
 
     def think(self, text: str) -> None:
-        """Reasoning; left out when thinking is off."""
+        """Write reasoning, unless thinking is off."""
         if self._turn.thinks and not self.unsaid:
             old = self._turn.switches.reasoning == "old"
             kind = "reasoning_summary_text" if old else "reasoning_text"
@@ -108,7 +108,7 @@ class ResponseWriter:
         return run
 
     def say(self, text: str) -> None:
-        """Part of the answer's text, a paragraph of its own."""
+        """Write a paragraph of the answer's text."""
         if self.unsaid:
             self.unsaid += f"\n\n{text}"
             return
@@ -131,7 +131,7 @@ class ResponseWriter:
             part["text"] += piece
 
     def end(self, status: str = "completed") -> None:
-        """End the message, if there is one, with what was said."""
+        """End the current message, if there is one."""
         if self.message is not None:
             part = self.message["content"][0]
             self.message = None

@@ -1,5 +1,6 @@
-"""What the demo does without a lesson: it remembers a name, calls functions that a prompt names,
-and sums the conversation up."""
+"""What the demo does without a lesson: remember a name, call functions, summarize the
+conversation.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +33,13 @@ _SUMMED_UP = re.compile(r"^The user's name is (.+)\.$", re.MULTILINE)
 
 
 def told_name(prompt: str) -> str:
-    """The name that the whole prompt tells, as typed; empty where it tells none."""
+    """The name, if the whole prompt only tells one; else empty."""
     match = _TOLD.fullmatch(prompt[:200])
     return match["name"].strip() if match and not _NO_NAME.search(match["name"]) else ""
 
 
 def known_name(turn: AskedTurn) -> str:
-    """The name told last in the conversation before, also in the sentences of a longer prompt."""
+    """The name told last in the conversation so far."""
     for prompt, answer in reversed(turn.earlier):
         for sentence in (prompt, *re.split(r"[.!?。！？\n]+", prompt[:2000])):
             if name := told_name(sentence):
@@ -49,7 +50,7 @@ def known_name(turn: AskedTurn) -> str:
 
 
 def answer_name(turn: AskedTurn, writer: ResponseWriter) -> str | None:
-    """What is said to a name; None for another prompt."""
+    """Reply to a name that was told; None for another prompt."""
     name = told_name(turn.prompt)
     if not name:
         return None
@@ -98,7 +99,7 @@ def answer_call(turn: AskedTurn, writer: ResponseWriter) -> str | None:
 
 
 def call(calls: Round, writer: ResponseWriter) -> str:
-    """Make the calls. There is nothing to say before they have given something."""
+    """Make the calls. Text follows when their results are there."""
     writer.think(f"I call {', '.join(name for name, _ in calls)}.")
     for name, arguments in calls:
         begun = {"name": name, "call_id": f"call_{uuid4().hex[:24]}"}
@@ -108,7 +109,7 @@ def call(calls: Round, writer: ResponseWriter) -> str:
 
 
 def results_text(results: tuple[FunctionResult, ...]) -> str:
-    """What the calls gave, as it came."""
+    """The results of the calls, unchanged."""
     told = []
     for result in results:
         text, given = result.output, read_json(result.arguments)
@@ -173,7 +174,7 @@ _MOST_TOLD = 600  # characters of an answer
 
 
 def answer_summary(turn: AskedTurn, writer: ResponseWriter) -> str | None:
-    """What was asked and answered; None for another prompt."""
+    """List what was asked and answered, for a request to summarize; None for another prompt."""
     if not _SUM_UP.fullmatch(" ".join(normalised(turn.prompt))):
         return None
     writer.think("I list what was asked and what was answered.")
@@ -198,7 +199,7 @@ def _short(text: str) -> str:
 
 
 def needed(needs: list[str]) -> str:
-    """The sentence where the request offers too little."""
+    """A sentence about the tools that the request lacks."""
     tools = ",".join(need for need in needs if need != "image")
     options = [f"`-t {tools}`"] * bool(tools) + ["`-i FILE`"] * ("image" in needs)
     things = " and ".join("a picture" if need == "image" else f"`{need}`" for need in needs)

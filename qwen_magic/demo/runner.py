@@ -30,7 +30,7 @@ _TICK = 0.05  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run may use."""
+    """Limits of a run."""
 
     seconds: float = 20.0
     memory: int = 2 * 1024**3  # bytes of address space
@@ -40,8 +40,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run gave. `values`: what it named with `result(…)`. `logs`: Markdown, as the service
-    writes it, without the figures."""
+    """The outcome of a run.
+
+    `values`: those that the code named with `result(…)`; `logs`: its output as Markdown in the
+    service's form, without figures.
+    """
 
     logs: str = ""
     figures: tuple[bytes, ...] = ()  # PNG
@@ -51,7 +54,7 @@ class Run:
 
 
 class Runner:
-    """Runs at most `AT_ONCE` at a time; the others wait. May be called from any thread."""
+    """Runs at most `AT_ONCE` programs at a time; others wait. Thread-safe."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
@@ -64,8 +67,9 @@ class Runner:
             shutil.copy(file, self._fonts)
 
     def run(self, code: str, given: Mapping[str, Any], go_on: Callable[[], None]) -> Run:
-        """`go_on` is called again and again meanwhile: what it raises ends the run, and comes out
-        of here."""
+        """Run the code. `go_on` is called repeatedly; if it raises, the run ends and the exception
+        is raised.
+        """
         while not self._places.acquire(timeout=_TICK):
             go_on()
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -80,7 +84,7 @@ class Runner:
             self._places.release()
 
     def _execute(self, folder: Path, go_on: Callable[[], None]) -> bool:
-        """Whether it ended by itself in time."""
+        """Wait for the process; return whether it ended in time."""
         work = folder / "work"
         work.mkdir()
         system = {"SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
@@ -137,7 +141,7 @@ class Runner:
 
 
 def fenced(text: str) -> str:
-    """The text as a Markdown fence that it cannot end."""
+    """The text in a Markdown code block that it cannot close."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}\n{text.rstrip()}\n{fence}"

@@ -94,24 +94,25 @@ class DemoServer:
         client.reply(png, content_type="image/png")
 
     def set(self, **switches: Any) -> None:
-        """Change switches for the requests to come; the count of failures begins anew. Raises
-        `SwitchError`."""
+        """Change switches for later requests, and reset the count of faults. Raises
+        `SwitchError`.
+        """
         self.player.switches = self.player.switches.changed(switches)
         self.player.failures.clear()
 
     def forget(self) -> None:
-        """Forget every response kept, as a real server does after seven days."""
+        """Forget all stored responses, as a real server does after seven days."""
         self.player.responses.clear()
 
     def start(self) -> Self:
-        """Answer, in threads of its own; returns at once."""
+        """Start serving on threads; returns at once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._accept, name="qwen-demo", daemon=True)
             self._thread.start()
         return self
 
     def close(self) -> None:
-        """End every stream and run, and wait until all is put away. May be called again."""
+        """End all streams and runs, and wait for their threads. May be called again."""
         if self._ending:
             return
         self._ending = True

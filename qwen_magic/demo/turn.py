@@ -1,5 +1,4 @@
-"""The turn that is asked for: what the request and the conversation before it come to, and the
-switches that stand in its prompt."""
+"""A turn as requested: the request with its conversation, and the switches in its prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ _BRIEFLY = re.compile(r"(?i)\b(?:brief|briefly|terse)\b")  # of instructions
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One finished response. `parent` stays reachable when it was deleted itself."""
+    """A finished response. Its `parent` stays reachable even if that was deleted."""
 
     body: JSON  # the response object
     input: tuple[JSON, ...]  # this turn's own input items
@@ -40,13 +39,13 @@ class Kept:
         return [*(self.parent.chain() if self.parent else ()), self]
 
     def items(self) -> list[JSON]:
-        """Input and output of the whole chain, in order."""
+        """The input and output items of the whole chain, in order."""
         return [item for kept in self.chain() for item in (*kept.input, *kept.body["output"])]
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionResult:
-    """What a function call of this turn gave."""
+    """The result of a function call of this turn."""
 
     name: str
     arguments: str  # JSON
@@ -54,12 +53,12 @@ class FunctionResult:
 
     @property
     def value(self) -> Any:
-        """The output, read where it is JSON."""
+        """The output, parsed if it is JSON."""
         return read_json(self.output, self.output)
 
 
 class AskedTurn:
-    """One checked request, with all that its answer depends on."""
+    """A valid request with everything that its answer depends on."""
 
     def __init__(
         self, body: JSON, items: Sequence[JSON], previous: Kept | None, switches: Switches
@@ -96,7 +95,7 @@ class AskedTurn:
 
 
 def newest_prompt(items: Sequence[JSON]) -> str:
-    """The newest user text as it was sent; empty without one."""
+    """The newest user text as sent; empty if there is none."""
     asked = _asked(items)
     return item_text(items[asked]) if asked >= 0 else ""
 
@@ -180,7 +179,7 @@ FAULTS: Mapping[str, Fault] = {name: Fault(**fields) for name, fields in _TABLE.
 
 
 class SwitchError(ValueError):
-    """A switch or value that the demo server does not know."""
+    """An unknown switch, or an invalid value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ class Switches:
     forget_after: int = 2  # chain "forgets": ids of conversations of so many turns are unknown
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
-        """These switches with the changes. Raises `SwitchError`."""
+        """The switches with these changes. Raises `SwitchError`."""
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
 
@@ -222,7 +221,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 
 def _checked(name: str, value: Any) -> Any:
-    """The value in the type of the switch's default."""
+    """The value converted to the type of the switch's default."""
     if name not in _DEFAULTS:
         raise SwitchError(f"The demo has no switch {name!r}; it has: {', '.join(_DEFAULTS)}.")
     if name in _CHOICES:
@@ -251,5 +250,5 @@ def prompt_switches(prompt: str) -> dict[str, str]:
 
 
 def without_switches(text: str) -> str:
-    """The text without its `demo:` lines, whatever they say."""
+    """The text without its `demo:` lines."""
     return _LINE.sub("", text).strip() if _LINE.search(text) else text

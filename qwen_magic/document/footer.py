@@ -1,5 +1,4 @@
-"""What stands under an answer: a note where it did not simply complete, and its footer, which says
-what it cost and where it belongs; and what both are told from outside the response.
+"""Below an answer: a note if it did not simply complete, and the footer with cost and place.
 
 A new fact of the footer is a field of `TurnFacts`, filled by `session.view.facts_of`, and a line of
 `make_footer`.
@@ -81,7 +80,7 @@ class Outcome:
 
 
 def failure(error: QwenError, *, is_raised: bool = False) -> Outcome:
-    """The outcome of a turn that this error ended."""
+    """The outcome of a turn that ended with this error."""
     request_id = error.request_id if isinstance(error, APIError) else ""
     return Outcome("failed", error.message, error.why, error.hint, request_id, is_raised=is_raised)
 
@@ -98,8 +97,10 @@ _TOOLS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Short facts: what an answer cost and where it belongs, and the `warnings` that the reader
-    must know besides. What only some ask for: `id` (the response's), `more`, the `request`."""
+    """Short facts below an answer: what it cost, where it belongs, and `warnings`, always visible.
+
+    Folded are `id` (the response's), `more`, and the `request`.
+    """
 
     cost: tuple[str, ...]
     place: tuple[str, ...]
@@ -117,7 +118,7 @@ class Footer:
         return (*self.more, self.id) if self.id else self.more
 
     def text(self) -> str:
-        """Plain text, a line for each; without the request."""
+        """Plain text, a line for each group; without the request."""
         lines = (self.line, self.warnings, self.rest)
         return "\n".join(" · ".join(line) for line in lines if line)
 
@@ -152,7 +153,7 @@ def make_footer(
 
 
 def _tool(item: Item) -> str:
-    """The tool of a call, as the service names it in its own counts; empty for other items."""
+    """The tool of a call, by the service's name in its counts; empty for other items."""
     if isinstance(item, McpCall | FunctionCall):
         return own_name(item.name)
     name = item_type(item).removesuffix("_call")
@@ -167,7 +168,7 @@ def _tokens(usage: Usage | None) -> str:
 
 
 def _kinds(usage: Usage | None) -> Iterator[str]:
-    """Which of the tokens were of a kind of their own."""
+    """Tokens of special kinds (cached, reasoning), in words."""
     if usage is not None and usage.cached_tokens:
         yield f"{usage.cached_tokens:,}{NO_BREAK}in from the cache"
     if usage is not None and usage.reasoning_tokens:
@@ -195,7 +196,9 @@ _ANOTHER_MODEL = "Run the cell again, or choose another model with -m."
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """`text`: sentences after the title. `is_error`: red, and announced at once."""
+    """`text`: sentences after the title. `is_error`: red, and announced by screen readers at
+    once.
+    """
 
     title: str
     text: str = ""
@@ -206,7 +209,7 @@ class Note:
 def turn_end(
     turn: TurnFacts, outcome: Outcome, state: ResponseState, seconds: float
 ) -> tuple[Note | None, Footer]:
-    """What stands under an answer that ended so."""
+    """The note and footer below an answer with this outcome."""
     usage, items = state.usage, [entry.item for entry in state.entries]
     note = make_note(outcome, turn, seconds, usage, state.incomplete_reason)
     model, id = state.model, "" if turn.stage else state.id
@@ -216,7 +219,7 @@ def turn_end(
 def make_note(
     outcome: Outcome, turn: TurnFacts, seconds: float, usage: Usage | None, reason: str
 ) -> Note | None:
-    """The note for this outcome. `reason`: the response's `incomplete_details.reason`."""
+    """The note for this outcome, or None. `reason`: the response's `incomplete_details.reason`."""
     match outcome.status:
         case "completed" if outcome.lacks == "text":
             return Note("Only thinking came, no answer", _ANSWER_NOW)

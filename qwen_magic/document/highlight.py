@@ -46,23 +46,23 @@ _SPELLINGS = {"Text only": "Text", "Bash Session": "Console"}
 
 
 def highlight_pieces(code: str, language: str) -> list[str]:
-    """The HTML of each of the code's `pieces`; of an unknown language it is only escaped."""
+    """The HTML of each of the code's `pieces`; only escaped for an unknown language."""
     highlighter = LineHighlighter(language)
     return [highlighter.line(piece) for piece in pieces(code)]
 
 
 def pieces(code: str) -> list[str]:
-    """Cut code into the pieces a highlighter takes: its lines, long ones cut again."""
+    """Split code into the pieces that a highlighter takes: lines, with long ones split again."""
     return _PIECE.findall(code)
 
 
 def is_python(language: str) -> bool:
-    """Whether code in a block of this language (`py`; "" where none is named) runs as Python."""
+    """Whether a code block with this label (`py`; "" for none) can run as Python."""
     return language.lower() in _PYTHON
 
 
 def python_labels() -> list[str]:
-    """The labels, in lower case, by which a page knows blocks of Python."""
+    """The lower-case labels of Python code blocks, for the page."""
     return sorted({language_label(language).lower() for language in _PYTHON})
 
 

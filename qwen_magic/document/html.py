@@ -67,7 +67,7 @@ def markup(value: Value) -> Markup:
 
 
 def link(url: str, text: str, kind: str) -> str:
-    """A link of this class around `text`, or the bare text where `url` is none to follow."""
+    """A link of this class around `text`; only the text if `url` must not be followed."""
     opening = link_open(url, kind=kind)
     if not opening:
         return f'<span class="{kind}">{shown_html(text)}</span>'
@@ -87,14 +87,14 @@ def head(step: Step) -> str:
 
 
 def waiting(text: str) -> str:
-    """A live line that does not open."""
+    """A line about current activity that does not open."""
     return (
         f'<p class="qm-head qm-head-flat qm-is-live"><b class="qm-verb">{shown_html(text)}</b></p>'
     )
 
 
 def block_html(block: Block) -> str:
-    """One element."""
+    """The HTML of a block: one element."""
     match block:
         case blocks.Label(text=text, look=look):
             return f'<p class="qm-{look}"><small>{shown_html(text)}</small></p>'
@@ -140,7 +140,7 @@ def _pre(inside: str, label: str, kind: str = "") -> str:
 
 
 def figure_html(figure: blocks.Figure) -> str:
-    """The picture where it is at hand; else a quiet link to it, which loads nothing."""
+    """The picture if it was fetched; else a plain link, which loads nothing."""
     alt = escape(revealed(figure.alt or FIGURE_ALT))
     if is_picture(figure.data):
         return (
@@ -173,7 +173,7 @@ def _groups(sources: Iterable[NumberedSource]) -> str:
 
 
 def sources_html(listed: SourceList) -> str:
-    """The list under an answer: the cited ones in sight, the others folded; empty without any."""
+    """The list of sources below an answer: cited ones visible, others folded; empty without any."""
     cited, others = listed.cited, listed.others
     parts = []
     if cited:
@@ -194,7 +194,7 @@ def sources_html(listed: SourceList) -> str:
 
 
 def note_html(note: Note, *, announce: bool = False) -> str:
-    """`announce`: a screen reader says an error at once, which is right only where it is new."""
+    """The HTML of a note. `announce`: screen readers announce an error at once, as it is new."""
     kind = " qm-is-error" if note.is_error else ""
     role = ' role="alert"' if announce and note.is_error else ""
     parts = [f'<p class="qm-note-title" dir="auto"><b>{shown_html(note.title)}</b></p>']
@@ -207,7 +207,7 @@ def note_html(note: Note, *, announce: bool = False) -> str:
 
 
 def question_html(question: Question, id: str) -> str:
-    """The question with its buttons, whose values are `id:choice`. For the live view only."""
+    """A question with its buttons, whose values are `id:choice`. For the live view only."""
     buttons = "".join(
         f'<button type="button" class="qm-btn qm-choice" value="{escape(id)}:{choice}">'
         f"{shown_html(words)}</button>"
@@ -228,7 +228,7 @@ def question_html(question: Question, id: str) -> str:
 
 
 def footer_html(footer: Footer) -> str:
-    """The line opens to the rest; what the reader must know is always in sight."""
+    """The footer's line, which opens to the rest; warnings are always visible."""
     line, rest = _facts(footer.line), _facts(footer.rest)
     request = footer.request and _facts((f"request: {footer.request}",))
     more = "<br>".join(part for part in (rest, request) if part)

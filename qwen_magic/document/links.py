@@ -1,11 +1,11 @@
-"""Addresses: how they read, what an answer may link to or show, and the pages that it rests on.
+"""Addresses: how they are shown, what an answer may link to or load, and its sources.
 
-This is the border between what a model or a server wrote and the reader: nothing is followed or
-loaded that does not pass here.
+This module is the border between text of models and servers and the reader: nothing is followed or
+loaded that it does not allow.
 
-`[n]` in an answer is the 1-based place in the sources of all web searches of the response, one
-after the other (checked on recorded DashScope traffic, 2026). OpenAI's `url_citation` annotations
-name pages by address.
+`[n]` in an answer is the 1-based index into the sources of all web searches of the response, in
+order (checked on recorded DashScope traffic, 2026). OpenAI's `url_citation` annotations name pages
+by address.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PICTURE: Final = re.compile(
 
 
 def link_open(url: str, title: str = "", kind: str = "qm-a") -> str:
-    """The opening tag of a link, "" where `url` is nothing a reader may be sent to."""
+    """The opening tag of a link; "" if `url` must not be followed."""
     if not is_linkable(url):
         return ""
     said = f' title="{escape(revealed(title))}"' if title else ""
@@ -86,7 +86,7 @@ def misleads(text: str, url: str) -> str:
 
 
 def _ascii_host(host: str) -> str:
-    """A host as the net knows it: lower case, punycode, without `www.`."""
+    """A host in its canonical form: lower case, punycode, without `www.`."""
     host = host.lower().removeprefix("www.").removesuffix(".")
     if host.isascii():
         return host
@@ -98,8 +98,7 @@ def _ascii_host(host: str) -> str:
 
 
 def _is_mixed(host: str) -> bool:
-    """Whether a host's letters are of scripts that are not written together, or may be taken for
-    those of ASCII."""
+    """Whether a host mixes scripts, or uses letters that look like ASCII."""
     scripts = {script_of(char) for char in host} - {""}
     plain = "".join(char for char in unicodedata.normalize("NFD", host) if ord(char) < 0x250)
     if scripts == {"LATIN"}:  # münchen.de, but not ɡoogle.com
@@ -108,7 +107,7 @@ def _is_mixed(host: str) -> bool:
 
 
 def markdown_link(url: str, text: str) -> str:
-    """A link in Markdown around `text`, or that alone where `url` is none to follow."""
+    """A Markdown link around `text`; only the text if `url` must not be followed."""
     if not is_linkable(url):
         return escaped(text)
     target = re.sub(r"[<>\s\\]", lambda found: f"%{ord(found[0]):02X}", url)
@@ -116,7 +115,7 @@ def markdown_link(url: str, text: str) -> str:
 
 
 def is_linkable(url: str) -> bool:
-    """Whether `url` is http, https or mailto, with something behind it and nothing hidden in it."""
+    """Whether `url` is http, https or mailto, not empty, and without hidden characters."""
     return (
         revealed(url) == url
         and not re.search(r"[\t\r\n]", url)  # which browsers leave out
@@ -126,12 +125,12 @@ def is_linkable(url: str) -> bool:
 
 
 def is_picture(url: str) -> bool:
-    """Whether `url` carries a picture in itself, so that showing it asks nobody."""
+    """Whether `url` is a `data:` image, which is shown without a request."""
     return bool(_PICTURE.fullmatch(url))
 
 
 def is_sandbox_file(url: str) -> bool:
-    """Whether `url` names a file of the machine that the text was written on."""
+    """Whether `url` is a local file of the machine where the text was written."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -140,17 +139,17 @@ def is_sandbox_file(url: str) -> bool:
 
 
 def remote_host(url: str) -> str:
-    """The host that `url` leads to, as it is written; "" where there is none."""
+    """The host in `url`, as written; "" if there is none."""
     return unquote(_host(url))
 
 
 def host_of(url: str) -> str:
-    """The host of an address without `www.`; the address itself where it has none."""
+    """The host of an address without `www.`; the whole address if it has none."""
     return _host(url).removeprefix("www.") or shorten(url, 60)
 
 
 def page_of(url: str) -> str:
-    """The last part of an address's path as a title; the host where the path is empty."""
+    """The last part of an address's path as a title; the host if the path is empty."""
     try:
         parts = [part for part in urlsplit(url).path.split("/") if part]
     except ValueError:
@@ -169,7 +168,7 @@ def _host(url: str) -> str:
 
 
 def number_sources(items: Iterable[Item]) -> tuple[NumberedSource, ...]:
-    """The sources of all searches in order, numbered from 1."""
+    """The sources of all searches, numbered from 1 in their order."""
     found = [source for item in items if isinstance(item, WebSearchCall) for source in item.sources]
     return tuple(_numbered(number, source) for number, source in enumerate(found, 1))
 
@@ -180,8 +179,10 @@ def _numbered(number: int, source: Source, cited: bool = False) -> NumberedSourc
 
 
 def all_sources(items: Sequence[Item], cited: Iterable[int]) -> tuple[NumberedSource, ...]:
-    """Every source of a finished response: found by search or named by an annotation, with
-    those marked that the answer cites (`cited`: the numbers in its text)."""
+    """All sources of a finished response, from searches and annotations.
+
+    Those that the answer cites (`cited`: the numbers in its text) are marked.
+    """
     numbers = set(cited)
     annotated = {
         note.url: note.title
@@ -205,13 +206,13 @@ def all_sources(items: Sequence[Item], cited: Iterable[int]) -> tuple[NumberedSo
 
 
 def source_line(source: NumberedSource) -> str:
-    """A source as a line of a list in Markdown."""
+    """A source as an item of a Markdown list."""
     number = f"\\[{source.number}\\] " if source.number else ""
     return f"- {number}{markdown_link(source.url, source.title)} {escaped(source.host)}"
 
 
 def by_host(sources: Iterable[NumberedSource]) -> dict[str, list[NumberedSource]]:
-    """Sources by host, hosts in the order of their first source."""
+    """Sources grouped by host, in the order of each host's first source."""
     groups: dict[str, list[NumberedSource]] = {}
     for source in sources:
         groups.setdefault(source.host, []).append(source)

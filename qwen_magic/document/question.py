@@ -1,4 +1,4 @@
-"""What the reader is asked before a function of theirs runs."""
+"""The questions to the user before a function runs or a server starts."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ class Question:
 
     @property
     def call(self) -> str:
-        """The whole call: nothing of what would run is cut away, or hidden by characters that
-        show nothing, turn the direction of what follows or look like others."""
+        """The complete call: nothing is cut, and invisible or misleading characters are spelled
+        out.
+        """
         return exposed(whole_call(self.name, self.arguments))
 
     @property
     def waits(self) -> str:
-        """That it waits, for whoever does not see it."""
+        """The line that says that an answer is waited for."""
         return f"{exposed(self.name)}(…) waits for your word"
 
     @property
@@ -58,12 +59,12 @@ class Question:
 
     @property
     def scope(self) -> str:
-        """What "always" and "never" hold for."""
+        """What the choices "always" and "never" apply to."""
         return f"in {self.chat}" if self.chat else "for this answer"
 
     @property
     def words(self) -> Mapping[Choice, str]:
-        """The choices as they are offered."""
+        """The labels of the choices."""
         return {
             "once": "Allow once",
             "always": f"Always {self.scope}",
@@ -112,12 +113,12 @@ class StartQuestion(Question):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question about the call of the entry `key`, with its buttons: for the live view only."""
+    """A question about the call of the entry `key`, with buttons: for the live view only."""
 
     question: Question
     key: str
 
 
 def read_choice(text: str) -> Choice | None:
-    """The choice of that name."""
+    """The choice with that name."""
     return next((choice for choice in get_args(Choice) if choice == text), None)

@@ -43,7 +43,7 @@ FEWEST: Final = 2  # that are worth a panel
 
 
 class EntryText:
-    """An entry's text as a Markdown stream that is fed with what came since the last time."""
+    """An entry's text as a Markdown stream, which is fed with new chunks."""
 
     def __init__(self, tree: Tree, parent: str, citation: Citation | None = None) -> None:
         self._tree = tree
@@ -56,12 +56,13 @@ class EntryText:
 
     @property
     def is_begun(self) -> bool:
-        """Whether any of it has a place in the tree."""
+        """Whether any of it is in the tree."""
         return self._revision >= 0
 
     def update(self, entry: Entry, *, before: str = "", ended: bool) -> list[ViewPatch]:
-        """Feed what is new; `before` goes in front of all. `ended`: nothing more will come, and the
-        whole is parsed once."""
+        """Feed new chunks; `before` goes in front. `ended`: no more follow, so the whole is parsed
+        once.
+        """
         patches: list[ViewPatch] = []
         if entry.revision != self._revision:
             patches += self._begin(entry.revision, before)
@@ -100,10 +101,10 @@ class _StepPlace:
 
 
 class ThoughtSection(_StepPlace):
-    """A reasoning item: its panel is open while it thinks and folds itself when it is done."""
+    """A reasoning item: its panel is open while the model thinks, then closes."""
 
     def go_into(self, step: ToolSection) -> list[ViewPatch]:
-        """Put the text in front of what that step opens to."""
+        """Move the text to the top of another step's content."""
         self.is_inside = True
         patches = self._tree.move(f"{self.id}.b", step.id)
         patches += self._tree.move(f"{step.id}.b", step.id)
@@ -130,7 +131,7 @@ class ThoughtSection(_StepPlace):
         return patches + (self._tree.fold(self.id) if ended else [])
 
     def add_fact(self, fact: str) -> list[ViewPatch]:
-        """Put a fact at the end of the line."""
+        """Append a fact to the line."""
         if self.is_inside:
             return []
         self.step = replace(self.step, facts=(fact,))
@@ -138,7 +139,7 @@ class ThoughtSection(_StepPlace):
 
 
 class ToolSection(_StepPlace):
-    """A call: its line, the blocks it opens to, and the figures it drew."""
+    """A call: its line, the blocks it opens to, and its figures."""
 
     is_run = False
     _code: EntryText | None = None  # while it streams
@@ -174,7 +175,7 @@ class ToolSection(_StepPlace):
 
 
 class ProseSection:
-    """A message: the answer's Markdown, or one of its parts."""
+    """A message: Markdown of the answer."""
 
     def __init__(self, tree: Tree, key: str, citation: Citation) -> None:
         self.id = f"a{key}"
@@ -189,16 +190,16 @@ class ProseSection:
 
     @property
     def cited(self) -> set[int]:
-        """The numbers that it cites, when it has ended."""
+        """The source numbers that it cites, once it has ended."""
         return self._text.stream.cited
 
     @property
     def images(self) -> list[str]:
-        """The addresses of files of the sandbox that it shows as images, when it has ended."""
+        """The sandbox files that it shows as images, once it has ended."""
         return [image.address for image in self._text.stream.images]
 
     def show_figures(self, figures: Mapping[str, str]) -> list[ViewPatch]:
-        """Put figures (their data URIs) in the place of these images, by address."""
+        """Replace these images by figures (data URIs), by address."""
         return list(self._text.stream.show_figures(figures))
 
     def update(self, entry: Entry, context: StepContext) -> list[ViewPatch]:
@@ -218,7 +219,7 @@ Section: TypeAlias = StepSection | ProseSection
 
 
 def section_type(entry: Entry) -> type[Section]:
-    """What kind of place an entry takes."""
+    """The section class for an entry."""
     match entry.item:
         case Message():
             return ProseSection
@@ -229,7 +230,7 @@ def section_type(entry: Entry) -> type[Section]:
 
 
 class Groups:
-    """All sections in order. Those with one `parent` are a group; prose needs no wrapper."""
+    """All sections in order. Those with the same `parent` form a group; prose has no wrapper."""
 
     def __init__(self, tree: Tree) -> None:
         self.sections: list[Section] = []
@@ -237,7 +238,7 @@ class Groups:
         self._made = 0
 
     def place(self, section: Section) -> list[ViewPatch]:
-        """Put the section behind all others: give it its parent, made if need be."""
+        """Append the section, in a group of its kind."""
         last = self.sections[-1] if self.sections else None
         self.sections.append(section)
         if isinstance(section, ProseSection):
@@ -249,7 +250,7 @@ class Groups:
         return self._tree.put(section.parent, ROOT, Box("steps"))
 
     def take_out(self, section: Section) -> list[ViewPatch]:
-        """Remove a section, with what holds nothing else."""
+        """Remove the section, and its wrapper if that is empty."""
         self.sections.remove(section)
         patches = self._tree.drop(section.id)
         if isinstance(section, ProseSection):
@@ -261,7 +262,7 @@ class Groups:
         return patches
 
     def join(self, *, is_over: bool) -> list[ViewPatch]:
-        """Join what has become many since the last call. `is_over`: nothing will be added."""
+        """Join steps that have become many since the last call. `is_over`: no more will follow."""
         patches: list[ViewPatch] = []
         for parent, group in groupby(self._steps(), key=lambda section: section.parent):
             steps = list(group)
@@ -273,7 +274,7 @@ class Groups:
         return patches
 
     def _join(self, run: Sequence[StepSection]) -> list[ViewPatch]:
-        """Bring a run behind its line; what is there already only follows its steps."""
+        """Move a run of steps behind a common line; steps that are there already stay."""
         patches: list[ViewPatch] = []
         panel = run[0].panel
         if not panel:
@@ -289,7 +290,7 @@ class Groups:
         return patches
 
     def _steps(self) -> list[StepSection]:
-        """Those with a line of their own."""
+        """The sections with a line of their own."""
         steps = (each for each in self.sections if not isinstance(each, ProseSection))
         return [step for step in steps if not step.is_inside]
 
@@ -314,8 +315,9 @@ def _thoughts_inside(steps: Sequence[StepSection]) -> list[ViewPatch]:
 
 
 def runs_to_join(steps: Sequence[Step], *, is_closed: bool) -> list[range]:
-    """The places of the steps that join, a range for each panel. `is_closed`: no step will be
-    added."""
+    """The steps to join, as a range of indexes for each panel. `is_closed`: no step will be
+    added.
+    """
     live = next((at for at, step in enumerate(steps) if step.state == "live"), len(steps))
     if live <= MANY:
         return []
@@ -331,8 +333,7 @@ def runs_to_join(steps: Sequence[Step], *, is_closed: bool) -> list[range]:
 
 
 def joined_step(steps: Sequence[Step]) -> Step:
-    """The line of a panel of these steps: their counts by kind, in the order of first sight,
-    thoughts last."""
+    """The line for joined steps: counts by kind in the order of first occurrence, thoughts last."""
     counts: dict[str, tuple[int, str]] = {}
     for step in steps:
         tally = step.tally

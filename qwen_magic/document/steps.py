@@ -49,7 +49,7 @@ _RUN: Final = Tally(1, "run", "runs")
 
 @dataclass(frozen=True, slots=True)
 class FigureState:
-    """What is known of a figure's picture: its data URI, or why there is none."""
+    """The state of a figure: its data URI, or why there is none."""
 
     data: str = ""
     reason: str = ""
@@ -57,8 +57,11 @@ class FigureState:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step needs beside its item. `cut`: how the turn ended under it ("stopped"), empty
-    while it goes on. `sources`: those of this search, numbered."""
+    """What a step needs beside its item.
+
+    `cut`: how the turn ended during the step ("stopped"), else empty. `sources`: those of this
+    search, numbered.
+    """
 
     sources: tuple[NumberedSource, ...] = ()
     figures: Mapping[str, FigureState] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class StepContext:
 
 
 def make_step(entry: Entry, context: StepContext) -> Step:
-    """The step of any item but a message."""
+    """The step for an item, except messages."""
     item = entry.item
     ended = _ended(entry, context)
     match item:
@@ -103,7 +106,7 @@ def make_step(entry: Entry, context: StepContext) -> Step:
 
 
 def thinking(entry: Entry, context: StepContext) -> Step:
-    """The line of a reasoning item; its text is kept apart, as Markdown."""
+    """The line of a reasoning item; its text is handled as Markdown."""
     if not entry.done and not context.cut:
         return Step("Thinking", state="live")
     took = _seconds(entry)
@@ -114,7 +117,7 @@ def thinking(entry: Entry, context: StepContext) -> Step:
 
 
 def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
-    """Add how long it took, or that it was cut."""
+    """Add the duration, or that the step was cut."""
     if context.cut:
         what = f"{step.what} · {context.cut}" if step.what else context.cut
         is_code = step.what_is_code and bool(step.what)
@@ -126,7 +129,7 @@ def _timed(step: Step, entry: Entry, context: StepContext) -> Step:
 
 
 def _without_pending(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks of a step that will not go on: nothing waits any more."""
+    """The blocks of a step that was cut, without placeholders."""
     if blocks and isinstance(blocks[-1], Pending):
         return (*blocks[:-1], Pending("Nothing came before the end"))
     return blocks
@@ -137,7 +140,7 @@ def _seconds(entry: Entry) -> float:
 
 
 def _ended(entry: Entry, context: StepContext) -> tuple[bool, bool]:
-    """Whether it came to its end, and whether that was a failure."""
+    """Whether the step has ended, and whether it failed."""
     return entry.done and not context.cut, entry.phase == "failed"
 
 
@@ -226,7 +229,7 @@ def _outputs(item: items.CodeInterpreterCall) -> tuple[LogPart, ...]:
 
 
 def figure_urls(item: object) -> tuple[str, ...]:
-    """The addresses of the figures that a code run drew."""
+    """The addresses of the figures of a code run."""
     if not isinstance(item, items.CodeInterpreterCall):
         return ()
     urls = (part.url for part in _outputs(item) if isinstance(part, LogFigure))
@@ -240,7 +243,7 @@ def _figure(part: LogFigure, context: StepContext) -> Figure:
 
 
 def _code_detail(code: str, texts: list[str]) -> str:
-    """The code's first telling line, and the last line it printed."""
+    """The first informative line of the code, and the last line of its output."""
     line = _telling_line(code)
     printed = texts[-1].rstrip().rpartition("\n")[2].strip() if texts else ""
     if line and printed:
@@ -249,8 +252,7 @@ def _code_detail(code: str, texts: list[str]) -> str:
 
 
 def _telling_line(code: str) -> str:
-    """The first line that says what the code is about; of code that only rebuilds a frame of the
-    notebook, that it does."""
+    """The first line that shows what the code does, after code that only rebuilds a frame."""
     rebuilt, rest = _after_rebuilding(code)
     lines = [line for line in rest.split("\n") if line.strip()]
     telling = [line for line in lines if not _SILENT.match(line.strip())]
@@ -262,7 +264,7 @@ def _telling_line(code: str) -> str:
 
 
 def _after_rebuilding(code: str) -> tuple[str, str]:
-    """The name of the last frame that the code rebuilds first of all, and what comes after."""
+    """The name of the last frame that the code rebuilds at its start, and the code after that."""
     name = ""
     while begins := _REBUILDS.match(code):
         name = begins[1]
@@ -305,8 +307,10 @@ LogPart: TypeAlias = LogText | LogFigure
 
 
 def parse_logs(logs: str) -> tuple[LogPart, ...]:
-    """The parts of one log, in order; empty texts are left out. Of one that nobody reads to its end
-    the beginning and the end: there an error stands."""
+    """The parts of a log in order, without empty texts.
+
+    Of a very long log only the beginning and the end, where an error would be.
+    """
     if (left := len(logs) - 2 * HALF) > 0:
         logs = f"{logs[:HALF]}\n… ({left:,} characters are not shown) …\n{logs[-HALF:]}"
     parts: list[LogPart] = []
@@ -334,14 +338,14 @@ def _flush(printed: list[str], parts: list[LogPart]) -> None:
 
 
 def _as_terminals_show(text: str) -> str:
-    """As a terminal would leave it: no colours, and of a line drawn over only its last state."""
+    """The text as a terminal shows it: no colours, and only the last state of overwritten lines."""
     lines = _ANSI.sub("", text).split("\n")
     shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
     return "\n".join(shown).strip("\n").rstrip()
 
 
 def find_error(parts: Sequence[LogPart]) -> str:
-    """The line that names the error which ended the run; empty where none did."""
+    """The line with the error that ended the run; empty if there is none."""
     texts = [part.text for part in parts if isinstance(part, LogText)]
     if not texts:
         return ""

@@ -42,8 +42,9 @@ SAY: Final = "say"
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """`markup` is the HTML before what is in it and behind: its children, or the blocks of the
-    Markdown text that is mounted on it."""
+    """`markup`: the HTML before and after its content, which is its children or a Markdown text's
+    blocks.
+    """
 
     id: str
     parent: str
@@ -54,14 +55,14 @@ class Node:
 
     @property
     def family(self) -> Iterator[Node]:
-        """The node and all that hangs from it, parents first."""
+        """The node and its descendants, parents first."""
         yield self
         for child in self.children:
             yield from child.family
 
 
 class Tree:
-    """The nodes by id; ids are unique for good."""
+    """The nodes by id; an id is never reused."""
 
     def __init__(self) -> None:
         self._nodes = {id: Node(id, "", html.NOTHING, ("", "")) for id in (ROOT, SAY)}
@@ -75,8 +76,10 @@ class Tree:
         return id in self._nodes
 
     def put(self, id: str, parent: str, value: html.Value) -> list[ViewPatch]:
-        """Make the node, the last in its parent; or let it show another value. Only leaves may
-        show another, but for `Box` and `Panel` whose HTML stays the same."""
+        """Append a new node to its parent, or change the value of a node.
+
+        Only leaves can change, and `Box` and `Panel` if their HTML stays the same.
+        """
         known = self._nodes.get(id)
         if known is None:
             node = self._new(id, parent, value)
@@ -89,7 +92,7 @@ class Tree:
         return [] if known.markup == before else [Replace(id, "".join(known.markup))]
 
     def put_before(self, id: str, before: str, value: html.Value) -> list[ViewPatch]:
-        """Make a new node in front of its sibling `before`."""
+        """Insert a new node before its sibling `before`."""
         sibling = self._nodes[before]
         node = self._new(id, sibling.parent, value)
         siblings = self._nodes[sibling.parent].children
@@ -97,7 +100,7 @@ class Tree:
         return [Insert(id, before, "".join(node.markup))]
 
     def put_list(self, parent: str, values: Sequence[html.Value]) -> list[ViewPatch]:
-        """Make `parent` hold these values and no others, touching only those that differ."""
+        """Make these values the children of `parent`, changing only those that differ."""
         patches: list[ViewPatch] = []
         for number, value in enumerate(values):
             patches += self.put(f"{parent}.{number}", parent, value)
@@ -106,7 +109,7 @@ class Tree:
         return patches
 
     def move(self, id: str, parent: str) -> list[ViewPatch]:
-        """Make a node, with all that hangs from it, the last in `parent`."""
+        """Move a node with its descendants to the end of `parent`."""
         node = self._nodes[id]
         self._nodes[node.parent].children.remove(node)
         self._nodes[parent].children.append(node)
@@ -114,15 +117,15 @@ class Tree:
         return [Move(id, parent)]
 
     def fold(self, id: str) -> list[ViewPatch]:
-        """Close a panel; nothing where it is closed."""
+        """Close a panel, if it is open."""
         return [Fold(id)] if self._open(id, False) else []
 
     def unfold(self, id: str) -> list[ViewPatch]:
-        """Open a panel; nothing where it is open."""
+        """Open a panel, if it is closed."""
         return [Unfold(id)] if self._open(id, True) else []
 
     def drop(self, id: str) -> list[ViewPatch]:
-        """Remove the node with all that hangs from it; nothing where there is none."""
+        """Remove a node with its descendants, if it exists."""
         node = self._nodes.get(id)
         if node is None:
             return []
@@ -132,11 +135,11 @@ class Tree:
         return [Remove(id)]
 
     def mount(self, parent: str, text: MarkdownStream) -> None:
-        """Let the node hold a Markdown text: its blocks are its own, and patch themselves."""
+        """Attach a Markdown text to the node; its blocks produce their own patches."""
         self._nodes[parent].text = text
 
     def unmount(self, parent: str) -> list[ViewPatch]:
-        """Take the text off its parent, with its blocks."""
+        """Detach the Markdown text, and remove its blocks."""
         node = self._nodes.get(parent)
         if node is None or node.text is None:
             return []
@@ -144,7 +147,7 @@ class Tree:
         return [Remove(block.id) for block in blocks]
 
     def snapshot(self) -> list[ViewPatch]:
-        """The patches that build the whole from nothing."""
+        """The patches that build the whole tree from nothing."""
         patches: list[ViewPatch] = []
         for root in (self._nodes[ROOT], self._nodes[SAY]):
             for child in root.children:
@@ -158,7 +161,7 @@ class Tree:
         return self._nodes[id]
 
     def _open(self, id: str, is_open: bool) -> bool:
-        """Whether this changed anything."""
+        """Set whether a panel is open; return whether that changed."""
         node = self._nodes[id]
         if not isinstance(node.value, Panel) or node.value.is_open == is_open:
             return False

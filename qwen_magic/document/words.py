@@ -1,5 +1,6 @@
-"""How numbers, durations, sentences, names of functions, text in Markdown and fences read, and
-characters that are not what they seem."""
+"""Format numbers, durations, sentences, function names and code blocks; spell out misleading
+characters.
+"""
 
 from __future__ import annotations
 
@@ -42,18 +43,18 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def clipped(text: str, length: int) -> str:
-    """`text`, at most `length` characters, cut at its end with an ellipsis."""
+    """`text`, cut to `length` characters with an ellipsis at its end."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def money(amount: float, currency: str) -> str:
-    """ "1.20 USD", "0.0042 CNY": cents, and below one at least two digits that say something."""
+    """An amount of money, with at least two decimals and two significant digits: "1.20 USD"."""
     digits = 2 if amount <= 0 else max(2, 1 - math.floor(math.log10(amount)))
     return f"{amount:,.{digits}f}{NO_BREAK}{currency}"
 
 
 def shorten(text: str, length: int) -> str:
-    """`text` on one line, at most `length` characters, cut at its end with an ellipsis."""
+    """`text` on one line, cut to `length` characters with an ellipsis."""
     line = " ".join(text[: 4 * length].split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
@@ -65,7 +66,7 @@ def sentence(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` on one line, every character of it text in Markdown and in HTML."""
+    """`text` on one line, escaped for both Markdown and HTML."""
     return SPECIAL.sub(_escape, " ".join(text.split()))
 
 
@@ -74,7 +75,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def as_entities(text: str) -> str:
-    """The same inside an HTML block of Markdown, where backslashes escape nothing."""
+    """`text` escaped for an HTML block in Markdown, where backslashes do not escape."""
     return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 

@@ -83,10 +83,13 @@ class Offered:
 
 
 class ToolServers:
-    """The servers of one session. `submit` runs a coroutine on the engine; `folders`: where
-    `mcp.json` is looked for, the notebook's first. `ask` asks the user whether a server may be
-    started, `ask_value` for an input (its description; whether it is secret); both give None where
-    nobody can be asked."""
+    """The MCP servers of one session.
+
+    - `submit` runs a coroutine on the engine;
+    - `folders`: where `mcp.json` is looked for, the notebook's first;
+    - `ask` asks the user whether a server may be started, `ask_value` asks for an input (its
+      description; whether it is secret). Both return None if nobody can be asked.
+    """
 
     def __init__(self, submit: Submit, policy: ToolPolicy, folders: tuple[Path, ...]) -> None:
         self.folders = folders
@@ -102,9 +105,11 @@ class ToolServers:
         return approve(question, self._policy.prompt)
 
     def offer(self, reference: str, *, start: bool = True, by_line: bool = False) -> Offered:
-        """The tools that `mcp:NAME` or `mcp:NAME/tool` stands for. A server that is not running is
-        asked about (`by_line`: not in a view) and started, unless `start` is False. Blocks; ■ ends
-        the wait. Raises `UsageError`, `ToolServerError`."""
+        """The tools that `mcp:NAME` or `mcp:NAME/tool` refers to.
+
+        Unless `start` is False, a server that is not running is started after asking the user
+        (`by_line`: not in a view). Blocks; ■ ends the wait. Raises `UsageError`, `ToolServerError`.
+        """
         config, wanted = self._find(reference.removeprefix(PREFIX))
         server = self._servers.get(config.name)
         if server is not None and server.config != config:
@@ -128,7 +133,7 @@ class ToolServers:
         return Offered((server.tools[wanted],))
 
     def states(self) -> Iterator[tuple[str, str, str]]:
-        """Of every server its name, what it is, and its state. Raises `UsageError`."""
+        """The name, description and state of each server. Raises `UsageError`."""
         for name, config in read_servers(self.folders).items():
             server = self._servers.get(name)
             about, state = config.shown, "not started"
@@ -141,7 +146,7 @@ class ToolServers:
             yield PREFIX + name, about, state
 
     def names(self) -> list[str]:
-        """What can be named, for Tab: the servers, and the tools of those that run."""
+        """The names for Tab: servers, and tools of running servers."""
         try:
             known = read_servers(self.folders)
         except UsageError:
@@ -155,13 +160,13 @@ class ToolServers:
         return [PREFIX + name for name in (*known, *of_servers)]
 
     def forget(self) -> int:
-        """Ask about every server again that is to be started; how many answers were forgotten."""
+        """Forget all verdicts on starting servers; return how many there were."""
         count = len(self._said)
         self._said.clear()
         return count
 
     def close(self) -> None:
-        """End every server; none is left behind."""
+        """End every server."""
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             server.stop()
@@ -181,7 +186,7 @@ class ToolServers:
         )
 
     def _refusal(self, config: ServerConfig, ask: Callable[[StartQuestion], Verdict | None]) -> str:
-        """Why this server is not to be started; empty where it may."""
+        """Why this server must not be started; empty if it may."""
         if find_spec("mcp") is None:
             raise UsageError(
                 "MCP servers need the package mcp.", hint='pip install "qwen-magic[mcp]"'
@@ -200,7 +205,7 @@ class ToolServers:
         return "nobody could be asked (%config QwenMagics.unattended = 'allow' lets it)"
 
     def _value(self, config: ServerConfig, reference: str) -> str:
-        """What `${reference}` stands for. Raises `UsageError`."""
+        """The value of `${reference}`. Raises `UsageError`."""
         name = reference.removeprefix("input:")
         if name != reference:
             return self._input(config, name)
@@ -214,7 +219,7 @@ class ToolServers:
         return value
 
     def _input(self, config: ServerConfig, name: str) -> str:
-        """What the user types for it, once a kernel."""
+        """The value that the user typed for an input; asked once in a kernel."""
         asked = config.inputs.get(name, {})
         key = (config.file, name)
         if key not in self._inputs:
@@ -253,7 +258,7 @@ def _unknown(message: str, wanted: str, known: Mapping[str, object]) -> UsageErr
 
 
 class _Server:
-    """A server from its start to its end. What is called `async` runs on the engine."""
+    """A server from start to end. Its `async` methods run on the engine."""
 
     def __init__(self, config: ServerConfig, submit: Submit) -> None:
         self.config = config
@@ -271,7 +276,7 @@ class _Server:
         return self._client is not None
 
     def start(self, filled: ServerConfig, secrets: list[str], folder: Path) -> None:
-        """Start, and list the tools. Raises `UsageError`, `ToolServerError`."""
+        """Start the server, and list its tools. Raises `UsageError`, `ToolServerError`."""
         import mcp  # noqa: F401  # takes a second, which the engine's streams need not wait
 
         for name in [*logging.root.manager.loggerDict]:
@@ -292,17 +297,17 @@ class _Server:
             raise
 
     def list_tools(self) -> None:
-        """List them again: they may be others by now. Raises `ToolServerError`, `TimeoutError`."""
+        """List the tools again, as they may change. Raises `ToolServerError`, `TimeoutError`."""
         wait_for_future(self._submit(self._list()), _TO_LIST)
 
     def stop(self) -> None:
-        """Begin to end it."""
+        """Ask the server to end."""
         self._client = None
         if self._life is not None:
             self._life.cancel()
 
     def close(self) -> None:
-        """End it, by signals where it does not end by itself."""
+        """End the server, by signals if it does not end by itself."""
         self.stop()
         if self._life is not None and not self._over.wait(3 * TO_END) and self._program.pid:
             self._program.signal(signal.SIGKILL)  # the engine is stuck, or no more
@@ -360,7 +365,7 @@ class _Server:
         return Pictured(value, images) if images else value
 
     async def _answered(self, request: Coroutine[Any, Any, T]) -> T:
-        """What the server answers. Raises `ToolServerError`."""
+        """The server's reply to a request. Raises `ToolServerError`."""
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
@@ -395,7 +400,7 @@ class _Server:
         )
 
     def _error(self, what: str, cause: BaseException | None = None) -> ToolServerError:
-        """What happened, its cause, and what the server said last on stderr; without secrets."""
+        """What happened, its cause, and the server's last line on stderr; without secrets."""
         while isinstance(cause, BaseExceptionGroup):
             cause = cause.exceptions[0]
         mask = Secrets(self._secrets).mask
@@ -415,7 +420,7 @@ class _Server:
 
 
 def _check(config: ServerConfig) -> None:
-    """Raises `UsageError` for what cannot be started."""
+    """Raise `UsageError` for a configuration that cannot be started."""
     if config.url:
         if not config.url.startswith(("https://", "http://")):
             raise UsageError(f"The address of the MCP server {config.name} is none of HTTP.")
