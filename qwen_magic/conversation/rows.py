@@ -99,7 +99,7 @@ SUMMARY_COLUMNS: Final = (
 
 
 def text_value(text: str) -> str | bytes:
-    """`text` as SQLite can keep it: bytes where it has NUL or halves of surrogate pairs."""
+    """`text` as a value for SQLite: bytes if it has NUL or halves of surrogate pairs."""
     if "\0" in text or (not text.isascii() and has_surrogates(text)):
         return text.encode("utf-8", "surrogatepass")
     return text
@@ -160,7 +160,7 @@ _PLAIN: Final = {
 
 
 def default_columns() -> Row:
-    """What stands in the columns of a turn that was kept before its fields were thought of."""
+    """The defaults for columns that older files lack."""
     return dict.fromkeys(_COUNTS, 0) | {
         each.name: _PLAIN[each.name][0](each.default)
         for each in fields(Turn)
@@ -201,7 +201,7 @@ def read_turn(key: str, chat: str, at: float, values: Sequence[Any], grown: JSON
 def read_summary(
     key: str, chat: str, at: float, values: Sequence[Any], _grown: JSON
 ) -> TurnSummary:
-    """The same of a row of `SUMMARY_COLUMNS`. By position: there may be ten thousand of them."""
+    """The summary in a row of `SUMMARY_COLUMNS`, read by position, as there may be ten thousand."""
     status, parent, id, cell_id, call, prompt, model, tokens, moves_head, host, imported = values
     return TurnSummary(
         key,
@@ -234,14 +234,14 @@ def _usage(row: Mapping[str, Any]) -> Usage | None:
 
 @dataclass(frozen=True, slots=True)
 class TextDiff:
-    """The first `keep` characters stayed; `tail` follows them."""
+    """A change of a text: its first `keep` characters stay, `tail` follows them."""
 
     keep: int
     tail: str
 
 
 def text_diff(old: str, new: str) -> TextDiff | None:
-    """What turns `old` into `new`; None where they are the same."""
+    """The change from `old` to `new`; None if they are equal."""
     if old == new:
         return None
     keep = common_length(old, new)
@@ -249,17 +249,17 @@ def text_diff(old: str, new: str) -> TextDiff | None:
 
 
 def patched(text: str, diffs: Iterable[TextDiff]) -> str:
-    """`text` after all these changes."""
+    """`text` after these changes."""
     for each in diffs:
         text = text[: each.keep] + each.tail
     return text
 
 
 def common_length(one: str, other: str) -> int:
-    """How many characters both begin with.
+    """The length of the common prefix.
 
-    Halves the range instead of walking along it: comparing slices costs a fraction of a
-    millisecond in a million characters, a loop in Python a hundred times that.
+    By bisection: comparing slices takes a fraction of a millisecond for a million characters, a
+    loop in Python a hundred times that.
     """
     if other.startswith(one):
         return len(one)

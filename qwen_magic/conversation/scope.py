@@ -24,7 +24,7 @@ _VSC_SESSION: Final = re.compile(r"-jvsc-[0-9a-f-]+(?=\.ipynb$)")
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
-    """`QWEN_MAGIC_HOME`, else the platform's folder for a user's data. Not made here."""
+    """`QWEN_MAGIC_HOME`, else the platform's folder for user data. Not created here."""
     home = environ.get(HOME_VARIABLE, "").strip()
     if home:
         return Path(home).expanduser().absolute()
@@ -34,7 +34,7 @@ def data_folder(environ: Mapping[str, str]) -> Path:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """`QWEN_MAGIC_HOME`, else the platform's folder for what a user has set. Not made here."""
+    """`QWEN_MAGIC_HOME`, else the platform's folder for user configuration. Not created here."""
     if environ.get(HOME_VARIABLE, "").strip():
         return data_folder(environ)
     import platformdirs
@@ -43,12 +43,12 @@ def config_folder(environ: Mapping[str, str]) -> Path:
 
 
 def prompt_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where prompt files are looked for, the notebook's own first."""
+    """The folders with prompt files, the notebook's own first."""
     return Path(), Path("prompts"), config_folder(environ) / "prompts"
 
 
 def from_home(path: Path) -> str:
-    """A path as it may stand in a notebook that others get: `~` for the user's home."""
+    """A path with `~` for the user's home, as notebooks are shared."""
     try:
         return str(Path("~") / path.relative_to(Path.home()))
     except (ValueError, RuntimeError):
@@ -86,7 +86,7 @@ def _notebook(said: str, folder: Path) -> Path | None:
 
 
 def read_text(path: Path) -> str:
-    """Raises `UsageError` where there is no such file, or it is no UTF-8 text."""
+    """Read a UTF-8 text file. Raises `UsageError`."""
     try:
         if path.exists() and not path.is_file():  # to open a pipe may wait for ever
             raise ValueError("it is no file")
@@ -100,8 +100,10 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """For the user alone, whole or not at all, and in the place of a link rather than where that
-    leads: others may have put one there. Raises `UsageError` where it cannot be written."""
+    """Write a file for the user alone, atomically. Raises `UsageError`.
+
+    A link at `path` is replaced, not followed: somebody else may have put it there.
+    """
     made = ""
     try:
         file, made = mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 0600

@@ -168,18 +168,20 @@ class SqliteStore:
             return select_chats(connection, self.scope)
 
     def of_cell(self, cell_id: str) -> Sequence[TurnSummary | HeadMove]:
-        """The turns of a cell, in whichever conversation they ended, and the conversations that it
-        began, in order; each with the name that its conversation has now."""
+        """The turns that a cell made, and the conversations that it started, in order.
+
+        Each has the present name of its conversation.
+        """
         with self._database.reading() as connection:
             return select_cell(connection, self.scope, cell_id)
 
     def held_ids(self) -> Collection[HeldId]:
-        """The ids that servers gave for turns of any notebook; none that only a file told."""
+        """The response ids that servers gave to turns of any notebook, without those from files."""
         with self._database.reading() as connection:
             return select_ids(connection)
 
     def rename(self, chat: str, name: str) -> None:
-        """Give a conversation a name that no other has; what is kept of it stays as it is."""
+        """Give a conversation an unused name; its records stay unchanged."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE chats SET name = ? WHERE scope = ? AND name = ?",
@@ -187,12 +189,12 @@ class SqliteStore:
             )
 
     def fact(self, namespace: str, key: str) -> Any:
-        """The value of a fact that was kept, by any notebook; None where there is none."""
+        """The value of a fact stored by any notebook; None if there is none."""
         with self._database.reading() as connection:
             return select_fact(connection, namespace, key)
 
     def close(self) -> None:
-        """Give the file back; using the store again opens it again."""
+        """Close the file; the next use opens it again."""
         self._database.close()
 
 
@@ -205,7 +207,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _chat_id(connection: sqlite3.Connection, scope: str, name: str) -> int:
-    """The row of a conversation, made where it is new."""
+    """The row id of a conversation, which is created if needed."""
     place = (text_value(scope), text_value(name))
     find = "SELECT id FROM chats WHERE scope = ? AND name = ?"
     row = connection.execute(find, place).fetchone()
@@ -233,7 +235,7 @@ def _insert_move(connection: sqlite3.Connection, chat: int, move: HeadMove) -> N
 
 
 def _finish_turn(connection: sqlite3.Connection, chat: int, turn: Turn) -> None:
-    """Put an ended turn, in place of its draft if there is one."""
+    """Store a turn that has ended, in place of its draft if there is one."""
     draft = _take_draft(connection, chat, turn)
     seq = draft if draft is not None and _is_followed(connection, draft, turn) else None
     _insert_turn(connection, chat, turn, turn_row(turn), seq)
@@ -243,7 +245,7 @@ def _finish_turn(connection: sqlite3.Connection, chat: int, turn: Turn) -> None:
 
 
 def _begin_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> _Draft:
-    """Keep a running turn for the first time."""
+    """Store a running turn for the first time."""
     begun_now = 1 if _take_draft(connection, chat, turn) is None else 0
     row = {**turn_row(replace(turn, text="", items=())), "items": ""}
     seq = _insert_turn(connection, chat, turn, row, None, draft=True)
@@ -252,7 +254,7 @@ def _begin_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> _Draf
 
 
 def _go_on(connection: sqlite3.Connection, draft: _Draft, turn: Turn) -> _Draft:
-    """Keep what is new of a running turn."""
+    """Store what is new in a running turn."""
     connection.execute(_UPDATE, {**turn_row(replace(turn, text="", items=())), "seq": draft.seq})
     return _grow(connection, draft, turn)
 
@@ -278,7 +280,7 @@ def _insert_turn(
     *,
     draft: bool = False,
 ) -> int:
-    """Put a turn at `seq`; None: after all others. Gives where it is."""
+    """Insert a turn at `seq` (None: after all others); return its `seq`."""
     record = (seq, chat, "turn", text_value(turn.key), turn.created_at, turn.may_be_head)
     place = connection.execute(_RECORD, (*record, None, None)).lastrowid
     assert place is not None  # an INSERT has one
@@ -287,7 +289,7 @@ def _insert_turn(
 
 
 def _take_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> int | None:
-    """Remove the draft of `turn`; gives where it stood. Raises `ValueError` where it has ended."""
+    """Delete the draft of `turn`; return its `seq`. Raises `ValueError` if the turn has ended."""
     row = connection.execute(
         "SELECT seq, draft FROM records JOIN turns USING (seq) "
         "WHERE chat = ? AND kind = 'turn' AND key = ?",
@@ -303,7 +305,7 @@ def _take_draft(connection: sqlite3.Connection, chat: int, turn: Turn) -> int | 
 
 
 def _is_followed(connection: sqlite3.Connection, seq: int, turn: Turn) -> bool:
-    """Whether a later record counts on `turn`: its child, or a move that makes it the head."""
+    """Whether a later record depends on `turn`: a child, or a move that makes it the head."""
     key = text_value(turn.key)
     found = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM turns WHERE parent = :key AND seq > :seq) "

@@ -60,8 +60,10 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageTable:
-    """Rows by `group`: days from the first to the last, models and conversations by tokens, the
-    most first. `total` is over all of them; its tokens are what a budget is compared with."""
+    """Rows by `group`: days in order; models and conversations by tokens, the most first.
+
+    `total` is over all rows; its tokens are compared with a budget.
+    """
 
     group: UsageGroup
     rows: tuple[UsageRow, ...]
@@ -69,8 +71,10 @@ class UsageTable:
 
 
 def local_day(zone: tzinfo | None = None) -> Callable[[float], str]:
-    """A function from seconds since 1970 to the day there, as 2026-11-30. None: the computer's
-    own zone."""
+    """Return a function that maps seconds since 1970 to the day, such as 2026-11-30.
+
+    `zone`: the time zone; None for the computer's.
+    """
 
     def day(at: float) -> str:
         if not at:
@@ -90,8 +94,7 @@ def usage_table(
     day_of: Callable[[float], str],
     price_of: PriceOf = lambda turn: None,
 ) -> UsageTable:
-    """Sum up `turns`; one that comes twice (shared with a fork) counts once, and one out of a file
-    not at all."""
+    """Sum up `turns`. A turn that a fork shares counts once, an imported one not at all."""
     label_of: Callable[[Turn], str] = {
         "model": lambda turn: turn.model or UNKNOWN,
         "conversation": lambda turn: turn.chat,
@@ -110,7 +113,7 @@ def usage_table(
 
 
 def costs(turns: Iterable[Turn], price_of: PriceOf) -> tuple[Money, ...]:
-    """What `turns` cost together, for each currency: those with a known price."""
+    """The total cost of turns with a known price, by currency."""
     sums: dict[str, float] = {}
     for price in map(price_of, turns):
         if price is not None:
@@ -136,7 +139,7 @@ def _row(label: str, turns: Iterable[Turn], price_of: PriceOf) -> UsageRow:
 
 
 def _functions(turn: Turn) -> Iterable[str]:
-    """The names of the functions that it called, which no server counts."""
+    """The names of the functions that it called, which servers do not count."""
     return (str(item.get("name")) for item in turn.items if item.get("type") == "function_call")
 
 
@@ -151,7 +154,7 @@ Budget: TypeAlias = int | Money  # tokens, or an amount; 0: none
 
 
 def read_budget(said: str | int) -> Budget:
-    """A number of tokens, or an amount with its currency ("2 USD"). Raises `UsageError`."""
+    """Parse a number of tokens, or an amount with its currency ("2 USD"). Raises `UsageError`."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]{3})?\s*", str(said).replace(",", ""))
     if match and match[2]:
         return Money(float(match[1]), match[2].upper())
@@ -164,8 +167,7 @@ def read_budget(said: str | int) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Where what is `used` stands against the budget (0: no budget), both in tokens, or in
-    `currency`."""
+    """What is `used` of the budget (0: no budget), both in tokens, or in `currency`."""
 
     level: BudgetLevel
     used: float
@@ -181,7 +183,7 @@ class BudgetState:
 
     @property
     def warning(self) -> str:
-        """A line from 80 % on, else nothing."""
+        """A warning from 80 % on, else empty."""
         if self.level != "warn":
             return ""
         percent = int(100 * self.used / self.budget)
@@ -192,7 +194,7 @@ class BudgetState:
 
     @property
     def error(self) -> UsageError | None:
-        """What to raise before sending, where the budget is used up."""
+        """The error to raise before sending, if the budget is used up."""
         if self.level != "refused":
             return None
         return UsageError(
@@ -207,7 +209,7 @@ class BudgetState:
 
 
 def check_budget(used: float, budget: float, currency: str = "") -> BudgetState:
-    """Compare what was used so far with the budget; a budget of 0 or less is none."""
+    """Compare usage with the budget; a budget of 0 or less means none."""
     if budget <= 0:
         return BudgetState("ok", used, 0, currency)
     if used >= budget:

@@ -29,9 +29,11 @@ _OF_WORDS: Final = frozenset({"type", "role", "content", "id", "status"})  # key
 
 
 def transcript(turns: Iterable[Turn], kinds: Collection[str], given: Sequence[JSON]) -> list[JSON]:
-    """What was asked and answered, oldest first, then what is `given` now. `kinds`: types of items,
-    beside messages, that the server takes (`Capabilities.transcript_items`); calls that are
-    answered by the input of a later turn are told in any case."""
+    """The turns as input items, oldest first, followed by the items `given` now.
+
+    `kinds`: item types that the server accepts beside messages (`Capabilities.transcript_items`).
+    Calls that a later turn's input answers are always included.
+    """
     turns = list(turns)
     inputs = [each for turn in turns for each in as_items(turn.input)]
     answered = {text(each.get("call_id")) for each in (*inputs, *given) if is_output(each)}
@@ -45,7 +47,7 @@ def as_items(given: str | tuple[JSON, ...]) -> list[JSON]:
 
 
 def as_read(item: JSON) -> str:
-    """An input item for a reader: who says what."""
+    """An input item as text for people: who says what."""
     content = item.get("content")
     if "role" not in item:
         return json.dumps(item, ensure_ascii=False)
@@ -54,8 +56,10 @@ def as_read(item: JSON) -> str:
 
 
 def beyond_words(item: JSON) -> bool:
-    """Whether an input item is more than somebody's words, and pictures that it carries itself:
-    instructions, a tool's output, something that the server would fetch, or that nobody knows."""
+    """Whether an input item is more than a person's text and embedded images.
+
+    That is instructions, tool output, anything the server would fetch, or unknown items.
+    """
     content = item.get("content")
     is_message = item.get("type", "message") == "message" and item.get("role") in _SPEAKERS
     if not is_message or item.keys() - _OF_WORDS:
@@ -65,7 +69,7 @@ def beyond_words(item: JSON) -> bool:
 
 
 def words_beside(turn: Turn) -> str:
-    """What a turn sends as words of its asker beside its prompt."""
+    """The user's text that a turn sends besides its prompt."""
     contents = [each.get("content") for each in as_items(turn.input) if each.get("role") == "user"]
     texts = [
         [each] if isinstance(each, str) else [text(part.get("text")) for part in mappings(each)]
@@ -85,7 +89,7 @@ def _is_words(part: object) -> bool:
 
 
 def own_items(items: Iterable[Item]) -> Iterator[JSON]:
-    """What a turn that is not over has said and called, for any server that takes calls."""
+    """The messages and calls of a running turn, in the form that any server accepts."""
     for item in items:
         if isinstance(item, FunctionCall):
             yield item_json(item)

@@ -23,38 +23,45 @@ TICK: Final = 1 / 30  # seconds between two looks, and between updates of a view
 
 
 class View(Protocol):
-    """Shows one turn as it grows. All calls come from one thread, `begin` first, `finish` last."""
+    """Shows one turn while it grows. All calls come from one thread, `begin` first, `finish`
+    last.
+    """
 
     def begin(self, stop: Callable[[], None], look: Callable[[], None] = lambda: None) -> None:
-        """The request is on its way; `stop` ends it, `look` has `tick` called at once. Both may be
-        called from any thread."""
+        """The request is being sent.
+
+        `stop` ends it; `look` causes an immediate `tick`. Both may be called from any thread.
+        """
 
     def update(self, state: ResponseState, now: float) -> None:
-        """Something came. Called at most thirty times a second."""
+        """Something arrived. Called at most thirty times a second."""
 
     def tick(self, state: ResponseState, now: float) -> None:
-        """Time passed; called about thirty times a second, also while nothing comes."""
+        """Called about thirty times a second, also while nothing arrives."""
 
     def notice(self, text: str) -> None:
-        """A line about the connection ("trying again in 4 s"); empty: take it back."""
+        """Show a line about the connection ("trying again in 4 s"); an empty text removes it."""
 
     def tell(self, text: str) -> None:
-        """A fact about the turn that was not known when it began, for its footer."""
+        """Add a fact to the footer that was not known at the start."""
 
     def restart(self) -> None:
-        """The turn is asked again: take back what was shown of it."""
+        """The response is requested again: remove what was shown of it."""
 
     def figure(self, url: str, data: str, reason: str) -> None:
-        """A figure of a code run: its data URI, or the reason why it cannot be shown."""
+        """A figure arrived: its data URI, or the reason why it cannot be shown."""
 
     def ask(self, entry: Entry, question: Question) -> Poll | None:
-        """Ask whether a function call may run: a function to look for the verdict with, None until
-        there is one. Or None: this view cannot ask."""
+        """Ask whether a function call may run.
+
+        Return a function that polls for the verdict (None until there is one), or None if this view
+        cannot ask.
+        """
 
     def finish(
         self, state: ResponseState, now: float, outcome: Outcome, metadata: JSON
     ) -> Mapping[str, str]:
-        """The turn has ended. Gives the mime bundle that stands for it, or nothing."""
+        """The turn has ended. Return the mime bundle that shows it, which may be empty."""
 
 
 class NoView:
@@ -91,7 +98,7 @@ class NoView:
 
 
 def facts_of(plan: Plan) -> TurnFacts:
-    """What a view is told of a planned turn: the words of its footer."""
+    """The facts of a planned turn for its view's footer."""
     ask = plan.ask
     notice = ask.endpoint.capabilities.notice
     return TurnFacts(
@@ -119,7 +126,7 @@ def facts_of(plan: Plan) -> TurnFacts:
 
 
 def _request_line(body: JSON) -> str:
-    """What is sent, by the wire's names; of what may be long only how long it is."""
+    """The request in a line, by the protocol's names; long values by their length only."""
     return " · ".join(f"{name} {_brief(name, value)}" for name, value in body.items())
 
 
@@ -134,11 +141,11 @@ def _brief(name: str, value: object) -> str:
 
 
 def _price(plan: Plan, usage: Usage) -> str:
-    """What the tokens cost, where the host's prices are known."""
+    """The cost of the tokens, if the host's prices are known."""
     cost = plan.cost(usage)
     return "" if cost is None else str(cost)
 
 
 def provisional_facts(ask: Ask) -> TurnFacts:
-    """What is known of a turn whose place is not settled yet."""
+    """The facts of a turn that is not planned yet."""
     return TurnFacts(model=ask.model, chat=ask.chat, sent=ask.sent)
