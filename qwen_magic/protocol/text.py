@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from os.path import commonprefix
 from typing import Any, Final
 
 from qwen_magic.protocol.fields import JSON, json_object
@@ -238,17 +238,17 @@ class TextAccumulator:
         return True
 
     def _is_cumulative(self, text: str) -> bool:
-        """Whether the last delta is the whole `text`: every delta held all the text so far, or the
-        whole came once more behind its pieces."""
-        chunks = self.chunks
-        return (
-            len(chunks) > 1
-            and chunks[-1] == text
-            and (
-                all(later.startswith(earlier) for earlier, later in pairwise(chunks))
-                or "".join(chunks[:-1]) == text
-            )
-        )
+        """Whether what streamed are beginnings of `text`, the last of them all of it: each delta
+        held the text so far, or the whole came once more. (Deltas that arrived together are one
+        chunk, so that it is the text that tells.)"""
+        streamed, place, size = "".join(self.chunks), 0, 0
+        while size < len(streamed) - place:
+            place += size
+            rest = streamed[place : place + len(text)]
+            size = len(commonprefix((rest, text)))  # noqa: RUF071, these are no paths
+            if not size:
+                return False
+        return place > 0 and size == len(text)
 
     def _has_growing_index(self, kind: TextKind, part: int, text: str) -> bool:
         """Whether `text` is no part of its own, but the whole of deltas whose index was counted up

@@ -66,6 +66,27 @@ def test_parts_of_a_message_are_joined_with_nothing() -> None:
     assert text.text == "abc"
 
 
+@pytest.mark.parametrize("joined", [1, 2, 3, 9])
+@pytest.mark.parametrize(
+    "deltas",
+    [["One ", "One two ", "One two three"], ["One ", "two ", "three", "One two three"]],
+)
+def test_deltas_that_hold_the_text_so_far_are_not_added_up(deltas: list[str], joined: int) -> None:
+    text = TextAccumulator()
+    for place in range(0, len(deltas), joined):
+        text.extend("output_text", 0, "".join(deltas[place : place + joined]))
+    assert text.offer("output_text", 0, "One two three", TEXT_DONE)
+    assert text.text == "One two three"
+
+
+def test_a_text_of_repeated_words_is_kept() -> None:
+    text = TextAccumulator()
+    for _ in range(3):
+        text.extend("output_text", 0, "ha ")
+    assert not text.offer("output_text", 0, "ha ha", TEXT_DONE)
+    assert text.text == "ha ha ha "
+
+
 def test_a_whole_that_came_as_deltas_of_another_index_is_not_doubled() -> None:
     text = TextAccumulator()
     text.extend("output_text", 0, "all of it")
