@@ -34,7 +34,9 @@ from qwen_magic.document.markdown.maths import FIRST_LINES, add_maths, may_hold_
 MOST_DRAWN: Final = 25_000  # what the elements of a text may weigh (`Bound`) …
 DRAWN_EACH: Final = 8  # … and one more for each so many characters
 _WEIGHTS: Final = {  # of what may become an element, by the time that takes
-    **dict.fromkeys("&<>", 1),
+    **dict.fromkeys("&<", 1),
+    "</": -1,
+    ">>": 2,
     **dict.fromkeys("_~`|\\", 2),
     **dict.fromkeys("*$", 3),
     "**": -2,

@@ -148,7 +148,7 @@ WANTED = {
     "items with many marks": "1. **one** more of `these` in *many* words, as it goes\n" * 1_300,
     "links": "- [one](https://example.com/one) is a page\n" * 2_800,
     "addresses": "See https://example.com/one for it.\n\n" * 2_000,
-    "code": "```html\n" + '  <a href="x_y">*b* | `c` [d]</a>\n' * 5_000 + "```\n",
+    "a page": "```html\n" + '  <li><a href="/one_a">One</a> of these</li>\n' * 5_000 + "```\n",
     **{kind: document(kind, 200_000) for kind in (*USUAL, *OTHER)},
 }
 
