@@ -1,7 +1,7 @@
 /* One view of one answer while it is being written.
 
-   kernel -> view   {seq, patches}                      the next batch; seq grows by one
-                    {op: "snap", seq, patches, state}   the whole view as of batch seq
+   kernel -> view   {seq, p}                            the next batch of patches; seq grows by one
+                    {op: "snap", seq, p, state}         the whole view as of batch seq
                     {op: "many", batches}               those of several answers, by model
                     {op: "beat", seq}                   the kernel is there, and sent so much
                     {op: "result", bundle, metadata, figures}
@@ -615,18 +615,18 @@ class View {
   receive(message) {
     this.quiet = 0;
     if (message.op === "snap") this.rebuild(message);
-    else if (message.patches) this.advance(message);
+    else if (message.p) this.advance(message);
     else if (this.seq !== null && message.seq > this.seq) this.ask("missed");
   }
 
-  advance({ seq, patches }) {
+  advance({ seq, p: patches }) {
     if (this.seq !== null && seq <= this.seq) return;
     if (this.seq === null || seq !== this.seq + 1) return void this.ask();
     this.seq = seq;
     this.applyAll(patches);
   }
 
-  rebuild({ seq, patches, state }) {
+  rebuild({ seq, p: patches, state }) {
     this.setClock(state);
     this.asked = 0;
     if (this.seq !== null && seq <= this.seq) return; // another view asked

@@ -52,11 +52,12 @@ class ClockState(TypedDict):
 
 
 class PatchMessage(TypedDict):
-    """To the views: the next batch; with `op` and `state`, the whole view as of the last one."""
+    """To the views: the next batch `p` of patches, each as of `patch_json`; with `op` and `state`,
+    the whole view as of the last one. Short names: thirty of these are sent a second."""
 
     op: NotRequired[Literal["snap"]]
     seq: int
-    patches: list[list[Any]]
+    p: list[list[Any]]
     state: NotRequired[ClockState]
 
 
@@ -216,7 +217,7 @@ class AnswerWidget(OwnWidget):
         self.send({"op": "snap", **self._message(patches), "state": state})
 
     def _message(self, patches: Sequence[ViewPatch]) -> PatchMessage:
-        return {"seq": self.seq, "patches": [patch_json(patch) for patch in patches]}
+        return {"seq": self.seq, "p": [patch_json(patch) for patch in patches]}
 
     def ask(self, key: str, question: Question, place: str = "") -> None:
         """Ask about the call of the entry `key`, on every page that has this widget. `place`: where

@@ -178,7 +178,7 @@ def payload(quick: bool) -> Figures:
 
 
 def _size(patches: list[Patch]) -> int:
-    message = {"seq": 100, "patches": [patch_json(patch) for patch in patches]}
+    message = {"seq": 100, "p": [patch_json(patch) for patch in patches]}
     return len(json.dumps(message, ensure_ascii=False).encode()) if patches else 0
 
 

@@ -133,13 +133,13 @@ class Kernel:
         if not patches:
             return []
         self.seq += 1
-        return [{"seq": self.seq, "patches": [patch_json(each) for each in patches]}]
+        return [{"seq": self.seq, "p": [patch_json(each) for each in patches]}]
 
     def snap(self, *, running=True, stoppable=True, seconds=3.0):
         return {
             "op": "snap",
             "seq": self.seq,
-            "patches": [patch_json(each) for each in self.document.snapshot()],
+            "p": [patch_json(each) for each in self.document.snapshot()],
             "state": {"seconds": seconds, "running": running, "stoppable": stoppable},
         }
 

@@ -156,7 +156,7 @@ def test_a_patch_without_a_place_is_healed(page, give, kernel):
     give(talk.snap())
     lost = {
         "seq": 1,
-        "patches": [["replace", "none", "<p></p>"]],
+        "p": [["replace", "none", "<p></p>"]],
     }
     give(lost)
     assert sent(page) == ["hello", "hello"]
@@ -210,16 +210,16 @@ def test_a_long_answer_leaves_the_reader_alone(page, give, kernel, turns):
 
 def test_a_tail_is_replaced_and_what_is_settled_stays(page, give):
     def extend(seq, html, tail):
-        return {"seq": seq, "patches": [["extend", "b", 1, html, tail]]}
+        return {"seq": seq, "p": [["extend", "b", 1, html, tail]]}
 
     add = ["add", "b", "turn", "<ul><li>a</li></ul>"]
     clock = {"seconds": 0, "running": True, "stoppable": True}
-    give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
+    give({"op": "snap", "seq": 0, "p": [add], "state": clock})
     give(extend(1, "", "<b>pro</b>visional"))
     page.evaluate("window.item = view.el.querySelector('li').firstChild; 0")
     give(extend(2, "", "prov"))
     assert shown(page) == "<ul><li>aprov</li></ul>"
-    give({"seq": 3, "patches": [["grow", "b", "isi"], ["grow", "b", "on<b>al</b>"]]})
+    give({"seq": 3, "p": [["grow", "b", "isi"], ["grow", "b", "on<b>al</b>"]]})
     assert shown(page) == "<ul><li>aprovision<b>al</b></li></ul>"
     give([extend(4, " <i>settled</i>", " next"), extend(5, " more", "")])
     assert shown(page) == "<ul><li>a <i>settled</i> more</li></ul>"
@@ -331,7 +331,7 @@ def test_no_picture_is_loaded_from_elsewhere(page, give):
     html = "<p><img src='http://127.0.0.1:9/a.png' srcset='http://127.0.0.1:9/b.png 2x'></p>"
     add = ["add", "b", "turn", html]
     clock = {"seconds": 0, "running": True, "stoppable": True}
-    give({"op": "snap", "seq": 0, "patches": [add], "state": clock})
+    give({"op": "snap", "seq": 0, "p": [add], "state": clock})
     page.wait_for_timeout(100)
     assert [url for url in asked if not url.startswith("blob:")] == []
 
@@ -407,7 +407,7 @@ def test_what_is_out_of_sight_stays_in_reach(page, give, kernel):
     assert line.locator(".qm-clock").inner_text().endswith(" s")
     assert not line.locator(".qm-tell").is_visible()
     add = ["add", "q1", "turn", '<div class="qm-ask">?</div>']
-    give({"seq": 1, "patches": [add]})
+    give({"seq": 1, "p": [add]})
     page.evaluate(f"model.set('question', {ASKED})")
     line.get_by_text("rows(…) waits in cell [7]").wait_for()
     assert page.title() == "(?) Sales"

@@ -39,7 +39,7 @@ def test_batches_are_numbered(widget):
     batches.push(widget, [])
     batches.push(widget, [Add("e1", "turn", "<p></p>")])
     assert [message["seq"] for message in widget.sent] == [1, 2]
-    assert widget.sent[0]["patches"] == [["add", "e0", "turn", "<p></p>"]]
+    assert widget.sent[0]["p"] == [["add", "e0", "turn", "<p></p>"]]
 
 
 def test_a_snapshot_carries_the_number_of_the_last_batch(widget):
@@ -47,7 +47,7 @@ def test_a_snapshot_carries_the_number_of_the_last_batch(widget):
     Batches().push(widget, [Add("e0", "turn", "<p></p>")])
     widget.snap([Add("e0", "turn", "<p></p>")], STATE)
     assert [message["seq"] for message in widget.sent] == [0, 1, 1]
-    assert widget.sent[0] == {"op": "snap", "seq": 0, "patches": [], "state": STATE}
+    assert widget.sent[0] == {"op": "snap", "seq": 0, "p": [], "state": STATE}
 
 
 def test_views_are_heard(widget):

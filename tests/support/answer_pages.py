@@ -62,7 +62,7 @@ def snap(state):
     """The message that builds the whole view."""
     patches = [patch_json(patch) for patch in state.document.snapshot()]
     clock = {"seconds": state.seconds, "running": state.is_running, "stoppable": True}
-    return {"op": "snap", "seq": 0, "patches": patches, "state": clock}
+    return {"op": "snap", "seq": 0, "p": patches, "state": clock}
 
 
 def show(page, state, form):
