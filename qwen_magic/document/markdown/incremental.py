@@ -81,7 +81,7 @@ LONG_LINE: Final = 160  # a line that has begun and is this long counts as a lin
 MOST_BLANK: Final = 30  # blank lines in a row
 _FROM_BEHIND: Final = re.compile(r"\[\^|<!--")  # of what may change blocks that are closed
 _CUT: Final = "\0\n"  # ends the line behind which nothing is drawn; no text holds it
-_NO_FENCE: Final = Token("fence", "code", 0, markup="\0\0\0")  # which no line closes
+_NO_FENCE: Final = Token("fence", "code", 0, markup="\0\0\0", info="text")  # which no line closes
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 

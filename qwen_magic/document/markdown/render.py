@@ -177,7 +177,7 @@ def render_markdown(text: str, citation: Citation | None = None) -> str:
 
 def as_written(rest: str, highlighted: Highlighted = highlight_pieces) -> RenderedBlock:
     """What is not drawn of a text (`parser.Bound`); before it stands `AS_WRITTEN`."""
-    return RenderedBlock((CodeHtml.of(rest, "", highlighted(rest, "")),))
+    return RenderedBlock((CodeHtml.of(rest, "text", highlighted(rest, "text")),))
 
 
 def block_htmls(tokens: Iterable[Token], highlighted: Highlighted = highlight_pieces) -> list[str]:
