@@ -22,7 +22,7 @@ const GOAL = /^(?:\s*(?:#.*)?\n)*%%qwen\s[^\n]*--steps(?=\s|$)/;
 
 const markOf = ({ model }) => {
   const mark = model.getMetadata(KEY);
-  return mark?.step && mark.cell === model.id ? mark : undefined;
+  return typeof mark?.step === "string" && mark.cell === model.id ? mark : undefined;
 };
 
 /* Take the mark from a cell: it is one as any other from now on. */
