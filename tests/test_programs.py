@@ -98,6 +98,7 @@ def served(app):
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # or the first are refused until uvicorn does
         config = uvicorn.Config(app, log_level="error", lifespan="on")
         web = uvicorn.Server(config)
         thread = threading.Thread(target=web.run, args=([listener],))

@@ -26,9 +26,9 @@ def test_fork_siblings_and_nothing_dead_in_the_file(open_page, server):
     bar.wait_for()
 
     bar.get_by_role("button", name="Fork").click()
-    wait_until(lambda: "chat-2" in page.output(1).inner_text(), 10, "the fork")
+    wait_until(lambda: "chat-2" in page.text(1), 10, "the fork")
     page.run(3)
-    assert "Yes, John!" in page.output(3).inner_text()
+    assert "Yes, John!" in page.text(3)
     assert asked(server)[-1].body["previous_response_id"] == asked(server)[0].response_id
 
     page.set_source(1, "%qwen_chat main")
@@ -38,7 +38,7 @@ def test_fork_siblings_and_nothing_dead_in_the_file(open_page, server):
     bar = page.output(1).locator(".qm-acts").first
     bar.wait_for()
     page.output(1).locator(".qm-sib button").first.click()
-    wait_until(lambda: "Hello, John!" in page.output(1).inner_text(), 10, "the other sibling")
+    wait_until(lambda: "Hello, John!" in page.text(1), 10, "the other sibling")
 
     for cell in page.save().cells[1:]:
         for output in cell.outputs:

@@ -105,31 +105,31 @@ def test_allowed_refused_failing_and_large(front, server, open_page):
     choose(page, 1, "Allow once")
     page.wait_for_cell(1)
     page.run(2)
-    assert page.output(2).inner_text().strip().endswith("['boom', 'a']")
+    assert page.text(2).strip().endswith("['boom', 'a']")
 
     told = [item["output"] for item in asked(server)[-1].body["input"]]
     assert told[0] == "Error: KeyError: 'no such x'"
     assert told[1] == '["a", "a", "a"]'
     assert told[2].startswith("Error: not allowed")
     assert 99_000 < len(told[3]) <= 100_000
-    lines = page.output(1).locator(".qm-head").all_inner_texts()
+    lines = page.show(1).locator(".qm-head").all_inner_texts()
     verbs = [line.split("\n")[0] for line in lines[:4]]
     assert verbs == ["Function failed", "Called", "Refused", "Called"]
 
     page.run(3)  # nothing is asked: always
     page.run(4)
-    assert page.output(4).inner_text().strip().endswith("['boom', 'a', 'boom']")
+    assert page.text(4).strip().endswith("['boom', 'a', 'boom']")
 
     # A cell that blocks the kernel, whose click arrives all the same; its function is awaited.
     page.run(5, wait=False)
     choose(page, 5, "Allow once")
     page.wait_for_cell(5)
-    assert "later(x=21) → 42" in page.output(5).inner_text()
-    assert "nest_asyncio2" in page.output(5).inner_text()
+    assert "later(x=21) → 42" in page.text(5)
+    assert "nest_asyncio2" in page.text(5)
     page.run(6)
-    assert "Hello, John!" in page.output(6).inner_text()
+    assert "Hello, John!" in page.text(6)
     page.run(7)
-    assert page.output(7).inner_text().strip().endswith("True]")
+    assert page.text(7).strip().endswith("True]")
 
     saved = page.save()
     [output] = saved.cells[1].outputs
@@ -160,8 +160,8 @@ def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
     page.output(1).locator(".qm-choice").first.wait_for()
     page.output(1).locator(".qm-stop").click()
     page.wait_for_cell(1, 10)
-    assert "Stopped after" in page.output(1).inner_text()
-    assert "Asks to run" in page.output(1).inner_text()
+    assert "Stopped after" in page.text(1)
+    assert "Asks to run" in page.text(1)
     assert page.output(1).locator(".qm-choice").count() == 0
 
     page.run(2, wait=False)
@@ -170,11 +170,11 @@ def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
     page.output(2).locator(".qm-stop").click()
     page.wait_for_cell(2, 10)
     rounds = len(asked(server))
-    assert "Stopped after" in page.output(2).inner_text()
+    assert "Stopped after" in page.text(2)
     time.sleep(0.5)
     assert len(asked(server)) == rounds
     page.run(3)
-    assert "ran True 0" in page.output(3).inner_text()
+    assert "ran True 0" in page.text(3)
 
     # A synchronous cell that awaits a function: Stop ends it, and afterwards Stop and ■ still work.
     page.run(4, wait=False)
@@ -182,7 +182,7 @@ def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
     page.output(4).get_by_text("Calling").first.wait_for()
     page.output(4).locator(".qm-stop").click()
     page.wait_for_cell(4, 10)
-    assert "Stopped after" in page.output(4).inner_text()
+    assert "Stopped after" in page.text(4)
     page.set_source(5, "%%qwen\nwrite at length\ndemo: delay 0.03")
     for stop in (lambda: page.output(5).locator(".qm-stop").click(), page.interrupt):
         count = len(asked(server))
@@ -191,7 +191,7 @@ def test_stop_while_asked_and_in_an_endless_loop(front, server, open_page):
         stop()
         wait_until(lambda: asked(server)[-1].closed_at, 5, "the server's seeing the close")
         page.wait_for_cell(5)
-        assert "Stopped after" in page.output(5).inner_text()
+        assert "Stopped after" in page.text(5)
     assert not page.errors
 
 
@@ -301,5 +301,5 @@ def test_an_mcp_server_of_the_notebooks_folder(server, jupyter, open_page):
     told = [item["output"] for item in asked(server)[-1].body["input"]]
     assert told == ["42", "[masked] None"]
     page.run(3)
-    assert "running" in page.output(3).inner_text()
+    assert "running" in page.text(3)
     assert secret not in json.dumps(page.save())

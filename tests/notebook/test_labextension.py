@@ -208,7 +208,7 @@ def test_the_keys_and_the_toast(front, open_page):
         assert page.prompt(1) == "[*]:"
         keyboard.press("Escape")
         page.wait_for_cell(1, 10)
-        assert "Stopped after" in page.output(1).inner_text()
+        assert "Stopped after" in page.text(1)
 
         # So does the palette's entry, which is there while something can be stopped.
         page.run(1, wait=False)

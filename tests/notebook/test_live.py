@@ -43,8 +43,8 @@ def test_a_conversation_from_the_first_cell_to_the_saved_file(front, server, ope
     page.wait_for_cell(1)
     page.run(2)
     page.run(3)
-    assert "Yes, John!" in page.output(2).inner_text()
-    assert "Yes, John!" in page.output(3).inner_text(), "the value is the answer"
+    assert "Yes, John!" in page.text(2)
+    assert "Yes, John!" in page.text(3), "the value is the answer"
 
     first, second = asked(server)
     assert second.body["previous_response_id"] == first.response_id
@@ -66,8 +66,8 @@ def test_a_conversation_from_the_first_cell_to_the_saved_file(front, server, ope
     third, fourth = asked(server)[2:]
     assert "previous_response_id" not in third.body
     assert fourth.body["previous_response_id"] == third.response_id
-    wait_until(lambda: "Ada" in page.output(2).inner_text(), 20, "the new answer")
-    assert "2/2" in page.output(1).inner_text() or "2 of 2" in page.output(1).inner_text()
+    wait_until(lambda: "Ada" in page.text(2), 20, "the new answer")
+    assert "2/2" in page.text(1) or "2 of 2" in page.text(1)
 
 
 def test_what_ends_a_stream(front, server, open_page):
@@ -87,7 +87,7 @@ def test_what_ends_a_stream(front, server, open_page):
         stopped = stop()
         wait_until(lambda: record.closed_at, 5, "the server's seeing the close")
         page.wait_for_cell(index, 10)
-        return record.closed_at - stopped, page.output(index).inner_text()
+        return record.closed_at - stopped, page.text(index)
 
     def interrupt():
         pressed = time.time()
@@ -116,7 +116,7 @@ def test_what_ends_a_stream(front, server, open_page):
     # Before the first token.
     end(lambda: page.run(4, wait=False), 4, interrupt, events=0)
     page.run(2)
-    assert "2" in page.output(2).inner_text()
+    assert "2" in page.text(2)
 
     # `%%time` runs the synchronous magic, which blocks the kernel's main thread.
     _, text = end(lambda: page.run(5, wait=False), 5, click_stop)

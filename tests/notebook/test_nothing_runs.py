@@ -288,7 +288,7 @@ def test_nothing_is_run_or_loaded_by_a_list(open_page, server):
     page.run(1)
     for index, _magic in enumerate(LISTS, 2):
         page.run(index)
-        wait_until(lambda at=index: page.output(at).inner_text().strip(), 10, "the list")
+        wait_until(lambda at=index: page.text(at).strip(), 10, "the list")
         watch.check()
     watch.end()
 

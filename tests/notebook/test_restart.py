@@ -30,16 +30,16 @@ def test_the_john_conversation_goes_on_after_a_restart(open_page, server, front,
     page.restart_kernel()
     page.run(0)
     page.run(2)
-    assert "Yes, John!" in page.output(2).inner_text()
-    assert "was found with 1 turn" in page.output(2).inner_text()
+    assert "Yes, John!" in page.text(2)
+    assert "was found with 1 turn" in page.text(2)
     assert asked(server)[1].body["previous_response_id"] == asked(server)[0].response_id
 
     server.forget()
     page.restart_kernel()
     page.run(0)
     page.run(3)
-    assert "John" in page.output(3).inner_text()
-    assert "sent again as text" in page.output(3).inner_text()
+    assert "John" in page.text(3)
+    assert "sent again as text" in page.text(3)
 
 
 @pytest.mark.parametrize(("front", "kernel"), OTHER_PAIR)
@@ -54,14 +54,14 @@ def test_several_answers_in_the_background(open_page, server, front, kernel):
     server.set(delay=0.1)  # most of a minute for each long answer
     for index in range(5):
         page.run(index)
-    assert "free" in page.output(3).inner_text()
+    assert "free" in page.text(3)
     texts = page.output(3).locator(".qm-answer")
     wait_until(lambda: all(len(text) > 20 for text in texts.all_text_contents()), 20, "all of them")
     assert texts.count() == 5, "in messages that they share"
     page.output(1).locator(".qm-stop").wait_for()
-    wait_until(lambda: "Yes, John!" in page.output(4).inner_text(), 20, "what waited")
+    wait_until(lambda: "Yes, John!" in page.text(4), 20, "what waited")
     page.output(4).locator(".qm-saved").wait_for()
-    assert "Hello, John!" in page.output(2).inner_text()
+    assert "Hello, John!" in page.text(2)
     long = next(r for r in asked(server) if "length" in str(r.body["input"]))
     assert long.ended_at is None, "both went on at once"
     page.output(1).locator(".qm-stop").click()

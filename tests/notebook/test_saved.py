@@ -135,7 +135,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
         page.run(1, wait=False)
         wait_until(lambda: server.requests and server.requests[-1].events > 60, 30, "streaming")
         time.sleep(0.3)
-        shown = page.output(1).inner_text()
+        shown = page.text(1)
         saved = page.save()
         page.kill_kernel()
         (output,) = saved.cells[1].outputs
@@ -143,7 +143,7 @@ def test_a_kernel_that_dies_in_mid_stream_leaves_the_partial_answer(open_page, j
         page.page.reload()
         page.page.wait_for_selector(".qm-turn")
         time.sleep(4)  # a widget's error would come late
-        text = page.output(1).inner_text()
+        text = page.text(1)
         assert "Error displaying widget" not in text
         assert "Loading widget" not in text
         heading = next(line for line in shown.splitlines() if len(line) > 20)
@@ -171,6 +171,6 @@ def test_a_page_reloaded_in_mid_stream_gets_the_answer(open_page, jupyter, front
         pace(server, 0.0)
         wait_until(lambda: record.ended_at, 60, "the end of the stream")
         page.output(1).locator(".qm-saved").wait_for()
-        assert "That was all of it" in page.output(1).inner_text()
+        assert "That was all of it" in page.text(1)
         (output,) = page.save().cells[1].outputs
         assert set(output.data) == {"text/html", "text/markdown", "text/plain"}

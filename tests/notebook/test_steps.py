@@ -63,9 +63,9 @@ def test_a_goal_is_reached_by_its_reader_alone(page):
     for command in ("run-all-cells", "run-all-below"):
         page.page.evaluate(DO, [first, command])
         page.wait_for_cell(first)
-        wait_until(lambda: "is left out" in page.output(first).text_content(), 20, "the refusal")
+        wait_until(lambda: "is left out" in page.text(first), 20, "the refusal")
     page.page.evaluate(DO, [first, "copy-cell", "paste-cell-below", "run-cell"])
-    wait_until(lambda: "Pluto" in page.output(first + 1).text_content(), 20, "the copy's output")
+    wait_until(lambda: "Pluto" in page.text(first + 1), 20, "the copy's output")
     assert cells(page)[first + 1]["mark"] is None
     assert cells(page)[first]["mark"]["open"]
 
@@ -79,14 +79,14 @@ def test_a_goal_is_reached_by_its_reader_alone(page):
         place = proposal(page, number)
         assert page.page.evaluate(ACTIVE) == [place, "command"]
         page.page.wait_for_timeout(600)
-    assert "your cell, edited" in page.output(first).text_content()
-    assert "an error" in page.output(first + 1).text_content()
+    assert "your cell, edited" in page.text(first)
+    assert "an error" in page.text(first + 1)
     page.page.locator(".qm-step-button", has_text="Skip").click()
     last = proposal(page, 5)
     assert last == place
-    assert "that step 4 was skipped" in page.output(last - 1).text_content()
+    assert "that step 4 was skipped" in page.text(last - 1)
     page.run(last)
-    wait_until(lambda: "Done" in page.output(last).text_content(), 30, "the end")
+    wait_until(lambda: "Done" in page.text(last), 30, "the end")
     assert not any((cell["mark"] or {}).get("open") for cell in cells(page))
     assert [cell["tags"] for cell in page.save().cells if "tags" in cell] == []
     assert page.errors == []

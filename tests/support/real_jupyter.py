@@ -309,6 +309,17 @@ class Page:
     def output(self, index: int):
         return self.cell(index).locator(".jp-Cell-outputArea")
 
+    def show(self, index: int):
+        """The output of a cell, in sight: what nobody has seen may not be drawn."""
+        output = self.output(index)
+        output.scroll_into_view_if_needed()
+        frame = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+        self.page.evaluate(frame)
+        return output
+
+    def text(self, index: int) -> str:
+        return self.show(index).inner_text()
+
     def theme(self, name: str) -> None:
         self.page.evaluate(
             "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
