@@ -80,10 +80,12 @@ def write(jupyter: Jupyter, answers: int) -> None:
         "answers": [[saved(text)] for text in texts],
     }
     metadata = {"kernelspec": {"name": "this", "display_name": "this"}}
+    data = jupyter.folder / "data"  # which the server makes when it starts
+    data.mkdir(exist_ok=True)
     for kind in KINDS:
         cells = [nbformat.v4.new_code_cell("%%qwen\nTell me", outputs=o) for o in outputs[kind]]
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-        NotebookNotary(data_dir=str(jupyter.folder / "data")).sign(notebook)
+        NotebookNotary(data_dir=str(data)).sign(notebook)
         nbformat.write(notebook, jupyter.folder / "work" / f"{kind}.ipynb")
 
 
