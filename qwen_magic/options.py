@@ -392,6 +392,15 @@ COMPARABLE: Final[Mapping[str, Option]] = {
 }
 
 
+def compared_option(first: str) -> tuple[Option | None, str]:
+    """Return what the first word of `--compare` names, and its first value: the model, or with
+    `NAME=value` that option (None: no such option can differ)."""
+    name, equals, value = first.partition("=")
+    if not equals:
+        return COMPARABLE["model"], first
+    return COMPARABLE.get(name.strip().replace("_", "-")), value
+
+
 def options_of(magic: str) -> tuple[Option, ...]:
     """The options that `%magic` takes, in the order of the help."""
     magic = "qwen" if magic in ("qwen_fix", "qwen_edit", "qwen_prompt") else magic

@@ -30,7 +30,7 @@ from qwen_magic.frontends.kernel import CommPump, kernel_of
 from qwen_magic.frontends.plain import differences_html, differences_text, printable, say
 from qwen_magic.magics.base import interrupted
 from qwen_magic.magics.values import read_value
-from qwen_magic.options import COMPARABLE, Option, Options
+from qwen_magic.options import COMPARABLE, Option, Options, compared_option
 from qwen_magic.session.transcript import as_read
 
 if TYPE_CHECKING:
@@ -52,14 +52,10 @@ judged."""
 def variants(options: Options) -> list[tuple[str, Options]]:
     """The options of each variant that `--compare` names, with its label. Raises `OptionError`."""
     values = options.compare or ()
-    name, equals, first = values[0].partition("=")
-    name = name.strip().replace("_", "-")
-    if equals and name in COMPARABLE:
-        option, values = COMPARABLE[name], (first.strip(), *values[1:])
-    elif equals:
+    option, first = compared_option(values[0])
+    if option is None:
         raise OptionError(f"--compare takes models, or one of {', '.join(COMPARABLE)}.")
-    else:
-        option = COMPARABLE["model"]
+    name, values = option.long.removeprefix("--"), (first.strip(), *values[1:])
     if not 2 <= len(set(values)) == len(values) <= _MOST:
         raise OptionError(
             f"--compare takes from two to {_MOST} different values, with commas; "

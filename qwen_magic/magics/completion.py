@@ -15,7 +15,7 @@ from typing import Final
 from qwen_magic.context.interpolation import open_reference
 from qwen_magic.errors import OptionError
 from qwen_magic.magics.line import OptionScanner
-from qwen_magic.options import COMPARABLE, Option, options_of
+from qwen_magic.options import COMPARABLE, Option, compared_option, options_of
 
 # `x = %qwen`, `a, b = %qwen`, `x["k"] = %qwen` as well.
 _LINE_MAGIC: Final = re.compile(
@@ -166,17 +166,15 @@ def _values(option: Option, word: str, cursor: int, choices: Choices) -> Complet
 
 def _compared(earlier: list[str], word: str, cursor: int, choices: Choices) -> Completions:
     """Models, or values of the option that the first word of `--compare` names."""
-    named, equals, first = (earlier or [word])[0].partition("=")
-    option = COMPARABLE.get(named if equals else "model")
+    option, first = compared_option((earlier or [word])[0])
     if option is None:
         return Completions(cursor, cursor)
-    if equals and not earlier:
-        word = first
-    found = _values(option, word, cursor, choices)
-    typed = {first, *earlier}
-    matches = [match for match in found.matches if match not in typed]
-    if not equals and not earlier:
-        matches += [f"{name}=" for name in COMPARABLE if f"{name}=".startswith(word)]
+    found = _values(option, word if earlier else first, cursor, choices)
+    if first == word and not earlier:  # it may become an option's name
+        names = [f"{name}=" for name in COMPARABLE if f"{name}=".startswith(first)]
+        matches = [*found.matches, *names]
+    else:
+        matches = [match for match in found.matches if match not in (first, *earlier)]
     return Completions(found.start, cursor, tuple(matches))
 
 
